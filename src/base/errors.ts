@@ -1,0 +1,64 @@
+/** What went wrong, as a stable string that callers can switch on. */
+export type CairnErrorCode =
+  // finding and using a GPU
+  | "no_adapter"
+  | "no_webgpu"
+  | "device_lost"
+  | "gpu_validation"
+  | "out_of_memory"
+  // reading containers
+  | "not_a_container"
+  | "invalid_container"
+  | "truncated"
+  | "checksum_mismatch"
+  | "unsupported"
+  | "limit_exceeded"
+  // storage
+  | "storage_failed"
+  | "not_found"
+  | "already_exists"
+  | "disk_full"
+  // checkpoints
+  | "invalid_tag"
+  | "no_checkpoint"
+  | "commit_failed"
+  | "state_mismatch"
+  // tensors and training
+  | "shape_mismatch"
+  | "dtype_mismatch"
+  | "short_batch"
+  | "unknown_field"
+  | "closed";
+
+/** Where it went wrong. Every field is optional; messages repeat what matters for a reader. */
+export interface CairnErrorDetails {
+  path?: string;
+  op?: string;
+  offset?: number;
+  tensor?: string;
+  tag?: string;
+  limit?: number;
+  value?: unknown;
+}
+
+/** Options of {@link CairnError}. */
+export interface CairnErrorOptions {
+  details?: CairnErrorDetails;
+  cause?: unknown;
+}
+
+/**
+ * The one error class of Cairn: something outside the caller's program is not as it has to be.
+ * A caller's own mistake is a `TypeError` or `RangeError`, and an abort rethrows `signal.reason`.
+ */
+export class CairnError extends Error {
+  override readonly name = "CairnError";
+  readonly code: CairnErrorCode;
+  readonly details: CairnErrorDetails;
+
+  constructor(code: CairnErrorCode, message: string, options: CairnErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}

@@ -1,0 +1,298 @@
+import type { BigIntStats, Stats } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
+import { CairnError } from "../base/errors.ts";
+import { nodeBuiltin } from "../base/node_builtin.ts";
+import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
+import { storageError } from "./storage_error.ts";
+
+type FileSystem = typeof import("node:fs");
+type PathModule = typeof import("node:path");
+
+/** File systems without hard links say one of these; a link is only how a name is taken without replacing another. */
+const NO_LINKS: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL"]);
+const DENIED: ReadonlySet<string> = new Set(["EACCES", "EPERM"]);
+
+/**
+ * A {@link Storage} in a directory of the local file system, in Deno, Bun and Node.
+ *
+ * Links inside the root are never followed, so that nothing outside it is opened; the root itself may be one.
+ * On Windows a directory cannot be synced, and `syncDirectory` does nothing: NTFS journals the names.
+ */
+export class FileStorage implements Storage {
+  /** The absolute path of the directory. */
+  readonly root: string;
+  readonly #fs: FileSystem;
+  readonly #path: PathModule;
+  /** Directories whose name in their parent was made durable through this object. */
+  readonly #durableDirectories = new Set<string>();
+
+  private constructor(root: string, fs: FileSystem, path: PathModule) {
+    this.root = root;
+    this.#fs = fs;
+    this.#path = path;
+  }
+
+  /**
+   * The storage in the directory `root`, which need not exist yet: the first `makeDirectory` creates it.
+   *
+   * @throws CairnError `unsupported` where there is no file system, `storage_failed` when `root` is no directory.
+   */
+  static async open(root: string | URL): Promise<FileStorage> {
+    const fs = nodeBuiltin("node:fs");
+    const path = nodeBuiltin("node:path");
+    const url = nodeBuiltin("node:url");
+    if (fs === undefined || path === undefined || url === undefined) {
+      throw new CairnError("unsupported", "This runtime has no file system (node:fs); use MemoryStorage");
+    }
+    if (root === "") throw new TypeError('The root of a FileStorage must not be empty; "." is the current directory');
+    const absolute = path.resolve(typeof root === "string" ? root : url.fileURLToPath(root));
+    const storage = new FileStorage(absolute, fs, path);
+    const found = await storage.#run("open", "", () => orUndefined(fs.promises.stat(absolute), "ENOENT"));
+    if (found !== undefined && !found.isDirectory()) throw storageError("open", absolute, { code: "ENOTDIR" });
+    return storage;
+  }
+
+  describe(path: string): string {
+    return path === "" ? this.root : this.#path.join(this.root, path);
+  }
+
+  list(directory: string): Promise<StorageEntry[]> {
+    checkDirectory(directory);
+    return this.#run("list", directory, async () => {
+      await this.#refuseLinks(directory);
+      const full = this.describe(directory);
+      const names = await orUndefined(this.#fs.promises.readdir(full), "ENOENT") ?? [];
+      const entries: StorageEntry[] = [];
+      for (const name of names.sort()) {
+        // A file may be gone between the two calls: another process keeps only its last checkpoints.
+        const stats = await orUndefined(this.#fs.promises.lstat(this.#path.join(full, name)), "ENOENT");
+        if (stats !== undefined) entries.push(entryOf(name, stats));
+      }
+      return entries;
+    });
+  }
+
+  makeDirectory(directory: string): Promise<void> {
+    return this.#run("create the directory", directory, async () => {
+      checkDirectoryPath(directory);
+      await this.#makeRoot(this.root);
+      let path = "";
+      for (const segment of directory === "" ? [] : directory.split("/")) {
+        path = joinPath(path, segment);
+        await this.#makeInside(path);
+      }
+    });
+  }
+
+  createExclusive(path: string): Promise<StorageWriter> {
+    return this.#run("create", path, async () => {
+      checkFilePath(path);
+      await this.#refuseLinks(directoryOf(path));
+      const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = this.#fs.constants;
+      const flags = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0);
+      return this.#writer(path, await this.#fs.promises.open(this.describe(path), flags, 0o666));
+    });
+  }
+
+  openRead(path: string): Promise<StorageReader> {
+    return this.#run("open", path, async () => {
+      checkFilePath(path);
+      await this.#refuseLinks(directoryOf(path));
+      const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = this.#fs.constants;
+      // Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
+      const flags = O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0);
+      const handle = await this.#fs.promises.open(this.describe(path), flags);
+      try {
+        const stats = await handle.stat();
+        if (stats.isDirectory()) throw hostError("EISDIR");
+        if (!stats.isFile()) throw new Error("it is no plain file");
+        return this.#reader(path, handle, stats.size);
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    });
+  }
+
+  move(from: string, to: string, options: MoveOptions = {}): Promise<void> {
+    return this.#run("move", to, async () => {
+      checkFilePath(from);
+      checkFilePath(to);
+      await this.#refuseLinks(directoryOf(from));
+      await this.#refuseLinks(directoryOf(to));
+      const source = this.describe(from);
+      const target = this.describe(to);
+      if (options.replace === false) return await this.#moveToNewName(source, target);
+      await this.#fs.promises.rename(source, target);
+    });
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#run("remove", path, async () => {
+      checkFilePath(path);
+      await this.#refuseLinks(directoryOf(path));
+      await this.#fs.promises.unlink(this.describe(path));
+    });
+  }
+
+  syncDirectory(directory: string): Promise<void> {
+    return this.#run("sync the directory", directory, async () => {
+      checkDirectoryPath(directory);
+      await this.#refuseLinks(directory);
+      await this.#syncDirectory(this.describe(directory));
+    });
+  }
+
+  freeBytes(directory: string): Promise<number | undefined> {
+    return this.#run("measure", directory, async () => {
+      checkDirectoryPath(directory);
+      if (this.#fs.promises.statfs === undefined) return undefined;
+      // The directory need not exist yet: what counts is the file system that it will be on.
+      for (let full = this.describe(directory);; full = this.#path.dirname(full)) {
+        const found = await orUndefined(this.#fs.promises.statfs(full), "ENOENT");
+        if (found !== undefined) return found.bavail * found.bsize;
+        if (full === this.#path.dirname(full)) return undefined;
+      }
+    });
+  }
+
+  #writer(path: string, handle: FileHandle): StorageWriter {
+    return {
+      write: (bytes) =>
+        // Asynchronous on purpose: when the page cache is full, a write waits for the disk, and training must not.
+        this.#run("write", path, async () => (await handle.write(bytes, 0, bytes.byteLength)).bytesWritten),
+      sync: () => this.#run("sync", path, () => handle.sync()),
+      close: () => this.#run("close", path, () => handle.close()),
+    };
+  }
+
+  #reader(path: string, handle: FileHandle, byteLength: number): StorageReader {
+    let isOpen = true;
+    return {
+      byteLength,
+      read: (offset, into) =>
+        this.#run("read", path, () => {
+          if (!isOpen) throw hostError("EBADF");
+          // readSync refuses a position outside of the file in one runtime and an empty buffer in another.
+          if (into.byteLength === 0 || offset >= byteLength) return Promise.resolve(0);
+          return Promise.resolve(this.#fs.readSync(handle.fd, into, 0, into.byteLength, offset));
+        }),
+      close: async () => {
+        if (!isOpen) return;
+        isOpen = false;
+        await this.#run("close", path, () => handle.close());
+      },
+    };
+  }
+
+  /** Takes `target` only if nothing has that name: a hard link fails where a rename would replace. */
+  async #moveToNewName(source: string, target: string): Promise<void> {
+    try {
+      await this.#fs.promises.link(source, target);
+    } catch (error) {
+      if (!NO_LINKS.has(codeOf(error)) && !isDeniedByDeno(error)) throw error;
+      const found = await orUndefined(this.#fs.promises.lstat(target), "ENOENT");
+      if (found !== undefined) throw hostError("EEXIST");
+      return await this.#fs.promises.rename(source, target);
+    }
+    await this.#fs.promises.unlink(source);
+  }
+
+  /** Creates the root and what is missing above it. */
+  async #makeRoot(full: string): Promise<void> {
+    const fs = this.#fs.promises;
+    const parent = this.#path.dirname(full);
+    const found = await orUndefined(fs.stat(full), "ENOENT");
+    if (found === undefined) {
+      if (parent !== full) await this.#makeRoot(parent);
+      await orUndefined(fs.mkdir(full), "EEXIST");
+      await this.#syncDirectory(parent);
+      this.#durableDirectories.add(full);
+    } else if (!found.isDirectory()) {
+      throw hostError("ENOTDIR");
+    } else if (full === this.root && !this.#durableDirectories.has(full)) {
+      // It may be left over from a process that was killed between mkdir and sync. Where the parent may not be opened,
+      // that process was not this program's.
+      await this.#syncDirectory(parent).catch((error: unknown) => {
+        if (!DENIED.has(codeOf(error)) && !isDeniedByDeno(error)) throw error;
+      });
+      this.#durableDirectories.add(full);
+    }
+  }
+
+  async #makeInside(directory: string): Promise<void> {
+    const full = this.describe(directory);
+    const found = await orUndefined(this.#fs.promises.lstat(full), "ENOENT");
+    if (found === undefined) {
+      await orUndefined(this.#fs.promises.mkdir(full), "EEXIST");
+    } else {
+      refuseLink(found);
+      if (this.#durableDirectories.has(full)) return;
+    }
+    await this.#syncDirectory(this.#path.dirname(full));
+    this.#durableDirectories.add(full);
+  }
+
+  async #syncDirectory(full: string): Promise<void> {
+    const { O_RDONLY, O_DIRECTORY } = this.#fs.constants;
+    // Windows has no O_DIRECTORY and opens no directories.
+    if (this.#path.sep === "\\") return;
+    const handle = await this.#fs.promises.open(full, O_RDONLY | (O_DIRECTORY ?? 0));
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Throws when `directory` or one above it, up to the root, is a symbolic link. */
+  async #refuseLinks(directory: string): Promise<void> {
+    for (let path = directory; path !== ""; path = directoryOf(path)) {
+      const found = await orUndefined(this.#fs.promises.lstat(this.describe(path)), "ENOENT");
+      if (found !== undefined) refuseLink(found);
+    }
+  }
+
+  async #run<T>(op: string, path: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof TypeError && codeOf(error) === "") throw error;
+      throw storageError(op, this.describe(path), error);
+    }
+  }
+}
+
+function entryOf(name: string, stats: Stats): StorageEntry {
+  const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
+  return { name, kind, byteLength: kind === "file" ? stats.size : 0, modifiedMs: stats.mtimeMs };
+}
+
+function refuseLink(stats: Stats | BigIntStats): void {
+  if (stats.isSymbolicLink()) throw hostError("ELOOP");
+  if (!stats.isDirectory()) throw hostError("ENOTDIR");
+}
+
+/** The result, or `undefined` when it failed with the host's error `code`. */
+async function orUndefined<T>(promise: Promise<T>, code: string): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (codeOf(error) === code) return undefined;
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : "";
+}
+
+function isDeniedByDeno(error: unknown): boolean {
+  return error instanceof Error && error.name === "NotCapable";
+}
+
+function hostError(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}

@@ -1,0 +1,59 @@
+/** One entry of a directory. Anything that is neither a plain file nor a directory (a link, a device) is `other`. */
+export interface StorageEntry {
+  readonly name: string;
+  readonly kind: "file" | "directory" | "other";
+  readonly byteLength: number;
+  /** Time of the last change, in milliseconds since 1970. */
+  readonly modifiedMs: number;
+}
+
+/** A file being written, from its start to its end. */
+export interface StorageWriter {
+  /** Appends a part of `bytes` and says how many it took: 1 to `bytes.byteLength`, or 0 when it can take no more. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Resolves when everything written so far is durable. A failed sync is final: never call it again on this file. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A file being read. Its length is the one it had when it was opened. */
+export interface StorageReader {
+  readonly byteLength: number;
+  /** Fills a part of `into` from `offset` and says how many bytes it got; 0 only at or past the end. */
+  read(offset: number, into: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** What {@link Storage.move} may do with a file that already has the new name. */
+export interface MoveOptions {
+  /** `true` (the default) replaces it in one step; `false` throws `already_exists` and changes nothing. */
+  readonly replace?: boolean;
+}
+
+/**
+ * Where files live: primitives only. The durable protocol stands above them, in `DurableFile`.
+ *
+ * Paths are relative to the storage, with "/" between segments; see `checkFilePath` for what they may hold. A bad path is
+ * a `TypeError` before anything is touched. Every other failure is a `CairnError` with the code `not_found`,
+ * `already_exists`, `disk_full` or `storage_failed`, with `details.op` and `details.path`, and the host's error as `cause`.
+ */
+export interface Storage {
+  /** The full name of `path`, for messages. */
+  describe(path: string): string;
+  /** The entries of a directory (`""` is the root) in order of name; none when there is no such directory. */
+  list(directory: string): Promise<StorageEntry[]>;
+  /** Creates a directory and those above it, durably: the parent of each new directory is synced. */
+  makeDirectory(directory: string): Promise<void>;
+  /** Creates a file that was not there, without following links. Its directory has to exist. */
+  createExclusive(path: string): Promise<StorageWriter>;
+  /** Opens a plain file, without following links. */
+  openRead(path: string): Promise<StorageReader>;
+  /** Renames a file in one step, so that a reader sees the old one or the new one. Durable after `syncDirectory`. */
+  move(from: string, to: string, options?: MoveOptions): Promise<void>;
+  /** Removes a file. */
+  remove(path: string): Promise<void>;
+  /** Resolves when the names in `directory` are durable. */
+  syncDirectory(directory: string): Promise<void>;
+  /** Room left for new files, in bytes, where the storage can tell. */
+  freeBytes(directory: string): Promise<number | undefined>;
+}

@@ -1,0 +1,141 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "bun:test";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const src = join(root, "src");
+
+/** The rooms that each room may import from. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  base: [],
+  container: ["base"],
+  storage: ["base"],
+  gpu: ["base"],
+  tensor: ["base", "container", "gpu"],
+  kernels: ["base", "gpu", "tensor"],
+  graph: ["base", "gpu", "tensor", "kernels"],
+  nn: ["base", "gpu", "tensor", "kernels", "graph"],
+  checkpoint: ["base", "container", "storage", "gpu", "tensor"],
+  train: ["base", "container", "storage", "gpu", "tensor", "kernels", "graph", "nn", "checkpoint"],
+};
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? sourceFiles(path) : entry.name.endsWith(".ts") ? [path] : [];
+  });
+}
+
+const files = sourceFiles(src).map((path) => ({
+  path: relative(root, path),
+  text: readFileSync(path, "utf8"),
+}));
+
+function specifiers(text: string): string[] {
+  return [...text.matchAll(/^\s*(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|^\s*import\s+"([^"]+)"/gm)]
+    .map(([, from, bare]) => from ?? bare ?? "");
+}
+
+function roomOf(path: string): string {
+  return path.split(/[\\/]/)[1] ?? "";
+}
+
+/** Comments and strings of WGSL may say anything; code may not. */
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
+}
+
+function filesThat(matches: (text: string) => boolean): string[] {
+  return files.filter(({ text }) => matches(text)).map(({ path }) => path);
+}
+
+describe("layering", () => {
+  test("every folder of src is a known room", () => {
+    const rooms = readdirSync(src, { withFileTypes: true });
+    expect(rooms.filter((entry) => !entry.isDirectory()).map((entry) => entry.name)).toEqual([]);
+    expect(rooms.map((entry) => entry.name).filter((room) => !(room in MAY_IMPORT))).toEqual([]);
+    expect(files.length).toBeGreaterThan(50);
+  });
+
+  test("a room imports only from the rooms before it", () => {
+    const wrong: string[] = [];
+    for (const { path, text } of files) {
+      const room = roomOf(path);
+      for (const specifier of specifiers(text).filter((s) => s.startsWith("."))) {
+        const target = relative(root, resolve(root, dirname(path), specifier));
+        const targetRoom = roomOf(target);
+        if (targetRoom !== room && !MAY_IMPORT[room]?.includes(targetRoom)) {
+          wrong.push(`${path} -> ${target}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test("there are no import cycles", () => {
+    const edges = new Map(files.map(({ path, text }) => [
+      path,
+      specifiers(text.replace(/^import type .*$/gm, "")).filter((s) => s.startsWith("."))
+        .map((s) => relative(root, resolve(root, dirname(path), s))),
+    ]));
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (path: string, trail: readonly string[]): void => {
+      if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(" -> "));
+      else if (!done.has(path)) { for (const next of edges.get(path) ?? []) visit(next, [...trail, path]); }
+      done.add(path);
+    };
+    for (const path of edges.keys()) visit(path, []);
+    expect(cycles).toEqual([]);
+  });
+
+  test("src imports only the runtime dependencies, and no node: module statically", () => {
+    const allowed = ["fflate", "zod"];
+    const wrong = files.flatMap(({ path, text }) =>
+      specifiers(withoutComments(text)).filter((s) => !s.startsWith(".") && !allowed.includes(s)).map((s) =>
+        `${path}: ${s}`
+      )
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test("src never writes to the console", () => {
+    expect(filesThat((text) => /\bconsole\s*\./.test(withoutComments(text)))).toEqual([]);
+  });
+
+  test("there are no barrels inside src", () => {
+    expect(files.map(({ path }) => path).filter((path) => path.endsWith("index.ts"))).toEqual([]);
+  });
+
+  test("one file parses JSON", () => {
+    expect(filesThat((text) => /\bJSON\.parse\(/.test(withoutComments(text)))).toEqual([
+      join("src", "base", "canonical_json.ts"),
+    ]);
+  });
+
+  test("one file calls fsync, rename and unlink", () => {
+    const calls = /\b(fsync|fdatasync|datasync|rename|unlink)(Sync)?\(/;
+    expect(filesThat((text) => calls.test(withoutComments(text)))).toEqual([
+      join("src", "storage", "file_storage.ts"),
+    ]);
+  });
+
+  test("there is exactly one commit point", () => {
+    const lines = files.flatMap(({ path, text }) =>
+      text.split("\n").filter((line) => line.includes("// COMMIT POINT")).map(() => path)
+    );
+    expect(lines).toEqual([join("src", "storage", "durable_file.ts")]);
+  });
+
+  test("only the gpu room names WebGPU's entry points", () => {
+    const entry = /navigator\.gpu|requestAdapter\(|requestDevice\(|createComputePipeline|\.createBuffer\(\{/;
+    expect(filesThat((text) => entry.test(withoutComments(text))).filter((path) => roomOf(path) !== "gpu"))
+      .toEqual([]);
+  });
+
+  test("no any, no non-null assertion of a call, no double cast", () => {
+    const loose = /: any\b|<any>|\bas any\b|as unknown as|@ts-ignore|@ts-expect-error/;
+    expect(filesThat((text) => loose.test(withoutComments(text)))).toEqual([]);
+  });
+});

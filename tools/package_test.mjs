@@ -1,0 +1,74 @@
+// Packs the package as it would be published, installs the tarball in an empty project, and runs every TypeScript block
+// of the README there under Bun, Deno and Node.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { environment, root, runtimeCommand } from "./runtimes.mjs";
+
+const tally = { passed: 0, failed: 0 };
+const project = mkdtempSync(join(tmpdir(), "cairn-package-"));
+
+function check(name, program, args, cwd) {
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    cwd,
+    env: environment(),
+    encoding: "utf8",
+    timeout: 180_000,
+  });
+  const holds = status === 0;
+  console.log(`${holds ? "ok" : "FAILED"}  ${name}`);
+  if (!holds) console.log(stdout + stderr);
+  tally[holds ? "passed" : "failed"]++;
+  return { holds, stdout };
+}
+
+/** The TypeScript blocks of the README. They are valid JavaScript too, so that Node runs the same text. */
+function readmeBlocks() {
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  return [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
+}
+
+function installTarball() {
+  const packed = check("npm pack", "npm", ["pack", "--silent", "--pack-destination", project], root);
+  if (!packed.holds) return false;
+  const tarball = join(project, packed.stdout.trim().split("\n").at(-1));
+  writeFileSync(join(project, "package.json"), `{ "name": "consumer", "private": true, "type": "module" }\n`);
+  const options = [
+    "--silent",
+    "--no-audit",
+    "--no-fund",
+    "--prefer-offline",
+    "--omit=peer",
+    "--omit=optional",
+  ];
+  if (!check("npm install of the tarball", "npm", ["install", ...options, tarball], project).holds) {
+    return false;
+  }
+  symlinkSync(join(root, "node_modules", "webgpu"), join(project, "node_modules", "webgpu")); // 132 MB: not fetched again
+  return true;
+}
+
+try {
+  const blocks = readmeBlocks();
+  if (blocks.length === 0) throw new Error("README.md has no ```ts block to run");
+  if (installTarball()) {
+    for (const [index, code] of blocks.entries()) {
+      writeFileSync(join(project, `readme_${index + 1}.mjs`), code);
+      for (const runtime of ["bun", "deno", "node"]) {
+        rmSync(join(project, "checkpoints"), { recursive: true, force: true });
+        const [program, ...before] = runtimeCommand(runtime);
+        check(
+          `README block ${index + 1} under ${runtime}`,
+          program,
+          [...before, `readme_${index + 1}.mjs`],
+          project,
+        );
+      }
+    }
+  }
+} finally {
+  rmSync(project, { recursive: true, force: true });
+}
+console.log(`${tally.passed} passed, ${tally.failed} failed`);
+process.exit(tally.failed > 0 ? 1 : 0);

@@ -1,0 +1,79 @@
+// `npm test`: every check that the project has, one after the other, and a count of all of them as the last line.
+// `npm test -- bun deno` runs only the named steps.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { bunPath, denoPath, environment, root } from "./runtimes.mjs";
+import { setup } from "./setup.mjs";
+
+const tally = { passed: 0, failed: 0, skips: [] };
+
+/** Runs a command with its output shown, and resolves to its exit status and that output. */
+function run(program, args) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd: root, env: environment({ FORCE_COLOR: "0", NO_COLOR: "1" }) });
+    let output = "";
+    const show = (bytes) => {
+      output += bytes;
+      process.stdout.write(bytes);
+    };
+    child.stdout.on("data", show);
+    child.stderr.on("data", show);
+    child.on("error", (error) => resolve({ status: 1, output: String(error) }));
+    child.on("close", (status) => resolve({ status: status ?? 1, output }));
+  });
+}
+
+/** A command that either holds or does not. */
+async function check(program, args) {
+  const { status, output } = await run(program, args);
+  collectSkips(output);
+  if (status === 0) tally.passed++;
+  else tally.failed++;
+}
+
+/** A test runner: its own counts are added. A runner that fails without a failed test, or counts nothing, counts as one failure. */
+async function suite(program, args, counts) {
+  const { status, output } = await run(program, args);
+  collectSkips(output);
+  const [passed, failed] = counts.map((pattern) => Number(pattern.exec(output)?.[1] ?? 0));
+  tally.passed += passed;
+  tally.failed += failed === 0 && (status !== 0 || passed === 0) ? 1 : failed;
+}
+
+function collectSkips(output) {
+  for (const [line] of output.matchAll(/^SKIP .*$/gm)) tally.skips.push(line);
+}
+
+const node = process.execPath;
+const steps = {
+  types: () => check(node, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]),
+  format: () => check(denoPath(), ["fmt", "--check", "--quiet"]),
+  lint: () => check(denoPath(), ["lint", "--quiet"]),
+  bun: () =>
+    suite(bunPath(), ["test", "--timeout", "60000", "tests/"], [/^\s*(\d+) pass$/m, /^\s*(\d+) fail$/m]),
+  deno: () =>
+    suite(denoPath(), ["test", "-A", "--no-check", "--quiet", "tests/"], [/(\d+) passed/, /(\d+) failed/]),
+  build: () => check(node, [join("tools", "build.mjs")]),
+  publish: () => check(denoPath(), ["publish", "--dry-run", "--allow-dirty", "--quiet"]),
+  package: () => suite(node, [join("tools", "package_test.mjs")], [/^(\d+) passed/m, /(\d+) failed$/m]),
+  browser: () => suite(node, [join("tools", "browser_test.mjs")], [/^(\d+) passed/m, /(\d+) failed$/m]),
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in steps));
+if (unknown.length > 0) {
+  console.error(`test: no step ${unknown.join(", ")}; there are ${Object.keys(steps).join(", ")}`);
+  process.exit(2);
+}
+await setup({ browser: wanted.length === 0 || wanted.includes("browser") });
+for (const [name, step] of Object.entries(steps)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const start = performance.now();
+  console.log(`\n== ${name}`);
+  await step();
+  console.log(`== ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
+for (const line of tally.skips) console.log(line);
+const skipped = tally.skips.length > 0 ? `, ${tally.skips.length} skipped` : "";
+console.log(`${tally.passed} passed, ${tally.failed} failed${skipped}`);
+process.exit(tally.failed > 0 || (tally.skips.length > 0 && process.env.REQUIRE_GPU === "1") ? 1 : 0);
