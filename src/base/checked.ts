@@ -1,3 +1,9 @@
+/**
+ * Where tensors start, in bytes: a multiple of this, in a slab and in a container's raw space alike.
+ * 256 is WebGPU's default alignment for storage bindings.
+ */
+export const TENSOR_ALIGNMENT = 256;
+
 /** `a * b`, or a `RangeError` when the product is no safe integer. */
 export function checkedMultiply(a: number, b: number): number {
   const product = a * b;

@@ -12,4 +12,5 @@ export interface NodeBuiltins {
   "node:zlib": typeof import("node:zlib");
   "node:fs": typeof import("node:fs");
   "node:path": typeof import("node:path");
+  "node:url": typeof import("node:url");
 }

@@ -36,3 +36,26 @@ export function gridFor(workgroupCount: number): [number, number, number] {
   }
   return [Math.ceil(workgroupCount / rows), rows, 1];
 }
+
+/** Invocations in a workgroup of the kernels that give one invocation to each element. */
+export const WORKGROUP_SIZE = 64;
+
+/** The grid of such a kernel: at least one invocation for each of `count` elements, none for 0. */
+export function linearGrid(count: number): [number, number, number] {
+  return gridFor(Math.ceil(count / WORKGROUP_SIZE));
+}
+
+/**
+ * The head of such a kernel's entry point: it leaves `index`, the number of this invocation in the grid. `override count`
+ * is the number of elements, and invocations beyond it return.
+ */
+export const LINEAR_MAIN_WGSL = `@compute @workgroup_size(${WORKGROUP_SIZE})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (workgroup.y * workgroups.x + workgroup.x) * ${WORKGROUP_SIZE}u + local;
+  if (index >= count) {
+    return;
+  }`;

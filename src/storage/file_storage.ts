@@ -1,16 +1,24 @@
-import type { BigIntStats, Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
+import { hostError, hostErrorCode, isDeniedByDeno, unlessCode } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
 
 type FileSystem = typeof import("node:fs");
 type PathModule = typeof import("node:path");
 
 /** File systems without hard links say one of these; a link is only how a name is taken without replacing another. */
-const NO_LINKS: ReadonlySet<string> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL"]);
+const NO_LINKS: ReadonlySet<string> = new Set([
+  "EPERM",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EMLINK",
+  "EINVAL",
+]);
 const DENIED: ReadonlySet<string> = new Set(["EACCES", "EPERM"]);
 
 /**
@@ -45,11 +53,15 @@ export class FileStorage implements Storage {
     if (fs === undefined || path === undefined || url === undefined) {
       throw new CairnError("unsupported", "This runtime has no file system (node:fs); use MemoryStorage");
     }
-    if (root === "") throw new TypeError('The root of a FileStorage must not be empty; "." is the current directory');
+    if (root === "") {
+      throw new TypeError('The root of a FileStorage must not be empty; "." is the current directory');
+    }
     const absolute = path.resolve(typeof root === "string" ? root : url.fileURLToPath(root));
     const storage = new FileStorage(absolute, fs, path);
-    const found = await storage.#run("open", "", () => orUndefined(fs.promises.stat(absolute), "ENOENT"));
-    if (found !== undefined && !found.isDirectory()) throw storageError("open", absolute, { code: "ENOTDIR" });
+    const found = await storage.#run("open", "", () => unlessCode(fs.promises.stat(absolute), "ENOENT"));
+    if (found !== undefined && !found.isDirectory()) {
+      throw storageError("open", absolute, hostError("ENOTDIR"));
+    }
     return storage;
   }
 
@@ -58,15 +70,15 @@ export class FileStorage implements Storage {
   }
 
   list(directory: string): Promise<StorageEntry[]> {
-    checkDirectory(directory);
     return this.#run("list", directory, async () => {
+      checkDirectoryPath(directory);
       await this.#refuseLinks(directory);
       const full = this.describe(directory);
-      const names = await orUndefined(this.#fs.promises.readdir(full), "ENOENT") ?? [];
+      const names = await unlessCode(this.#fs.promises.readdir(full), "ENOENT") ?? [];
       const entries: StorageEntry[] = [];
       for (const name of names.sort()) {
         // A file may be gone between the two calls: another process keeps only its last checkpoints.
-        const stats = await orUndefined(this.#fs.promises.lstat(this.#path.join(full, name)), "ENOENT");
+        const stats = await unlessCode(this.#fs.promises.lstat(this.#path.join(full, name)), "ENOENT");
         if (stats !== undefined) entries.push(entryOf(name, stats));
       }
       return entries;
@@ -150,7 +162,7 @@ export class FileStorage implements Storage {
       if (this.#fs.promises.statfs === undefined) return undefined;
       // The directory need not exist yet: what counts is the file system that it will be on.
       for (let full = this.describe(directory);; full = this.#path.dirname(full)) {
-        const found = await orUndefined(this.#fs.promises.statfs(full), "ENOENT");
+        const found = await unlessCode(this.#fs.promises.statfs(full), "ENOENT");
         if (found !== undefined) return found.bavail * found.bsize;
         if (full === this.#path.dirname(full)) return undefined;
       }
@@ -191,22 +203,23 @@ export class FileStorage implements Storage {
     try {
       await this.#fs.promises.link(source, target);
     } catch (error) {
-      if (!NO_LINKS.has(codeOf(error)) && !isDeniedByDeno(error)) throw error;
-      const found = await orUndefined(this.#fs.promises.lstat(target), "ENOENT");
+      if (!NO_LINKS.has(hostErrorCode(error)) && !isDeniedByDeno(error)) throw error;
+      const found = await unlessCode(this.#fs.promises.lstat(target), "ENOENT");
       if (found !== undefined) throw hostError("EEXIST");
       return await this.#fs.promises.rename(source, target);
     }
-    await this.#fs.promises.unlink(source);
+    // The name is taken, so the move is done. A second link to the file under its temporary name does no harm.
+    await this.#fs.promises.unlink(source).catch(() => {});
   }
 
   /** Creates the root and what is missing above it. */
   async #makeRoot(full: string): Promise<void> {
     const fs = this.#fs.promises;
     const parent = this.#path.dirname(full);
-    const found = await orUndefined(fs.stat(full), "ENOENT");
+    const found = await unlessCode(fs.stat(full), "ENOENT");
     if (found === undefined) {
       if (parent !== full) await this.#makeRoot(parent);
-      await orUndefined(fs.mkdir(full), "EEXIST");
+      await unlessCode(fs.mkdir(full), "EEXIST");
       await this.#syncDirectory(parent);
       this.#durableDirectories.add(full);
     } else if (!found.isDirectory()) {
@@ -215,7 +228,7 @@ export class FileStorage implements Storage {
       // It may be left over from a process that was killed between mkdir and sync. Where the parent may not be opened,
       // that process was not this program's.
       await this.#syncDirectory(parent).catch((error: unknown) => {
-        if (!DENIED.has(codeOf(error)) && !isDeniedByDeno(error)) throw error;
+        if (!DENIED.has(hostErrorCode(error)) && !isDeniedByDeno(error)) throw error;
       });
       this.#durableDirectories.add(full);
     }
@@ -223,9 +236,9 @@ export class FileStorage implements Storage {
 
   async #makeInside(directory: string): Promise<void> {
     const full = this.describe(directory);
-    const found = await orUndefined(this.#fs.promises.lstat(full), "ENOENT");
+    const found = await unlessCode(this.#fs.promises.lstat(full), "ENOENT");
     if (found === undefined) {
-      await orUndefined(this.#fs.promises.mkdir(full), "EEXIST");
+      await unlessCode(this.#fs.promises.mkdir(full), "EEXIST");
     } else {
       refuseLink(found);
       if (this.#durableDirectories.has(full)) return;
@@ -249,7 +262,7 @@ export class FileStorage implements Storage {
   /** Throws when `directory` or one above it, up to the root, is a symbolic link. */
   async #refuseLinks(directory: string): Promise<void> {
     for (let path = directory; path !== ""; path = directoryOf(path)) {
-      const found = await orUndefined(this.#fs.promises.lstat(this.describe(path)), "ENOENT");
+      const found = await unlessCode(this.#fs.promises.lstat(this.describe(path)), "ENOENT");
       if (found !== undefined) refuseLink(found);
     }
   }
@@ -258,7 +271,7 @@ export class FileStorage implements Storage {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof TypeError && codeOf(error) === "") throw error;
+      if (error instanceof TypeError && hostErrorCode(error) === "") throw error;
       throw storageError(op, this.describe(path), error);
     }
   }
@@ -269,30 +282,7 @@ function entryOf(name: string, stats: Stats): StorageEntry {
   return { name, kind, byteLength: kind === "file" ? stats.size : 0, modifiedMs: stats.mtimeMs };
 }
 
-function refuseLink(stats: Stats | BigIntStats): void {
+function refuseLink(stats: Stats): void {
   if (stats.isSymbolicLink()) throw hostError("ELOOP");
   if (!stats.isDirectory()) throw hostError("ENOTDIR");
-}
-
-/** The result, or `undefined` when it failed with the host's error `code`. */
-async function orUndefined<T>(promise: Promise<T>, code: string): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (codeOf(error) === code) return undefined;
-    throw error;
-  }
-}
-
-function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === "string" ? code : "";
-}
-
-function isDeniedByDeno(error: unknown): boolean {
-  return error instanceof Error && error.name === "NotCapable";
-}
-
-function hostError(code: string): Error {
-  return Object.assign(new Error(code), { code });
 }

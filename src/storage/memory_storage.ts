@@ -1,6 +1,7 @@
 import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath, nameOf } from "./storage_path.ts";
+import { hostError } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
 
 interface MemoryFile {
@@ -36,6 +37,7 @@ export class MemoryStorage implements Storage {
   list(directory: string): Promise<StorageEntry[]> {
     return this.#run("list", directory, () => {
       checkDirectoryPath(directory);
+      if (this.#files.has(directory)) throw hostError("ENOTDIR");
       const entries: StorageEntry[] = [];
       for (const [path, file] of this.#files) {
         if (directoryOf(path) !== directory) continue;
@@ -199,8 +201,4 @@ function append(file: MemoryFile, bytes: Uint8Array): void {
   }
   file.bytes.set(bytes, file.byteLength);
   file.byteLength = end;
-}
-
-function hostError(code: string): Error {
-  return Object.assign(new Error(code), { code });
 }

@@ -1,4 +1,5 @@
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
+import { hostErrorCode, isDeniedByDeno } from "./host_error.ts";
 
 interface Explanation {
   readonly code: CairnErrorCode;
@@ -10,7 +11,11 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOENT: { code: "not_found", found: "there is no such file", advice: "check the path" },
   EEXIST: { code: "already_exists", found: "it exists already", advice: "choose another name" },
   ENOSPC: { code: "disk_full", found: "the disk is full", advice: "free some space or write elsewhere" },
-  EDQUOT: { code: "disk_full", found: "the disk quota is used up", advice: "free some space or write elsewhere" },
+  EDQUOT: {
+    code: "disk_full",
+    found: "the disk quota is used up",
+    advice: "free some space or write elsewhere",
+  },
   EACCES: failed("permission was denied", "check who owns it and its mode"),
   EPERM: failed("the operation is not permitted", "check who owns it and its mode"),
   EROFS: failed("the file system is read-only", "write elsewhere or mount it for writing"),
@@ -34,7 +39,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
  */
 export function storageError(op: string, path: string, cause: unknown): CairnError {
   if (cause instanceof CairnError) return cause;
-  const code = hostCode(cause);
+  const code = hostErrorCode(cause);
   const explanation = isDeniedByDeno(cause)
     ? failed("Deno denied it", "run with --allow-read and --allow-write for this path")
     : EXPLANATIONS[code] ?? failed(cause instanceof Error ? cause.message : String(cause), "see the cause");
@@ -45,13 +50,4 @@ export function storageError(op: string, path: string, cause: unknown): CairnErr
 
 function failed(found: string, advice: string): Explanation {
   return { code: "storage_failed", found, advice };
-}
-
-function hostCode(cause: unknown): string {
-  const code = (cause as { code?: unknown } | null | undefined)?.code;
-  return typeof code === "string" ? code : "";
-}
-
-function isDeniedByDeno(cause: unknown): boolean {
-  return cause instanceof Error && cause.name === "NotCapable";
 }

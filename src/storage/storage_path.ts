@@ -42,12 +42,18 @@ function pathProblem(path: string): string | undefined {
   // deno-lint-ignore no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(path)) return "has a control character in it";
   if (path.includes("\\")) return 'has a backslash in it: separate segments with "/"';
-  if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) return "is absolute: paths are relative to the storage";
+  if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) {
+    return "is absolute: paths are relative to the storage";
+  }
   if (utf8Length(path) > MAX_PATH_BYTES) return `is longer than ${MAX_PATH_BYTES} bytes`;
   for (const segment of path.split("/")) {
     if (segment === "") return "has an empty segment";
-    if (segment === "." || segment === "..") return `has a "${segment}" segment, which could leave the storage`;
-    if (utf8Length(segment) > MAX_SEGMENT_BYTES) return `has a segment longer than ${MAX_SEGMENT_BYTES} bytes`;
+    if (segment === "." || segment === "..") {
+      return `has a "${segment}" segment, which could leave the storage`;
+    }
+    if (utf8Length(segment) > MAX_SEGMENT_BYTES) {
+      return `has a segment longer than ${MAX_SEGMENT_BYTES} bytes`;
+    }
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import { checkTag } from "../checkpoint/tags.ts";
 
 /** One `{field:0width.precisiontype}` of a template. */
 interface Field {
@@ -13,7 +14,6 @@ interface Field {
 export const BASE_FIELDS: readonly string[] = ["epoch", "step", "loss"];
 
 const FIELD = /^([A-Za-z_][A-Za-z0-9_]*)(?::(0?)([1-9][0-9]?)?(?:\.([0-9]{1,2}))?([df]?))?$/;
-const LITERAL = /^[A-Za-z0-9._-]*$/;
 
 /**
  * The name of a checkpoint as a template: literal text with fields in Python's format syntax, `{epoch:02d}`, `{step}`,
@@ -41,12 +41,22 @@ export class NameTemplate {
       part.startsWith("{") && part.endsWith("}") ? parseField(part, source, known) : part
     );
     const template = new NameTemplate(source, parts);
-    for (const part of parts) {
-      if (typeof part === "string" && !LITERAL.test(part)) throw invalidText(source, part);
-    }
-    const example = template.expand({}, () => undefined);
-    if (!/^[A-Za-z0-9](?:.*[A-Za-z0-9])?$/.test(example)) throw invalidText(source, example);
+    requireTag(source, template.expand({}, () => undefined));
+    template.#requireNoOtherNumber();
     return template;
+  }
+
+  /** A tag that is an integer says the step, and sorts by it: an epoch's number would make an old checkpoint of a new one. */
+  #requireNoOtherNumber(): void {
+    const ones = Object.fromEntries(this.fields.map((field) => [field, 1]));
+    const isNumber = /^[0-9]+$/.test(this.expand(ones, () => undefined));
+    if (!isNumber || (this.#parts.length === 1 && this.fields[0] === "step")) return;
+    throw new CairnError(
+      "invalid_tag",
+      `The name template "${this.source}" gives names that are numbers, and those are read as steps; ` +
+        `put text before it, like "epoch-${this.source}", or use "{step}" alone`,
+      { details: { value: this.source } },
+    );
   }
 
   /** The name for `values`. A field without a value becomes `na`, and `onMissing` is told. */
@@ -91,20 +101,24 @@ function parseField(text: string, source: string, known: readonly string[] | und
   };
 }
 
-function invalidText(source: string, text: string): CairnError {
-  return new CairnError(
-    "invalid_tag",
-    `The name template "${source}" gives names with "${text}"; a name has letters, digits, ".", "_" and "-", ` +
-      `and begins and ends with a letter or digit (directories go into savePath)`,
-    { details: { value: source } },
-  );
+/** A template has to give valid names whatever its fields are; `na` stands for them, as it may in a real name. */
+function requireTag(source: string, example: string): void {
+  try {
+    checkTag(example);
+  } catch (cause) {
+    throw new CairnError(
+      "invalid_tag",
+      `The name template "${source}" gives names like "${example}"; a name has letters, digits, ".", "_" and "-", ` +
+        `and begins and ends with a letter or digit (directories go into savePath)`,
+      { details: { value: source }, cause },
+    );
+  }
 }
 
 function formatNumber(value: number, field: Field): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   const digits = digitsOf(Math.abs(value), field);
-  // Object.is, because a loss of -0 is written as 0, and a rounded -0.00001 as -0.0000 just as Python does.
   const sign = value < 0 ? "-" : "";
   const padding = Math.max(0, field.width - digits.length - sign.length);
   // Padding with spaces, which is what a width without a zero means, is in no valid name.
@@ -112,11 +126,12 @@ function formatNumber(value: number, field: Field): string {
 }
 
 function digitsOf(magnitude: number, field: Field): string {
-  if (field.type === "d") return Math.round(magnitude).toFixed(0);
-  if (field.type === "f") return magnitude.toFixed(field.precision ?? 6);
-  // "+" of an exponent is in no valid name; 1e21 reads as well as 1e+21.
-  return (field.precision === undefined ? String(magnitude) : magnitude.toPrecision(Math.max(1, field.precision)))
-    .replace("+", "");
+  let digits = String(magnitude);
+  if (field.type === "d") digits = Math.round(magnitude).toFixed(0);
+  else if (field.type === "f") digits = magnitude.toFixed(field.precision ?? 6);
+  else if (field.precision !== undefined) digits = magnitude.toPrecision(Math.max(1, field.precision));
+  // The "+" of an exponent is in no valid name; 1e21 reads as well as 1e+21.
+  return digits.replace("+", "");
 }
 
 function describe(value: unknown): string {

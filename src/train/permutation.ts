@@ -1,4 +1,5 @@
-import { type Seed, seedWords } from "./seed.ts";
+import { splitSeed } from "../kernels/step_scalars.ts";
+import { checkedSeed, type Seed } from "./seed.ts";
 
 const ROUNDS = 8;
 /** Each half of the Feistel network fits the 32-bit integer operations of JavaScript; 2^52 is below the safe integers. */
@@ -63,7 +64,7 @@ function halfBitsFor(length: number): number {
 
 /** One 32-bit key a round, each of which depends on every bit of the seed and of the epoch. */
 function roundKeys(seed: Seed, epoch: number): Uint32Array {
-  const [seedLow, seedHigh] = seedWords(seed);
+  const [seedLow, seedHigh] = splitSeed(checkedSeed(seed));
   const words = [seedLow, seedHigh, epoch >>> 0, Math.floor(epoch / 2 ** 32)];
   let state = 0x9e37_79b9;
   for (const word of words) state = mix(state ^ word) + 0x9e37_79b9 >>> 0;

@@ -1,0 +1,31 @@
+// Trains on real handwritten digits, is killed three times (once while a save is being written), resumes by itself, and
+// compares the result bit for bit with a run that was never disturbed.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compareCheckpoints } from "./compare.ts";
+import { runUntilDone, seededKills } from "./kill_and_resume.ts";
+import { printTable, summarise } from "./report.ts";
+import { runtimeName } from "./runtime.ts";
+
+const seed = Number(process.env.CAIRN_DEMO_SEED ?? 1);
+const folder = mkdtempSync(join(tmpdir(), "cairn-digits-"));
+
+try {
+  console.log(`seed ${seed}, ${runtimeName()}, checkpoints in ${folder}`);
+  console.log("\n1. A run that is killed three times");
+  const killed = await runUntilDone({ directory: join(folder, "killed"), seed, kills: seededKills(seed) });
+  console.log("\n2. The same run, undisturbed");
+  const undisturbed = await runUntilDone({ directory: join(folder, "undisturbed"), seed, kills: [] });
+  console.log("\n3. Every tensor and the loss history of both, compared");
+  const differences = await compareCheckpoints(killed.checkpoint, undisturbed.checkpoint);
+  for (const difference of differences) console.log(`   differs: ${difference}`);
+
+  const summary = summarise({ runtime: runtimeName(), killed, undisturbed, bitIdentical: differences.length === 0 });
+  printTable(summary, undisturbed);
+  console.log(JSON.stringify(summary));
+  const holds = summary.bitIdentical && summary.accuracy >= 0.95 && summary.kills === 3 && summary.resumes === 3;
+  process.exitCode = holds ? 0 : 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

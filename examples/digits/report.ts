@@ -1,0 +1,61 @@
+import type { Run } from "./kill_and_resume.ts";
+
+/** The last line of the demo. */
+export interface Summary {
+  demo: "digits";
+  runtime: string;
+  adapter: string;
+  accuracy: number;
+  kills: number;
+  resumes: number;
+  bitIdentical: boolean;
+  stepMs: number;
+  stallMs: number;
+  saveMBps: number;
+  loadMBps: number;
+  ratio: number;
+}
+
+export function summarise(
+  { runtime, killed, undisturbed, bitIdentical }: { runtime: string; killed: Run; undisturbed: Run; bitIdentical: boolean },
+): Summary {
+  const { adapter, accuracy, stepMs, stallMs, saveMBps, loadMBps, ratio } = undisturbed;
+  return {
+    demo: "digits",
+    runtime,
+    adapter,
+    accuracy: Math.min(accuracy, killed.accuracy),
+    kills: killed.kills,
+    resumes: killed.resumes,
+    bitIdentical: bitIdentical && killed.killsWhileSaving > 0,
+    stepMs: rounded(stepMs),
+    stallMs: rounded(stallMs),
+    saveMBps: rounded(saveMBps),
+    loadMBps: rounded(loadMBps),
+    ratio: rounded(ratio),
+  };
+}
+
+export function printTable(summary: Summary, run: Run): void {
+  const rows: [string, string][] = [
+    ["runtime", summary.runtime],
+    ["adapter", summary.adapter],
+    ["accuracy on 2,000 held-out digits", `${(summary.accuracy * 100).toFixed(2)} %`],
+    ["kills, resumes", `${summary.kills}, ${summary.resumes}`],
+    ["bit-identical to the undisturbed run", summary.bitIdentical ? "yes" : "NO"],
+    ["training step", `${summary.stepMs} ms (median)`],
+    ["training stalled by a save", `${summary.stallMs} ms (median)`],
+    ["save, GPU to durable file", `${summary.saveMBps} MB/s`],
+    ["load, file to GPU", `${summary.loadMBps} MB/s`],
+    ["compression", `${summary.ratio}x`],
+    ...run.files.map(({ name, byteLength }): [string, string] => [name, `${(byteLength / 1e6).toFixed(2)} MB`]),
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length));
+  console.log("");
+  for (const [label, value] of rows) console.log(`   ${label.padEnd(width)}  ${value}`);
+  console.log("");
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,130 @@
+import { CairnError } from "./errors.ts";
+
+/** What JSON can say. */
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+
+/**
+ * How deep arrays and objects may nest. Far above what anyone writes by hand, far below every runtime's stack,
+ * so that each of them accepts and refuses the same texts.
+ */
+export const MAX_JSON_DEPTH = 1000;
+
+/**
+ * JSON text without spaces, keys in the object's own order: equal values give equal bytes.
+ * Throws a `TypeError` that names the place for whatever JSON would drop or change without a word: NaN,
+ * infinities, -0, `undefined`, lone surrogates, holes, accessors, symbol keys, class instances, and the
+ * key `__proto__`. Each property is read once.
+ */
+export function toCanonicalJson(value: JsonValue): string {
+  return write(value, "$", 0);
+}
+
+/**
+ * The value of a canonical JSON text; `what` names the text in messages. Text counts as canonical when writing its
+ * value again gives the same text, which rules out duplicate keys, spaces, odd numbers and needless escapes.
+ * Throws `CairnError("invalid_container")` for anything else, on every runtime alike.
+ */
+export function parseCanonicalJson(text: string, what: string): JsonValue {
+  if (nestingDepth(text) > MAX_JSON_DEPTH) {
+    throw invalid(`${what} nests deeper than ${MAX_JSON_DEPTH} levels`);
+  }
+  let value: JsonValue;
+  let again: string;
+  try {
+    value = JSON.parse(text);
+    again = toCanonicalJson(value);
+  } catch (cause) {
+    throw invalid(`${what} is not canonical JSON: ${cause instanceof Error ? cause.message : cause}`, cause);
+  }
+  if (again !== text) {
+    throw invalid(
+      `${what} is not canonical JSON: written again it differs from character ${
+        firstDifference(again, text)
+      } on`,
+    );
+  }
+  return value;
+}
+
+function write(value: unknown, path: string, depth: number): string {
+  if (value === null || typeof value === "boolean") return String(value);
+  if (typeof value === "string") return writeString(value, path);
+  if (typeof value === "number") {
+    if (!Number.isFinite(value) || Object.is(value, -0)) {
+      throw new TypeError(`${path} is ${Object.is(value, -0) ? "-0" : value}, which JSON cannot say`);
+    }
+    return String(value);
+  }
+  if (typeof value !== "object") throw new TypeError(`${path} is ${typeof value}, which JSON cannot say`);
+  if (depth >= MAX_JSON_DEPTH) throw new TypeError(`${path} nests deeper than ${MAX_JSON_DEPTH} levels`);
+  return Array.isArray(value) ? writeArray(value, path, depth) : writeObject(value, path, depth);
+}
+
+function writeString(value: string, path: string): string {
+  if (!value.isWellFormed()) throw new TypeError(`${path} holds a lone surrogate, which is no valid text`);
+  return JSON.stringify(value);
+}
+
+function writeArray(value: readonly unknown[], path: string, depth: number): string {
+  const parts: string[] = [];
+  for (let i = 0; i < value.length; i++) parts.push(write(value[i], `${path}[${i}]`, depth + 1));
+  return `[${parts.join(",")}]`;
+}
+
+function writeObject(value: object, path: string, depth: number): string {
+  const parts: string[] = [];
+  for (const [key, field] of plainEntries(value, path)) {
+    parts.push(`${writeString(key, `a key of ${path}`)}:${write(field, `${path}.${key}`, depth + 1)}`);
+  }
+  return `{${parts.join(",")}}`;
+}
+
+/**
+ * The entries of a plain object, each read once. Throws a `TypeError` that names `path` when the object is of a
+ * class, or has a symbol key, an accessor, a hidden property or the key `__proto__`.
+ */
+export function plainEntries(value: object, path: string): [string, unknown][] {
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    throw new TypeError(
+      `${path} is a ${prototype.constructor?.name ?? "class"} instance; only plain objects fit`,
+    );
+  }
+  return Reflect.ownKeys(value).map((key) => {
+    const property = Object.getOwnPropertyDescriptor(value, key);
+    if (typeof key === "symbol" || key === "__proto__") {
+      throw new TypeError(`${path} has the key ${String(key)}, which cannot be kept`);
+    }
+    if (!property?.enumerable || !("value" in property)) {
+      throw new TypeError(`${path}.${key} is an accessor or hidden property; only plain fields fit`);
+    }
+    return [key, property.value];
+  });
+}
+
+/** The deepest nesting in a JSON text, found without parsing it (brackets inside strings do not count). */
+function nestingDepth(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (inString) {
+      if (code === 0x5c) i++;
+      else if (code === 0x22) inString = false;
+    } else if (code === 0x22) inString = true;
+    else if (code === 0x5b || code === 0x7b) deepest = Math.max(deepest, ++depth);
+    else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return deepest;
+}
+
+function firstDifference(a: string, b: string): number {
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i++;
+  return i;
+}
+
+function invalid(message: string, cause?: unknown): CairnError {
+  return new CairnError("invalid_container", message, { cause });
+}

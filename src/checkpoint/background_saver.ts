@@ -1,0 +1,146 @@
+import { CairnError } from "../base/errors.ts";
+import type { TensorStore } from "../tensor/tensor_store.ts";
+import { CommitInfo } from "./commit_info.ts";
+import type { CommitTarget, Engine } from "./engine.ts";
+import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { PendingSnapshot, type SaveReport } from "./pending_snapshot.ts";
+import { retain, type RetentionPolicy, type RetentionReport } from "./retention.ts";
+import { StoreCopy } from "./store_copy.ts";
+
+/** Options of {@link BackgroundSaver.save}. */
+export interface BackgroundSaveOptions {
+  /** Replace a checkpoint that has the tag already. */
+  readonly overwrite?: boolean;
+  /** What to delete once this checkpoint is durable. Nothing unless given. */
+  readonly keep?: RetentionPolicy;
+  /** Stops the save until it is published; the temporary file is removed. */
+  readonly signal?: AbortSignal;
+  /** Called after each chunk with raw bytes. */
+  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  /** Called when the save before is still under way and this one has to wait for it. */
+  readonly onWait?: (previous: PendingSnapshot) => void;
+}
+
+/**
+ * Saves without holding up the training: `save` returns as soon as the tensors' copy is in the GPU's queue and the rest is
+ * copied; reading back, compressing, writing and committing go on behind it. One save is under way at a time.
+ */
+export class BackgroundSaver {
+  readonly #engine: Promise<Engine>;
+  readonly #copies = new Map<TensorStore, StoreCopy>();
+  #latest: PendingSnapshot | undefined;
+  #isClosed = false;
+
+  /** @param engine Where to; a promise will do, for an engine that is still being opened. */
+  constructor(engine: Engine | Promise<Engine>) {
+    this.#engine = Promise.resolve(engine);
+    // Whoever saves is told.
+    this.#engine.catch(() => {});
+  }
+
+  /** The last save that was begun. */
+  get latest(): PendingSnapshot | undefined {
+    return this.#latest;
+  }
+
+  /** Whether a save is under way. */
+  get isBusy(): boolean {
+    return this.#latest !== undefined && !this.#latest.isSettled;
+  }
+
+  /**
+   * Takes the state, and goes on in the background. While the save before is under way it waits for that first, and only then
+   * takes the state: pass a function where the state may change meanwhile.
+   *
+   * @throws what the save before failed with, when nobody waited for that; then nothing was taken, and the next call works.
+   * @throws TypeError for a state that cannot be saved; CairnError `invalid_tag`, or of the GPU.
+   */
+  async save(
+    state: CheckpointState | (() => CheckpointState),
+    target: CommitTarget,
+    options: BackgroundSaveOptions = {},
+  ): Promise<PendingSnapshot> {
+    const info = CommitInfo.of(target);
+    // No await before the state is taken when nothing is under way: the caller may go on in the same tick.
+    for (let waits = 0; this.#latest !== undefined && !this.#latest.isSettled; waits++) {
+      if (waits === 0) options.onWait?.(this.#latest);
+      await this.#latest.settled();
+    }
+    this.#throwUnreported();
+    if (this.#isClosed) throw new CairnError("closed", `Cannot save checkpoint ${info}: the saver was closed`);
+    options.signal?.throwIfAborted();
+    const taken = typeof state === "function" ? state() : state;
+    const frozen = FrozenCheckpoint.of(taken, this.#copyOf(taken.store));
+    const pending = new PendingSnapshot(info.tag, this.#run(frozen, info, options), options.signal);
+    this.#latest = pending;
+    return pending;
+  }
+
+  /** Waits until no save is under way. @throws what the last one failed with, when nobody waited for that. */
+  async idle(): Promise<void> {
+    while (this.#latest !== undefined && !this.#latest.isSettled) await this.#latest.settled();
+    this.#throwUnreported();
+  }
+
+  /** Waits for the save under way and frees the GPU's shadow memory. Safe to call twice. @throws as {@link idle}. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    try {
+      await this.idle();
+    } finally {
+      for (const copy of this.#copies.values()) copy.close();
+      this.#copies.clear();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(frozen: FrozenCheckpoint, info: CommitInfo, options: BackgroundSaveOptions): Promise<SaveReport> {
+    const { overwrite = false, keep, signal, onProgress } = options;
+    const aborting = signal === undefined ? {} : { signal };
+    try {
+      const engine = await this.#engine;
+      await engine.create(info, { overwrite });
+      try {
+        await engine.save(frozen, undefined, { ...aborting, ...onProgress === undefined ? {} : { onProgress } });
+        // Where hardly anything else will be left, what is there has to be right.
+        const isLast = keep?.last === 1 || keep?.replaces !== undefined;
+        const report = await engine.commit(info, { ...aborting, ...isLast ? { verify: true } : {} });
+        return { ...report, retention: keep === undefined ? undefined : await cleanUp(engine, info.tag, keep) };
+      } catch (error) {
+        await engine.abort().catch(() => {});
+        throw error;
+      }
+    } finally {
+      frozen.release();
+    }
+  }
+
+  #copyOf(store: TensorStore | undefined): StoreCopy | undefined {
+    if (store === undefined) return undefined;
+    const known = this.#copies.get(store);
+    if (known !== undefined) return known;
+    const copy = new StoreCopy(store);
+    this.#copies.set(store, copy);
+    return copy;
+  }
+
+  #throwUnreported(): void {
+    const latest = this.#latest;
+    if (latest?.status !== "failed" || latest.isObserved) return;
+    this.#latest = undefined;
+    throw latest.error;
+  }
+}
+
+/** The checkpoint is durable by now, so that nothing that goes wrong here makes the save a failure. */
+async function cleanUp(engine: Engine, newest: string, keep: RetentionPolicy): Promise<RetentionReport> {
+  try {
+    return await retain(engine, newest, keep);
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
+    return { deleted: [], decisions: [], warnings: [error] };
+  }
+}

@@ -1,0 +1,101 @@
+import type { WriteReport } from "../container/container_writer.ts";
+import type { CairnError } from "../base/errors.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { CommitInfo, CommitInfoFields } from "./commit_info.ts";
+import type { CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+
+/** Names a checkpoint to be: a tag, a step, or all the fields of a {@link CommitInfo}. */
+export type CommitTarget = string | number | CommitInfoFields;
+
+/** Options of {@link Engine.create}. */
+export interface CreateOptions {
+  /** Replace a checkpoint that already has the tag; otherwise that is `already_exists`. */
+  readonly overwrite?: boolean;
+}
+
+/** Options of {@link Engine.save}. */
+export interface SaveOptions {
+  /** Removes what was written so far and rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Called after each chunk with raw bytes. */
+  readonly onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** Options of {@link Engine.commit}. */
+export interface EngineCommitOptions {
+  /** Has an effect until the checkpoint is published; from then on success wins. */
+  readonly signal?: AbortSignal;
+  /** Read the file back before it is published. Unless given, the engine decides. */
+  readonly verify?: boolean;
+}
+
+/** What was committed. */
+export interface CommitReport {
+  readonly info: CommitInfo;
+  readonly tag: string;
+  /** Full name of the checkpoint. */
+  readonly path: string;
+  readonly written: WriteReport;
+  /** Whether the file was read back and compared before it was published. */
+  readonly isVerified: boolean;
+  /** What went wrong after the checkpoint was durable, and does not change that: the hint, the clean-up. */
+  readonly warnings: readonly CairnError[];
+}
+
+/**
+ * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is DeepSpeed's
+ * `CheckpointEngine`; what `commit` promises there is left open, and here it is the durable point.
+ *
+ * One checkpoint is made at a time: `create`, `save`, `commit`.
+ */
+export interface Engine {
+  readonly name: string;
+  /** Written into each checkpoint. Retention deletes only those of the same run. */
+  readonly runId: string;
+  /**
+   * Begins a checkpoint. Nothing is visible yet.
+   * @throws CairnError `invalid_tag` before anything is touched; `already_exists`.
+   */
+  create(target: CommitTarget, options?: CreateOptions): Promise<void>;
+  /**
+   * Writes the checkpoint that was created. Still nothing is visible. After an error nothing is left of it.
+   * @param path Accepted when it names the file of the created tag.
+   */
+  save(state: CheckpointState | FrozenCheckpoint, path?: string, options?: SaveOptions): Promise<WriteReport>;
+  /**
+   * Makes the saved checkpoint exist. When it resolves, the checkpoint survives a power cut.
+   * @throws CairnError `commit_failed` without a save before, or for another target than the created one.
+   */
+  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport>;
+  /** Drops what was created or saved and not committed. Does nothing when there is nothing. */
+  abort(): Promise<void>;
+  /**
+   * Opens a checkpoint by tag, by step, or by a path that {@link pathOf} gave. The caller closes it.
+   * @throws CairnError `not_found`, or what is wrong with the file.
+   */
+  load(tagOrPath: string | number, options?: { readonly signal?: AbortSignal }): Promise<Checkpoint>;
+  /** Tags of all checkpoints, unfinished ones aside, in order of name. None when there is no directory yet. */
+  list(): Promise<string[]>;
+  /** Removes a checkpoint. */
+  remove(tag: string): Promise<void>;
+  /** Full name of the checkpoint `tag`, which need not exist. */
+  pathOf(tag: string): string;
+  /**
+   * Goes on as the run that wrote `tag`: later checkpoints carry its run id, and retention leaves `tag` alone.
+   */
+  continueRun(runId: string, tag: string): void;
+  /** The tag that this process went on from, if any. */
+  readonly resumedFrom: string | undefined;
+  /** Creates a directory, durably. Unless `existOk`, it must not exist. */
+  makedirs(path: string, options?: { readonly existOk?: boolean }): Promise<void>;
+  /** Whether `commit` only asks another process to do it. */
+  isDecoupled(): boolean;
+  /** Whether the process of this data-parallel rank writes. */
+  isDataParallelWriter(rank: number): boolean;
+  /** Whether tensors that share memory do so again after loading. */
+  preservesStorageSharing(): boolean;
+  getCommitInfo(): CommitInfo | null;
+  setCommitInfo(info: CommitInfo | null): void;
+  /** Drops what is not committed. Safe to call twice; never throws. */
+  cleanup(): Promise<void>;
+}

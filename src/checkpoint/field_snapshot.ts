@@ -1,0 +1,64 @@
+import { TensorStore } from "../tensor/tensor_store.ts";
+import type { CommitReport } from "./engine.ts";
+import { FileEngine } from "./file_engine.ts";
+import { FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import type { HostState, StateInput } from "./host_state.ts";
+import { CHECKPOINT_EXTENSION } from "./tags.ts";
+import { checkpointPath, openCheckpoint } from "./open_path.ts";
+
+/** Fields of a snapshot: whatever names the caller likes, such as `modelStateDict`, `epoch` and `loss`. */
+export type SnapshotFields = { readonly [name: string]: StateInput };
+
+/** Options of {@link FieldSnapshot.save}. */
+export interface FieldSaveOptions {
+  /** Replace a file that is there already; otherwise that is `already_exists`. */
+  readonly overwrite?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Named values to be written to one file, without a run around them. `Snapshot.of` makes one. */
+export class FieldSnapshot {
+  readonly fields: SnapshotFields;
+
+  /** @throws TypeError for a tensor store, whose tensors are on the GPU: read them first, or use `new Snapshot`. */
+  constructor(fields: SnapshotFields) {
+    for (const [name, value] of Object.entries(fields as Record<string, unknown>)) {
+      if (!(value instanceof TensorStore)) continue;
+      throw new TypeError(`Field "${name}" is a TensorStore; read its tensors first (await store.read(names))`);
+    }
+    this.fields = fields;
+  }
+
+  /**
+   * Writes the fields as they are now. When it resolves, the file is durable.
+   *
+   * @param path Of the file; ".cairn" is added where it is missing.
+   */
+  async save(path: string | URL, options: FieldSaveOptions = {}): Promise<CommitReport> {
+    const frozen = FrozenCheckpoint.of({ state: this.fields });
+    const { directory, fileName } = checkpointPath(path);
+    const tag = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
+    const info = { tag, saveLatest: false };
+    const { overwrite = false, signal } = options;
+    const aborting = signal === undefined ? {} : { signal };
+    const engine = await FileEngine.open(directory);
+    await engine.create(info, { overwrite });
+    await engine.save(frozen, undefined, aborting);
+    return await engine.commit(info, aborting);
+  }
+
+  /**
+   * The fields of a file, typed arrays and host tensors included.
+   *
+   * @throws CairnError `not_found`, or what is wrong with the file.
+   */
+  static async load(path: string | URL): Promise<{ [name: string]: HostState }> {
+    const checkpoint = await openCheckpoint(path);
+    try {
+      await checkpoint.verify();
+      return await checkpoint.state() as { [name: string]: HostState };
+    } finally {
+      await checkpoint.close();
+    }
+  }
+}

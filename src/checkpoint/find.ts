@@ -1,0 +1,63 @@
+import { CairnError } from "../base/errors.ts";
+import { type CheckpointSummary, readCatalog } from "./catalog.ts";
+import type { Engine } from "./engine.ts";
+import { type EngineTarget, openEngine } from "./open_engine.ts";
+import { CHECKPOINT_EXTENSION, stepOfTag } from "./tags.ts";
+
+/** Options of {@link getCheckpoint}. */
+export interface GetCheckpointOptions {
+  /** The step it has to be of; the newest otherwise. */
+  readonly step?: number;
+  /** Return `""` when there is no checkpoint at all. A step that is not there is an error all the same. */
+  readonly missingOk?: boolean;
+}
+
+/**
+ * The step that a checkpoint's path names: 1200 for `runs/a/1200.cairn` and for `1200`.
+ *
+ * @throws RangeError when the name is no integer.
+ */
+export function stepFromCheckpoint(path: string): number {
+  const base = path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
+  const name = base.endsWith(CHECKPOINT_EXTENSION) ? base.slice(0, -CHECKPOINT_EXTENSION.length) : base;
+  const step = stepOfTag(name);
+  if (step === undefined) {
+    throw new RangeError(`Cannot tell the step of checkpoint ${JSON.stringify(path)}: its name is no integer`);
+  }
+  return step;
+}
+
+/**
+ * Paths of all complete checkpoints of a directory or an engine, in order of their steps. A name that is no integer counts with
+ * the step that was saved in the file. What is damaged or unfinished is left out; a directory that is not there has none.
+ */
+export async function getCheckpoints(target: EngineTarget): Promise<string[]> {
+  return (await summaries(target)).map(({ path }) => path);
+}
+
+/**
+ * Path of the newest complete checkpoint, or of the one with exactly this step.
+ *
+ * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step.
+ */
+export async function getCheckpoint(target: EngineTarget, options: GetCheckpointOptions = {}): Promise<string> {
+  const found = await summaries(target);
+  const newest = found.at(-1);
+  const where = typeof target === "string" || target instanceof URL ? `"${target}"` : "the engine's directory";
+  if (newest === undefined) {
+    if (options.missingOk) return "";
+    throw new CairnError("no_checkpoint", `There are no checkpoints in ${where}; train and save first`);
+  }
+  if (options.step === undefined) return newest.path;
+  const exact = found.findLast(({ step }) => step === options.step);
+  if (exact !== undefined) return exact.path;
+  const steps = found.map(({ step }) => step ?? "none").join(", ");
+  throw new CairnError("no_checkpoint", `There is no checkpoint of step ${options.step} in ${where}; there are ${steps}`, {
+    details: { value: options.step },
+  });
+}
+
+async function summaries(target: EngineTarget): Promise<readonly CheckpointSummary[]> {
+  const engine: Engine = await openEngine(target);
+  return (await readCatalog(engine)).checkpoints;
+}

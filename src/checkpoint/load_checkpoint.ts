@@ -1,0 +1,124 @@
+import type { ContainerReader } from "../container/container_reader.ts";
+import type { TensorStore } from "../tensor/tensor_store.ts";
+import { CairnError } from "../base/errors.ts";
+import type { SkippedCheckpoint } from "./catalog.ts";
+import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
+import type { HostState } from "./host_state.ts";
+import type { LoadReport } from "./load_report.ts";
+import { type EngineTarget, openEngine } from "./open_engine.ts";
+import { recover } from "./recovery.ts";
+import { applyState, requireState, type StateByName } from "./restore_state.ts";
+import { checkTag } from "./tags.ts";
+
+/** The group of a store that holds a model's parameters. */
+export const MODEL_GROUP = "model";
+/** How the groups of an optimiser's states are named: `optimizer.m`, `optimizer.v`. */
+export const OPTIMIZER_PREFIX = "optimizer";
+/** Names of state that belongs to a learning-rate schedule. */
+const SCHEDULER_NAMES: readonly string[] = ["lrScheduler", "scheduler"];
+
+/** What a checkpoint is loaded into. */
+export interface LoadTarget {
+  readonly store?: TensorStore;
+  /** Put back in place, name by name; see `restoreState`. */
+  readonly state?: StateByName;
+}
+
+/** Options of {@link loadCheckpoint}, named as DeepSpeed names them. */
+export interface LoadCheckpointOptions {
+  /** Which checkpoint; the newest that verifies unless given. */
+  readonly tag?: string | number;
+  /** Whether the tensors have to fit exactly. Default true. */
+  readonly loadModuleStrict?: boolean;
+  /** Default true. */
+  readonly loadOptimizerStates?: boolean;
+  /** Whether state named `lrScheduler` or `scheduler` is put back. Default true. */
+  readonly loadLrSchedulerStates?: boolean;
+  /** Load the group `model` and nothing else. Default false. */
+  readonly loadModuleOnly?: boolean;
+  /** Loads the model's tensors in the place of Cairn. The reader is verified; it is closed afterwards. */
+  readonly customLoadFn?: (reader: ContainerReader, store: TensorStore) => void | Promise<void>;
+  readonly signal?: AbortSignal;
+  /** Called after each chunk with raw bytes. */
+  readonly onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** What {@link loadCheckpoint} did. */
+export interface LoadCheckpointResult {
+  /** Full name of the checkpoint that was loaded; null when there was none, and then nothing was changed. */
+  readonly path: string | null;
+  readonly tag: string | null;
+  readonly clientState: HostState;
+  /** About the store's tensors; `undefined` when none were asked for. */
+  readonly report: LoadReport | undefined;
+  /** Newer checkpoints that were passed over, and why. */
+  readonly skipped: readonly SkippedCheckpoint[];
+}
+
+/**
+ * Loads a checkpoint: the one with the tag, or the newest of which every byte is sound. The file `latest` is not trusted.
+ * Until the file has been read and checked as a whole and everything fits, nothing in the target changes.
+ *
+ * @throws CairnError `state_mismatch` when something does not fit; `checksum_mismatch` when the tagged one is damaged.
+ */
+export async function loadCheckpoint(
+  loadDir: EngineTarget,
+  target: LoadTarget = {},
+  options: LoadCheckpointOptions = {},
+): Promise<LoadCheckpointResult> {
+  const { tag, loadModuleOnly = false, signal, onProgress } = options;
+  const progress = { ...signal === undefined ? {} : { signal }, ...onProgress === undefined ? {} : { onProgress } };
+  const { checkpoint, skipped } = await find(loadDir, tag, progress);
+  if (checkpoint === undefined) return { path: null, tag: null, clientState: null, report: undefined, skipped };
+  try {
+    await checkpoint.verify(progress);
+    const saved = await checkpoint.state();
+    const names = namesToRestore(target, options);
+    requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
+    const report = target.store === undefined ? undefined : await loadTensors(checkpoint, target.store, options);
+    if (target.state !== undefined) await applyState(target.state, saved, names);
+    const clientState = await checkpoint.clientState();
+    return { path: checkpoint.path, tag: checkpoint.tag, clientState, report, skipped };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function find(
+  loadDir: EngineTarget,
+  tag: string | number | undefined,
+  options: CheckpointReadOptions,
+): Promise<{ checkpoint: Checkpoint | undefined; skipped: readonly SkippedCheckpoint[] }> {
+  if (loadDir === "") throw new TypeError("The directory to load from must not be empty");
+  const checkedTag = tag === undefined ? undefined : checkTag(tag);
+  const engine = await openEngine(loadDir);
+  if (checkedTag === undefined) return await recover(engine, options);
+  try {
+    return { checkpoint: await engine.load(checkedTag, options), skipped: [] };
+  } catch (error) {
+    if (error instanceof CairnError && error.code === "not_found") return { checkpoint: undefined, skipped: [] };
+    throw error;
+  }
+}
+
+function namesToRestore(target: LoadTarget, options: LoadCheckpointOptions): string[] {
+  const { loadModuleOnly = false, loadLrSchedulerStates = true } = options;
+  if (loadModuleOnly || target.state === undefined) return [];
+  return Object.keys(target.state).filter((name) => loadLrSchedulerStates || !SCHEDULER_NAMES.includes(name));
+}
+
+async function loadTensors(
+  checkpoint: Checkpoint,
+  store: TensorStore,
+  options: LoadCheckpointOptions,
+): Promise<LoadReport> {
+  const { loadModuleStrict: strict = true, loadOptimizerStates = true, loadModuleOnly = false, customLoadFn, signal } =
+    options;
+  const isOptimizer = (group: string): boolean => group === OPTIMIZER_PREFIX || group.startsWith(`${OPTIMIZER_PREFIX}.`);
+  const groups = (loadModuleOnly ? [MODEL_GROUP] : store.groups().map(({ name }) => name))
+    .filter((group) => loadOptimizerStates || !isOptimizer(group))
+    .filter((group) => customLoadFn === undefined || group !== MODEL_GROUP);
+  const report = await checkpoint.loadInto(store, { groups, strict, ...signal === undefined ? {} : { signal } });
+  await customLoadFn?.(checkpoint.reader, store);
+  return report;
+}

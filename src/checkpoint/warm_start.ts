@@ -1,0 +1,43 @@
+import type { TensorStore } from "../tensor/tensor_store.ts";
+import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
+import type { Engine } from "./engine.ts";
+import { MODEL_GROUP } from "./load_checkpoint.ts";
+import type { LoadReport } from "./load_report.ts";
+import { openCheckpoint } from "./open_path.ts";
+
+/** Options of {@link warmStart}. */
+export interface WarmStartOptions extends CheckpointReadOptions {
+  /** Whether the model's tensors have to fit exactly. Default true. */
+  readonly strict?: boolean;
+}
+
+/**
+ * Loads a checkpoint's model and nothing else: no optimiser state, no step, no run id. The run that follows is a new one from
+ * step 0 that begins with these weights.
+ *
+ * @param path Of the file, with or without ".cairn".
+ * @throws CairnError `not_found`, `state_mismatch`, `checksum_mismatch`; then the store is as it was.
+ */
+export async function warmStart(
+  store: TensorStore,
+  path: string | URL,
+  options: WarmStartOptions = {},
+): Promise<LoadReport> {
+  const checkpoint = await openCheckpoint(path, options.signal);
+  try {
+    return await checkpoint.loadInto(store, { ...options, groups: [MODEL_GROUP] });
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/**
+ * Opens a checkpoint by what a user may name it: the engine's own by step, tag or path, any other by its path in the file
+ * system. The caller closes it.
+ */
+export async function openFrom(engine: Engine, name: string | number | URL, signal?: AbortSignal): Promise<Checkpoint> {
+  const own = engine.pathOf("x").slice(0, -"x.cairn".length);
+  const isOwn = typeof name === "number" ||
+    (typeof name === "string" && (name.startsWith(own) || !/[/\\]/.test(name)));
+  return isOwn ? await engine.load(name, signal === undefined ? {} : { signal }) : await openCheckpoint(name, signal);
+}

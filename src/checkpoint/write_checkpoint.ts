@@ -1,0 +1,42 @@
+import type { CodecName } from "../container/codec/table.ts";
+import { ContainerWriter, type WriteReport } from "../container/container_writer.ts";
+import type { Provenance } from "../container/manifest.ts";
+import type { ByteSink } from "../container/source.ts";
+import type { SaveOptions } from "./engine.ts";
+import type { FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { breathingSink } from "./storage_source.ts";
+
+/** Options of {@link writeCheckpoint}. */
+export interface WriteCheckpointOptions extends SaveOptions {
+  /** Sixteen bytes that no other file has. */
+  readonly fileId: Uint8Array;
+  /** What is added to the provenance of the snapshot, and wins. */
+  readonly provenance: Partial<Provenance>;
+  readonly codec?: CodecName | undefined;
+  readonly chunkBytes?: number | undefined;
+}
+
+/** Writes a snapshot as a container, front to back, and gives the event loop air on the way. */
+export async function writeCheckpoint(
+  sink: ByteSink,
+  frozen: FrozenCheckpoint,
+  options: WriteCheckpointOptions,
+): Promise<WriteReport> {
+  const { fileId, provenance, codec, chunkBytes, signal, onProgress } = options;
+  const writer = await ContainerWriter.create(breathingSink(sink), {
+    tensors: frozen.tensors,
+    fileId,
+    ...codec === undefined ? {} : { codec },
+    ...chunkBytes === undefined ? {} : { chunkBytes },
+    ...signal === undefined ? {} : { signal },
+    ...onProgress === undefined ? {} : { onProgress },
+  });
+  for await (const piece of frozen.bytes(signal)) await writer.write(piece);
+  const { manifest } = frozen;
+  const written = await writer.finish({
+    ...manifest,
+    provenance: { ...manifest.provenance, ...provenance },
+  });
+  frozen.assertAlive();
+  return written;
+}

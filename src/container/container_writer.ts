@@ -1,0 +1,258 @@
+import { throwIfAborted } from "../base/abort.ts";
+import { alignUp } from "../base/checked.ts";
+import { crc32 } from "../base/crc32.ts";
+import { CairnError } from "../base/errors.ts";
+import { type ChunkCut, DEFAULT_CHUNK_BYTES, planChunks } from "./chunk_plan.ts";
+import { type ChunkRecord, chunkTableBytes } from "./chunk_table.ts";
+import type { Codec } from "./codec/codec.ts";
+import { rawCodec } from "./codec/raw.ts";
+import { codecByName, type CodecName } from "./codec/table.ts";
+import { DATA_OFFSET, encodeHeader, fileIdToHex, type Header } from "./header.ts";
+import { layoutTensors, type RawLayout, type TensorSpec } from "./layout.ts";
+import { encodeManifest, type Manifest, parseManifest } from "./manifest.ts";
+import { type RawGap, rawGaps } from "./raw_gaps.ts";
+import type { ByteSink } from "./source.ts";
+import { DEFAULT_MAX_TABLE_BYTES, encodeTail } from "./tail.ts";
+import { encodeTensorTable } from "./tensor_table.ts";
+import { FILE_ALIGNMENT } from "./trailer.ts";
+
+/** Options of {@link ContainerWriter.create}. */
+export interface ContainerWriterOptions {
+  /** The tensors in the order in which their bytes will come. */
+  tensors: readonly TensorSpec[];
+  /** Sixteen bytes that no other file has, such as random ones. */
+  fileId: Uint8Array;
+  /** `"deflate"` (the default) stores each chunk compressed where that pays, `"raw"` stores all as they are. */
+  codec?: CodecName;
+  /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
+  chunkBytes?: number;
+  signal?: AbortSignal;
+  /** Called after each chunk with raw bytes. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** What was written. */
+export interface WriteReport {
+  /** In hexadecimal. */
+  fileId: string;
+  rawBytes: number;
+  /** Bytes of all chunks as stored. */
+  storedBytes: number;
+  fileBytes: number;
+  /** `rawBytes / storedBytes`, or 1 when there are none. */
+  ratio: number;
+  chunks: number;
+  /** Chunks by the name of their codec. */
+  codecs: Record<string, number>;
+}
+
+/**
+ * Writes one container front to back. It holds one chunk of raw bytes and the chunk table, whatever the size of
+ * the tensors. Equal tensors, manifest, file id and options give equal bytes; with the codec `"deflate"` only where
+ * the same implementation of zlib is at work.
+ *
+ * Nothing is durable when `finish` resolves: that is the sink's affair.
+ */
+export class ContainerWriter {
+  /** Where each tensor's bytes are in the raw space that {@link write} takes. */
+  readonly layout: RawLayout;
+  readonly #sink: ByteSink;
+  readonly #codec: Codec;
+  readonly #header: Header;
+  readonly #cuts: readonly ChunkCut[];
+  readonly #gaps: readonly RawGap[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #onProgress: ContainerWriterOptions["onProgress"];
+  readonly #chunks: ChunkRecord[] = [];
+  #buffer = new Uint8Array(0);
+  #bufferedBytes = 0;
+  #rawOffset = 0;
+  #fileOffset = DATA_OFFSET;
+  #nextGap = 0;
+  #state: "ready" | "busy" | "finished" | "failed" = "ready";
+
+  private constructor(sink: ByteSink, header: Header, layout: RawLayout, options: ContainerWriterOptions) {
+    this.layout = layout;
+    this.#sink = sink;
+    this.#header = header;
+    this.#codec = codecByName(options.codec ?? "deflate");
+    this.#cuts = planChunks(layout, options.chunkBytes ?? DEFAULT_CHUNK_BYTES);
+    this.#gaps = rawGaps(layout);
+    this.#signal = options.signal;
+    this.#onProgress = options.onProgress;
+  }
+
+  /**
+   * Checks the options and writes the header. Throws a `TypeError` or `RangeError` for options that cannot be, and
+   * `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
+   */
+  static async create(sink: ByteSink, options: ContainerWriterOptions): Promise<ContainerWriter> {
+    throwIfAborted(options.signal);
+    const { bytes, header } = encodeHeader(options.fileId);
+    const writer = new ContainerWriter(sink, header, layoutTensors(options.tensors), options);
+    checkTableBytes(
+      encodeTensorTable(writer.layout.tensors).byteLength + chunkTableBytes(writer.#cuts.length),
+    );
+    await sink.write(bytes);
+    return writer;
+  }
+
+  /**
+   * Takes the next bytes of the raw space, as few or as many as the caller likes; they may change again once it has resolved.
+   * Bytes between tensors become zero, whatever comes. After an error or an abort the writer is of no further use.
+   * Throws a `RangeError` for more bytes than the layout has.
+   */
+  async write(raw: Uint8Array): Promise<void> {
+    this.#expect("ready");
+    const left = this.layout.rawByteLength - this.#rawOffset - this.#bufferedBytes;
+    if (raw.byteLength > left) {
+      throw new RangeError(`Cannot write ${raw.byteLength} bytes: the layout has room for ${left} more`);
+    }
+    await this.#exclusively(() => this.#take(raw));
+  }
+
+  /**
+   * Writes the tables, the manifest and the trailer. Throws a `RangeError` unless all of the raw space was written, a
+   * `TypeError` for a manifest that cannot be kept or refers to a tensor that is not there, and
+   * `CairnError("limit_exceeded")` for one that is too large; the manifest may then be tried again.
+   */
+  async finish(manifest: Manifest): Promise<WriteReport> {
+    this.#expect("ready");
+    if (this.#rawOffset !== this.layout.rawByteLength) {
+      const written = this.#rawOffset + this.#bufferedBytes;
+      throw new RangeError(
+        `Cannot finish: ${written} of ${this.layout.rawByteLength} raw bytes were written`,
+      );
+    }
+    const manifestBytes = this.#checkedManifest(manifest);
+    const tables = { layout: this.layout, chunks: this.#chunks, manifest: manifestBytes };
+    const tail = encodeTail(tables, this.#header, this.#fileOffset);
+    checkTableBytes(tail.byteLength);
+    await this.#exclusively(() => this.#emit(tail));
+    this.#state = "finished";
+    return this.#report();
+  }
+
+  #expect(state: "ready"): void {
+    if (this.#state === state) return;
+    if (this.#state === "busy") throw new TypeError("Wait for one call of a ContainerWriter before the next");
+    throw new CairnError("closed", `This ContainerWriter has ${this.#state}; make another`);
+  }
+
+  async #exclusively(work: () => Promise<void>): Promise<void> {
+    this.#state = "busy";
+    try {
+      await work();
+      this.#state = "ready";
+    } finally {
+      if (this.#state === "busy") this.#state = "failed";
+    }
+  }
+
+  async #take(raw: Uint8Array): Promise<void> {
+    for (let at = 0; at < raw.byteLength;) {
+      const cut = this.#cuts[this.#chunks.length] as ChunkCut;
+      const isWhole = this.#bufferedBytes === 0 && raw.byteLength - at >= cut.rawLength;
+      if (isWhole && !this.#hasGap(cut)) {
+        await this.#writeChunk(cut, raw.subarray(at, at + cut.rawLength));
+        at += cut.rawLength;
+        continue;
+      }
+      const end = Math.min(raw.byteLength, at + cut.rawLength - this.#bufferedBytes);
+      this.#keep(cut, raw.subarray(at, end));
+      at = end;
+      if (this.#bufferedBytes < cut.rawLength) return;
+      const chunk = this.#buffer.subarray(0, cut.rawLength);
+      this.#zeroGaps(cut, chunk);
+      this.#bufferedBytes = 0;
+      await this.#writeChunk(cut, chunk);
+    }
+  }
+
+  #keep(cut: ChunkCut, raw: Uint8Array): void {
+    if (this.#buffer.byteLength < cut.rawLength) this.#buffer = new Uint8Array(cut.rawLength);
+    this.#buffer.set(raw, this.#bufferedBytes);
+    this.#bufferedBytes += raw.byteLength;
+  }
+
+  /** Whether padding between tensors falls into the chunk. Gaps never cross a cut, as both keep to multiples of 256. */
+  #hasGap(cut: ChunkCut): boolean {
+    const gap = this.#gaps[this.#nextGap];
+    return gap !== undefined && gap.start < cut.rawOffset + cut.rawLength;
+  }
+
+  #zeroGaps(cut: ChunkCut, chunk: Uint8Array): void {
+    for (; this.#hasGap(cut); this.#nextGap++) {
+      const { start, end } = this.#gaps[this.#nextGap] as RawGap;
+      chunk.fill(0, start - cut.rawOffset, end - cut.rawOffset);
+    }
+  }
+
+  async #writeChunk(cut: ChunkCut, raw: Uint8Array): Promise<void> {
+    throwIfAborted(this.#signal);
+    const encoded = this.#codec.encode(raw, cut.dtype);
+    const isSmaller = encoded !== undefined && encoded.byteLength < raw.byteLength;
+    const stored = isSmaller ? encoded : raw;
+    const rawCrc = crc32(raw);
+    this.#chunks.push({
+      ...cut,
+      storedOffset: this.#fileOffset,
+      storedLength: stored.byteLength,
+      storedCrc: stored === raw ? rawCrc : crc32(stored),
+      rawCrc,
+      codec: isSmaller ? this.#codec : rawCodec,
+    });
+    await this.#emit(stored);
+    const padding = alignUp(this.#fileOffset, FILE_ALIGNMENT) - this.#fileOffset;
+    if (padding > 0) await this.#emit(new Uint8Array(padding));
+    this.#rawOffset += cut.rawLength;
+    this.#onProgress?.({ done: this.#rawOffset, total: this.layout.rawByteLength });
+  }
+
+  async #emit(bytes: Uint8Array): Promise<void> {
+    throwIfAborted(this.#signal);
+    await this.#sink.write(bytes);
+    this.#fileOffset += bytes.byteLength;
+  }
+
+  /** The manifest's bytes, after reading them as a reader will. */
+  #checkedManifest(manifest: Manifest): Uint8Array {
+    const names = new Set(this.layout.tensors.map((tensor) => tensor.name));
+    const bytes = encodeManifest(manifest);
+    parseManifest(bytes, (name) => {
+      if (!names.has(name)) {
+        throw new TypeError(`The manifest refers to a tensor "${name}", which is not in the file`);
+      }
+    });
+    return bytes;
+  }
+
+  #report(): WriteReport {
+    const codecs: Record<string, number> = {};
+    let storedBytes = 0;
+    for (const chunk of this.#chunks) {
+      storedBytes += chunk.storedLength;
+      codecs[chunk.codec.name] = (codecs[chunk.codec.name] ?? 0) + 1;
+    }
+    const rawBytes = this.layout.rawByteLength;
+    return {
+      fileId: fileIdToHex(this.#header.fileId),
+      rawBytes,
+      storedBytes,
+      fileBytes: this.#fileOffset,
+      ratio: storedBytes === 0 ? 1 : rawBytes / storedBytes,
+      chunks: this.#chunks.length,
+      codecs,
+    };
+  }
+}
+
+function checkTableBytes(byteLength: number): void {
+  if (byteLength <= DEFAULT_MAX_TABLE_BYTES) return;
+  throw new CairnError(
+    "limit_exceeded",
+    `The tables and the manifest take ${byteLength} bytes; ${DEFAULT_MAX_TABLE_BYTES} is the most. ` +
+      "Use larger chunks, fewer tensors, or typed arrays instead of long lists in the state",
+    { details: { limit: DEFAULT_MAX_TABLE_BYTES, value: byteLength } },
+  );
+}

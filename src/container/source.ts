@@ -1,0 +1,63 @@
+import { CairnError } from "../base/errors.ts";
+
+/** Where a container's bytes are read from: anything that can be read at an offset. */
+export interface ByteSource {
+  /** Length of the whole source in bytes. */
+  readonly byteLength: number;
+  /** Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. */
+  read(offset: number, into: Uint8Array): Promise<void>;
+  /** Gives back what the source holds open. */
+  close?(): Promise<void>;
+}
+
+/** Where a container's bytes are written to, front to back. */
+export interface ByteSink {
+  /** Takes all the bytes, and keeps no reference to them after it resolves. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/** A source over bytes in memory. It keeps a reference to them and copies nothing until it is read. */
+export function bytesSource(bytes: Uint8Array): ByteSource {
+  return {
+    byteLength: bytes.byteLength,
+    read(offset, into) {
+      const end = offset + into.byteLength;
+      if (end > bytes.byteLength) {
+        return Promise.reject(
+          new CairnError(
+            "truncated",
+            `Cannot read bytes ${offset} to ${end}: there are ${bytes.byteLength}`,
+            {
+              details: { offset },
+            },
+          ),
+        );
+      }
+      into.set(bytes.subarray(offset, end));
+      return Promise.resolve();
+    },
+  };
+}
+
+/** A sink that collects what is written in memory. */
+export class BytesSink implements ByteSink {
+  readonly #parts: Uint8Array[] = [];
+  #byteLength = 0;
+
+  write(bytes: Uint8Array): Promise<void> {
+    this.#parts.push(bytes.slice());
+    this.#byteLength += bytes.byteLength;
+    return Promise.resolve();
+  }
+
+  /** All that was written so far, as one copy. */
+  toBytes(): Uint8Array {
+    const all = new Uint8Array(this.#byteLength);
+    let at = 0;
+    for (const part of this.#parts) {
+      all.set(part, at);
+      at += part.byteLength;
+    }
+    return all;
+  }
+}

@@ -1,0 +1,36 @@
+/** The typed arrays whose kind a {@link TensorRef} can remember. */
+export const VIEW_NAMES = [
+  "Int8Array",
+  "Uint8Array",
+  "Uint8ClampedArray",
+  "Int16Array",
+  "Uint16Array",
+  "Int32Array",
+  "Uint32Array",
+  "Float16Array",
+  "Float32Array",
+  "Float64Array",
+  "BigInt64Array",
+  "BigUint64Array",
+] as const;
+
+/** A leaf of a state tree whose bytes are a tensor of the same container. */
+export class TensorRef {
+  /** The tensor's name. */
+  readonly name: string;
+  /**
+   * The class of the typed array that the leaf was, such as `"Float64Array"`; absent when it was a tensor.
+   * Only declared, because a real field would stand there as `undefined` where it is absent.
+   */
+  declare readonly view?: string;
+
+  /** Throws a `TypeError` unless `view` is the name of a typed array class. */
+  constructor(name: string, view?: string) {
+    this.name = name;
+    if (view === undefined) return;
+    if (!(VIEW_NAMES as readonly string[]).includes(view)) {
+      throw new TypeError(`"${view}" is no typed array; expected one of ${VIEW_NAMES.join(", ")}`);
+    }
+    this.view = view;
+  }
+}

@@ -1,0 +1,220 @@
+import { throwIfAborted } from "../base/abort.ts";
+import { CairnError } from "../base/errors.ts";
+import { type BufferRange, checkCopyRange } from "./buffer_range.ts";
+import { BufferUsage, MapMode } from "./constants.ts";
+import { inErrorScopes } from "./error_scopes.ts";
+import { planTurns, type SlotFill } from "./readback_plan.ts";
+
+/** What a ring needs of a device. `GpuDevice` is one. */
+export interface ReadbackDevice {
+  readonly device: GPUDevice;
+  readonly limits: GPUSupportedLimits;
+  createBuffer(label: string, byteLength: number, usage: number): GPUBuffer;
+  destroyBuffer(buffer: GPUBuffer): void;
+  submit(work: GPUCommandEncoder): void;
+  assertAlive(): void;
+}
+
+/** Options of {@link ReadbackRing}. */
+export interface ReadbackOptions {
+  /** Staging buffers. Default 4. */
+  readonly slots?: number;
+  /** Size of each in bytes, rounded down to a multiple of 256. Default 8 MiB, less where the adapter has less. */
+  readonly slotBytes?: number;
+}
+
+/** Options of one read-back. */
+export interface ReadbackStreamOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_SLOTS = 4;
+const DEFAULT_SLOT_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Brings GPU memory to the host through a fixed number of reused staging buffers, in bounded memory.
+ *
+ * All slots of a turn are copied in one submit and mapped with one `Promise.all`: in Deno each wait for the GPU costs
+ * 11 ms and blocks, however much was asked for.
+ */
+export class ReadbackRing {
+  readonly slots: number;
+  readonly slotBytes: number;
+  readonly #gpu: ReadbackDevice;
+  readonly #buffers: GPUBuffer[] = [];
+  /** Ends when the stream that has the slots ends; the next one waits for it. */
+  #turn: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(gpu: ReadbackDevice, options: ReadbackOptions = {}) {
+    const { slots = DEFAULT_SLOTS, slotBytes = DEFAULT_SLOT_BYTES } = options;
+    if (!Number.isSafeInteger(slots) || slots < 1) {
+      throw new RangeError(`slots is ${slots}, expected 1 or more`);
+    }
+    if (!Number.isSafeInteger(slotBytes) || slotBytes < 256) {
+      throw new RangeError(`slotBytes is ${slotBytes}, expected 256 or more`);
+    }
+    this.#gpu = gpu;
+    this.slots = slots;
+    this.slotBytes = Math.floor(Math.min(slotBytes, gpu.limits.maxBufferSize) / 256) * 256;
+  }
+
+  /**
+   * The bytes of `ranges`, one range after the other, in pieces of at most `slotBytes`. Offsets and sizes are multiples
+   * of 4. A piece is a view of mapped memory, **valid until the next iteration**: copy what has to stay.
+   *
+   * One stream has the slots at a time; the next one waits until it has ended or was left.
+   * The ranges may be written to while it runs, but then what is read is a mixture: read from a snapshot instead.
+   * @throws RangeError for a range that is not aligned or lies outside of its buffer.
+   * @throws CairnError `device_lost`, `out_of_memory` or `gpu_validation`; the reason of the signal when it aborts.
+   */
+  async *stream(
+    ranges: readonly BufferRange[],
+    options: ReadbackStreamOptions = {},
+  ): AsyncGenerator<Uint8Array> {
+    for (const range of ranges) checkCopyRange(range, "Cannot read back");
+    const release = await this.#takeTurn();
+    try {
+      for (const turn of planTurns(ranges, this.slots, this.slotBytes)) {
+        throwIfAborted(options.signal);
+        yield* this.#runTurn(turn);
+      }
+    } finally {
+      release();
+    }
+  }
+
+  /** The bytes of each range, in arrays that the caller owns. Otherwise as {@link stream}. */
+  async read(
+    ranges: readonly BufferRange[],
+    options: ReadbackStreamOptions = {},
+  ): Promise<Uint8Array<ArrayBuffer>[]> {
+    for (const range of ranges) checkCopyRange(range, "Cannot read back");
+    const results = ranges.map(({ size }) => new Uint8Array(size));
+    let index = 0;
+    let filled = 0;
+    for await (const piece of this.stream(ranges, options)) {
+      for (let used = 0; used < piece.byteLength;) {
+        const result = results[index];
+        if (result === undefined) break;
+        const part = piece.subarray(used, used + result.byteLength - filled);
+        result.set(part, filled);
+        used += part.byteLength;
+        filled += part.byteLength;
+        if (filled < result.byteLength) continue;
+        index += 1;
+        filled = 0;
+      }
+    }
+    return results;
+  }
+
+  /** Frees the staging buffers. A stream that still runs fails. */
+  close(): void {
+    this.#isClosed = true;
+    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    this.#buffers.length = 0;
+  }
+
+  async #takeTurn(): Promise<() => void> {
+    const before = this.#turn;
+    let release = (): void => {};
+    this.#turn = new Promise((resolve) => {
+      release = resolve;
+    });
+    await before;
+    return release;
+  }
+
+  async *#runTurn(turn: readonly SlotFill[]): AsyncGenerator<Uint8Array> {
+    const mapped = await this.#copyAndMap(turn);
+    try {
+      for (const [slot, { byteLength }] of turn.entries()) {
+        const buffer = mapped[slot];
+        // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
+        if (buffer === undefined || this.#isClosed) throw this.#closedError();
+        this.#gpu.assertAlive();
+        yield new Uint8Array(buffer.getMappedRange(0, byteLength));
+        unmap(buffer);
+        mapped[slot] = undefined;
+      }
+    } finally {
+      for (const buffer of mapped) if (buffer !== undefined) unmap(buffer);
+    }
+  }
+
+  async #copyAndMap(turn: readonly SlotFill[]): Promise<(GPUBuffer | undefined)[]> {
+    if (this.#isClosed) throw this.#closedError();
+    this.#gpu.assertAlive();
+    const { value: buffers, error } = inErrorScopes(
+      this.#gpu.device,
+      "read-back",
+      () => this.#submitCopies(turn),
+    );
+    const mapping = buffers.map((buffer, slot) =>
+      buffer.mapAsync(MapMode.READ, 0, turn[slot]?.byteLength ?? 0)
+    );
+    const [scopeError, ...maps] = await Promise.all([error, ...mapping.map(failureOf)]);
+    const failure = scopeError ?? maps.find((map) => map !== undefined);
+    try {
+      if (this.#isClosed) throw this.#closedError();
+      await this.#throwFailure(failure);
+    } catch (thrown) {
+      buffers.forEach((buffer, slot) => {
+        if (maps[slot] === undefined) unmap(buffer);
+      });
+      throw thrown;
+    }
+    return buffers;
+  }
+
+  #submitCopies(turn: readonly SlotFill[]): GPUBuffer[] {
+    const encoder = this.#gpu.device.createCommandEncoder({ label: "read-back" });
+    const buffers = turn.map(({ pieces }, slot) => {
+      const staging = this.#stagingBuffer(slot);
+      for (const { buffer, offset, size, slotOffset } of pieces) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, slotOffset, size);
+      }
+      return staging;
+    });
+    this.#gpu.submit(encoder);
+    return buffers;
+  }
+
+  #stagingBuffer(slot: number): GPUBuffer {
+    const usage = BufferUsage.MAP_READ | BufferUsage.COPY_DST;
+    return this.#buffers[slot] ??= this.#gpu.createBuffer(`read-back slot ${slot}`, this.slotBytes, usage);
+  }
+
+  /** A lost device shows as a failed map in some runtimes, and as nothing but the flag in others. */
+  async #throwFailure(failure: unknown): Promise<void> {
+    if (failure !== undefined) await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#gpu.assertAlive();
+    if (failure === undefined) return;
+    if (failure instanceof CairnError) throw failure;
+    const reason = failure instanceof Error ? failure.message : String(failure);
+    throw new CairnError("gpu_validation", `Cannot map the read-back buffers: ${reason}`, { cause: failure });
+  }
+
+  #closedError(): CairnError {
+    return new CairnError("closed", "Cannot read back from the GPU: the ring was closed");
+  }
+}
+
+/** Deno throws for a buffer that was destroyed or whose device is lost; then there is nothing left to unmap. */
+function unmap(buffer: GPUBuffer): void {
+  try {
+    buffer.unmap();
+  } catch {
+    // Nothing is mapped any more, and what went wrong is thrown where it is noticed.
+  }
+}
+
+async function failureOf(mapping: Promise<unknown>): Promise<unknown> {
+  try {
+    await mapping;
+    return undefined;
+  } catch (error) {
+    return error ?? new Error("mapAsync failed");
+  }
+}

@@ -1,0 +1,37 @@
+import { formatShape } from "../tensor/shape.ts";
+import { isRandom } from "./ops/random.ts";
+import type { Program } from "./program.ts";
+import { labelOf, reachable, type Value } from "./value.ts";
+
+/** A `TypeError` unless every input is listed, is one, and has a name of its own, and every random op a stream. */
+export function checkProgram(program: Program): void {
+  const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];
+  const listed = new Set(program.inputs);
+  for (const value of listed) {
+    if (value.op !== "input") {
+      throw new TypeError(`${labelOf(value)} is listed under inputs but is no input()`);
+    }
+  }
+  const streams = new Map<number, Value>();
+  for (const value of reachable(roots)) {
+    if (value.op === "input" && !listed.has(value)) {
+      throw new TypeError(
+        `The program depends on ${
+          labelOf(value)
+        }, which its inputs do not list; list it, or leave out what uses it`,
+      );
+    }
+    if (!isRandom(value)) continue;
+    const { stream } = value.attributes;
+    const earlier = streams.get(stream);
+    if (earlier !== undefined) {
+      throw new TypeError(
+        `${earlier.op} ${formatShape(earlier.shape)} and ${value.op} ${
+          formatShape(value.shape)
+        } both draw from stream ` +
+          `${stream} and would not be independent; give each a stream of its own`,
+      );
+    }
+    streams.set(stream, value);
+  }
+}

@@ -1,0 +1,250 @@
+import { CairnError } from "../base/errors.ts";
+import type { BufferRange } from "../gpu/buffer_range.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
+import type { Dispatch } from "../kernels/dispatch.ts";
+import { encodeStepScalars, STEP_SCALARS_BYTES, type StepScalars } from "../kernels/step_scalars.ts";
+import { HostTensor } from "../tensor/host_tensor.ts";
+import { checkProgram } from "./check_program.ts";
+import { describeProgram } from "./describe_program.ts";
+import { ProgramLowering, storageBytes } from "./lower_program.ts";
+import type { Binding, Region } from "./op.ts";
+import { type PlacedResults, placeResults } from "./place_results.ts";
+import type { Program } from "./program.ts";
+import { ProgramMemory } from "./program_memory.ts";
+import { bytesForInput, type RunInput } from "./run_inputs.ts";
+import type { Value } from "./value.ts";
+import { variantChooser } from "./variants.ts";
+
+/** Options of {@link Executable.compile}. */
+export interface CompileOptions {
+  /**
+   * Kernel variants by kernel name. What is missing is chosen for the adapter and filled in, so that a resumed run can be
+   * given the same ones: another variant gives other last bits.
+   */
+  readonly variants?: Map<string, string>;
+  /** Stands in messages and in the labels of GPU objects. */
+  readonly label?: string;
+}
+
+/** What a compiled program is made of. */
+export interface ExecutableStats {
+  /** Dispatches of one run, with those of `updates`. */
+  readonly dispatches: number;
+  /** Size of all GPU buffers of the program. */
+  readonly workspaceBytes: number;
+  readonly pipelines: number;
+  /** Elementwise ops that run inside the kernel of another. */
+  readonly fusedOps: number;
+}
+
+/** A copy of an output that a run leaves in memory of the caller, such as a ring of losses. */
+export interface OutputCopy {
+  readonly output: string;
+  /** As large as the output, or larger; the offset is a multiple of 4. */
+  readonly into: BufferRange;
+}
+
+interface ReadyDispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+interface Parts {
+  readonly gpu: GpuDevice;
+  readonly label: string;
+  readonly lowering: ProgramLowering;
+  readonly results: PlacedResults;
+  readonly memory: ProgramMemory;
+  readonly dispatches: readonly ReadyDispatch[];
+  readonly usesScalars: boolean;
+  readonly description: string;
+}
+
+/**
+ * A compiled program: a fixed list of dispatches with their pipelines, bind groups and memory. A run is one command
+ * encoder with one compute pass, and one submit; it creates no buffer, bind group or pipeline.
+ */
+export class Executable {
+  readonly stats: ExecutableStats;
+  readonly #parts: Parts;
+  readonly #scalarBytes = new Uint8Array(STEP_SCALARS_BYTES);
+  #isClosed = false;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.stats = {
+      dispatches: parts.dispatches.length,
+      workspaceBytes: parts.memory.byteLength,
+      pipelines: new Set(parts.dispatches.map(({ pipeline }) => pipeline)).size,
+      fusedOps: parts.lowering.fusedOps,
+    };
+  }
+
+  /**
+   * Plans `program`, allocates its memory and compiles its kernels.
+   * @throws TypeError when the program does not hold together; CairnError `gpu_validation` naming the kernel,
+   * `limit_exceeded` when a tensor is too large for the adapter, `unsupported` for a variant that there is not.
+   */
+  static async compile(gpu: GpuDevice, program: Program, options: CompileOptions = {}): Promise<Executable> {
+    const label = options.label ?? "program";
+    checkProgram(program);
+    const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];
+    const chooser = variantChooser(options.variants ?? new Map(), gpu.isCpuAdapter);
+    const lowering = new ProgramLowering(roots, program.inputs, program.parameters, chooser);
+    const results = placeResults(program, lowering);
+    const memory = await ProgramMemory.allocate(gpu, label, lowering, results);
+    try {
+      const steps = resolveDispatches(program, lowering, memory);
+      const dispatches = await prepare(gpu, label, steps);
+      const usesScalars = steps.some(({ bindings }) => bindings.includes(memory.rangeOf("scalars")));
+      const description = describeProgram(label, program, lowering, results, memory);
+      return new Executable({ gpu, label, lowering, results, memory, dispatches, usesScalars, description });
+    } catch (error) {
+      memory.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Uploads `inputs` and the step's scalars, encodes every dispatch and the `copies`, and submits. Returns at once: the GPU
+   * works behind. Everything is checked before anything is sent.
+   * @throws TypeError for a missing or unknown name; CairnError `shape_mismatch` or `dtype_mismatch` for an input that does not
+   * fit, `closed`, `device_lost`.
+   */
+  run(
+    inputs: Readonly<Record<string, RunInput>>,
+    scalars?: StepScalars,
+    copies: readonly OutputCopy[] = [],
+  ): void {
+    const { gpu, memory } = this.#use();
+    const uploads = this.#uploadsOf(inputs);
+    const outputCopies = copies.map((copy) => this.#copyOf(copy));
+    this.#encodeScalars(scalars);
+    if (this.#parts.usesScalars) gpu.write(memory.rangeOf("scalars").buffer, 0, this.#scalarBytes);
+    for (const [range, bytes] of uploads) gpu.write(range.buffer, range.offset, bytes);
+    const encoder = gpu.device.createCommandEncoder({ label: this.#parts.label });
+    this.#encodePass(encoder);
+    for (const { from, into } of outputCopies) {
+      encoder.copyBufferToBuffer(from.buffer, from.offset, into.buffer, into.offset, from.size);
+    }
+    gpu.submit(encoder);
+  }
+
+  /** Outputs of the last run, in one batch of read-backs. Waits for the GPU: not for every step. */
+  async read(...names: string[]): Promise<HostTensor[]> {
+    const { gpu, memory } = this.#use();
+    const outputs = names.map((name) => this.#output(name));
+    const pieces = await gpu.read(outputs.map(({ region }) => memory.rangeOf(region)));
+    return outputs.map(({ value }, index) => {
+      const bytes = pieces[index]?.subarray(0, storageBytes(value)) ?? new Uint8Array(0);
+      return HostTensor.fromBytes(bytes, value.dtype, value.shape);
+    });
+  }
+
+  /** The plan, for people: each dispatch with its shapes and where it reads and writes. The same in every trace. */
+  describe(): string {
+    return this.#parts.description;
+  }
+
+  /** Frees the program's memory. Safe to call twice. */
+  close(): void {
+    this.#isClosed = true;
+    this.#parts.memory.close();
+  }
+
+  #use(): Parts {
+    if (this.#isClosed) {
+      throw new CairnError(
+        "closed",
+        `Cannot use the executable "${this.#parts.label}": it was closed; compile it anew`,
+      );
+    }
+    this.#parts.gpu.assertAlive();
+    return this.#parts;
+  }
+
+  #uploadsOf(given: Readonly<Record<string, RunInput>>): [BufferRange, Uint8Array][] {
+    const { lowering, memory, label } = this.#parts;
+    for (const name of Object.keys(given)) {
+      if (lowering.inputs.has(name)) continue;
+      throw new TypeError(`"${label}" has no input "${name}"; it has ${listOf(lowering.inputs.keys())}`);
+    }
+    return [...lowering.inputs].map(([name, { value, region }]) => {
+      const elements = given[name];
+      if (elements === undefined) {
+        throw new TypeError(`"${label}" needs the input "${name}", which was not given`);
+      }
+      return [memory.rangeOf(region), bytesForInput(name, value, elements)];
+    });
+  }
+
+  #encodeScalars(scalars: StepScalars | undefined): void {
+    if (scalars !== undefined) encodeStepScalars(scalars, this.#scalarBytes);
+    else if (this.#parts.usesScalars) {
+      throw new TypeError(
+        `"${this.#parts.label}" draws random numbers or uses step scalars: give run() a seed and a step`,
+      );
+    }
+  }
+
+  #copyOf({ output, into }: OutputCopy): { from: BufferRange; into: BufferRange } {
+    const from = this.#parts.memory.rangeOf(this.#output(output).region);
+    if (into.size >= from.size && into.buffer !== from.buffer) return { from, into };
+    throw new RangeError(
+      `Output "${output}" has ${from.size} bytes and cannot be copied into ${into.size} bytes of ` +
+        `"${into.buffer.label}"; give a range that is large enough, in a buffer that the program does not write`,
+    );
+  }
+
+  #output(name: string): { readonly value: Value; readonly region: Region } {
+    const found = this.#parts.results.outputs.get(name);
+    if (found !== undefined) return found;
+    const known = listOf(this.#parts.results.outputs.keys());
+    throw new TypeError(`"${this.#parts.label}" has no output "${name}"; it has ${known}`);
+  }
+
+  #encodePass(encoder: GPUCommandEncoder): void {
+    const pass = encoder.beginComputePass({ label: this.#parts.label });
+    for (const { pipeline, bindGroup, workgroups } of this.#parts.dispatches) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...workgroups);
+    }
+    pass.end();
+  }
+}
+
+/** All dispatches of a run with their memory, those of `updates` last. */
+function resolveDispatches(program: Program, lowering: ProgramLowering, memory: ProgramMemory): Dispatch[] {
+  const inMemory = (binding: Binding | BufferRange): BufferRange =>
+    binding !== "scalars" && "buffer" in binding ? binding : memory.rangeOf(binding);
+  const dispatches: Dispatch<Binding | BufferRange>[] = [
+    ...lowering.steps.map(({ dispatch }) => dispatch),
+    ...(program.updates ?? []).filter(({ workgroups }) => workgroups.every((count) => count > 0)),
+  ];
+  return dispatches.map((dispatch) => ({ ...dispatch, bindings: dispatch.bindings.map(inMemory) }));
+}
+
+async function prepare(
+  gpu: GpuDevice,
+  label: string,
+  dispatches: readonly Dispatch[],
+): Promise<ReadyDispatch[]> {
+  const pipelines = await Promise.all(dispatches.map((dispatch) => gpu.pipeline(dispatch)));
+  return await gpu.validated(
+    label,
+    () =>
+      dispatches.flatMap(({ label: kernel, bindings, workgroups }, index) => {
+        const pipeline = pipelines[index];
+        return pipeline === undefined
+          ? []
+          : [{ pipeline, bindGroup: gpu.bindGroup(kernel, pipeline, bindings), workgroups }];
+      }),
+  );
+}
+
+function listOf(names: Iterable<string>): string {
+  const listed = [...names].map((name) => `"${name}"`).join(", ");
+  return listed === "" ? "none" : listed;
+}

@@ -1,0 +1,183 @@
+import type { Expression } from "../kernels/expression.ts";
+import { shapesEqual } from "../tensor/shape.ts";
+import { type ElementwiseCost, type ElementwiseLowering, item } from "./op.ts";
+import { definitionOf } from "./op_table.ts";
+import { reachable, type Value } from "./value.ts";
+
+/** Elementwise ops that run as one kernel: everything that `root` is computed from, down to values in memory. */
+export interface FusedGroup {
+  /** The value that the kernel writes. */
+  readonly root: Value;
+  /** Values in memory that it reads, in order of first use; each broadcasts to the root's shape. */
+  readonly leaves: readonly Value[];
+  readonly expression: Expression;
+  /** What the kernel computes, in order; the root is the last. */
+  readonly members: readonly Value[];
+  readonly usesScalars: boolean;
+}
+
+/**
+ * Every adapter binds eight storage buffers; one is for the output. (The step's scalars are a uniform, which has a
+ * limit of its own.)
+ */
+const MAX_LEAVES = 7;
+
+/**
+ * A value that several kernels use, or that a larger one broadcasts, is computed again in each as long as that takes at most
+ * this much work (see `WORK`) and reads one tensor: then it costs about what reading its result would, and saves
+ * writing it. Everything dearer is computed once and kept in memory.
+ */
+const RECOMPUTE_LIMIT = 2;
+
+const WORK: Readonly<Record<ElementwiseCost, number>> = { free: 0, cheap: 1, dear: 100 };
+
+/**
+ * Groups the elementwise ops that `roots` depend on into kernels.
+ *
+ * Goes from the last value to the first, so that all users of a value are placed before it. A value joins the kernel of
+ * its users when they are all in one; it is repeated in several when that is cheap; otherwise it is a kernel of its own. Since a
+ * value only joins when no user is elsewhere, no kernel ever waits for itself.
+ */
+export function fuse(roots: readonly Value[]): Map<Value, FusedGroup> {
+  const values = reachable(roots);
+  const inMemory = valuesInMemory(values, roots);
+  const users = usersOf(values);
+  const cheap = cheapToRepeat(values, inMemory);
+  const open = new Map<Value, OpenGroup>();
+  const groupsOf = new Map<Value, readonly OpenGroup[]>();
+  for (const value of [...values].reverse()) {
+    if (elementwiseOf(value) === undefined || isIdentity(value)) continue;
+    const wanted = new Set((users.get(value) ?? []).flatMap((user) => groupsOf.get(user) ?? []));
+    const joins = (isNumber(value) || !inMemory.has(value)) &&
+      [...wanted].every((group) =>
+        group.hasRoomFor(value) &&
+        (cheap.has(value) || wanted.size === 1 && shapesEqual(group.root.shape, value.shape))
+      );
+    const groups = joins ? [...wanted] : [];
+    if (!joins || inMemory.has(value)) {
+      const own = new OpenGroup(value);
+      open.set(value, own);
+      groups.push(own);
+    }
+    for (const group of groups) group.add(value);
+    groupsOf.set(value, groups);
+  }
+  return new Map([...open].reverse().map(([root, group]) => [root, group.close()]));
+}
+
+/** `value`, or what it is another name of: `stopGradient` matters to autodiff only. */
+export function unwrap(value: Value): Value {
+  let source = value;
+  while (isIdentity(source)) source = item(source.inputs, 0);
+  return source;
+}
+
+function isIdentity(value: Value): boolean {
+  return definitionOf(value).lowering.kind === "view" &&
+    shapesEqual(value.shape, item(value.inputs, 0).shape);
+}
+
+/** A kernel that is being put together. */
+class OpenGroup {
+  readonly root: Value;
+  readonly #members = new Set<Value>();
+  #frontier: ReadonlySet<Value>;
+
+  constructor(root: Value) {
+    this.root = root;
+    this.#frontier = new Set([root]);
+  }
+
+  hasRoomFor(value: Value): boolean {
+    return [...this.#frontierWith(value)].filter((leaf) => !isNumber(leaf)).length <= MAX_LEAVES;
+  }
+
+  add(value: Value): void {
+    this.#frontier = this.#frontierWith(value);
+    this.#members.add(value);
+  }
+
+  close(): FusedGroup {
+    const leaves: Value[] = [];
+    const built = new Map<Value, Expression>();
+    let usesScalars = false;
+    const build = (value: Value): Expression => {
+      const known = built.get(value);
+      if (known !== undefined) return known;
+      const lowering = this.#members.has(value) ? elementwiseOf(value) : undefined;
+      const expression = lowering !== undefined
+        ? lowering.expression(value, value.inputs.map((input) => build(unwrap(input))))
+        : { kind: "input" as const, index: leaves.push(value) - 1 };
+      usesScalars ||= expression.kind === "scalar";
+      built.set(value, expression);
+      return expression;
+    };
+    const expression = build(this.root);
+    return { root: this.root, leaves, expression, members: [...this.#members].reverse(), usesScalars };
+  }
+
+  /** What the kernel would read with `value` computed inside. */
+  #frontierWith(value: Value): Set<Value> {
+    const frontier = new Set(this.#frontier);
+    frontier.delete(value);
+    for (const input of value.inputs) frontier.add(unwrap(input));
+    return frontier;
+  }
+}
+
+/** How an elementwise value is computed, and `undefined` for every other. */
+function elementwiseOf(value: Value): ElementwiseLowering | undefined {
+  const { lowering } = definitionOf(value);
+  return lowering.kind === "elementwise" ? lowering : undefined;
+}
+
+/** Whether `value` is a literal or a number of the step, which a kernel has without reading memory. */
+function isNumber(value: Value): boolean {
+  return value.inputs.length === 0 && elementwiseOf(value) !== undefined;
+}
+
+/** Values that have to be in memory: what the program keeps, and what kernels and views read. */
+function valuesInMemory(values: readonly Value[], roots: readonly Value[]): Set<Value> {
+  const inMemory = new Set(roots.map(unwrap));
+  for (const value of values) {
+    if (isIdentity(value) || elementwiseOf(value) !== undefined) continue;
+    for (const input of value.inputs) inMemory.add(unwrap(input));
+  }
+  return inMemory;
+}
+
+function usersOf(values: readonly Value[]): Map<Value, Value[]> {
+  const users = new Map<Value, Value[]>();
+  for (const value of values) {
+    if (isIdentity(value)) continue;
+    for (const input of new Set(value.inputs.map(unwrap))) {
+      const list = users.get(input);
+      if (list === undefined) users.set(input, [value]);
+      else list.push(value);
+    }
+  }
+  return users;
+}
+
+interface Repetition {
+  readonly work: number;
+  readonly tensors: ReadonlySet<Value>;
+}
+
+/** The elementwise values that may be computed more than once; see {@link RECOMPUTE_LIMIT}. */
+function cheapToRepeat(values: readonly Value[], inMemory: ReadonlySet<Value>): Map<Value, Repetition> {
+  const cheap = new Map<Value, Repetition>();
+  for (const value of values) {
+    const lowering = elementwiseOf(value);
+    if (lowering === undefined || inMemory.has(value) && !isNumber(value)) continue;
+    let work = WORK[lowering.cost];
+    const tensors = new Set<Value>();
+    for (const input of new Set(value.inputs.map(unwrap))) {
+      const inner = cheap.get(input);
+      work += inner?.work ?? 0;
+      for (const tensor of inner?.tensors ?? [input]) tensors.add(tensor);
+    }
+    if (work <= RECOMPUTE_LIMIT && tensors.size <= 1) cheap.set(value, { work, tensors });
+  }
+  return cheap;
+}

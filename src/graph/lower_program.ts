@@ -1,0 +1,185 @@
+import { alignUp } from "../base/checked.ts";
+import { byteSizeOf } from "../base/dtype.ts";
+import type { BufferRange } from "../gpu/buffer_range.ts";
+import { elementwise } from "../kernels/elementwise.ts";
+import type { HostTensor } from "../tensor/host_tensor.ts";
+import { formatShape } from "../tensor/shape.ts";
+import { fuse, type FusedGroup } from "./fusion.ts";
+import { type Binding, item, type LoweringContext, type Region, type Step } from "./op.ts";
+import { definitionOf } from "./op_table.ts";
+import { requireComputeDType } from "./ops/requirements.ts";
+import { broadcastStrides } from "./ops/strides.ts";
+import type { Program } from "./program.ts";
+import {
+  type ConstantAttributes,
+  labelOf,
+  type NamedAttributes,
+  reachable,
+  sizeOf,
+  type Value,
+} from "./value.ts";
+
+/** A step with a line about it for people. */
+export interface LoweredStep extends Step {
+  readonly text: string;
+}
+
+/** How a program picks the variant of a kernel. */
+export type ChooseVariant = LoweringContext["variant"];
+
+/**
+ * Turns values into dispatches over regions, in order of execution. Regions get their places later; the ones with a
+ * place outside of the program's own memory are listed apart.
+ */
+export class ProgramLowering implements LoweringContext {
+  readonly steps: LoweredStep[] = [];
+  /** Regions that steps fill: the ones to place, unless a store gives them a place. */
+  readonly computed: Set<Region> = new Set();
+  /** Regions that are somewhere already. */
+  readonly parameters: Map<Region, BufferRange> = new Map();
+  readonly inputs: Map<string, { readonly value: Value; readonly region: Region }> = new Map();
+  readonly constants: Map<Region, HostTensor> = new Map();
+  /** How many elementwise ops run inside the kernel of another op. */
+  fusedOps = 0;
+  readonly variant: ChooseVariant;
+  readonly #locate: Program["parameters"];
+  readonly #numbers: Map<Value, number>;
+  readonly #regions = new Map<Value, Region>();
+  readonly #companions = new Map<Value, Region>();
+  #lastRegion = 0;
+
+  constructor(
+    roots: readonly Value[],
+    inputs: readonly Value[],
+    locate: Program["parameters"],
+    variant: ChooseVariant,
+  ) {
+    this.variant = variant;
+    this.#locate = locate;
+    const values = reachable([...inputs, ...roots]);
+    this.#numbers = new Map(values.map((value, index) => [value, index]));
+    const groups = fuse(roots);
+    for (const value of values) this.#lower(value, groups.get(value));
+  }
+
+  /** Where the elements of `value` are; a view is where its source is. */
+  regionOf(value: Value): Region {
+    const known = this.#regions.get(value);
+    if (known !== undefined) return known;
+    const { kind } = definitionOf(value).lowering;
+    const region = kind === "view"
+      ? this.regionOf(item(value.inputs, 0))
+      : kind === "companion"
+      ? this.companionOf(item(value.inputs, 0), storageBytes(value))
+      : this.#newRegion(this.nameOf(value), storageBytes(value));
+    this.#regions.set(value, region);
+    return region;
+  }
+
+  companionOf(value: Value, byteLength: number): Region {
+    const known = this.#companions.get(value);
+    if (known !== undefined) return known;
+    const region = this.scratch(`${this.nameOf(value)} companion`, byteLength);
+    this.#companions.set(value, region);
+    return region;
+  }
+
+  scratch(label: string, byteLength: number): Region {
+    const region = this.#newRegion(label, byteLength);
+    this.computed.add(region);
+    return region;
+  }
+
+  /** Adds a step, unless there is nothing for it to compute. */
+  add(step: Step, text: string): void {
+    if (step.dispatch.workgroups.every((count) => count > 0)) this.steps.push({ ...step, text });
+  }
+
+  /** E.g. `%12 matmul f32 [64, 10]`; the number counts the program's values, so that it is the same in every trace. */
+  nameOf(value: Value): string {
+    return `%${this.#numbers.get(value)} ${labelOf(value)} ${value.dtype} ${formatShape(value.shape)}`;
+  }
+
+  #newRegion(label: string, byteLength: number): Region {
+    return { id: this.#lastRegion++, label, byteLength: Math.max(4, alignUp(byteLength, 4)) };
+  }
+
+  #lower(value: Value, group: FusedGroup | undefined): void {
+    const { lowering } = definitionOf(value);
+    switch (lowering.kind) {
+      case "source":
+        return this.#lowerSource(value);
+      case "view":
+      case "companion":
+        return;
+      case "elementwise":
+        if (group !== undefined) this.#lowerGroup(group);
+        return;
+      case "kernel": {
+        this.computed.add(this.regionOf(value));
+        const text = `${this.nameOf(value)} <- ${this.#listOf(value.inputs)}`;
+        for (const step of lowering.steps(value, this)) this.add(step, text);
+        return;
+      }
+      default:
+        throw new TypeError(`There is no lowering ${lowering satisfies never}`);
+    }
+  }
+
+  #lowerSource(value: Value): void {
+    const region = this.regionOf(value);
+    if (value.op === "constant") {
+      this.constants.set(region, (value as Value<ConstantAttributes>).attributes.tensor);
+      return;
+    }
+    const { name } = (value as Value<NamedAttributes>).attributes;
+    if (value.op === "parameter") {
+      this.parameters.set(region, parameterRange(value, this.#locate(name), region));
+      return;
+    }
+    if (this.inputs.has(name)) {
+      throw new TypeError(`Two inputs of the program are called "${name}"; rename one`);
+    }
+    this.inputs.set(name, { value, region });
+  }
+
+  #lowerGroup({ root, leaves, expression, members, usesScalars }: FusedGroup): void {
+    const output = this.regionOf(root);
+    this.computed.add(output);
+    this.fusedOps += members.length - 1;
+    const dispatch = elementwise<Binding>({
+      inputs: leaves.map((leaf) => ({
+        binding: this.regionOf(leaf),
+        dtype: leaf.dtype,
+        strides: broadcastStrides(leaf.shape, root.shape),
+      })),
+      outputs: [{ binding: output, dtype: requireComputeDType(root.op, root), expression }],
+      shape: root.shape,
+      ...(usesScalars ? { scalars: "scalars" as const } : {}),
+    });
+    const ops = members.length > 1 ? ` = ${members.map((member) => member.op).join(" ")}` : "";
+    this.add({ dispatch, writes: [output] }, `${this.nameOf(root)}${ops} <- ${this.#listOf(leaves)}`);
+  }
+
+  #listOf(values: readonly Value[]): string {
+    return values.map((value) => `%${this.#numbers.get(value)}`).join(", ");
+  }
+}
+
+/** How many bytes the elements of `value` take. */
+export function storageBytes(value: Value): number {
+  return sizeOf(value) * byteSizeOf(value.dtype);
+}
+
+function parameterRange(value: Value, range: BufferRange, region: Region): BufferRange {
+  const needed = storageBytes(value);
+  if (range.size < needed) {
+    throw new TypeError(
+      `${labelOf(value)}: its memory has ${range.size} bytes, ${value.dtype} of shape ${
+        formatShape(value.shape)
+      } needs ` +
+        `${needed}; the store and the model have to agree`,
+    );
+  }
+  return { buffer: range.buffer, offset: range.offset, size: region.byteLength };
+}

@@ -1,0 +1,90 @@
+import type { Dispatch } from "../kernels/dispatch.ts";
+import type { Expression } from "../kernels/expression.ts";
+import type { Attributes, Value } from "./value.ts";
+
+/**
+ * One op: what its gradient is and how it becomes work for the GPU. Its shape rule is the function beside it that
+ * makes the value.
+ */
+export interface OpDefinition<A extends Attributes = Attributes> {
+  /** The `op` of its values. */
+  readonly name: string;
+  readonly lowering: Lowering<A>;
+  /**
+   * The gradient of each input, given the gradient of the output, which has the output's shape. `undefined`, or no
+   * such method, where none flows: through integers, comparisons and steps.
+   */
+  gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
+}
+
+/** The ways in which an op becomes work. */
+export type Lowering<A extends Attributes = Attributes> =
+  /** None: the elements come from outside, or are numbers of the step. */
+  | { readonly kind: "source" }
+  /** None: the bytes of the first input under another shape. */
+  | { readonly kind: "view" }
+  /** None: the kernel of the first input fills this too, besides its own output; see `companionOf`. */
+  | { readonly kind: "companion" }
+  | ElementwiseLowering<A>
+  | KernelLowering<A>;
+
+/** An op that computes each element from the elements at the same place in its inputs, broadcast. It can be fused. */
+export interface ElementwiseLowering<A extends Attributes = Attributes> {
+  readonly kind: "elementwise";
+  /** What computing it a second time costs; see `RECOMPUTE_LIMIT` in fusion.ts. */
+  readonly cost: ElementwiseCost;
+  expression(value: Value<A>, inputs: readonly Expression[]): Expression;
+}
+
+/** `free`: no instruction. `cheap`: one or two. `dear`: a transcendental function, many. */
+export type ElementwiseCost = "free" | "cheap" | "dear";
+
+/** An op with kernels of its own. */
+export interface KernelLowering<A extends Attributes = Attributes> {
+  readonly kind: "kernel";
+  steps(value: Value<A>, context: LoweringContext): readonly Step[];
+}
+
+/** A piece of device memory that the plan gives a place to. Its address is known only after planning. */
+export interface Region {
+  readonly id: number;
+  readonly label: string;
+  /** What is bound: a multiple of 4, and at least 4, since WebGPU cannot bind nothing. */
+  readonly byteLength: number;
+}
+
+/** What a dispatch of a plan binds: memory, or the step's scalars. */
+export type Binding = Region | "scalars";
+
+/** A dispatch with the regions that it writes; it only reads the others. */
+export interface Step {
+  readonly dispatch: Dispatch<Binding>;
+  readonly writes: readonly Region[];
+}
+
+/** What an op's lowering may ask for. */
+export interface LoweringContext {
+  /** Where the elements of `value` are: an input of the op, or its own output. */
+  regionOf(value: Value): Region;
+  /** Memory of the companion of `value`: a second output of its kernel, whether or not the program reads it. */
+  companionOf(value: Value, byteLength: number): Region;
+  /** Memory that lives from its first to its last use in the steps. */
+  scratch(label: string, byteLength: number): Region;
+  /** The variant of `kernel` that this program runs, one of `choices`. */
+  variant<Choice extends string>(kernel: string, choices: VariantChoices<Choice>): Choice;
+}
+
+/** The variants of a kernel, and which one suits which kind of adapter. */
+export interface VariantChoices<Choice extends string> {
+  readonly all: readonly Choice[];
+  /** For adapters that are a CPU. */
+  readonly cpu: Choice;
+  readonly gpu: Choice;
+}
+
+/** `list[index]`, which the op's own constructor put there. */
+export function item<T>(list: readonly T[], index: number): T {
+  const found = list[index];
+  if (found === undefined) throw new RangeError(`There is no item ${index} in a list of ${list.length}`);
+  return found;
+}

@@ -1,0 +1,36 @@
+import { formatShape } from "../../tensor/shape.ts";
+import type { OpDefinition } from "../op.ts";
+import { createValue, type Value } from "../value.ts";
+import { reduceAxes, type ReductionAttributes } from "./reduction_axes.ts";
+import { requireDType } from "./requirements.ts";
+
+/** Options of {@link argmax}. */
+export interface ArgmaxOptions {
+  /** The axis to search, the last when left out; a negative one is counted from the end. */
+  readonly axis?: number;
+  /** Whether the axis stays, with size 1. */
+  readonly keepDims?: boolean;
+}
+
+/** Index along an axis of the largest element, the first of equal ones: `u32`. A NaN counts as largest. */
+export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
+  requireDType("argmax", value, ["f32"]);
+  const axis = options.axis ?? -1;
+  return reduceAxes(
+    "argmax",
+    value,
+    { axes: axis, keepDims: options.keepDims ?? false },
+    (part, attributes, shape) => {
+      if (attributes.reduced === 0) {
+        throw new TypeError(`argmax: axis ${axis} of shape ${formatShape(value.shape)} has no element`);
+      }
+      return createValue("argmax", [part], attributes, "u32", shape);
+    },
+  );
+}
+
+/** An index has no gradient. */
+export const argmaxOp: OpDefinition<ReductionAttributes> = {
+  name: "argmax",
+  lowering: { kind: "kernel", steps: () => [] },
+};

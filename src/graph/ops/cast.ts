@@ -1,0 +1,31 @@
+import type { ComputeDType } from "../../kernels/expression.ts";
+import { item, type OpDefinition } from "../op.ts";
+import { createValue, type Value } from "../value.ts";
+
+/**
+ * `value` in a dtype that shaders compute in. `f32` to an integer rounds towards zero and clamps to its range, NaN
+ * becomes 0; `bool` and `u8` are 0..1 and 0..255.
+ */
+export function cast(value: Value, dtype: ComputeDType): Value {
+  if (!["f32", "i32", "u32"].includes(dtype)) {
+    throw new TypeError(
+      `cast: the GPU computes in f32, i32 and u32, not ${dtype}; read the result and convert it on the host`,
+    );
+  }
+  return value.dtype === dtype ? value : createValue("cast", [value], {}, dtype, value.shape);
+}
+
+/** Gradients are `f32`, also of `f16` and `bf16` values; none flows through integers. */
+export const castOp: OpDefinition = {
+  name: "cast",
+  lowering: {
+    kind: "elementwise",
+    cost: "cheap",
+    expression: (value, inputs) => ({ kind: "cast", a: item(inputs, 0), dtype: value.dtype as ComputeDType }),
+  },
+  gradient(value, outGrad) {
+    const from = item(value.inputs, 0).dtype;
+    const isFloat = from === "f32" || from === "f16" || from === "bf16";
+    return isFloat && value.dtype === "f32" ? [outGrad] : [];
+  },
+};

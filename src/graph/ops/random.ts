@@ -1,0 +1,67 @@
+import { type Shape, validateShape } from "../../tensor/shape.ts";
+import type { OpDefinition } from "../op.ts";
+import { createValue, type Value } from "../value.ts";
+import { div, mul } from "./arithmetic.ts";
+import { cast } from "./cast.ts";
+import { greaterEqual } from "./comparison.ts";
+
+/** Options of the random ops. */
+export interface RandomOptions {
+  /**
+   * Which of 2^32 independent streams of numbers the op draws from. Two random ops of one program need two streams.
+   * The numbers are a pure function of the run's seed, the step and this.
+   */
+  readonly stream: number;
+}
+
+type RandomAttributes = { readonly stream: number };
+
+/** Random numbers from [0, 1), `f32`: Philox 4x32-10 of the run's seed, the step and the stream. */
+export function randomUniform(shape: Shape, options: RandomOptions): Value {
+  return randomValue("randomUniform", shape, options);
+}
+
+/** Random numbers of mean 0 and variance 1, `f32`: the same Philox numbers through Box and Muller's transform. */
+export function randomNormal(shape: Shape, options: RandomOptions): Value {
+  return randomValue("randomNormal", shape, options);
+}
+
+/** Options of {@link dropout}. */
+export interface DropoutOptions extends RandomOptions {
+  /** The part of the elements that becomes 0: from 0 to below 1. */
+  readonly rate: number;
+}
+
+/** Zeroes each element with probability `rate` and divides the others by `1 - rate`, so that the mean stays. */
+export function dropout(value: Value, options: DropoutOptions): Value {
+  const { rate, stream } = options;
+  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: the rate is from 0 to below 1, not ${rate}`);
+  if (rate === 0) return value;
+  const isKept = greaterEqual(randomUniform(value.shape, { stream }), rate);
+  return mul(div(value, 1 - rate), cast(isKept, "f32"));
+}
+
+/** Whether `value` draws random numbers, and so belongs to a stream. */
+export function isRandom(value: Value): value is Value<RandomAttributes> {
+  return value.op === "randomUniform" || value.op === "randomNormal";
+}
+
+/** Has no inputs, so no gradient. */
+export const randomUniformOp: OpDefinition<RandomAttributes> = {
+  name: "randomUniform",
+  lowering: { kind: "kernel", steps: () => [] },
+};
+
+/** Has no inputs, so no gradient. */
+export const randomNormalOp: OpDefinition<RandomAttributes> = {
+  name: "randomNormal",
+  lowering: { kind: "kernel", steps: () => [] },
+};
+
+function randomValue(op: string, shape: Shape, { stream }: RandomOptions): Value {
+  validateShape(shape);
+  if (!Number.isInteger(stream) || stream < 0 || stream > 0xffff_ffff) {
+    throw new RangeError(`${op}: the stream is a whole number from 0 to 2^32 - 1, not ${stream}`);
+  }
+  return createValue(op, [], { stream }, "f32", shape);
+}

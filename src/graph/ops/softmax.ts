@@ -1,0 +1,33 @@
+import type { Value } from "../value.ts";
+import { div, sub } from "./arithmetic.ts";
+import { max } from "./reduce.ts";
+import { sum } from "./sum.ts";
+import { exp, log } from "./transcendental.ts";
+import { stopGradient } from "./views.ts";
+
+/** Options of {@link softmax} and {@link logSoftmax}. */
+export interface SoftmaxOptions {
+  /** The axis that sums to 1, the last when left out. */
+  readonly axis?: number;
+}
+
+/** `e^x / Σ e^x` along an axis, after taking away the largest so that nothing overflows. */
+export function softmax(value: Value, options: SoftmaxOptions = {}): Value {
+  const powers = exp(shifted(value, options));
+  return div(powers, sum(powers, alongAxis(options)));
+}
+
+/** `log(softmax(x))`, exact also where softmax rounds to 0. */
+export function logSoftmax(value: Value, options: SoftmaxOptions = {}): Value {
+  const shiftedValue = shifted(value, options);
+  return sub(shiftedValue, log(sum(exp(shiftedValue), alongAxis(options))));
+}
+
+/** The shift cancels out of the result, so its own gradient is zero and is left out. */
+function shifted(value: Value, options: SoftmaxOptions): Value {
+  return sub(value, stopGradient(max(value, alongAxis(options))));
+}
+
+function alongAxis(options: SoftmaxOptions): { axes: number; keepDims: true } {
+  return { axes: options.axis ?? -1, keepDims: true };
+}

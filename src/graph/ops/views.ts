@@ -1,0 +1,105 @@
+import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
+import { item, type OpDefinition } from "../op.ts";
+import { createValue, sizeOf, type Value } from "../value.ts";
+import { requireComputeDType } from "./requirements.ts";
+
+/** `value` with the same elements in the same order under another shape. One dimension may be -1: what is left. */
+export function reshape(value: Value, shape: Shape): Value {
+  const resolved = resolveShape(value, shape);
+  if (shapesEqual(resolved, value.shape)) return value;
+  // A chain of reshapes is one: nothing ever needs the shapes in between.
+  const source = value.op === "reshape" ? item(value.inputs, 0) : value;
+  if (shapesEqual(resolved, source.shape)) return source;
+  const repeated = source.op === "broadcastTo" ? item(source.inputs, 0) : source;
+  // One number everywhere stays one number everywhere, which costs kernels nothing; a view would put it in memory.
+  if (repeated.op === "number") return createValue("broadcastTo", [repeated], {}, value.dtype, resolved);
+  return createValue("reshape", [source], {}, value.dtype, resolved);
+}
+
+/** Gradient of reshape: the other way round. */
+export const reshapeOp: OpDefinition = {
+  name: "reshape",
+  lowering: { kind: "view" },
+  gradient: (value, outGrad) => [reshape(outGrad, item(value.inputs, 0).shape)],
+};
+
+/** `value` as a constant to autodiff: no gradient flows back through the result. */
+export function stopGradient(value: Value): Value {
+  return createValue("stopGradient", [value], {}, value.dtype, value.shape);
+}
+
+/** A view without a gradient rule. */
+export const stopGradientOp: OpDefinition = { name: "stopGradient", lowering: { kind: "view" } };
+
+type TransposeAttributes = { readonly permutation: readonly number[] };
+
+/**
+ * `value` with its axes in the order of `permutation` (reversed when left out): axis `i` of the result is axis
+ * `permutation[i]` of `value`. `matmul` reads a transposed matrix in place; elsewhere it costs one copy.
+ */
+export function transpose(value: Value, permutation?: readonly number[]): Value {
+  const rank = value.shape.length;
+  const order = permutation ?? value.shape.map((_, axis) => rank - 1 - axis);
+  if (order.length !== rank || [...order].sort((a, b) => a - b).some((axis, index) => axis !== index)) {
+    throw new TypeError(
+      `transpose: [${order.join(", ")}] is no order of the ${rank} axes of shape ${
+        formatShape(value.shape)
+      }; ` +
+        `list each axis from 0 to ${rank - 1} once`,
+    );
+  }
+  if (order.every((axis, index) => axis === index)) return value;
+  if (value.op === "transpose") {
+    const inner = (value as Value<TransposeAttributes>).attributes.permutation;
+    return transpose(item(value.inputs, 0), order.map((axis) => item(inner, axis)));
+  }
+  requireComputeDType("transpose", value);
+  return createValue(
+    "transpose",
+    [value],
+    { permutation: order },
+    value.dtype,
+    order.map((axis) => item(value.shape, axis)),
+  );
+}
+
+/** Whether `value` is the transpose of a matrix, which `matmul` can read in place. */
+export function isTransposedMatrix(value: Value): boolean {
+  return value.op === "transpose" && value.shape.length === 2;
+}
+
+/** Gradient of transpose: the inverse permutation. */
+export const transposeOp: OpDefinition<TransposeAttributes> = {
+  name: "transpose",
+  gradient(value, outGrad) {
+    const inverse: number[] = [];
+    value.attributes.permutation.forEach((axis, index) => inverse[axis] = index);
+    return [transpose(outGrad, inverse)];
+  },
+  lowering: {
+    kind: "kernel",
+    steps: () => [],
+  },
+};
+
+function resolveShape(value: Value, shape: Shape): Shape {
+  const unknown = shape.indexOf(-1);
+  if (unknown < 0) {
+    validateShape(shape);
+    if (elementCount(shape) === sizeOf(value)) return shape;
+    throw reshapeError(value, shape);
+  }
+  const rest = elementCount(shape.filter((_, axis) => axis !== unknown));
+  const left = sizeOf(value) / rest;
+  if (!Number.isInteger(left)) throw reshapeError(value, shape);
+  return shape.map((size, axis) => axis === unknown ? left : size);
+}
+
+function reshapeError(value: Value, shape: Shape): TypeError {
+  return new TypeError(
+    `reshape: ${formatShape(value.shape)} has ${sizeOf(value)} elements and does not fit ${
+      formatShape(shape)
+    }; ` +
+      "give a shape with as many elements",
+  );
+}

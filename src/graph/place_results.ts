@@ -1,0 +1,100 @@
+import type { BufferRange } from "../gpu/buffer_range.ts";
+import { elementwise } from "../kernels/elementwise.ts";
+import { formatShape } from "../tensor/shape.ts";
+import { type ProgramLowering, storageBytes } from "./lower_program.ts";
+import { regionsOf } from "./memory_plan.ts";
+import type { Binding, Region, Step } from "./op.ts";
+import type { Program, Store } from "./program.ts";
+import type { Value } from "./value.ts";
+
+/** Where a program's results are. */
+export interface PlacedResults {
+  /** Regions in memory of the caller: parameters, and what stores take. */
+  readonly fixed: ReadonlyMap<Region, BufferRange>;
+  readonly outputs: ReadonlyMap<string, { readonly value: Value; readonly region: Region }>;
+}
+
+/**
+ * Arranges for outputs to stay and for stores to be where the caller wants them, adding copy steps where it has to.
+ *
+ * Parameters are copied away first: a store or an update may overwrite them, and results are what they were before.
+ */
+export function placeResults(program: Program, lowering: ProgramLowering): PlacedResults {
+  const fixed = new Map(lowering.parameters);
+  const stores = (program.stores ?? []).filter(({ value }) => storageBytes(value) > 0);
+  stores.forEach(checkStore);
+  const late = stores.filter(({ value, into }) => {
+    const region = lowering.regionOf(value);
+    if (!canBeComputedInto(region, into, lowering, fixed)) return true;
+    fixed.set(region, { ...into, size: region.byteLength });
+    return false;
+  });
+  const outputs = new Map(
+    Object.entries(program.outputs).map(([name, value]) => {
+      const region = lowering.regionOf(value);
+      const isParameter = lowering.parameters.has(region);
+      return [name, { value, region: isParameter ? copyAway(region, lowering) : region }];
+    }),
+  );
+  const sources = late.map(({ value, into }) => {
+    const region = lowering.regionOf(value);
+    // One dispatch cannot read and write one buffer.
+    const isInTheWay = lowering.parameters.has(region) || fixed.get(region)?.buffer === into.buffer;
+    return isInTheWay ? copyAway(region, lowering) : region;
+  });
+  late.forEach(({ into }, index) => {
+    const source = sources[index];
+    if (source === undefined) return;
+    const target = lowering.scratch(`store of ${source.label}`, source.byteLength);
+    fixed.set(target, { ...into, size: target.byteLength });
+    lowering.add(copyStep(source, target), target.label);
+  });
+  return { fixed, outputs };
+}
+
+/**
+ * Whether the kernel that computes `region` may write it straight to `into`: nothing else is there until the run ends, and
+ * no dispatch would have that buffer both to read and to write.
+ */
+function canBeComputedInto(
+  region: Region,
+  into: BufferRange,
+  lowering: ProgramLowering,
+  fixed: ReadonlyMap<Region, BufferRange>,
+): boolean {
+  if (!lowering.computed.has(region) || fixed.has(region)) return false;
+  if ([...lowering.parameters.values()].some((range) => overlap(range, into))) return false;
+  return lowering.steps.every((step) => {
+    const bound = regionsOf(step);
+    return !bound.includes(region) || bound.every((other) => fixed.get(other)?.buffer !== into.buffer);
+  });
+}
+
+function overlap(a: BufferRange, b: BufferRange): boolean {
+  return a.buffer === b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
+}
+
+function copyAway(region: Region, lowering: ProgramLowering): Region {
+  const copy = lowering.scratch(`copy of ${region.label}`, region.byteLength);
+  lowering.add(copyStep(region, copy), copy.label);
+  return copy;
+}
+
+/** Copies bits, whatever they mean. */
+function copyStep(from: Region, to: Region): Step {
+  const dispatch = elementwise<Binding>({
+    inputs: [{ binding: from, dtype: "u32", strides: [1] }],
+    outputs: [{ binding: to, dtype: "u32", expression: { kind: "input", index: 0 } }],
+    shape: [from.byteLength / 4],
+  });
+  return { dispatch, writes: [to] };
+}
+
+function checkStore({ value, into }: Store): void {
+  const needed = storageBytes(value);
+  if (into.size >= needed && into.offset % 256 === 0) return;
+  throw new TypeError(
+    `A store of ${value.dtype} ${formatShape(value.shape)} needs ${needed} bytes at a multiple of 256; ` +
+      `it was given ${into.size} bytes at ${into.offset}`,
+  );
+}

@@ -1,0 +1,27 @@
+import type { BufferRange } from "../gpu/buffer_range.ts";
+import type { Dispatch } from "../kernels/dispatch.ts";
+import type { Value } from "./value.ts";
+
+/** A value whose elements end up in memory of the caller. */
+export interface Store {
+  readonly value: Value;
+  /** At least as large as the value. The ranges of a program's stores do not overlap. */
+  readonly into: BufferRange;
+}
+
+/** What to compile: which values are wanted, and where parameters are. */
+export interface Program {
+  /** Inputs that a run has to be given. Others that `outputs` or `stores` depend on are a `TypeError`. */
+  readonly inputs: readonly Value[];
+  /** Values to keep for `read` and `copies`, by name. */
+  readonly outputs: Readonly<Record<string, Value>>;
+  /**
+   * Values to leave in memory of the caller. Written there by the kernel that computes them where that is possible, by a
+   * copy otherwise. All values are as if computed before anything is stored, also where a store overwrites a parameter.
+   */
+  readonly stores?: readonly Store[];
+  /** Dispatches that run last, over memory of the caller: an optimizer. `"scalars"` binds the step's scalars. */
+  readonly updates?: readonly Dispatch<BufferRange | "scalars">[];
+  /** Where the parameter `name` is. */
+  readonly parameters: (name: string) => BufferRange;
+}

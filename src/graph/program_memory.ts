@@ -1,0 +1,101 @@
+import type { BufferRange } from "../gpu/buffer_range.ts";
+import { BufferUsage } from "../gpu/constants.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
+import { STEP_SCALARS_BYTES } from "../kernels/step_scalars.ts";
+import type { ProgramLowering } from "./lower_program.ts";
+import { type MemoryPlan, planMemory, planSideBySide } from "./memory_plan.ts";
+import { type Binding, item, type Region } from "./op.ts";
+import type { PlacedResults } from "./place_results.ts";
+
+/** The GPU memory of a program: buffers of its own, and where each region is. */
+export class ProgramMemory {
+  /** Size of each buffer that steps write. */
+  readonly arenaBytes: readonly number[];
+  /** Size of all buffers together. */
+  readonly byteLength: number;
+  readonly #gpu: GpuDevice;
+  readonly #ranges: Map<Region, BufferRange>;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #names = new Map<GPUBuffer, string>();
+  readonly #scalars: BufferRange;
+
+  private constructor(gpu: GpuDevice, label: string, lowering: ProgramLowering, results: PlacedResults) {
+    this.#gpu = gpu;
+    this.#ranges = new Map(results.fixed);
+    const { maxBufferSize } = gpu.limits;
+    const kept = new Set([...results.outputs.values()].map(({ region }) => region));
+    const computed = [...lowering.computed].filter((region) => !results.fixed.has(region));
+    const work = planMemory(computed, lowering.steps, kept, maxBufferSize);
+    // Never written by a step, so they can all be in one buffer.
+    const uploaded = [
+      ...[...lowering.inputs.values()].map(({ region }) => region),
+      ...lowering.constants.keys(),
+    ];
+    const uploads = planSideBySide(uploaded, maxBufferSize);
+    this.arenaBytes = work.arenaBytes;
+    this.byteLength = [...work.arenaBytes, ...uploads.arenaBytes].reduce((total, bytes) => total + bytes, 0);
+    this.#scalars = {
+      buffer: this.#create(`${label} scalars`, "scalars", STEP_SCALARS_BYTES, BufferUsage.UNIFORM),
+      offset: 0,
+      size: STEP_SCALARS_BYTES,
+    };
+    this.#place(work, label, "arena");
+    this.#place(uploads, label, "uploads");
+  }
+
+  /** Creates the buffers and uploads the constants. */
+  static async allocate(
+    gpu: GpuDevice,
+    label: string,
+    lowering: ProgramLowering,
+    results: PlacedResults,
+  ): Promise<ProgramMemory> {
+    const memory = await gpu.validated(label, () => new ProgramMemory(gpu, label, lowering, results));
+    for (const [region, tensor] of lowering.constants) {
+      const { buffer, offset } = memory.rangeOf(region);
+      gpu.write(buffer, offset, tensor.bytes);
+    }
+    if (lowering.constants.size > 0) gpu.submit([]);
+    return memory;
+  }
+
+  /** Where the region or the step's scalars are. */
+  rangeOf(binding: Binding): BufferRange {
+    if (binding === "scalars") return this.#scalars;
+    const range = this.#ranges.get(binding);
+    if (range === undefined) throw new RangeError(`${binding.label} has no place`);
+    return range;
+  }
+
+  /** E.g. `arena 1 @ 256`; memory of the caller goes by its buffer's label. */
+  describe(binding: Binding): string {
+    const { buffer, offset } = this.rangeOf(binding);
+    return `${this.#names.get(buffer) ?? (buffer.label || "outside")} @ ${offset}`;
+  }
+
+  /** Frees the buffers. */
+  close(): void {
+    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+  }
+
+  #place(plan: MemoryPlan, label: string, name: string): void {
+    const buffers = plan.arenaBytes.map((bytes, index) =>
+      this.#create(
+        `${label} ${name} ${index}`,
+        `${name} ${index}`,
+        bytes,
+        BufferUsage.STORAGE | BufferUsage.COPY_SRC,
+      )
+    );
+    for (const [region, { arena, offset }] of plan.places) {
+      this.#ranges.set(region, { buffer: item(buffers, arena), offset, size: region.byteLength });
+    }
+  }
+
+  #create(label: string, name: string, byteLength: number, usage: number): GPUBuffer {
+    const buffer = this.#gpu.createBuffer(label, byteLength, usage | BufferUsage.COPY_DST);
+    this.#buffers.push(buffer);
+    this.#names.set(buffer, name);
+    return buffer;
+  }
+}

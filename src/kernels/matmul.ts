@@ -1,0 +1,63 @@
+import type { Dispatch } from "./dispatch.ts";
+import { gridFor } from "./dispatch.ts";
+import type { MatmulLayout } from "./matmul_layout.ts";
+import { registerMatmulWgsl, REGISTER_TILE } from "./matmul_register.ts";
+import { workgroupMatmulWgsl, workgroupTileFor } from "./matmul_workgroup.ts";
+import { requireElements, requireSizes } from "./sizes.ts";
+
+/**
+ * `register`: each invocation computes a tile of the result in registers and reads its operands from memory. For CPU
+ * adapters, where workgroup memory is memory like any other and barriers cost much.
+ * `workgroup`: the invocations of a workgroup share tiles of the operands in workgroup memory. For GPUs.
+ */
+export type MatmulVariant = "register" | "workgroup";
+
+/** What a matmul binds. */
+export interface MatmulBindings<B> {
+  readonly a: B;
+  readonly b: B;
+  readonly out: B;
+}
+
+/** The product of an m x k and a k x n matrix. */
+export interface MatmulOptions {
+  /** Rows of the result. */
+  readonly m: number;
+  /** Columns of the result. */
+  readonly n: number;
+  /** Terms of each sum. With 0 the result is zeros. */
+  readonly k: number;
+  /** Whether A is stored `[k, m]` instead of `[m, k]`. Default false. */
+  readonly transposeA?: boolean;
+  /** Whether B is stored `[n, k]` instead of `[k, n]`. Default false. */
+  readonly transposeB?: boolean;
+  readonly variant: MatmulVariant;
+}
+
+/**
+ * `out[m, n] = A[m, k] B[k, n]` in f32, row-major.
+ *
+ * Each element is summed in the order of k by one invocation, so equal inputs give equal bits, whatever the grid; whether
+ * a product and a sum are fused is up to the adapter. Throws `RangeError` for sizes that a shader cannot index.
+ */
+export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): Dispatch<B> {
+  const { m, n, k, transposeA = false, transposeB = false, variant } = options;
+  requireSizes("matmul", { m, n, k });
+  for (const sizes of [[m, k], [k, n], [m, n]]) requireElements("matmul", sizes);
+  const layout: MatmulLayout = {
+    transposeA,
+    transposeB,
+    vectorA: transposeA && m % 4 === 0,
+    vectorB: !transposeB && n % 4 === 0,
+    vectorOut: n % 4 === 0,
+  };
+  const tile = variant === "register" ? REGISTER_TILE : workgroupTileFor(m, n);
+  const code = variant === "register" ? registerMatmulWgsl(layout) : workgroupMatmulWgsl(layout, tile);
+  return {
+    label: `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} ${variant}`,
+    code,
+    constants: { m, n, k },
+    bindings: [bindings.a, bindings.b, bindings.out],
+    workgroups: gridFor(Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns)),
+  };
+}

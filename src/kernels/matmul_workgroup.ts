@@ -1,0 +1,143 @@
+import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matmul_layout.ts";
+
+/** What one workgroup computes. */
+export interface WorkgroupTile {
+  readonly rows: number;
+  readonly columns: number;
+  /** Steps of k that are in workgroup memory at a time. */
+  readonly depth: number;
+  /** Rows and columns of one invocation, multiples of 4. */
+  readonly rowsEach: number;
+  readonly columnsEach: number;
+}
+
+/** The larger the tile, the fewer loads a sum; all keep to 256 invocations and 16 KiB, which every adapter has. */
+const LARGE: WorkgroupTile = { rows: 128, columns: 128, depth: 8, rowsEach: 8, columnsEach: 8 };
+const MEDIUM: WorkgroupTile = { rows: 64, columns: 64, depth: 16, rowsEach: 4, columnsEach: 4 };
+const SMALL: WorkgroupTile = { rows: 32, columns: 32, depth: 16, rowsEach: 4, columnsEach: 4 };
+
+/** Fewer workgroups than this leave parts of a large GPU idle. */
+const ENOUGH_WORKGROUPS = 128;
+
+/** The largest tile that still gives an m x n result enough workgroups. Depends on the sizes only. */
+export function workgroupTileFor(m: number, n: number): WorkgroupTile {
+  const isEnough = ({ rows, columns }: WorkgroupTile) =>
+    Math.ceil(m / rows) * Math.ceil(n / columns) >= ENOUGH_WORKGROUPS;
+  return [LARGE, MEDIUM].find(isEnough) ?? SMALL;
+}
+
+/**
+ * WGSL of the workgroup variant. In turns, all invocations copy a slice of A and of B into workgroup memory, as vectors along
+ * rows and columns, and each adds the slice's products to its own sums. The next slice is fetched from memory before the
+ * current one is used, so that its latency hides behind the arithmetic.
+ */
+export function workgroupMatmulWgsl(layout: MatmulLayout, tile: WorkgroupTile): string {
+  const { rows, columns, depth, rowsEach, columnsEach } = tile;
+  const [rowThreads, columnThreads] = [rows / rowsEach, columns / columnsEach];
+  const invocations = rowThreads * columnThreads;
+  const [aLoads, bLoads] = [rows, columns].map((size) => size / 4 * depth / invocations) as [number, number];
+  const [rowVectors, columnVectors] = [rowsEach / 4, columnsEach / 4];
+  const sums = (line: (r: number, v: number) => string | string[]) =>
+    each(rowsEach, (r) => each(columnVectors, (v) => line(r, v)));
+  return `// out[m, n] = A[m, k] B[k, n]: a workgroup computes ${rows} x ${columns}, an invocation ${rowsEach} x ${columnsEach}.
+override m: u32;
+override n: u32;
+override k: u32;
+
+@group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(layout.vectorA)}>;
+@group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(layout.vectorB)}>;
+@group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(layout.vectorOut)}>;
+
+// [step of k][vector of rows], [step of k][vector of columns]
+var<workgroup> a_slice: array<vec4<f32>, ${depth * rows / 4}>;
+var<workgroup> b_slice: array<vec4<f32>, ${depth * columns / 4}>;
+
+${loaders(layout)}
+
+@compute @workgroup_size(${invocations})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let tile = workgroup.y * workgroups.x + workgroup.x;
+  let row_tiles = (m + ${rows - 1}u) / ${rows}u;
+  let tile_row = (tile % row_tiles) * ${rows}u;
+  let tile_column = (tile / row_tiles) * ${columns}u;
+  let row_thread = local / ${columnThreads}u;
+  let column_thread = local % ${columnThreads}u;
+
+${lines(1, each(aLoads, (i) => slot("a", i, layout.transposeA, rows, tile, invocations)))}
+${lines(1, each(bLoads, (i) => slot("b", i, !layout.transposeB, columns, tile, invocations)))}
+${lines(1, each(aLoads, (i) => `var next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, a_step_${i});`))}
+${lines(1, each(bLoads, (i) => `var next_b_${i} = load_b(b_step_${i}, tile_column + b_vector_${i} * 4u);`))}
+${lines(1, sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`))}
+
+  for (var start = 0u; start < k; start += ${depth}u) {
+${lines(2, each(aLoads, (i) => `a_slice[a_step_${i} * ${rows / 4}u + a_vector_${i}] = next_a_${i};`))}
+${lines(2, each(bLoads, (i) => `b_slice[b_step_${i} * ${columns / 4}u + b_vector_${i}] = next_b_${i};`))}
+    workgroupBarrier();
+    let next = start + ${depth}u;
+${lines(2, each(aLoads, (i) => `next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, next + a_step_${i});`))}
+${lines(2, each(bLoads, (i) => `next_b_${i} = load_b(next + b_step_${i}, tile_column + b_vector_${i} * 4u);`))}
+    for (var p = 0u; p < ${depth}u; p++) {
+${lines(3, each(rowVectors, (v) => `let a_${v} = a_slice[p * ${rows / 4}u + row_thread + ${v * rowThreads}u];`))}
+${lines(3, each(columnVectors, (v) => `let b_${v} = b_slice[p * ${columns / 4}u + column_thread + ${v * columnThreads}u];`))}
+${lines(3, sums((r, v) => `sum_${r}_${v} = fma(vec4<f32>(a_${Math.floor(r / 4)}.${component(r)}), b_${v}, sum_${r}_${v});`))}
+    }
+    workgroupBarrier();
+  }
+
+${lines(1, each(rowVectors, (v) => `let row_${v} = tile_row + (row_thread + ${v * rowThreads}u) * 4u;`))}
+${lines(1, each(columnVectors, (v) => `let column_${v} = tile_column + (column_thread + ${v * columnThreads}u) * 4u;`))}
+${lines(1, sums((r, v) => `store(row_${Math.floor(r / 4)} + ${r % 4}u, column_${v}, sum_${r}_${v});`))}
+}
+`;
+}
+
+/** Which vector of a slice an invocation copies: neighbouring invocations read neighbouring addresses. */
+function slot(name: string, index: number, alongTile: boolean, size: number, tile: WorkgroupTile, invocations: number): string[] {
+  const number = index === 0 ? "local" : `(local + ${index * invocations}u)`;
+  const [vector, step] = alongTile
+    ? [`${number} % ${size / 4}u`, `${number} / ${size / 4}u`]
+    : [`${number} / ${tile.depth}u`, `${number} % ${tile.depth}u`];
+  return [`let ${name}_vector_${index} = ${vector};`, `let ${name}_step_${index} = ${step};`];
+}
+
+/** Functions that read four neighbouring rows of A, or columns of B, at one step of k, 0 beyond the edges, and write. */
+function loaders({ transposeA, transposeB, vectorA, vectorB, vectorOut }: MatmulLayout): string {
+  const fourA = each(4, (i) => {
+    const address = transposeA ? `p * m + min(row + ${i}u, m - 1u)` : `min(row + ${i}u, m - 1u) * k + p`;
+    return `  a[${address}],`;
+  });
+  const fourB = each(4, (i) => {
+    const address = transposeB ? `min(column + ${i}u, n - 1u) * k + p` : `p * n + min(column + ${i}u, n - 1u)`;
+    return `  b[${address}],`;
+  });
+  return `fn load_a(row: u32, p: u32) -> vec4<f32> {
+  if (row >= m || p >= k) {
+    return vec4<f32>();
+  }
+${lines(1, vectorA ? ["return a[p * (m / 4u) + row / 4u];"] : ["return vec4<f32>(", ...fourA, ");"])}
+}
+
+fn load_b(p: u32, column: u32) -> vec4<f32> {
+  if (column >= n || p >= k) {
+    return vec4<f32>();
+  }
+${lines(1, vectorB ? ["return b[p * (n / 4u) + column / 4u];"] : ["return vec4<f32>(", ...fourB, ");"])}
+}
+
+fn store(row: u32, column: u32, sums: vec4<f32>) {
+  if (row >= m || column >= n) {
+    return;
+  }
+${lines(1, vectorOut ? ["out[row * (n / 4u) + column / 4u] = sums;"] : storeElements())}
+}`;
+}
+
+function storeElements(): string[] {
+  const first = ["let first = row * n + column;", "out[first] = sums.x;"];
+  const others = [1, 2, 3].map((i) => `if (column + ${i}u < n) { out[first + ${i}u] = sums.${component(i)}; }`);
+  return [...first, ...others];
+}

@@ -1,0 +1,25 @@
+import { add, mul, square, sub } from "../graph/ops/arithmetic.ts";
+import { mean } from "../graph/ops/reduce.ts";
+import { rsqrt } from "../graph/ops/transcendental.ts";
+import { formatShape } from "../tensor/shape.ts";
+import { ones, zeros } from "./initializers.ts";
+import type { Layer } from "./layer.ts";
+
+/**
+ * Shifts and scales the last axis to mean 0 and variance 1, then multiplies by `weight` and adds `bias`, both of shape
+ * `[features]` (Ba et al. 2016). `epsilon` is added to the variance; default 1e-5, as in PyTorch.
+ */
+export function layerNorm(features: number, options: { readonly epsilon?: number } = {}): Layer {
+  const { epsilon = 1e-5 } = options;
+  return (x, scope) => {
+    const axis = x.shape.length - 1;
+    if (x.shape[axis] !== features) {
+      throw new TypeError(`layerNorm(${features}): takes […, ${features}], found ${formatShape(x.shape)}`);
+    }
+    const centred = sub(x, mean(x, { axes: [axis], keepDims: true }));
+    const variance = mean(square(centred), { axes: [axis], keepDims: true });
+    const normalised = mul(centred, rsqrt(add(variance, epsilon)));
+    const weight = scope.parameter("weight", [features], ones());
+    return add(mul(normalised, weight), scope.parameter("bias", [features], zeros()));
+  };
+}

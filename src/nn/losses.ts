@@ -1,0 +1,45 @@
+import { square, sub } from "../graph/ops/arithmetic.ts";
+import { mean } from "../graph/ops/reduce.ts";
+import { softmaxCrossEntropy } from "../graph/ops/softmax_cross_entropy.ts";
+import { reshape } from "../graph/ops/views.ts";
+import type { Value } from "../graph/value.ts";
+import { formatShape, shapesEqual } from "../tensor/shape.ts";
+
+/**
+ * From the model's output and the labels of a batch to one f32 a example, shape `[batch]`. The trainer takes the mean;
+ * one number an example is what lets it evaluate a batch that is not full.
+ */
+export type Loss = (output: Value, labels: Value) => Value;
+
+/** Softmax cross-entropy: output `[batch, classes]` f32 (logits), labels `[batch]` u32, each below the number of classes. */
+export function crossEntropy(): Loss {
+  return (output, labels) => {
+    if (output.shape.length !== 2) {
+      throw new TypeError(
+        `crossEntropy: takes logits of shape [batch, classes], found ${formatShape(output.shape)}; ` +
+          `end the model with flatten() or a linear layer`,
+      );
+    }
+    if (labels.dtype !== "u32" || labels.shape.length !== 1 || labels.shape[0] !== output.shape[0]) {
+      throw new TypeError(
+        `crossEntropy: takes labels of shape [${output.shape[0]}] and dtype u32 (the class of each example), ` +
+          `found ${labels.dtype} of shape ${formatShape(labels.shape)}`,
+      );
+    }
+    return softmaxCrossEntropy(output, labels);
+  };
+}
+
+/** Mean squared error of each example: output and labels are f32 of one shape `[batch, …]`. */
+export function mse(): Loss {
+  return (output, labels) => {
+    const [batch = 0] = output.shape;
+    if (output.dtype !== labels.dtype || !shapesEqual(output.shape, labels.shape)) {
+      throw new TypeError(
+        `mse: output and labels have one shape and dtype, found ${output.dtype} ${formatShape(output.shape)} and ` +
+          `${labels.dtype} ${formatShape(labels.shape)}`,
+      );
+    }
+    return mean(reshape(square(sub(output, labels)), [batch, -1]), { axes: [1] });
+  };
+}

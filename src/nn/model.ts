@@ -1,0 +1,110 @@
+import type { DType } from "../base/dtype.ts";
+import type { BufferRange } from "../gpu/buffer_range.ts";
+import { Executable } from "../graph/executable.ts";
+import { input, type Value } from "../graph/value.ts";
+import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
+import type { TensorGroup } from "../tensor/tensor_group.ts";
+import type { TensorStore } from "../tensor/tensor_store.ts";
+import type { Layer } from "./layer.ts";
+import { type Parameter, Scope } from "./scope.ts";
+
+/** What a model is given: one example, without the batch axis. */
+export interface ModelInput {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** One trace of a model: from the input `[batch, …]`, named "inputs", to the output. */
+export interface ModelTrace {
+  readonly input: Value;
+  readonly output: Value;
+  readonly parameters: readonly Parameter[];
+}
+
+/** Group of the store that holds the parameters; a parameter `0.weight` is its tensor `model.0.weight`. */
+export const MODEL_GROUP = "model";
+
+/** No training step has this number, so that the random numbers of the beginning are used nowhere else. */
+const INITIALIZATION_STEP = 0xffff_ffff;
+
+/** A layer with its parameters in a store. */
+export class Model {
+  readonly store: TensorStore;
+  readonly input: ModelInput;
+  readonly parameters: readonly Parameter[];
+  readonly group: TensorGroup;
+  readonly #layer: Layer;
+
+  private constructor(store: TensorStore, layer: Layer, input: ModelInput, parameters: readonly Parameter[]) {
+    this.store = store;
+    this.input = input;
+    this.parameters = parameters;
+    this.#layer = layer;
+    this.group = store.define(
+      MODEL_GROUP,
+      parameters.map(({ name, shape }) => ({ name, dtype: "f32", shape })),
+    );
+  }
+
+  /**
+   * Traces `layer` for batches of `batchSize` inputs and gives its parameters a place in `store`, filled with zeros until
+   * {@link Model.initialize}. Throws what the layer throws for a shape that does not fit, and a `TypeError` for a model
+   * without parameters.
+   */
+  static define(store: TensorStore, layer: Layer, input: ModelInput, batchSize: number): Model {
+    const { parameters } = traceLayer(layer, input, batchSize, true);
+    if (parameters.length === 0) {
+      throw new TypeError("The model has no parameters, so there is nothing to train; add a layer that has some");
+    }
+    return new Model(store, layer, input, parameters);
+  }
+
+  /** The model as graph values for one batch size. */
+  trace(batchSize: number, isTraining: boolean): ModelTrace {
+    const trace = traceLayer(this.#layer, this.input, batchSize, isTraining);
+    for (const { name, shape } of trace.parameters) this.#requireKnown(name, shape);
+    return trace;
+  }
+
+  /** Where the parameter called `name` is. */
+  rangeOf(name: string): BufferRange {
+    return this.store.tensor(`${MODEL_GROUP}.${name}`).range;
+  }
+
+  /** Gives every parameter its first value, a pure function of the seed, its place among the parameters and its initializer. */
+  async initialize(seed: number | bigint): Promise<void> {
+    const stores = this.parameters.map(({ name, shape, initializer }, index) => {
+      const value = initializer(shape, index);
+      if (value.dtype !== "f32" || !shapesEqual(value.shape, shape)) {
+        throw new TypeError(
+          `The initializer of "${name}" gives ${value.dtype} ${formatShape(value.shape)}, expected f32 ${formatShape(shape)}`,
+        );
+      }
+      return { value, into: this.rangeOf(name) };
+    });
+    const executable = await Executable.compile(
+      this.store.gpu,
+      { inputs: [], outputs: {}, stores, parameters: (name) => this.rangeOf(name) },
+      { label: "initialize", variants: this.store.variants },
+    );
+    executable.run({}, { seed, step: INITIALIZATION_STEP, values: [] });
+    executable.close();
+  }
+
+  #requireKnown(name: string, shape: Shape): void {
+    const known = this.parameters.find((parameter) => parameter.name === name);
+    if (known !== undefined && shapesEqual(known.shape, shape)) return;
+    const found = known === undefined ? "has no such parameter" : `has it as ${formatShape(known.shape)}`;
+    throw new TypeError(
+      `The model asks for parameter "${name}" ${formatShape(shape)}, but its first trace ${found}; ` +
+        `a layer asks for the same parameters for every batch size, in training and in evaluation`,
+    );
+  }
+}
+
+function traceLayer(layer: Layer, example: ModelInput, batchSize: number, isTraining: boolean): ModelTrace {
+  const scope = Scope.root({ isTraining });
+  const inputs = input("inputs", example.dtype, [batchSize, ...example.shape]);
+  const output = layer(inputs, scope);
+  return { input: inputs, output, parameters: scope.parameters };
+}

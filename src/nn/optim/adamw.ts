@@ -1,0 +1,38 @@
+import { adamw as adamwKernel } from "../../kernels/adamw.ts";
+import { requireAtLeast, scheduleOf, slotOf, wholePower } from "./hyperparameters.ts";
+import type { LearningRateOption, Optimizer } from "./optimizer.ts";
+
+/** Options of {@link adamw}. */
+export interface AdamWOptions extends LearningRateOption {
+  /** Decay of the mean of the gradients. Default 0.9. */
+  readonly beta1?: number;
+  /** Decay of the mean of their squares. Default 0.999. */
+  readonly beta2?: number;
+  /** Default 1e-8. */
+  readonly epsilon?: number;
+  /** Decoupled: the parameter shrinks by `learningRate * weightDecay`. Default 0.01, as in PyTorch. */
+  readonly weightDecay?: number;
+}
+
+/** Adam with decoupled weight decay (Loshchilov and Hutter 2019), as in PyTorch. */
+export function adamw(options: AdamWOptions): Optimizer {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = options;
+  const rate = scheduleOf("adamw", options.learningRate);
+  requireAtLeast("adamw", "beta1", beta1, 0, 1);
+  requireAtLeast("adamw", "beta2", beta2, 0, 1);
+  requireAtLeast("adamw", "epsilon", epsilon, 0);
+  requireAtLeast("adamw", "weightDecay", weightDecay, 0);
+  return {
+    name: "adamw",
+    slots: ["m", "v"],
+    scalars: (step) => [rate(step), 1 - wholePower(beta1, step + 1), 1 - wholePower(beta2, step + 1)],
+    update: ({ parameter, gradient, slots, scalars }, elementCount) =>
+      adamwKernel({
+        parameter,
+        gradient,
+        m: slotOf(slots, 0, "m"),
+        v: slotOf(slots, 1, "v"),
+        scalars,
+      }, { count: elementCount, beta1, beta2, epsilon, weightDecay }),
+  };
+}

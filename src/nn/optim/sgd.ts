@@ -1,0 +1,34 @@
+import { sgd as sgdKernel } from "../../kernels/sgd.ts";
+import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
+import type { LearningRateOption, Optimizer } from "./optimizer.ts";
+
+/** Options of {@link sgd}. */
+export interface SgdOptions extends LearningRateOption {
+  /** Default 0. */
+  readonly momentum?: number;
+  /** Nesterov's momentum. Default false. */
+  readonly nesterov?: boolean;
+  /** Added to the gradient as `weightDecay * parameter`. Default 0. */
+  readonly weightDecay?: number;
+}
+
+/** Stochastic gradient descent as in PyTorch: `v = momentum * v + g`, `p = p - learningRate * v`. */
+export function sgd(options: SgdOptions): Optimizer {
+  const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
+  const rate = scheduleOf("sgd", options.learningRate);
+  requireAtLeast("sgd", "momentum", momentum, 0, 1);
+  requireAtLeast("sgd", "weightDecay", weightDecay, 0);
+  if (nesterov && momentum === 0) throw new RangeError("sgd: nesterov needs a momentum above 0");
+  return {
+    name: "sgd",
+    slots: momentum === 0 ? [] : ["momentum"],
+    scalars: (step) => [rate(step)],
+    update: ({ parameter, gradient, slots, scalars }, elementCount) =>
+      sgdKernel({
+        parameter,
+        gradient,
+        velocity: momentum === 0 ? undefined : slotOf(slots, 0, "momentum"),
+        scalars,
+      }, { count: elementCount, momentum, nesterov, weightDecay }),
+  };
+}

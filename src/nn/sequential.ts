@@ -1,0 +1,11 @@
+import type { Layer } from "./layer.ts";
+
+/** One layer after the other. Parameters of the n-th are named `n.…`, counting from 0, as in PyTorch. */
+export function sequential(...layers: readonly Layer[]): Layer {
+  layers.forEach((layer, index) => {
+    if (typeof layer !== "function") {
+      throw new TypeError(`sequential: layer ${index} is a function (x, scope) => value, found ${typeof layer}`);
+    }
+  });
+  return (x, scope) => layers.reduce((value, layer, index) => layer(value, scope.child(String(index))), x);
+}

@@ -1,0 +1,58 @@
+import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
+import { CairnError } from "../base/errors.ts";
+import { layoutTensors, type TensorRecord, type TensorSpec } from "../container/layout.ts";
+
+/** A tensor with its place in the slabs of its group. */
+export interface PlacedTensor extends TensorRecord {
+  /** Index of its slab in the group. */
+  readonly slab: number;
+  /** Where its bytes start in the slab, a multiple of 256. At the slab's end for an empty tensor. */
+  readonly offset: number;
+}
+
+/** Where the tensors of a group live: slab sizes in bytes (multiples of 256), and each tensor's place. */
+export interface SlabLayout {
+  readonly slabs: readonly number[];
+  readonly tensors: readonly PlacedTensor[];
+}
+
+/**
+ * Places tensors in order into slabs of at most `slabBytes`. The slabs one after the other are exactly the raw space of
+ * `layoutTensors`, cut between tensors: that is why a checkpoint is the slabs in order.
+ *
+ * A group that has only empty tensors has one slab of 0 bytes.
+ * @throws CairnError `limit_exceeded` for a tensor larger than a slab; TypeError or RangeError for a bad spec.
+ */
+export function layoutSlabs(specs: readonly TensorSpec[], slabBytes: number): SlabLayout {
+  const { tensors } = layoutTensors(specs);
+  /** Where each slab starts and ends in the raw space. */
+  const slabs: { start: number; end: number }[] = [];
+  const slabOf = new Map<string, number>();
+  const placed = tensors.map((tensor): PlacedTensor => {
+    const { name, rawOffset, byteLength, aliasOf } = tensor;
+    // An alias lies where its target lies, which may be slabs ago.
+    const slab = (aliasOf === undefined ? undefined : slabOf.get(aliasOf)) ??
+      slabFor(tensor, slabs, slabBytes);
+    const span = slabs[slab] ?? { start: rawOffset, end: rawOffset };
+    span.end = Math.max(span.end, alignUp(rawOffset + byteLength, TENSOR_ALIGNMENT));
+    slabOf.set(name, slab);
+    return { ...tensor, slab, offset: rawOffset - span.start };
+  });
+  return { slabs: slabs.map(({ start, end }) => end - start), tensors: placed };
+}
+
+/** The last slab if the tensor still fits there, else a new one. */
+function slabFor(tensor: TensorRecord, slabs: { start: number; end: number }[], slabBytes: number): number {
+  const { name, rawOffset, byteLength } = tensor;
+  if (byteLength > slabBytes) {
+    throw new CairnError(
+      "limit_exceeded",
+      `Tensor "${name}" has ${byteLength} bytes, but a slab holds at most ${slabBytes}: a kernel binds a tensor as a whole, ` +
+        "and the adapter binds no more (maxStorageBufferBindingSize); split the tensor into smaller ones",
+      { details: { tensor: name, limit: slabBytes, value: byteLength } },
+    );
+  }
+  const last = slabs.at(-1);
+  if (last !== undefined && rawOffset + byteLength <= last.start + slabBytes) return slabs.length - 1;
+  return slabs.push({ start: rawOffset, end: rawOffset }) - 1;
+}

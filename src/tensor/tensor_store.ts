@@ -1,0 +1,237 @@
+import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
+import { CairnError } from "../base/errors.ts";
+import type { TensorSpec } from "../container/layout.ts";
+import type { GpuOptions } from "../gpu/find_gpu.ts";
+import { GpuDevice } from "../gpu/gpu_device.ts";
+import { HostTensor } from "./host_tensor.ts";
+import { formatShape, shapesEqual } from "./shape.ts";
+import { type StoredTensor, TensorGroup } from "./tensor_group.ts";
+
+/** Options of {@link TensorStore.on}. */
+export interface SlabOptions {
+  /**
+   * The most bytes of one GPU buffer, a multiple of 256. Default 128 MiB, less where the adapter binds less.
+   * A tensor cannot be larger than this.
+   */
+  slabBytes?: number | undefined;
+}
+
+/** Options of {@link TensorStore.open}. */
+export interface TensorStoreOptions extends GpuOptions, SlabOptions {}
+
+/** What a store holds. */
+export interface TensorStoreStats {
+  readonly tensors: number;
+  readonly slabs: number;
+  /** Bytes of all slabs. */
+  readonly bytes: number;
+  /** Live buffers of the device, the ones of others on it included. */
+  readonly liveBuffers: number;
+}
+
+const DEFAULT_SLAB_BYTES = 128 * 1024 * 1024;
+
+/**
+ * All tensors of a run that outlive a step (parameters, optimiser moments), as named parts of a few large GPU buffers.
+ *
+ * The layout is the point: moments lie as the parameters do, so an optimiser is one dispatch a slab, a snapshot is one copy
+ * a slab, and a checkpoint is the slabs in order. Nobody disposes tensors: the store owns all of it until `close()`.
+ *
+ * @example
+ * ```ts
+ * const store = await TensorStore.open();
+ * store.define("model", [{ name: "weight", dtype: "f32", shape: [2, 2] }]);
+ * store.write({ "model.weight": HostTensor.from([[1, 2], [3, 4]]) });
+ * const { "model.weight": weight } = Object.fromEntries(await store.read(["model.weight"]));
+ * await store.close();
+ * ```
+ */
+export class TensorStore {
+  readonly gpu: GpuDevice;
+  /** The most bytes of one slab. */
+  readonly slabBytes: number;
+  /** Kernel variants that were chosen by measuring. Part of a run's state: another variant rounds differently. */
+  readonly variants: Map<string, string> = new Map();
+  readonly #ownsGpu: boolean;
+  readonly #groups = new Map<string, TensorGroup>();
+  readonly #tensors = new Map<string, StoredTensor>();
+  #isClosed = false;
+
+  private constructor(gpu: GpuDevice, slabBytes: number, ownsGpu: boolean) {
+    this.gpu = gpu;
+    this.slabBytes = slabBytes;
+    this.#ownsGpu = ownsGpu;
+  }
+
+  /**
+   * Opens a store on a GPU device of its own: see {@link GpuOptions} for where that comes from.
+   * @throws CairnError `no_webgpu` or `no_adapter` with what to install.
+   */
+  static async open(options: TensorStoreOptions = {}): Promise<TensorStore> {
+    const gpu = await GpuDevice.open(options);
+    try {
+      return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), true);
+    } catch (error) {
+      await gpu.close();
+      throw error;
+    }
+  }
+
+  /** A store on a device that is open already, and stays open when the store is closed. */
+  static on(gpu: GpuDevice, options: SlabOptions = {}): TensorStore {
+    return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), false);
+  }
+
+  /**
+   * Adds a group of zero-filled tensors. A tensor's full name is the group's, a dot, and the spec's name; `aliasOf` names a
+   * tensor of the same group whose memory it shares.
+   * @throws TypeError when the group or a tensor of that name exists, or a spec is wrong.
+   * @throws CairnError `limit_exceeded` for a tensor that is larger than a slab.
+   */
+  define(group: string, specs: readonly TensorSpec[]): TensorGroup {
+    this.#assertOpen();
+    if (this.#groups.has(group)) throw new TypeError(`There is a group "${group}" already`);
+    // "a" + "b.c" and "a.b" + "c" are different groups, but the same tensor.
+    const taken = specs.find(({ name }) => this.#tensors.has(`${group}.${name}`));
+    if (taken !== undefined) throw new TypeError(`There is a tensor "${group}.${taken.name}" already`);
+    const defined = TensorGroup.allocate(this.gpu, group, specs, this.slabBytes);
+    this.#groups.set(group, defined);
+    for (const tensor of defined.tensors) this.#tensors.set(tensor.name, tensor);
+    return defined;
+  }
+
+  /** Adds a group that lies exactly as the group `of` does, zero-filled: `model.w` gets a twin `optimizer.m.w`. */
+  mirror(group: string, of: string): TensorGroup {
+    return this.define(group, this.group(of).specs());
+  }
+
+  /** @throws TypeError when there is no such group. */
+  group(name: string): TensorGroup {
+    const group = this.#groups.get(name);
+    if (group === undefined) {
+      throw new TypeError(`There is no group "${name}"; there is ${quoted(this.#groups.keys())}`);
+    }
+    return group;
+  }
+
+  /** All groups, in the order in which they were defined. */
+  groups(): readonly TensorGroup[] {
+    return [...this.#groups.values()];
+  }
+
+  /** Whether there is a tensor of this full name. */
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  /** @throws TypeError when there is no tensor of this full name. */
+  tensor(name: string): StoredTensor {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) {
+      throw new TypeError(`There is no tensor "${name}"; there is ${quoted(this.#tensors.keys())}`);
+    }
+    return tensor;
+  }
+
+  /** All tensors, in the order of the groups and of their specs, aliases included. */
+  tensors(): readonly StoredTensor[] {
+    return [...this.#tensors.values()];
+  }
+
+  /**
+   * Copies values into tensors, by full name, in one batch, before anything that is submitted later.
+   * @throws TypeError for an unknown name; CairnError `shape_mismatch` or `dtype_mismatch`. Then nothing was written.
+   */
+  write(values: Readonly<Record<string, HostTensor>>): void {
+    this.#assertOpen();
+    const writes = Object.entries(values).map(([name, value]) => {
+      const tensor = this.tensor(name);
+      checkFits(tensor, value);
+      return { range: tensor.range, bytes: value.bytes };
+    });
+    for (const { range, bytes } of writes) this.gpu.write(range.buffer, range.offset, bytes);
+    // WebGPU keeps its copies of the bytes until a submit.
+    this.gpu.submit([]);
+  }
+
+  /**
+   * Brings tensors to the host, by full name, in one batch. The caller owns the result.
+   * @throws TypeError for an unknown name; CairnError `device_lost` when the GPU is gone.
+   */
+  async read(names: readonly string[]): Promise<Map<string, HostTensor>> {
+    this.#assertOpen();
+    const tensors = names.map((name) => this.tensor(name));
+    const ranges = tensors.map(({ range }) => ({ ...range, size: alignUp(range.size, 4) }));
+    const read = await this.gpu.read(ranges);
+    return new Map(tensors.map(({ name, dtype, shape, byteLength }, i) => {
+      const bytes = (read[i] ?? new Uint8Array()).subarray(0, byteLength);
+      return [name, HostTensor.fromBytes(bytes, dtype, shape)];
+    }));
+  }
+
+  /** What the store holds now. */
+  stats(): TensorStoreStats {
+    const groups = this.groups();
+    return {
+      tensors: this.#tensors.size,
+      slabs: groups.reduce((sum, group) => sum + group.slabs.length, 0),
+      bytes: groups.reduce((sum, group) => sum + group.byteLength, 0),
+      liveBuffers: this.gpu.counters.buffers,
+    };
+  }
+
+  /** Frees the slabs, and closes the device if `open` opened it. Safe to call twice. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const group of this.groups()) for (const { buffer } of group.slabs) this.gpu.destroyBuffer(buffer);
+    this.#groups.clear();
+    this.#tensors.clear();
+    if (this.#ownsGpu) await this.gpu.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) {
+      throw new CairnError("closed", "Cannot use the tensor store: it was closed; open a new one");
+    }
+    this.gpu.assertAlive();
+  }
+}
+
+function slabBytesFor(gpu: GpuDevice, wanted: number | undefined): number {
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  if (wanted === undefined) {
+    return Math.floor(Math.min(limit, DEFAULT_SLAB_BYTES) / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+  }
+  if (!Number.isSafeInteger(wanted) || wanted <= 0 || wanted % TENSOR_ALIGNMENT !== 0 || wanted > limit) {
+    throw new RangeError(
+      `slabBytes is ${wanted}, expected a multiple of ${TENSOR_ALIGNMENT} up to ${limit}, which is what the adapter binds`,
+    );
+  }
+  return wanted;
+}
+
+function checkFits(tensor: StoredTensor, value: HostTensor): void {
+  const { name, dtype, shape } = tensor;
+  const details = { tensor: name };
+  if (value.dtype !== dtype) {
+    const message = `Cannot write tensor "${name}": it has the dtype ${dtype}, and the value ${value.dtype}`;
+    throw new CairnError("dtype_mismatch", message, { details });
+  }
+  if (!shapesEqual(value.shape, shape)) {
+    const message = `Cannot write tensor "${name}": it has the shape ${formatShape(shape)}, and the value ` +
+      formatShape(value.shape);
+    throw new CairnError("shape_mismatch", message, { details });
+  }
+}
+
+/** For messages: the first few names of many. */
+function quoted(names: Iterable<string>): string {
+  const all = [...names].map((name) => `"${name}"`);
+  if (all.length === 0) return "none";
+  return all.length <= 8 ? all.join(", ") : `${all.slice(0, 8).join(", ")} and ${all.length - 8} more`;
+}

@@ -1,0 +1,278 @@
+import type { Engine } from "../checkpoint/engine.ts";
+import type { EngineTarget } from "../checkpoint/open_engine.ts";
+import { BASE_FIELDS, NameTemplate } from "./name_template.ts";
+
+/** Which checkpoint a metric calls the best. */
+export interface BestPolicy {
+  /** A metric of the epochs: `loss`, `val_loss`, `val_accuracy`, `val_<name>`. */
+  readonly metric: string;
+  /** Required unless the name says it: `loss` and `error` are minimised, `accuracy` is maximised. */
+  readonly direction?: "min" | "max";
+}
+
+/** What is kept when a new checkpoint is durable. Without `last`, everything is. */
+export interface KeepPolicy {
+  /** The newest so many, at least 1. */
+  readonly last?: number;
+  /** And the best by this metric. */
+  readonly best?: string | BestPolicy;
+}
+
+/** A {@link KeepPolicy} with nothing left to be guessed. */
+export interface KeepSettings {
+  readonly last?: number;
+  readonly best?: Required<BestPolicy>;
+}
+
+/** When checkpoints are saved, under which names, and which are kept. */
+export interface AutoSaveOptions {
+  /** Every so many epochs; -1 only after the last one; 0 or null never. Default null. */
+  readonly interval?: number | null;
+  /** Every so many optimiser steps; 0 or null never. Default null. */
+  readonly everySteps?: number | null;
+  /** Directory of the checkpoints, or an engine over a storage of one's own; null disables saving. Default ".". */
+  readonly savePath?: EngineTarget | null;
+  /** Name of a checkpoint at the end of an epoch. Default `model_epoch{epoch:02d}`. */
+  readonly name?: string;
+  /** Name of a checkpoint in the middle of an epoch. Default `step-{step:08d}`. */
+  readonly stepName?: string;
+  readonly keep?: KeepPolicy;
+  /** Delete the checkpoint before when a new one is durable. Default false. */
+  readonly overwrite?: boolean;
+  /** Save after the last epoch even when the interval does not fall on it. Default true. */
+  readonly saveOnLastEpoch?: boolean;
+}
+
+/** The settings in force. */
+export interface AutoSaveSettings {
+  readonly interval: number | null;
+  readonly everySteps: number | null;
+  readonly savePath: EngineTarget | null;
+  readonly name: NameTemplate;
+  readonly stepName: NameTemplate;
+  readonly keep: KeepSettings;
+  readonly overwrite: boolean;
+  readonly saveOnLastEpoch: boolean;
+}
+
+/** What an {@link AutoSaver} writes into a checkpoint. It has no path: a checkpoint may be moved. */
+export type AutoSaverState = {
+  interval: number | null;
+  everySteps: number | null;
+  name: string;
+  stepName: string;
+  overwrite: boolean;
+  saveOnLastEpoch: boolean;
+  keepLast: number | null;
+  lastSavedTag: string | null;
+};
+
+/**
+ * Says when a run is saved and what the checkpoint is called. It does no work itself: the trainer asks it and saves.
+ * Follows the `AutoSaver` of NNHandler for epochs, and the cadence of the-algorithm-ml for steps.
+ */
+export class AutoSaver {
+  #settings: AutoSaveSettings;
+  readonly #knownFields: readonly string[];
+  /** Tag of the last checkpoint that became durable, through restarts too. */
+  lastSavedTag: string | null = null;
+
+  /**
+   * Throws a `TypeError` or `RangeError` that names the setting, and `unknown_field` for a template field that is not in
+   * `knownFields`: one that no epoch of this run can ever have.
+   */
+  constructor(options: AutoSaveOptions = {}, knownFields: readonly string[] = BASE_FIELDS) {
+    this.#knownFields = knownFields;
+    this.#settings = {
+      interval: null,
+      everySteps: null,
+      savePath: ".",
+      name: NameTemplate.parse("model_epoch{epoch:02d}", knownFields),
+      stepName: NameTemplate.parse("step-{step:08d}", knownFields),
+      keep: {},
+      overwrite: false,
+      saveOnLastEpoch: true,
+    };
+    this.configure(options);
+  }
+
+  get settings(): AutoSaveSettings {
+    return this.#settings;
+  }
+
+  /** Whether anything will ever be saved. */
+  get isEnabled(): boolean {
+    const { savePath, interval, everySteps } = this.#settings;
+    return savePath !== null && (interval !== null || everySteps !== null);
+  }
+
+  /** Replaces the settings that `options` has. All are checked first: after an error none has changed. */
+  configure(options: AutoSaveOptions): void {
+    const old = this.#settings;
+    const pick = <K extends keyof AutoSaveOptions, T>(key: K, read: (value: unknown) => T, otherwise: T): T =>
+      options[key] === undefined ? otherwise : read(options[key]);
+    this.#settings = {
+      interval: pick("interval", readInterval, old.interval),
+      everySteps: pick("everySteps", readEverySteps, old.everySteps),
+      savePath: pick("savePath", readSavePath, old.savePath),
+      name: pick("name", (value) => this.#template("name", value), old.name),
+      stepName: pick("stepName", (value) => this.#template("stepName", value), old.stepName),
+      keep: pick("keep", (value) => readKeep(value, this.#knownFields), old.keep),
+      overwrite: pick("overwrite", (value) => readBoolean("overwrite", value), old.overwrite),
+      saveOnLastEpoch: pick(
+        "saveOnLastEpoch",
+        (value) => readBoolean("saveOnLastEpoch", value),
+        old.saveOnLastEpoch,
+      ),
+    };
+  }
+
+  /**
+   * Like {@link AutoSaver.configure}, for scripts that should rather train without a setting than stop: each wrong
+   * setting is told to `onWarning` and left as it was. So is the fact that saving is disabled.
+   */
+  configureLeniently(options: AutoSaveOptions, onWarning: (message: string) => void): void {
+    for (const [key, value] of Object.entries(options)) {
+      try {
+        this.configure({ [key]: value });
+      } catch (error) {
+        onWarning(`Automatic saving: ${key} is unchanged. ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    if (!this.isEnabled) onWarning("Automatic saving is disabled");
+  }
+
+  /** Whether to save at the end of the 1-based `epoch` of `totalEpochs`. */
+  isDueAfterEpoch(epoch: number, totalEpochs: number): boolean {
+    const { interval, savePath, saveOnLastEpoch } = this.#settings;
+    if (interval === null || savePath === null) return false;
+    if (interval > 0 && epoch % interval === 0) return true;
+    return epoch === totalEpochs && (saveOnLastEpoch || interval === -1);
+  }
+
+  /** Whether to save after `step` updates, of which `startStep` were done before this process began: never right after a restore. */
+  isDueAfterStep(step: number, startStep: number): boolean {
+    const { everySteps, savePath } = this.#settings;
+    return everySteps !== null && savePath !== null && step > startStep && step % everySteps === 0;
+  }
+
+  /** Everything but the path, for the checkpoint. */
+  stateDict(): AutoSaverState {
+    const { interval, everySteps, name, stepName, overwrite, saveOnLastEpoch, keep } = this.#settings;
+    return {
+      interval,
+      everySteps,
+      name: name.source,
+      stepName: stepName.source,
+      overwrite,
+      saveOnLastEpoch,
+      keepLast: keep.last ?? null,
+      lastSavedTag: this.lastSavedTag,
+    };
+  }
+
+  /** The opposite of {@link AutoSaver.stateDict}. What the state does not have stays as it is. */
+  loadStateDict(state: Partial<AutoSaverState>): void {
+    const { keepLast, lastSavedTag, ...options } = state;
+    this.configure(options);
+    if (keepLast !== undefined && keepLast !== null) {
+      this.configure({ keep: { ...this.#settings.keep, last: keepLast } });
+    }
+    if (lastSavedTag !== undefined) this.lastSavedTag = lastSavedTag;
+  }
+
+  #template(setting: string, value: unknown): NameTemplate {
+    if (typeof value !== "string") throw new TypeError(`${setting} is a string, found ${typeName(value)}`);
+    return NameTemplate.parse(value, this.#knownFields);
+  }
+
+  /** The tag for a moment. `onMissing` hears of a field that has no value then. */
+  tagFor(
+    moment: "epoch" | "step",
+    values: Readonly<Record<string, number | undefined>>,
+    onMissing: (field: string) => void,
+  ): string {
+    const { name, stepName } = this.#settings;
+    return (moment === "epoch" ? name : stepName).expand(values, onMissing);
+  }
+}
+
+function readInterval(value: unknown): number | null {
+  if (value === null) return null;
+  if (typeof value !== "number" || !Number.isInteger(value)) {
+    throw new TypeError(`interval is an integer number of epochs or null, found ${typeName(value)}`);
+  }
+  if (value < -1) throw new RangeError(`interval is -1 (only the last epoch), 0 (never) or more, found ${value}`);
+  return value === 0 ? null : value;
+}
+
+function readEverySteps(value: unknown): number | null {
+  if (value === null) return null;
+  if (typeof value !== "number" || !Number.isInteger(value)) {
+    throw new TypeError(`everySteps is an integer number of steps or null, found ${typeName(value)}`);
+  }
+  if (value < 0) throw new RangeError(`everySteps is 0 (never) or more, found ${value}`);
+  return value === 0 ? null : value;
+}
+
+function readSavePath(value: unknown): EngineTarget | null {
+  if (value === null || value instanceof URL || isEngine(value)) return value;
+  if (typeof value !== "string") {
+    throw new TypeError(`savePath is a path, a URL, an engine or null, found ${typeName(value)}`);
+  }
+  if (value === "") throw new RangeError('savePath is empty; "." is the current directory, null disables saving');
+  return value;
+}
+
+function isEngine(value: unknown): value is Engine {
+  const candidate = value as Partial<Engine> | undefined;
+  return typeof candidate === "object" && typeof candidate.create === "function" && typeof candidate.commit === "function";
+}
+
+function readBoolean(setting: string, value: unknown): boolean {
+  if (typeof value !== "boolean") throw new TypeError(`${setting} is true or false, found ${typeName(value)}`);
+  return value;
+}
+
+function readKeep(value: unknown, knownFields: readonly string[]): KeepSettings {
+  if (typeof value !== "object" || value === null) {
+    throw new TypeError(`keep is an object like { last: 3, best: "val_loss" }, found ${typeName(value)}`);
+  }
+  const { last, best } = value as KeepPolicy;
+  if (last !== undefined && (!Number.isInteger(last) || last < 1)) {
+    throw new RangeError(`keep.last is an integer from 1, found ${String(last)}`);
+  }
+  if (best === undefined) return last === undefined ? {} : { last };
+  const policy = readBest(best, knownFields);
+  return last === undefined ? { best: policy } : { last, best: policy };
+}
+
+function readBest(best: unknown, knownFields: readonly string[]): Required<BestPolicy> {
+  const { metric, direction } = (typeof best === "string" ? { metric: best } : best) as Partial<BestPolicy>;
+  if (typeof metric !== "string") throw new TypeError(`keep.best names a metric, found ${typeName(metric)}`);
+  if (!knownFields.includes(metric)) {
+    throw new RangeError(`keep.best is "${metric}", which this run never measures; it has ${knownFields.join(", ")}`);
+  }
+  if (direction !== undefined && direction !== "min" && direction !== "max") {
+    throw new RangeError(`keep.best has the direction "min" or "max", found ${String(direction)}`);
+  }
+  const known = direction ?? directionOf(metric);
+  if (known === undefined) {
+    throw new RangeError(
+      `keep.best: whether a low or a high "${metric}" is better is not in its name; ` +
+        `write { metric: "${metric}", direction: "max" }`,
+    );
+  }
+  return { metric, direction: known };
+}
+
+/** The direction that a metric's name says, or undefined. */
+export function directionOf(metric: string): "min" | "max" | undefined {
+  if (/(^|_)(loss|error)$/.test(metric)) return "min";
+  return /(^|_)accuracy$/.test(metric) ? "max" : undefined;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return "null";
+  return typeof value === "number" ? String(value) : typeof value;
+}

@@ -1,0 +1,86 @@
+import type { DType } from "../base/dtype.ts";
+import { byteSizeOf } from "../base/dtype.ts";
+import { CairnError } from "../base/errors.ts";
+import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
+import type { Seed } from "./seed.ts";
+
+/** The tensor of one example, without the batch axis. */
+export interface ExampleSpec {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** Some examples one behind the other. */
+export interface Batch {
+  /** Elements of the inputs, `size * elements of one input`, in the order of the shape `[size, …]`. */
+  readonly inputs: ArrayBufferView;
+  /** Elements of the labels. */
+  readonly labels: ArrayBufferView;
+}
+
+/** Which batch: number `position` (from 0) of `epoch` (from 0). `seed` is the run's. */
+export interface BatchRequest {
+  readonly seed: Seed;
+  readonly epoch: number;
+  readonly position: number;
+}
+
+/**
+ * Where batches come from. {@link DataLoader} is one; one's own has these five members. `batchAt` has to be a pure function of
+ * its argument: that is what lets a run be resumed in the middle of an epoch.
+ */
+export interface BatchSource {
+  readonly batchSize: number;
+  /** Examples in an epoch. Training uses whole batches only; evaluation asks for a last, smaller one where some are left. */
+  readonly exampleCount: number;
+  readonly inputs: ExampleSpec;
+  readonly labels: ExampleSpec;
+  batchAt(request: BatchRequest): Batch | Promise<Batch>;
+}
+
+/** Whole batches in an epoch of training. Throws a `RangeError` when there is none. */
+export function trainingBatches(source: BatchSource): number {
+  const batches = Math.floor(source.exampleCount / source.batchSize);
+  if (batches < 1) {
+    throw new RangeError(
+      `${source.exampleCount} examples do not fill one batch of ${source.batchSize}; give a smaller batchSize`,
+    );
+  }
+  return batches;
+}
+
+/** Batches that cover every example once; the last one may be smaller. */
+export function evaluationBatches(source: BatchSource): number {
+  return Math.ceil(source.exampleCount / source.batchSize);
+}
+
+/** The batch that `request` names, if it has `size` examples. Throws `short_batch` if it has fewer, or more. */
+export async function fetchBatch(source: BatchSource, request: BatchRequest, size: number): Promise<Batch> {
+  const batch = await source.batchAt(request);
+  requireSize("inputs", batch.inputs, source.inputs, request, size);
+  requireSize("labels", batch.labels, source.labels, request, size);
+  return batch;
+}
+
+function requireSize(
+  what: "inputs" | "labels",
+  found: ArrayBufferView,
+  example: ExampleSpec,
+  request: BatchRequest,
+  size: number,
+): void {
+  if (!ArrayBuffer.isView(found)) {
+    throw new TypeError(`The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`);
+  }
+  const exampleBytes = elementCount(example.shape) * byteSizeOf(example.dtype);
+  if (found.byteLength === size * exampleBytes) return;
+  const count = exampleBytes === 0 ? 0 : found.byteLength / exampleBytes;
+  const relation = count < size ? "is short" : "is too long";
+  throw new CairnError(
+    "short_batch",
+    `Batch ${request.position} of epoch ${request.epoch + 1} ${relation}: its ${what} hold ${count} examples of ` +
+      `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
+      `(${size * exampleBytes} bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
+    { details: { value: count, limit: size } },
+  );
+}

@@ -1,0 +1,149 @@
+import { byteSizeOf } from "../base/dtype.ts";
+import { HostTensor } from "../tensor/host_tensor.ts";
+import { elementCount, formatShape } from "../tensor/shape.ts";
+import { type Batch, type BatchRequest, type BatchSource, evaluationBatches, type ExampleSpec } from "./batch_source.ts";
+import { Permutation } from "./permutation.ts";
+import { checkedSeed, type Seed } from "./seed.ts";
+
+/** Examples in memory: the first axis of both counts them. */
+export interface Dataset {
+  /** `[examples, …]` */
+  readonly inputs: HostTensor;
+  /** `[examples]` or `[examples, …]`; classes are u32. */
+  readonly labels: HostTensor;
+}
+
+/** Options of {@link DataLoader.from}. */
+export interface DataLoaderOptions {
+  readonly batchSize: number;
+  /** Whether each epoch has its own order, a function of (seed, epoch). Default false. */
+  readonly shuffle?: boolean;
+  /** Seed of the order. Default: the seed of the run. */
+  readonly seed?: Seed;
+}
+
+/** Where a loader stands: before batch `position` of `epoch`, both from 0. */
+export interface LoaderState {
+  readonly epoch: number;
+  readonly position: number;
+}
+
+/**
+ * Batches of a data set in memory. The order of an epoch is a seeded permutation that is computed and not stored, so that
+ * every batch of every epoch is reached in O(1) and a resumed run sees exactly what it would have seen.
+ */
+export class DataLoader implements BatchSource {
+  readonly batchSize: number;
+  readonly exampleCount: number;
+  readonly inputs: ExampleSpec;
+  readonly labels: ExampleSpec;
+  readonly shuffle: boolean;
+  readonly seed: Seed | undefined;
+  readonly #inputRows: Rows;
+  readonly #labelRows: Rows;
+  #order: { readonly key: string; readonly permutation: Permutation } | undefined;
+  #state: LoaderState = { epoch: 0, position: 0 };
+
+  private constructor(dataset: Dataset, exampleCount: number, options: DataLoaderOptions) {
+    this.batchSize = options.batchSize;
+    this.exampleCount = exampleCount;
+    this.shuffle = options.shuffle ?? false;
+    this.seed = options.seed === undefined ? undefined : checkedSeed(options.seed);
+    this.#inputRows = new Rows(dataset.inputs);
+    this.#labelRows = new Rows(dataset.labels);
+    this.inputs = this.#inputRows.example;
+    this.labels = this.#labelRows.example;
+  }
+
+  /** Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for a batch size that is none. The tensors are not copied. */
+  static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
+    const { batchSize } = options;
+    if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
+      throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
+    }
+    const [inputCount] = dataset.inputs.shape;
+    const [labelCount] = dataset.labels.shape;
+    if (inputCount === undefined || inputCount !== labelCount) {
+      throw new TypeError(
+        `Inputs and labels count their examples with their first axis, found inputs ` +
+          `${formatShape(dataset.inputs.shape)} and labels ${formatShape(dataset.labels.shape)}`,
+      );
+    }
+    return new DataLoader(dataset, inputCount, options);
+  }
+
+  /** The batch as typed arrays of its own. The last of an epoch has fewer examples where they do not divide. */
+  batchAt(request: BatchRequest): Batch {
+    const { epoch, position } = request;
+    const batches = evaluationBatches(this);
+    if (!Number.isInteger(position) || position < 0 || position >= batches) {
+      throw new RangeError(`Batch ${position} is not in an epoch of ${batches} batches`);
+    }
+    const first = position * this.batchSize;
+    const rows = Array.from(
+      { length: Math.min(this.batchSize, this.exampleCount - first) },
+      (_, index) => first + index,
+    );
+    const order = this.#orderOf(this.seed ?? request.seed, epoch);
+    const picked = order === undefined ? rows : rows.map((row) => order.at(row));
+    return { inputs: this.#inputRows.gather(picked), labels: this.#labelRows.gather(picked) };
+  }
+
+  /** Where {@link DataLoader.next} goes on. */
+  get state(): LoaderState {
+    return this.#state;
+  }
+
+  /** Goes to any batch of any epoch in O(1). */
+  seek(state: LoaderState): void {
+    const { epoch, position } = state;
+    const isIn = Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(position) && position >= 0 &&
+      position < evaluationBatches(this);
+    if (!isIn) throw new RangeError(`There is no batch ${position} of epoch ${epoch}`);
+    this.#state = { epoch, position };
+  }
+
+  /** The next batch; after the last of an epoch comes the first of the next one. Seed 0 unless the loader has its own. */
+  next(): Batch {
+    const { epoch, position } = this.#state;
+    const batch = this.batchAt({ seed: 0, epoch, position });
+    this.#state = position + 1 < evaluationBatches(this)
+      ? { epoch, position: position + 1 }
+      : { epoch: epoch + 1, position: 0 };
+    return batch;
+  }
+
+  #orderOf(seed: Seed, epoch: number): Permutation | undefined {
+    if (!this.shuffle) return undefined;
+    const key = `${seed}/${epoch}`;
+    if (this.#order?.key !== key) {
+      this.#order = { key, permutation: new Permutation(this.exampleCount, seed, epoch) };
+    }
+    return this.#order.permutation;
+  }
+}
+
+/** The first axis of a tensor as rows of bytes. */
+class Rows {
+  readonly example: ExampleSpec;
+  readonly #bytes: Uint8Array;
+  readonly #rowBytes: number;
+
+  constructor(tensor: HostTensor) {
+    this.example = { dtype: tensor.dtype, shape: tensor.shape.slice(1) };
+    this.#bytes = tensor.bytes;
+    this.#rowBytes = elementCount(this.example.shape) * byteSizeOf(tensor.dtype);
+  }
+
+  gather(rows: readonly number[]): ArrayBufferView {
+    const rowBytes = this.#rowBytes;
+    const { dtype, shape } = this.example;
+    const gathered = new Uint8Array(rows.length * rowBytes);
+    rows.forEach((row, index) =>
+      gathered.set(this.#bytes.subarray(row * rowBytes, (row + 1) * rowBytes), index * rowBytes)
+    );
+    // A batch goes to the GPU as it is, so the bits of 16-bit floats stay bits.
+    if (dtype === "f16" || dtype === "bf16") return new Uint16Array(gathered.buffer);
+    return HostTensor.fromBytes(gathered, dtype, [rows.length, ...shape]).toArray();
+  }
+}

@@ -1,0 +1,141 @@
+import { BufferUsage } from "../gpu/constants.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
+import { Executable } from "../graph/executable.ts";
+import { greater, where } from "../graph/ops/comparison.ts";
+import { sum } from "../graph/ops/sum.ts";
+import { input, type Value } from "../graph/value.ts";
+import type { Loss } from "../nn/losses.ts";
+import type { Metric } from "../nn/metrics.ts";
+import type { Model } from "../nn/model.ts";
+import { type Batch, type BatchSource, evaluationBatches, fetchBatch } from "./batch_source.ts";
+import { yieldToEventLoop } from "./event_loop.ts";
+import type { Seed } from "./seed.ts";
+import { labelsOf, requirePerExample } from "./train_step.ts";
+
+/** What a model does on a data set: means over every example. */
+export interface EvaluationReport {
+  readonly loss: number;
+  /** Of 1; NaN where the labels are no classes. */
+  readonly accuracy: number;
+  /** Every metric by its name, `accuracy` included where there is one. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly examples: number;
+}
+
+/** What is measured, beside the loss. */
+export interface Measures {
+  readonly loss: Loss;
+  readonly metrics: Readonly<Record<string, Metric>>;
+}
+
+/** Options of {@link Evaluation.run}. */
+export interface EvaluationOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Batches between two reads. */
+const BATCHES_PER_READ = 64;
+
+/** A compiled evaluation of a model on one source. The last batch is filled up with examples that do not count. */
+export class Evaluation {
+  readonly #gpu: GpuDevice;
+  readonly #executable: Executable;
+  readonly #source: BatchSource;
+  readonly #names: readonly string[];
+  /** A row of sums for each batch since the last read. */
+  readonly #sums: GPUBuffer;
+
+  private constructor(gpu: GpuDevice, executable: Executable, source: BatchSource, names: readonly string[]) {
+    this.#gpu = gpu;
+    this.#executable = executable;
+    this.#source = source;
+    this.#names = names;
+    this.#sums = gpu.createBuffer(
+      "evaluation sums",
+      4 * names.length * BATCHES_PER_READ,
+      BufferUsage.COPY_SRC | BufferUsage.COPY_DST,
+    );
+  }
+
+  static async compile(model: Model, source: BatchSource, measures: Measures): Promise<Evaluation> {
+    const { gpu, variants } = model.store;
+    const { batchSize } = source;
+    const trace = model.trace(batchSize, false);
+    const labels = labelsOf(source);
+    const counts = input("counts", "f32", [batchSize]);
+    const total = (what: string, perExample: Value): Value =>
+      // Chosen and not multiplied: 0 times the NaN of an example that does not count would be NaN.
+      sum(where(greater(counts, 0), requirePerExample(what, perExample, batchSize), 0));
+    const outputs: Record<string, Value> = { loss: total("The loss", measures.loss(trace.output, labels)) };
+    for (const [name, metric] of Object.entries(measures.metrics)) {
+      outputs[name] = total(`The metric "${name}"`, metric(trace.output, labels));
+    }
+    const executable = await Executable.compile(
+      gpu,
+      { inputs: [trace.input, labels, counts], outputs, parameters: (name) => model.rangeOf(name) },
+      { variants, label: "evaluation" },
+    );
+    return new Evaluation(gpu, executable, source, Object.keys(outputs));
+  }
+
+  /** Every example of the source once, in epoch 0. Throws `signal.reason` between two batches, and `short_batch`. */
+  async run(seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
+    const { exampleCount } = this.#source;
+    const batches = evaluationBatches(this.#source);
+    const totals = new Float64Array(this.#names.length);
+    let unread = 0;
+    for (let position = 0; position < batches; position++) {
+      options.signal?.throwIfAborted();
+      await this.#submit(seed, position, unread);
+      unread += 1;
+      if (unread === BATCHES_PER_READ || position === batches - 1) {
+        await this.#collect(unread, totals);
+        unread = 0;
+      }
+      await yieldToEventLoop();
+    }
+    const means = Object.fromEntries(
+      this.#names.map((name, index) => [name, (totals[index] ?? NaN) / exampleCount]),
+    );
+    const { loss = NaN, ...metrics } = means;
+    return { loss, accuracy: metrics.accuracy ?? NaN, metrics, examples: exampleCount };
+  }
+
+  close(): void {
+    this.#executable.close();
+    this.#gpu.destroyBuffer(this.#sums);
+  }
+
+  async #submit(seed: Seed, position: number, row: number): Promise<void> {
+    const { batchSize, exampleCount } = this.#source;
+    const size = Math.min(batchSize, exampleCount - position * batchSize);
+    const batch = await fetchBatch(this.#source, { seed, epoch: 0, position }, size);
+    const counts = new Float32Array(batchSize).fill(1, 0, size);
+    const filled = size === batchSize ? batch : filledUp(batch, batchSize / size);
+    const copies = this.#names.map((output, index) => ({
+      output,
+      into: { buffer: this.#sums, offset: 4 * (row * this.#names.length + index), size: 4 },
+    }));
+    this.#executable.run({ inputs: filled.inputs, labels: filled.labels, counts }, { seed, step: 0, values: [] }, copies);
+  }
+
+  /** Adds the sums of the first `rows` batches, in their order, in float64. */
+  async #collect(rows: number, totals: Float64Array): Promise<void> {
+    const columns = totals.length;
+    const [bytes] = await this.#gpu.read([{ buffer: this.#sums, offset: 0, size: 4 * rows * columns }]);
+    if (bytes === undefined) return;
+    const sums = new Float32Array(bytes.buffer, bytes.byteOffset, rows * columns);
+    sums.forEach((value, index) => totals[index % columns] = (totals[index % columns] ?? 0) + value);
+  }
+}
+
+/** `batch` with zeros behind it, up to `factor` times its length. */
+function filledUp(batch: Batch, factor: number): Batch {
+  return { inputs: zerosAfter(batch.inputs, factor), labels: zerosAfter(batch.labels, factor) };
+}
+
+function zerosAfter(view: ArrayBufferView, factor: number): Uint8Array {
+  const filled = new Uint8Array(Math.round(view.byteLength * factor));
+  filled.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  return filled;
+}

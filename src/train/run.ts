@@ -1,0 +1,233 @@
+import { CairnError } from "../base/errors.ts";
+import type { Loss } from "../nn/losses.ts";
+import type { Layer } from "../nn/layer.ts";
+import { accuracy, type Metric } from "../nn/metrics.ts";
+import { Model } from "../nn/model.ts";
+import type { Optimizer } from "../nn/optim/optimizer.ts";
+import type { TensorGroup } from "../tensor/tensor_group.ts";
+import type { TensorStore } from "../tensor/tensor_store.ts";
+import type { AutoSaverState } from "./auto_saver.ts";
+import { type BatchSource, fetchBatch, trainingBatches } from "./batch_source.ts";
+import { Evaluation, type EvaluationReport } from "./evaluation.ts";
+import { TrainingHistory } from "./history.ts";
+import { LossRing } from "./loss_ring.ts";
+import { checkedSeed, type Seed } from "./seed.ts";
+import { TrainStep } from "./train_step.ts";
+import { requireSameRun, type TrainingState } from "./training_state.ts";
+
+/** What is trained, on what, and how. */
+export interface RunOptions {
+  readonly model: Layer;
+  readonly loss: Loss;
+  readonly optimizer: Optimizer;
+  readonly data: BatchSource;
+  /** Measured after each epoch. */
+  readonly validation?: BatchSource;
+  /** Of the initial weights, the order of the data and every random number. Default 0. */
+  readonly seed?: Seed;
+  /** Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an example). */
+  readonly metrics?: Readonly<Record<string, Metric>>;
+  /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
+  readonly now?: () => number;
+}
+
+/**
+ * The state of a run and what changes it: the tensors in the store, the number of the step, the history. A step is a pure
+ * function of this state, so that a run that was restored goes on with the same bits.
+ */
+export class Run {
+  readonly store: TensorStore;
+  readonly model: Model;
+  readonly history: TrainingHistory = new TrainingHistory();
+  readonly batchesPerEpoch: number;
+  readonly seed: Seed;
+  readonly metrics: Readonly<Record<string, Metric>>;
+  readonly now: () => number;
+  /** Seconds of training until the last restore or the last call of {@link Run.addWalltime}. */
+  walltime = 0;
+  readonly #options: RunOptions;
+  readonly #ring: LossRing;
+  readonly #slots: readonly TensorGroup[];
+  readonly #evaluations = new Map<BatchSource, Promise<Evaluation>>();
+  #step = 0;
+  #isInitialized = false;
+  #trainStep: Promise<TrainStep> | undefined;
+
+  /** Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws for a shape that does not fit. */
+  constructor(store: TensorStore, options: RunOptions) {
+    const { model, optimizer, data, seed = 0, metrics } = options;
+    this.batchesPerEpoch = trainingBatches(data);
+    this.seed = checkedSeed(seed);
+    this.metrics = metrics ?? defaultMetrics(data);
+    if ("loss" in this.metrics) throw new TypeError('A metric cannot be called "loss"; the loss is always measured');
+    this.now = options.now ?? (() => performance.now());
+    this.store = store;
+    this.#options = options;
+    this.model = Model.define(store, model, data.inputs, data.batchSize);
+    this.#slots = optimizer.slots.map((slot) => store.mirror(`optimizer.${slot}`, this.model.group.name));
+    this.#ring = new LossRing(store, this.history);
+  }
+
+  /** Optimiser updates done. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /** Whole epochs done. */
+  get epoch(): number {
+    return Math.floor(this.#step / this.batchesPerEpoch);
+  }
+
+  /** The 1-based epoch of the last update; 1 before the first. */
+  get currentEpoch(): number {
+    return Math.max(1, Math.ceil(this.#step / this.batchesPerEpoch));
+  }
+
+  /** What was measured of the weights as they are now: nothing in the middle of an epoch. */
+  get measured(): Readonly<Record<string, number>> {
+    const last = this.history.lastEpoch;
+    return last?.step === this.#step ? last.metrics : {};
+  }
+
+  /** Whether an epoch is done that {@link Run.finishEpoch} has not measured. */
+  get isEpochUnmeasured(): boolean {
+    return this.history.epochs.length < this.epoch;
+  }
+
+  /** Names of the groups that hold weights and moments. */
+  get trainedGroups(): readonly string[] {
+    return [this.model.group.name, ...this.#slots.map(({ name }) => name)];
+  }
+
+  /** Gives the parameters their first values, once. Nothing happens after a restore. */
+  async initialize(): Promise<void> {
+    if (this.#isInitialized) return;
+    await this.model.initialize(this.seed);
+    this.#isInitialized = true;
+  }
+
+  /** Initialises and compiles, so that the first step takes as long as the others. */
+  async prepare(): Promise<void> {
+    await this.initialize();
+    await this.#compiledStep();
+  }
+
+  /** One update: submits it and, almost always, waits for nothing. Throws `short_batch`. */
+  async trainStep(): Promise<void> {
+    const trainStep = await this.#compiledStep();
+    const step = this.#step;
+    const { data } = this.#options;
+    const request = {
+      seed: this.seed,
+      epoch: Math.floor(step / this.batchesPerEpoch),
+      position: step % this.batchesPerEpoch,
+    };
+    const batch = await fetchBatch(data, request, data.batchSize);
+    trainStep.run(batch, step, this.seed, this.#ring.slotOf(step));
+    // In the tick of the submit, so that whoever takes a snapshot in between sees tensors and number agree.
+    this.#step = step + 1;
+    await this.#ring.advance(this.#step);
+  }
+
+  /** Makes the history complete. Waits for the GPU. */
+  async readLosses(): Promise<void> {
+    await this.#ring.drain(this.#step);
+  }
+
+  /** Means over every example of `source`. */
+  async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
+    await this.initialize();
+    const { loss } = this.#options;
+    const evaluation = this.#evaluations.get(source) ??
+      Evaluation.compile(this.model, source, { loss, metrics: this.metrics });
+    this.#evaluations.set(source, evaluation);
+    evaluation.catch(() => this.#evaluations.delete(source));
+    return await (await evaluation).run(this.seed, { signal });
+  }
+
+  /** Measures the epoch that is done and adds it to the history. */
+  async finishEpoch(signal?: AbortSignal): Promise<void> {
+    await this.readLosses();
+    const epoch = this.history.epochs.length + 1;
+    const end = epoch * this.batchesPerEpoch;
+    const metrics: Record<string, number> = { loss: this.history.meanLoss(end - this.batchesPerEpoch, end) };
+    const { validation } = this.#options;
+    if (validation !== undefined) {
+      const report = await this.evaluate(validation, signal);
+      metrics.val_loss = report.loss;
+      for (const [name, value] of Object.entries(report.metrics)) metrics[`val_${name}`] = value;
+    }
+    this.history.addEpoch({ epoch, step: end, metrics });
+  }
+
+  /** Everything but the tensors, as it is now. */
+  state(autoSaver: AutoSaverState | null): TrainingState {
+    const known = Math.min(this.history.length, LossRing.historyLengthAt(this.#step));
+    return {
+      step: this.#step,
+      epoch: this.epoch,
+      loader: { epoch: this.epoch, position: this.#step % this.batchesPerEpoch },
+      ...this.#identity(),
+      history: { loss: this.history.loss.subarray(0, known), epochs: this.history.epochs },
+      walltime: this.walltime,
+      autoSaver,
+    };
+  }
+
+  /** Throws `state_mismatch` unless `state` belongs to a run like this one. Changes nothing. */
+  requireSame(state: TrainingState, checkpoint: string): void {
+    requireSameRun(state, this.#identity(), checkpoint);
+    if (state.step - state.history.loss.length <= LossRing.capacity && state.step >= state.history.loss.length) return;
+    throw new CairnError(
+      "state_mismatch",
+      `Cannot resume from "${checkpoint}": it has ${state.history.loss.length} losses for ${state.step} steps; ` +
+        `all but the last ${LossRing.capacity} should be there`,
+      { details: { tag: checkpoint } },
+    );
+  }
+
+  /** Goes on from `state`, whose tensors are in the store by now. */
+  async restore(state: TrainingState, variants: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#isInitialized = true;
+    this.#step = state.step;
+    this.walltime = state.walltime;
+    this.history.replace(state.history.loss, state.history.epochs);
+    await this.#useVariants(variants);
+    await this.#ring.drain(state.step);
+  }
+
+  /** Frees what is not the store's. */
+  async close(): Promise<void> {
+    const closing = [this.#trainStep, ...this.#evaluations.values()];
+    this.#trainStep = undefined;
+    this.#evaluations.clear();
+    for (const compiled of await Promise.allSettled(closing)) {
+      if (compiled.status === "fulfilled") compiled.value?.close();
+    }
+  }
+
+  #identity(): Pick<TrainingState, "batchesPerEpoch" | "batchSize" | "seed" | "optimizer"> {
+    const { data, optimizer } = this.#options;
+    const { batchesPerEpoch, seed } = this;
+    return { batchesPerEpoch, batchSize: data.batchSize, seed, optimizer: optimizer.name };
+  }
+
+  #compiledStep(): Promise<TrainStep> {
+    const { loss, optimizer, data } = this.#options;
+    this.#trainStep ??= TrainStep.compile({ model: this.model, loss, optimizer, slots: this.#slots, data });
+    return this.#trainStep;
+  }
+
+  /** Other variants of the kernels round differently, so a resumed run takes those of the run that it continues. */
+  async #useVariants(variants: Readonly<Record<string, string>>): Promise<void> {
+    const own = this.store.variants;
+    const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);
+    if (isSame) return;
+    await this.close();
+    for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
+  }
+}
+
+function defaultMetrics(data: BatchSource): Readonly<Record<string, Metric>> {
+  return data.labels.dtype === "u32" && data.labels.shape.length === 0 ? { accuracy: accuracy() } : {};
+}

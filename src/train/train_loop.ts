@@ -1,0 +1,173 @@
+import { throwIfAborted } from "../base/abort.ts";
+import type { AutoSaver } from "./auto_saver.ts";
+import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
+import { yieldToEventLoop } from "./event_loop.ts";
+import type { EpochRecord } from "./history.ts";
+import { Interrupts, type InterruptSignal } from "./interrupts.ts";
+import type { ProgressReporter, TrainingProgress } from "./progress.ts";
+import type { Run } from "./run.ts";
+
+/** What is known right after a step. */
+export interface StepEvent {
+  /** Optimiser updates done. */
+  readonly step: number;
+  /** The epoch that the step belongs to, 1-based. */
+  readonly epoch: number;
+  /** The newest loss that was read from the GPU; up to 64 steps old. */
+  readonly loss: number | undefined;
+}
+
+/** Options of `Trainer.train`. */
+export interface TrainOptions {
+  /** Train until so many epochs are done, those before a resume included. */
+  readonly epochs: number;
+  /** Stops at the next step boundary: what is being saved is saved, then the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
+  /** After every step; training waits for it. */
+  readonly onStep?: (event: StepEvent) => void | Promise<void>;
+  /** After every epoch; training waits for it. */
+  readonly onEpoch?: (record: EpochRecord) => void | Promise<void>;
+  /** When a checkpoint has become durable. */
+  readonly onSave?: (record: SaveRecord) => void;
+  /** What went wrong without stopping the training. It is in the report, too. */
+  readonly onWarning?: (message: string) => void;
+  /** A reporter; true for `terminalProgress()`, false for none. Default: a bar if standard error is a terminal. */
+  readonly progress?: ProgressReporter | boolean;
+  /** Save and leave at the first SIGINT (Ctrl-C) or SIGTERM; a second one ends the process. Default false. */
+  readonly handleSignals?: boolean;
+}
+
+/** What a call of `Trainer.train` did. */
+export interface TrainReport {
+  /** Updates done by this call. */
+  readonly steps: number;
+  /** Why it returned: everything was done, or which signal came. */
+  readonly endedBy: "end" | InterruptSignal;
+  /** Checkpoints that became durable. */
+  readonly saves: readonly SaveRecord[];
+  /** Checkpoints that did not. */
+  readonly failedSaves: readonly FailedSave[];
+  readonly warnings: readonly string[];
+}
+
+/** Collects what happens beside the steps, and tells whoever wants to know. */
+export class TrainLog implements SaveListener {
+  readonly saves: SaveRecord[] = [];
+  readonly failedSaves: FailedSave[] = [];
+  readonly warnings: string[] = [];
+  readonly #options: TrainOptions;
+  readonly #reporter: ProgressReporter | undefined;
+  #callbackError: { readonly error: unknown } | undefined;
+
+  constructor(options: TrainOptions, reporter: ProgressReporter | undefined) {
+    this.#options = options;
+    this.#reporter = reporter;
+  }
+
+  onSave(record: SaveRecord): void {
+    this.saves.push(record);
+    this.#call(() => this.#options.onSave?.(record));
+  }
+
+  onFailure(failure: FailedSave): void {
+    this.failedSaves.push(failure);
+    const { error, tag } = failure;
+    this.onWarning(`Checkpoint "${tag}" could not be saved: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  onWarning(message: string): void {
+    this.warnings.push(message);
+    this.#call(() => this.#options.onWarning?.(message));
+    this.#call(() => this.#reporter?.warning?.(message));
+  }
+
+  /** Throws what a callback threw, which may have been in the background. */
+  throwIfCallbackFailed(): void {
+    const failed = this.#callbackError;
+    this.#callbackError = undefined;
+    if (failed !== undefined) throw failed.error;
+  }
+
+  #call(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.#callbackError ??= { error };
+    }
+  }
+}
+
+/** What a training loop works with. */
+export interface LoopParts {
+  readonly run: Run;
+  readonly options: TrainOptions;
+  readonly reporter: ProgressReporter | undefined;
+  readonly log: TrainLog;
+  readonly policy: AutoSaver | undefined;
+  readonly saves: AutoSaves | undefined;
+  readonly interrupts: Interrupts | undefined;
+}
+
+/** Trains until `options.epochs` epochs are done, or a signal came. Whatever happens, no save is under way afterwards. */
+export async function trainLoop(parts: LoopParts): Promise<"end" | InterruptSignal> {
+  const { run, options, log, saves, interrupts } = parts;
+  const startStep = run.step;
+  const totalSteps = options.epochs * run.batchesPerEpoch;
+  try {
+    for (;;) {
+      if (run.isEpochUnmeasured) await finishEpoch(parts, startStep);
+      log.throwIfCallbackFailed();
+      throwIfAborted(options.signal);
+      if (run.step >= totalSteps) break;
+      if (interrupts?.received !== undefined) break;
+      await oneStep(parts, startStep);
+      // Also the turn in which a signal is heard and a save in the background goes on.
+      await yieldToEventLoop();
+    }
+    await lastSave(parts, startStep);
+    await run.readLosses();
+  } finally {
+    await saves?.settled();
+  }
+  log.throwIfCallbackFailed();
+  return interrupts?.received ?? "end";
+}
+
+async function oneStep({ run, options, reporter, policy, saves }: LoopParts, startStep: number): Promise<void> {
+  await run.trainStep();
+  reporter?.step?.(progressOf(run, options));
+  await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss: run.history.lastLoss });
+  // At the end of an epoch, the epoch's save is the one that has metrics.
+  if (run.isEpochUnmeasured) return;
+  if (policy?.isDueAfterStep(run.step, startStep)) await saves?.save("step");
+}
+
+async function finishEpoch({ run, options, reporter, policy, saves }: LoopParts, startStep: number): Promise<void> {
+  await run.finishEpoch(options.signal);
+  const record = run.history.lastEpoch;
+  reporter?.epoch?.(progressOf(run, options));
+  if (record !== undefined) await options.onEpoch?.(record);
+  if (policy === undefined || saves === undefined || run.step === startStep) return;
+  if (policy.isDueAfterEpoch(run.epoch, options.epochs)) await saves.save("epoch");
+  else if (policy.isDueAfterStep(run.step, startStep)) await saves.save("step");
+}
+
+/** The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. */
+async function lastSave({ run, policy, saves, interrupts }: LoopParts, startStep: number): Promise<void> {
+  if (policy === undefined || saves === undefined || run.step === startStep) return;
+  const isEndOfEpoch = run.step % run.batchesPerEpoch === 0;
+  if (interrupts?.received !== undefined) await saves.save("step");
+  else if (policy.settings.everySteps !== null) await saves.save(isEndOfEpoch ? "epoch" : "step");
+}
+
+/** Where a run stands, for a reporter. */
+export function progressOf(run: Run, options: TrainOptions): TrainingProgress {
+  return {
+    step: run.step,
+    totalSteps: options.epochs * run.batchesPerEpoch,
+    epoch: run.currentEpoch,
+    totalEpochs: options.epochs,
+    loss: run.history.lastLoss,
+    metrics: run.history.lastEpoch?.metrics ?? {},
+  };
+}

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { CairnError } from "../base/errors.ts";
+import type { HostState, StateInput } from "../checkpoint/host_state.ts";
+import type { AutoSaverState } from "./auto_saver.ts";
+import type { EpochRecord } from "./history.ts";
+import type { Seed } from "./seed.ts";
+
+/** What a run is beside its tensors: a handful of integers, and its history. */
+export interface TrainingState {
+  /** Optimiser updates done. */
+  readonly step: number;
+  /** Whole epochs done. */
+  readonly epoch: number;
+  /** The batch that comes next, both numbers from 0. */
+  readonly loader: { readonly epoch: number; readonly position: number };
+  readonly batchesPerEpoch: number;
+  readonly batchSize: number;
+  readonly seed: Seed;
+  readonly optimizer: string;
+  /** Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and of every epoch. */
+  readonly history: { readonly loss: Float32Array; readonly epochs: readonly EpochRecord[] };
+  /** Seconds of training, all processes together. */
+  readonly walltime: number;
+  readonly autoSaver: AutoSaverState | null;
+}
+
+/** Version of {@link TrainingState} in a checkpoint. */
+const VERSION = 1;
+
+let schema: z.ZodType<TrainingState> | undefined;
+
+/** Built at the first use, because importing a module does no work here. */
+function stateSchema(): z.ZodType<TrainingState> {
+  const count = z.int().nonnegative();
+  // Not z.number(), which has no NaN: a metric may be one.
+  const measured = z.custom<number>((value) => typeof value === "number", "expected a number");
+  schema ??= z.object({
+    trainer: z.literal(VERSION),
+    step: count,
+    epoch: count,
+    loader: z.object({ epoch: count, position: count }),
+    batchesPerEpoch: count,
+    batchSize: count,
+    seed: z.union([count, z.bigint()]),
+    optimizer: z.string(),
+    history: z.object({
+      loss: z.instanceof(Float32Array),
+      epochs: z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) })),
+    }),
+    walltime: z.number().nonnegative(),
+    autoSaver: z.object({
+      interval: z.number().nullable(),
+      everySteps: z.number().nullable(),
+      name: z.string(),
+      stepName: z.string(),
+      overwrite: z.boolean(),
+      saveOnLastEpoch: z.boolean(),
+      keepLast: z.number().nullable(),
+      lastSavedTag: z.string().nullable(),
+    }).nullable(),
+  });
+  return schema;
+}
+
+/** `state` as the state tree of a checkpoint. */
+export function toStateTree(state: TrainingState): StateInput {
+  const { history, loader, autoSaver, ...rest } = state;
+  return {
+    trainer: VERSION,
+    ...rest,
+    loader: { ...loader },
+    history: { loss: history.loss, epochs: history.epochs.map((record) => ({ ...record })) },
+    autoSaver: autoSaver === null ? null : { ...autoSaver },
+  };
+}
+
+/** The state in the tree of a checkpoint. Throws `state_mismatch` with the place when a trainer did not write it. */
+export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
+  const parsed = stateSchema().safeParse(tree);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = issue === undefined || issue.path.length === 0 ? "its state" : `"${issue.path.join(".")}" of its state`;
+  throw new CairnError(
+    "state_mismatch",
+    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${issue?.message ?? "unknown"}); ` +
+      `take its weights alone with warmStart(), or give another checkpoint`,
+    { details: { tag: checkpoint }, cause: parsed.error },
+  );
+}
+
+/** What of a run has to be the same for a resumed one to have the same bits. */
+export type RunIdentity = Pick<TrainingState, "batchesPerEpoch" | "batchSize" | "seed" | "optimizer">;
+
+/** Throws `state_mismatch` that names the first difference between the run of a checkpoint and this one. */
+export function requireSameRun(found: RunIdentity, expected: RunIdentity, checkpoint: string): void {
+  for (const key of ["seed", "optimizer", "batchSize", "batchesPerEpoch"] as const) {
+    const isSame = key === "seed" ? BigInt(found.seed) === BigInt(expected.seed) : found[key] === expected[key];
+    if (isSame) continue;
+    throw new CairnError(
+      "state_mismatch",
+      `Cannot resume from "${checkpoint}": its run has ${key} ${found[key]}, this one ${expected[key]}; ` +
+        `give the same ${key}, save into another directory, or take the weights alone with warmStart()`,
+      { details: { tag: checkpoint, value: found[key] } },
+    );
+  }
+}

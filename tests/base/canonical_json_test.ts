@@ -1,0 +1,126 @@
+import { describe, expect, test } from "bun:test";
+import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../src/base/canonical_json.ts";
+import { thrownBy } from "../helpers/thrown.ts";
+
+const sparse: JsonValue[] = [1, 2];
+delete sparse[0];
+
+const cyclic: JsonValue[] = [];
+cyclic.push(cyclic);
+
+function nested(depth: number): string {
+  return "[".repeat(depth) + "]".repeat(depth);
+}
+
+describe("toCanonicalJson", () => {
+  test("writes plain values as JSON.stringify does", () => {
+    const values: JsonValue[] = [
+      null,
+      true,
+      "",
+      'quote " backslash \\ newline \n nul \0 é \u2028 😀',
+      0,
+      -1.5,
+      1e21,
+      5e-324,
+      Number.MAX_VALUE,
+      [],
+      {},
+      [1, [2, { a: [], b: {} }]],
+      { b: 1, a: 2, "10": 3, "9": 4, "": 5 },
+    ];
+    for (const value of values) expect(toCanonicalJson(value)).toBe(JSON.stringify(value));
+  });
+
+  const refused: [string, unknown, RegExp][] = [
+    ["NaN", { loss: NaN }, /\$\.loss is NaN/],
+    ["Infinity", [Infinity], /\$\[0\] is Infinity/],
+    ["-Infinity", -Infinity, /-Infinity/],
+    ["-0", [-0], /\$\[0\] is -0/],
+    ["undefined", { a: undefined }, /\$\.a is undefined/],
+    ["a bigint", [1n], /bigint/],
+    ["a function", { toJSON: () => 1 }, /\$\.toJSON is function/],
+    ["a symbol", [Symbol("x")], /symbol/],
+    ["a Date", { at: new Date(0) }, /\$\.at is a Date instance/],
+    ["a Map", new Map(), /Map instance/],
+    ["a typed array", { a: new Uint8Array(1) }, /Uint8Array instance/],
+    ["an instance of a class", new (class Point {})(), /Point instance/],
+    ["a hole in an array", sparse, /\$\[0\] is undefined/],
+    ["a cycle", cyclic, /deeper than 1000/],
+    [
+      "an accessor",
+      Object.defineProperty({}, "a", { get: () => 1, enumerable: true }),
+      /\$\.a is an accessor/,
+    ],
+    ["a hidden property", Object.defineProperty({}, "a", { value: 1 }), /hidden/],
+    ["a symbol key", { [Symbol("x")]: 1 }, /Symbol\(x\)/],
+    ["a key __proto__", JSON.parse('{"__proto__":1}'), /__proto__/],
+    ["a lone surrogate", ["\ud800"], /lone surrogate/],
+    ["a lone surrogate in a key", { "\udc00": 1 }, /lone surrogate/],
+  ];
+  for (const [name, value, message] of refused) {
+    test(`refuses ${name} and names the place`, async () => {
+      const error = await thrownBy(() => toCanonicalJson(value as JsonValue));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toMatch(message);
+    });
+  }
+});
+
+describe("parseCanonicalJson", () => {
+  test("gives back what was written", () => {
+    for (const text of ["null", '{"a":[1,-2.5e-7,"x"],"constructor":{"toString":1}}', '"\\u0000"', "1e+21"]) {
+      expect(toCanonicalJson(parseCanonicalJson(text, "it"))).toBe(text);
+    }
+  });
+
+  const refused: [string, string][] = [
+    ["an empty text", ""],
+    ["a space", '{"a": 1}'],
+    ["a line end", "[]\n"],
+    ["a byte-order mark", "\ufeff[]"],
+    ["two values", "1 2"],
+    ["a trailing comma", "[1,]"],
+    ["a comment", "[1/*one*/]"],
+    ["NaN", "NaN"],
+    ["Infinity", "[Infinity]"],
+    ["a number that overflows", "1e400"],
+    ["-0", "[-0]"],
+    ["a number with a needless fraction", "1.0"],
+    ["a number with a leading zero", "01"],
+    ["an integer that does not fit a double", "9007199254740993"],
+    ["1e3 instead of 1000", "1e3"],
+    ["a duplicate key", '{"a":1,"a":2}'],
+    ["a duplicate key with equal values", '{"a":1,"a":1}'],
+    ["a duplicate key in disguise", '{"a":1,"\\u0061":2}'],
+    ["a nested duplicate key", '[{"b":{"a":1,"a":2}}]'],
+    ["integer keys out of order", '{"2":1,"1":2}'],
+    ["a needless escape", '"\\u0061"'],
+    ["an escaped slash", '"\\/"'],
+    ["an upper-case escape", '"\\u001F"'],
+    ["an escaped lone surrogate", '"\\ud800"'],
+    ["a key __proto__", '{"__proto__":{"polluted":1}}'],
+    ["a nested key __proto__", '[{"a":{"__proto__":1}}]'],
+    ["a key __proto__ in disguise", '{"\\u005f_proto__":1}'],
+    ["single quotes", "['a']"],
+    ["an open string", '["a'],
+    ["depth 1001", nested(1001)],
+    ["depth 5,000,000", nested(5_000_000)],
+    ["an endless opening", "[".repeat(100_000)],
+    ["an endless closing", "]".repeat(100_000)],
+  ];
+  for (const [name, text] of refused) {
+    test(`refuses ${name}`, async () => {
+      const error = await thrownBy(() => parseCanonicalJson(text, "The manifest"));
+      expect(error.code).toBe("invalid_container");
+      expect(error.message).toMatch(/^The manifest /);
+      expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+    });
+  }
+
+  test("accepts depth 1000, and brackets inside strings at any number", () => {
+    expect(toCanonicalJson(parseCanonicalJson(nested(1000), "it"))).toBe(nested(1000));
+    const text = JSON.stringify(`"\\${"[".repeat(2000)}`);
+    expect(toCanonicalJson(parseCanonicalJson(text, "it"))).toBe(text);
+  });
+});

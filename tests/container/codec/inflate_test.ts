@@ -1,0 +1,144 @@
+import { describe, expect, test } from "bun:test";
+import zlib from "node:zlib";
+import { inflateStrictly } from "../../../src/container/codec/inflate.ts";
+import {
+  deflateBytes,
+  deflateBytesPortably,
+  inflateBytes,
+} from "../../../src/container/codec/zlib_stream.ts";
+import { thrownBy } from "../../helpers/thrown.ts";
+import { asBytes, bytesOf, weightsOf, withoutBuiltins } from "../samples.ts";
+
+const INPUTS: [string, Uint8Array][] = [
+  ["one byte", Uint8Array.of(7)],
+  ["three bytes", Uint8Array.of(1, 2, 3)],
+  ["noise", bytesOf(5000, 1)],
+  ["zeros", new Uint8Array(100_000)],
+  ["one value", new Uint8Array(259).fill(9)],
+  ["text", new TextEncoder().encode("a cairn is a pile of stones that marks the way back. ".repeat(700))],
+  ["weights", asBytes(weightsOf(20_000, 2))],
+  ["far matches", Uint8Array.from([...bytesOf(32_768, 3), ...bytesOf(32_768, 3)])],
+];
+
+const { Z_DEFAULT_STRATEGY, Z_HUFFMAN_ONLY, Z_RLE, Z_FIXED, Z_FILTERED } = zlib.constants;
+
+/** What either decoder says: the bytes, or the code of its error. */
+async function outcome(work: () => Uint8Array): Promise<string> {
+  try {
+    return Array.from(work(), (byte) => byte.toString(16)).join(" ");
+  } catch (error) {
+    return `error ${(error as { code?: string }).code}`;
+  }
+}
+
+describe("inflateStrictly", () => {
+  test("decodes what zlib encodes, at every level and with every strategy", () => {
+    for (const [, raw] of INPUTS) {
+      for (const level of [0, 1, 3, 6, 9]) {
+        for (const strategy of [Z_DEFAULT_STRATEGY, Z_HUFFMAN_ONLY, Z_RLE, Z_FIXED, Z_FILTERED]) {
+          const stream = zlib.deflateSync(raw, { level, strategy });
+          expect(Buffer.compare(inflateStrictly(stream, raw.byteLength), raw)).toBe(0);
+        }
+      }
+    }
+  });
+
+  test("decodes what fflate encodes, and so does zlib", () => {
+    for (const [, raw] of INPUTS) {
+      const stream = deflateBytesPortably(raw);
+      expect(Buffer.compare(inflateStrictly(stream, raw.byteLength), raw)).toBe(0);
+      expect(Buffer.compare(inflateBytes(stream, raw.byteLength), raw)).toBe(0);
+    }
+  });
+
+  test("judges every single-bit flip and every truncation as zlib does, and none changes the bytes", async () => {
+    const raw = new TextEncoder().encode("abcabcabcabd".repeat(12) + "xyz");
+    for (const strategy of [Z_DEFAULT_STRATEGY, Z_HUFFMAN_ONLY, Z_FIXED]) {
+      const stream = new Uint8Array(zlib.deflateSync(raw, { level: 6, strategy }));
+      const right = await outcome(() => raw);
+      for (let bit = 0; bit < stream.byteLength * 8; bit++) {
+        const flipped = stream.slice();
+        flipped[bit >>> 3] = (flipped[bit >>> 3] as number) ^ (1 << (bit & 7));
+        const ours = await outcome(() => inflateStrictly(flipped, raw.byteLength));
+        const theirs = await outcome(() => inflateBytes(flipped, raw.byteLength));
+        if (ours !== theirs) throw new Error(`flip of bit ${bit}: ${ours} and ${theirs}`);
+        if (ours !== right && !ours.startsWith("error invalid")) {
+          throw new Error(`flip of bit ${bit}: ${ours}`);
+        }
+      }
+      for (let length = 0; length < stream.byteLength; length++) {
+        const cut = stream.subarray(0, length);
+        expect(await outcome(() => inflateStrictly(cut, raw.byteLength))).toBe("error invalid_container");
+        expect(await outcome(() => inflateBytes(cut, raw.byteLength))).toBe("error invalid_container");
+      }
+    }
+  });
+});
+
+for (const isNative of [true, false]) {
+  const inflate = (stream: Uint8Array, rawLength: number): Uint8Array =>
+    isNative ? inflateBytes(stream, rawLength) : withoutBuiltins(() => inflateBytes(stream, rawLength));
+
+  describe(`inflateBytes ${isNative ? "with" : "without"} node:zlib`, () => {
+    const raw = new TextEncoder().encode("stones and stones and stones");
+    const stream = new Uint8Array(zlib.deflateSync(raw));
+    const joined = (...parts: Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts));
+    const replaced = (at: number, value: number): Uint8Array =>
+      stream.map((byte, i) => (i === at ? value : byte));
+    const bits = (...bytes: number[]): Uint8Array => Uint8Array.of(0x78, 0x01, ...bytes);
+
+    const refused: [string, Uint8Array][] = [
+      ["nothing", new Uint8Array(0)],
+      ["one byte", stream.subarray(0, 1)],
+      ["a header alone", stream.subarray(0, 2)],
+      ["junk behind the stream", joined(stream, Uint8Array.of(0))],
+      ["the checksum once more behind the stream", joined(stream, stream.subarray(-4))],
+      ["a second stream", joined(stream, stream)],
+      ["a gzip member", new Uint8Array(zlib.gzipSync(raw))],
+      ["a stream without its wrapping", new Uint8Array(zlib.deflateRawSync(raw))],
+      ["a wrong checksum", replaced(stream.length - 1, 0x55)],
+      ["a preset dictionary", joined(Uint8Array.of(0x78, 0x20, 0, 0, 0, 1), stream.subarray(2))],
+      ["a window of 64 KiB", joined(Uint8Array.of(0x88, 0x1c), stream.subarray(2))],
+      ["a method that is not 8", joined(Uint8Array.of(0x77, 0x15), stream.subarray(2))],
+      ["a block of type 3", bits(0x07)],
+      ["a stored block whose length is wrong", bits(0x01, 0x02, 0x00, 0x00, 0x00, 1, 2)],
+      ["a stored block that is cut", bits(0x01, 0x05, 0x00, 0xfa, 0xff, 1, 2)],
+      // Fixed code, last block: length symbol 257, distance symbol 0, with nothing to copy yet.
+      ["a match before the first byte", bits(0x03, 0x02, 0x00, 0, 0, 0, 0)],
+      ["a dynamic block of zeros", bits(0x05, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)],
+      ["a dynamic block of ones", bits(0xfd, 255, 255, 255, 255, 255, 255, 255, 255, 255)],
+      ["empty stored blocks without end", bits(...Array(2000).fill([0, 0, 0, 255, 255]).flat())],
+    ];
+    for (const [name, bytes] of refused) {
+      test(`refuses ${name}`, async () => {
+        expect((await thrownBy(() => inflate(bytes, raw.byteLength))).code).toBe("invalid_container");
+      });
+    }
+
+    test("accepts the good stream, of exactly its length", async () => {
+      expect(Buffer.compare(inflate(stream, raw.byteLength), raw)).toBe(0);
+      for (const length of [raw.byteLength - 1, raw.byteLength + 1, 1]) {
+        expect((await thrownBy(() => inflate(stream, length))).code).toBe("invalid_container");
+      }
+    });
+
+    test("stops a bomb at the declared length, not at its end", async () => {
+      const bomb = zlib.deflateSync(new Uint8Array(64 << 20), { level: 9 });
+      expect(bomb.byteLength).toBeLessThan(70_000);
+      const before = performance.now();
+      expect((await thrownBy(() => inflate(bomb, 1024))).code).toBe("invalid_container");
+      expect(performance.now() - before).toBeLessThan(1000);
+    });
+
+    test("gives back what deflateBytes made, with either effort", () => {
+      for (const [, input] of INPUTS) {
+        for (const effort of ["runs", "matches"] as const) {
+          const made = isNative
+            ? deflateBytes(input, effort)
+            : withoutBuiltins(() => deflateBytes(input, effort));
+          expect(Buffer.compare(inflate(made, input.byteLength), input)).toBe(0);
+        }
+      }
+    });
+  });
+}
