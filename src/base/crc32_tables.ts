@@ -29,7 +29,9 @@ function entry(table: Uint32Array, index: number): number {
   return table[index] as number;
 }
 
-/** Row k of 256 entries: what a byte does to the sum after k more zero bytes. 8 KiB, built at the first use. */
+/**
+ * Row k of 256 entries: what a byte does to the sum after k more zero bytes. 8 KiB, built at the first use.
+ */
 function makeTables(): Uint32Array {
   const table = new Uint32Array(8 * 256);
   for (let byte = 0; byte < 256; byte++) {

@@ -1,8 +1,8 @@
 const TWO_TO_32 = 0x1_0000_0000;
 
 /**
- * The unsigned 64-bit number at `at`, as a JavaScript number. Above 2^53 it is rounded, so callers that read foreign bytes
- * have to check it with `Number.isSafeInteger`, which no rounded value passes.
+ * The unsigned 64-bit number at `at`, as a JavaScript number. Above 2^53 it is rounded, so callers that read
+ * foreign bytes have to check it with `Number.isSafeInteger`, which no rounded value passes.
  */
 export function readU64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_TO_32;

@@ -67,7 +67,9 @@ export class BackgroundSaver {
       await this.#latest.settled();
     }
     this.#throwUnreported();
-    if (this.#isClosed) throw new CairnError("closed", `Cannot save checkpoint ${info}: the saver was closed`);
+    if (this.#isClosed) {
+      throw new CairnError("closed", `Cannot save checkpoint ${info}: the saver was closed`);
+    }
     options.signal?.throwIfAborted();
     const taken = typeof state === "function" ? state() : state;
     const frozen = FrozenCheckpoint.of(taken, this.#copyOf(taken.store));
@@ -97,18 +99,28 @@ export class BackgroundSaver {
     await this.close();
   }
 
-  async #run(frozen: FrozenCheckpoint, info: CommitInfo, options: BackgroundSaveOptions): Promise<SaveReport> {
+  async #run(
+    frozen: FrozenCheckpoint,
+    info: CommitInfo,
+    options: BackgroundSaveOptions,
+  ): Promise<SaveReport> {
     const { overwrite = false, keep, signal, onProgress } = options;
     const aborting = signal === undefined ? {} : { signal };
     try {
       const engine = await this.#engine;
       await engine.create(info, { overwrite });
       try {
-        await engine.save(frozen, undefined, { ...aborting, ...onProgress === undefined ? {} : { onProgress } });
+        await engine.save(frozen, undefined, {
+          ...aborting,
+          ...onProgress === undefined ? {} : { onProgress },
+        });
         // Where hardly anything else will be left, what is there has to be right.
         const isLast = keep?.last === 1 || keep?.replaces !== undefined;
         const report = await engine.commit(info, { ...aborting, ...isLast ? { verify: true } : {} });
-        return { ...report, retention: keep === undefined ? undefined : await cleanUp(engine, info.tag, keep) };
+        return {
+          ...report,
+          retention: keep === undefined ? undefined : await cleanUp(engine, info.tag, keep),
+        };
       } catch (error) {
         await engine.abort().catch(() => {});
         throw error;

@@ -33,7 +33,9 @@ export class CommitInfo {
   static of(value: string | number | CommitInfoFields): CommitInfo {
     if (value instanceof CommitInfo) return value;
     const fields = typeof value === "object" ? value : { tag: value };
-    return Object.freeze(new CommitInfo(checkTag(fields.tag), fields.saveDir ?? "", fields.saveLatest ?? true));
+    return Object.freeze(
+      new CommitInfo(checkTag(fields.tag), fields.saveDir ?? "", fields.saveLatest ?? true),
+    );
   }
 
   /** Whether `other` says the same. */

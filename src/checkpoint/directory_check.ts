@@ -18,10 +18,16 @@ export async function refuseTwins(
   for (const { name: other } of await storage.list(directory)) {
     if (other.toLowerCase() !== name.toLowerCase() || (other === name && overwrite)) continue;
     const path = storage.describe(joinPath(directory, other));
-    const advice = other === name ? "choose another tag, or pass overwrite to replace it" : "choose another tag";
-    throw new CairnError("already_exists", `Cannot create checkpoint "${tag}": "${path}" exists already; ${advice}`, {
-      details: { op: "create", tag, path },
-    });
+    const advice = other === name
+      ? "choose another tag, or pass overwrite to replace it"
+      : "choose another tag";
+    throw new CairnError(
+      "already_exists",
+      `Cannot create checkpoint "${tag}": "${path}" exists already; ${advice}`,
+      {
+        details: { op: "create", tag, path },
+      },
+    );
   }
 }
 
@@ -31,9 +37,13 @@ export async function makeNewDirectory(storage: Storage, directory: string, exis
     const siblings = await storage.list(directoryOf(directory));
     if (siblings.some(({ name }) => name === nameOf(directory))) {
       const path = storage.describe(directory);
-      throw new CairnError("already_exists", `Cannot create "${path}": it exists already; pass existOk to accept that`, {
-        details: { op: "create", path },
-      });
+      throw new CairnError(
+        "already_exists",
+        `Cannot create "${path}": it exists already; pass existOk to accept that`,
+        {
+          details: { op: "create", path },
+        },
+      );
     }
   }
   await storage.makeDirectory(directory);

@@ -24,7 +24,9 @@ export class FieldSnapshot {
   constructor(fields: SnapshotFields) {
     for (const [name, value] of Object.entries(fields as Record<string, unknown>)) {
       if (!(value instanceof TensorStore)) continue;
-      throw new TypeError(`Field "${name}" is a TensorStore; read its tensors first (await store.read(names))`);
+      throw new TypeError(
+        `Field "${name}" is a TensorStore; read its tensors first (await store.read(names))`,
+      );
     }
     this.fields = fields;
   }

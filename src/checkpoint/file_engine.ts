@@ -107,7 +107,10 @@ export class FileEngine implements Engine {
     const info = CommitInfo.of(target);
     checkDirectoryPath(info.saveDir);
     if (this.#pending?.saved !== undefined) {
-      throw commitFailed(info, `${this.#pending.info} was saved and not committed; commit it or call abort() first`);
+      throw commitFailed(
+        info,
+        `${this.#pending.info} was saved and not committed; commit it or call abort() first`,
+      );
     }
     await this.#exclusively("create", async () => {
       this.#pending = undefined;
@@ -152,8 +155,12 @@ export class FileEngine implements Engine {
   async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
     const info = CommitInfo.of(target);
     const pending = this.#pending;
-    if (pending === undefined) throw commitFailed(info, "nothing was created; call create() and save() first");
-    if (!pending.info.equals(info)) throw commitFailed(info, `${pending.info} was created, with other fields or tag`);
+    if (pending === undefined) {
+      throw commitFailed(info, "nothing was created; call create() and save() first");
+    }
+    if (!pending.info.equals(info)) {
+      throw commitFailed(info, `${pending.info} was created, with other fields or tag`);
+    }
     const { saved } = pending;
     if (saved === undefined) throw commitFailed(info, "nothing was saved; call save() first");
     return await this.#exclusively("commit", async () => {
@@ -183,9 +190,17 @@ export class FileEngine implements Engine {
     if (this.#pending !== undefined) await this.#drop(this.#pending);
   }
 
-  async load(tagOrPath: string | number, options: { readonly signal?: AbortSignal } = {}): Promise<Checkpoint> {
+  async load(
+    tagOrPath: string | number,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Checkpoint> {
     const tag = this.tagOf(tagOrPath);
-    return await Checkpoint.open(this.storage, joinPath(this.directory, fileNameOf(tag)), tag, options.signal);
+    return await Checkpoint.open(
+      this.storage,
+      joinPath(this.directory, fileNameOf(tag)),
+      tag,
+      options.signal,
+    );
   }
 
   async list(): Promise<string[]> {
@@ -319,9 +334,13 @@ export class FileEngine implements Engine {
 
   #requireIdle(op: string): void {
     if (!this.#isBusy) return;
-    throw new CairnError("commit_failed", `Cannot ${op}: another call of this engine is under way; await that first`, {
-      details: { op },
-    });
+    throw new CairnError(
+      "commit_failed",
+      `Cannot ${op}: another call of this engine is under way; await that first`,
+      {
+        details: { op },
+      },
+    );
   }
 
   #checkPath(path: string, info: CommitInfo): void {
@@ -341,11 +360,15 @@ export class FileEngine implements Engine {
 }
 
 function commitFailed(info: CommitInfo, why: string): CairnError {
-  return new CairnError("commit_failed", `Cannot commit ${info}: ${why}`, { details: { op: "commit", tag: info.tag } });
+  return new CairnError("commit_failed", `Cannot commit ${info}: ${why}`, {
+    details: { op: "commit", tag: info.tag },
+  });
 }
 
 function checkRunId(runId: string): void {
-  if (!isRunId(runId)) throw new TypeError(`runId is ${JSON.stringify(runId)}, expected 32 hexadecimal digits`);
+  if (!isRunId(runId)) {
+    throw new TypeError(`runId is ${JSON.stringify(runId)}, expected 32 hexadecimal digits`);
+  }
 }
 
 function toHex(bytes: Uint8Array): string {

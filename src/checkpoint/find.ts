@@ -22,7 +22,9 @@ export function stepFromCheckpoint(path: string): number {
   const name = base.endsWith(CHECKPOINT_EXTENSION) ? base.slice(0, -CHECKPOINT_EXTENSION.length) : base;
   const step = stepOfTag(name);
   if (step === undefined) {
-    throw new RangeError(`Cannot tell the step of checkpoint ${JSON.stringify(path)}: its name is no integer`);
+    throw new RangeError(
+      `Cannot tell the step of checkpoint ${JSON.stringify(path)}: its name is no integer`,
+    );
   }
   return step;
 }
@@ -40,10 +42,15 @@ export async function getCheckpoints(target: EngineTarget): Promise<string[]> {
  *
  * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step.
  */
-export async function getCheckpoint(target: EngineTarget, options: GetCheckpointOptions = {}): Promise<string> {
+export async function getCheckpoint(
+  target: EngineTarget,
+  options: GetCheckpointOptions = {},
+): Promise<string> {
   const found = await summaries(target);
   const newest = found.at(-1);
-  const where = typeof target === "string" || target instanceof URL ? `"${target}"` : "the engine's directory";
+  const where = typeof target === "string" || target instanceof URL
+    ? `"${target}"`
+    : "the engine's directory";
   if (newest === undefined) {
     if (options.missingOk) return "";
     throw new CairnError("no_checkpoint", `There are no checkpoints in ${where}; train and save first`);
@@ -52,9 +59,13 @@ export async function getCheckpoint(target: EngineTarget, options: GetCheckpoint
   const exact = found.findLast(({ step }) => step === options.step);
   if (exact !== undefined) return exact.path;
   const steps = found.map(({ step }) => step ?? "none").join(", ");
-  throw new CairnError("no_checkpoint", `There is no checkpoint of step ${options.step} in ${where}; there are ${steps}`, {
-    details: { value: options.step },
-  });
+  throw new CairnError(
+    "no_checkpoint",
+    `There is no checkpoint of step ${options.step} in ${where}; there are ${steps}`,
+    {
+      details: { value: options.step },
+    },
+  );
 }
 
 async function summaries(target: EngineTarget): Promise<readonly CheckpointSummary[]> {

@@ -42,20 +42,20 @@ export class FrozenCheckpoint {
   private constructor(source: CheckpointState, copy: StoreCopy | undefined, ownCopy: StoreCopy | undefined) {
     const { store, state, clientState, metrics = {}, provenance = {} } = source;
     const excluded = new Set(source.excludedTensors ?? []);
-    const host = freezeState({ state: state ?? {}, clientState });
-    const fields = host.state as { readonly state: StateValue; readonly clientState: StateValue };
+    const run = freezeState(state ?? {});
+    const user = freezeState(clientState, "clientState");
     // Last, so that nothing is held when the state cannot be saved.
     this.#moment = store === undefined ? undefined : (copy ?? ownCopy)?.take(excluded);
-    this.#hostTensors = host.tensors;
+    this.#hostTensors = [...run.tensors, ...user.tensors];
     this.#store = store;
     this.#ownCopy = ownCopy;
-    this.tensors = [...this.#moment?.tensors ?? [], ...host.tensors.map(({ spec }) => spec)];
+    this.tensors = [...this.#moment?.tensors ?? [], ...this.#hostTensors.map(({ spec }) => spec)];
     this.manifest = {
       kind: "checkpoint",
-      state: fields.state,
+      state: run.state,
       metrics: { ...metrics },
       provenance: { ...provenance, ...store === undefined ? {} : gpuProvenance(store) },
-      user: userFields(fields.clientState, excluded),
+      user: userFields(user.state, this.#leftOut()),
     };
   }
 
@@ -66,13 +66,21 @@ export class FrozenCheckpoint {
    * @throws TypeError for a state that cannot be saved; CairnError when the GPU cannot copy.
    */
   static of(source: CheckpointState, copy?: StoreCopy): FrozenCheckpoint {
-    const ownCopy = copy === undefined && source.store !== undefined ? new StoreCopy(source.store) : undefined;
+    const ownCopy = copy === undefined && source.store !== undefined
+      ? new StoreCopy(source.store)
+      : undefined;
     try {
       return new FrozenCheckpoint(source, copy, ownCopy);
     } catch (error) {
       ownCopy?.close();
       throw error;
     }
+  }
+
+  /** Names of the store's tensors that are not in the checkpoint: the excluded ones, and those tied to one. */
+  #leftOut(): string[] {
+    const saved = new Set(this.tensors.map(({ name }) => name));
+    return (this.#store?.tensors() ?? []).map(({ name }) => name).filter((name) => !saved.has(name));
   }
 
   /** The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. Can be read once. */
@@ -104,14 +112,17 @@ export interface UserFields {
   readonly excludedTensors?: readonly string[];
 }
 
-function userFields(clientState: StateValue, excluded: ReadonlySet<string>): StateValue {
+function userFields(clientState: StateValue, leftOut: readonly string[]): StateValue {
   return {
     ...clientState === undefined ? {} : { clientState },
-    ...excluded.size === 0 ? {} : { excludedTensors: [...excluded] },
+    ...leftOut.length === 0 ? {} : { excludedTensors: leftOut },
   };
 }
 
 function gpuProvenance(store: TensorStore): Partial<Provenance> {
   const { gpu, variants } = store;
-  return { adapter: gpu.adapterName, ...variants.size === 0 ? {} : { variants: Object.fromEntries(variants) } };
+  return {
+    adapter: gpu.adapterName,
+    ...variants.size === 0 ? {} : { variants: Object.fromEntries(variants) },
+  };
 }

@@ -65,8 +65,13 @@ export interface FrozenHostState {
   readonly tensors: readonly HostBytes[];
 }
 
-/** How the names of host tensors start in a container. No group of a store has a name with a colon. */
-export const STATE_PREFIX = "state:";
+/** What a tree is of: the run, or the user. Its tensors are named after it. */
+export type StateRoot = "state" | "clientState";
+
+/** Whether a container's tensor of this name is a part of a host state. No group of a store has such a name. */
+export function isHostTensorName(name: string): boolean {
+  return name.startsWith("state:") || name.startsWith("clientState:");
+}
 
 /**
  * A deep copy of `value`, with typed arrays and host tensors taken out of line as tensors named "state:<path>".
@@ -74,8 +79,8 @@ export const STATE_PREFIX = "state:";
  *
  * @throws TypeError that names the place of what cannot be saved: a function, a class instance, a cycle.
  */
-export function freezeState(value: StateInput): FrozenHostState {
-  const freezer = new Freezer();
+export function freezeState(value: StateInput, root: StateRoot = "state"): FrozenHostState {
+  const freezer = new Freezer(root);
   const state = freezer.freeze(value, "");
   // Refuses now, with the place, what could not be written later, in the background.
   encodeState(state);
@@ -140,6 +145,11 @@ class Freezer {
   readonly #refs = new Map<object, TensorRef>();
   readonly #names = new Set<string>();
   readonly #above = new Set<object>();
+  readonly #root: StateRoot;
+
+  constructor(root: StateRoot) {
+    this.#root = root;
+  }
 
   freeze(value: StateInput, path: string): StateValue {
     if (typeof value !== "object" || value === null) return value;
@@ -154,7 +164,9 @@ class Freezer {
       const { dtype, shape } = value;
       return this.#refTo(value, path, () => ({ dtype, shape, bytes: value.bytes.slice() }));
     }
-    if (this.#above.has(value)) throw new TypeError(`state${path} contains itself; a state has no cycles`);
+    if (this.#above.has(value)) {
+      throw new TypeError(`${this.#root}${path} contains itself; a state has no cycles`);
+    }
     this.#above.add(value);
     const frozen = this.#freezeContainer(value, path);
     this.#above.delete(value);
@@ -179,10 +191,12 @@ class Freezer {
       return map;
     }
     if (value instanceof Set) {
-      return new Set([...value as ReadonlySet<StateInput>].map((item, index) => this.freeze(item, `${path}.${index}`)));
+      return new Set(
+        [...value as ReadonlySet<StateInput>].map((item, index) => this.freeze(item, `${path}.${index}`)),
+      );
     }
     const fields: { [key: string]: StateValue } = {};
-    for (const [key, item] of plainEntries(value, `state${path}`)) {
+    for (const [key, item] of plainEntries(value, `${this.#root}${path}`)) {
       fields[key] = this.freeze(item as StateInput, `${path}.${key}`);
     }
     return fields;
@@ -191,7 +205,9 @@ class Freezer {
   #freezeStateful(value: Stateful, path: string): StateValue {
     const state = value.stateDict();
     if (state instanceof Promise) {
-      throw new TypeError(`state${path}.stateDict() returned a promise; it has to give the state of this very moment`);
+      throw new TypeError(
+        `${this.#root}${path}.stateDict() returned a promise; it has to give the state of this very moment`,
+      );
     }
     return this.freeze(state, path);
   }
@@ -209,10 +225,11 @@ class Freezer {
 
   /** The path where it makes a good name; paths may be too long, hold anything, or be alike ("a.b" and a → b). */
   #nameFor(path: string): string {
-    const wanted = STATE_PREFIX + (path.startsWith(".") ? path.slice(1) : path || "value");
-    let name = problemOfName(wanted) === undefined ? wanted : `${STATE_PREFIX}#`;
+    const prefix = `${this.#root}:`;
+    const wanted = prefix + (path.startsWith(".") ? path.slice(1) : path || "value");
+    let name = problemOfName(wanted) === undefined ? wanted : `${prefix}#`;
     for (let count = this.tensors.length; this.#names.has(name) || name.endsWith("#"); count++) {
-      name = `${STATE_PREFIX}#${count}`;
+      name = `${prefix}#${count}`;
     }
     this.#names.add(name);
     return name;

@@ -20,7 +20,10 @@ export async function writeLatestHint(
   tag: string,
   randomName: string,
 ): Promise<void> {
-  const file = await DurableFile.create(storage, joinPath(directory, LATEST_FILE), { overwrite: true, randomName });
+  const file = await DurableFile.create(storage, joinPath(directory, LATEST_FILE), {
+    overwrite: true,
+    randomName,
+  });
   try {
     await file.write(new TextEncoder().encode(`${tag}\n`));
     await file.commit();

@@ -66,16 +66,23 @@ export async function loadCheckpoint(
   target: LoadTarget = {},
   options: LoadCheckpointOptions = {},
 ): Promise<LoadCheckpointResult> {
-  const { tag, loadModuleOnly = false, signal, onProgress } = options;
-  const progress = { ...signal === undefined ? {} : { signal }, ...onProgress === undefined ? {} : { onProgress } };
+  const { tag, signal, onProgress } = options;
+  const progress = {
+    ...signal === undefined ? {} : { signal },
+    ...onProgress === undefined ? {} : { onProgress },
+  };
   const { checkpoint, skipped } = await find(loadDir, tag, progress);
-  if (checkpoint === undefined) return { path: null, tag: null, clientState: null, report: undefined, skipped };
+  if (checkpoint === undefined) {
+    return { path: null, tag: null, clientState: null, report: undefined, skipped };
+  }
   try {
     await checkpoint.verify(progress);
     const saved = await checkpoint.state();
     const names = namesToRestore(target, options);
     requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
-    const report = target.store === undefined ? undefined : await loadTensors(checkpoint, target.store, options);
+    const report = target.store === undefined
+      ? undefined
+      : await loadTensors(checkpoint, target.store, options);
     if (target.state !== undefined) await applyState(target.state, saved, names);
     const clientState = await checkpoint.clientState();
     return { path: checkpoint.path, tag: checkpoint.tag, clientState, report, skipped };
@@ -96,7 +103,9 @@ async function find(
   try {
     return { checkpoint: await engine.load(checkedTag, options), skipped: [] };
   } catch (error) {
-    if (error instanceof CairnError && error.code === "not_found") return { checkpoint: undefined, skipped: [] };
+    if (error instanceof CairnError && error.code === "not_found") {
+      return { checkpoint: undefined, skipped: [] };
+    }
     throw error;
   }
 }
@@ -112,13 +121,23 @@ async function loadTensors(
   store: TensorStore,
   options: LoadCheckpointOptions,
 ): Promise<LoadReport> {
-  const { loadModuleStrict: strict = true, loadOptimizerStates = true, loadModuleOnly = false, customLoadFn, signal } =
-    options;
-  const isOptimizer = (group: string): boolean => group === OPTIMIZER_PREFIX || group.startsWith(`${OPTIMIZER_PREFIX}.`);
+  const {
+    loadModuleStrict: strict = true,
+    loadOptimizerStates = true,
+    loadModuleOnly = false,
+    customLoadFn,
+    signal,
+  } = options;
+  const isOptimizer = (group: string): boolean =>
+    group === OPTIMIZER_PREFIX || group.startsWith(`${OPTIMIZER_PREFIX}.`);
   const groups = (loadModuleOnly ? [MODEL_GROUP] : store.groups().map(({ name }) => name))
     .filter((group) => loadOptimizerStates || !isOptimizer(group))
     .filter((group) => customLoadFn === undefined || group !== MODEL_GROUP);
-  const report = await checkpoint.loadInto(store, { groups, strict, ...signal === undefined ? {} : { signal } });
+  const report = await checkpoint.loadInto(store, {
+    groups,
+    strict,
+    ...signal === undefined ? {} : { signal },
+  });
   await customLoadFn?.(checkpoint.reader, store);
   return report;
 }

@@ -4,7 +4,7 @@ import type { TensorRecord } from "../container/layout.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { STATE_PREFIX } from "./host_state.ts";
+import { isHostTensorName } from "./host_state.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
 import { requireUndamaged } from "./undamaged.ts";
 
@@ -50,7 +50,9 @@ export async function loadInto(
 ): Promise<LoadReport> {
   const { groups, strict = true, excused = [], verify = true, from = "the container", signal } = options;
   store.gpu.assertAlive();
-  const wanted = (groups?.map((name) => store.group(name)) ?? store.groups()).flatMap((group) => group.tensors);
+  const wanted = (groups?.map((name) => store.group(name)) ?? store.groups()).flatMap((group) =>
+    group.tensors
+  );
   const found = tensorsToLoad(reader, groups);
   const report = compareTensors(wanted, found, new Set(excused));
   if (strict) requireMatch(report, from);
@@ -62,9 +64,12 @@ export async function loadInto(
 }
 
 /** Tensors of the file that could belong into the store, or into these groups of it. */
-function tensorsToLoad(reader: ContainerReader, groups: readonly string[] | undefined): Map<string, TensorRecord> {
+function tensorsToLoad(
+  reader: ContainerReader,
+  groups: readonly string[] | undefined,
+): Map<string, TensorRecord> {
   const isAsked = ({ name }: TensorRecord): boolean =>
-    !name.startsWith(STATE_PREFIX) && (groups?.some((group) => name.startsWith(`${group}.`)) ?? true);
+    !isHostTensorName(name) && (groups?.some((group) => name.startsWith(`${group}.`)) ?? true);
   return new Map(reader.tensors.filter(isAsked).map((tensor) => [tensor.name, tensor]));
 }
 
@@ -82,8 +87,9 @@ function planSegments(tensors: readonly StoredTensor[], found: ReadonlyMap<strin
   const segments: Segment[] = [];
   for (const part of parts) {
     const last = segments.at(-1);
-    if (last !== undefined && isNext(last, part)) last.byteLength = part.rawOffset + part.byteLength - last.rawOffset;
-    else segments.push(part);
+    if (last !== undefined && isNext(last, part)) {
+      last.byteLength = part.rawOffset + part.byteLength - last.rawOffset;
+    } else segments.push(part);
   }
   return segments;
 }

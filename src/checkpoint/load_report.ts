@@ -48,8 +48,9 @@ export function compareTensors(
     const other = found.get(tensor.name);
     if (other === undefined) {
       if (!excused.has(tensor.name)) missing.push(tensor);
-    } else if (other.dtype === tensor.dtype && shapesEqual(other.shape, tensor.shape)) loaded.push(tensor.name);
-    else mismatched.push({ name: tensor.name, found: formOf(other), expected: formOf(tensor) });
+    } else if (other.dtype === tensor.dtype && shapesEqual(other.shape, tensor.shape)) {
+      loaded.push(tensor.name);
+    } else mismatched.push({ name: tensor.name, found: formOf(other), expected: formOf(tensor) });
   }
   const known = new Set(wanted.map(({ name }) => name));
   const unexpected = [...found.values()].filter(({ name }) => !known.has(name));

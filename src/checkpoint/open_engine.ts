@@ -6,5 +6,7 @@ export type EngineTarget = string | URL | Engine;
 
 /** The engine that is meant. */
 export function openEngine(target: EngineTarget): Promise<Engine> {
-  return typeof target === "string" || target instanceof URL ? FileEngine.open(target) : Promise.resolve(target);
+  return typeof target === "string" || target instanceof URL
+    ? FileEngine.open(target)
+    : Promise.resolve(target);
 }

@@ -19,12 +19,17 @@ export function checkpointPath(path: string | URL): CheckpointPath {
   const paths = nodeBuiltin("node:path");
   const urls = nodeBuiltin("node:url");
   if (paths === undefined || urls === undefined) {
-    throw new CairnError("unsupported", "This runtime has no file system; pass an engine over a MemoryStorage");
+    throw new CairnError(
+      "unsupported",
+      "This runtime has no file system; pass an engine over a MemoryStorage",
+    );
   }
   const full = typeof path === "string" ? path : urls.fileURLToPath(path);
   const base = paths.basename(full);
   if (base === "" || base === "." || base === "..") {
-    throw new TypeError(`${JSON.stringify(full)} names no checkpoint; expected a path such as "checkpoints/100.cairn"`);
+    throw new TypeError(
+      `${JSON.stringify(full)} names no checkpoint; expected a path such as "checkpoints/100.cairn"`,
+    );
   }
   const fileName = base.endsWith(CHECKPOINT_EXTENSION) ? base : base + CHECKPOINT_EXTENSION;
   return { directory: paths.dirname(full), fileName };

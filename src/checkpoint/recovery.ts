@@ -1,5 +1,5 @@
 import { CairnError } from "../base/errors.ts";
-import { readCatalog, type SkippedCheckpoint, skipped as skippedCheckpoint } from "./catalog.ts";
+import { readCatalog, skipped as skippedCheckpoint, type SkippedCheckpoint } from "./catalog.ts";
 import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 

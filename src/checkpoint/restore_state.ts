@@ -27,7 +27,11 @@ export function requireState(names: readonly string[], saved: HostState, from: s
  * Puts saved state back in place: a `Stateful` takes its own, a plain object gets the saved fields, a typed array of the
  * same kind and length gets the saved elements, and anything else is replaced. Names that are not saved stay as they are.
  */
-export async function applyState(target: StateByName, saved: HostState, names: readonly string[]): Promise<void> {
+export async function applyState(
+  target: StateByName,
+  saved: HostState,
+  names: readonly string[],
+): Promise<void> {
   const fields = isPlain(saved) ? saved : {};
   for (const name of names) {
     if (!Object.hasOwn(fields, name)) continue;
@@ -48,7 +52,9 @@ export function isPlain(value: unknown): value is { [key: string]: HostState } {
 
 function fillsInPlace(current: unknown, value: HostState): boolean {
   if (!isTypedArray(current) || !isTypedArray(value)) return false;
-  if (current[Symbol.toStringTag] !== value[Symbol.toStringTag] || current.length !== value.length) return false;
+  if (current[Symbol.toStringTag] !== value[Symbol.toStringTag] || current.length !== value.length) {
+    return false;
+  }
   const bytesOf = (array: ArrayBufferView): Uint8Array =>
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   bytesOf(current).set(bytesOf(value));

@@ -74,7 +74,11 @@ export function planRetention(
 }
 
 /** Carries out a plan. Call it after the new checkpoint is durable, and never before. */
-export async function retain(engine: Engine, newest: string, policy: RetentionPolicy): Promise<RetentionReport> {
+export async function retain(
+  engine: Engine,
+  newest: string,
+  policy: RetentionPolicy,
+): Promise<RetentionReport> {
   const { checkpoints } = await readCatalog(engine);
   const context = { runId: engine.runId, newest, resumedFrom: engine.resumedFrom };
   const decisions = planRetention(checkpoints, policy, context);

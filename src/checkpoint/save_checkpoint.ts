@@ -35,8 +35,15 @@ export async function saveCheckpoint(
   state: CheckpointState,
   options: SaveCheckpointOptions = {},
 ): Promise<CommitReport> {
-  const { clientState, saveLatest, excludeFrozenParameters = false, frozenParameters, overwrite, signal, onProgress } =
-    options;
+  const {
+    clientState,
+    saveLatest,
+    excludeFrozenParameters = false,
+    frozenParameters,
+    overwrite,
+    signal,
+    onProgress,
+  } = options;
   if (saveDir === "") throw new TypeError("The directory to save to must not be empty");
   const tag = options.tag ?? defaultTag(state);
   const info = CommitInfo.of(saveLatest === undefined ? { tag } : { tag, saveLatest });

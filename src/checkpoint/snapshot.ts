@@ -1,5 +1,5 @@
 import { TensorStore } from "../tensor/tensor_store.ts";
-import { BackgroundSaver, type BackgroundSaveOptions } from "./background_saver.ts";
+import { type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 import { FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
@@ -17,7 +17,8 @@ import { openFrom } from "./warm_start.ts";
 export type SnapshotState = { [name: string]: StateInput | TensorStore };
 
 /** Options of {@link Snapshot}: those of the engine, used when it is given a directory, and of each save. */
-export interface SnapshotOptions extends FileEngineOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {}
+export interface SnapshotOptions
+  extends FileEngineOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {}
 
 /** Options of {@link Snapshot.restore}. */
 export interface RestoreOptions {
@@ -130,7 +131,9 @@ export class Snapshot {
    * @throws CairnError as `Checkpoint.loadInto` and for state that is missing; then nothing was changed.
    */
   async restore(path: string | number | URL, options: RestoreOptions = {}): Promise<LoadReport | undefined> {
-    if (path === "") throw new TypeError("Cannot restore: the path is empty, so there was no checkpoint to be found");
+    if (path === "") {
+      throw new TypeError("Cannot restore: the path is empty, so there was no checkpoint to be found");
+    }
     const engine = await this.#engine;
     const checkpoint = await openFrom(engine, path, options.signal);
     try {

@@ -37,7 +37,11 @@ export function breathingSink(sink: ByteSink): ByteSink {
 }
 
 function endsEarly(path: string, found: number, expected: number): CairnError {
-  return new CairnError("truncated", `Cannot read "${path}": it ends at byte ${found}, expected ${expected} or more`, {
-    details: { path, op: "read", offset: found },
-  });
+  return new CairnError(
+    "truncated",
+    `Cannot read "${path}": it ends at byte ${found}, expected ${expected} or more`,
+    {
+      details: { path, op: "read", offset: found },
+    },
+  );
 }

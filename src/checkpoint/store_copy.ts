@@ -7,6 +7,7 @@ import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
+import { nextTurn } from "./turn.ts";
 
 /** The copy of a store at one moment, in the same queue as the training steps. */
 export interface StoreMoment {
@@ -67,12 +68,15 @@ export class StoreCopy {
   /**
    * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.bytes} gives.
    *
-   * @param excluded Full names of tensors to leave out.
+   * @param excluded Full names of tensors to leave out, with those that are tied to them.
+   * @throws TypeError for a name that is not in the store.
    * @throws CairnError `device_lost`, `out_of_memory`, `limit_exceeded`, or `closed`.
    */
   take(excluded: ReadonlySet<string> = new Set()): StoreMoment {
     if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
-    if (this.#isTaken) throw new CairnError("closed", "Cannot copy the store: the copy before is still being saved");
+    if (this.#isTaken) {
+      throw new CairnError("closed", "Cannot copy the store: the copy before is still being saved");
+    }
     const { gpu } = this.#store;
     gpu.assertAlive();
     const tensors = includedTensors(this.#store, excluded);
@@ -127,7 +131,11 @@ export class StoreCopy {
     return { ranges, pattern, canary: { buffer: this.#canary.shadow, offset: 0, size: pattern.byteLength } };
   }
 
-  async *#read(taken: Taken, copyError: Promise<CairnError | undefined>, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#read(
+    taken: Taken,
+    copyError: Promise<CairnError | undefined>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
     const { ranges, pattern, canary } = taken;
     const { gpu } = this.#store;
     const failure = await copyError;
@@ -140,8 +148,7 @@ export class StoreCopy {
     const wanted = ranges.reduce((sum, range) => sum + range.size, 0);
     const seen: number[] = [];
     let given = 0;
-    for await (const piece of this.#ringFor(wanted).stream([...ranges, canary], { signal })) {
-      gpu.assertAlive();
+    for await (const piece of this.#hostPieces([...ranges, canary], wanted, signal)) {
       const ours = Math.min(piece.byteLength, wanted - given);
       given += ours;
       if (ours > 0) yield piece.subarray(0, ours);
@@ -154,6 +161,29 @@ export class StoreCopy {
       `Cannot save: what was read back from "${gpu.adapterName}" is not what was copied there (the canary differs); ` +
         "the adapter or its driver is faulty, nothing was committed",
     );
+  }
+
+  /** Pieces of the ranges in memory of our own: when a device is lost, mapped memory goes away, in the middle of a write. */
+  async *#hostPieces(
+    ranges: readonly BufferRange[],
+    byteLength: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    const { gpu } = this.#store;
+    let host = new Uint8Array(0);
+    try {
+      for await (const mapped of this.#ringFor(byteLength).stream(ranges, { signal })) {
+        if (host.byteLength < mapped.byteLength) host = new Uint8Array(mapped.byteLength);
+        host.set(mapped);
+        yield host.subarray(0, mapped.byteLength);
+        gpu.assertAlive();
+      }
+    } catch (error) {
+      // Each runtime has errors of its own for a lost device, some before its flag is up.
+      await nextTurn();
+      gpu.assertAlive();
+      throw error;
+    }
   }
 
   #shadowOf(slab: GPUBuffer): GPUBuffer {
@@ -175,7 +205,8 @@ export class StoreCopy {
 
   /** Staging memory for one pass over `byteLength` bytes, at most 32 MiB of it. */
   #ringFor(byteLength: number): ReadbackRing {
-    const share = Math.ceil((byteLength + CANARY_WORDS * 4) / RING_SLOTS / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+    const share = Math.ceil((byteLength + CANARY_WORDS * 4) / RING_SLOTS / TENSOR_ALIGNMENT) *
+      TENSOR_ALIGNMENT;
     const slotBytes = Math.min(RING_SLOT_BYTES, share);
     if (this.#ring !== undefined && this.#ring.slotBytes >= slotBytes) return this.#ring;
     this.#ring?.close();
@@ -185,6 +216,8 @@ export class StoreCopy {
 }
 
 function includedTensors(store: TensorStore, excluded: ReadonlySet<string>): StoredTensor[] {
+  // A name that is spelled wrong would save what was meant to stay out.
+  for (const name of excluded) store.tensor(name);
   const isOut = (tensor: StoredTensor): boolean =>
     excluded.has(tensor.name) || (tensor.aliasOf !== undefined && excluded.has(tensor.aliasOf));
   return store.groups().flatMap((group) => group.tensors.filter((tensor) => !isOut(tensor)));

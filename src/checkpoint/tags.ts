@@ -7,7 +7,8 @@ export const CHECKPOINT_EXTENSION = ".cairn";
 const TAG = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
 
 /** Devices on Windows, with any extension; names that a careless reader of a directory would trip over. */
-const RESERVED = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)|^(?:latest|latest_universal|constructor|prototype)$/i;
+const RESERVED =
+  /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)|^(?:latest|latest_universal|constructor|prototype)$/i;
 
 /**
  * The name of a checkpoint, checked against an allow-list, so that it is one file in one directory on every system.
@@ -23,7 +24,10 @@ export function checkTag(value: string | number): string {
   if (typeof value !== "string") throw invalidTag(value, "it has to be text or an integer");
   const tag = value.endsWith(CHECKPOINT_EXTENSION) ? value.slice(0, -CHECKPOINT_EXTENSION.length) : value;
   if (!TAG.test(tag)) {
-    throw invalidTag(value, 'a tag is 1 to 128 letters, digits, ".", "_" and "-", and begins and ends with a letter or digit');
+    throw invalidTag(
+      value,
+      'a tag is 1 to 128 letters, digits, ".", "_" and "-", and begins and ends with a letter or digit',
+    );
   }
   if (tag.includes("..")) throw invalidTag(value, 'it must not have ".." in it');
   if (RESERVED.test(tag)) throw invalidTag(value, "that name is reserved");

@@ -18,7 +18,9 @@ export async function requireUndamaged(
   if (ok || first === undefined) return;
   const names = [...new Set(damaged.flatMap(({ tensors }) => tensors))];
   const rest = damaged.length > 1
-    ? `; ${damaged.length} chunks are damaged, of ${names.slice(0, 5).map((name) => `"${name}"`).join(", ")}` +
+    ? `; ${damaged.length} chunks are damaged, of ${
+      names.slice(0, 5).map((name) => `"${name}"`).join(", ")
+    }` +
       (names.length > 5 ? ` and ${names.length - 5} more` : "")
     : "";
   const [tensor] = names;

@@ -35,9 +35,15 @@ export async function warmStart(
  * Opens a checkpoint by what a user may name it: the engine's own by step, tag or path, any other by its path in the file
  * system. The caller closes it.
  */
-export async function openFrom(engine: Engine, name: string | number | URL, signal?: AbortSignal): Promise<Checkpoint> {
+export async function openFrom(
+  engine: Engine,
+  name: string | number | URL,
+  signal?: AbortSignal,
+): Promise<Checkpoint> {
   const own = engine.pathOf("x").slice(0, -"x.cairn".length);
   const isOwn = typeof name === "number" ||
     (typeof name === "string" && (name.startsWith(own) || !/[/\\]/.test(name)));
-  return isOwn ? await engine.load(name, signal === undefined ? {} : { signal }) : await openCheckpoint(name, signal);
+  return isOwn
+    ? await engine.load(name, signal === undefined ? {} : { signal })
+    : await openCheckpoint(name, signal);
 }

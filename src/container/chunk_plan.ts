@@ -18,7 +18,8 @@ export interface ChunkCut {
 
 /**
  * Cuts the raw space in pieces of `chunkBytes`, and also wherever the dtype changes, so that a chunk holds
- * elements of one kind. Tensors may share a chunk and may span many. Throws a `RangeError` for a bad chunk size.
+ * elements of one kind. Tensors may share a chunk and may span many. Throws a `RangeError` for a bad chunk
+ * size.
  */
 export function planChunks(layout: RawLayout, chunkBytes: number): ChunkCut[] {
   if (!Number.isInteger(chunkBytes) || chunkBytes < CHUNK_ALIGNMENT || chunkBytes > MAX_CHUNK_BYTES) {

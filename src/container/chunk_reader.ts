@@ -27,9 +27,9 @@ export class ChunkReader {
   }
 
   /**
-   * The raw bytes of chunk `index`. `scratch`, where given, holds the stored bytes, and the result may be a view of it.
-   * Throws `CairnError` with `checksum_mismatch` or `invalid_container` for a damaged one, in words that name `tensor`, or else
-   * the tensors that have a part in the chunk.
+   * The raw bytes of chunk `index`. `scratch`, where given, holds the stored bytes, and the result may be a
+   * view of it. Throws `CairnError` with `checksum_mismatch` or `invalid_container` for a damaged one, in
+   * words that name `tensor`, or else the tensors that have a part in the chunk.
    */
   async read(index: number, scratch?: Uint8Array, tensor?: string): Promise<Uint8Array> {
     const chunk = this.chunk(index);
@@ -95,8 +95,7 @@ export class ChunkReader {
     try {
       return codec.decode(stored, rawLength, dtype);
     } catch (cause) {
-      if (!(cause instanceof CairnError)) throw cause;
-      throw this.#damaged(index, tensor, cause.message, { cause });
+      throw this.#damaged(index, tensor, cause instanceof Error ? cause.message : String(cause), { cause });
     }
   }
 

@@ -52,8 +52,9 @@ export function encodeChunkTable(chunks: readonly ChunkRecord[]): Uint8Array {
 }
 
 /**
- * Reads a chunk table of `count` chunks, which have to cover the raw space and the file from the header to `dataEnd`
- * without hole or overlap. Throws `CairnError("invalid_container")`, or `"unsupported"` for an unknown codec or dtype.
+ * Reads a chunk table of `count` chunks, which have to cover the raw space and the file from the header to
+ * `dataEnd` without hole or overlap. Throws `CairnError("invalid_container")`, or `"unsupported"` for an
+ * unknown codec or dtype.
  */
 export function parseChunkTable(
   bytes: Uint8Array,
@@ -74,9 +75,6 @@ export function parseChunkTable(
       throw invalid(`chunk ${index} is at ${chunk.storedOffset}, expected ${storedOffset}`);
     }
     storedOffset = alignUp(storedOffset + chunk.storedLength, FILE_ALIGNMENT);
-    if (storedOffset > dataEnd) {
-      throw invalid(`chunk ${index} ends at ${storedOffset}, behind the data's ${dataEnd}`);
-    }
     rawOffset += chunk.rawLength;
     chunks.push(chunk);
   }

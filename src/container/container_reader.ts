@@ -12,8 +12,9 @@ import type { Tables } from "./tail.ts";
 import { type ReadOptions, scratchFor, verifyChunks, type VerifyReport } from "./verify.ts";
 
 /**
- * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either gives
- * what a writer wrote or throws a `CairnError`. A damaged chunk spoils the tensors that have a part in it and no others.
+ * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either
+ * gives what a writer wrote or throws a `CairnError`. A damaged chunk spoils the tensors that have a part in
+ * it and no others.
  */
 export class ContainerReader {
   readonly manifest: Manifest;
@@ -44,9 +45,9 @@ export class ContainerReader {
   }
 
   /**
-   * Reads the header, the tables and the manifest, and checks every byte of them. The reader owns the source from then on;
-   * when opening fails, the caller still does. Throws `CairnError` with `not_a_container`, `truncated`, `checksum_mismatch`,
-   * `invalid_container`, `unsupported` or `limit_exceeded`.
+   * Reads the header, the tables and the manifest, and checks every byte of them. The reader owns the source
+   * from then on; when opening fails, the caller still does. Throws `CairnError` with `not_a_container`,
+   * `truncated`, `checksum_mismatch`, `invalid_container`, `unsupported` or `limit_exceeded`.
    */
   static async open(source: ByteSource, options: OpenOptions = {}): Promise<ContainerReader> {
     const { header, ...tables } = await openContainer(source, options);
@@ -92,8 +93,8 @@ export class ContainerReader {
   }
 
   /**
-   * All of the raw space in order, chunk by chunk, checked. `bytes` may be overwritten by the next chunk, so a caller that
-   * wants to keep it has to copy it.
+   * All of the raw space in order, chunk by chunk, checked. `bytes` may be overwritten by the next chunk, so
+   * a caller that wants to keep it has to copy it.
    */
   async *rawChunks(options: ReadOptions = {}): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
     const scratch = scratchFor(this.#reader, this.#tables);
@@ -106,7 +107,10 @@ export class ContainerReader {
     }
   }
 
-  /** Reads every byte of every chunk and between chunks, and lists the damaged ones. Opening checked all the rest. */
+  /**
+   * Reads every byte of every chunk and between chunks, and lists the damaged ones. Opening checked all the
+   * rest.
+   */
   async verify(options: ReadOptions = {}): Promise<VerifyReport> {
     this.#assertOpen();
     return await verifyChunks(this.#reader, this.#tables, options);

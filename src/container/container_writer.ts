@@ -22,7 +22,9 @@ export interface ContainerWriterOptions {
   tensors: readonly TensorSpec[];
   /** Sixteen bytes that no other file has, such as random ones. */
   fileId: Uint8Array;
-  /** `"deflate"` (the default) stores each chunk compressed where that pays, `"raw"` stores all as they are. */
+  /**
+   * `"deflate"` (the default) stores each chunk compressed where that pays, `"raw"` stores all as they are.
+   */
   codec?: CodecName;
   /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
   chunkBytes?: number;
@@ -47,9 +49,9 @@ export interface WriteReport {
 }
 
 /**
- * Writes one container front to back. It holds one chunk of raw bytes and the chunk table, whatever the size of
- * the tensors. Equal tensors, manifest, file id and options give equal bytes; with the codec `"deflate"` only where
- * the same implementation of zlib is at work.
+ * Writes one container front to back. It holds one chunk of raw bytes and the chunk table, whatever the size
+ * of the tensors. Equal tensors, manifest, file id and options give equal bytes; with the codec `"deflate"`
+ * only where the same implementation of zlib is at work.
  *
  * Nothing is durable when `finish` resolves: that is the sink's affair.
  */
@@ -83,8 +85,8 @@ export class ContainerWriter {
   }
 
   /**
-   * Checks the options and writes the header. Throws a `TypeError` or `RangeError` for options that cannot be, and
-   * `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
+   * Checks the options and writes the header. Throws a `TypeError` or `RangeError` for options that cannot
+   * be, and `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
    */
   static async create(sink: ByteSink, options: ContainerWriterOptions): Promise<ContainerWriter> {
     throwIfAborted(options.signal);
@@ -98,9 +100,9 @@ export class ContainerWriter {
   }
 
   /**
-   * Takes the next bytes of the raw space, as few or as many as the caller likes; they may change again once it has resolved.
-   * Bytes between tensors become zero, whatever comes. After an error or an abort the writer is of no further use.
-   * Throws a `RangeError` for more bytes than the layout has.
+   * Takes the next bytes of the raw space, as few or as many as the caller likes; they may change again once
+   * it has resolved. Bytes between tensors become zero, whatever comes. After an error or an abort the writer
+   * is of no further use. Throws a `RangeError` for more bytes than the layout has.
    */
   async write(raw: Uint8Array): Promise<void> {
     this.#expect("ready");
@@ -112,8 +114,8 @@ export class ContainerWriter {
   }
 
   /**
-   * Writes the tables, the manifest and the trailer. Throws a `RangeError` unless all of the raw space was written, a
-   * `TypeError` for a manifest that cannot be kept or refers to a tensor that is not there, and
+   * Writes the tables, the manifest and the trailer. Throws a `RangeError` unless all of the raw space was
+   * written, a `TypeError` for a manifest that cannot be kept or refers to a tensor that is not there, and
    * `CairnError("limit_exceeded")` for one that is too large; the manifest may then be tried again.
    */
   async finish(manifest: Manifest): Promise<WriteReport> {
@@ -175,7 +177,10 @@ export class ContainerWriter {
     this.#bufferedBytes += raw.byteLength;
   }
 
-  /** Whether padding between tensors falls into the chunk. Gaps never cross a cut, as both keep to multiples of 256. */
+  /**
+   * Whether padding between tensors falls into the chunk. Gaps never cross a cut, as both keep to multiples
+   * of 256.
+   */
   #hasGap(cut: ChunkCut): boolean {
     const gap = this.#gaps[this.#nextGap];
     return gap !== undefined && gap.start < cut.rawOffset + cut.rawLength;

@@ -11,7 +11,8 @@ export const DATA_OFFSET = 4096;
 /** Length of a file id. */
 export const FILE_ID_BYTES = 16;
 
-// A byte above 127, the name, and both kinds of line end, as in PNG: a transfer that treats the file as text damages these.
+// A byte above 127, the name, and both kinds of line end, as in PNG: a transfer that treats the file as text
+// damages these.
 const MAGIC = Uint8Array.of(0x89, 0x43, 0x52, 0x4e, 0x0d, 0x0a, 0x1a, 0x0a);
 
 /** What a header says. */
@@ -39,9 +40,9 @@ export function encodeHeader(fileId: Uint8Array): { bytes: Uint8Array; header: H
 }
 
 /**
- * Reads the first 4096 bytes, or as many as there are. Throws `CairnError` with `not_a_container` (another kind of file),
- * `truncated`, `checksum_mismatch`, `unsupported` (a newer version, or a feature that has to be understood) or
- * `invalid_container`.
+ * Reads the first 4096 bytes, or as many as there are. Throws `CairnError` with `not_a_container` (another
+ * kind of file), `truncated`, `checksum_mismatch`, `unsupported` (a newer version, or a feature that has to
+ * be understood) or `invalid_container`.
  */
 export function parseHeader(bytes: Uint8Array): Header {
   checkMagic(bytes);

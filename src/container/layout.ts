@@ -22,17 +22,19 @@ export interface TensorRecord extends TensorSpec {
   readonly byteLength: number;
 }
 
-/** Every tensor's place in one address space of raw bytes, and the length of that space (a multiple of 256). */
+/**
+ * Every tensor's place in one address space of raw bytes, and the length of that space (a multiple of 256).
+ */
 export interface RawLayout {
   readonly tensors: readonly TensorRecord[];
   readonly rawByteLength: number;
 }
 
 /**
- * Places tensors one after the other, each at the next multiple of 256, aliases at their target's place.
- * An alias of an alias comes out as an alias of the tensor that holds the bytes. Slabs on the GPU and containers on disk
- * both follow this one rule, so that a checkpoint is the slabs in order.
- * Throws a `TypeError` or `RangeError` that names the tensor for a bad name, dtype, shape or alias.
+ * Places tensors one after the other, each at the next multiple of 256, aliases at their target's place. An
+ * alias of an alias comes out as an alias of the tensor that holds the bytes. Slabs on the GPU and containers
+ * on disk both follow this one rule, so that a checkpoint is the slabs in order. Throws a `TypeError` or
+ * `RangeError` that names the tensor for a bad name, dtype, shape or alias.
  */
 export function layoutTensors(specs: readonly TensorSpec[]): RawLayout {
   const byName = new Map<string, TensorRecord>();

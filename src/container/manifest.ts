@@ -80,8 +80,8 @@ function manifestSchema(): z.ZodType<ManifestJson> {
 }
 
 /**
- * The manifest as canonical JSON in UTF-8. Equal manifests give equal bytes, whatever the order of the provenance's
- * fields. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
+ * The manifest as canonical JSON in UTF-8. Equal manifests give equal bytes, whatever the order of the
+ * provenance's fields. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
  */
 export function encodeManifest(manifest: Manifest): Uint8Array {
   const json: { [key: string]: JsonValue } = {
@@ -98,7 +98,10 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return new TextEncoder().encode(toCanonicalJson(json));
 }
 
-/** Reads a manifest; `onTensor` sees the name of each tensor it refers to. Throws `CairnError("invalid_container")`. */
+/**
+ * Reads a manifest; `onTensor` sees the name of each tensor it refers to. Throws
+ * `CairnError("invalid_container")`.
+ */
 export function parseManifest(bytes: Uint8Array, onTensor: (name: string) => void = () => {}): Manifest {
   const parsed = manifestSchema().safeParse(parseCanonicalJson(decodeUtf8(bytes), "The manifest"));
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));

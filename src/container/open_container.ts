@@ -19,9 +19,10 @@ export interface OpenOptions {
 }
 
 /**
- * Reads and checks all of a container but its chunks: the header, then the end, and once more in front of that where the
- * tables are long. Throws `CairnError` with `not_a_container`, `truncated`, `checksum_mismatch`, `invalid_container`,
- * `unsupported` or `limit_exceeded`, and nothing else but what the source throws.
+ * Reads and checks all of a container but its chunks: the header, then the end, and once more in front of
+ * that where the tables are long. Throws `CairnError` with `not_a_container`, `truncated`,
+ * `checksum_mismatch`, `invalid_container`, `unsupported` or `limit_exceeded`, and nothing else but what the
+ * source throws.
  */
 export async function openContainer(
   source: ByteSource,

@@ -35,12 +35,13 @@ const SPECIAL_NUMBERS: ReadonlyMap<JsonValue, number> = new Map<JsonValue, numbe
 const PRIMITIVE_KINDS: ReadonlySet<JsonValue | undefined> = new Set(["undefined", "number", "bigint"]);
 
 /**
- * A state tree as JSON. What JSON can say stands for itself. The rest is an object with the key `$` that names its kind:
- * `{"$":"undefined"}`, `{"$":"number","value":"NaN"}` (also `Infinity`, `-Infinity`, `-0`), `bigint`, `date`, `map`, `set` and
- * `tensor`. A key of the caller's that begins with `$` gets another `$` in front, so nothing is ambiguous.
+ * A state tree as JSON. What JSON can say stands for itself. The rest is an object with the key `$` that
+ * names its kind: `{"$":"undefined"}`, `{"$":"number","value":"NaN"}` (also `Infinity`, `-Infinity`, `-0`),
+ * `bigint`, `date`, `map`, `set` and `tensor`. A key of the caller's that begins with `$` gets another `$` in
+ * front, so nothing is ambiguous.
  *
- * Throws a `TypeError` that names the place for functions, symbols, class instances, accessors, holes, cycles,
- * lone surrogates, the key `__proto__`, and trees deeper than 200 levels.
+ * Throws a `TypeError` that names the place for functions, symbols, class instances, accessors, holes,
+ * cycles, lone surrogates, the key `__proto__`, and trees deeper than 200 levels.
  */
 export function encodeState(value: StateValue): JsonValue {
   return encode(value, "state", new Set());
@@ -115,8 +116,10 @@ function encodeContainer(value: object, path: string, above: Set<object>): JsonV
 }
 
 function encodeArray(value: readonly unknown[], path: string, above: Set<object>): JsonValue {
-  if (Object.keys(value).length !== value.length) {
-    throw new TypeError(`${path} is an array with holes or fields of its own, which cannot be saved`);
+  if (Object.getPrototypeOf(value) !== Array.prototype || Object.keys(value).length !== value.length) {
+    throw new TypeError(
+      `${path} is an array of a class, or with holes or fields of its own, which cannot be saved`,
+    );
   }
   return value.map((item, index) => encode(item, `${path}[${index}]`, above));
 }
@@ -147,8 +150,9 @@ function checkNoFields(value: object, path: string): void {
 }
 
 /**
- * The state tree that `encodeState` made this JSON of. Accepts nothing that `encodeState` does not write, and throws
- * `CairnError("invalid_container")` that names the place. Objects come out plain; `onTensor` sees each reference.
+ * The state tree that `encodeState` made this JSON of. Accepts nothing that `encodeState` does not write, and
+ * throws `CairnError("invalid_container")` that names the place. Objects come out plain; `onTensor` sees each
+ * reference.
  */
 export function decodeState(json: JsonValue, onTensor: (tensor: TensorRef) => void = () => {}): StateValue {
   return decode(json, "state", { depth: 0, onTensor });

@@ -9,7 +9,10 @@ import { type Manifest, parseManifest } from "./manifest.ts";
 import { encodeTensorTable, parseTensorTable } from "./tensor_table.ts";
 import { encodeTrailer, FILE_ALIGNMENT, type Section, type Trailer, TRAILER_BYTES } from "./trailer.ts";
 
-/** The most bytes of tables, manifest and trailer that a writer writes, and a reader reads unless it is told otherwise. */
+/**
+ * The most bytes of tables, manifest and trailer that a writer writes, and a reader reads unless it is told
+ * otherwise.
+ */
 export const DEFAULT_MAX_TABLE_BYTES: number = 16 * 1024 * 1024;
 
 /** All that a container says about its data. */
@@ -20,8 +23,8 @@ export interface Tables {
 }
 
 /**
- * Everything behind the data, as one piece: tensor table, chunk table, (empty) reference table, manifest, trailer.
- * `dataEnd` is where it goes in the file, a multiple of 64.
+ * Everything behind the data, as one piece: tensor table, chunk table, (empty) reference table, manifest,
+ * trailer. `dataEnd` is where it goes in the file, a multiple of 64.
  */
 export function encodeTail(
   tables: {
@@ -63,8 +66,9 @@ export function encodeTail(
 }
 
 /**
- * Reads what stands between the data and the trailer; `bytes` begins with the tensor table. Checks the checksum of every
- * section before it looks inside. Throws `CairnError` with `checksum_mismatch`, `invalid_container` or `unsupported`.
+ * Reads what stands between the data and the trailer; `bytes` begins with the tensor table. Checks the
+ * checksum of every section before it looks inside. Throws `CairnError` with `checksum_mismatch`,
+ * `invalid_container` or `unsupported`.
  */
 export function parseTail(bytes: Uint8Array, trailer: Trailer): Tables {
   const start = trailer.tensors.offset;

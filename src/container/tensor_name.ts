@@ -5,8 +5,9 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
 const UNPRINTABLE = /[\p{Cc}\uFEFF]/u;
 
 /**
- * What is wrong with a tensor name, or `undefined` when it is fine: 1 to 1024 bytes of UTF-8, well formed, in Unicode
- * form NFC (so that two names that look alike are alike), no control characters or byte-order mark, not `__proto__`.
+ * What is wrong with a tensor name, or `undefined` when it is fine: 1 to 1024 bytes of UTF-8, well formed, in
+ * Unicode form NFC (so that two names that look alike are alike), no control characters or byte-order mark,
+ * not `__proto__`.
  */
 export function problemOfName(name: string): string | undefined {
   if (name === "__proto__") return "__proto__ cannot be a name";

@@ -71,8 +71,8 @@ export function encodeTensorTable(tensors: readonly TensorRecord[]): Uint8Array 
 
 /**
  * Reads a tensor table of `count` tensors. Their names, shapes and aliases have to follow the rules of
- * `layoutTensors`, and their places have to be the ones that it gives them. Throws `CairnError("invalid_container")`, or
- * `"unsupported"` for an unknown dtype.
+ * `layoutTensors`, and their places have to be the ones that it gives them. Throws
+ * `CairnError("invalid_container")`, or `"unsupported"` for an unknown dtype.
  */
 export function parseTensorTable(bytes: Uint8Array, count: number): RawLayout {
   const specs = parseSpecs(bytes, count);
@@ -149,7 +149,8 @@ function aliasName(earlier: readonly TensorSpec[], alias: number, name: string):
 function decodeNames(bytes: Uint8Array, count: number, lengthsAt: number, namesAt: number): string[] {
   const view = viewOf(bytes);
   const text = decodeUtf8(bytes.subarray(namesAt));
-  // One call for all the names takes a tenth of the time, but only where each byte is a character is it clear which is whose.
+  // One call for all the names takes a tenth of the time, but only where each byte is a character is it clear
+  // which is whose.
   const isAscii = text.length === bytes.byteLength - namesAt;
   const names: string[] = [];
   let at = namesAt;

@@ -23,7 +23,11 @@ export class TensorsByRange {
   /** Their names in the order of their bytes, each followed by its aliases: 1000 at most. */
   within(start: number, end: number): string[] {
     const names: string[] = [];
-    for (let index = this.#firstAfter(start); index < this.#owners.length && names.length < MAX_NAMES; index++) {
+    for (
+      let index = this.#firstAfter(start);
+      index < this.#owners.length && names.length < MAX_NAMES;
+      index++
+    ) {
       const owner = this.#owners[index] as TensorRecord;
       if (owner.rawOffset >= end) break;
       names.push(owner.name, ...(this.#aliases.get(owner.name)?.slice(0, MAX_NAMES) ?? []));

@@ -51,9 +51,9 @@ export function encodeTrailer(trailer: Trailer): Uint8Array {
 }
 
 /**
- * Reads the last 128 bytes of a file of `fileByteLength` bytes that begins with `header`, and checks that the sections
- * follow each other without a hole from the data to the trailer. Throws `CairnError` with `truncated`,
- * `checksum_mismatch` or `invalid_container`.
+ * Reads the last 128 bytes of a file of `fileByteLength` bytes that begins with `header`, and checks that the
+ * sections follow each other without a hole from the data to the trailer. Throws `CairnError` with
+ * `truncated`, `checksum_mismatch` or `invalid_container`.
  */
 export function parseTrailer(bytes: Uint8Array, fileByteLength: number, header: Header): Trailer {
   checkEnd(bytes);

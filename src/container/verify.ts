@@ -32,8 +32,8 @@ export function scratchFor(reader: ChunkReader, tables: Tables): Uint8Array {
 }
 
 /**
- * Reads every chunk and every byte between chunks, and goes on after a damaged one. Opening a container checks
- * all other bytes. Rethrows what is no damage: an abort, or a failure of the source.
+ * Reads every chunk and every byte between chunks, and goes on after a damaged one. Opening a container
+ * checks all other bytes. Rethrows what is no damage: an abort, or a failure of the source.
  */
 export async function verifyChunks(
   reader: ChunkReader,

@@ -5,12 +5,17 @@ import { type ByteSink, BytesSink } from "./source.ts";
 
 /** What {@link writeContainer} puts into a container. */
 export interface ContainerContents extends Omit<ContainerWriterOptions, "tensors"> {
-  /** Each tensor with its bytes, little-endian. An alias's bytes are not looked at; an empty array will do. */
+  /**
+   * Each tensor with its bytes, little-endian. An alias's bytes are not looked at; an empty array will do.
+   */
   tensors: readonly { readonly spec: TensorSpec; readonly bytes: Uint8Array }[];
   manifest: Manifest;
 }
 
-/** A whole container in memory. Throws as `ContainerWriter` does, and a `RangeError` for bytes of the wrong length. */
+/**
+ * A whole container in memory. Throws as `ContainerWriter` does, and a `RangeError` for bytes of the wrong
+ * length.
+ */
 export async function writeContainer(contents: ContainerContents): Promise<Uint8Array> {
   const sink = new BytesSink();
   await writeContainerTo(sink, contents);

@@ -45,7 +45,8 @@ export class ProgramLowering implements LoweringContext {
   readonly #locate: Program["parameters"];
   readonly #numbers: Map<Value, number>;
   readonly #regions = new Map<Value, Region>();
-  readonly #companions = new Map<Value, Region>();
+  /** Companions that the program reads, by the value whose kernel fills them. */
+  readonly #companions: Map<Value, Value>;
   #lastRegion = 0;
 
   constructor(
@@ -58,6 +59,8 @@ export class ProgramLowering implements LoweringContext {
     this.#locate = locate;
     const values = reachable([...inputs, ...roots]);
     this.#numbers = new Map(values.map((value, index) => [value, index]));
+    const companions = values.filter((value) => definitionOf(value).lowering.kind === "companion");
+    this.#companions = new Map(companions.map((value) => [item(value.inputs, 0), value]));
     const groups = fuse(roots);
     for (const value of values) this.#lower(value, groups.get(value));
   }
@@ -70,18 +73,15 @@ export class ProgramLowering implements LoweringContext {
     const region = kind === "view"
       ? this.regionOf(item(value.inputs, 0))
       : kind === "companion"
-      ? this.companionOf(item(value.inputs, 0), storageBytes(value))
+      ? this.scratch(this.nameOf(value), storageBytes(value))
       : this.#newRegion(this.nameOf(value), storageBytes(value));
     this.#regions.set(value, region);
     return region;
   }
 
-  companionOf(value: Value, byteLength: number): Region {
-    const known = this.#companions.get(value);
-    if (known !== undefined) return known;
-    const region = this.scratch(`${this.nameOf(value)} companion`, byteLength);
-    this.#companions.set(value, region);
-    return region;
+  companionOf(value: Value): Region | undefined {
+    const companion = this.#companions.get(value);
+    return companion && this.regionOf(companion);
   }
 
   scratch(label: string, byteLength: number): Region {
@@ -147,7 +147,9 @@ export class ProgramLowering implements LoweringContext {
     const output = this.regionOf(root);
     this.computed.add(output);
     this.fusedOps += members.length - 1;
+    const ops = members.map((member) => member.op).join(" ");
     const dispatch = elementwise<Binding>({
+      label: `${ops} ${formatShape(root.shape)}`,
       inputs: leaves.map((leaf) => ({
         binding: this.regionOf(leaf),
         dtype: leaf.dtype,
@@ -157,8 +159,7 @@ export class ProgramLowering implements LoweringContext {
       shape: root.shape,
       ...(usesScalars ? { scalars: "scalars" as const } : {}),
     });
-    const ops = members.length > 1 ? ` = ${members.map((member) => member.op).join(" ")}` : "";
-    this.add({ dispatch, writes: [output] }, `${this.nameOf(root)}${ops} <- ${this.#listOf(leaves)}`);
+    this.add({ dispatch, writes: [output] }, `${this.nameOf(root)} <- ${this.#listOf(leaves)}`);
   }
 
   #listOf(values: readonly Value[]): string {

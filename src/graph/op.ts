@@ -66,8 +66,8 @@ export interface Step {
 export interface LoweringContext {
   /** Where the elements of `value` are: an input of the op, or its own output. */
   regionOf(value: Value): Region;
-  /** Memory of the companion of `value`: a second output of its kernel, whether or not the program reads it. */
-  companionOf(value: Value, byteLength: number): Region;
+  /** Where the companion of `value` is: a second output of its kernel. `undefined` when the program has no use for it. */
+  companionOf(value: Value): Region | undefined;
   /** Memory that lives from its first to its last use in the steps. */
   scratch(label: string, byteLength: number): Region;
   /** The variant of `kernel` that this program runs, one of `choices`. */

@@ -1,5 +1,5 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { elementwise } from "../kernels/elementwise.ts";
+import { copy } from "../kernels/copy.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { type ProgramLowering, storageBytes } from "./lower_program.ts";
 import { regionsOf } from "./memory_plan.ts";
@@ -82,11 +82,7 @@ function copyAway(region: Region, lowering: ProgramLowering): Region {
 
 /** Copies bits, whatever they mean. */
 function copyStep(from: Region, to: Region): Step {
-  const dispatch = elementwise<Binding>({
-    inputs: [{ binding: from, dtype: "u32", strides: [1] }],
-    outputs: [{ binding: to, dtype: "u32", expression: { kind: "input", index: 0 } }],
-    shape: [from.byteLength / 4],
-  });
+  const dispatch = copy<Binding>({ input: from, out: to }, { shape: [from.byteLength / 4] });
   return { dispatch, writes: [to] };
 }
 

@@ -117,7 +117,7 @@ export function reachable(roots: Iterable<Value>): Value[] {
 
 function named(op: string, name: string, dtype: DType, shape: Shape): Value<NamedAttributes> {
   if (name === "") throw new TypeError(`${op}: the name is empty`);
-  validateShape(shape);
+  validateShape(shape, `${op} "${name}"`);
   requireDeviceDType(`${op} "${name}"`, dtype);
   return createValue(op, [], { name }, dtype, shape);
 }

@@ -49,7 +49,7 @@ export function linearGrid(count: number): [number, number, number] {
  * The head of such a kernel's entry point: it leaves `index`, the number of this invocation in the grid. `override count`
  * is the number of elements, and invocations beyond it return.
  */
-export const LINEAR_MAIN_WGSL = `@compute @workgroup_size(${WORKGROUP_SIZE})
+export const LINEAR_MAIN_WGSL: string = `@compute @workgroup_size(${WORKGROUP_SIZE})
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(num_workgroups) workgroups: vec3<u32>,

@@ -51,8 +51,7 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): 
     vectorB: !transposeB && n % 4 === 0,
     vectorOut: n % 4 === 0,
   };
-  const tile = variant === "register" ? REGISTER_TILE : workgroupTileFor(m, n);
-  const code = variant === "register" ? registerMatmulWgsl(layout) : workgroupMatmulWgsl(layout, tile);
+  const { code, tile } = sourceOf(variant, layout, m, n);
   return {
     label: `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} ${variant}`,
     code,
@@ -60,4 +59,16 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): 
     bindings: [bindings.a, bindings.b, bindings.out],
     workgroups: gridFor(Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns)),
   };
+}
+
+function sourceOf(variant: MatmulVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
+  if (variant === "register") return { code: registerMatmulWgsl(layout), tile: REGISTER_TILE };
+  const tile = workgroupTileFor(m, n);
+  return { code: workgroupMatmulWgsl(layout, tile), tile };
+}
+
+interface MatmulSource {
+  readonly code: string;
+  /** What one workgroup computes. */
+  readonly tile: { readonly rows: number; readonly columns: number };
 }

@@ -43,13 +43,13 @@ export class Run {
   readonly seed: Seed;
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly now: () => number;
-  /** Seconds of training until the last restore or the last call of {@link Run.addWalltime}. */
-  walltime = 0;
   readonly #options: RunOptions;
   readonly #ring: LossRing;
   readonly #slots: readonly TensorGroup[];
   readonly #evaluations = new Map<BatchSource, Promise<Evaluation>>();
   #step = 0;
+  #walltime = 0;
+  #clockStart: number | undefined;
   #isInitialized = false;
   #trainStep: Promise<TrainStep> | undefined;
 
@@ -71,6 +71,18 @@ export class Run {
   /** Optimiser updates done. */
   get step(): number {
     return this.#step;
+  }
+
+  /** Seconds of training, those of the processes before included. */
+  get walltime(): number {
+    const running = this.#clockStart === undefined ? 0 : (this.now() - this.#clockStart) / 1000;
+    return this.#walltime + Math.max(0, running);
+  }
+
+  /** Starts the clock of {@link Run.walltime}, or stops it. */
+  setClock(isRunning: boolean): void {
+    this.#walltime = this.walltime;
+    this.#clockStart = isRunning ? this.now() : undefined;
   }
 
   /** Whole epochs done. */
@@ -190,7 +202,7 @@ export class Run {
   async restore(state: TrainingState, variants: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#isInitialized = true;
     this.#step = state.step;
-    this.walltime = state.walltime;
+    this.#walltime = state.walltime;
     this.history.replace(state.history.loss, state.history.epochs);
     await this.#useVariants(variants);
     await this.#ring.drain(state.step);

@@ -130,7 +130,7 @@ export async function trainLoop(parts: LoopParts): Promise<"end" | InterruptSign
     await saves?.settled();
   }
   log.throwIfCallbackFailed();
-  return interrupts?.received ?? "end";
+  return run.step < totalSteps ? interrupts?.received ?? "end" : "end";
 }
 
 async function oneStep({ run, options, reporter, policy, saves }: LoopParts, startStep: number): Promise<void> {
@@ -152,12 +152,19 @@ async function finishEpoch({ run, options, reporter, policy, saves }: LoopParts,
   else if (policy.isDueAfterStep(run.step, startStep)) await saves.save("step");
 }
 
-/** The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. */
-async function lastSave({ run, policy, saves, interrupts }: LoopParts, startStep: number): Promise<void> {
+/**
+ * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. Both are the last chance, so
+ * that a save that fails is tried once more.
+ */
+async function lastSave({ run, options, policy, saves, interrupts }: LoopParts, startStep: number): Promise<void> {
   if (policy === undefined || saves === undefined || run.step === startStep) return;
-  const isEndOfEpoch = run.step % run.batchesPerEpoch === 0;
-  if (interrupts?.received !== undefined) await saves.save("step");
-  else if (policy.settings.everySteps !== null) await saves.save(isEndOfEpoch ? "epoch" : "step");
+  const isEpochDue = run.step % run.batchesPerEpoch === 0 && policy.isDueAfterEpoch(run.epoch, options.epochs);
+  const isDue = isEpochDue || policy.settings.everySteps !== null || interrupts?.received !== undefined;
+  if (!isDue) return;
+  const moment = isEpochDue ? "epoch" : "step";
+  await saves.save(moment);
+  await saves.settled();
+  await saves.save(moment);
 }
 
 /** Where a run stands, for a reporter. */

@@ -164,7 +164,7 @@ for (const codec of ["raw", "deflate"] as const) {
         end += bytes.byteLength;
       }
       expect(end).toBe(reader.rawByteLength);
-      expect(raw).toEqual(await reader.readRange(0, reader.rawByteLength));
+      expect<Uint8Array>(raw).toEqual(await reader.readRange(0, reader.rawByteLength));
       expect(seen).toEqual([512, 1024, 1280, 1536]);
     });
 

@@ -70,7 +70,7 @@ describe("ContainerWriter", () => {
       codec: "raw",
       manifest: manifestOf(null),
     });
-    expect(file.slice(4096, 8096)).toEqual(weights);
+    expect<Uint8Array>(file.slice(4096, 8096)).toEqual(weights);
     expect(file.byteLength % 64).toBe(0);
   });
 

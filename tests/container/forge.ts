@@ -1,8 +1,8 @@
 import { crc32OfTables } from "../../src/base/crc32_tables.ts";
 
 /**
- * A container taken apart, to be changed and put together again with all its checksums right, so that a reader has to
- * notice the change itself. Written from FORMAT.md, not with the writer's code.
+ * A container taken apart, to be changed and put together again with all its checksums right, so that a
+ * reader has to notice the change itself. Written from FORMAT.md, not with the writer's code.
  */
 export interface Parts {
   /** The first 4096 bytes. */

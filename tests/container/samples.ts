@@ -49,8 +49,8 @@ export function manifestOf(state: StateValue, user: StateValue = null): Manifest
 }
 
 /**
- * A small set of tensors with a bit of everything: two that share a chunk size, an empty one, a scalar of another dtype and
- * a tied one. With chunks of 256 bytes it has three chunks. Its bytes compress.
+ * A small set of tensors with a bit of everything: two that share a chunk size, an empty one, a scalar of
+ * another dtype and a tied one. With chunks of 256 bytes it has three chunks. Its bytes compress.
  */
 export function sampleTensors(): Tensor[] {
   const weight = Float32Array.from({ length: 32 }, (_, i) => 1 + i / 64);

@@ -116,7 +116,7 @@ const EVALUATE: Readonly<Record<string, Evaluate>> = {
   crossEntropyGradient: (value, [probabilities, labels, scale]) =>
     rowsOf(value, probabilities).flatMap((row, index) =>
       row.map((probability, which) =>
-        (probability - Number(which === labels?.[index])) * (scale?.[index] ?? NaN)
+        (probability - Number(which === labels?.[index])) * (scale?.[scale.length === 1 ? 0 : index] ?? NaN)
       )
     ),
   randomUniform: random,

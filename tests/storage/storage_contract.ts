@@ -138,7 +138,10 @@ export function testStorageContract(name: string, open: () => Promise<Storage>):
         "",
       ];
       for (const path of bad) {
-        const calls: (() => Promise<unknown>)[] = [() => storage.createExclusive(path), () => storage.openRead(path)];
+        const calls: (() => Promise<unknown>)[] = [
+          () => storage.createExclusive(path),
+          () => storage.openRead(path),
+        ];
         for (const call of calls) {
           const failure: unknown = await call().catch((error: unknown) => error);
           expect(failure instanceof TypeError ? "TypeError" : `${JSON.stringify(path)}: ${failure}`).toBe(

@@ -1,13 +1,17 @@
 /**
- * Byte planes: the first byte of every element, then the second byte of every element, and so on. In weights the plane with
- * the exponents is the only one with less than 8 bits of information a byte, so planes are what makes them compressible.
- * (M. Burtscher and P. Ratanaworabhan, "FPC"; the "shuffle" filter of HDF5 and Blosc does the same.)
+ * Byte planes: the first byte of every element, then the second byte of every element, and so on. In weights
+ * the plane with the exponents is the only one with less than 8 bits of information a byte, so planes are
+ * what makes them compressible. (M. Burtscher and P. Ratanaworabhan, "FPC"; the "shuffle" filter of HDF5 and
+ * Blosc does the same.)
  *
- * Two and four-byte elements go through typed arrays of that width, which is two to four times as fast as bytes and assumes a
- * little-endian machine. Every machine that runs a supported runtime is one.
+ * Two and four-byte elements go through typed arrays of that width, which is two to four times as fast as
+ * bytes and assumes a little-endian machine. Every machine that runs a supported runtime is one.
  */
 
-/** Writes the planes of `raw` to `planes`, one after the other. Both have the same length, a multiple of `byteSize`. */
+/**
+ * Writes the planes of `raw` to `planes`, one after the other. Both have the same length, a multiple of
+ * `byteSize`.
+ */
 export function splitPlanes(raw: Uint8Array, byteSize: number, planes: Uint8Array): void {
   const count = raw.byteLength / byteSize;
   if (byteSize === 4 && raw.byteOffset % 4 === 0) {
@@ -19,7 +23,9 @@ export function splitPlanes(raw: Uint8Array, byteSize: number, planes: Uint8Arra
   }
 }
 
-/** The inverse of {@link splitPlanes}: interleaves the planes to elements in a new array of `rawLength` bytes. */
+/**
+ * The inverse of {@link splitPlanes}: interleaves the planes to elements in a new array of `rawLength` bytes.
+ */
 export function mergePlanes(planes: readonly Uint8Array[], rawLength: number): Uint8Array {
   const raw = new Uint8Array(rawLength);
   const [a, b, c, d] = planes;

@@ -1,19 +1,22 @@
 import type { DType } from "../../base/dtype.ts";
 
-/** One way to store a chunk's bytes. Codecs are pure and synchronous, and keep no reference to what they are given. */
+/**
+ * One way to store a chunk's bytes. Codecs are pure and synchronous, and keep no reference to what they are
+ * given.
+ */
 export interface Codec {
   /** The number that stands for this codec in a file. Never reused. */
   readonly id: number;
   readonly name: string;
   /**
-   * The stored form of `raw`, whose elements are of `dtype`; or `undefined` where that does not pay, and the chunk is
-   * better stored raw. May return `raw` itself.
+   * The stored form of `raw`, whose elements are of `dtype`; or `undefined` where that does not pay, and the
+   * chunk is better stored raw. May return `raw` itself.
    */
   encode(raw: Uint8Array, dtype: DType): Uint8Array | undefined;
   /**
-   * The raw bytes again, exactly `rawLength` of them. `rawLength` is also the most it allocates and decodes. Throws
-   * `CairnError("invalid_container")` for stored bytes that end early, go on too long or are no valid code.
-   * May return `stored` itself.
+   * The raw bytes again, exactly `rawLength` of them. `rawLength` is also the most it allocates and decodes.
+   * Throws `CairnError("invalid_container")` for stored bytes that end early, go on too long or are no valid
+   * code. May return `stored` itself.
    */
   decode(stored: Uint8Array, rawLength: number, dtype: DType): Uint8Array;
 }

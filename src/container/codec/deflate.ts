@@ -11,14 +11,15 @@ const WORTHWHILE = 31 / 32;
 const NOISE_BITS = 7.75;
 const SAMPLE_STRIDE = 16;
 
-// Kept between calls because a fresh MiB a chunk costs more than the split itself. Encoding is synchronous, so no
-// two calls ever see it at once.
+// Kept between calls because a fresh MiB a chunk costs more than the split itself. Encoding is synchronous,
+// so no two calls ever see it at once.
 let scratch = new Uint8Array(0);
 
 /**
- * Byte planes, each a zlib stream (RFC 1950) where that pays and raw where it does not. Stored form: for each byte of the element
- * size a u32 length, then the planes; a plane as long as the element count is raw. Random-looking mantissas so cost
- * a copy, and exponents shrink to a third: 1.2x on f32 weights and 1.5x on bf16.
+ * Byte planes, each a zlib stream (RFC 1950) where that pays and raw where it does not. Stored form: for each
+ * byte of the element size a u32 length, then the planes; a plane as long as the element count is raw.
+ * Random-looking mantissas so cost a copy, and exponents shrink to a third: 1.2x on f32 weights and 1.5x on
+ * bf16.
  */
 export const deflateCodec: Codec = {
   id: 1,

@@ -3,14 +3,16 @@ import { CairnError } from "../../base/errors.ts";
 /** A canonical Huffman code as one table. */
 export interface HuffmanCode {
   readonly maxBits: number;
-  /** For each value of the next `maxBits` bits: the symbol times 16, plus the bits it takes. 0 is no symbol. */
+  /**
+   * For each value of the next `maxBits` bits: the symbol times 16, plus the bits it takes. 0 is no symbol.
+   */
   readonly table: Uint16Array;
 }
 
 /**
- * The canonical code with these code lengths, 0 for symbols that do not occur (RFC 1951, 3.2.2). Codes that promise more than
- * there is room for are refused, and so are those that leave room, except where DEFLATE allows it:
- * a single symbol of one bit, or none at all.
+ * The canonical code with these code lengths, 0 for symbols that do not occur (RFC 1951, 3.2.2). Codes that
+ * promise more than there is room for are refused, and so are those that leave room, except where DEFLATE
+ * allows it: a single symbol of one bit, or none at all.
  */
 export function makeHuffmanCode(lengths: Uint8Array, kind: "complete" | "any" = "any"): HuffmanCode {
   const counts = new Uint16Array(16);

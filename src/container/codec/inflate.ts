@@ -39,10 +39,10 @@ const CODE_LENGTH_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2
 const MAX_DISTANCE_SYMBOL = 29;
 
 /**
- * Decodes a zlib stream (RFC 1950 and 1951) that holds exactly `rawLength` bytes and nothing behind it: the twin of
- * `node:zlib` for runtimes without it. It is our own because the portable libraries neither check the Adler-32 sum
- * nor tell where a stream ended, so that junk behind it would pass. Allocates `rawLength` bytes, once.
- * Throws `CairnError("invalid_container")`.
+ * Decodes a zlib stream (RFC 1950 and 1951) that holds exactly `rawLength` bytes and nothing behind it: the
+ * twin of `node:zlib` for runtimes without it. It is our own because the portable libraries neither check the
+ * Adler-32 sum nor tell where a stream ended, so that junk behind it would pass. Allocates `rawLength` bytes,
+ * once. Throws `CairnError("invalid_container")`.
  */
 export function inflateStrictly(stream: Uint8Array, rawLength: number): Uint8Array {
   const header = stream.byteLength < 2 ? 0 : ((stream[0] as number) << 8) | (stream[1] as number);

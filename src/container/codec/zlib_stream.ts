@@ -4,12 +4,16 @@ import { nodeBuiltin } from "../../base/node_builtin.ts";
 import { inflateStrictly } from "./inflate.ts";
 
 /**
- * How an encoder looks for savings. `runs`: runs of one byte and an entropy code, for float planes, where a search for
- * longer matches costs four times the time and makes the result larger. `matches`: a fast search, for everything else.
+ * How an encoder looks for savings. `runs`: runs of one byte and an entropy code, for float planes, where a
+ * search for longer matches costs four times the time and makes the result larger. `matches`: a fast search,
+ * for everything else.
  */
 export type DeflateEffort = "runs" | "matches";
 
-/** A zlib stream (RFC 1950) of `raw`. Every implementation's stream is another one; all decode to the same bytes. */
+/**
+ * A zlib stream (RFC 1950) of `raw`. Every implementation's stream is another one; all decode to the same
+ * bytes.
+ */
 export function deflateBytes(raw: Uint8Array, effort: DeflateEffort): Uint8Array {
   const zlib = nodeBuiltin("node:zlib");
   if (zlib === undefined) return deflateBytesPortably(raw);
@@ -23,14 +27,14 @@ export function deflateBytesPortably(raw: Uint8Array): Uint8Array {
 }
 
 /**
- * The bytes of a zlib stream that holds exactly `rawLength` of them and nothing behind it. Decoding stops at the first byte
- * too many. Throws `CairnError("invalid_container")` for any other stream.
+ * The bytes of a zlib stream that holds exactly `rawLength` of them and nothing behind it. Decoding stops at
+ * the first byte too many. Throws `CairnError("invalid_container")` for any other stream.
  */
 export function inflateBytes(stream: Uint8Array, rawLength: number): Uint8Array {
   const zlib = nodeBuiltin("node:zlib");
   if (zlib === undefined) return inflateStrictly(stream, rawLength);
-  // With `info` the result also says how much of the input was used, which is the only way to notice junk behind the
-  // stream. The types of node:zlib do not know about it.
+  // With `info` the result also says how much of the input was used, which is the only way to notice junk
+  // behind the stream. The types of node:zlib do not know about it.
   const inflate: (bytes: Uint8Array, options: object) => unknown = zlib.inflateSync;
   let result: { buffer: Uint8Array; engine: { bytesWritten: number } };
   try {

@@ -1,5 +1,6 @@
+import { argmax as launchArgmax } from "../../kernels/argmax.ts";
 import { formatShape } from "../../tensor/shape.ts";
-import type { OpDefinition } from "../op.ts";
+import { type Binding, item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
 import { reduceAxes, type ReductionAttributes } from "./reduction_axes.ts";
 import { requireDType } from "./requirements.ts";
@@ -32,5 +33,12 @@ export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
 /** An index has no gradient. */
 export const argmaxOp: OpDefinition<ReductionAttributes> = {
   name: "argmax",
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: {
+    kind: "kernel",
+    steps(value, context) {
+      const out = context.regionOf(value);
+      const bindings = { input: context.regionOf(item(value.inputs, 0)), out };
+      return [{ dispatch: launchArgmax<Binding>(bindings, value.attributes), writes: [out] }];
+    },
+  },
 };

@@ -44,7 +44,7 @@ type CustomAttributes = {
 /** The output of a user's own WGSL kernel. Compiling the program compiles it and reports its errors by its name. */
 export function customOp(options: CustomOpOptions): Value {
   const { name, inputs, outputShape, wgsl, constants, workgroups, gradient } = options;
-  validateShape(outputShape);
+  validateShape(outputShape, name);
   if (inputs.length > MAX_INPUTS) {
     throw new TypeError(
       `${name}: takes at most ${MAX_INPUTS} inputs, not ${inputs.length}, so that every adapter can bind them`,

@@ -1,5 +1,6 @@
+import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul.ts";
 import { formatShape } from "../../tensor/shape.ts";
-import { item, type OpDefinition } from "../op.ts";
+import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
 import { requireDType } from "./requirements.ts";
 import { isTransposedMatrix } from "./views.ts";
@@ -55,7 +56,28 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
         : matmul(a, outGrad, { transposeA: !transposeA }),
     ];
   },
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: {
+    kind: "kernel",
+    steps(value, context) {
+      const a = item(value.inputs, 0);
+      const out = context.regionOf(value);
+      const { transposeA, transposeB } = value.attributes;
+      const [m, n] = [item(value.shape, 0), item(value.shape, 1)];
+      const k = item(a.shape, transposeA ? 0 : 1);
+      const variant = context.variant("matmul", MATMUL_VARIANTS);
+      const dispatch = launchMatmul<Binding>(
+        { a: context.regionOf(a), b: context.regionOf(item(value.inputs, 1)), out },
+        { m, n, k, transposeA, transposeB, variant },
+      );
+      return [{ dispatch, writes: [out] }];
+    },
+  },
+};
+
+const MATMUL_VARIANTS: VariantChoices<MatmulVariant> = {
+  all: ["register", "workgroup"],
+  cpu: "register",
+  gpu: "workgroup",
 };
 
 function matrixShape(

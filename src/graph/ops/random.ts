@@ -1,6 +1,7 @@
+import { type Distribution, philox } from "../../kernels/philox.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
-import type { OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
+import { createValue, sizeOf, type Value } from "../value.ts";
 import { div, mul } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { greaterEqual } from "./comparison.ts";
@@ -49,17 +50,33 @@ export function isRandom(value: Value): value is Value<RandomAttributes> {
 /** Has no inputs, so no gradient. */
 export const randomUniformOp: OpDefinition<RandomAttributes> = {
   name: "randomUniform",
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: randomLowering("uniform"),
 };
 
 /** Has no inputs, so no gradient. */
 export const randomNormalOp: OpDefinition<RandomAttributes> = {
   name: "randomNormal",
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: randomLowering("normal"),
 };
 
+function randomLowering(distribution: Distribution): KernelLowering<RandomAttributes> {
+  return {
+    kind: "kernel",
+    steps(value, context) {
+      const out = context.regionOf(value);
+      const { stream } = value.attributes;
+      const dispatch = philox<Binding>({ out, scalars: "scalars" }, {
+        distribution,
+        count: sizeOf(value),
+        stream,
+      });
+      return [{ dispatch, writes: [out] }];
+    },
+  };
+}
+
 function randomValue(op: string, shape: Shape, { stream }: RandomOptions): Value {
-  validateShape(shape);
+  validateShape(shape, op);
   if (!Number.isInteger(stream) || stream < 0 || stream > 0xffff_ffff) {
     throw new RangeError(`${op}: the stream is a whole number from 0 to 2^32 - 1, not ${stream}`);
   }

@@ -4,8 +4,13 @@ import { createValue, type Value } from "../value.ts";
 import { div, mul, neg } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { equal } from "./comparison.ts";
-import { reduceAxes, type ReductionAttributes, type ReductionOptions } from "./reduction_axes.ts";
-import { requireDType } from "./requirements.ts";
+import {
+  reduceAxes,
+  type ReductionAttributes,
+  reductionLowering,
+  type ReductionOptions,
+} from "./reduction_axes.ts";
+import { requireComputeDType, requireDType } from "./requirements.ts";
 import { broadcastTo, sumTo } from "./sum.ts";
 
 /** Mean over `options.axes`, in a fixed order. `f32`. The mean of nothing is NaN. */
@@ -25,15 +30,15 @@ export const meanOp: OpDefinition<ReductionAttributes> = {
   gradient: (value, outGrad) => [
     broadcastTo(div(outGrad, value.attributes.reduced), item(value.inputs, 0).shape),
   ],
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: reductionLowering("mean"),
 };
 
-/** Largest element over `options.axes`, `f32`; NaN where there is one. Throws `TypeError` when there is no element. */
+/** Largest element over `options.axes`; NaN where there is one. Throws `TypeError` when there is no element. */
 export function max(value: Value, options: ReductionOptions = {}): Value {
   return maxNamed("max", value, options);
 }
 
-/** Smallest element over `options.axes`, `f32`; NaN where there is one. Throws `TypeError` when there is no element. */
+/** Smallest element over `options.axes`, of `f32` or `i32`; NaN where there is one. Throws `TypeError` when there is no element. */
 export function min(value: Value, options: ReductionOptions = {}): Value {
   return neg(maxNamed("min", neg(value), options));
 }
@@ -45,17 +50,17 @@ export const maxOp: OpDefinition<ReductionAttributes> = {
     const isLargest = cast(equal(item(value.inputs, 0), value), "f32");
     return [mul(isLargest, div(outGrad, sumTo(isLargest, value.shape)))];
   },
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: reductionLowering("max"),
 };
 
 function maxNamed(op: string, value: Value, options: ReductionOptions): Value {
-  requireDType(op, value, ["f32"]);
+  const dtype = requireComputeDType(op, value);
   return reduceAxes(op, value, options, (part, attributes, shape) => {
     if (attributes.reduced === 0) {
       throw new TypeError(
         `${op}: shape ${formatShape(value.shape)} has no element on an axis that is reduced`,
       );
     }
-    return createValue("max", [part], attributes, "f32", shape);
+    return createValue("max", [part], attributes, dtype, shape);
   });
 }

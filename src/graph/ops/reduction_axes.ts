@@ -1,6 +1,8 @@
+import { reduce, type ReduceOp } from "../../kernels/reduce.ts";
 import { elementCount, formatShape, type Shape } from "../../tensor/shape.ts";
-import { item } from "../op.ts";
+import { type Binding, item, type KernelLowering } from "../op.ts";
 import type { Value } from "../value.ts";
+import { requireComputeDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
 
 /** Options of every reduction. */
@@ -20,6 +22,19 @@ export type ReductionAttributes = {
 
 /** One reduction over neighbouring axes. `shape` is the result's, the reduced axes being 1. */
 export type ReduceRun = (value: Value, attributes: ReductionAttributes, shape: Shape) => Value;
+
+/** How a reduction runs. */
+export function reductionLowering(op: ReduceOp): KernelLowering<ReductionAttributes> {
+  return {
+    kind: "kernel",
+    steps(value, context) {
+      const out = context.regionOf(value);
+      const bindings = { input: context.regionOf(item(value.inputs, 0)), out };
+      const dtype = requireComputeDType(op, value);
+      return [{ dispatch: reduce<Binding>(bindings, { op, ...value.attributes, dtype }), writes: [out] }];
+    },
+  };
+}
 
 /** Reduces `value` as `options` say, one run of neighbouring axes at a time, the last first. */
 export function reduceAxes(op: string, value: Value, options: ReductionOptions, reduceRun: ReduceRun): Value {

@@ -1,10 +1,14 @@
+import {
+  softmaxCrossEntropy as launchCrossEntropy,
+  softmaxCrossEntropyGradient,
+} from "../../kernels/softmax_cross_entropy.ts";
 import { formatShape } from "../../tensor/shape.ts";
-import { item, type OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import { type Binding, item, type OpDefinition, type Region } from "../op.ts";
+import { createValue, sizeOf, type Value } from "../value.ts";
 import { mul, sub } from "./arithmetic.ts";
 import { ones } from "./fill.ts";
 import { requireDType } from "./requirements.ts";
-import { sum } from "./sum.ts";
+import { sum, sumTo } from "./sum.ts";
 import { reshape } from "./views.ts";
 
 /**
@@ -33,7 +37,7 @@ export function softmaxCrossEntropy(logits: Value, labels: Value): Value {
   return createValue("softmaxCrossEntropy", [logits, labels], {}, "f32", [rows]);
 }
 
-/** d loss = (softmax(logits) - one-hot(label)) d logits. The kernel has the softmax at hand and keeps it. */
+/** d loss = (softmax(logits) - one-hot(label)) d logits. The kernel has the softmax at hand and keeps it if asked. */
 export const softmaxCrossEntropyOp: OpDefinition = {
   name: "softmaxCrossEntropy",
   gradient(value, outGrad) {
@@ -41,7 +45,24 @@ export const softmaxCrossEntropyOp: OpDefinition = {
     const probabilities = createValue("crossEntropyProbabilities", [value, logits], {}, "f32", logits.shape);
     return [crossEntropyGradient(probabilities, item(value.inputs, 1), outGrad)];
   },
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: {
+    kind: "kernel",
+    steps(value, context) {
+      const logits = item(value.inputs, 0);
+      const losses = context.regionOf(value);
+      const probabilities = context.companionOf(value);
+      const dispatch = launchCrossEntropy<Binding>(
+        {
+          logits: context.regionOf(logits),
+          labels: context.regionOf(item(value.inputs, 1)),
+          losses,
+          probabilities,
+        },
+        { rows: item(logits.shape, 0), classes: item(logits.shape, 1) },
+      );
+      return [{ dispatch, writes: probabilities === undefined ? [losses] : [losses, probabilities] }];
+    },
+  },
 };
 
 /** The softmax that the kernel of the first input leaves behind. The second input is what it is a function of. */
@@ -54,8 +75,13 @@ export const crossEntropyProbabilitiesOp: OpDefinition = {
   lowering: { kind: "companion" },
 };
 
-/** `(probabilities - one-hot(labels)) * scale`, with `scale` `[rows]`. */
+/** `(probabilities - one-hot(labels)) * scale`, with `scale` `[rows]` or one number. */
 function crossEntropyGradient(probabilities: Value, labels: Value, scale: Value): Value {
+  const repeated = scale.op === "broadcastTo" ? item(scale.inputs, 0) : scale;
+  // The gradient of a mean is one number for every row: the kernel takes it as it is.
+  if (sizeOf(repeated) === 1 && repeated !== scale) {
+    return crossEntropyGradient(probabilities, labels, repeated);
+  }
   return createValue("crossEntropyGradient", [probabilities, labels, scale], {}, "f32", probabilities.shape);
 }
 
@@ -68,12 +94,26 @@ export const crossEntropyGradientOp: OpDefinition = {
       item(value.inputs, 1),
       item(value.inputs, 2),
     ];
-    const unscaled = crossEntropyGradient(probabilities, labels, ones(scale.shape));
+    const perRow = sizeOf(scale) === 1 ? reshape(scale, [1, 1]) : reshape(scale, [-1, 1]);
+    const unscaled = crossEntropyGradient(probabilities, labels, ones([]));
     return [
-      mul(outGrad, reshape(scale, [...scale.shape, 1])),
+      mul(outGrad, perRow),
       undefined,
-      sum(mul(outGrad, unscaled), { axes: 1 }),
+      reshape(sumTo(mul(outGrad, unscaled), perRow.shape), scale.shape),
     ];
   },
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: {
+    kind: "kernel",
+    steps(value, context) {
+      const out = context.regionOf(value);
+      const inputAt = (index: number): Region => context.regionOf(item(value.inputs, index));
+      const bindings = { probabilities: inputAt(0), labels: inputAt(1), scale: inputAt(2), out };
+      const dispatch = softmaxCrossEntropyGradient<Binding>(bindings, {
+        rows: item(value.shape, 0),
+        classes: item(value.shape, 1),
+        scale: sizeOf(item(value.inputs, 2)) === 1 ? "scalar" : "row",
+      });
+      return [{ dispatch, writes: [out] }];
+    },
+  },
 };

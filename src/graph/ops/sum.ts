@@ -1,20 +1,25 @@
 import { formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
 import { item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
-import { reduceAxes, type ReductionAttributes, type ReductionOptions } from "./reduction_axes.ts";
-import { broadcastOf, requireComputeDType, requireDType } from "./requirements.ts";
+import {
+  reduceAxes,
+  type ReductionAttributes,
+  reductionLowering,
+  type ReductionOptions,
+} from "./reduction_axes.ts";
+import { broadcastOf, requireComputeDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
 
 // Summing and broadcasting stand together because each is the gradient of the other.
 
-/** Sum over `options.axes`, in a fixed order. `f32`. The sum of nothing is 0. */
+/** Sum over `options.axes`, in a fixed order. The sum of nothing is 0; integers wrap around. */
 export function sum(value: Value, options: ReductionOptions = {}): Value {
-  requireDType("sum", value, ["f32"]);
+  const dtype = requireComputeDType("sum", value);
   return reduceAxes(
     "sum",
     value,
     options,
-    (part, attributes, shape) => createValue("sum", [part], attributes, "f32", shape),
+    (part, attributes, shape) => createValue("sum", [part], attributes, dtype, shape),
   );
 }
 
@@ -22,14 +27,14 @@ export function sum(value: Value, options: ReductionOptions = {}): Value {
 export const sumOp: OpDefinition<ReductionAttributes> = {
   name: "sum",
   gradient: (value, outGrad) => [broadcastTo(outGrad, item(value.inputs, 0).shape)],
-  lowering: { kind: "kernel", steps: () => [] },
+  lowering: reductionLowering("sum"),
 };
 
 /** `value` repeated to `shape` by NumPy's rule. Costs nothing where the result is used by an elementwise op. */
 export function broadcastTo(value: Value, shape: Shape): Value {
   if (shapesEqual(value.shape, shape)) return value;
   requireComputeDType("broadcastTo", value);
-  validateShape(shape);
+  validateShape(shape, "broadcastTo");
   const result = createValue("broadcastTo", [value], {}, value.dtype, shape);
   if (shapesEqual(broadcastOf("broadcastTo", value, result), shape)) return result;
   throw new TypeError(

@@ -103,14 +103,14 @@ export const cosOp: OpDefinition = unaryOp(
   (a, _result, outGrad) => neg(mul(outGrad, sin(a))),
 );
 
-/** `a` to the power `b`, `f32`. For a negative `a` take `square` or a product instead: the GPU computes `2^(b log2 a)`. */
+/** `a` to the power `b`, `f32`. A negative `a` has one where `b` is whole, and NaN elsewhere. */
 export function pow(a: Operand, b: Operand): Value {
   return binaryValue("pow", a, b, { allowed: ["f32"] });
 }
 
-/** d(a^b) = b a^(b-1) da + a^b log(a) db; the second is 0 where a is 0, as in PyTorch. */
+/** d(a^b) = b a^(b-1) da + a^b log(a) db. As in PyTorch the first is 0 where b is 0, the second where a is 0. */
 export const powOp: OpDefinition = binaryOp("pow", "pow", "dear", [
-  (outGrad, a, b) => mul(outGrad, mul(b, pow(a, sub(b, 1)))),
+  (outGrad, a, b) => where(equal(b, 0), 0, mul(outGrad, mul(b, pow(a, sub(b, 1))))),
   (outGrad, a, _b, result) => where(equal(a, 0), 0, mul(outGrad, mul(result, log(a)))),
 ]);
 

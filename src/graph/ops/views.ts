@@ -1,7 +1,9 @@
+import { copy } from "../../kernels/copy.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
-import { item, type OpDefinition } from "../op.ts";
+import { type Binding, item, type OpDefinition } from "../op.ts";
 import { createValue, sizeOf, type Value } from "../value.ts";
 import { requireComputeDType } from "./requirements.ts";
+import { rowMajorStrides } from "./strides.ts";
 
 /** `value` with the same elements in the same order under another shape. One dimension may be -1: what is left. */
 export function reshape(value: Value, shape: Shape): Value {
@@ -78,14 +80,23 @@ export const transposeOp: OpDefinition<TransposeAttributes> = {
   },
   lowering: {
     kind: "kernel",
-    steps: () => [],
+    steps(value, context) {
+      const source = item(value.inputs, 0);
+      const strides = rowMajorStrides(source.shape);
+      const out = context.regionOf(value);
+      const dispatch = copy<Binding>({ input: context.regionOf(source), out }, {
+        shape: value.shape,
+        strides: value.attributes.permutation.map((axis) => item(strides, axis)),
+      });
+      return [{ dispatch, writes: [out] }];
+    },
   },
 };
 
 function resolveShape(value: Value, shape: Shape): Shape {
   const unknown = shape.indexOf(-1);
   if (unknown < 0) {
-    validateShape(shape);
+    validateShape(shape, "reshape");
     if (elementCount(shape) === sizeOf(value)) return shape;
     throw reshapeError(value, shape);
   }

@@ -20,7 +20,8 @@ export function adamw(options: AdamWOptions): Optimizer {
   const rate = scheduleOf("adamw", options.learningRate);
   requireAtLeast("adamw", "beta1", beta1, 0, 1);
   requireAtLeast("adamw", "beta2", beta2, 0, 1);
-  requireAtLeast("adamw", "epsilon", epsilon, 0);
+  // The kernel divides by it where a gradient was always 0.
+  requireAtLeast("adamw", "epsilon", epsilon, 2 ** -126);
   requireAtLeast("adamw", "weightDecay", weightDecay, 0);
   return {
     name: "adamw",

@@ -1,0 +1,35 @@
+export { constant, input, parameter, stepScalar } from "./value.ts";
+export { argmax, type ArgmaxOptions } from "./ops/argmax.ts";
+export { add, div, mul, neg, reciprocal, square, sub } from "./ops/arithmetic.ts";
+export { cast } from "./ops/cast.ts";
+export {
+  equal,
+  greater,
+  greaterEqual,
+  isNaNValue,
+  less,
+  lessEqual,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  notEqual,
+  where,
+} from "./ops/comparison.ts";
+export { type CustomGradient, customOp, type CustomOpOptions } from "./ops/custom.ts";
+export { full, ones, zeros } from "./ops/fill.ts";
+export { matmul, type MatmulOptions } from "./ops/matmul.ts";
+export { abs, floor, maximum, minimum, relu, sign } from "./ops/piecewise.ts";
+export {
+  dropout,
+  type DropoutOptions,
+  randomNormal,
+  type RandomOptions,
+  randomUniform,
+} from "./ops/random.ts";
+export { max, mean, min } from "./ops/reduce.ts";
+export type { ReductionOptions } from "./ops/reduction_axes.ts";
+export { logSoftmax, softmax, type SoftmaxOptions } from "./ops/softmax.ts";
+export { softmaxCrossEntropy } from "./ops/softmax_cross_entropy.ts";
+export { broadcastTo, sum } from "./ops/sum.ts";
+export { cos, exp, log, pow, rsqrt, sigmoid, sin, sqrt, tanh } from "./ops/transcendental.ts";
+export { reshape, stopGradient, transpose } from "./ops/views.ts";

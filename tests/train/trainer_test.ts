@@ -1,0 +1,231 @@
+import { describe, expect } from "bun:test";
+import { accuracy, crossEntropy, type Layer, linear, mse, relu, zeros } from "../../src/nn/nn.ts";
+import { mean } from "../../src/graph/ops/reduce.ts";
+import { sgd } from "../../src/nn/optim/optim.ts";
+import { HostTensor } from "../../src/tensor/host_tensor.ts";
+import { TensorStore } from "../../src/tensor/tensor_store.ts";
+import { DataLoader } from "../../src/train/data_loader.ts";
+import { Trainer } from "../../src/train/trainer.ts";
+import { gpuTest } from "../helpers/gpu.ts";
+import { thrownBy } from "../helpers/thrown.ts";
+import { blobs, CLASSES, FEATURES, fixture, smallRun, withTrainer } from "./fixtures.ts";
+
+describe("Trainer", () => {
+  gpuTest("learns three classes, and its history tells", async (gpu) => {
+    const options = smallRun({ validation: blobs(45, { batchSize: 16 }, 77) });
+    await withTrainer(gpu, options, async ({ trainer }) => {
+      const before = await trainer.evaluate();
+      const report = await trainer.train({ epochs: 20, progress: false });
+      expect(report.steps).toBe(140);
+      expect(report.endedBy).toBe("end");
+      expect(trainer.step).toBe(140);
+      expect(trainer.epoch).toBe(20);
+      const after = await trainer.evaluate();
+      expect(after.accuracy).toBeGreaterThan(0.95);
+      expect(after.loss).toBeLessThan(before.loss / 2);
+      const { loss, epochs } = trainer.history;
+      expect(loss).toHaveLength(140);
+      expect(epochs.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+      expect(epochs[19]?.metrics.val_loss).toBe(after.loss);
+      expect(epochs[19]?.metrics.val_accuracy).toBe(after.accuracy);
+      const mean = loss.subarray(133).reduce((sum, value) => sum + value, 0) / 7;
+      expect(epochs[19]?.metrics.loss).toBeCloseTo(mean, 6);
+    });
+  });
+
+  gpuTest("gives the same bits for the same seed, and others for another", async (gpu) => {
+    const run = (seed: number) =>
+      withTrainer(gpu, smallRun({ seed }), async ({ trainer, tensors }) => {
+        await trainer.train({ epochs: 2, progress: false });
+        return { tensors: await tensors(), loss: [...trainer.history.loss] };
+      });
+    const first = await run(1);
+    expect(await run(1)).toEqual(first);
+    const other = await run(2);
+    expect(other.loss).not.toEqual(first.loss);
+    expect(other.tensors).not.toEqual(first.tensors);
+  });
+
+  gpuTest("in its steady state a step is one submit and creates nothing on the GPU", async (gpu) => {
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      await trainer.train({ epochs: 2, progress: false });
+      const before = gpu.counters;
+      const submits: number[] = [];
+      await trainer.train({ epochs: 4, progress: false, onStep: () => void submits.push(gpu.counters.submits) });
+      const after = gpu.counters;
+      expect(after.buffersCreated).toBe(before.buffersCreated);
+      expect(after.bindGroupsCreated).toBe(before.bindGroupsCreated);
+      expect(after.pipelinesCreated).toBe(before.pipelinesCreated);
+      // Of the 14 steps none is at a full half of the ring but the 18th; that one also reads, and so does the end of an epoch.
+      const perStep = submits.slice(1, 7).map((count, index) => count - (submits[index] ?? 0));
+      expect(perStep).toEqual([1, 1, 1, 1, 1, 1]);
+    });
+  });
+
+  gpuTest("evaluation covers every example once, the rest that fills no batch included", async (gpu) => {
+    const rows = 21;
+    const inputs = Float32Array.from({ length: rows }, (_, row) => row);
+    const targets = Float32Array.from({ length: rows }, (_, row) => row === rows - 1 ? 1000 : row);
+    const data = (batchSize: number): DataLoader =>
+      DataLoader.from({
+        inputs: HostTensor.from(inputs, [rows, 1]),
+        labels: HostTensor.from(targets, [rows, 1]),
+      }, { batchSize });
+    const identity: Layer = (x, scope) => {
+      scope.parameter("unused", [1], zeros());
+      return x;
+    };
+    const store = TensorStore.on(gpu);
+    const trainer = new Trainer(store, {
+      model: identity,
+      loss: mse(),
+      optimizer: sgd({ learningRate: 0 }),
+      data: data(4),
+    });
+    for (const batchSize of [1, 4, 8, 21, 64]) {
+      const report = await trainer.evaluate(data(batchSize));
+      expect(report.examples).toBe(rows);
+      expect(report.loss).toBeCloseTo((1000 - 20) ** 2 / rows, 1);
+      expect(report.accuracy).toBe(NaN);
+      expect(report.metrics).toEqual({});
+    }
+    await trainer.close();
+    await store.close();
+  });
+
+  gpuTest("evaluation leaves every tensor as it is", async (gpu) => {
+    await withTrainer(gpu, smallRun({ validation: blobs(20, { batchSize: 8 }) }), async ({ trainer, tensors }) => {
+      await trainer.train({ epochs: 1, progress: false });
+      const before = await tensors();
+      await trainer.evaluate();
+      await trainer.evaluate(blobs(5, { batchSize: 5 }));
+      expect(await tensors()).toEqual(before);
+    });
+  });
+
+  gpuTest("stops at a step boundary when its signal is aborted, with the signal's reason", async (gpu) => {
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const error = await thrownBy(() =>
+        trainer.train({
+          epochs: 5,
+          progress: false,
+          signal: controller.signal,
+          onStep: ({ step }) => step === 10 ? controller.abort(reason) : undefined,
+        })
+      );
+      expect(error).toBe(reason);
+      expect(trainer.step).toBe(10);
+      const report = await trainer.train({ epochs: 2, progress: false });
+      expect(report.steps).toBe(4);
+      expect(trainer.history.loss).toHaveLength(14);
+    });
+  });
+
+  gpuTest("what a callback throws ends the training", async (gpu) => {
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      const failing = trainer.train({
+        epochs: 1,
+        progress: false,
+        onStep: () => {
+          throw new Error("mine");
+        },
+      });
+      expect((await thrownBy(() => failing)).message).toBe("mine");
+      expect(trainer.step).toBe(1);
+    });
+  });
+
+  gpuTest("tells a reporter where it stands", async (gpu) => {
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      const seen: string[] = [];
+      await trainer.train({
+        epochs: 2,
+        progress: {
+          start: ({ totalSteps, totalEpochs }) => void seen.push(`start ${totalSteps} ${totalEpochs}`),
+          step: ({ step, epoch }) => void seen.push(`${epoch}:${step}`),
+          epoch: ({ epoch, metrics }) => void seen.push(`epoch ${epoch} ${Object.keys(metrics).join()}`),
+          stop: () => void seen.push("stop"),
+        },
+      });
+      expect(seen).toEqual([
+        "start 14 2",
+        ...[1, 2, 3, 4, 5, 6, 7].map((step) => `1:${step}`),
+        "epoch 1 loss",
+        ...[8, 9, 10, 11, 12, 13, 14].map((step) => `2:${step}`),
+        "epoch 2 loss",
+        "stop",
+      ]);
+    });
+  });
+
+  gpuTest("a loader that yields a short batch ends the training with short_batch", async (gpu) => {
+    const data = {
+      batchSize: 4,
+      exampleCount: 40,
+      inputs: { dtype: "f32", shape: [FEATURES] },
+      labels: { dtype: "u32", shape: [] },
+      batchAt: ({ position }: { position: number }) => ({
+        inputs: new Float32Array((position === 3 ? 2 : 4) * FEATURES),
+        labels: new Uint32Array(4),
+      }),
+    } as const;
+    await withTrainer(gpu, smallRun({ data }), async ({ trainer, tensors }) => {
+      const error = await thrownBy(() => trainer.train({ epochs: 1, progress: false }));
+      expect(error.code).toBe("short_batch");
+      expect(error.message).toContain("Batch 3 of epoch 1 is short: its inputs hold 2 examples");
+      expect(trainer.step).toBe(3);
+      expect(Object.keys(await tensors())).toContain("optimizer.m.0.weight");
+    });
+  });
+
+  gpuTest("says what does not fit when it is made", async (gpu) => {
+    const store = TensorStore.on(gpu);
+    const make = (overrides: Parameters<typeof smallRun>[0]) => () => new Trainer(store, smallRun(overrides));
+    expect(make({ model: linear(FEATURES + 1, CLASSES) })).toThrow("linear(7, 3): takes [batch, …, 7], found [8, 6]");
+    expect(make({ model: relu() })).toThrow("The model has no parameters");
+    expect(make({ data: blobs(5, { batchSize: 8 }) })).toThrow("5 examples do not fill one batch of 8");
+    expect(make({ seed: -1 })).toThrow("A seed is an integer from 0 to 2^64 - 1, found -1");
+    expect(make({ metrics: { loss: accuracy() } })).toThrow('A metric cannot be called "loss"');
+    expect(store.groups()).toHaveLength(0);
+    await store.close();
+  });
+
+  gpuTest("a loss that is one number for the batch is refused with what to do", async (gpu) => {
+    const loss = (output: Parameters<ReturnType<typeof crossEntropy>>[0], labels: typeof output) =>
+      mean(crossEntropy()(output, labels));
+    await withTrainer(gpu, smallRun({ loss }), async ({ trainer }) => {
+      const error = await thrownBy(() => trainer.train({ epochs: 1, progress: false }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain("The loss gives f32 of shape [], expected one f32 for each example");
+    });
+  });
+
+  gpuTest("refuses epochs that are none, training twice at once, and everything after close", async (gpu) => {
+    const { store, trainer } = fixture(gpu);
+    expect(await thrownBy(() => trainer.train({ epochs: 1.5 }))).toBeInstanceOf(RangeError);
+    const running = trainer.train({ epochs: 1, progress: false });
+    expect((await thrownBy(() => trainer.train({ epochs: 1 }))).message).toContain("while train() is running");
+    expect((await thrownBy(() => trainer.resume())).message).toContain("while train() is running");
+    await running;
+    expect((await thrownBy(() => trainer.evaluate())).message).toContain("There is no validation data");
+    await trainer.close();
+    await trainer.close();
+    expect((await thrownBy(() => trainer.train({ epochs: 2 }))).code).toBe("closed");
+    expect((await thrownBy(() => trainer.save("a"))).code).toBe("closed");
+    await store.close();
+  });
+
+  gpuTest("walltime counts training and nothing else", async (gpu) => {
+    let now = 0;
+    await withTrainer(gpu, smallRun({ now: () => now }), async ({ trainer }) => {
+      now += 60_000;
+      await trainer.train({ epochs: 1, progress: false, onStep: () => void (now += 500) });
+      now += 60_000;
+      expect(trainer.walltime).toBe(3.5);
+      await trainer.train({ epochs: 2, progress: false, onStep: () => void (now += 1000) });
+      expect(trainer.walltime).toBe(10.5);
+    });
+  });
+});
