@@ -43,8 +43,8 @@ export function seededKills(seed: number): Kill[] {
     low + (Math.imul(seed + salt, 2654435761) >>> 0) % (high - low);
   return [
     { when: "training", step: draw(1, 60, 180) },
-    { when: "saving", afterStep: draw(2, 220, 340) },
-    { when: "training", step: draw(3, 420, 560) },
+    { when: "saving", afterStep: draw(2, 400, 550) },
+    { when: "training", step: draw(3, 700, 900) },
   ];
 }
 

@@ -40,10 +40,13 @@ export async function openFrom(
   name: string | number | URL,
   signal?: AbortSignal,
 ): Promise<Checkpoint> {
-  const own = engine.pathOf("x").slice(0, -"x.cairn".length);
-  const isOwn = typeof name === "number" ||
-    (typeof name === "string" && (name.startsWith(own) || !/[/\\]/.test(name)));
-  return isOwn
+  return typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))
     ? await engine.load(name, signal === undefined ? {} : { signal })
     : await openCheckpoint(name, signal);
+}
+
+/** Whether `name` is a tag, a file name, or the path of a file right in the engine's directory, and not below it. */
+function isOwnName(engine: Engine, name: string): boolean {
+  const own = engine.pathOf("x").slice(0, -"x.cairn".length);
+  return !/[/\\]/.test(name.startsWith(own) ? name.slice(own.length) : name);
 }

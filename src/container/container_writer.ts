@@ -28,9 +28,9 @@ export interface ContainerWriterOptions {
   codec?: CodecName;
   /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
   chunkBytes?: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** What was written. */

@@ -86,7 +86,6 @@ export function parseHeader(bytes: Uint8Array): Header {
 }
 
 function checkMagic(bytes: Uint8Array): void {
-  if (bytes.byteLength === 0) throw new CairnError("truncated", "The file is empty");
   const start = bytes.subarray(0, MAGIC.length);
   if (start.every((byte, i) => byte === MAGIC[i])) return;
   const found = Array.from(start, (byte) => byte.toString(16).padStart(2, "0")).join(" ");

@@ -13,7 +13,7 @@ const TAIL_GUESS_BYTES = 64 * 1024;
 
 /** Options of `ContainerReader.open`. */
 export interface OpenOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The most bytes of tables, manifest and trailer to read: default 16 MiB, at most 100 MB. */
   maxTableBytes?: number;
 }

@@ -156,11 +156,10 @@ function decodeNames(bytes: Uint8Array, count: number, lengthsAt: number, namesA
   let at = namesAt;
   for (let index = 0; index < count; index++) {
     const end = at + view.getUint16(lengthsAt + 2 * index, true);
-    if (end > bytes.byteLength) throw invalid(`the name of tensor ${index} reaches past its end`);
     names.push(isAscii ? text.slice(at - namesAt, end - namesAt) : decodeUtf8(bytes.subarray(at, end)));
     at = end;
   }
-  if (at !== bytes.byteLength) throw invalid("it has more name bytes than names");
+  if (at !== bytes.byteLength) throw invalid("its name lengths do not sum up to its name bytes");
   return names;
 }
 

@@ -77,7 +77,6 @@ export function parseTrailer(bytes: Uint8Array, fileByteLength: number, header: 
   if (trailer.headerCrc !== header.headerCrc) {
     throw invalid("it belongs to another header, so the file is put together from two");
   }
-  if (!Number.isSafeInteger(trailer.rawByteLength)) throw invalid("the raw length is no safe integer");
   if (references.count !== 0 || references.byteLength !== 0) {
     throw invalid("it has references without their flag");
   }

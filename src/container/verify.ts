@@ -21,9 +21,9 @@ export interface VerifyReport {
 
 /** Options of long reads. */
 export interface ReadOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Length of the buffer in which any chunk's stored bytes fit. */

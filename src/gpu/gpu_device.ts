@@ -5,7 +5,7 @@ import type { BufferRange } from "./buffer_range.ts";
 import { compilePipeline, pipelineKey, type PipelineSpec } from "./compute_pipeline.ts";
 import { gpuFailure, inErrorScopes } from "./error_scopes.ts";
 import { findGpu, type GpuOptions, type GpuProvider, requestAdapter } from "./find_gpu.ts";
-import { type GpuHost, thisHost } from "./host.ts";
+import { type GpuHost, type RuntimeName, thisHost } from "./host.ts";
 import { ReadbackRing } from "./readback.ts";
 import { requestDevice } from "./request_device.ts";
 
@@ -46,6 +46,11 @@ export class GpuDevice {
   readonly provider: GpuProvider;
   /** Whether the adapter runs on the CPU (lavapipe, SwiftShader, WARP). */
   readonly isCpuAdapter: boolean;
+  /**
+   * Whether waiting for the GPU blocks the thread until its queue is empty, as Deno's own WebGPU does, rather than until
+   * what was awaited is done.
+   */
+  readonly hasBlockingFences: boolean;
   readonly #gpu: GPU | undefined;
   readonly #counts = { buffersCreated: 0, pipelinesCreated: 0, bindGroupsCreated: 0, submits: 0 };
   readonly #buffers = new Set<GPUBuffer>();
@@ -61,7 +66,7 @@ export class GpuDevice {
   #uncaptured: CairnError | undefined;
   #isClosed = false;
 
-  private constructor(opened: OpenedDevice) {
+  private constructor(opened: OpenedDevice, runtime: RuntimeName) {
     const { device, provider, info, gpu } = opened;
     this.device = device;
     this.limits = device.limits;
@@ -69,6 +74,7 @@ export class GpuDevice {
     this.provider = provider;
     this.adapterName = adapterNameOf(info);
     this.isCpuAdapter = isCpuAdapter(info);
+    this.hasBlockingFences = runtime === "deno" && provider !== "dawn";
     this.#gpu = gpu;
     this.#ring = this.#ownRing();
     void device.lost.then((lost) => {
@@ -85,11 +91,11 @@ export class GpuDevice {
   static async open(options: GpuOptions = {}, host: GpuHost = thisHost()): Promise<GpuDevice> {
     const given = options.device;
     if (given !== undefined) {
-      return new GpuDevice({ device: given, provider: "given", info: given.adapterInfo, gpu: undefined });
+      return new GpuDevice({ device: given, provider: "given", info: given.adapterInfo, gpu: undefined }, host.runtime);
     }
     const found = await findGpu(options, host);
     const { adapter, device } = await requestDevice(() => requestAdapter(found, options, host));
-    return new GpuDevice({ device, provider: found.provider, info: adapter.info, gpu: found.gpu });
+    return new GpuDevice({ device, provider: found.provider, info: adapter.info, gpu: found.gpu }, host.runtime);
   }
 
   /** What was made and done so far: a copy that does not change. */

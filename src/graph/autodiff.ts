@@ -6,14 +6,14 @@ import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
 
 /**
  * Gradients of `loss`, an `f32` of one element, with respect to each of `wrt`: `f32` values of their shapes, zeros
- * where the loss does not depend on one. Reverse mode: one walk from the loss back, contributions added in a fixed order.
+ * where the loss does not depend on one. Reverse mode: one walk from the loss back, contributions added in a fixed
+ * order. The gradients are values like any other, so they have gradients too.
  */
 export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
   if (loss.dtype !== "f32" || sizeOf(loss) !== 1) {
     throw new TypeError(
-      `gradients: the loss is one f32, not ${loss.dtype} of shape ${
-        formatShape(loss.shape)
-      }; take its sum or mean first`,
+      `gradients: the loss is one f32, not ${loss.dtype} of shape ` +
+        `${formatShape(loss.shape)}; take its sum or mean first`,
     );
   }
   const gradientOf = new Map<Value, Value>([[loss, ones(loss.shape)]]);
@@ -38,9 +38,8 @@ function inputGradients(value: Value, outGrad: Value): [Value, Value][] {
     if (inputGrad === undefined) return;
     if (!shapesEqual(inputGrad.shape, input.shape) || inputGrad.dtype !== "f32") {
       throw new TypeError(
-        `${labelOf(value)}: the gradient of input ${index} is ${inputGrad.dtype} of shape ${
-          formatShape(inputGrad.shape)
-        }; ` +
+        `${labelOf(value)}: the gradient of input ${index} is ${inputGrad.dtype} of shape ` +
+          `${formatShape(inputGrad.shape)}; ` +
           `it has to be f32 of shape ${formatShape(input.shape)}`,
       );
     }

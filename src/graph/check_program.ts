@@ -16,9 +16,8 @@ export function checkProgram(program: Program): void {
   for (const value of reachable(roots)) {
     if (value.op === "input" && !listed.has(value)) {
       throw new TypeError(
-        `The program depends on ${
-          labelOf(value)
-        }, which its inputs do not list; list it, or leave out what uses it`,
+        `The program depends on ` +
+          `${labelOf(value)}, which its inputs do not list; list it, or leave out what uses it`,
       );
     }
     if (!isRandom(value)) continue;
@@ -26,9 +25,8 @@ export function checkProgram(program: Program): void {
     const earlier = streams.get(stream);
     if (earlier !== undefined) {
       throw new TypeError(
-        `${earlier.op} ${formatShape(earlier.shape)} and ${value.op} ${
-          formatShape(value.shape)
-        } both draw from stream ` +
+        `${earlier.op} ${formatShape(earlier.shape)} and ${value.op} ` +
+          `${formatShape(value.shape)} both draw from stream ` +
           `${stream} and would not be independent; give each a stream of its own`,
       );
     }

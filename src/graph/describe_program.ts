@@ -13,12 +13,13 @@ export function describeProgram(
   memory: ProgramMemory,
 ): string {
   const updates = program.updates ?? [];
+  const inputs = [...lowering.inputs.values()].map(({ region }) => region);
+  const given = [...inputs, ...lowering.parameters.keys(), ...lowering.constants.keys()];
   const lines = [
     `${label}: ${lowering.steps.length} dispatches and ${updates.length} updates, ` +
     `${lowering.fusedOps} ops fused into others, ${memory.byteLength} bytes`,
     ...memory.arenaBytes.map((bytes, index) => `arena ${index}: ${bytes} bytes`),
-    ...[...lowering.inputs.values()].map(({ region }) => `${region.label} in ${memory.describe(region)}`),
-    ...[...lowering.constants.keys()].map((region) => `${region.label} in ${memory.describe(region)}`),
+    ...given.map((region) => `${region.label} in ${memory.describe(region)}`),
     ...lowering.steps.map((step, index) => `${index}: ${describeStep(step, memory)}`),
     ...updates.map(({ label: kernel, workgroups }) =>
       `update: ${kernel} (${workgroups.join(" x ")} workgroups)`
@@ -37,7 +38,6 @@ function describeStep(step: LoweredStep, memory: ProgramMemory): string {
     ...(reads.length > 0 ? [`reads ${reads.map((region) => memory.describe(region)).join(", ")}`] : []),
     `writes ${writes.map((region) => memory.describe(region)).join(", ")}`,
   ];
-  return `${step.text} | ${dispatch.label} (${dispatch.workgroups.join(" x ")} workgroups) | ${
-    places.join("; ")
-  }`;
+  return `${step.text} | ${dispatch.label} (${dispatch.workgroups.join(" x ")} workgroups) | ` +
+    `${places.join("; ")}`;
 }

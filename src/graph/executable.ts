@@ -18,8 +18,8 @@ import { variantChooser } from "./variants.ts";
 /** Options of {@link Executable.compile}. */
 export interface CompileOptions {
   /**
-   * Kernel variants by kernel name. What is missing is chosen for the adapter and filled in, so that a resumed run can be
-   * given the same ones: another variant gives other last bits.
+   * Kernel variants by kernel name. What is missing is chosen for the adapter and filled in, so that a resumed run
+   * can be given the same ones: another variant gives other last bits.
    */
   readonly variants?: Map<string, string>;
   /** Stands in messages and in the labels of GPU objects. */
@@ -96,7 +96,7 @@ export class Executable {
     const memory = await ProgramMemory.allocate(gpu, label, lowering, results);
     try {
       const steps = resolveDispatches(program, lowering, memory);
-      const dispatches = await prepare(gpu, label, steps);
+      const dispatches = await prepare(gpu, steps);
       const usesScalars = steps.some(({ bindings }) => bindings.includes(memory.rangeOf("scalars")));
       const description = describeProgram(label, program, lowering, results, memory);
       return new Executable({ gpu, label, lowering, results, memory, dispatches, usesScalars, description });
@@ -107,10 +107,10 @@ export class Executable {
   }
 
   /**
-   * Uploads `inputs` and the step's scalars, encodes every dispatch and the `copies`, and submits. Returns at once: the GPU
-   * works behind. Everything is checked before anything is sent.
-   * @throws TypeError for a missing or unknown name; CairnError `shape_mismatch` or `dtype_mismatch` for an input that does not
-   * fit, `closed`, `device_lost`.
+   * Uploads `inputs` and the step's scalars, encodes every dispatch and the `copies`, and submits. Returns at once:
+   * the GPU works behind. Everything is checked before anything is sent.
+   * @throws TypeError for a missing or unknown name; CairnError `shape_mismatch` or `dtype_mismatch` for an input that
+   * does not fit, `closed`, `device_lost`.
    */
   run(
     inputs: Readonly<Record<string, RunInput>>,
@@ -226,22 +226,14 @@ function resolveDispatches(program: Program, lowering: ProgramLowering, memory: 
   return dispatches.map((dispatch) => ({ ...dispatch, bindings: dispatch.bindings.map(inMemory) }));
 }
 
-async function prepare(
-  gpu: GpuDevice,
-  label: string,
-  dispatches: readonly Dispatch[],
-): Promise<ReadyDispatch[]> {
-  const pipelines = await Promise.all(dispatches.map((dispatch) => gpu.pipeline(dispatch)));
-  return await gpu.validated(
-    label,
-    () =>
-      dispatches.flatMap(({ label: kernel, bindings, workgroups }, index) => {
-        const pipeline = pipelines[index];
-        return pipeline === undefined
-          ? []
-          : [{ pipeline, bindGroup: gpu.bindGroup(kernel, pipeline, bindings), workgroups }];
-      }),
-  );
+/** Compiles each kernel and binds its memory; errors name the kernel. */
+async function prepare(gpu: GpuDevice, dispatches: readonly Dispatch[]): Promise<ReadyDispatch[]> {
+  return await Promise.all(dispatches.map(async (dispatch) => {
+    const { label, bindings, workgroups } = dispatch;
+    const pipeline = await gpu.pipeline(dispatch);
+    const bindGroup = await gpu.validated(label, () => gpu.bindGroup(label, pipeline, bindings));
+    return { pipeline, bindGroup, workgroups };
+  }));
 }
 
 function listOf(names: Iterable<string>): string {

@@ -22,10 +22,13 @@ export interface FusedGroup {
  */
 const MAX_LEAVES = 7;
 
+/** A kernel of more ops saves nothing that one of this many does not, and takes shader compilers ever longer. */
+const MAX_OPS = 256;
+
 /**
- * A value that several kernels use, or that a larger one broadcasts, is computed again in each as long as that takes at most
- * this much work (see `WORK`) and reads one tensor: then it costs about what reading its result would, and saves
- * writing it. Everything dearer is computed once and kept in memory.
+ * A value that several kernels use, or that a larger one broadcasts, is computed again in each as long as that takes
+ * at most this much work (see `WORK`) and reads one tensor: then it costs about what reading its result would, and
+ * saves writing it. Everything dearer is computed once and kept in memory.
  */
 const RECOMPUTE_LIMIT = 2;
 
@@ -34,9 +37,9 @@ const WORK: Readonly<Record<ElementwiseCost, number>> = { free: 0, cheap: 1, dea
 /**
  * Groups the elementwise ops that `roots` depend on into kernels.
  *
- * Goes from the last value to the first, so that all users of a value are placed before it. A value joins the kernel of
- * its users when they are all in one; it is repeated in several when that is cheap; otherwise it is a kernel of its own. Since a
- * value only joins when no user is elsewhere, no kernel ever waits for itself.
+ * Goes from the last value to the first, so that all users of a value are placed before it. A value joins the kernel
+ * of its users when they are all in one; it is repeated in several when that is cheap; otherwise it is a kernel of its
+ * own. Since a value only joins when no user is elsewhere, no kernel ever waits for itself.
  */
 export function fuse(roots: readonly Value[]): Map<Value, FusedGroup> {
   const values = reachable(roots);
@@ -89,7 +92,9 @@ class OpenGroup {
   }
 
   hasRoomFor(value: Value): boolean {
-    return [...this.#frontierWith(value)].filter((leaf) => !isNumber(leaf)).length <= MAX_LEAVES;
+    if (isNumber(value)) return true;
+    return this.#members.size < MAX_OPS &&
+      [...this.#frontierWith(value)].filter((leaf) => !isNumber(leaf)).length <= MAX_LEAVES;
   }
 
   add(value: Value): void {

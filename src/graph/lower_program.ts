@@ -46,7 +46,7 @@ export class ProgramLowering implements LoweringContext {
   readonly #numbers: Map<Value, number>;
   readonly #regions = new Map<Value, Region>();
   /** Companions that the program reads, by the value whose kernel fills them. */
-  readonly #companions: Map<Value, Value>;
+  readonly #companions = new Map<Value, Region>();
   #lastRegion = 0;
 
   constructor(
@@ -59,8 +59,9 @@ export class ProgramLowering implements LoweringContext {
     this.#locate = locate;
     const values = reachable([...inputs, ...roots]);
     this.#numbers = new Map(values.map((value, index) => [value, index]));
-    const companions = values.filter((value) => definitionOf(value).lowering.kind === "companion");
-    this.#companions = new Map(companions.map((value) => [item(value.inputs, 0), value]));
+    for (const value of values) {
+      if (definitionOf(value).lowering.kind === "companion") this.#addCompanion(value);
+    }
     const groups = fuse(roots);
     for (const value of values) this.#lower(value, groups.get(value));
   }
@@ -69,21 +70,23 @@ export class ProgramLowering implements LoweringContext {
   regionOf(value: Value): Region {
     const known = this.#regions.get(value);
     if (known !== undefined) return known;
-    const { kind } = definitionOf(value).lowering;
-    const region = kind === "view"
-      ? this.regionOf(item(value.inputs, 0))
-      : kind === "companion"
-      ? this.scratch(this.nameOf(value), storageBytes(value))
-      : this.#newRegion(this.nameOf(value), storageBytes(value));
+    const region = this.#sharedRegion(value) ?? this.#newRegion(this.nameOf(value), storageBytes(value));
     this.#regions.set(value, region);
     return region;
   }
 
-  companionOf(value: Value): Region | undefined {
-    const companion = this.#companions.get(value);
-    return companion && this.regionOf(companion);
+  /** The region of a value that has none of its own. */
+  #sharedRegion(value: Value): Region | undefined {
+    const { kind } = definitionOf(value).lowering;
+    if (kind === "view") return this.regionOf(item(value.inputs, 0));
+    return kind === "companion" ? this.companionOf(item(value.inputs, 0)) : undefined;
   }
 
+  companionOf(value: Value): Region | undefined {
+    return this.#companions.get(value);
+  }
+
+  /** Memory for results that no value stands for. It lives from its first to its last use in the steps. */
   scratch(label: string, byteLength: number): Region {
     const region = this.#newRegion(label, byteLength);
     this.computed.add(region);
@@ -98,6 +101,13 @@ export class ProgramLowering implements LoweringContext {
   /** E.g. `%12 matmul f32 [64, 10]`; the number counts the program's values, so that it is the same in every trace. */
   nameOf(value: Value): string {
     return `%${this.#numbers.get(value)} ${labelOf(value)} ${value.dtype} ${formatShape(value.shape)}`;
+  }
+
+  #addCompanion(value: Value): void {
+    const owner = item(value.inputs, 0);
+    if (!this.#companions.has(owner)) {
+      this.#companions.set(owner, this.scratch(this.nameOf(value), storageBytes(value)));
+    }
   }
 
   #newRegion(label: string, byteLength: number): Region {
@@ -117,7 +127,7 @@ export class ProgramLowering implements LoweringContext {
         return;
       case "kernel": {
         this.computed.add(this.regionOf(value));
-        const text = `${this.nameOf(value)} <- ${this.#listOf(value.inputs)}`;
+        const text = this.#textOf(value, value.inputs);
         for (const step of lowering.steps(value, this)) this.add(step, text);
         return;
       }
@@ -159,11 +169,12 @@ export class ProgramLowering implements LoweringContext {
       shape: root.shape,
       ...(usesScalars ? { scalars: "scalars" as const } : {}),
     });
-    this.add({ dispatch, writes: [output] }, `${this.nameOf(root)} <- ${this.#listOf(leaves)}`);
+    this.add({ dispatch, writes: [output] }, this.#textOf(root, leaves));
   }
 
-  #listOf(values: readonly Value[]): string {
-    return values.map((value) => `%${this.#numbers.get(value)}`).join(", ");
+  #textOf(result: Value, operands: readonly Value[]): string {
+    const list = operands.map((operand) => `%${this.#numbers.get(operand)}`).join(", ");
+    return `${this.nameOf(result)}${list === "" ? "" : ` <- ${list}`}`;
   }
 }
 
@@ -176,10 +187,8 @@ function parameterRange(value: Value, range: BufferRange, region: Region): Buffe
   const needed = storageBytes(value);
   if (range.size < needed) {
     throw new TypeError(
-      `${labelOf(value)}: its memory has ${range.size} bytes, ${value.dtype} of shape ${
-        formatShape(value.shape)
-      } needs ` +
-        `${needed}; the store and the model have to agree`,
+      `${labelOf(value)}: its memory has ${range.size} bytes, ${value.dtype} of shape ` +
+        `${formatShape(value.shape)} needs ${needed}; the store and the model have to agree`,
     );
   }
   return { buffer: range.buffer, offset: range.offset, size: region.byteLength };

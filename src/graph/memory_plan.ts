@@ -19,10 +19,11 @@ const OFFSET_ALIGNMENT = 256;
 /**
  * Gives `regions` places in as few and as small buffers as a simple greedy rule finds.
  *
- * Two regions share bytes when no step needs both: a region lives from the first to the last step that binds it, or, when it is
- * `kept`, to the end. A region that a step writes is in another buffer than all others that the step binds, since WebGPU
- * forbids a buffer that is both read and written in one dispatch; hence several arenas rather than one workspace.
- * Regions that are not to be placed (`regions` leaves them out) may occur in steps. The same arguments give the same plan.
+ * Two regions share bytes when no step needs both: a region lives from the first to the last step that binds it, or,
+ * when it is `kept`, to the end. A region that a step writes is in another buffer than all others that the step binds,
+ * since WebGPU forbids a buffer that is both read and written in one dispatch; hence several arenas rather than one
+ * workspace. Regions that are not to be placed (`regions` leaves them out) may occur in steps. The same arguments give
+ * the same plan.
  */
 export function planMemory(
   regions: readonly Region[],
@@ -75,7 +76,7 @@ function spansOf(regions: readonly Region[], steps: readonly Step[], kept: Reado
     .sort((a, b) => a.first - b.first || a.region.id - b.region.id);
 }
 
-/** The lowest number for each region, in order of first use, that no region has which it may not share a buffer with. */
+/** For each region, in order of first use, the lowest number of none that it may not share a buffer with. */
 function colorsOf(spans: readonly Span[], steps: readonly Step[]): Map<Region, number> {
   const apart = new Map<Region, Set<Region>>(spans.map(({ region }) => [region, new Set()]));
   for (const step of steps) {

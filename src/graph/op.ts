@@ -66,10 +66,8 @@ export interface Step {
 export interface LoweringContext {
   /** Where the elements of `value` are: an input of the op, or its own output. */
   regionOf(value: Value): Region;
-  /** Where the companion of `value` is: a second output of its kernel. `undefined` when the program has no use for it. */
+  /** Where the second output of its kernel goes. `undefined` when the program has no use for it. */
   companionOf(value: Value): Region | undefined;
-  /** Memory that lives from its first to its last use in the steps. */
-  scratch(label: string, byteLength: number): Region;
   /** The variant of `kernel` that this program runs, one of `choices`. */
   variant<Choice extends string>(kernel: string, choices: VariantChoices<Choice>): Choice;
 }

@@ -23,6 +23,7 @@ export function placeResults(program: Program, lowering: ProgramLowering): Place
   const fixed = new Map(lowering.parameters);
   const stores = (program.stores ?? []).filter(({ value }) => storageBytes(value) > 0);
   stores.forEach(checkStore);
+  checkApart(stores.map(({ into }) => into));
   const late = stores.filter(({ value, into }) => {
     const region = lowering.regionOf(value);
     if (!canBeComputedInto(region, into, lowering, fixed)) return true;
@@ -53,8 +54,8 @@ export function placeResults(program: Program, lowering: ProgramLowering): Place
 }
 
 /**
- * Whether the kernel that computes `region` may write it straight to `into`: nothing else is there until the run ends, and
- * no dispatch would have that buffer both to read and to write.
+ * Whether the kernel that computes `region` may write it straight to `into`: nothing else is there until the run ends,
+ * and no dispatch would have that buffer both to read and to write.
  */
 function canBeComputedInto(
   region: Region,
@@ -84,6 +85,20 @@ function copyAway(region: Region, lowering: ProgramLowering): Region {
 function copyStep(from: Region, to: Region): Step {
   const dispatch = copy<Binding>({ input: from, out: to }, { shape: [from.byteLength / 4] });
   return { dispatch, writes: [to] };
+}
+
+/** Stores that overlap would leave what the order of copies happens to give. */
+function checkApart(ranges: readonly BufferRange[]): void {
+  const ends = new Map<GPUBuffer, number>();
+  for (const { buffer, offset, size } of [...ranges].sort((a, b) => a.offset - b.offset)) {
+    const end = ends.get(buffer) ?? 0;
+    if (offset < end) {
+      throw new TypeError(
+        `Two stores overlap at byte ${offset} of buffer "${buffer.label}"; give each its own range`,
+      );
+    }
+    ends.set(buffer, offset + size);
+  }
 }
 
 function checkStore({ value, into }: Store): void {

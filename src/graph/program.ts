@@ -16,8 +16,9 @@ export interface Program {
   /** Values to keep for `read` and `copies`, by name. */
   readonly outputs: Readonly<Record<string, Value>>;
   /**
-   * Values to leave in memory of the caller. Written there by the kernel that computes them where that is possible, by a
-   * copy otherwise. All values are as if computed before anything is stored, also where a store overwrites a parameter.
+   * Values to leave in memory of the caller. Written there by the kernel that computes them where that is possible, by
+   * a copy otherwise. All values are as if computed before anything is stored, also where a store overwrites a
+   * parameter.
    */
   readonly stores?: readonly Store[];
   /** Dispatches that run last, over memory of the caller: an optimizer. `"scalars"` binds the step's scalars. */

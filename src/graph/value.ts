@@ -134,7 +134,8 @@ function requireDeviceDType(what: string, dtype: DType): void {
       return;
     default:
       throw new TypeError(
-        `${what}: dtype ${dtype} stays on the host; the GPU takes f32, i32, u32, f16, bf16, u8 and bool, so convert it first`,
+        `${what}: dtype ${dtype} stays on the host; the GPU takes f32, i32, u32, f16, bf16, u8 and bool, ` +
+          "so convert it first",
       );
   }
 }

@@ -15,7 +15,10 @@ export interface ArgmaxOptions {
  * Of equals the first, and of NaNs the first, which count as largest, as in PyTorch. One invocation walks each row.
  * Throws `RangeError` when there is nothing to choose from.
  */
-export function argmax<B>(bindings: { readonly input: B; readonly out: B }, options: ArgmaxOptions): Dispatch<B> {
+export function argmax<B>(
+  bindings: { readonly input: B; readonly out: B },
+  options: ArgmaxOptions,
+): Dispatch<B> {
   const { outer, reduced, inner } = options;
   requireSizes("argmax", { outer, reduced, inner });
   requireElements("argmax", [outer, reduced, inner]);

@@ -6,7 +6,13 @@ import { expressionFunctionsWgsl, expressionTypesWgsl } from "./expression_funct
 import { ExpressionWriter, TYPE_NAMES } from "./expression_wgsl.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
 import { STEP_SCALARS_WGSL } from "./step_scalars.ts";
-import { collapse, coordinateConstants, coordinatesWgsl, type InputAccess, inputAccess } from "./strided_access.ts";
+import {
+  collapse,
+  coordinateConstants,
+  coordinatesWgsl,
+  type InputAccess,
+  inputAccess,
+} from "./strided_access.ts";
 
 /** A tensor that an elementwise kernel reads. */
 export interface ElementwiseInput<B> {
@@ -50,8 +56,13 @@ export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
   const { inputs, outputs, shape, scalars, label = "elementwise" } = options;
   const count = checkShape(options, label);
   const used = usedBy(outputs.map(({ expression }) => expression));
-  if (used.scalars && scalars === undefined) throw new TypeError(`${label}: an expression reads scalars; bind them`);
-  const read = [...used.inputs].sort((a, b) => a - b).map((index) => ({ index, ...inputAt(inputs, index, label) }));
+  if (used.scalars && scalars === undefined) {
+    throw new TypeError(`${label}: an expression reads scalars; bind them`);
+  }
+  const read = [...used.inputs].sort((a, b) => a - b).map((index) => ({
+    index,
+    ...inputAt(inputs, index, label),
+  }));
   if (read.length + outputs.length > MAX_STORAGE_BINDINGS) {
     throw new RangeError(
       `${label}: ${read.length} inputs and ${outputs.length} outputs are more than ${MAX_STORAGE_BINDINGS} bindings`,
@@ -63,7 +74,15 @@ export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
     inputAccess(index, binding, dtype, sizes, strides[binding] ?? [], width)
   );
   const usesCoordinates = accesses.some((access) => access.usesCoordinates);
-  const code = kernelWgsl({ inputs, outputs, read, accesses, sizes: usesCoordinates ? sizes : [], width, used });
+  const code = kernelWgsl({
+    inputs,
+    outputs,
+    read,
+    accesses,
+    sizes: usesCoordinates ? sizes : [],
+    width,
+    used,
+  });
   return {
     label,
     code,
@@ -90,14 +109,23 @@ function checkShape<B>({ inputs, outputs, shape }: ElementwiseOptions<B>, label:
         `${label}: input ${index} has ${strides.length} strides for a shape of ${shape.length} dimensions`,
       );
     }
-    requireSizes(label, Object.fromEntries(strides.map((stride, axis) => [`stride ${axis} of input ${index}`, stride])));
+    requireSizes(
+      label,
+      Object.fromEntries(strides.map((stride, axis) => [`stride ${axis} of input ${index}`, stride])),
+    );
   });
   return requireElements(label, shape);
 }
 
-function inputAt<B>(inputs: readonly ElementwiseInput<B>[], index: number, label: string): ElementwiseInput<B> {
+function inputAt<B>(
+  inputs: readonly ElementwiseInput<B>[],
+  index: number,
+  label: string,
+): ElementwiseInput<B> {
   const input = inputs[index];
-  if (input === undefined) throw new RangeError(`${label}: an expression reads input ${index} of ${inputs.length}`);
+  if (input === undefined) {
+    throw new RangeError(`${label}: an expression reads input ${index} of ${inputs.length}`);
+  }
   return input;
 }
 
@@ -135,11 +163,16 @@ interface Kernel {
 
 function kernelWgsl({ inputs, outputs, read, accesses, sizes, width, used }: Kernel): string {
   const writer = new ExpressionWriter(
-    inputs.map(({ dtype }, index) => ({ text: `element_${index}`, dtype: used.inputs.has(index) ? computeDTypeOf(dtype) : "f32" })),
+    inputs.map(({ dtype }, index) => ({
+      text: `element_${index}`,
+      dtype: used.inputs.has(index) ? computeDTypeOf(dtype) : "f32",
+    })),
   );
   const results = outputs.map(({ dtype, expression }, which) => {
     const result = writer.write(expression);
-    if (result.dtype !== dtype) throw new TypeError(`Output ${which} is ${dtype}, and its expression ${result.dtype}`);
+    if (result.dtype !== dtype) {
+      throw new TypeError(`Output ${which} is ${dtype}, and its expression ${result.dtype}`);
+    }
     return `output_${which}[index] = ${result.text};`;
   });
   const coordinates = sizes.length > 0 ? coordinatesWgsl(sizes, width) : { overrides: "", statements: [] };
@@ -148,7 +181,9 @@ function kernelWgsl({ inputs, outputs, read, accesses, sizes, width, used }: Ker
     expressionTypesWgsl(width) + (coordinates.overrides === "" ? "" : `\n${coordinates.overrides}\n`),
     accesses.map((access) => access.declarations).join("\n"),
     outputs.map(({ dtype }, which) =>
-      `@group(0) @binding(${read.length + which}) var<storage, read_write> output_${which}: array<${TYPE_NAMES[dtype]}>;`
+      `@group(0) @binding(${read.length + which}) var<storage, read_write> output_${which}: array<${
+        TYPE_NAMES[dtype]
+      }>;`
     ).join("\n"),
     used.scalars
       ? `@group(0) @binding(${read.length + outputs.length}) var<uniform> scalars: StepScalars;`

@@ -1,4 +1,4 @@
-import { type FloatType, floatBitsWgsl } from "./float_bits.ts";
+import { floatBitsWgsl, type FloatType } from "./float_bits.ts";
 
 /** Functions that generated expressions call, by name. */
 export type ExpressionFunction =
@@ -60,7 +60,8 @@ fn sigmoid(x: Float) -> Float {
   return select(select(positive, e * positive, x < Float()), x, is_nan(x));
 }
 `,
-  tanh_of: `// Near 0 by the power series: elsewhere the difference of two numbers near 1 has lost all digits, in WGSL's tanh too.
+  tanh_of:
+    `// Near 0 by the power series: elsewhere the difference of two numbers near 1 has lost all digits, in WGSL's tanh too.
 fn tanh_of(x: Float) -> Float {
   let square = x * x;
   let tail = Float(-17.0 / 315.0) + square * Float(62.0 / 2835.0);
@@ -73,7 +74,8 @@ fn tanh_of(x: Float) -> Float {
 `,
   power: `// WGSL's pow is exp2(y * log2(x)): undefined for a negative x, which has a power when y is whole.
 fn power(x: Float, y: Float) -> Float {
-  let magnitude = pow(abs(x), y);
+  let is_pole = (x == Float()) & (y < Float()); // Mesa makes it 0
+  let magnitude = select(pow(abs(x), y), Float(from_bits(0x7f800000u)), is_pole);
   let is_whole = floor(y) == y;
   let is_odd = is_whole & (floor(y * 0.5) != y * 0.5);
   let is_negative = x < Float();

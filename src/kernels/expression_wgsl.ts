@@ -1,4 +1,11 @@
-import type { ArithmeticOp, BinaryOp, ComparisonOp, ComputeDType, Expression, UnaryOp } from "./expression.ts";
+import type {
+  ArithmeticOp,
+  BinaryOp,
+  ComparisonOp,
+  ComputeDType,
+  Expression,
+  UnaryOp,
+} from "./expression.ts";
 import { binaryDType, unaryDType } from "./expression_dtype.ts";
 import type { ExpressionFunction } from "./expression_functions.ts";
 import { bitsOf } from "./float_bits.ts";
@@ -72,7 +79,9 @@ export class ExpressionWriter {
       }
       case "cast": {
         const a = this.write(expression.a);
-        return a.dtype === expression.dtype ? a : this.#let(this.#cast(a, expression.dtype), expression.dtype);
+        return a.dtype === expression.dtype
+          ? a
+          : this.#let(this.#cast(a, expression.dtype), expression.dtype);
       }
     }
   }
@@ -174,11 +183,15 @@ const COMPARISONS: Readonly<Record<ComparisonOp, string>> = {
   greaterEqual: ">=",
 };
 
-/** A compiler that assumes that there is no NaN finds `x == x` true, so the comparisons that hold for equals ask. */
+/**
+ * A compiler that assumes that there is no NaN finds `x == x` true, and Mesa's `!=` is false for a NaN. So the comparisons that
+ * hold for equals ask, and `notEqual` does.
+ */
 function comparison(op: ComparisonOp, a: Term, b: Term): string {
   const compared = `(${a.text} ${COMPARISONS[op]} ${b.text})`;
   if (a.dtype !== "f32" || op === "less" || op === "greater") return compared;
-  return op === "notEqual" ? `${compared} | is_nan(${a.text})` : `${compared} & !is_nan(${a.text})`;
+  if (op === "notEqual") return `${compared} | is_nan(${a.text}) | is_nan(${b.text})`;
+  return `${compared} & !is_nan(${a.text})`;
 }
 
 function isTrue({ text }: Term): string {
@@ -204,7 +217,9 @@ function literal(value: number, dtype: ComputeDType): string {
   }
   const [low, high] = dtype === "i32" ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
   if (!Number.isInteger(value) || value < low || value > high) {
-    throw new RangeError(`A constant of dtype ${dtype} is a whole number from ${low} to ${high}, not ${value}`);
+    throw new RangeError(
+      `A constant of dtype ${dtype} is a whole number from ${low} to ${high}, not ${value}`,
+    );
   }
   if (dtype === "u32") return `Unsigned(${value}u)`;
   // The literal of the smallest would be the negative of a number that is out of range.

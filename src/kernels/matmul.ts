@@ -1,7 +1,7 @@
 import type { Dispatch } from "./dispatch.ts";
 import { gridFor } from "./dispatch.ts";
 import type { MatmulLayout } from "./matmul_layout.ts";
-import { registerMatmulWgsl, REGISTER_TILE } from "./matmul_register.ts";
+import { REGISTER_TILE, registerMatmulWgsl } from "./matmul_register.ts";
 import { workgroupMatmulWgsl, workgroupTileFor } from "./matmul_workgroup.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
 

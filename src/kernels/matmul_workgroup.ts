@@ -69,34 +69,78 @@ fn main(
 
 ${lines(1, each(aLoads, (i) => slot("a", i, layout.transposeA, rows, tile, invocations)))}
 ${lines(1, each(bLoads, (i) => slot("b", i, !layout.transposeB, columns, tile, invocations)))}
-${lines(1, each(aLoads, (i) => `var next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, a_step_${i});`))}
-${lines(1, each(bLoads, (i) => `var next_b_${i} = load_b(b_step_${i}, tile_column + b_vector_${i} * 4u);`))}
 ${lines(1, sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`))}
 
-  for (var start = 0u; start < k; start += ${depth}u) {
+  // The slice that begins at step \`next\` is fetched while the one before is used.
+  for (var next = 0u; next < k + ${depth}u; next += ${depth}u) {
+${
+    lines(
+      2,
+      each(aLoads, (i) => `let next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, next + a_step_${i});`),
+    )
+  }
+${
+    lines(
+      2,
+      each(bLoads, (i) => `let next_b_${i} = load_b(next + b_step_${i}, tile_column + b_vector_${i} * 4u);`),
+    )
+  }
+    let steps = select(min(${depth}u, k - (next - ${depth}u)), 0u, next == 0u);
+    for (var p = 0u; p < steps; p++) {
+${
+    lines(
+      3,
+      each(rowVectors, (v) => `let a_${v} = a_slice[p * ${rows / 4}u + row_thread + ${v * rowThreads}u];`),
+    )
+  }
+${
+    lines(
+      3,
+      each(
+        columnVectors,
+        (v) => `let b_${v} = b_slice[p * ${columns / 4}u + column_thread + ${v * columnThreads}u];`,
+      ),
+    )
+  }
+${
+    lines(
+      3,
+      sums((r, v) =>
+        `sum_${r}_${v} = fma(vec4<f32>(a_${Math.floor(r / 4)}.${component(r)}), b_${v}, sum_${r}_${v});`
+      ),
+    )
+  }
+    }
+    workgroupBarrier();
 ${lines(2, each(aLoads, (i) => `a_slice[a_step_${i} * ${rows / 4}u + a_vector_${i}] = next_a_${i};`))}
 ${lines(2, each(bLoads, (i) => `b_slice[b_step_${i} * ${columns / 4}u + b_vector_${i}] = next_b_${i};`))}
-    workgroupBarrier();
-    let next = start + ${depth}u;
-${lines(2, each(aLoads, (i) => `next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, next + a_step_${i});`))}
-${lines(2, each(bLoads, (i) => `next_b_${i} = load_b(next + b_step_${i}, tile_column + b_vector_${i} * 4u);`))}
-    for (var p = 0u; p < ${depth}u; p++) {
-${lines(3, each(rowVectors, (v) => `let a_${v} = a_slice[p * ${rows / 4}u + row_thread + ${v * rowThreads}u];`))}
-${lines(3, each(columnVectors, (v) => `let b_${v} = b_slice[p * ${columns / 4}u + column_thread + ${v * columnThreads}u];`))}
-${lines(3, sums((r, v) => `sum_${r}_${v} = fma(vec4<f32>(a_${Math.floor(r / 4)}.${component(r)}), b_${v}, sum_${r}_${v});`))}
-    }
     workgroupBarrier();
   }
 
 ${lines(1, each(rowVectors, (v) => `let row_${v} = tile_row + (row_thread + ${v * rowThreads}u) * 4u;`))}
-${lines(1, each(columnVectors, (v) => `let column_${v} = tile_column + (column_thread + ${v * columnThreads}u) * 4u;`))}
+${
+    lines(
+      1,
+      each(
+        columnVectors,
+        (v) => `let column_${v} = tile_column + (column_thread + ${v * columnThreads}u) * 4u;`,
+      ),
+    )
+  }
 ${lines(1, sums((r, v) => `store(row_${Math.floor(r / 4)} + ${r % 4}u, column_${v}, sum_${r}_${v});`))}
 }
 `;
 }
 
 /** Which vector of a slice an invocation copies: neighbouring invocations read neighbouring addresses. */
-function slot(name: string, index: number, alongTile: boolean, size: number, tile: WorkgroupTile, invocations: number): string[] {
+function slot(
+  name: string,
+  index: number,
+  alongTile: boolean,
+  size: number,
+  tile: WorkgroupTile,
+  invocations: number,
+): string[] {
   const number = index === 0 ? "local" : `(local + ${index * invocations}u)`;
   const [vector, step] = alongTile
     ? [`${number} % ${size / 4}u`, `${number} / ${size / 4}u`]
@@ -111,7 +155,9 @@ function loaders({ transposeA, transposeB, vectorA, vectorB, vectorOut }: Matmul
     return `  a[${address}],`;
   });
   const fourB = each(4, (i) => {
-    const address = transposeB ? `min(column + ${i}u, n - 1u) * k + p` : `p * n + min(column + ${i}u, n - 1u)`;
+    const address = transposeB
+      ? `min(column + ${i}u, n - 1u) * k + p`
+      : `p * n + min(column + ${i}u, n - 1u)`;
     return `  b[${address}],`;
   });
   return `fn load_a(row: u32, p: u32) -> vec4<f32> {
@@ -138,6 +184,8 @@ ${lines(1, vectorOut ? ["out[row * (n / 4u) + column / 4u] = sums;"] : storeElem
 
 function storeElements(): string[] {
   const first = ["let first = row * n + column;", "out[first] = sums.x;"];
-  const others = [1, 2, 3].map((i) => `if (column + ${i}u < n) { out[first + ${i}u] = sums.${component(i)}; }`);
+  const others = [1, 2, 3].map((i) =>
+    `if (column + ${i}u < n) { out[first + ${i}u] = sums.${component(i)}; }`
+  );
   return [...first, ...others];
 }

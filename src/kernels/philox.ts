@@ -133,7 +133,8 @@ const DISTRIBUTIONS: Readonly<Record<Distribution, string>> = {
   return vec4<f32>(words >> vec4<u32>(8u)) * 0x1p-24f;
 }
 `,
-  normal: `// Two numbers from two: u in (0, 1], so that its logarithm is finite, and an angle in [-pi, pi), where sin and cos are exact
+  normal:
+    `// Two numbers from two: u in (0, 1], so that its logarithm is finite, and an angle in [-pi, pi), where sin and cos are exact
 // enough. Near u = 1 the logarithm may come out above 0, hence the max.
 fn normal_pair(words: vec2<u32>) -> vec2<f32> {
   let u = (f32(words.x >> 8u) + 1.0) * 0x1p-24f;

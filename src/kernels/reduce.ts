@@ -1,5 +1,6 @@
 import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "./dispatch.ts";
 import type { ComputeDType } from "./expression.ts";
+import { fill } from "./fill.ts";
 import { floatBitsWgsl, MINUS_INFINITY_BITS } from "./float_bits.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
 
@@ -34,13 +35,20 @@ const TREE_INVOCATIONS = 128;
  * The order of the additions depends on sizes and variant only, so equal inputs give equal bits. The sum of nothing is 0, its mean is
  * NaN. Throws `RangeError` for the maximum of nothing and `TypeError` for the mean of integers.
  */
-export function reduce<B>(bindings: { readonly input: B; readonly out: B }, options: ReduceOptions): Dispatch<B> {
+export function reduce<B>(
+  bindings: { readonly input: B; readonly out: B },
+  options: ReduceOptions,
+): Dispatch<B> {
   const { op, outer, reduced, inner, dtype = "f32" } = options;
   requireSizes("reduce", { outer, reduced, inner });
   requireElements("reduce", [outer, reduced, inner]);
   const count = requireElements("reduce", [outer, inner]);
-  if (op === "mean" && dtype !== "f32") throw new TypeError(`reduce: the mean of ${dtype} is no ${dtype}; cast to f32`);
+  if (op === "mean" && dtype !== "f32") {
+    throw new TypeError(`reduce: the mean of ${dtype} is no ${dtype}; cast to f32`);
+  }
   if (op === "max" && reduced === 0 && count > 0) throw new RangeError("reduce: nothing has no maximum");
+  // Not by dividing: Mesa drops the store of a result that it knows to be 0 / 0.
+  if (op === "mean" && reduced === 0) return fill({ out: bindings.out }, { count, value: NaN });
   const variant = options.variant ?? (count < 64 && reduced > 1024 ? "tree" : "sequential");
   const isTree = variant === "tree";
   return {

@@ -39,7 +39,9 @@ export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<
   requireNumber("sgd", "weightDecay", weightDecay, 0, 1e30);
   const { parameter, gradient, velocity, scalars } = bindings;
   if ((velocity !== undefined) !== (momentum > 0)) {
-    throw new TypeError(`sgd: momentum is ${momentum}, and velocity is ${velocity === undefined ? "missing" : "bound"}`);
+    throw new TypeError(
+      `sgd: momentum is ${momentum}, and velocity is ${velocity === undefined ? "missing" : "bound"}`,
+    );
   }
   if (nesterov && momentum === 0) throw new TypeError("sgd: nesterov needs momentum");
   const isVector = count % 4 === 0;
@@ -51,7 +53,9 @@ export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<
       weight_decay: weightDecay,
       ...momentum > 0 ? { momentum } : {},
     },
-    bindings: velocity === undefined ? [parameter, gradient, scalars] : [parameter, gradient, scalars, velocity],
+    bindings: velocity === undefined
+      ? [parameter, gradient, scalars]
+      : [parameter, gradient, scalars, velocity],
     workgroups: linearGrid(isVector ? count / 4 : count),
   };
 }

@@ -16,7 +16,9 @@ export function requireSizes(kernel: string, sizes: Readonly<Record<string, numb
 export function requireElements(kernel: string, sizes: readonly number[]): number {
   const count = sizes.reduce(checkedMultiply, 1);
   if (count > MAX_ELEMENTS) {
-    throw new RangeError(`${kernel}: ${sizes.join(" x ")} elements are more than a shader can index (2^32 - 1)`);
+    throw new RangeError(
+      `${kernel}: ${sizes.join(" x ")} elements are more than a shader can index (2^32 - 1)`,
+    );
   }
   return count;
 }

@@ -34,7 +34,10 @@ const INVOCATIONS = 128;
  * A label that is no class gives a NaN loss (and a NaN gradient), and reads nothing beyond the row. So do a NaN and an infinite
  * logit, as in PyTorch.
  */
-export function softmaxCrossEntropy<B>(bindings: CrossEntropyBindings<B>, options: CrossEntropyOptions): Dispatch<B> {
+export function softmaxCrossEntropy<B>(
+  bindings: CrossEntropyBindings<B>,
+  options: CrossEntropyOptions,
+): Dispatch<B> {
   const { rows, classes } = options;
   checkSizes("softmaxCrossEntropy", rows, classes);
   const variant = options.variant ?? (classes > 128 ? "workgroup" : "row");

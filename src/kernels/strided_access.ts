@@ -17,7 +17,8 @@ export function collapse(shape: readonly number[], strides: readonly (readonly n
   shape.forEach((size, axis) => {
     if (size === 1) return;
     const own = strides.map((tensor) => tensor[axis] ?? 0);
-    const continues = sizes.length > 0 && merged.every((tensor, which) => tensor.at(-1) === (own[which] ?? 0) * size);
+    const continues = sizes.length > 0 &&
+      merged.every((tensor, which) => tensor.at(-1) === (own[which] ?? 0) * size);
     if (continues) {
       sizes.push((sizes.pop() ?? 1) * size);
       merged.forEach((tensor, which) => tensor.splice(-1, 1, own[which] ?? 0));
@@ -65,7 +66,9 @@ export function inputAccess(
     ? "0u"
     : isLinear
     ? (width === 4 ? "index * 4u" : "index")
-    : used.map((axis) => strides[axis] === 1 ? `at_${axis}` : `at_${axis} * stride_${input}_${axis}`).join(" + ");
+    : used.map((axis) => strides[axis] === 1 ? `at_${axis}` : `at_${axis} * stride_${input}_${axis}`).join(
+      " + ",
+    );
   const strided = used.filter((axis) => strides[axis] !== 1);
   const innerStride = inner === 1 || isLinear ? "1u" : `stride_${input}_${strides.length - 1}`;
   return {
@@ -103,7 +106,8 @@ interface LoadShape {
 function loadText(shape: LoadShape): string {
   const { dtype, input, offset, innerStride, inner, isVector, isLinear, width } = shape;
   if (isVector) return isLinear ? `input_${input}[index]` : `input_${input}[(${offset}) / 4u]`;
-  const one = (address: string) => dtype in PACKED ? `unpack_${input}(${address})` : `input_${input}[${address}]`;
+  const one = (address: string) =>
+    dtype in PACKED ? `unpack_${input}(${address})` : `input_${input}[${address}]`;
   const type = TYPE_NAMES[computeDTypeOf(dtype)];
   if (width === 1 || inner === 0) return `${type}(${one(offset)})`;
   const four = [0, 1, 2, 3].map((step) => one(`${offset} + ${step}u * ${innerStride}`));
@@ -114,7 +118,10 @@ function loadText(shape: LoadShape): string {
  * The coordinates of `index` along the collapsed sizes, `at_0` being the outermost. With a `width` of 4 they are those of the
  * first of four elements.
  */
-export function coordinatesWgsl(sizes: readonly number[], width: 1 | 4): { overrides: string; statements: string[] } {
+export function coordinatesWgsl(
+  sizes: readonly number[],
+  width: 1 | 4,
+): { overrides: string; statements: string[] } {
   const last = sizes.length - 1;
   const axes = [...sizes.keys()].slice(1);
   const statements = [`let element = index${width === 4 ? " * 4u" : ""};`];

@@ -23,7 +23,10 @@ export function silu(): Layer {
   return (x) => mul(x, sigmoidOf(x));
 }
 
-/** The tanh approximation of the Gaussian error linear unit (Hendrycks and Gimpel 2016), `approximate="tanh"` in PyTorch. */
+/**
+ * The tanh approximation of the Gaussian error linear unit (Hendrycks and Gimpel 2016), `approximate="tanh"`
+ * in PyTorch.
+ */
 export function gelu(): Layer {
   const scale = Math.sqrt(2 / Math.PI);
   return (x) => {

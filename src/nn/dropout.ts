@@ -2,8 +2,9 @@ import { dropout as dropoutOf } from "../graph/ops/random.ts";
 import type { Layer } from "./layer.ts";
 
 /**
- * While training, sets each element to 0 with this probability and divides the others by `1 - rate`, which keeps the
- * mean (Srivastava et al. 2014). What is dropped is a function of (seed, step), so that a resumed run drops the same.
+ * While training, sets each element to 0 with this probability and divides the others by `1 - rate`, which
+ * keeps the mean (Srivastava et al. 2014). What is dropped is a function of (seed, step), so that a resumed
+ * run drops the same.
  */
 export function dropout(rate: number): Layer {
   if (!(rate >= 0 && rate < 1)) {

@@ -5,8 +5,8 @@ import type { Value } from "../graph/value.ts";
 import type { Shape } from "../tensor/shape.ts";
 
 /**
- * The first value of a parameter, as a graph value of that shape. It is computed on the GPU; `stream` is a random stream
- * of its own, so that with one seed every parameter begins with the same bits on every run.
+ * The first value of a parameter, as a graph value of that shape. It is computed on the GPU; `stream` is a
+ * random stream of its own, so that with one seed every parameter begins with the same bits on every run.
  */
 export type Initializer = (shape: Shape, stream: number) => Value;
 
@@ -43,7 +43,9 @@ export function kaimingUniform(gain: number = Math.SQRT2): Initializer {
   };
 }
 
-/** Normal with the deviation `gain / sqrt(fanIn)` (He et al. 2015); the gain of ReLU is sqrt(2), the default. */
+/**
+ * Normal with the deviation `gain / sqrt(fanIn)` (He et al. 2015); the gain of ReLU is sqrt(2), the default.
+ */
 export function kaimingNormal(gain: number = Math.SQRT2): Initializer {
   return (shape, stream) => normal(0, gain / Math.sqrt(fansOf(shape).fanIn))(shape, stream);
 }
@@ -65,7 +67,10 @@ export function xavierNormal(gain = 1): Initializer {
   };
 }
 
-/** Inputs and outputs of one unit of a weight of shape `[out, in, …]`; what follows counts as a receptive field. */
+/**
+ * Inputs and outputs of one unit of a weight of shape `[out, in, …]`; what follows counts as a receptive
+ * field.
+ */
 function fansOf(shape: Shape): { fanIn: number; fanOut: number } {
   const [out, input, ...field] = shape;
   if (out === undefined || input === undefined) {

@@ -6,8 +6,8 @@ import { ones, zeros } from "./initializers.ts";
 import type { Layer } from "./layer.ts";
 
 /**
- * Shifts and scales the last axis to mean 0 and variance 1, then multiplies by `weight` and adds `bias`, both of shape
- * `[features]` (Ba et al. 2016). `epsilon` is added to the variance; default 1e-5, as in PyTorch.
+ * Shifts and scales the last axis to mean 0 and variance 1, then multiplies by `weight` and adds `bias`, both
+ * of shape `[features]` (Ba et al. 2016). `epsilon` is added to the variance; default 1e-5, as in PyTorch.
  */
 export function layerNorm(features: number, options: { readonly epsilon?: number } = {}): Layer {
   const { epsilon = 1e-5 } = options;

@@ -16,14 +16,18 @@ export interface LinearOptions {
 }
 
 /**
- * `y = x Wᵀ + b` over the last axis: `[…, inputs]` to `[…, outputs]`. Parameters `weight` `[outputs, inputs]` and `bias`
- * `[outputs]`, as in PyTorch. A `TypeError` when the last axis of `x` has another size.
+ * `y = x Wᵀ + b` over the last axis: `[…, inputs]` to `[…, outputs]`. Parameters `weight` `[outputs, inputs]`
+ * and `bias` `[outputs]`, as in PyTorch. A `TypeError` when the last axis of `x` has another size.
  */
 export function linear(inputs: number, outputs: number, options: LinearOptions = {}): Layer {
   requireCount("inputs", inputs);
   requireCount("outputs", outputs);
   const bound = 1 / Math.sqrt(inputs);
-  const { bias = true, weightInitializer = uniform(-bound, bound), biasInitializer = uniform(-bound, bound) } = options;
+  const {
+    bias = true,
+    weightInitializer = uniform(-bound, bound),
+    biasInitializer = uniform(-bound, bound),
+  } = options;
   return (x, scope) => {
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== inputs) {
       throw new TypeError(

@@ -6,12 +6,15 @@ import type { Value } from "../graph/value.ts";
 import { formatShape, shapesEqual } from "../tensor/shape.ts";
 
 /**
- * From the model's output and the labels of a batch to one f32 a example, shape `[batch]`. The trainer takes the mean;
- * one number an example is what lets it evaluate a batch that is not full.
+ * From the model's output and the labels of a batch to one f32 a example, shape `[batch]`. The trainer takes
+ * the mean; one number an example is what lets it evaluate a batch that is not full.
  */
 export type Loss = (output: Value, labels: Value) => Value;
 
-/** Softmax cross-entropy: output `[batch, classes]` f32 (logits), labels `[batch]` u32, each below the number of classes. */
+/**
+ * Softmax cross-entropy: output `[batch, classes]` f32 (logits), labels `[batch]` u32, each below the number
+ * of classes.
+ */
 export function crossEntropy(): Loss {
   return (output, labels) => {
     if (output.shape.length !== 2) {
@@ -22,7 +25,9 @@ export function crossEntropy(): Loss {
     }
     if (labels.dtype !== "u32" || labels.shape.length !== 1 || labels.shape[0] !== output.shape[0]) {
       throw new TypeError(
-        `crossEntropy: takes labels of shape [${output.shape[0]}] and dtype u32 (the class of each example), ` +
+        `crossEntropy: takes labels of shape [${
+          output.shape[0]
+        }] and dtype u32 (the class of each example), ` +
           `found ${labels.dtype} of shape ${formatShape(labels.shape)}`,
       );
     }
@@ -36,7 +41,9 @@ export function mse(): Loss {
     const [batch = 0] = output.shape;
     if (output.dtype !== labels.dtype || !shapesEqual(output.shape, labels.shape)) {
       throw new TypeError(
-        `mse: output and labels have one shape and dtype, found ${output.dtype} ${formatShape(output.shape)} and ` +
+        `mse: output and labels have one shape and dtype, found ${output.dtype} ${
+          formatShape(output.shape)
+        } and ` +
           `${labels.dtype} ${formatShape(labels.shape)}`,
       );
     }

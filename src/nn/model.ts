@@ -3,7 +3,7 @@ import type { BufferRange } from "../gpu/buffer_range.ts";
 import { Executable } from "../graph/executable.ts";
 import { input, type Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
-import type { TensorGroup } from "../tensor/tensor_group.ts";
+import type { StoredTensor, TensorGroup } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { Layer } from "./layer.ts";
 import { type Parameter, Scope } from "./scope.ts";
@@ -47,14 +47,16 @@ export class Model {
   }
 
   /**
-   * Traces `layer` for batches of `batchSize` inputs and gives its parameters a place in `store`, filled with zeros until
-   * {@link Model.initialize}. Throws what the layer throws for a shape that does not fit, and a `TypeError` for a model
-   * without parameters.
+   * Traces `layer` for batches of `batchSize` inputs and gives its parameters a place in `store`, filled with
+   * zeros until {@link Model.initialize}. Throws what the layer throws for a shape that does not fit, and a
+   * `TypeError` for a model without parameters.
    */
   static define(store: TensorStore, layer: Layer, input: ModelInput, batchSize: number): Model {
     const { parameters } = traceLayer(layer, input, batchSize, true);
     if (parameters.length === 0) {
-      throw new TypeError("The model has no parameters, so there is nothing to train; add a layer that has some");
+      throw new TypeError(
+        "The model has no parameters, so there is nothing to train; add a layer that has some",
+      );
     }
     return new Model(store, layer, input, parameters);
   }
@@ -66,18 +68,28 @@ export class Model {
     return trace;
   }
 
-  /** Where the parameter called `name` is. */
-  rangeOf(name: string): BufferRange {
-    return this.store.tensor(`${MODEL_GROUP}.${name}`).range;
+  /** The tensor of the parameter called `name`. */
+  tensorOf(name: string): StoredTensor {
+    return this.store.tensor(`${MODEL_GROUP}.${name}`);
   }
 
-  /** Gives every parameter its first value, a pure function of the seed, its place among the parameters and its initializer. */
+  /** Where the parameter called `name` is. */
+  rangeOf(name: string): BufferRange {
+    return this.tensorOf(name).range;
+  }
+
+  /**
+   * Gives every parameter its first value, a pure function of the seed, its place among the parameters and
+   * its initializer.
+   */
   async initialize(seed: number | bigint): Promise<void> {
     const stores = this.parameters.map(({ name, shape, initializer }, index) => {
       const value = initializer(shape, index);
       if (value.dtype !== "f32" || !shapesEqual(value.shape, shape)) {
         throw new TypeError(
-          `The initializer of "${name}" gives ${value.dtype} ${formatShape(value.shape)}, expected f32 ${formatShape(shape)}`,
+          `The initializer of "${name}" gives ${value.dtype} ${formatShape(value.shape)}, expected f32 ${
+            formatShape(shape)
+          }`,
         );
       }
       return { value, into: this.rangeOf(name) };

@@ -19,8 +19,8 @@ interface Trace {
 }
 
 /**
- * Where a layer gets what it does not have itself: parameters under a dotted name, and random streams. One tree of
- * scopes belongs to one trace of a model.
+ * Where a layer gets what it does not have itself: parameters under a dotted name, and random streams. One
+ * tree of scopes belongs to one trace of a model.
  */
 export class Scope {
   readonly #trace: Trace;
@@ -46,14 +46,16 @@ export class Scope {
     return [...this.#trace.parameters.values()];
   }
 
-  /** The scope `name` inside this one. The same name gives the same scope, which is how layers share weights. */
+  /**
+   * The scope `name` inside this one. The same name gives the same scope, which is how layers share weights.
+   */
   child(name: string): Scope {
     return new Scope(this.#trace, this.#path(name));
   }
 
   /**
-   * The f32 parameter `name` of this scope, which begins as `initializer` says. Asking again for the same name gives the
-   * same parameter; with another shape it is a `TypeError`.
+   * The f32 parameter `name` of this scope, which begins as `initializer` says. Asking again for the same
+   * name gives the same parameter; with another shape it is a `TypeError`.
    */
   parameter(name: string, shape: Shape, initializer: Initializer): Value {
     const path = this.#path(name);
@@ -61,7 +63,9 @@ export class Scope {
     if (known !== undefined) {
       if (shapesEqual(known.shape, shape)) return known.value;
       throw new TypeError(
-        `Parameter "${path}" has the shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}; ` +
+        `Parameter "${path}" has the shape ${formatShape(known.shape)} and is asked for again as ${
+          formatShape(shape)
+        }; ` +
           `give one of the two another name`,
       );
     }
@@ -70,7 +74,10 @@ export class Scope {
     return value;
   }
 
-  /** The number of a random stream that nobody else in the model has. The same layer gets the same number in every trace. */
+  /**
+   * The number of a random stream that nobody else in the model has. The same layer gets the same number in
+   * every trace.
+   */
   randomStream(): number {
     return this.#trace.streams++;
   }

@@ -4,7 +4,9 @@ import type { Layer } from "./layer.ts";
 export function sequential(...layers: readonly Layer[]): Layer {
   layers.forEach((layer, index) => {
     if (typeof layer !== "function") {
-      throw new TypeError(`sequential: layer ${index} is a function (x, scope) => value, found ${typeof layer}`);
+      throw new TypeError(
+        `sequential: layer ${index} is a function (x, scope) => value, found ${typeof layer}`,
+      );
     }
   });
   return (x, scope) => layers.reduce((value, layer, index) => layer(value, scope.child(String(index))), x);

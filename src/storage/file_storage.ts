@@ -1,5 +1,3 @@
-import type { Stats } from "node:fs";
-import type { FileHandle } from "node:fs/promises";
 import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
@@ -7,8 +5,11 @@ import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./stor
 import { hostError, hostErrorCode, isDeniedByDeno, unlessCode } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
 
+// Types only, written so that no module of the host is imported.
 type FileSystem = typeof import("node:fs");
 type PathModule = typeof import("node:path");
+type FileHandle = import("node:fs/promises").FileHandle;
+type Stats = import("node:fs").Stats;
 
 /** File systems without hard links say one of these; a link is only how a name is taken without replacing another. */
 const NO_LINKS: ReadonlySet<string> = new Set([

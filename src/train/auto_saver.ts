@@ -30,7 +30,10 @@ export interface AutoSaveOptions {
   readonly interval?: number | null;
   /** Every so many optimiser steps; 0 or null never. Default null. */
   readonly everySteps?: number | null;
-  /** Directory of the checkpoints, or an engine over a storage of one's own; null disables saving. Default ".". */
+  /**
+   * Directory of the checkpoints, or an engine over a storage of one's own; null disables saving. Default
+   * ".".
+   */
   readonly savePath?: EngineTarget | null;
   /** Name of a checkpoint at the end of an epoch. Default `model_epoch{epoch:02d}`. */
   readonly name?: string;
@@ -68,8 +71,8 @@ export type AutoSaverState = {
 };
 
 /**
- * Says when a run is saved and what the checkpoint is called. It does no work itself: the trainer asks it and saves.
- * Follows the `AutoSaver` of NNHandler for epochs, and the cadence of the-algorithm-ml for steps.
+ * Says when a run is saved and what the checkpoint is called. It does no work itself: the trainer asks it and
+ * saves. Follows the `AutoSaver` of NNHandler for epochs, and the cadence of the-algorithm-ml for steps.
  */
 export class AutoSaver {
   #settings: AutoSaveSettings;
@@ -78,8 +81,8 @@ export class AutoSaver {
   lastSavedTag: string | null = null;
 
   /**
-   * Throws a `TypeError` or `RangeError` that names the setting, and `unknown_field` for a template field that is not in
-   * `knownFields`: one that no epoch of this run can ever have.
+   * Throws a `TypeError` or `RangeError` that names the setting, and `unknown_field` for a template field
+   * that is not in `knownFields`: one that no epoch of this run can ever have.
    */
   constructor(options: AutoSaveOptions = {}, knownFields: readonly string[] = BASE_FIELDS) {
     this.#knownFields = knownFields;
@@ -128,15 +131,17 @@ export class AutoSaver {
   }
 
   /**
-   * Like {@link AutoSaver.configure}, for scripts that should rather train without a setting than stop: each wrong
-   * setting is told to `onWarning` and left as it was. So is the fact that saving is disabled.
+   * Like {@link AutoSaver.configure}, for scripts that should rather train without a setting than stop: each
+   * wrong setting is told to `onWarning` and left as it was. So is the fact that saving is disabled.
    */
   configureLeniently(options: AutoSaveOptions, onWarning: (message: string) => void): void {
     for (const [key, value] of Object.entries(options)) {
       try {
         this.configure({ [key]: value });
       } catch (error) {
-        onWarning(`Automatic saving: ${key} is unchanged. ${error instanceof Error ? error.message : String(error)}`);
+        onWarning(
+          `Automatic saving: ${key} is unchanged. ${error instanceof Error ? error.message : String(error)}`,
+        );
       }
     }
     if (!this.isEnabled) onWarning("Automatic saving is disabled");
@@ -150,7 +155,10 @@ export class AutoSaver {
     return epoch === totalEpochs && (saveOnLastEpoch || interval === -1);
   }
 
-  /** Whether to save after `step` updates, of which `startStep` were done before this process began: never right after a restore. */
+  /**
+   * Whether to save after `step` updates, of which `startStep` were done before this process began: never
+   * right after a restore.
+   */
   isDueAfterStep(step: number, startStep: number): boolean {
     const { everySteps, savePath } = this.#settings;
     return everySteps !== null && savePath !== null && step > startStep && step % everySteps === 0;
@@ -202,7 +210,9 @@ function readInterval(value: unknown): number | null {
   if (typeof value !== "number" || !Number.isInteger(value)) {
     throw new TypeError(`interval is an integer number of epochs or null, found ${typeName(value)}`);
   }
-  if (value < -1) throw new RangeError(`interval is -1 (only the last epoch), 0 (never) or more, found ${value}`);
+  if (value < -1) {
+    throw new RangeError(`interval is -1 (only the last epoch), 0 (never) or more, found ${value}`);
+  }
   return value === 0 ? null : value;
 }
 
@@ -220,17 +230,22 @@ function readSavePath(value: unknown): EngineTarget | null {
   if (typeof value !== "string") {
     throw new TypeError(`savePath is a path, a URL, an engine or null, found ${typeName(value)}`);
   }
-  if (value === "") throw new RangeError('savePath is empty; "." is the current directory, null disables saving');
+  if (value === "") {
+    throw new RangeError('savePath is empty; "." is the current directory, null disables saving');
+  }
   return value;
 }
 
 function isEngine(value: unknown): value is Engine {
   const candidate = value as Partial<Engine> | undefined;
-  return typeof candidate === "object" && typeof candidate.create === "function" && typeof candidate.commit === "function";
+  return typeof candidate === "object" && typeof candidate.create === "function" &&
+    typeof candidate.commit === "function";
 }
 
 function readBoolean(setting: string, value: unknown): boolean {
-  if (typeof value !== "boolean") throw new TypeError(`${setting} is true or false, found ${typeName(value)}`);
+  if (typeof value !== "boolean") {
+    throw new TypeError(`${setting} is true or false, found ${typeName(value)}`);
+  }
   return value;
 }
 
@@ -251,7 +266,9 @@ function readBest(best: unknown, knownFields: readonly string[]): Required<BestP
   const { metric, direction } = (typeof best === "string" ? { metric: best } : best) as Partial<BestPolicy>;
   if (typeof metric !== "string") throw new TypeError(`keep.best names a metric, found ${typeName(metric)}`);
   if (!knownFields.includes(metric)) {
-    throw new RangeError(`keep.best is "${metric}", which this run never measures; it has ${knownFields.join(", ")}`);
+    throw new RangeError(
+      `keep.best is "${metric}", which this run never measures; it has ${knownFields.join(", ")}`,
+    );
   }
   if (direction !== undefined && direction !== "min" && direction !== "max") {
     throw new RangeError(`keep.best has the direction "min" or "max", found ${String(direction)}`);

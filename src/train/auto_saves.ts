@@ -42,13 +42,17 @@ export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined): Checkp
   };
 }
 
-/** Saves a run in the background when its {@link AutoSaver} says so. A save that fails is told and does not stop anything. */
+/**
+ * Saves a run in the background when its {@link AutoSaver} says so. A save that fails is told and does not
+ * stop anything.
+ */
 export class AutoSaves {
   readonly #run: Run;
   readonly #policy: AutoSaver;
   readonly #place: CheckpointPlace;
   readonly #listener: SaveListener;
   readonly #fieldsMissed = new Set<string>();
+  #hasWarnedOfWaiting = false;
   #outcome: Promise<void> = Promise.resolve();
   /** The step that the last save, under way or done, was of. */
   #lastStep: number | undefined;
@@ -61,8 +65,8 @@ export class AutoSaves {
   }
 
   /**
-   * Takes a snapshot now and goes on behind. Waits for the save before, if that is still under way; there is never more than one.
-   * Does nothing when this very step was saved.
+   * Takes a snapshot now and goes on behind. Waits for the save before, if that is still under way; there is
+   * never more than one. Does nothing when this very step was saved.
    */
   async save(moment: "epoch" | "step"): Promise<void> {
     const run = this.#run;
@@ -75,13 +79,10 @@ export class AutoSaves {
       const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy), tag, {
         overwrite,
         keep: this.#keep(),
-        onWait: (previous) =>
-          this.#listener.onWarning(
-            `Checkpoint "${tag}" waits until "${previous.tag}" is saved; save less often or to a faster disk`,
-          ),
+        onWait: (previous) => this.#warnOfWaiting(tag, previous.tag),
       });
       const stallMs = run.now() - start;
-      // Tells whoever waits for the error, so that the next save does not fail with it.
+      // It asks for the outcome, and so the next save does not fail with this one's error.
       this.#outcome = this.#settle(pending, { tag, step, stallMs, start });
     } catch (error) {
       this.#fail({ tag, step, error });
@@ -105,10 +106,26 @@ export class AutoSaves {
       for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
         this.#listener.onWarning(`Checkpoint "${tag}" is saved, but: ${warning.message}`);
       }
-      this.#listener.onSave({ tag, step, path: report.path, stallMs, durationMs: this.#run.now() - start, report });
+      this.#listener.onSave({
+        tag,
+        step,
+        path: report.path,
+        stallMs,
+        durationMs: this.#run.now() - start,
+        report,
+      });
     } catch (error) {
       this.#fail({ tag, step, error });
     }
+  }
+
+  /** Once: how long each one waited is in its record. */
+  #warnOfWaiting(tag: string, previous: string): void {
+    if (this.#hasWarnedOfWaiting) return;
+    this.#hasWarnedOfWaiting = true;
+    this.#listener.onWarning(
+      `Checkpoint "${tag}" waits until "${previous}" is saved, and training with it; save less often or to a faster disk`,
+    );
   }
 
   #fail(failure: FailedSave): void {
@@ -122,7 +139,9 @@ export class AutoSaves {
     return this.#policy.tagFor(moment, { ...measured, epoch: currentEpoch, step }, (field) => {
       if (this.#fieldsMissed.has(field)) return;
       this.#fieldsMissed.add(field);
-      this.#listener.onWarning(`The name of a checkpoint has "na" for "${field}", which is not measured at that moment`);
+      this.#listener.onWarning(
+        `The name of a checkpoint has "na" for "${field}", which is not measured at that moment`,
+      );
     });
   }
 

@@ -26,12 +26,15 @@ export interface BatchRequest {
 }
 
 /**
- * Where batches come from. {@link DataLoader} is one; one's own has these five members. `batchAt` has to be a pure function of
- * its argument: that is what lets a run be resumed in the middle of an epoch.
+ * Where batches come from. {@link DataLoader} is one; one's own has these five members. `batchAt` has to be a
+ * pure function of its argument: that is what lets a run be resumed in the middle of an epoch.
  */
 export interface BatchSource {
   readonly batchSize: number;
-  /** Examples in an epoch. Training uses whole batches only; evaluation asks for a last, smaller one where some are left. */
+  /**
+   * Examples in an epoch. Training uses whole batches only; evaluation asks for a last, smaller one where
+   * some are left.
+   */
   readonly exampleCount: number;
   readonly inputs: ExampleSpec;
   readonly labels: ExampleSpec;
@@ -54,7 +57,9 @@ export function evaluationBatches(source: BatchSource): number {
   return Math.ceil(source.exampleCount / source.batchSize);
 }
 
-/** The batch that `request` names, if it has `size` examples. Throws `short_batch` if it has fewer, or more. */
+/**
+ * The batch that `request` names, if it has `size` examples. Throws `short_batch` if it has fewer, or more.
+ */
 export async function fetchBatch(source: BatchSource, request: BatchRequest, size: number): Promise<Batch> {
   const batch = await source.batchAt(request);
   requireSize("inputs", batch.inputs, source.inputs, request, size);
@@ -70,7 +75,9 @@ function requireSize(
   size: number,
 ): void {
   if (!ArrayBuffer.isView(found)) {
-    throw new TypeError(`The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`);
+    throw new TypeError(
+      `The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
+    );
   }
   const exampleBytes = elementCount(example.shape) * byteSizeOf(example.dtype);
   if (found.byteLength === size * exampleBytes) return;
@@ -78,9 +85,13 @@ function requireSize(
   const relation = count < size ? "is short" : "is too long";
   throw new CairnError(
     "short_batch",
-    `Batch ${request.position} of epoch ${request.epoch + 1} ${relation}: its ${what} hold ${count} examples of ` +
+    `Batch ${request.position} of epoch ${
+      request.epoch + 1
+    } ${relation}: its ${what} hold ${count} examples of ` +
       `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
-      `(${size * exampleBytes} bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
+      `(${
+        size * exampleBytes
+      } bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
     { details: { value: count, limit: size } },
   );
 }

@@ -15,7 +15,9 @@ export interface FreeTag {
 export class CheckpointPlace {
   readonly engine: Engine;
   readonly saver: BackgroundSaver;
-  /** Tags by their lower case, as some file systems do not tell the cases apart; whether each is of this run. */
+  /**
+   * Tags by their lower case, as some file systems do not tell the cases apart; whether each is of this run.
+   */
   #taken: Map<string, { readonly tag: string; readonly isOwn: boolean }> | undefined;
 
   private constructor(engine: Engine) {
@@ -50,7 +52,10 @@ export class CheckpointPlace {
     return (await this.engine.list()).length === 0;
   }
 
-  /** `wanted`, or `wanted-v2` and so on where another run, or a file that cannot be read, has that name: nothing of theirs is replaced. */
+  /**
+   * `wanted`, or `wanted-v2` and so on where another run, or a file that cannot be read, has that name:
+   * nothing of theirs is replaced.
+   */
   freeTag(wanted: string): FreeTag {
     for (let version = 1;; version++) {
       const tag = version === 1 ? wanted : `${wanted}-v${version}`;

@@ -1,7 +1,13 @@
 import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, formatShape } from "../tensor/shape.ts";
-import { type Batch, type BatchRequest, type BatchSource, evaluationBatches, type ExampleSpec } from "./batch_source.ts";
+import {
+  type Batch,
+  type BatchRequest,
+  type BatchSource,
+  evaluationBatches,
+  type ExampleSpec,
+} from "./batch_source.ts";
 import { Permutation } from "./permutation.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 
@@ -29,8 +35,9 @@ export interface LoaderState {
 }
 
 /**
- * Batches of a data set in memory. The order of an epoch is a seeded permutation that is computed and not stored, so that
- * every batch of every epoch is reached in O(1) and a resumed run sees exactly what it would have seen.
+ * Batches of a data set in memory. The order of an epoch is a seeded permutation that is computed and not
+ * stored, so that every batch of every epoch is reached in O(1) and a resumed run sees exactly what it would
+ * have seen.
  */
 export class DataLoader implements BatchSource {
   readonly batchSize: number;
@@ -55,7 +62,10 @@ export class DataLoader implements BatchSource {
     this.labels = this.#labelRows.example;
   }
 
-  /** Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for a batch size that is none. The tensors are not copied. */
+  /**
+   * Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for a batch size that
+   * is none. The tensors are not copied.
+   */
   static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
     const { batchSize } = options;
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
@@ -72,7 +82,9 @@ export class DataLoader implements BatchSource {
     return new DataLoader(dataset, inputCount, options);
   }
 
-  /** The batch as typed arrays of its own. The last of an epoch has fewer examples where they do not divide. */
+  /**
+   * The batch as typed arrays of its own. The last of an epoch has fewer examples where they do not divide.
+   */
   batchAt(request: BatchRequest): Batch {
     const { epoch, position } = request;
     const batches = evaluationBatches(this);
@@ -97,13 +109,17 @@ export class DataLoader implements BatchSource {
   /** Goes to any batch of any epoch in O(1). */
   seek(state: LoaderState): void {
     const { epoch, position } = state;
-    const isIn = Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(position) && position >= 0 &&
+    const isIn = Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(position) &&
+      position >= 0 &&
       position < evaluationBatches(this);
     if (!isIn) throw new RangeError(`There is no batch ${position} of epoch ${epoch}`);
     this.#state = { epoch, position };
   }
 
-  /** The next batch; after the last of an epoch comes the first of the next one. Seed 0 unless the loader has its own. */
+  /**
+   * The next batch; after the last of an epoch comes the first of the next one. Seed 0 unless the loader has
+   * its own.
+   */
   next(): Batch {
     const { epoch, position } = this.#state;
     const batch = this.batchAt({ seed: 0, epoch, position });

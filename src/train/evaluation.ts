@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../base/abort.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Executable } from "../graph/executable.ts";
@@ -36,7 +37,10 @@ export interface EvaluationOptions {
 /** Batches between two reads. */
 const BATCHES_PER_READ = 64;
 
-/** A compiled evaluation of a model on one source. The last batch is filled up with examples that do not count. */
+/**
+ * A compiled evaluation of a model on one source. The last batch is filled up with examples that do not
+ * count.
+ */
 export class Evaluation {
   readonly #gpu: GpuDevice;
   readonly #executable: Executable;
@@ -44,6 +48,7 @@ export class Evaluation {
   readonly #names: readonly string[];
   /** A row of sums for each batch since the last read. */
   readonly #sums: GPUBuffer;
+  #running: Promise<unknown> = Promise.resolve();
 
   private constructor(gpu: GpuDevice, executable: Executable, source: BatchSource, names: readonly string[]) {
     this.#gpu = gpu;
@@ -78,14 +83,24 @@ export class Evaluation {
     return new Evaluation(gpu, executable, source, Object.keys(outputs));
   }
 
-  /** Every example of the source once, in epoch 0. Throws `signal.reason` between two batches, and `short_batch`. */
-  async run(seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
+  /**
+   * Every example of the source once, in epoch 0. Throws `signal.reason` between two batches, and
+   * `short_batch`.
+   */
+  run(seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
+    // One after the other, as they share the memory for the sums.
+    const report = this.#running.then(() => this.#run(seed, options));
+    this.#running = report.catch(() => undefined);
+    return report;
+  }
+
+  async #run(seed: Seed, options: EvaluationOptions): Promise<EvaluationReport> {
     const { exampleCount } = this.#source;
     const batches = evaluationBatches(this.#source);
     const totals = new Float64Array(this.#names.length);
     let unread = 0;
     for (let position = 0; position < batches; position++) {
-      options.signal?.throwIfAborted();
+      throwIfAborted(options.signal);
       await this.#submit(seed, position, unread);
       unread += 1;
       if (unread === BATCHES_PER_READ || position === batches - 1) {
@@ -116,7 +131,11 @@ export class Evaluation {
       output,
       into: { buffer: this.#sums, offset: 4 * (row * this.#names.length + index), size: 4 },
     }));
-    this.#executable.run({ inputs: filled.inputs, labels: filled.labels, counts }, { seed, step: 0, values: [] }, copies);
+    this.#executable.run({ inputs: filled.inputs, labels: filled.labels, counts }, {
+      seed,
+      step: 0,
+      values: [],
+    }, copies);
   }
 
   /** Adds the sums of the first `rows` batches, in their order, in float64. */

@@ -1,6 +1,6 @@
 /**
- * Lets timers, files and GPU callbacks have a turn. A training loop never waits for the GPU, so that without this a save
- * in the background would not move until its end.
+ * Lets timers, files and GPU callbacks have a turn. A training loop never waits for the GPU, so that without
+ * this a save in the background would not move until its end.
  */
 export function yieldToEventLoop(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };

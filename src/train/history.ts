@@ -4,14 +4,18 @@ export interface EpochRecord {
   readonly epoch: number;
   /** Optimiser updates done at its end. */
   readonly step: number;
-  /** `loss` (mean over the epoch's steps), and with validation data `val_loss`, `val_accuracy`, `val_<metric>`. */
+  /**
+   * `loss` (mean over the epoch's steps), and with validation data `val_loss`, `val_accuracy`,
+   * `val_<metric>`.
+   */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
 /**
  * The losses of a run, one f32 a step, and what was measured after each epoch.
  *
- * Losses arrive in blocks, some steps after they were computed (see {@link LossRing}); a block may be written twice.
+ * Losses arrive in blocks, some steps after they were computed (see {@link LossRing}); a block may be written
+ * twice.
  */
 export class TrainingHistory {
   #losses = new Float32Array(256);
@@ -61,7 +65,10 @@ export class TrainingHistory {
     this.#epochs.push(record);
   }
 
-  /** Mean of the losses from step `from` up to and without `to`, summed in step order in float64. NaN for none. */
+  /**
+   * Mean of the losses from step `from` up to and without `to`, summed in step order in float64. NaN for
+   * none.
+   */
   meanLoss(from: number, to: number): number {
     let sum = 0;
     for (let step = from; step < to; step++) sum += this.#losses[step] ?? NaN;

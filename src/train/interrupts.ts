@@ -9,8 +9,9 @@ interface SignalHost {
 }
 
 /**
- * Listens for Ctrl-C and SIGTERM until one came or `stop` was called. The first is only remembered; a second one ends the
- * process as it does without a listener. Hears nothing where there is no process, as in a browser.
+ * Listens for Ctrl-C and SIGTERM until one came or `stop` was called. The first is only remembered; a second
+ * one ends the process as it does without a listener. Hears nothing where there is no process, as in a
+ * browser.
  */
 export class Interrupts {
   #received: InterruptSignal | undefined;

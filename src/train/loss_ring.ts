@@ -12,11 +12,11 @@ export const TRAINER_GROUP = "trainer";
 /**
  * The losses of the last steps, on the GPU.
  *
- * Reading one loss a step would wait for the GPU each time. So a step copies its loss into slot `step % 64` of a tensor of the
- * store, and each half of the ring is read when it is full, while the other half fills; the training loop waits only
- * if the read of the half before is not done by then, which also bounds how far it can run ahead of the GPU.
- * As the ring is in the store, a snapshot has the losses that the host has not read yet: saving waits for no read, and
- * the history of a resumed run is complete.
+ * Reading one loss a step would wait for the GPU each time. So a step copies its loss into slot `step % 64`
+ * of a tensor of the store, and each half of the ring is read when it is full, while the other half fills;
+ * the training loop waits only if the read of the half before is not done by then, which also bounds how far
+ * it can run ahead of the GPU. As the ring is in the store, a snapshot has the losses that the host has not
+ * read yet: saving waits for no read, and the history of a resumed run is complete.
  */
 export class LossRing {
   /** How many of the last losses it holds. */
@@ -55,8 +55,9 @@ export class LossRing {
   }
 
   /**
-   * How many losses a checkpoint of `stepsDone` steps takes from the history; the ring in its tensors has the others. The
-   * number depends on nothing but the step, so that two runs write the same checkpoint however far their reads had come.
+   * How many losses a checkpoint of `stepsDone` steps takes from the history; the ring in its tensors has the
+   * others. The number depends on nothing but the step, so that two runs write the same checkpoint however
+   * far their reads had come.
    */
   static historyLengthAt(stepsDone: number): number {
     return Math.max(0, Math.floor(stepsDone / HALF) - 1) * HALF;

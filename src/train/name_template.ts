@@ -16,9 +16,9 @@ export const BASE_FIELDS: readonly string[] = ["epoch", "step", "loss"];
 const FIELD = /^([A-Za-z_][A-Za-z0-9_]*)(?::(0?)([1-9][0-9]?)?(?:\.([0-9]{1,2}))?([df]?))?$/;
 
 /**
- * The name of a checkpoint as a template: literal text with fields in Python's format syntax, `{epoch:02d}`, `{step}`,
- * `{val_loss:.4f}`. `{{` and `}}` are refused, as a brace can be in no tag. A trailing `.cairn` is dropped: it is the
- * extension that every checkpoint gets.
+ * The name of a checkpoint as a template: literal text with fields in Python's format syntax, `{epoch:02d}`,
+ * `{step}`, `{val_loss:.4f}`. `{{` and `}}` are refused, as a brace can be in no tag. A trailing `.cairn` is
+ * dropped: it is the extension that every checkpoint gets.
  */
 export class NameTemplate {
   readonly source: string;
@@ -32,21 +32,27 @@ export class NameTemplate {
     this.fields = [...new Set(parts.flatMap((part) => typeof part === "string" ? [] : [part.name]))];
   }
 
-  /** Throws `unknown_field` for a field that is not in `known` or whose format is none, `invalid_tag` for text that can be in no name. */
+  /**
+   * Throws `unknown_field` for a field that is not in `known` or whose format is none, `invalid_tag` for text
+   * that can be in no name.
+   */
   static parse(source: string, known?: readonly string[]): NameTemplate {
     if (typeof source !== "string") {
       throw new TypeError(`A name template is a string, found ${describe(source)}`);
     }
-    const parts = source.replace(/\.cairn$/, "").split(/(\{[^{}]*\})/).filter((part) => part !== "").map((part) =>
-      part.startsWith("{") && part.endsWith("}") ? parseField(part, source, known) : part
-    );
+    const parts = source.replace(/\.cairn$/, "").split(/(\{[^{}]*\})/).filter((part) => part !== "").map((
+      part,
+    ) => part.startsWith("{") && part.endsWith("}") ? parseField(part, source, known) : part);
     const template = new NameTemplate(source, parts);
     requireTag(source, template.expand({}, () => undefined));
     template.#requireNoOtherNumber();
     return template;
   }
 
-  /** A tag that is an integer says the step, and sorts by it: an epoch's number would make an old checkpoint of a new one. */
+  /**
+   * A tag that is an integer says the step, and sorts by it: an epoch's number would make an old checkpoint
+   * of a new one.
+   */
   #requireNoOtherNumber(): void {
     const ones = Object.fromEntries(this.fields.map((field) => [field, 1]));
     const isNumber = /^[0-9]+$/.test(this.expand(ones, () => undefined));
@@ -101,7 +107,9 @@ function parseField(text: string, source: string, known: readonly string[] | und
   };
 }
 
-/** A template has to give valid names whatever its fields are; `na` stands for them, as it may in a real name. */
+/**
+ * A template has to give valid names whatever its fields are; `na` stands for them, as it may in a real name.
+ */
 function requireTag(source: string, example: string): void {
   try {
     checkTag(example);

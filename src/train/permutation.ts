@@ -2,16 +2,19 @@ import { splitSeed } from "../kernels/step_scalars.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 
 const ROUNDS = 8;
-/** Each half of the Feistel network fits the 32-bit integer operations of JavaScript; 2^52 is below the safe integers. */
+/**
+ * Each half of the Feistel network fits the 32-bit integer operations of JavaScript; 2^52 is below the safe
+ * integers.
+ */
 const MAX_LENGTH = 2 ** 52;
 
 /**
  * A permutation of the integers `0 … length - 1` that is a pure function of `(length, seed, epoch)`.
  *
- * It is a balanced Feistel network over the next power of four, with cycle walking: a value that falls outside is put
- * through again until it falls inside, which keeps it a bijection (Black and Rogaway, "Ciphers with arbitrary finite
- * domains"). Nothing is stored, so that a position in the middle of an epoch is reached in O(1), and only 32-bit integer
- * arithmetic is used, so that every runtime gives the same order.
+ * It is a balanced Feistel network over the next power of four, with cycle walking: a value that falls
+ * outside is put through again until it falls inside, which keeps it a bijection (Black and Rogaway, "Ciphers
+ * with arbitrary finite domains"). Nothing is stored, so that a position in the middle of an epoch is reached
+ * in O(1), and only 32-bit integer arithmetic is used, so that every runtime gives the same order.
  */
 export class Permutation {
   readonly length: number;

@@ -43,13 +43,20 @@ export function standardError(): TextStream | undefined {
   return (globalThis as { process?: { stderr?: TextStream } }).process?.stderr;
 }
 
-/** A progress bar when the stream is a terminal, plain lines when it is a file or a pipe. Throws a `TypeError` where there is no stream. */
+/**
+ * A progress bar when the stream is a terminal, plain lines when it is a file or a pipe. Throws a `TypeError`
+ * where there is no stream.
+ */
 export function terminalProgress(options: TerminalProgressOptions = {}): ProgressReporter {
   const stream = options.stream ?? standardError();
   if (stream === undefined) {
     throw new TypeError("There is no standard error here; give terminalProgress a stream");
   }
-  const lines = new LineReporter(stream, options.lineIntervalMs ?? 10_000, options.now ?? (() => performance.now()));
+  const lines = new LineReporter(
+    stream,
+    options.lineIntervalMs ?? 10_000,
+    options.now ?? (() => performance.now()),
+  );
   return stream.isTTY === true ? new BarReporter(stream, lines) : lines;
 }
 
@@ -76,7 +83,9 @@ class LineReporter implements ProgressReporter {
 
   epoch(progress: TrainingProgress): void {
     const metrics = Object.entries(progress.metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`);
-    this.#line([`epoch ${progress.epoch}/${progress.totalEpochs}`, `step ${progress.step}`, ...metrics].join(", "));
+    this.#line(
+      [`epoch ${progress.epoch}/${progress.totalEpochs}`, `step ${progress.step}`, ...metrics].join(", "),
+    );
   }
 
   warning(message: string): void {

@@ -32,7 +32,9 @@ export interface RestoreTarget {
 export async function resumeNewest(target: RestoreTarget, signal?: AbortSignal): Promise<ResumeReport> {
   const { run, place } = target;
   const { checkpoint, skipped } = await recover(place.engine, signal === undefined ? {} : { signal });
-  if (checkpoint === undefined) return { resumedFrom: null, path: null, step: run.step, skipped, warnings: [] };
+  if (checkpoint === undefined) {
+    return { resumedFrom: null, path: null, step: run.step, skipped, warnings: [] };
+  }
   try {
     await restoreRun(target, checkpoint, signal);
     const { tag, path } = checkpoint;
@@ -45,7 +47,8 @@ export async function resumeNewest(target: RestoreTarget, signal?: AbortSignal):
 /**
  * Makes the run what it was when `checkpoint` was saved, every tensor, the counters and the history.
  *
- * @throws CairnError `state_mismatch` for a checkpoint of another model, optimiser, seed or batch size; then nothing has changed.
+ * @throws CairnError `state_mismatch` for a checkpoint of another model, optimiser, seed or batch size; then
+ * nothing has changed.
  */
 export async function restoreRun(
   target: RestoreTarget,
@@ -56,6 +59,8 @@ export async function restoreRun(
   const { tag, path, provenance } = checkpoint;
   const state = fromStateTree(await checkpoint.state(), tag);
   run.requireSame(state, tag);
+  // One that is under way would write over what is loaded.
+  await run.initialization;
   const report = await checkpoint.loadInto(run.store, signal === undefined ? {} : { signal });
   await run.restore(state, provenance.variants);
   // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
@@ -70,5 +75,7 @@ function adapterWarnings(run: Run, checkpoint: Checkpoint): string[] {
   const { adapter } = checkpoint.provenance;
   const now = run.store.gpu.adapterName;
   if (adapter === undefined || adapter === now) return [];
-  return [`"${checkpoint.tag}" was saved on the adapter "${adapter}" and this is "${now}": the last bits may differ from here on`];
+  return [
+    `"${checkpoint.tag}" was saved on the adapter "${adapter}" and this is "${now}": the last bits may differ from here on`,
+  ];
 }

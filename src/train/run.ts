@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import { Pace } from "../gpu/pace.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Layer } from "../nn/layer.ts";
 import { accuracy, type Metric } from "../nn/metrics.ts";
@@ -25,15 +26,18 @@ export interface RunOptions {
   readonly validation?: BatchSource;
   /** Of the initial weights, the order of the data and every random number. Default 0. */
   readonly seed?: Seed;
-  /** Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an example). */
+  /**
+   * Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an
+   * example).
+   */
   readonly metrics?: Readonly<Record<string, Metric>>;
   /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
   readonly now?: () => number;
 }
 
 /**
- * The state of a run and what changes it: the tensors in the store, the number of the step, the history. A step is a pure
- * function of this state, so that a run that was restored goes on with the same bits.
+ * The state of a run and what changes it: the tensors in the store, the number of the step, the history. A
+ * step is a pure function of this state, so that a run that was restored goes on with the same bits.
  */
 export class Run {
   readonly store: TensorStore;
@@ -45,26 +49,33 @@ export class Run {
   readonly now: () => number;
   readonly #options: RunOptions;
   readonly #ring: LossRing;
+  readonly #pace: Pace;
   readonly #slots: readonly TensorGroup[];
   readonly #evaluations = new Map<BatchSource, Promise<Evaluation>>();
   #step = 0;
   #walltime = 0;
   #clockStart: number | undefined;
-  #isInitialized = false;
+  #initialized: Promise<void> | undefined;
   #trainStep: Promise<TrainStep> | undefined;
 
-  /** Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws for a shape that does not fit. */
+  /**
+   * Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws
+   * for a shape that does not fit.
+   */
   constructor(store: TensorStore, options: RunOptions) {
     const { model, optimizer, data, seed = 0, metrics } = options;
     this.batchesPerEpoch = trainingBatches(data);
     this.seed = checkedSeed(seed);
     this.metrics = metrics ?? defaultMetrics(data);
-    if ("loss" in this.metrics) throw new TypeError('A metric cannot be called "loss"; the loss is always measured');
+    if ("loss" in this.metrics) {
+      throw new TypeError('A metric cannot be called "loss"; the loss is always measured');
+    }
     this.now = options.now ?? (() => performance.now());
     this.store = store;
     this.#options = options;
     this.model = Model.define(store, model, data.inputs, data.batchSize);
     this.#slots = optimizer.slots.map((slot) => store.mirror(`optimizer.${slot}`, this.model.group.name));
+    this.#pace = new Pace(store.gpu);
     this.#ring = new LossRing(store, this.history);
   }
 
@@ -112,10 +123,15 @@ export class Run {
   }
 
   /** Gives the parameters their first values, once. Nothing happens after a restore. */
-  async initialize(): Promise<void> {
-    if (this.#isInitialized) return;
-    await this.model.initialize(this.seed);
-    this.#isInitialized = true;
+  initialize(): Promise<void> {
+    // One promise for all callers: a second initialisation could undo the first step.
+    this.#initialized ??= this.model.initialize(this.seed);
+    return this.#initialized;
+  }
+
+  /** The initialisation that is done or under way. */
+  get initialization(): Promise<void> | undefined {
+    return this.#initialized;
   }
 
   /** Initialises and compiles, so that the first step takes as long as the others. */
@@ -139,6 +155,7 @@ export class Run {
     // In the tick of the submit, so that whoever takes a snapshot in between sees tensors and number agree.
     this.#step = step + 1;
     await this.#ring.advance(this.#step);
+    await this.#pace.afterSubmit();
   }
 
   /** Makes the history complete. Waits for the GPU. */
@@ -189,7 +206,9 @@ export class Run {
   /** Throws `state_mismatch` unless `state` belongs to a run like this one. Changes nothing. */
   requireSame(state: TrainingState, checkpoint: string): void {
     requireSameRun(state, this.#identity(), checkpoint);
-    if (state.step - state.history.loss.length <= LossRing.capacity && state.step >= state.history.loss.length) return;
+    if (
+      state.step - state.history.loss.length <= LossRing.capacity && state.step >= state.history.loss.length
+    ) return;
     throw new CairnError(
       "state_mismatch",
       `Cannot resume from "${checkpoint}": it has ${state.history.loss.length} losses for ${state.step} steps; ` +
@@ -200,7 +219,7 @@ export class Run {
 
   /** Goes on from `state`, whose tensors are in the store by now. */
   async restore(state: TrainingState, variants: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.#isInitialized = true;
+    this.#initialized = Promise.resolve();
     this.#step = state.step;
     this.#walltime = state.walltime;
     this.history.replace(state.history.loss, state.history.epochs);
@@ -230,7 +249,10 @@ export class Run {
     return this.#trainStep;
   }
 
-  /** Other variants of the kernels round differently, so a resumed run takes those of the run that it continues. */
+  /**
+   * Other variants of the kernels round differently, so a resumed run takes those of the run that it
+   * continues.
+   */
   async #useVariants(variants: Readonly<Record<string, string>>): Promise<void> {
     const own = this.store.variants;
     const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);

@@ -31,7 +31,10 @@ export interface TrainOptions {
   readonly onSave?: (record: SaveRecord) => void;
   /** What went wrong without stopping the training. It is in the report, too. */
   readonly onWarning?: (message: string) => void;
-  /** A reporter; true for `terminalProgress()`, false for none. Default: a bar if standard error is a terminal. */
+  /**
+   * A reporter; true for `terminalProgress()`, false for none. Default: a bar if standard error is a
+   * terminal.
+   */
   readonly progress?: ProgressReporter | boolean;
   /** Save and leave at the first SIGINT (Ctrl-C) or SIGTERM; a second one ends the process. Default false. */
   readonly handleSignals?: boolean;
@@ -72,7 +75,9 @@ export class TrainLog implements SaveListener {
   onFailure(failure: FailedSave): void {
     this.failedSaves.push(failure);
     const { error, tag } = failure;
-    this.onWarning(`Checkpoint "${tag}" could not be saved: ${error instanceof Error ? error.message : String(error)}`);
+    this.onWarning(
+      `Checkpoint "${tag}" could not be saved: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 
   onWarning(message: string): void {
@@ -108,7 +113,10 @@ export interface LoopParts {
   readonly interrupts: Interrupts | undefined;
 }
 
-/** Trains until `options.epochs` epochs are done, or a signal came. Whatever happens, no save is under way afterwards. */
+/**
+ * Trains until `options.epochs` epochs are done, or a signal came. Whatever happens, no save is under way
+ * afterwards.
+ */
 export async function trainLoop(parts: LoopParts): Promise<"end" | InterruptSignal> {
   const { run, options, log, saves, interrupts } = parts;
   const startStep = run.step;
@@ -133,7 +141,10 @@ export async function trainLoop(parts: LoopParts): Promise<"end" | InterruptSign
   return run.step < totalSteps ? interrupts?.received ?? "end" : "end";
 }
 
-async function oneStep({ run, options, reporter, policy, saves }: LoopParts, startStep: number): Promise<void> {
+async function oneStep(
+  { run, options, reporter, policy, saves }: LoopParts,
+  startStep: number,
+): Promise<void> {
   await run.trainStep();
   reporter?.step?.(progressOf(run, options));
   await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss: run.history.lastLoss });
@@ -142,7 +153,10 @@ async function oneStep({ run, options, reporter, policy, saves }: LoopParts, sta
   if (policy?.isDueAfterStep(run.step, startStep)) await saves?.save("step");
 }
 
-async function finishEpoch({ run, options, reporter, policy, saves }: LoopParts, startStep: number): Promise<void> {
+async function finishEpoch(
+  { run, options, reporter, policy, saves }: LoopParts,
+  startStep: number,
+): Promise<void> {
   await run.finishEpoch(options.signal);
   const record = run.history.lastEpoch;
   reporter?.epoch?.(progressOf(run, options));
@@ -153,12 +167,16 @@ async function finishEpoch({ run, options, reporter, policy, saves }: LoopParts,
 }
 
 /**
- * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. Both are the last chance, so
- * that a save that fails is tried once more.
+ * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. Both are
+ * the last chance, so that a save that fails is tried once more.
  */
-async function lastSave({ run, options, policy, saves, interrupts }: LoopParts, startStep: number): Promise<void> {
+async function lastSave(
+  { run, options, policy, saves, interrupts }: LoopParts,
+  startStep: number,
+): Promise<void> {
   if (policy === undefined || saves === undefined || run.step === startStep) return;
-  const isEpochDue = run.step % run.batchesPerEpoch === 0 && policy.isDueAfterEpoch(run.epoch, options.epochs);
+  const isEpochDue = run.step % run.batchesPerEpoch === 0 &&
+    policy.isDueAfterEpoch(run.epoch, options.epochs);
   const isDue = isEpochDue || policy.settings.everySteps !== null || interrupts?.received !== undefined;
   if (!isDue) return;
   const moment = isEpochDue ? "epoch" : "step";

@@ -28,8 +28,8 @@ export interface TrainStepParts {
 /**
  * One optimiser update as one submit: forward, backward, and the optimiser over whole slabs.
  *
- * Gradients are no part of the run's state, so they are not in the store; their slabs mirror those of the parameters, which is
- * what makes the optimiser one dispatch a slab.
+ * Gradients are no part of the run's state, so they are not in the store; their slabs mirror those of the
+ * parameters, which is what makes the optimiser one dispatch a slab.
  */
 export class TrainStep {
   readonly executable: Executable;
@@ -49,7 +49,10 @@ export class TrainStep {
     this.#optimizer = optimizer;
   }
 
-  /** Throws what the loss throws for a model that does not fit, and a `TypeError` when the loss is not one f32 an example. */
+  /**
+   * Throws what the loss throws for a model that does not fit, and a `TypeError` when the loss is not one f32
+   * an example.
+   */
   static async compile(parts: TrainStepParts): Promise<TrainStep> {
     const { model, optimizer } = parts;
     const { gpu, variants } = model.store;
@@ -94,7 +97,9 @@ export function labelsOf(source: BatchSource): Value {
 export function requirePerExample(what: string, value: Value, batchSize: number): Value {
   if (value.dtype === "f32" && value.shape.length === 1 && value.shape[0] === batchSize) return value;
   throw new TypeError(
-    `${what} gives ${value.dtype} of shape ${formatShape(value.shape)}, expected one f32 for each example of the batch, ` +
+    `${what} gives ${value.dtype} of shape ${
+      formatShape(value.shape)
+    }, expected one f32 for each example of the batch, ` +
       `shape [${batchSize}]; leave the mean over the batch to the trainer`,
   );
 }
@@ -108,8 +113,7 @@ function buildProgram(parts: TrainStepParts, gradientSlabs: readonly GPUBuffer[]
   const found = gradients(loss, trace.parameters.map(({ value }) => value));
   const stores = trace.parameters.flatMap(({ name }, index) => {
     const value = found[index];
-    const range = model.rangeOf(name);
-    const slab = model.group.slabs.findIndex(({ buffer }) => buffer === range.buffer);
+    const { range, slab } = model.tensorOf(name);
     const buffer = gradientSlabs[slab];
     return value === undefined || buffer === undefined ? [] : [{ value, into: { ...range, buffer } }];
   });

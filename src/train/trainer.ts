@@ -4,7 +4,7 @@ import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { openFrom, warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { AutoSaver, type AutoSaveOptions } from "./auto_saver.ts";
+import { type AutoSaveOptions, AutoSaver, type AutoSaveSettings } from "./auto_saver.ts";
 import { AutoSaves, checkpointOf } from "./auto_saves.ts";
 import type { BatchSource } from "./batch_source.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
@@ -23,8 +23,8 @@ export interface TrainerOptions extends RunOptions {}
 /** Options of {@link Trainer.load}. */
 export interface TrainerLoadOptions {
   /**
-   * True, the default: everything has to fit, and the run is what it was when it was saved. False: the weights and moments that
-   * fit are taken, and step, epoch and history stay as they are.
+   * True, the default: everything has to fit, and the run is what it was when it was saved. False: the
+   * weights and moments that fit are taken, and step, epoch and history stay as they are.
    */
   readonly strict?: boolean;
   readonly signal?: AbortSignal;
@@ -40,8 +40,8 @@ export interface TrainerSaveOptions {
 /**
  * Trains a model, saves it on the way, and goes on from where it was.
  *
- * The tensors are in the store, which stays the caller's; everything else of a run is a few integers and its history. A
- * resumed run has the same bits as one that was never disturbed, on the same adapter and runtime.
+ * The tensors are in the store, which stays the caller's; everything else of a run is a few integers and its
+ * history. A resumed run has the same bits as one that was never disturbed, on the same adapter and runtime.
  *
  * @example
  * ```ts
@@ -70,7 +70,8 @@ export class Trainer {
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in `store`; one trainer a store.
    *
-   * @throws TypeError or RangeError for a model, loader or seed that does not fit; nothing runs on the GPU before it is needed.
+   * @throws TypeError or RangeError for a model, loader or seed that does not fit; nothing runs on the GPU
+   * before it is needed.
    */
   constructor(store: TensorStore, options: TrainerOptions) {
     this.store = store;
@@ -96,37 +97,49 @@ export class Trainer {
     return this.#run.walltime;
   }
 
-  /** Losses of every step that were read from the GPU, all of them after `train`, and what every epoch measured. */
+  /**
+   * Losses of every step that were read from the GPU, all of them after `train`, and what every epoch
+   * measured.
+   */
   get history(): TrainingHistory {
     return this.#run.history;
   }
 
   /** The settings of automatic saving, if it was configured. */
-  get autoSaver(): AutoSaver | undefined {
-    return this.#policy;
+  get autoSaveSettings(): AutoSaveSettings | undefined {
+    return this.#policy?.settings;
   }
 
   /**
-   * Says when, where and under which names checkpoints are saved while training. What is left out of a second call stays as it is.
+   * Says when, where and under which names checkpoints are saved while training. What is left out of a second
+   * call stays as it is.
    *
-   * @throws CairnError `unknown_field` for a name with a field that this run never has; TypeError or RangeError.
+   * @param onInvalid Told of each setting that is wrong, which then stays as it was, and of saving being
+   * disabled. Without it they are errors.
+   * @throws CairnError `unknown_field` for a name with a field that this run never has; TypeError or
+   * RangeError.
    */
-  autoSave(options: AutoSaveOptions): this {
-    const before = this.#policy?.settings.savePath;
-    if (this.#policy === undefined) this.#policy = new AutoSaver(options, this.#knownFields);
-    else this.#policy.configure(options);
-    const after = this.#policy.settings.savePath;
-    if (this.#place === undefined || after === before) return this;
-    if (this.#isTraining) throw new TypeError("savePath cannot change while training");
-    void this.#place.then((place) => place.close()).catch(() => undefined);
+  autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
+    if (this.#isTraining) {
+      throw new TypeError("Cannot change automatic saving while train() is running; await it first");
+    }
+    const policy = this.#policy ?? new AutoSaver({}, this.#knownFields);
+    const before = policy.settings.savePath;
+    if (onInvalid === undefined) policy.configure(options);
+    else policy.configureLeniently(options, onInvalid);
+    this.#policy = policy;
+    if (policy.settings.savePath === before) return this;
+    void this.#place?.then((place) => place.close()).catch(() => undefined);
     this.#place = undefined;
     return this;
   }
 
   /**
-   * Goes on from the newest checkpoint in `savePath` of which every byte is sound, or from the beginning when there is none.
+   * Goes on from the newest checkpoint in `savePath` of which every byte is sound, or from the beginning when
+   * there is none.
    *
-   * @throws CairnError `state_mismatch` when that checkpoint is of another model, optimiser, seed or batch size.
+   * @throws CairnError `state_mismatch` when that checkpoint is of another model, optimiser, seed or batch
+   * size.
    */
   async resume(options: { readonly signal?: AbortSignal } = {}): Promise<ResumeReport> {
     this.#requireIdle("resume");
@@ -134,8 +147,9 @@ export class Trainer {
   }
 
   /**
-   * Takes the weights, and nothing else, from a checkpoint anywhere: the run begins at step 0 with them. Does nothing and gives
-   * null when the run has begun or `savePath` has a checkpoint already, which `resume` goes on from.
+   * Takes the weights, and nothing else, from a checkpoint anywhere: the run begins at step 0 with them. Does
+   * nothing and gives null when the run has begun or `savePath` has a checkpoint already, which `resume` goes
+   * on from.
    */
   async warmStart(path: string | URL, options: TrainerLoadOptions = {}): Promise<LoadReport | null> {
     this.#requireIdle("warmStart");
@@ -147,8 +161,8 @@ export class Trainer {
   }
 
   /**
-   * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when they are done
-   * already, after a resume for example.
+   * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when
+   * they are done already, after a resume for example.
    *
    * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`.
    *
@@ -184,13 +198,16 @@ export class Trainer {
    * Saves everything of the run now. Resolves when the checkpoint is durable.
    *
    * @param target A tag in `savePath`, or a path anywhere (with a "/"), ".cairn" or not.
-   * @throws CairnError `already_exists`, `invalid_tag`, `storage_failed`, `disk_full`, `device_lost`. No older checkpoint is touched.
+   * @throws CairnError `already_exists`, `invalid_tag`, `storage_failed`, `disk_full`, `device_lost`. No
+   * older checkpoint is touched.
    */
   async save(target: string | URL, options: TrainerSaveOptions = {}): Promise<SaveReport> {
     this.#requireOpen();
     await this.#run.initialize();
     const { place } = await this.#target();
-    if (typeof target === "string" && !/[/\\]/.test(target)) return await this.#saveIn(place, target, options);
+    if (typeof target === "string" && !/[/\\]/.test(target)) {
+      return await this.#saveIn(place, target, options);
+    }
     const { directory, fileName } = checkpointPath(target);
     await place.saver.latest?.settled();
     const elsewhere = await CheckpointPlace.open(directory, place.engine.runId);
@@ -225,7 +242,10 @@ export class Trainer {
     }
   }
 
-  /** Waits for the save under way and frees what the trainer made on the GPU. The store stays. Safe to call twice. */
+  /**
+   * Waits for the save under way and frees what the trainer made on the GPU. The store stays. Safe to call
+   * twice.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -287,7 +307,9 @@ export class Trainer {
   }
 
   #requireOpen(): void {
-    if (this.#isClosed) throw new CairnError("closed", "Cannot use the trainer: it was closed; make a new one");
+    if (this.#isClosed) {
+      throw new CairnError("closed", "Cannot use the trainer: it was closed; make a new one");
+    }
   }
 }
 

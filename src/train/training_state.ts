@@ -17,7 +17,10 @@ export interface TrainingState {
   readonly batchSize: number;
   readonly seed: Seed;
   readonly optimizer: string;
-  /** Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and of every epoch. */
+  /**
+   * Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and of every
+   * epoch.
+   */
   readonly history: { readonly loss: Float32Array; readonly epochs: readonly EpochRecord[] };
   /** Seconds of training, all processes together. */
   readonly walltime: number;
@@ -74,15 +77,22 @@ export function toStateTree(state: TrainingState): StateInput {
   };
 }
 
-/** The state in the tree of a checkpoint. Throws `state_mismatch` with the place when a trainer did not write it. */
+/**
+ * The state in the tree of a checkpoint. Throws `state_mismatch` with the place when a trainer did not write
+ * it.
+ */
 export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
   const parsed = stateSchema().safeParse(tree);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const place = issue === undefined || issue.path.length === 0 ? "its state" : `"${issue.path.join(".")}" of its state`;
+  const place = issue === undefined || issue.path.length === 0
+    ? "its state"
+    : `"${issue.path.join(".")}" of its state`;
   throw new CairnError(
     "state_mismatch",
-    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${issue?.message ?? "unknown"}); ` +
+    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${
+      issue?.message ?? "unknown"
+    }); ` +
       `take its weights alone with warmStart(), or give another checkpoint`,
     { details: { tag: checkpoint }, cause: parsed.error },
   );
@@ -94,7 +104,9 @@ export type RunIdentity = Pick<TrainingState, "batchesPerEpoch" | "batchSize" | 
 /** Throws `state_mismatch` that names the first difference between the run of a checkpoint and this one. */
 export function requireSameRun(found: RunIdentity, expected: RunIdentity, checkpoint: string): void {
   for (const key of ["seed", "optimizer", "batchSize", "batchesPerEpoch"] as const) {
-    const isSame = key === "seed" ? BigInt(found.seed) === BigInt(expected.seed) : found[key] === expected[key];
+    const isSame = key === "seed"
+      ? BigInt(found.seed) === BigInt(expected.seed)
+      : found[key] === expected[key];
     if (isSame) continue;
     throw new CairnError(
       "state_mismatch",

@@ -58,6 +58,19 @@ describe("saveCheckpoint", () => {
     expect(storage.operations).toEqual([]);
   });
 
+  test("DS-10 a directory that cannot be is told with its path and the reason", async () => {
+    const file = path.join(directory, "file");
+    fs.writeFileSync(file, "x");
+    const error = await errorOf(saveCheckpoint(path.join(file, "run"), {}, { tag: "a" }));
+    expect(error.code).toBe("storage_failed");
+    expect(error.message).toBe(
+      `Cannot open "${
+        path.join(file, "run")
+      }": a part of the path is not a directory (ENOTDIR); check the path`,
+    );
+    expect(fs.readFileSync(file, "utf8")).toBe("x");
+  });
+
   test("DS-10 the hint stays when it is told to", async () => {
     const engine = await memoryEngine();
     await saveCheckpoint(engine, {}, { tag: "a" });

@@ -4,9 +4,12 @@ import { ContainerReader } from "../../src/container/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
 import { writeContainer } from "../../src/container/write_container.ts";
 import { thrownBy } from "../helpers/thrown.ts";
-import { BAD, both, chunk, codeOf, deflated, file, header, plane, planes, renameTo } from "./bad_files.ts";
+import { BAD, plane } from "./bad_files.ts";
+import { both, chunk, codeOf, deflated, goodFile, header, planes, renameTo } from "./file_edits.ts";
 import { forged, poke } from "./forge.ts";
 import { FILE_ID, manifestOf, sampleTensors } from "./samples.ts";
+
+const file = await goodFile();
 
 describe("a file that is wrong although every checksum is right", () => {
   test("is accepted when nothing is changed, which shows that the forge is true", async () => {

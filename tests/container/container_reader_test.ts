@@ -340,6 +340,13 @@ describe("ContainerReader", () => {
     expect(error.code).toBe("limit_exceeded");
     expect(error.details.limit).toBe(500);
     expect(error.message).toMatch(/maxTableBytes/);
+    const tableBytes = file.byteLength -
+      Number(new DataView(file.buffer).getBigUint64(file.byteLength - 128, true));
+    await ContainerReader.open(bytesSource(file), { maxTableBytes: tableBytes });
+    const below = { maxTableBytes: tableBytes - 1 };
+    expect((await thrownBy(() => ContainerReader.open(bytesSource(file), below))).code).toBe(
+      "limit_exceeded",
+    );
     for (const maxTableBytes of [0, -1, 1.5, NaN, 100_000_001]) {
       expect(await thrownBy(() => ContainerReader.open(bytesSource(file), { maxTableBytes }))).toBeInstanceOf(
         RangeError,

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { CHUNK, CHUNKS, codeOf, file, TENSORS } from "./bad_files.ts";
+import { CHUNK, CHUNKS, codeOf, goodFile, TENSORS } from "./file_edits.ts";
 import { forged, type Parts, peek, poke, tensorColumns } from "./forge.ts";
+
+const file = await goodFile();
 
 describe("numbers at the edges (G1)", () => {
   const EDGES = [

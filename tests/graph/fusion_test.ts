@@ -108,6 +108,11 @@ describe("elementwise fusion", () => {
     expect(groups.reduce((total, { members }) => total + members.length, 0)).toBe(20);
   });
 
+  test("a chain without end is cut into kernels of 256 ops", () => {
+    const chain = Array.from({ length: 1000 }).reduce<Value>((value) => tanh(value), x);
+    expect(groupsOf(chain).map(({ members }) => members.length)).toEqual([232, 256, 256, 256]);
+  });
+
   test("every leaf is an input, a kernel's output or the root of an earlier kernel", () => {
     const weight = input("w", "f32", [3, 3]);
     const loss = mean(square(tanh(add(matmul(relu(add(matmul(x, weight), row)), weight), row))));

@@ -108,6 +108,11 @@ describe("planMemory", () => {
     );
   });
 
+  test("a value that is written in two steps is apart from what the second reads", () => {
+    const [twice, other] = [region(256), region(256)];
+    expectSound([twice, other], [step([], [twice]), step([], [other]), step([other], [twice])], new Set());
+  });
+
   test("buffers stay below the adapter's limit", () => {
     const regions = Array.from({ length: 7 }, () => region(1000));
     const steps = [...regions.map((one) => step([], [one])), step(regions, [])];

@@ -32,7 +32,10 @@ export async function runDispatch<T extends HostArray[]>(
       for (const array of new Set(dispatch.bindings)) places.set(array, upload(gpu, array, buffers));
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
-      pass.setBindGroup(0, gpu.bindGroup(dispatch.label, pipeline, dispatch.bindings.map((array) => at(places, array))));
+      pass.setBindGroup(
+        0,
+        gpu.bindGroup(dispatch.label, pipeline, dispatch.bindings.map((array) => at(places, array))),
+      );
       pass.dispatchWorkgroups(...dispatch.workgroups);
       pass.end();
     }
@@ -70,11 +73,15 @@ function withGuards({ buffer, offset, size }: BufferRange): BufferRange {
 function check<T extends HostArray>(label: string, like: T, first?: Uint8Array, second?: Uint8Array): T {
   if (first === undefined || second === undefined) throw new Error(`${label}: nothing was read`);
   const difference = first.findIndex((byte, index) => byte !== second[index]);
-  if (difference >= 0) throw new Error(`${label}: two runs differ, first at byte ${difference - GUARD_BYTES}`);
+  if (difference >= 0) {
+    throw new Error(`${label}: two runs differ, first at byte ${difference - GUARD_BYTES}`);
+  }
   const end = GUARD_BYTES + like.byteLength;
   const isGuard = (_: number, index: number) => index < GUARD_BYTES || index >= end;
   const damaged = first.findIndex((byte, index) => isGuard(byte, index) && byte !== GUARD_BYTE);
-  if (damaged >= 0) throw new Error(`${label}: wrote outside of its binding, at byte ${damaged - GUARD_BYTES}`);
+  if (damaged >= 0) {
+    throw new Error(`${label}: wrote outside of its binding, at byte ${damaged - GUARD_BYTES}`);
+  }
   const bytes = first.slice(GUARD_BYTES, end);
   const ArrayType = like.constructor as new (buffer: ArrayBuffer) => T;
   return new ArrayType(bytes.buffer as ArrayBuffer);

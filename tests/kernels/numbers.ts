@@ -26,7 +26,11 @@ export interface Tolerance {
 }
 
 /** Fails unless every element is within the tolerance; NaN and infinities have to be where they are expected. */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: Tolerance = {}): void {
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: Tolerance = {},
+): void {
   const { absolute = 0, relative = 0 } = tolerance;
   expect(actual.length).toBe(expected.length);
   const wrong = firstIndex(expected.length, (index) => {

@@ -63,7 +63,9 @@ describe("layers", () => {
   test("two dropouts of a model have two streams, the same in every trace", () => {
     const streamsOf = (): unknown[] => {
       const { output } = trace(sequential(dropout(0.5), dropout(0.5)), [2, 2]);
-      return reachable([output]).filter(({ op }) => op === "randomUniform").map(({ attributes }) => attributes.stream);
+      return reachable([output]).filter(({ op }) => op === "randomUniform").map(({ attributes }) =>
+        attributes.stream
+      );
     };
     expect(streamsOf()).toEqual([0, 1]);
     expect(streamsOf()).toEqual([0, 1]);
@@ -112,7 +114,9 @@ describe("losses", () => {
       "takes labels of shape [4] and dtype u32 (the class of each example), found f32 of shape [4]",
     );
     expect(() => crossEntropy()(logits, input("y", "u32", [5]))).toThrow(TypeError);
-    expect(() => crossEntropy()(input("x", "f32", [4, 2, 5]), input("y", "u32", [4]))).toThrow("[batch, classes]");
+    expect(() => crossEntropy()(input("x", "f32", [4, 2, 5]), input("y", "u32", [4]))).toThrow(
+      "[batch, classes]",
+    );
     expect(() => mse()(logits, input("y", "f32", [4]))).toThrow("found f32 [4, 10] and f32 [4]");
   });
 });

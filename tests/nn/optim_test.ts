@@ -58,6 +58,8 @@ describe("schedules", () => {
   test("a number of steps that is none is refused", () => {
     expect(() => cosineDecay(1, 0)).toThrow(RangeError);
     expect(() => linearWarmup(-1, 1)).toThrow(RangeError);
-    expect(() => stepDecay(1, 1.5, 0.5)).toThrow("stepDecay: the number of steps is an integer from 1, found 1.5");
+    expect(() => stepDecay(1, 1.5, 0.5)).toThrow(
+      "stepDecay: the number of steps is an integer from 1, found 1.5",
+    );
   });
 });

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { AutoSaver, type AutoSaveOptions, directionOf } from "../../src/train/auto_saver.ts";
+import { type AutoSaveOptions, AutoSaver, directionOf } from "../../src/train/auto_saver.ts";
 
 const FIELDS = ["epoch", "step", "loss", "val_loss", "val_accuracy", "val_f1"];
 
 function epochsSaved(options: AutoSaveOptions, total: number): number[] {
   const saver = new AutoSaver(options, FIELDS);
-  return Array.from({ length: total }, (_, index) => index + 1).filter((epoch) => saver.isDueAfterEpoch(epoch, total));
+  return Array.from({ length: total }, (_, index) => index + 1).filter((epoch) =>
+    saver.isDueAfterEpoch(epoch, total)
+  );
 }
 
 describe("AutoSaver", () => {
@@ -35,14 +37,18 @@ describe("AutoSaver", () => {
   test("NN-03 savePath: a path or a URL, null disables, the rest is refused", () => {
     expect(epochsSaved({ interval: 1, savePath: null }, 3)).toEqual([]);
     expect(new AutoSaver({ everySteps: 1, savePath: null }).isDueAfterStep(1, 0)).toBe(false);
-    expect(new AutoSaver({ savePath: new URL("file:///a/") }).settings.savePath).toEqual(new URL("file:///a/"));
+    expect(new AutoSaver({ savePath: new URL("file:///a/") }).settings.savePath).toEqual(
+      new URL("file:///a/"),
+    );
     expect(() => new AutoSaver({ savePath: 3 as unknown as string })).toThrow(TypeError);
     expect(() => new AutoSaver({ savePath: "" })).toThrow(RangeError);
   });
 
   test("NN-04 name is a string and overwrite is a boolean", () => {
     expect(() => new AutoSaver({ name: 5 as unknown as string })).toThrow(TypeError);
-    expect(() => new AutoSaver({ overwrite: 1 as unknown as boolean })).toThrow("overwrite is true or false, found 1");
+    expect(() => new AutoSaver({ overwrite: 1 as unknown as boolean })).toThrow(
+      "overwrite is true or false, found 1",
+    );
   });
 
   test("NN-05 configuring sets every setting at once", () => {
@@ -63,7 +69,10 @@ describe("AutoSaver", () => {
   test("NN-05 leniently, a wrong setting becomes a warning and the others are set", () => {
     const saver = new AutoSaver({}, FIELDS);
     const warnings: string[] = [];
-    saver.configureLeniently({ interval: "x" as unknown as number, savePath: "runs" }, (text) => warnings.push(text));
+    saver.configureLeniently(
+      { interval: "x" as unknown as number, savePath: "runs" },
+      (text) => warnings.push(text),
+    );
     expect(saver.settings.interval).toBe(null);
     expect(saver.settings.savePath).toBe("runs");
     expect(warnings).toEqual([

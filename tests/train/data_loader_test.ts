@@ -12,7 +12,10 @@ import { DataLoader, type DataLoaderOptions } from "../../src/train/data_loader.
 
 /** Example `n` has the inputs `[n, -n]` and the label `n`. */
 function numbered(count: number, options: DataLoaderOptions): DataLoader {
-  const inputs = Float32Array.from({ length: 2 * count }, (_, index) => index % 2 === 0 ? index / 2 : -(index - 1) / 2);
+  const inputs = Float32Array.from(
+    { length: 2 * count },
+    (_, index) => index % 2 === 0 ? index / 2 : -(index - 1) / 2,
+  );
   const labels = Uint32Array.from({ length: count }, (_, index) => index);
   return DataLoader.from({
     inputs: HostTensor.from(inputs, [count, 2]),
@@ -54,7 +57,11 @@ describe("DataLoader", () => {
   });
 
   test("inputs and labels are shuffled together", () => {
-    const { inputs, labels } = numbered(50, { batchSize: 50, shuffle: true }).batchAt({ seed: 3, epoch: 2, position: 0 });
+    const { inputs, labels } = numbered(50, { batchSize: 50, shuffle: true }).batchAt({
+      seed: 3,
+      epoch: 2,
+      position: 0,
+    });
     const rows = labelsOf({ inputs, labels }).flatMap((label) => [label, 0 - label]);
     expect([...inputs as Float32Array].map((value) => value + 0)).toEqual(rows.map((value) => value + 0));
   });
@@ -69,7 +76,9 @@ describe("DataLoader", () => {
     expect(trainingBatches(loader)).toBe(2);
     expect(evaluationBatches(loader)).toBe(3);
     expect(labelsOf(loader.batchAt({ seed: 1, epoch: 0, position: 2 }))).toEqual([20, 21, 22, 23, 24]);
-    expect(() => trainingBatches(numbered(5, { batchSize: 10 }))).toThrow("5 examples do not fill one batch of 10");
+    expect(() => trainingBatches(numbered(5, { batchSize: 10 }))).toThrow(
+      "5 examples do not fill one batch of 10",
+    );
   });
 
   test("goes on from its state, in any epoch, without looking at what is before", () => {
@@ -122,7 +131,9 @@ describe("a loader of one's own", () => {
 
   test("that yields a short batch is told what was found, what was expected and what to do", async () => {
     const short = source({ inputs: new Float32Array(6), labels: new Uint32Array(3) });
-    const error = await fetchBatch(short, { seed: 1, epoch: 2, position: 1 }, 4).catch((thrown: unknown) => thrown);
+    const error = await fetchBatch(short, { seed: 1, epoch: 2, position: 1 }, 4).catch((thrown: unknown) =>
+      thrown
+    );
     expect(error).toBeInstanceOf(CairnError);
     expect((error as CairnError).code).toBe("short_batch");
     expect((error as CairnError).message).toBe(

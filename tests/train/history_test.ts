@@ -5,7 +5,9 @@ describe("TrainingHistory", () => {
   test("keeps every loss as it came, through growth", () => {
     const history = new TrainingHistory();
     const losses = Float32Array.from({ length: 1000 }, (_, step) => Math.fround(1 / (step + 1)));
-    for (let step = 0; step < 1000; step += 32) history.write(step, losses.subarray(step, Math.min(1000, step + 32)));
+    for (let step = 0; step < 1000; step += 32) {
+      history.write(step, losses.subarray(step, Math.min(1000, step + 32)));
+    }
     expect(history.loss).toEqual(losses);
     expect(history.lastLoss).toBe(losses[999]);
   });

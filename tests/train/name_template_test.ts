@@ -70,7 +70,19 @@ describe("NameTemplate", () => {
   });
 
   test("NN-07 a format that is none is refused when it is configured", () => {
-    for (const field of ["{}", "{0}", "{epoch!r}", "{epoch:>5}", "{epoch:x}", "{loss:.}", "{a.b}", "{a[0]}", "{epoch:+d}"]) {
+    for (
+      const field of [
+        "{}",
+        "{0}",
+        "{epoch!r}",
+        "{epoch:>5}",
+        "{epoch:x}",
+        "{loss:.}",
+        "{a.b}",
+        "{a[0]}",
+        "{epoch:+d}",
+      ]
+    ) {
       const error = errorOf(() => NameTemplate.parse(`m${field}`, ["epoch", "loss"]));
       expect(error.code).toBe("unknown_field");
       expect(error.message).toContain(`Cannot read "${field}" in the name template "m${field}"`);
@@ -80,7 +92,9 @@ describe("NameTemplate", () => {
   });
 
   test("text that can be in no checkpoint's name is refused when it is configured", () => {
-    for (const source of ["a/b", "../up", "a b", "{{epoch}}", "{epoch", "epoch}", "", "-a", "a.", "é", ".cairn"]) {
+    for (
+      const source of ["a/b", "../up", "a b", "{{epoch}}", "{epoch", "epoch}", "", "-a", "a.", "é", ".cairn"]
+    ) {
       const error = errorOf(() => NameTemplate.parse(source, ["epoch"]));
       expect(error.code).toBe("invalid_tag");
       expect(error.message).toContain("letters, digits");
@@ -95,7 +109,9 @@ describe("NameTemplate", () => {
   });
 
   test("a template is a string", () => {
-    expect(() => NameTemplate.parse(null as unknown as string)).toThrow("A name template is a string, found null");
+    expect(() => NameTemplate.parse(null as unknown as string)).toThrow(
+      "A name template is a string, found null",
+    );
   });
 
   test("lists its fields once", () => {

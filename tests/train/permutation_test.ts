@@ -41,7 +41,9 @@ describe("Permutation", () => {
     const epochs = 12_000;
     const counts = new Float64Array(length * length);
     for (let epoch = 0; epoch < epochs; epoch++) {
-      orderOf(length, 99, epoch).forEach((value, index) => counts[index * length + value] = (counts[index * length + value] ?? 0) + 1);
+      orderOf(length, 99, epoch).forEach((value, index) =>
+        counts[index * length + value] = (counts[index * length + value] ?? 0) + 1
+      );
     }
     const expected = epochs / length;
     const chiSquare = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
@@ -51,7 +53,8 @@ describe("Permutation", () => {
 
   test("neighbours do not stay neighbours", () => {
     const order = orderOf(10_000, 3, 0);
-    const kept = order.filter((value, index) => index > 0 && Math.abs(value - (order[index - 1] ?? 0)) === 1).length;
+    const kept =
+      order.filter((value, index) => index > 0 && Math.abs(value - (order[index - 1] ?? 0)) === 1).length;
     expect(kept).toBeLessThan(12);
   });
 
@@ -59,7 +62,9 @@ describe("Permutation", () => {
     const length = 2 ** 40 + 12_345;
     const permutation = new Permutation(length, 1, 0);
     const values = [0, 1, length - 1].map((index) => permutation.at(index));
-    for (const value of values) expect(Number.isSafeInteger(value) && value >= 0 && value < length).toBe(true);
+    for (const value of values) {
+      expect(Number.isSafeInteger(value) && value >= 0 && value < length).toBe(true);
+    }
     expect(new Set(values).size).toBe(3);
   });
 
@@ -72,7 +77,9 @@ describe("Permutation", () => {
     expect(() => new Permutation(3, 0, 1.5)).toThrow("An epoch is an integer from 0, found 1.5");
     expect(() => new Permutation(3, -1, 0)).toThrow("A seed is an integer from 0 to 2^64 - 1, found -1");
     expect(() => new Permutation(3, 1n << 64n, 0)).toThrow(RangeError);
-    expect(() => new Permutation(3, "1" as unknown as number, 0)).toThrow("A seed is a number or a bigint, found string");
+    expect(() => new Permutation(3, "1" as unknown as number, 0)).toThrow(
+      "A seed is a number or a bigint, found string",
+    );
   });
 });
 

@@ -32,7 +32,13 @@ describe("terminalProgress", () => {
 
   test("draws a bar in a terminal, with whole lines above it", async () => {
     let text = "";
-    const stream = { isTTY: true, columns: 120, write: (part: string) => text += part, on: () => {}, once: () => {} };
+    const stream = {
+      isTTY: true,
+      columns: 120,
+      write: (part: string) => text += part,
+      on: () => {},
+      once: () => {},
+    };
     const reporter = terminalProgress({ stream });
     await reporter.start?.(at(0));
     reporter.step?.(at(10));

@@ -5,7 +5,7 @@ import type { Optimizer } from "../../src/nn/optim/optimizer.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpuTest } from "../helpers/gpu.ts";
-import { blobs, CLASSES, FEATURES, smallRun } from "./fixtures.ts";
+import { BATCH, blobs, CLASSES, FEATURES, HIDDEN, smallRun } from "./fixtures.ts";
 import {
   KEYS,
   lossAndGradients,
@@ -16,7 +16,6 @@ import {
   type ReferenceUpdate,
 } from "./reference/mlp.ts";
 
-const HIDDEN = 13;
 const STEPS = 20;
 const NAMES: Record<keyof MlpWeights, string> = {
   w1: "model.0.weight",
@@ -34,7 +33,7 @@ async function weightsOf(store: TensorStore): Promise<MlpWeights> {
 function matchesReference(name: string, optimizer: Optimizer, update: ReferenceUpdate): void {
   gpuTest(`${name} trains a two-layer net as float64 does, for ${STEPS} steps`, async (gpu) => {
     const store = TensorStore.on(gpu);
-    const data = blobs(16 * STEPS, { batchSize: 16, shuffle: true });
+    const data = blobs(BATCH * STEPS, { batchSize: BATCH, shuffle: true });
     const trainer = new Trainer(
       store,
       smallRun({
@@ -62,13 +61,16 @@ function matchesReference(name: string, optimizer: Optimizer, update: ReferenceU
       expect(Math.abs(loss - (losses[step] as number))).toBeLessThan(2e-5);
     });
     for (const key of KEYS) {
-      const worst = trained[key].reduce((most, value, i) => Math.max(most, Math.abs(value - (weights[key][i] as number))), 0);
+      const worst = trained[key].reduce(
+        (most, value, i) => Math.max(most, Math.abs(value - (weights[key][i] as number))),
+        0,
+      );
       expect(worst).toBeLessThan(2e-4);
     }
     expect(losses[STEPS - 1]).toBeLessThan((losses[0] as number) * 0.9);
     await trainer.close();
     await store.close();
-  });
+  }, 120_000);
 }
 
 describe("training", () => {

@@ -2,7 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
 import type { HostState } from "../../src/checkpoint/host_state.ts";
 import { AutoSaver } from "../../src/train/auto_saver.ts";
-import { fromStateTree, requireSameRun, toStateTree, type TrainingState } from "../../src/train/training_state.ts";
+import {
+  fromStateTree,
+  requireSameRun,
+  toStateTree,
+  type TrainingState,
+} from "../../src/train/training_state.ts";
 
 const STATE: TrainingState = {
   step: 70,
@@ -12,7 +17,10 @@ const STATE: TrainingState = {
   batchSize: 8,
   seed: 7n,
   optimizer: "adamw",
-  history: { loss: new Float32Array([3, 2, 1]), epochs: [{ epoch: 1, step: 32, metrics: { loss: NaN, val_loss: 1 } }] },
+  history: {
+    loss: new Float32Array([3, 2, 1]),
+    epochs: [{ epoch: 1, step: 32, metrics: { loss: NaN, val_loss: 1 } }],
+  },
   walltime: 1.5,
   autoSaver: new AutoSaver({ interval: 1, savePath: "secret/place" }).stateDict(),
 };
@@ -29,7 +37,9 @@ function errorOf(work: () => unknown): CairnError {
 
 describe("TrainingState", () => {
   test("comes back from its tree, NaN metrics and all", () => {
-    expect(fromStateTree(toStateTree(STATE) as HostState, "t")).toEqual({ trainer: 1, ...STATE } as TrainingState);
+    expect(fromStateTree(toStateTree(STATE) as HostState, "t")).toEqual(
+      { trainer: 1, ...STATE } as TrainingState,
+    );
   });
 
   test("holds no path", () => {
@@ -41,7 +51,9 @@ describe("TrainingState", () => {
     const broken = { ...toStateTree(STATE) as Record<string, unknown>, step: -1 } as HostState;
     const error = errorOf(() => fromStateTree(broken, "step-70"));
     expect(error.code).toBe("state_mismatch");
-    expect(error.message).toContain('Cannot resume from "step-70": "step" of its state is not what a trainer writes');
+    expect(error.message).toContain(
+      'Cannot resume from "step-70": "step" of its state is not what a trainer writes',
+    );
     for (const tree of [undefined, null, 5, {}, [], { trainer: 2 }] as HostState[]) {
       expect(errorOf(() => fromStateTree(tree, "t")).code).toBe("state_mismatch");
     }
@@ -52,7 +64,11 @@ describe("TrainingState", () => {
     expect(errorOf(() => requireSameRun(STATE, { ...STATE, seed: 8 }, "t")).message).toContain(
       "its run has seed 7, this one 8; give the same seed",
     );
-    expect(errorOf(() => requireSameRun(STATE, { ...STATE, optimizer: "sgd" }, "t")).code).toBe("state_mismatch");
-    expect(errorOf(() => requireSameRun(STATE, { ...STATE, batchesPerEpoch: 31 }, "t")).message).toContain("31");
+    expect(errorOf(() => requireSameRun(STATE, { ...STATE, optimizer: "sgd" }, "t")).code).toBe(
+      "state_mismatch",
+    );
+    expect(errorOf(() => requireSameRun(STATE, { ...STATE, batchesPerEpoch: 31 }, "t")).message).toContain(
+      "31",
+    );
   });
 });

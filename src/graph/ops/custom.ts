@@ -34,7 +34,8 @@ export interface CustomOpOptions {
   readonly gradient?: CustomGradient;
 }
 
-type CustomAttributes = {
+/** Attributes of a custom op. */
+export type CustomAttributes = {
   readonly name: string;
   readonly kernel: Omit<Dispatch<Binding>, "bindings">;
   readonly usesScalars: boolean;

@@ -13,7 +13,8 @@ export interface MatmulOptions {
   readonly transposeB?: boolean;
 }
 
-type MatmulAttributes = { readonly transposeA: boolean; readonly transposeB: boolean };
+/** Attributes of `matmul`. */
+export type MatmulAttributes = { readonly transposeA: boolean; readonly transposeB: boolean };
 
 /** Matrix product of `a` `[m, k]` and `b` `[k, n]`, `f32`: `[m, n]`. Transposed operands are read in place. */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
@@ -30,10 +31,9 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   const [m, k] = matrixShape(a, b, a, transposeA);
   const [depth, n] = matrixShape(a, b, b, transposeB);
   if (k !== depth) {
+    const operands = describeOperands(a, b, transposeA, transposeB);
     throw new TypeError(
-      `matmul: ${
-        describeOperands(a, b, transposeA, transposeB)
-      } do not fit: the inner sizes are ${k} and ${depth}; ` +
+      `matmul: ${operands} do not fit: the inner sizes are ${k} and ${depth}; ` +
         "transpose one of them or change its shape",
     );
   }

@@ -4,23 +4,23 @@ import { mul } from "./arithmetic.ts";
 import { equal, greater, less, where } from "./comparison.ts";
 import { binaryOp, binaryValue, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
 
-/** The larger of `a` and `b`; NaN when one is NaN. */
+/** The larger of `a` and `b`; NaN when one is NaN. Equal ones get half the gradient each, as in PyTorch. */
 export function maximum(a: Operand, b: Operand): Value {
   return binaryValue("maximum", a, b);
 }
 
-/** The larger operand gets the gradient; equal ones get half each, as in PyTorch. */
+/** The larger operand gets the gradient. */
 export const maximumOp: OpDefinition = binaryOp("max", "maximum", "cheap", [
   (outGrad, a, b) => shareOf(outGrad, greater(a, b), equal(a, b)),
   (outGrad, a, b) => shareOf(outGrad, less(a, b), equal(a, b)),
 ]);
 
-/** The smaller of `a` and `b`; NaN when one is NaN. */
+/** The smaller of `a` and `b`; NaN when one is NaN. Equal ones get half the gradient each, as in PyTorch. */
 export function minimum(a: Operand, b: Operand): Value {
   return binaryValue("minimum", a, b);
 }
 
-/** The smaller operand gets the gradient; equal ones get half each, as in PyTorch. */
+/** The smaller operand gets the gradient. */
 export const minimumOp: OpDefinition = binaryOp("min", "minimum", "cheap", [
   (outGrad, a, b) => shareOf(outGrad, less(a, b), equal(a, b)),
   (outGrad, a, b) => shareOf(outGrad, greater(a, b), equal(a, b)),
@@ -31,7 +31,7 @@ export function relu(a: Value): Value {
   return unaryValue("relu", a, ["f32", "i32"]);
 }
 
-/** d relu(a) = da where a > 0, and 0 at 0. The sign of the result says as much as the operand's, and is at hand anyway. */
+/** d relu(a) = da where a > 0, and 0 at 0. The sign of the result says as much as the operand's, and is at hand. */
 export const reluOp: OpDefinition = unaryOp(
   "relu",
   "relu",

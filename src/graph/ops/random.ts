@@ -15,7 +15,8 @@ export interface RandomOptions {
   readonly stream: number;
 }
 
-type RandomAttributes = { readonly stream: number };
+/** Attributes of the random ops. */
+export type RandomAttributes = { readonly stream: number };
 
 /** Random numbers from [0, 1), `f32`: Philox 4x32-10 of the run's seed, the step and the stream. */
 export function randomUniform(shape: Shape, options: RandomOptions): Value {

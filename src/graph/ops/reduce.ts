@@ -33,17 +33,20 @@ export const meanOp: OpDefinition<ReductionAttributes> = {
   lowering: reductionLowering("mean"),
 };
 
-/** Largest element over `options.axes`; NaN where there is one. Throws `TypeError` when there is no element. */
+/**
+ * Largest element over `options.axes`; NaN where there is one. Equal largest elements share the gradient evenly, the
+ * rule of PyTorch's `amax`. Throws `TypeError` when there is no element.
+ */
 export function max(value: Value, options: ReductionOptions = {}): Value {
   return maxNamed("max", value, options);
 }
 
-/** Smallest element over `options.axes`, of `f32` or `i32`; NaN where there is one. Throws `TypeError` when there is no element. */
+/** Smallest element over `options.axes`, of `f32` or `i32`; otherwise like {@link max}. */
 export function min(value: Value, options: ReductionOptions = {}): Value {
   return neg(maxNamed("min", neg(value), options));
 }
 
-/** Gradient of max: equal largest elements share it evenly, the rule of PyTorch's `amax`. */
+/** Gradient of max: the largest elements get equal parts of it. */
 export const maxOp: OpDefinition<ReductionAttributes> = {
   name: "max",
   gradient(value, outGrad) {

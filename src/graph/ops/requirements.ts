@@ -25,9 +25,8 @@ export function requireDType(op: string, value: Value, allowed: readonly DType[]
 export function requireSameDType(op: string, a: Value, b: Value): void {
   if (a.dtype === b.dtype) return;
   throw new TypeError(
-    `${op}: ${a.dtype} of shape ${formatShape(a.shape)} and ${b.dtype} of shape ${
-      formatShape(b.shape)
-    } differ in dtype; ` +
+    `${op}: ${a.dtype} of shape ${formatShape(a.shape)} and ${b.dtype} of shape ` +
+      `${formatShape(b.shape)} differ in dtype; ` +
       `convert one with cast(value, "${a.dtype === "f32" || b.dtype === "f32" ? "f32" : a.dtype}")`,
   );
 }
@@ -38,9 +37,8 @@ export function broadcastOf(op: string, a: Value, b: Value): Shape {
     return broadcastShapes(a.shape, b.shape);
   } catch (cause) {
     throw new TypeError(
-      `${op}: shapes ${formatShape(a.shape)} and ${
-        formatShape(b.shape)
-      } do not broadcast: aligned at the right, ` +
+      `${op}: shapes ${formatShape(a.shape)} and ` +
+        `${formatShape(b.shape)} do not broadcast: aligned at the right, ` +
         "sizes have to be equal or 1; reshape one of them",
       { cause },
     );

@@ -23,9 +23,8 @@ export function softmaxCrossEntropy(logits: Value, labels: Value): Value {
     logits.shape.length !== 2 || labels.shape.length !== 1 || labels.shape[0] !== rows || rows === undefined
   ) {
     throw new TypeError(
-      `softmaxCrossEntropy: takes logits [rows, classes] and labels [rows], not ${
-        formatShape(logits.shape)
-      } and ` +
+      `softmaxCrossEntropy: takes logits [rows, classes] and labels [rows], not ` +
+        `${formatShape(logits.shape)} and ` +
         `${formatShape(labels.shape)}; reshape them`,
     );
   }

@@ -38,9 +38,8 @@ export function broadcastTo(value: Value, shape: Shape): Value {
   const result = createValue("broadcastTo", [value], {}, value.dtype, shape);
   if (shapesEqual(broadcastOf("broadcastTo", value, result), shape)) return result;
   throw new TypeError(
-    `broadcastTo: ${formatShape(value.shape)} does not broadcast to ${
-      formatShape(shape)
-    }; only axes of size 1 repeat`,
+    `broadcastTo: ${formatShape(value.shape)} does not broadcast to ` +
+      `${formatShape(shape)}; only axes of size 1 repeat`,
   );
 }
 

@@ -33,7 +33,8 @@ export function stopGradient(value: Value): Value {
 /** A view without a gradient rule. */
 export const stopGradientOp: OpDefinition = { name: "stopGradient", lowering: { kind: "view" } };
 
-type TransposeAttributes = { readonly permutation: readonly number[] };
+/** Attributes of `transpose`. */
+export type TransposeAttributes = { readonly permutation: readonly number[] };
 
 /**
  * `value` with its axes in the order of `permutation` (reversed when left out): axis `i` of the result is axis
@@ -44,9 +45,8 @@ export function transpose(value: Value, permutation?: readonly number[]): Value 
   const order = permutation ?? value.shape.map((_, axis) => rank - 1 - axis);
   if (order.length !== rank || [...order].sort((a, b) => a - b).some((axis, index) => axis !== index)) {
     throw new TypeError(
-      `transpose: [${order.join(", ")}] is no order of the ${rank} axes of shape ${
-        formatShape(value.shape)
-      }; ` +
+      `transpose: [${order.join(", ")}] is no order of the ${rank} axes of shape ` +
+        `${formatShape(value.shape)}; ` +
         `list each axis from 0 to ${rank - 1} once`,
     );
   }
@@ -108,9 +108,8 @@ function resolveShape(value: Value, shape: Shape): Shape {
 
 function reshapeError(value: Value, shape: Shape): TypeError {
   return new TypeError(
-    `reshape: ${formatShape(value.shape)} has ${sizeOf(value)} elements and does not fit ${
-      formatShape(shape)
-    }; ` +
+    `reshape: ${formatShape(value.shape)} has ${sizeOf(value)} elements and does not fit ` +
+      `${formatShape(shape)}; ` +
       "give a shape with as many elements",
   );
 }

@@ -13,12 +13,18 @@ export interface UpdateBindings<B> {
   readonly scalars: B;
 }
 
-/** How parameters follow from gradients. Its tensors (`slots`) live in the store beside the parameters and begin as zeros. */
+/**
+ * How parameters follow from gradients. Its tensors (`slots`) live in the store beside the parameters and
+ * begin as zeros.
+ */
 export interface Optimizer {
   readonly name: string;
   /** Names of the tensors that it keeps for each parameter: the groups `optimizer.<slot>` of the store. */
   readonly slots: readonly string[];
-  /** The numbers of update `step` (0 is the first), which the kernel reads from the step's scalars. At most 16. */
+  /**
+   * The numbers of update `step` (0 is the first), which the kernel reads from the step's scalars. At most
+   * 16.
+   */
   scalars(step: number): readonly number[];
   /** The one dispatch that updates `elementCount` elements: a whole slab. */
   update<B>(bindings: UpdateBindings<B>, elementCount: number): Dispatch<B>;

@@ -22,6 +22,16 @@ const INPUTS: [string, Uint8Array][] = [
 
 const { Z_DEFAULT_STRATEGY, Z_HUFFMAN_ONLY, Z_RLE, Z_FIXED, Z_FILTERED } = zlib.constants;
 
+/** A zlib stream of these bits, the first of each byte lowest, and zeros behind them. */
+function packed(bits: string): Uint8Array {
+  const stream = Uint8Array.of(0x78, 0x01, ...new Uint8Array(Math.ceil(bits.length / 8) + 8));
+  for (let i = 0; i < bits.length; i++) {
+    const at = 2 + (i >>> 3);
+    if (bits[i] === "1") stream[at] = (stream[at] as number) | (1 << (i & 7));
+  }
+  return stream;
+}
+
 /** What either decoder says: the bytes, or the code of its error. */
 function outcome(work: () => Uint8Array): string {
   try {
@@ -57,6 +67,8 @@ describe("inflateStrictly", () => {
       [stream.subarray(0, 40), /ends too early/],
       [stream.subarray(0, 3), /ends too early/],
       [stream.subarray(0, -2), /ends too early/],
+      [new Uint8Array(zlib.deflateSync(new Uint8Array(299))), /holds 299 bytes, expected 300/],
+      [new Uint8Array(zlib.deflateSync(new Uint8Array(301))), /holds more than 300/],
       [Uint8Array.of(0x78, 0x01), /ends too early/],
       [Uint8Array.of(0x78, 0x02), /does not begin as one/],
       [Uint8Array.of(0x78, 0x01, 0x07, 0), /type 3/],
@@ -64,6 +76,33 @@ describe("inflateStrictly", () => {
     ];
     for (const [bytes, message] of cases) {
       expect((await thrownBy(() => inflateStrictly(bytes, 300))).message).toMatch(message);
+    }
+  });
+
+  test("refuses what only a forger writes, and says what it is", async () => {
+    const [lastFixed, lastDynamic, a] = ["110", "101", "10010001"];
+    // 257 literals, 1 distance, 18 code lengths: one bit each for the symbols 1 and `other`.
+    const withLengths = (other: 16 | 18): string =>
+      lastDynamic + "00000" + "00000" + "0111" +
+      Array.from({ length: 18 }, (_, i) => i === (other === 16 ? 0 : 2) || i === 17 ? "100" : "000").join("");
+    const cases: [string, RegExp][] = [
+      [`${lastFixed}${a}11000110`, /length symbol 286/],
+      [`${lastFixed}${a}000000111110`, /distance symbol 30/],
+      [`${lastFixed}${a}000000100001`, /reaches 2 bytes back, of 1/],
+      [`${lastDynamic}11111000000000`, /too many symbols/],
+      [`${lastDynamic}00000111110000`, /too many symbols/],
+      [`${lastDynamic}00000000000000${"0".repeat(12)}`, /over-full or incomplete/],
+      [`${withLengths(16)}100`, /repeats a code length before the first/],
+      [`${withLengths(18)}00${"1" + "1111111"}${"1" + "1111111"}`, /more code lengths than symbols/],
+      // Two lengths of 1, then 138 and 118 zeros: none is left for the end symbol, 256.
+      [`${withLengths(18)}00${"1" + "1111111"}${"1" + "1101011"}`, /no end symbol/],
+      // A stored block of "ab" with a right sum but a wrong complement of its length.
+      ["10000000" + "0100000000000000" + "0".repeat(16) + "1000011001000110" + "0".repeat(32), /complement/],
+    ];
+    for (const [bits, message] of cases) {
+      const error = await thrownBy(() => inflateStrictly(packed(bits), 300));
+      expect(error.code).toBe("invalid_container");
+      expect(error.message).toMatch(message);
     }
   });
 

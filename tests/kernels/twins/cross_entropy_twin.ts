@@ -26,7 +26,9 @@ export function crossEntropyTwin(
       const probability = Math.exp(x - largest) / sum;
       probabilities[row * classes + index] = probability;
       const isKnown = label < classes;
-      gradient[row * classes + index] = isKnown ? (probability - Number(index === label)) * (scale[row] ?? NaN) : NaN;
+      gradient[row * classes + index] = isKnown
+        ? (probability - Number(index === label)) * (scale[row] ?? NaN)
+        : NaN;
     });
   }
   return { losses, probabilities, gradient };

@@ -34,10 +34,11 @@ export function expressionTwin(
 function unary(op: UnaryOp, { value: x, dtype }: Element): Element {
   if (op === "not") return truth(x === 0);
   if (op === "isnan") return truth(Number.isNaN(x));
+  if (op === "square") return binary("mul", { value: x, dtype }, { value: x, dtype });
   return wrap(UNARY[op](x), dtype);
 }
 
-const UNARY: Readonly<Record<Exclude<UnaryOp, "not" | "isnan">, (x: number) => number>> = {
+const UNARY: Readonly<Record<Exclude<UnaryOp, "not" | "isnan" | "square">, (x: number) => number>> = {
   neg: (x) => -x,
   abs: Math.abs,
   exp: Math.exp,
@@ -51,7 +52,6 @@ const UNARY: Readonly<Record<Exclude<UnaryOp, "not" | "isnan">, (x: number) => n
   cos: Math.cos,
   floor: Math.floor,
   sign: Math.sign,
-  square: (x) => x * x,
   reciprocal: (x) => 1 / x,
 };
 

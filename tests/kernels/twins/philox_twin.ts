@@ -35,7 +35,10 @@ export interface Draw {
 /** The first `count` words that a random fill draws. */
 export function bitsTwin(count: number, { seed, step, stream }: Draw): Uint32Array {
   const key = [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
-  const blocks = Array.from({ length: Math.ceil(count / 4) }, (_, block) => philoxTwin([block, step, stream, 0], key));
+  const blocks = Array.from(
+    { length: Math.ceil(count / 4) },
+    (_, block) => philoxTwin([block, step, stream, 0], key),
+  );
   return Uint32Array.from(blocks.flat()).subarray(0, count);
 }
 

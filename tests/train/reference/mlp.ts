@@ -21,7 +21,13 @@ export function mapWeights(make: (key: keyof MlpWeights) => Float64Array): MlpWe
 }
 
 /** `out[i, o] = sum_k x[i, k] w[o, k] + b[o]`. */
-function affine(x: Float64Array, w: Float64Array, b: Float64Array, rows: number, inputs: number): Float64Array {
+function affine(
+  x: Float64Array,
+  w: Float64Array,
+  b: Float64Array,
+  rows: number,
+  inputs: number,
+): Float64Array {
   const outputs = b.length;
   const out = new Float64Array(rows * outputs);
   for (let i = 0; i < rows; i++) {
@@ -104,7 +110,8 @@ export function referenceSgd(options: {
         const g = (gradients[key][i] as number) + weightDecay * (w[i] as number);
         // PyTorch's first velocity is the gradient itself, which is what zeros before it give.
         v[i] = momentum * (v[i] as number) + g;
-        w[i] = (w[i] as number) - learningRate * (nesterov ? g + momentum * (v[i] as number) : v[i] as number);
+        w[i] = (w[i] as number) -
+          learningRate * (nesterov ? g + momentum * (v[i] as number) : v[i] as number);
       }
     }
   };
@@ -134,7 +141,8 @@ export function referenceAdamW(options: {
         v[i] = beta2 * (v[i] as number) + (1 - beta2) * g * g;
         const mHat = (m[i] as number) / (1 - beta1 ** (step + 1));
         const vHat = (v[i] as number) / (1 - beta2 ** (step + 1));
-        w[i] = (w[i] as number) * (1 - learningRate * weightDecay) - learningRate * mHat / (Math.sqrt(vHat) + epsilon);
+        w[i] = (w[i] as number) * (1 - learningRate * weightDecay) -
+          learningRate * mHat / (Math.sqrt(vHat) + epsilon);
       }
     }
   };
