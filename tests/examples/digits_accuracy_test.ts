@@ -25,7 +25,13 @@ async function initialWeights(store: TensorStore): Promise<MlpWeights> {
 
 /** Trains in float64 on the batches that the trainer sees. */
 function trainReference(weights: MlpWeights, data: DataLoader): void {
-  const update = referenceAdamW({ learningRate: 2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 });
+  const update = referenceAdamW({
+    learningRate: 2e-3,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.01,
+  });
   const batches = Math.floor(data.exampleCount / data.batchSize);
   for (let step = 0; step < EPOCHS * batches; step++) {
     const batch = data.batchAt({ seed: SEED, epoch: Math.floor(step / batches), position: step % batches });
@@ -38,7 +44,12 @@ function trainReference(weights: MlpWeights, data: DataLoader): void {
 function accuracyOf(weights: MlpWeights, data: DataLoader): number {
   const batch = data.batchAt({ seed: SEED, epoch: 0, position: 0 });
   const labels = batch.labels as Uint32Array;
-  const { logits } = lossAndGradients(weights, SIZES, Float64Array.from(batch.inputs as Float32Array), labels);
+  const { logits } = lossAndGradients(
+    weights,
+    SIZES,
+    Float64Array.from(batch.inputs as Float32Array),
+    labels,
+  );
   const hits = labels.filter((label, row) => {
     const scores = logits.subarray(row * SIZES.classes, (row + 1) * SIZES.classes);
     return scores.indexOf(Math.max(...scores)) === label;
@@ -47,28 +58,32 @@ function accuracyOf(weights: MlpWeights, data: DataLoader): number {
 }
 
 describe("digits", () => {
-  gpuTest("training reaches the accuracy that the same network reaches in float64, within one point", async (gpu) => {
-    const { training, heldOut } = await loadDigits(SEED);
-    const data = DataLoader.from(training, { batchSize: 64, shuffle: true });
-    const validation = DataLoader.from(heldOut, { batchSize: 2000 });
-    const store = TensorStore.on(gpu);
-    const trainer = new Trainer(store, {
-      model: sequential(linear(784, 32), relu(), linear(32, 10)),
-      loss: crossEntropy(),
-      optimizer: adamw({ learningRate: 2e-3 }),
-      data,
-      validation,
-      seed: SEED,
-    });
-    await trainer.evaluate(); // initialises the weights
-    const reference = await initialWeights(store);
-    trainReference(reference, data);
-    await trainer.train({ epochs: EPOCHS, progress: false });
-    const { accuracy } = await trainer.evaluate();
-    const expected = accuracyOf(reference, validation);
-    expect(expected).toBeGreaterThan(0.9);
-    expect(Math.abs(accuracy - expected)).toBeLessThan(0.01);
-    await trainer.close();
-    await store.close();
-  }, 120_000);
+  gpuTest(
+    "training reaches the accuracy that the same network reaches in float64, within one point",
+    async (gpu) => {
+      const { training, heldOut } = await loadDigits(SEED);
+      const data = DataLoader.from(training, { batchSize: 64, shuffle: true });
+      const validation = DataLoader.from(heldOut, { batchSize: 2000 });
+      const store = TensorStore.on(gpu);
+      const trainer = new Trainer(store, {
+        model: sequential(linear(784, 32), relu(), linear(32, 10)),
+        loss: crossEntropy(),
+        optimizer: adamw({ learningRate: 2e-3 }),
+        data,
+        validation,
+        seed: SEED,
+      });
+      await trainer.evaluate(); // initialises the weights
+      const reference = await initialWeights(store);
+      trainReference(reference, data);
+      await trainer.train({ epochs: EPOCHS, progress: false });
+      const { accuracy } = await trainer.evaluate();
+      const expected = accuracyOf(reference, validation);
+      expect(expected).toBeGreaterThan(0.9);
+      expect(Math.abs(accuracy - expected)).toBeLessThan(0.01);
+      await trainer.close();
+      await store.close();
+    },
+    120_000,
+  );
 });
