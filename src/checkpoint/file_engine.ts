@@ -21,7 +21,7 @@ import { writeLatestHint } from "./latest_hint.ts";
 import { removeLeftovers, temporaryName } from "./leftovers.ts";
 import { isRunId } from "./run_id.ts";
 import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
-import { nextTurn } from "./turn.ts";
+import { nextTurn } from "../base/event_loop.ts";
 import { writeCheckpoint } from "./write_checkpoint.ts";
 
 /** Options of {@link FileEngine.open}. All have defaults. */

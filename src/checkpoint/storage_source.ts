@@ -1,7 +1,7 @@
 import type { ByteSink, ByteSource } from "../container/source.ts";
 import type { Storage } from "../storage/storage.ts";
 import { CairnError } from "../base/errors.ts";
-import { Breather } from "./turn.ts";
+import { Breather } from "../base/event_loop.ts";
 
 /**
  * The file `path` as a source for a container reader, which closes it. Reading gives the event loop air.

@@ -7,7 +7,7 @@ import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { nextTurn } from "./turn.ts";
+import { nextTurn } from "../base/event_loop.ts";
 
 /** The copy of a store at one moment, in the same queue as the training steps. */
 export interface StoreMoment {

@@ -91,11 +91,17 @@ export class GpuDevice {
   static async open(options: GpuOptions = {}, host: GpuHost = thisHost()): Promise<GpuDevice> {
     const given = options.device;
     if (given !== undefined) {
-      return new GpuDevice({ device: given, provider: "given", info: given.adapterInfo, gpu: undefined }, host.runtime);
+      return new GpuDevice(
+        { device: given, provider: "given", info: given.adapterInfo, gpu: undefined },
+        host.runtime,
+      );
     }
     const found = await findGpu(options, host);
     const { adapter, device } = await requestDevice(() => requestAdapter(found, options, host));
-    return new GpuDevice({ device, provider: found.provider, info: adapter.info, gpu: found.gpu }, host.runtime);
+    return new GpuDevice(
+      { device, provider: found.provider, info: adapter.info, gpu: found.gpu },
+      host.runtime,
+    );
   }
 
   /** What was made and done so far: a copy that does not change. */

@@ -23,11 +23,10 @@ export function crossEntropy(): Loss {
           `end the model with flatten() or a linear layer`,
       );
     }
-    if (labels.dtype !== "u32" || labels.shape.length !== 1 || labels.shape[0] !== output.shape[0]) {
+    const [batch] = output.shape;
+    if (labels.dtype !== "u32" || labels.shape.length !== 1 || labels.shape[0] !== batch) {
       throw new TypeError(
-        `crossEntropy: takes labels of shape [${
-          output.shape[0]
-        }] and dtype u32 (the class of each example), ` +
+        `crossEntropy: takes labels of shape [${batch}] and dtype u32 (the class of each example), ` +
           `found ${labels.dtype} of shape ${formatShape(labels.shape)}`,
       );
     }
@@ -40,12 +39,8 @@ export function mse(): Loss {
   return (output, labels) => {
     const [batch = 0] = output.shape;
     if (output.dtype !== labels.dtype || !shapesEqual(output.shape, labels.shape)) {
-      throw new TypeError(
-        `mse: output and labels have one shape and dtype, found ${output.dtype} ${
-          formatShape(output.shape)
-        } and ` +
-          `${labels.dtype} ${formatShape(labels.shape)}`,
-      );
+      const [found, expected] = [output, labels].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
+      throw new TypeError(`mse: output and labels have one shape and dtype, found ${found} and ${expected}`);
     }
     return mean(reshape(square(sub(output, labels)), [batch, -1]), { axes: [1] });
   };

@@ -86,10 +86,9 @@ export class Model {
     const stores = this.parameters.map(({ name, shape, initializer }, index) => {
       const value = initializer(shape, index);
       if (value.dtype !== "f32" || !shapesEqual(value.shape, shape)) {
+        const found = `${value.dtype} ${formatShape(value.shape)}`;
         throw new TypeError(
-          `The initializer of "${name}" gives ${value.dtype} ${formatShape(value.shape)}, expected f32 ${
-            formatShape(shape)
-          }`,
+          `The initializer of "${name}" gives ${found}, expected f32 ${formatShape(shape)}`,
         );
       }
       return { value, into: this.rangeOf(name) };

@@ -63,10 +63,8 @@ export class Scope {
     if (known !== undefined) {
       if (shapesEqual(known.shape, shape)) return known.value;
       throw new TypeError(
-        `Parameter "${path}" has the shape ${formatShape(known.shape)} and is asked for again as ${
-          formatShape(shape)
-        }; ` +
-          `give one of the two another name`,
+        `Parameter "${path}" has the shape ${formatShape(known.shape)} and is asked for again ` +
+          `as ${formatShape(shape)}; give one of the two another name`,
       );
     }
     const value = parameter(path, "f32", shape);

@@ -83,15 +83,13 @@ function requireSize(
   if (found.byteLength === size * exampleBytes) return;
   const count = exampleBytes === 0 ? 0 : found.byteLength / exampleBytes;
   const relation = count < size ? "is short" : "is too long";
+  const epoch = request.epoch + 1;
+  const expectedBytes = size * exampleBytes;
   throw new CairnError(
     "short_batch",
-    `Batch ${request.position} of epoch ${
-      request.epoch + 1
-    } ${relation}: its ${what} hold ${count} examples of ` +
+    `Batch ${request.position} of epoch ${epoch} ${relation}: its ${what} hold ${count} examples of ` +
       `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
-      `(${
-        size * exampleBytes
-      } bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
+      `(${expectedBytes} bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
     { details: { value: count, limit: size } },
   );
 }

@@ -9,7 +9,7 @@ import type { Loss } from "../nn/losses.ts";
 import type { Metric } from "../nn/metrics.ts";
 import type { Model } from "../nn/model.ts";
 import { type Batch, type BatchSource, evaluationBatches, fetchBatch } from "./batch_source.ts";
-import { yieldToEventLoop } from "./event_loop.ts";
+import { nextTurn } from "../base/event_loop.ts";
 import type { Seed } from "./seed.ts";
 import { labelsOf, requirePerExample } from "./train_step.ts";
 
@@ -107,7 +107,7 @@ export class Evaluation {
         await this.#collect(unread, totals);
         unread = 0;
       }
-      await yieldToEventLoop();
+      await nextTurn();
     }
     const means = Object.fromEntries(
       this.#names.map((name, index) => [name, (totals[index] ?? NaN) / exampleCount]),

@@ -79,12 +79,12 @@ export class NameTemplate {
 
 function parseField(text: string, source: string, known: readonly string[] | undefined): Field {
   const match = FIELD.exec(text.slice(1, -1));
+  const names = known?.join(", ") ?? "whatever is measured";
   if (match === null) {
     throw new CairnError(
       "unknown_field",
-      `Cannot read "${text}" in the name template "${source}"; write fields as {name}, {name:03d} or {name:.4f}${
-        known === undefined ? "" : `, where name is one of ${known.join(", ")}`
-      }`,
+      `Cannot read "${text}" in the name template "${source}"; ` +
+        `write fields as {name}, {name:03d} or {name:.4f}, where name is one of ${names}`,
       { details: { value: text } },
     );
   }
@@ -92,9 +92,8 @@ function parseField(text: string, source: string, known: readonly string[] | und
   if (known !== undefined && !known.includes(name)) {
     throw new CairnError(
       "unknown_field",
-      `The name template "${source}" has the field "${name}", which this run never has; known fields are ${
-        known.join(", ")
-      }`,
+      `The name template "${source}" has the field "${name}", which this run never has; ` +
+        `known fields are ${names}`,
       { details: { value: name } },
     );
   }

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
-import { yieldToEventLoop } from "./event_loop.ts";
+import { nextTurn } from "../base/event_loop.ts";
 import type { EpochRecord } from "./history.ts";
 import { Interrupts, type InterruptSignal } from "./interrupts.ts";
 import type { ProgressReporter, TrainingProgress } from "./progress.ts";
@@ -130,7 +130,7 @@ export async function trainLoop(parts: LoopParts): Promise<"end" | InterruptSign
       if (interrupts?.received !== undefined) break;
       await oneStep(parts, startStep);
       // Also the turn in which a signal is heard and a save in the background goes on.
-      await yieldToEventLoop();
+      await nextTurn();
     }
     await lastSave(parts, startStep);
     await run.readLosses();

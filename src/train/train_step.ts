@@ -97,10 +97,8 @@ export function labelsOf(source: BatchSource): Value {
 export function requirePerExample(what: string, value: Value, batchSize: number): Value {
   if (value.dtype === "f32" && value.shape.length === 1 && value.shape[0] === batchSize) return value;
   throw new TypeError(
-    `${what} gives ${value.dtype} of shape ${
-      formatShape(value.shape)
-    }, expected one f32 for each example of the batch, ` +
-      `shape [${batchSize}]; leave the mean over the batch to the trainer`,
+    `${what} gives ${value.dtype} of shape ${formatShape(value.shape)}, expected one f32 for each example ` +
+      `of the batch, shape [${batchSize}]; leave the mean over the batch to the trainer`,
   );
 }
 

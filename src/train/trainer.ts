@@ -297,8 +297,15 @@ export class Trainer {
   }
 
   async #target(): Promise<RestoreTarget> {
-    this.#place ??= CheckpointPlace.open(this.#policy?.settings.savePath ?? ".");
-    return { run: this.#run, place: await this.#place, policy: this.#policy };
+    const opening = this.#place ?? CheckpointPlace.open(this.#policy?.settings.savePath ?? ".");
+    this.#place = opening;
+    try {
+      return { run: this.#run, place: await opening, policy: this.#policy };
+    } catch (error) {
+      // The next call looks again: the directory may have been put right.
+      if (this.#place === opening) this.#place = undefined;
+      throw error;
+    }
   }
 
   #requireIdle(what: string): void {

@@ -84,15 +84,11 @@ export function toStateTree(state: TrainingState): StateInput {
 export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
   const parsed = stateSchema().safeParse(tree);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const place = issue === undefined || issue.path.length === 0
-    ? "its state"
-    : `"${issue.path.join(".")}" of its state`;
+  const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
+  const place = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;
   throw new CairnError(
     "state_mismatch",
-    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${
-      issue?.message ?? "unknown"
-    }); ` +
+    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${message}); ` +
       `take its weights alone with warmStart(), or give another checkpoint`,
     { details: { tag: checkpoint }, cause: parsed.error },
   );

@@ -37,7 +37,7 @@ export function classifier(): {
 }
 
 /** What its inputs are in the tests. */
-export const BATCH = {
+export const BATCH: { readonly x: Float32Array; readonly labels: Uint32Array } = {
   x: Float32Array.from(numbers(144, 5)),
   labels: Uint32Array.from({ length: 12 }, (_, index) => index * 5 % 12),
 };

@@ -1,6 +1,7 @@
 import { describe, expect } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
 import { Executable } from "../../src/graph/executable.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
 import { mul } from "../../src/graph/ops/arithmetic.ts";
 import { cast } from "../../src/graph/ops/cast.ts";
 import { matmul } from "../../src/graph/ops/matmul.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { EventEmitter } from "node:events";
 import { Interrupts } from "../../src/train/interrupts.ts";
-import { yieldToEventLoop } from "../../src/train/event_loop.ts";
+import { nextTurn } from "../../src/base/event_loop.ts";
 
 describe("Interrupts", () => {
   test("remembers the first signal and leaves the second to the process", () => {
@@ -32,12 +32,12 @@ describe("Interrupts", () => {
   });
 });
 
-describe("yieldToEventLoop", () => {
+describe("nextTurn", () => {
   test("lets a timer that is due have its turn", async () => {
     let fired = false;
     setTimeout(() => fired = true, 0);
     const start = performance.now();
-    while (!fired && performance.now() - start < 2000) await yieldToEventLoop();
+    while (!fired && performance.now() - start < 2000) await nextTurn();
     expect(fired).toBe(true);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -74,22 +74,27 @@ describe("failed saves", () => {
     });
   });
 
-  gpuTest(
-    "a directory that cannot be written is a warning for each save, and an error for save()",
-    async (gpu) => {
-      const directory = await mkdtemp(join(tmpdir(), "cairn-saving-"));
-      const { writeFile } = await import("node:fs/promises");
-      await writeFile(join(directory, "file"), "in the way");
-      await withTrainer(gpu, smallRun(), async ({ trainer }) => {
-        trainer.autoSave({ interval: 1, savePath: join(directory, "elsewhere") });
-        expect((await trainer.train({ epochs: 1, progress: false })).failedSaves).toEqual([]);
-        const error = await thrownBy(() => trainer.save(join(directory, "file", "deeper", "x")));
+  gpuTest("a directory that cannot be one is told before anything is trained", async (gpu) => {
+    const directory = await mkdtemp(join(tmpdir(), "cairn-saving-"));
+    const file = join(directory, "file");
+    await writeFile(file, "in the way");
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      for (const savePath of [file, join(file, "deeper")]) {
+        trainer.autoSave({ interval: 1, savePath });
+        const error = await thrownBy(() => trainer.train({ epochs: 1, progress: false }));
         expect(error.name).toBe("CairnError");
-      });
-      expect(await readdir(join(directory, "elsewhere"))).toContain("model_epoch01.cairn");
-      await rm(directory, { recursive: true });
-    },
-  );
+        expect(error.message).toContain(file);
+        expect(trainer.step).toBe(0);
+        expect((await thrownBy(() => trainer.save("x"))).name).toBe("CairnError");
+        expect((await thrownBy(() => trainer.save(join(file, "deeper", "x")))).name).toBe("CairnError");
+      }
+      trainer.autoSave({ savePath: join(directory, "runs") });
+      expect((await trainer.train({ epochs: 1, progress: false })).saves).toHaveLength(1);
+    });
+    expect(await readFile(file, "utf8")).toBe("in the way");
+    expect(await readdir(join(directory, "runs"))).toContain("model_epoch01.cairn");
+    await rm(directory, { recursive: true });
+  });
 });
 
 describe("save and load", () => {

@@ -1,0 +1,31 @@
+/** How long work may hold the event loop: half a frame, so that a progress bar or a server stays alive. */
+const HOLD_MS = 8;
+
+/**
+ * Resolves in a later turn of the event loop, so that timers, files and GPU callbacks get theirs. A resolved promise would not
+ * do: a training loop that never waits for anything else would starve a save in the background until its end.
+ */
+export function nextTurn(): Promise<void> {
+  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+  if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
+  // Browsers hold setTimeout back to 4 ms; a message is not held back.
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}
+
+/** Gives the event loop air at intervals: call {@link Breather.breathe} between pieces of long work. */
+export class Breather {
+  #since = performance.now();
+
+  async breathe(): Promise<void> {
+    if (performance.now() - this.#since < HOLD_MS) return;
+    await nextTurn();
+    this.#since = performance.now();
+  }
+}
