@@ -26,39 +26,127 @@
  *
  * @module
  */
-export { CairnError, type CairnErrorCode, type CairnErrorDetails } from "./src/base/errors.ts";
+// Errors and dtypes
 export type { DType } from "./src/base/dtype.ts";
+export { CairnError, type CairnErrorCode, type CairnErrorDetails } from "./src/base/errors.ts";
 
-export type { GpuOptions } from "./src/gpu/find_gpu.ts";
-export { GpuDevice } from "./src/gpu/gpu_device.ts";
-export { HostTensor } from "./src/tensor/host_tensor.ts";
-export { TensorStore } from "./src/tensor/tensor_store.ts";
+// The GPU
+export type { BufferRange } from "./src/gpu/buffer_range.ts";
+export type { PipelineSpec } from "./src/gpu/compute_pipeline.ts";
+export type { GpuOptions, GpuProvider } from "./src/gpu/find_gpu.ts";
+export { type GpuCounters, GpuDevice } from "./src/gpu/gpu_device.ts";
 
+// Tensors and their store
+export { HostTensor, type TensorArray } from "./src/tensor/host_tensor.ts";
+export type { Shape } from "./src/tensor/shape.ts";
+export type { Slab, StoredTensor, TensorGroup } from "./src/tensor/tensor_group.ts";
+export { TensorStore, type TensorStoreStats } from "./src/tensor/tensor_store.ts";
+export type { StepScalars } from "./src/kernels/step_scalars.ts";
+
+// Values, gradients, executables
+/** What models are made of: operations on values. */
 export * as ops from "./src/graph/ops.ts";
-export { Executable } from "./src/graph/executable.ts";
 export { gradients } from "./src/graph/autodiff.ts";
-export type { Value } from "./src/graph/value.ts";
+export { Executable, type ExecutableStats, type OutputCopy } from "./src/graph/executable.ts";
+export type { RunInput } from "./src/graph/run_inputs.ts";
+export type { Attributes, Value } from "./src/graph/value.ts";
+
+// Layers, losses, optimisers
+/** Layers, losses, metrics and initialisers. */
 export * as nn from "./src/nn/nn.ts";
+/** Optimisers and learning-rate schedules. */
 export * as optim from "./src/nn/optim/optim.ts";
 
+// The `.cairn` file
+export type { ChunkRecord } from "./src/container/chunk_table.ts";
+export type { Codec } from "./src/container/codec/codec.ts";
+export { ContainerReader } from "./src/container/container_reader.ts";
+export { ContainerWriter, type WriteReport } from "./src/container/container_writer.ts";
+export type { RawLayout, TensorRecord, TensorSpec } from "./src/container/layout.ts";
+export type { Manifest, Provenance } from "./src/container/manifest.ts";
+export type { StateValue } from "./src/container/state_tree.ts";
+export type { TensorRef } from "./src/container/tensor_ref.ts";
+export type { Damage, ReadOptions, VerifyReport } from "./src/container/verify.ts";
+
+// Where bytes live
 export { FileStorage } from "./src/storage/file_storage.ts";
 export { MemoryStorage } from "./src/storage/memory_storage.ts";
-export type { Storage } from "./src/storage/storage.ts";
+export type {
+  MoveOptions,
+  Storage,
+  StorageEntry,
+  StorageReader,
+  StorageWriter,
+} from "./src/storage/storage.ts";
 
-export { ContainerReader } from "./src/container/container_reader.ts";
-export { ContainerWriter } from "./src/container/container_writer.ts";
-
-export { CommitInfo } from "./src/checkpoint/commit_info.ts";
-export type { Engine } from "./src/checkpoint/engine.ts";
+// Snapshots, engines, recovery
+export type { BackgroundSaveOptions } from "./src/checkpoint/background_saver.ts";
+export type { SkippedCheckpoint } from "./src/checkpoint/catalog.ts";
+export {
+  Checkpoint,
+  type CheckpointLoadOptions,
+  type CheckpointReadOptions,
+} from "./src/checkpoint/checkpoint.ts";
+export { CommitInfo, type CommitInfoFields } from "./src/checkpoint/commit_info.ts";
+export type {
+  CommitReport,
+  CommitTarget,
+  CreateOptions,
+  Engine,
+  EngineCommitOptions,
+  SaveOptions,
+} from "./src/checkpoint/engine.ts";
 export { FileEngine } from "./src/checkpoint/file_engine.ts";
-export { getCheckpoint, getCheckpoints, stepFromCheckpoint } from "./src/checkpoint/find.ts";
-export { loadCheckpoint } from "./src/checkpoint/load_checkpoint.ts";
-export { saveCheckpoint } from "./src/checkpoint/save_checkpoint.ts";
-export { Checkpoint } from "./src/checkpoint/checkpoint.ts";
+export {
+  getCheckpoint,
+  type GetCheckpointOptions,
+  getCheckpoints,
+  stepFromCheckpoint,
+} from "./src/checkpoint/find.ts";
+export type { CheckpointState, FrozenCheckpoint } from "./src/checkpoint/frozen_checkpoint.ts";
+export type { HostState, Stateful, StateInput } from "./src/checkpoint/host_state.ts";
+export {
+  loadCheckpoint,
+  type LoadCheckpointOptions,
+  type LoadCheckpointResult,
+  type LoadTarget,
+} from "./src/checkpoint/load_checkpoint.ts";
+export type { LoadIntoOptions } from "./src/checkpoint/load_into.ts";
+export type { LoadReport, Mismatch } from "./src/checkpoint/load_report.ts";
+export type { EngineTarget } from "./src/checkpoint/open_engine.ts";
 export { openCheckpoint } from "./src/checkpoint/open_path.ts";
-export { Snapshot } from "./src/checkpoint/snapshot.ts";
+export type { PendingSnapshot, PendingStatus, SaveReport } from "./src/checkpoint/pending_snapshot.ts";
+export type { StateByName } from "./src/checkpoint/restore_state.ts";
+export type { RetentionDecision, RetentionPolicy, RetentionReport } from "./src/checkpoint/retention.ts";
+export { saveCheckpoint, type SaveCheckpointOptions } from "./src/checkpoint/save_checkpoint.ts";
+export { type RestoreOptions, Snapshot, type SnapshotState } from "./src/checkpoint/snapshot.ts";
+export type { TypedArray } from "./src/checkpoint/typed_arrays.ts";
 
-export { AutoSaver } from "./src/train/auto_saver.ts";
-export { DataLoader } from "./src/train/data_loader.ts";
-export { terminalProgress } from "./src/train/progress.ts";
-export { Trainer } from "./src/train/trainer.ts";
+// Training
+export {
+  type AutoSaveOptions,
+  AutoSaver,
+  type AutoSaverState,
+  type AutoSaveSettings,
+  type BestPolicy,
+  type KeepPolicy,
+  type KeepSettings,
+} from "./src/train/auto_saver.ts";
+export type { FailedSave, SaveRecord } from "./src/train/auto_saves.ts";
+export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/train/batch_source.ts";
+export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";
+export type { EvaluationReport } from "./src/train/evaluation.ts";
+export type { EpochRecord, TrainingHistory } from "./src/train/history.ts";
+export type { InterruptSignal } from "./src/train/interrupts.ts";
+export type { NameTemplate } from "./src/train/name_template.ts";
+export {
+  type ProgressReporter,
+  terminalProgress,
+  type TerminalProgressOptions,
+  type TextStream,
+  type TrainingProgress,
+} from "./src/train/progress.ts";
+export type { ResumeReport } from "./src/train/restore.ts";
+export type { Seed } from "./src/train/seed.ts";
+export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_loop.ts";
+export { Trainer, type TrainerLoadOptions, type TrainerSaveOptions } from "./src/train/trainer.ts";

@@ -33,12 +33,9 @@ export function workgroupTileFor(m: number, n: number): WorkgroupTile {
  */
 export function workgroupMatmulWgsl(layout: MatmulLayout, tile: WorkgroupTile): string {
   const { rows, columns, depth, rowsEach, columnsEach } = tile;
-  const [rowThreads, columnThreads] = [rows / rowsEach, columns / columnsEach];
-  const invocations = rowThreads * columnThreads;
-  const [aLoads, bLoads] = [rows, columns].map((size) => size / 4 * depth / invocations) as [number, number];
-  const [rowVectors, columnVectors] = [rowsEach / 4, columnsEach / 4];
-  const sums = (line: (r: number, v: number) => string | string[]) =>
-    each(rowsEach, (r) => each(columnVectors, (v) => line(r, v)));
+  const sums = (line: (r: number, v: number) => string) =>
+    each(rowsEach, (r) => each(columnsEach / 4, (v) => line(r, v)));
+  const { slots, fetch, keep, use } = sliceSteps(layout, tile);
   return `// out[m, n] = A[m, k] B[k, n]: a workgroup computes ${rows} x ${columns}, an invocation ${rowsEach} x ${columnsEach}.
 override m: u32;
 override n: u32;
@@ -54,7 +51,7 @@ var<workgroup> b_slice: array<vec4<f32>, ${depth * columns / 4}>;
 
 ${loaders(layout)}
 
-@compute @workgroup_size(${invocations})
+@compute @workgroup_size(${invocationsOf(tile)})
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(num_workgroups) workgroups: vec3<u32>,
@@ -64,86 +61,101 @@ fn main(
   let row_tiles = (m + ${rows - 1}u) / ${rows}u;
   let tile_row = (tile % row_tiles) * ${rows}u;
   let tile_column = (tile / row_tiles) * ${columns}u;
-  let row_thread = local / ${columnThreads}u;
-  let column_thread = local % ${columnThreads}u;
-
-${lines(1, each(aLoads, (i) => slot("a", i, layout.transposeA, rows, tile, invocations)))}
-${lines(1, each(bLoads, (i) => slot("b", i, !layout.transposeB, columns, tile, invocations)))}
+  let row_thread = local / ${columns / columnsEach}u;
+  let column_thread = local % ${columns / columnsEach}u;
+${lines(1, slots)}
 ${lines(1, sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`))}
 
   // The slice that begins at step \`next\` is fetched while the one before is used.
   for (var next = 0u; next < k + ${depth}u; next += ${depth}u) {
-${
-    lines(
-      2,
-      each(aLoads, (i) => `let next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, next + a_step_${i});`),
-    )
-  }
-${
-    lines(
-      2,
-      each(bLoads, (i) => `let next_b_${i} = load_b(next + b_step_${i}, tile_column + b_vector_${i} * 4u);`),
-    )
-  }
+${lines(2, fetch)}
+    // Not the constant ${depth}: compilers for CPU adapters unroll constant loops, which takes them many times longer.
     let steps = select(min(${depth}u, k - (next - ${depth}u)), 0u, next == 0u);
     for (var p = 0u; p < steps; p++) {
-${
-    lines(
-      3,
-      each(rowVectors, (v) => `let a_${v} = a_slice[p * ${rows / 4}u + row_thread + ${v * rowThreads}u];`),
-    )
-  }
-${
-    lines(
-      3,
-      each(
-        columnVectors,
-        (v) => `let b_${v} = b_slice[p * ${columns / 4}u + column_thread + ${v * columnThreads}u];`,
-      ),
-    )
-  }
-${
-    lines(
-      3,
-      sums((r, v) =>
-        `sum_${r}_${v} = fma(vec4<f32>(a_${Math.floor(r / 4)}.${component(r)}), b_${v}, sum_${r}_${v});`
-      ),
-    )
-  }
+${lines(3, use)}
+${lines(3, sums((r, v) => `sum_${r}_${v} = fma(vec4<f32>(${factor(r)}), b_${v}, sum_${r}_${v});`))}
     }
     workgroupBarrier();
-${lines(2, each(aLoads, (i) => `a_slice[a_step_${i} * ${rows / 4}u + a_vector_${i}] = next_a_${i};`))}
-${lines(2, each(bLoads, (i) => `b_slice[b_step_${i} * ${columns / 4}u + b_vector_${i}] = next_b_${i};`))}
+${lines(2, keep)}
     workgroupBarrier();
   }
 
-${lines(1, each(rowVectors, (v) => `let row_${v} = tile_row + (row_thread + ${v * rowThreads}u) * 4u;`))}
-${
-    lines(
-      1,
-      each(
-        columnVectors,
-        (v) => `let column_${v} = tile_column + (column_thread + ${v * columnThreads}u) * 4u;`,
-      ),
-    )
-  }
-${lines(1, sums((r, v) => `store(row_${Math.floor(r / 4)} + ${r % 4}u, column_${v}, sum_${r}_${v});`))}
+${lines(1, sums((r, v) => `store(${rowOf(r, tile)}, ${columnOf(v, tile)}, sum_${r}_${v});`))}
 }
 `;
 }
 
-/** Which vector of a slice an invocation copies: neighbouring invocations read neighbouring addresses. */
+function invocationsOf({ rows, columns, rowsEach, columnsEach }: WorkgroupTile): number {
+  return (rows / rowsEach) * (columns / columnsEach);
+}
+
+function factor(r: number): string {
+  return `a_${Math.floor(r / 4)}.${component(r)}`;
+}
+
+function rowOf(r: number, { rows, rowsEach }: WorkgroupTile): string {
+  return `tile_row + (row_thread + ${Math.floor(r / 4) * rows / rowsEach}u) * 4u + ${r % 4}u`;
+}
+
+function columnOf(v: number, { columns, columnsEach }: WorkgroupTile): string {
+  return `tile_column + (column_thread + ${v * columns / columnsEach}u) * 4u`;
+}
+
+/** What an invocation does with slices. */
+interface SliceSteps {
+  /** Which vectors of each slice it copies. */
+  readonly slots: string[];
+  /** Reads them from memory. */
+  readonly fetch: string[];
+  /** Puts them into workgroup memory. */
+  readonly keep: string[];
+  /** Takes the vectors that it multiplies out of workgroup memory. */
+  readonly use: string[];
+}
+
+function sliceSteps(layout: MatmulLayout, tile: WorkgroupTile): SliceSteps {
+  const { rows, columns, depth, rowsEach, columnsEach } = tile;
+  const invocations = invocationsOf(tile);
+  const [rowVectors, columnVectors] = [rows / 4, columns / 4];
+  const aSlots = [...Array(rowVectors * depth / invocations).keys()];
+  const bSlots = [...Array(columnVectors * depth / invocations).keys()];
+  return {
+    slots: [
+      ...aSlots.flatMap((i) => slot("a", i, layout.transposeA, rowVectors, tile)),
+      ...bSlots.flatMap((i) => slot("b", i, !layout.transposeB, columnVectors, tile)),
+    ],
+    fetch: [
+      ...aSlots.map((i) => `let next_a_${i} = load_a(tile_row + a_vector_${i} * 4u, next + a_step_${i});`),
+      ...bSlots.map((i) => `let next_b_${i} = load_b(next + b_step_${i}, tile_column + b_vector_${i} * 4u);`),
+    ],
+    keep: [
+      ...aSlots.map((i) => `a_slice[a_step_${i} * ${rowVectors}u + a_vector_${i}] = next_a_${i};`),
+      ...bSlots.map((i) => `b_slice[b_step_${i} * ${columnVectors}u + b_vector_${i}] = next_b_${i};`),
+    ],
+    use: [
+      ...each(
+        rowsEach / 4,
+        (v) => `let a_${v} = a_slice[p * ${rowVectors}u + row_thread + ${v * rows / rowsEach}u];`,
+      ),
+      ...each(
+        columnsEach / 4,
+        (v) => `let b_${v} = b_slice[p * ${columnVectors}u + column_thread + ${v * columns / columnsEach}u];`,
+      ),
+    ],
+  };
+}
+
+/** The vector of a slice that copy `index` of an invocation takes: neighbouring invocations read neighbouring addresses. */
 function slot(
   name: string,
   index: number,
-  alongTile: boolean,
-  size: number,
+  isAlongTile: boolean,
+  vectors: number,
   tile: WorkgroupTile,
-  invocations: number,
 ): string[] {
-  const number = index === 0 ? "local" : `(local + ${index * invocations}u)`;
-  const [vector, step] = alongTile
-    ? [`${number} % ${size / 4}u`, `${number} / ${size / 4}u`]
+  const number = index === 0 ? "local" : `(local + ${index * invocationsOf(tile)}u)`;
+  const [vector, step] = isAlongTile
+    ? [`${number} % ${vectors}u`, `${number} / ${vectors}u`]
     : [`${number} / ${tile.depth}u`, `${number} % ${tile.depth}u`];
   return [`let ${name}_vector_${index} = ${vector};`, `let ${name}_step_${index} = ${step};`];
 }
