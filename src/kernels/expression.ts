@@ -27,7 +27,11 @@ export type UnaryOp =
 /** Functions of two values of one dtype. */
 export type BinaryOp = ArithmeticOp | ComparisonOp | LogicalOp;
 
-/** Give their operands' dtype. `max` and `min` of a NaN and a number are NaN, as in PyTorch; `pow` is for `f32`. */
+/**
+ * Give their operands' dtype. `max` and `min` of a NaN and a number are NaN, as in PyTorch. `mod` has the sign of the
+ * dividend. Of integers, `x / 0` is x and `x mod 0` is 0, and results wrap at 32 bits. `pow` is for `f32`; a negative
+ * number has only whole powers, the others are NaN.
+ */
 export type ArithmeticOp = "add" | "sub" | "mul" | "div" | "pow" | "max" | "min" | "mod";
 
 /** Give a `u32` that is 0 or 1. A comparison with NaN is 0, except `notEqual`, which is 1. */

@@ -1,7 +1,8 @@
 import type { Dispatch } from "./dispatch.ts";
 import { gridFor } from "./dispatch.ts";
+import { fill } from "./fill.ts";
 import type { MatmulLayout } from "./matmul_layout.ts";
-import { REGISTER_TILE, registerMatmulWgsl } from "./matmul_register.ts";
+import { readsBetterAlongDepth, registerMatmulWgsl, registerTileOf } from "./matmul_register.ts";
 import { workgroupMatmulWgsl, workgroupTileFor } from "./matmul_workgroup.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
 
@@ -44,12 +45,14 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): 
   const { m, n, k, transposeA = false, transposeB = false, variant } = options;
   requireSizes("matmul", { m, n, k });
   for (const sizes of [[m, k], [k, n], [m, n]]) requireElements("matmul", sizes);
+  if (k === 0) return fill({ out: bindings.out }, { count: m * n, value: 0 });
   const layout: MatmulLayout = {
     transposeA,
     transposeB,
     vectorA: transposeA && m % 4 === 0,
     vectorB: !transposeB && n % 4 === 0,
     vectorOut: n % 4 === 0,
+    vectorDepth: !transposeA && transposeB && readsBetterAlongDepth(n, k),
   };
   const { code, tile } = sourceOf(variant, layout, m, n);
   return {
@@ -62,7 +65,7 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): 
 }
 
 function sourceOf(variant: MatmulVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
-  if (variant === "register") return { code: registerMatmulWgsl(layout), tile: REGISTER_TILE };
+  if (variant === "register") return { code: registerMatmulWgsl(layout), tile: registerTileOf(layout) };
   const tile = workgroupTileFor(m, n);
   return { code: workgroupMatmulWgsl(layout, tile), tile };
 }

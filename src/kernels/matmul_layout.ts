@@ -6,6 +6,8 @@ export interface MatmulLayout {
   readonly vectorA: boolean;
   readonly vectorB: boolean;
   readonly vectorOut: boolean;
+  /** Whether the register variant reads A and B as vectors along k instead: both are stored with k innermost. */
+  readonly vectorDepth: boolean;
 }
 
 /** The WGSL type of an operand's elements. */

@@ -3,33 +3,46 @@ import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matm
 /** Invocations of a workgroup: the SIMD width of the CPU adapters that this variant is for, so that each is one vector. */
 const INVOCATIONS = 8;
 
-/** Rows and columns that one invocation computes. Larger tiles run faster still, but take seconds to compile. */
+/** Rows that one invocation computes. Larger tiles run a little faster, but take seconds to compile. */
 const ROWS = 8;
-const VECTORS = 2;
 
-/** Rows and columns of the result that one workgroup computes. */
-export const REGISTER_TILE: Readonly<{ rows: number; columns: number }> = {
-  rows: ROWS,
-  columns: INVOCATIONS * VECTORS * 4,
-};
+/** Vectors of columns that one invocation computes. */
+function vectorsOf({ vectorDepth }: MatmulLayout): number {
+  return vectorDepth ? 1 : 2;
+}
+
+/** What one workgroup computes. */
+export function registerTileOf(layout: MatmulLayout): { rows: number; columns: number } {
+  return { rows: ROWS, columns: INVOCATIONS * vectorsOf(layout) * 4 };
+}
 
 /**
- * WGSL of the register variant: 8 x 8 sums an invocation, held as 16 vectors, and one step of k at a time.
+ * Whether `A Bᵀ` is faster with vectors along k: when columns of B lie a multiple of 2 KiB apart, they share a few sets of
+ * the cache, which then holds a line for one step only; and when the result is so narrow that wide tiles are mostly edge.
+ */
+export function readsBetterAlongDepth(n: number, k: number): boolean {
+  return k % 4 === 0 && (k % 512 === 0 || n <= 32);
+}
+
+/**
+ * WGSL of the register variant: 8 x 8 sums an invocation, held as 16 vectors, and one step of k at a time; or, along
+ * depth, 8 x 4 sums and four steps.
  *
  * On a CPU adapter the loads are the cost: each is done lane by lane, with a bounds check. Hence a tile that is as large as
- * compiles fast (64 sums for 16 loads), vectors wherever rows are whole vectors (a third of the checks), and no
- * unrolling over k, which outgrows the instruction cache. Rows and columns beyond the edge read the last
+ * compiles fast (64 sums for 16 loads), vectors wherever rows are whole vectors (half the instructions), and no
+ * further unrolling over k, which outgrows the instruction cache. Rows and columns beyond the edge read the last
  * one, and are not written.
  */
 export function registerMatmulWgsl(layout: MatmulLayout): string {
-  const { vectorA, vectorB, vectorOut } = layout;
-  return `// out[m, n] = A[m, k] B[k, n]: an invocation computes ${ROWS} rows of ${VECTORS} vectors.
+  const { vectorA, vectorB, vectorOut, vectorDepth } = layout;
+  const vectors = vectorsOf(layout);
+  return `// out[m, n] = A[m, k] B[k, n]: an invocation computes ${ROWS} rows of ${vectors * 4} columns.
 override m: u32;
 override n: u32;
 override k: u32;
 
-@group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(vectorA)}>;
-@group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(vectorB)}>;
+@group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(vectorA || vectorDepth)}>;
+@group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(vectorB || vectorDepth)}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(vectorOut)}>;
 
 @compute @workgroup_size(${INVOCATIONS})
@@ -42,31 +55,37 @@ fn main(
   let tile = workgroup.y * workgroups.x + workgroup.x;
   let row_tiles = (m + ${ROWS - 1}u) / ${ROWS}u;
   let row = (tile % row_tiles) * ${ROWS}u;
-  let column = ((tile / row_tiles) * ${INVOCATIONS}u + local) * ${VECTORS * 4}u;
+  let column = ((tile / row_tiles) * ${INVOCATIONS}u + local) * ${vectors * 4}u;
 
 ${lines(1, edges(layout))}
 
-${lines(1, each(ROWS, (r) => each(VECTORS, (v) => `var sum_${r}_${v} = vec4<f32>();`)))}
-  for (var p = 0u; p < k; p++) {
-${lines(2, loadA(layout))}
-${lines(2, loadB(layout))}
-${lines(2, each(ROWS, (r) => each(VECTORS, (v) => multiplyAdd(layout, r, v))))}
+${lines(1, each(ROWS, (r) => each(vectors, (v) => `var sum_${r}_${v} = vec4<f32>();`)))}
+  for (var p = 0u; p < ${vectorDepth ? "k / 4u" : "k"}; p++) {
+${lines(2, vectorDepth ? depthStep() : step(layout))}
   }
 
-${lines(1, each(ROWS, (r) => store(r, vectorOut)))}
+${lines(1, each(ROWS, (r) => store(layout, r)))}
 }
 `;
 }
 
 /** The rows and columns to read, none beyond the last. */
-function edges({ vectorA, vectorB }: MatmulLayout): string[] {
+function edges(layout: MatmulLayout): string[] {
+  const { vectorA, vectorB } = layout;
+  const vectors = vectorsOf(layout);
   const rows = vectorA
     ? each(ROWS / 4, (v) => `let row_vector_${v} = min(row / 4u + ${v}u, m / 4u - 1u);`)
     : each(ROWS, (r) => `let row_${r} = min(row + ${r}u, m - 1u);`);
   const columns = vectorB
-    ? each(VECTORS, (v) => `let column_vector_${v} = min(column / 4u + ${v}u, n / 4u - 1u);`)
-    : each(VECTORS * 4, (c) => `let column_${c} = min(column + ${c}u, n - 1u);`);
+    ? each(vectors, (v) => `let column_vector_${v} = min(column / 4u + ${v}u, n / 4u - 1u);`)
+    : each(vectors * 4, (c) => `let column_${c} = min(column + ${c}u, n - 1u);`);
   return [...rows, ...columns];
+}
+
+/** One step of k: a column of A times a row of B. */
+function step(layout: MatmulLayout): string[] {
+  const products = each(ROWS, (r) => each(vectorsOf(layout), (v) => multiplyAdd(layout, r, v)));
+  return [...loadA(layout), ...loadB(layout), ...products];
 }
 
 function loadA({ transposeA, vectorA }: MatmulLayout): string[] {
@@ -74,10 +93,12 @@ function loadA({ transposeA, vectorA }: MatmulLayout): string[] {
   return each(ROWS, (r) => `let a_${r} = a[${transposeA ? `p * m + row_${r}` : `row_${r} * k + p`}];`);
 }
 
-function loadB({ transposeB, vectorB }: MatmulLayout): string[] {
-  if (vectorB) return each(VECTORS, (v) => `let b_${v} = b[p * (n / 4u) + column_vector_${v}];`);
+function loadB(layout: MatmulLayout): string[] {
+  const { transposeB, vectorB } = layout;
+  const vectors = vectorsOf(layout);
+  if (vectorB) return each(vectors, (v) => `let b_${v} = b[p * (n / 4u) + column_vector_${v}];`);
   const element = (c: number) => `b[${transposeB ? `column_${c} * k + p` : `p * n + column_${c}`}]`;
-  return each(VECTORS, (v) => `let b_${v} = vec4<f32>(${each(4, (i) => element(v * 4 + i)).join(", ")});`);
+  return each(vectors, (v) => `let b_${v} = vec4<f32>(${each(4, (i) => element(v * 4 + i)).join(", ")});`);
 }
 
 function multiplyAdd({ vectorA }: MatmulLayout, r: number, v: number): string {
@@ -85,14 +106,26 @@ function multiplyAdd({ vectorA }: MatmulLayout, r: number, v: number): string {
   return `sum_${r}_${v} = fma(vec4<f32>(${factor}), b_${v}, sum_${r}_${v});`;
 }
 
-function store(r: number, vectorOut: boolean): string[] {
-  const writes = vectorOut
-    ? each(VECTORS, (v) => [
+/** Four steps of k. */
+function depthStep(): string[] {
+  return [
+    ...each(ROWS, (r) => `let a_${r} = a[row_${r} * (k / 4u) + p];`),
+    ...each(4, (c) => [
+      `let b_${c} = b[column_${c} * (k / 4u) + p];`,
+      ...each(ROWS, (r) => `sum_${r}_0.${component(c)} += dot(a_${r}, b_${c});`),
+    ]),
+  ];
+}
+
+function store(layout: MatmulLayout, r: number): string[] {
+  const vectors = vectorsOf(layout);
+  const writes = layout.vectorOut
+    ? each(vectors, (v) => [
       `if (column + ${v * 4}u < n) {`,
       `  out[(row + ${r}u) * (n / 4u) + column / 4u + ${v}u] = sum_${r}_${v};`,
       "}",
     ])
-    : each(VECTORS * 4, (c) => [
+    : each(vectors * 4, (c) => [
       `if (column + ${c}u < n) {`,
       `  out[(row + ${r}u) * n + column + ${c}u] = sum_${r}_${Math.floor(c / 4)}.${component(c)};`,
       "}",

@@ -67,7 +67,6 @@ override classes: u32;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 ${keepsProbabilities ? "@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;" : ""}
 ${floatBitsWgsl("f32")}
-// A NaN that max passes over still reaches the sum of the exponentials.
 fn keep_probability(element: u32, largest: f32, sum: f32) {
   ${keepsProbabilities ? "probabilities[element] = exp(logits[element] - largest) / sum;" : ""}
 }
@@ -82,6 +81,7 @@ fn loss_of(row: u32, largest: f32, sum: f32) -> f32 {
 
 const ROW_WGSL = `${LINEAR_MAIN_WGSL}
   let first = index * classes;
+  // A NaN that max passes over still reaches the sum of the exponentials.
   var largest = logits[first];
   for (var class_index = 1u; class_index < classes; class_index++) {
     largest = max(largest, logits[first + class_index]);
@@ -110,6 +110,7 @@ fn main(
     return;
   }
   let first = row * classes;
+  // A NaN that max passes over still reaches the sum of the exponentials.
   var part = logits[first];
   for (var class_index = local; class_index < classes; class_index += ${INVOCATIONS}u) {
     part = max(part, logits[first + class_index]);

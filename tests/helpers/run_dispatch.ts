@@ -7,7 +7,10 @@ import type { Dispatch } from "../../src/kernels/dispatch.ts";
 /** An array on the host that stands for a binding. The same array is the same memory. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array | Uint16Array;
 
-/** Bytes around each binding that no kernel may change. */
+/**
+ * Bytes before and behind each array that no kernel may change. Those behind are part of the binding: adapters drop
+ * writes beyond a binding's end, which would hide a kernel that relies on it.
+ */
 const GUARD_BYTES = 256;
 const GUARD_BYTE = 0xa5;
 
@@ -15,7 +18,7 @@ const GUARD_BYTE = 0xa5;
  * Runs one dispatch on host arrays and gives the arrays of `read` back as the kernel left them.
  *
  * It runs the dispatch twice from the same start, and fails unless both runs give equal bits and leave the memory around every
- * binding as it was. A dispatch without workgroups is not run, as executors do.
+ * array as it was. A dispatch without workgroups is not run, as executors do.
  */
 export async function runDispatch<T extends HostArray[]>(
   gpu: GpuDevice,
@@ -63,11 +66,11 @@ function upload(gpu: GpuDevice, array: HostArray, buffers: GPUBuffer[]): BufferR
   const buffer = gpu.createBuffer("test", bytes.byteLength, COPY_DST | COPY_SRC | STORAGE | UNIFORM);
   buffers.push(buffer);
   gpu.write(buffer, 0, bytes);
-  return { buffer, offset: GUARD_BYTES, size };
+  return { buffer, offset: GUARD_BYTES, size: size + GUARD_BYTES };
 }
 
 function withGuards({ buffer, offset, size }: BufferRange): BufferRange {
-  return { buffer, offset: offset - GUARD_BYTES, size: size + 2 * GUARD_BYTES };
+  return { buffer, offset: offset - GUARD_BYTES, size: size + GUARD_BYTES };
 }
 
 function check<T extends HostArray>(label: string, like: T, first?: Uint8Array, second?: Uint8Array): T {
@@ -80,7 +83,7 @@ function check<T extends HostArray>(label: string, like: T, first?: Uint8Array, 
   const isGuard = (_: number, index: number) => index < GUARD_BYTES || index >= end;
   const damaged = first.findIndex((byte, index) => isGuard(byte, index) && byte !== GUARD_BYTE);
   if (damaged >= 0) {
-    throw new Error(`${label}: wrote outside of its binding, at byte ${damaged - GUARD_BYTES}`);
+    throw new Error(`${label}: wrote outside of its array, at byte ${damaged - GUARD_BYTES}`);
   }
   const bytes = first.slice(GUARD_BYTES, end);
   const ArrayType = like.constructor as new (buffer: ArrayBuffer) => T;

@@ -80,6 +80,15 @@ describe("matmul", () => {
     await expectExact(gpu, { m: 7, n: 128 * 127 + 4, k: 17 }, "workgroup");
   }, TIMEOUT_MS);
 
+  gpuTest("multiplies along depth, where columns share the cache or the result is narrow", async (gpu) => {
+    await expectExact(gpu, { m: 65, n: 63, k: 512, transposeB: true }, "register");
+    await expectExact(gpu, { m: 9, n: 68, k: 512, transposeB: true }, "register");
+    await expectExact(gpu, { m: 64, n: 10, k: 12, transposeB: true }, "register");
+    expect(
+      matmul({ a: 0, b: 0, out: 0 }, { m: 64, n: 10, k: 12, transposeB: true, variant: "register" }).code,
+    ).toContain("dot(");
+  }, TIMEOUT_MS);
+
   test("has nothing to dispatch for an empty result", () => {
     const bindings = { a: "a", b: "b", out: "out" };
     for (const variant of VARIANTS) {
