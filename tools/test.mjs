@@ -10,7 +10,7 @@ const tally = { passed: 0, failed: 0, skips: [] };
 /** Runs a command with its output shown, and resolves to its exit status, the signal that ended it, and that output. */
 function run(program, args) {
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, env: environment({ FORCE_COLOR: "0", NO_COLOR: "1" }) });
+    const child = spawn(program, args, { cwd: root, env: environment({ NO_COLOR: "1" }) });
     let output = "";
     const show = (bytes) => {
       output += bytes;
@@ -39,7 +39,7 @@ async function suite(program, args, counts, { retriesAfterCrash = 0 } = {}) {
     return await suite(program, args, counts, { retriesAfterCrash: retriesAfterCrash - 1 });
   }
   collectSkips(output);
-  const [passed, failed] = counts.map((pattern) => Number(pattern.exec(output)?.[1] ?? 0));
+  const [passed, failed] = counts.map((pattern) => Number([...output.matchAll(pattern)].at(-1)?.[1] ?? 0));
   tally.passed += passed;
   tally.failed += failed === 0 && (status !== 0 || passed === 0) ? 1 : failed;
 }
@@ -57,18 +57,18 @@ const steps = {
   format: () => check(denoPath(), ["fmt", "--check", "--quiet"]),
   lint: () => check(denoPath(), ["lint", "--quiet"]),
   bun: () =>
-    suite(bunPath(), ["test", "--timeout", "60000", "tests/"], [/^\s*(\d+) pass$/m, /^\s*(\d+) fail$/m]),
+    suite(bunPath(), ["test", "--timeout", "60000", "tests/"], [/^\s*(\d+) pass$/gm, /^\s*(\d+) fail$/gm]),
   deno: () =>
     suite(
       denoPath(),
       ["test", "-A", "--no-check", "--quiet", "tests/"],
-      [/(\d+) passed/, /(\d+) failed/],
+      [/(\d+) passed/g, /(\d+) failed/g],
       denoCrashes,
     ),
   build: () => check(node, [join("tools", "build.mjs")]),
   publish: () => check(denoPath(), ["publish", "--dry-run", "--allow-dirty", "--quiet"]),
-  package: () => suite(node, [join("tools", "package_test.mjs")], [/^(\d+) passed/m, /(\d+) failed$/m]),
-  browser: () => suite(node, [join("tools", "browser_test.mjs")], [/^(\d+) passed/m, /(\d+) failed$/m]),
+  package: () => suite(node, [join("tools", "package_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
+  browser: () => suite(node, [join("tools", "browser_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
 };
 
 const wanted = process.argv.slice(2);
