@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, watch } from "node:fs";
+import { mkdirSync, readdirSync, statSync, watch } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { runtimeName, scriptArguments } from "./runtime.ts";
 
@@ -36,6 +37,8 @@ export interface Run extends TrainingResult {
 }
 
 const TEMPORARY = /^\.tmp-/;
+// Larger than the hint file `latest`, which is written in the same way after the checkpoint itself.
+const CHECKPOINT_BYTES = 4096;
 
 /** Three moments drawn from `seed`: in the first third, while a save is being written, and in the last third. */
 export function seededKills(seed: number): Kill[] {
@@ -46,6 +49,14 @@ export function seededKills(seed: number): Kill[] {
     { when: "saving", afterStep: draw(2, 400, 550) },
     { when: "training", step: draw(3, 700, 900) },
   ];
+}
+
+/** Twenty moments over the whole run, each while a save is being written. */
+export function killsWhileSaving(seed: number): Kill[] {
+  return Array.from({ length: 20 }, (_, index) => ({
+    when: "saving",
+    afterStep: 45 + 45 * index + (Math.imul(seed + index, 2654435761) >>> 0) % 20,
+  }));
 }
 
 /** Starts the training process, kills it at each of `kills` in turn, starts it again each time, and waits for its end. */
@@ -70,6 +81,11 @@ export async function runUntilDone(
   throw new Error("the last run was killed by somebody else");
 }
 
+/** Whether a checkpoint is under way at `path`; the same event comes when a file there goes away. */
+function isBeingWritten(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= CHECKPOINT_BYTES;
+}
+
 interface Life {
   resumedFrom: string | null;
   adapter: string;
@@ -86,7 +102,7 @@ function liveOnce(directory: string, seed: number, kill: Kill | undefined): Prom
   const strike = () => child.kill("SIGKILL");
   let armed = false;
   const watcher = watch(directory, (_, name) => {
-    if (armed && name !== null && TEMPORARY.test(name)) strike();
+    if (armed && name !== null && TEMPORARY.test(name) && isBeingWritten(join(directory, name))) strike();
   });
   createInterface({ input: child.stdout }).on("line", (line) => {
     const event = JSON.parse(line) as TrainingEvent;
