@@ -27,6 +27,7 @@
  * @module
  */
 // Errors and dtypes
+export type { Clock } from "./src/base/clock.ts";
 export type { DType } from "./src/base/dtype.ts";
 export { CairnError, type CairnErrorCode, type CairnErrorDetails } from "./src/base/errors.ts";
 
@@ -58,19 +59,32 @@ export * as nn from "./src/nn/nn.ts";
 export * as optim from "./src/nn/optim/optim.ts";
 
 // The `.cairn` file
+export type { CastDType } from "./src/container/cast.ts";
 export type { ChunkRecord } from "./src/container/chunk_table.ts";
+export type { CodecChoice, CompressionMode, EncodedChunk } from "./src/container/codec/choose.ts";
 export type { Codec } from "./src/container/codec/codec.ts";
+export { CodecPool } from "./src/container/codec/codec_pool.ts";
+export type { WriteRates } from "./src/container/codec/coding_rates.ts";
+export type { CodecName } from "./src/container/codec/table.ts";
 export { ContainerReader } from "./src/container/container_reader.ts";
 export { ContainerWriter, type WriteReport } from "./src/container/container_writer.ts";
 export type { RawLayout, TensorRecord, TensorSpec } from "./src/container/layout.ts";
 export type { Manifest, Provenance } from "./src/container/manifest.ts";
+export type { OpenOptions } from "./src/container/open_container.ts";
+export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "./src/container/source.ts";
 export type { StateValue } from "./src/container/state_tree.ts";
+export type { TensorReadOptions } from "./src/container/tensor_part.ts";
 export type { TensorRef } from "./src/container/tensor_ref.ts";
+export type { TensorSlice } from "./src/container/tensor_slice.ts";
 export type { Damage, ReadOptions, VerifyReport } from "./src/container/verify.ts";
 
 // Where bytes live
+export { BlobSource } from "./src/storage/blob_source.ts";
+export { FileSource } from "./src/storage/file_source.ts";
 export { FileStorage } from "./src/storage/file_storage.ts";
+export { HttpSource, type HttpSourceOptions } from "./src/storage/http_source.ts";
 export { MemoryStorage } from "./src/storage/memory_storage.ts";
+export { openStorage } from "./src/storage/open_storage.ts";
 export type {
   MoveOptions,
   Storage,
@@ -81,46 +95,152 @@ export type {
 
 // Snapshots, engines, recovery
 export type { BackgroundSaveOptions } from "./src/checkpoint/background_saver.ts";
-export type { SkippedCheckpoint } from "./src/checkpoint/catalog.ts";
+export {
+  type Catalog,
+  type CatalogOptions,
+  type CheckpointSummary,
+  readCatalog,
+  type SkippedCheckpoint,
+} from "./src/checkpoint/catalog.ts";
 export {
   Checkpoint,
   type CheckpointLoadOptions,
   type CheckpointReadOptions,
 } from "./src/checkpoint/checkpoint.ts";
+export {
+  type CheckpointingConfig,
+  checkpointingConfig,
+  type CheckpointingFields,
+} from "./src/checkpoint/checkpointing_config.ts";
+export { chooseEngine, type EngineChoice } from "./src/checkpoint/choose_engine.ts";
 export { CommitInfo, type CommitInfoFields } from "./src/checkpoint/commit_info.ts";
+export { DecoupledEngine, type DecoupledEngineOptions } from "./src/checkpoint/decoupled_engine.ts";
+export type { DiskRoomOptions, DiskShortage, OnDiskFull } from "./src/checkpoint/disk_room.ts";
 export type {
   CommitReport,
   CommitTarget,
   CreateOptions,
   Engine,
   EngineCommitOptions,
+  RemoveOptions,
   SaveOptions,
 } from "./src/checkpoint/engine.ts";
+export {
+  type ConformanceCheck,
+  engineConformance,
+  type EngineUnderTest,
+} from "./src/checkpoint/engine_conformance.ts";
+export type { EngineGroup, GroupSave, MemberFailure } from "./src/checkpoint/engine_group.ts";
+export { EngineWrapper } from "./src/checkpoint/engine_wrapper.ts";
+export {
+  checkpointsIterator,
+  type CheckpointsIteratorOptions,
+  watchCheckpoints,
+} from "./src/checkpoint/evaluators/checkpoints_iterator.ts";
+export {
+  type CheckpointName,
+  DONE_EVAL_SUBDIR,
+  evalDonePath,
+  evalSubdir,
+  isDoneEval,
+  markDoneEval,
+} from "./src/checkpoint/evaluators/done_marks.ts";
+export {
+  evaluateCheckpoints,
+  type EvaluateCheckpointsOptions,
+  type EvaluationLoopReport,
+} from "./src/checkpoint/evaluators/evaluate_checkpoints.ts";
+export { Lease, type LeaseOptions } from "./src/checkpoint/evaluators/lease.ts";
+export {
+  type EvaluatorsReport,
+  waitForEvaluators,
+  type WaitForEvaluatorsOptions,
+} from "./src/checkpoint/evaluators/wait_for_evaluators.ts";
 export { FileEngine } from "./src/checkpoint/file_engine.ts";
+export type { FileEngineOptions } from "./src/checkpoint/file_engine_options.ts";
 export {
   getCheckpoint,
   type GetCheckpointOptions,
   getCheckpoints,
   stepFromCheckpoint,
 } from "./src/checkpoint/find.ts";
-export type { CheckpointState, FrozenCheckpoint } from "./src/checkpoint/frozen_checkpoint.ts";
+export type { BytesListener, CheckpointState, FrozenCheckpoint } from "./src/checkpoint/frozen_checkpoint.ts";
 export type { HostState, Stateful, StateInput } from "./src/checkpoint/host_state.ts";
+export {
+  initializeFromCheckpoint,
+  type InitializeOptions,
+  type InitializeReport,
+} from "./src/checkpoint/initialize_from_checkpoint.ts";
+export { findCheckpoint, LazyCheckpoint } from "./src/checkpoint/lazy_checkpoint.ts";
 export {
   loadCheckpoint,
   type LoadCheckpointOptions,
   type LoadCheckpointResult,
   type LoadTarget,
 } from "./src/checkpoint/load_checkpoint.ts";
-export type { LoadIntoOptions } from "./src/checkpoint/load_into.ts";
+export type { LoadIntoOptions, PartialLoadOptions } from "./src/checkpoint/load_into.ts";
+export { loadParts, type LoadPartsOptions, type LoadPartsReport } from "./src/checkpoint/load_parts.ts";
 export type { LoadReport, Mismatch } from "./src/checkpoint/load_report.ts";
+export { loadTensor } from "./src/checkpoint/load_tensor.ts";
+export type { LockIdentity, LockOwner } from "./src/checkpoint/lock_owner.ts";
+export { MirrorEngine, type MirrorOptions } from "./src/checkpoint/mirror_engine.ts";
+export type { NamePattern, RenameRule } from "./src/checkpoint/name_pattern.ts";
+export { type CheckpointManifest, type ManifestEntry, objectPath } from "./src/checkpoint/object_path.ts";
 export type { EngineTarget } from "./src/checkpoint/open_engine.ts";
 export { openCheckpoint } from "./src/checkpoint/open_path.ts";
-export type { PendingSnapshot, PendingStatus, SaveReport } from "./src/checkpoint/pending_snapshot.ts";
-export type { StateByName } from "./src/checkpoint/restore_state.ts";
-export type { RetentionDecision, RetentionPolicy, RetentionReport } from "./src/checkpoint/retention.ts";
+export type {
+  PendingPhase,
+  PendingSnapshot,
+  PendingStatus,
+  SaveProgress,
+  SaveReport,
+} from "./src/checkpoint/pending_snapshot.ts";
+export type { ReadObjectOptions } from "./src/checkpoint/read_object.ts";
+export type { ReadWithinOptions } from "./src/checkpoint/read_within.ts";
+export { recover, type RecoverOptions, type Recovery } from "./src/checkpoint/recovery.ts";
+export type { StateByName, StateReport } from "./src/checkpoint/restore_state.ts";
+export {
+  planRetention,
+  retain,
+  type RetainOptions,
+  type RetentionContext,
+  type RetentionDecision,
+  type RetentionPolicy,
+  type RetentionReport,
+} from "./src/checkpoint/retention.ts";
+export { keepAll, lastN } from "./src/checkpoint/retention/by_count.ts";
+export { bestN, type BestNOptions } from "./src/checkpoint/retention/by_metric.ts";
+export {
+  closestToGrid,
+  everyNSteps,
+  type EveryNStepsOptions,
+  explicitSteps,
+} from "./src/checkpoint/retention/by_step.ts";
+export { everyNSeconds, latestDuration } from "./src/checkpoint/retention/by_time.ts";
+export { allOf, anyOf } from "./src/checkpoint/retention/combine.ts";
+export type { RankedMetric } from "./src/checkpoint/retention/metric_direction.ts";
+export type { RetentionCandidate, RetentionRule } from "./src/checkpoint/retention/rule.ts";
 export { saveCheckpoint, type SaveCheckpointOptions } from "./src/checkpoint/save_checkpoint.ts";
-export { type RestoreOptions, Snapshot, type SnapshotState } from "./src/checkpoint/snapshot.ts";
+export { setAside, type SetAsideReport } from "./src/checkpoint/set_aside.ts";
+export {
+  type ModelState,
+  type RestoreOptions,
+  type RestoreReport,
+  Snapshot,
+  type SnapshotOptions,
+  type SnapshotState,
+} from "./src/checkpoint/snapshot.ts";
+export {
+  parseTagValidation,
+  tagDigest,
+  type TagValidation,
+  validateTagDigests,
+} from "./src/checkpoint/tag_validation.ts";
+export type { FitOptions, ShapePolicy } from "./src/checkpoint/tensor_fit.ts";
+export { type Tier, TieredEngine } from "./src/checkpoint/tiered_engine.ts";
 export type { TypedArray } from "./src/checkpoint/typed_arrays.ts";
+export { warmStart, type WarmStartOptions } from "./src/checkpoint/warm_start.ts";
+export type { WriterLockOptions } from "./src/checkpoint/writer_lock.ts";
 
 // Training
 export {
@@ -138,7 +258,7 @@ export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";
 export type { EvaluationReport } from "./src/train/evaluation.ts";
 export type { EpochRecord, TrainingHistory } from "./src/train/history.ts";
 export type { InterruptSignal } from "./src/train/interrupts.ts";
-export type { NameTemplate } from "./src/train/name_template.ts";
+export { NameTemplate } from "./src/train/name_template.ts";
 export {
   type ProgressReporter,
   terminalProgress,
@@ -146,7 +266,7 @@ export {
   type TextStream,
   type TrainingProgress,
 } from "./src/train/progress.ts";
-export type { ResumeReport } from "./src/train/restore.ts";
+export type { ResumeOptions, ResumeReport } from "./src/train/restore.ts";
 export type { Seed } from "./src/train/seed.ts";
 export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_loop.ts";
 export { Trainer, type TrainerLoadOptions, type TrainerSaveOptions } from "./src/train/trainer.ts";

@@ -46,6 +46,34 @@ export function parseCanonicalJson(text: string, what: string): JsonValue {
   return value;
 }
 
+/** Options of {@link parseStrictJson}. */
+export interface StrictJsonOptions {
+  /** Refuse every number that is not a safe integer from 0 on, in plain digits: a format's sizes and offsets. */
+  readonly naturalNumbersOnly?: boolean;
+}
+
+/**
+ * The value of a JSON text that somebody else wrote, with any spacing; `what` names the text in messages. Duplicate
+ * keys, text that is no valid Unicode, and nesting beyond {@link MAX_JSON_DEPTH} are refused. A key `__proto__` is an
+ * own property like any other: go through the result with `Object.entries` and `Object.hasOwn`.
+ * Throws `CairnError("invalid_file")`.
+ */
+export function parseStrictJson(text: string, what: string, options: StrictJsonOptions = {}): JsonValue {
+  if (nestingDepth(text) > MAX_JSON_DEPTH) {
+    throw new CairnError("invalid_file", `${what} nests deeper than ${MAX_JSON_DEPTH} levels`);
+  }
+  let value: JsonValue;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CairnError("invalid_file", `${what} is not JSON: ${reason}`, { cause });
+  }
+  const problem = problemOfTokens(text, options.naturalNumbersOnly ?? false);
+  if (problem !== undefined) throw new CairnError("invalid_file", `${what} ${problem}`);
+  return value;
+}
+
 function write(value: unknown, path: string, depth: number): string {
   if (value === null || typeof value === "boolean") return String(value);
   if (typeof value === "string") return writeString(value, path);
@@ -117,6 +145,62 @@ function nestingDepth(text: string): number {
     else if (code === 0x5d || code === 0x7d) depth--;
   }
   return deepest;
+}
+
+/** What strictness has to say about a text that is known to be JSON, which lets this look at tokens only. */
+function problemOfTokens(text: string, naturalNumbersOnly: boolean): string | undefined {
+  // The keys of each object that is open; an array has none.
+  const open: (Set<string> | undefined)[] = [];
+  const number = /-?[0-9][0-9.eE+-]*/y;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x7b) open.push(new Set());
+    else if (code === 0x5b) open.push(undefined);
+    else if (code === 0x7d || code === 0x5d) open.pop();
+    else if (code === 0x22) {
+      const end = endOfString(text, i);
+      const problem = problemOfString(text, i, end, open.at(-1));
+      if (problem !== undefined) return problem;
+      i = end - 1;
+    } else if (code === 0x2d || (code >= 0x30 && code <= 0x39)) {
+      number.lastIndex = i;
+      const literal = number.exec(text)?.[0] ?? "";
+      if (naturalNumbersOnly && !isNatural(literal)) {
+        return `has the number ${literal} where only integers from 0 fit`;
+      }
+      i += literal.length - 1;
+    }
+  }
+  return undefined;
+}
+
+function problemOfString(
+  text: string,
+  start: number,
+  end: number,
+  keys: Set<string> | undefined,
+): string | undefined {
+  const literal = text.slice(start, end);
+  const value: string = literal.includes("\\") ? JSON.parse(literal) : literal.slice(1, -1);
+  if (!value.isWellFormed()) return "holds a lone surrogate, which is no valid text";
+  let next = end;
+  while (" \t\n\r".includes(text[next] ?? "x")) next++;
+  // Only a key has a colon behind it.
+  if (text[next] !== ":" || keys === undefined) return undefined;
+  if (keys.has(value)) return `has the key ${JSON.stringify(value).slice(0, 200)} twice in one object`;
+  keys.add(value);
+  return undefined;
+}
+
+/** Where the string literal ends that begins at `start`, behind its closing quote. */
+function endOfString(text: string, start: number): number {
+  let i = start + 1;
+  while (i < text.length && text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
+  return i + 1;
+}
+
+function isNatural(literal: string): boolean {
+  return /^[0-9]+$/.test(literal) && Number.isSafeInteger(Number(literal));
 }
 
 function firstDifference(a: string, b: string): number {

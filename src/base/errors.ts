@@ -13,6 +13,8 @@ export type CairnErrorCode =
   | "checksum_mismatch"
   | "unsupported"
   | "limit_exceeded"
+  // reading files of other formats
+  | "invalid_file"
   // storage
   | "storage_failed"
   | "not_found"
@@ -22,6 +24,7 @@ export type CairnErrorCode =
   | "invalid_tag"
   | "no_checkpoint"
   | "commit_failed"
+  | "locked"
   | "state_mismatch"
   // tensors and training
   | "shape_mismatch"

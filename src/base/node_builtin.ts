@@ -13,4 +13,5 @@ export interface NodeBuiltins {
   "node:fs": typeof import("node:fs");
   "node:path": typeof import("node:path");
   "node:url": typeof import("node:url");
+  "node:worker_threads": typeof import("node:worker_threads");
 }

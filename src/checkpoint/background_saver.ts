@@ -3,7 +3,7 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CommitInfo } from "./commit_info.ts";
 import type { CommitTarget, Engine } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
-import { PendingSnapshot, type SaveReport } from "./pending_snapshot.ts";
+import { PendingSnapshot, type SaveReport, type SaveStages } from "./pending_snapshot.ts";
 import { retain, type RetentionPolicy, type RetentionReport } from "./retention.ts";
 import { StoreCopy } from "./store_copy.ts";
 
@@ -73,7 +73,12 @@ export class BackgroundSaver {
     options.signal?.throwIfAborted();
     const taken = typeof state === "function" ? state() : state;
     const frozen = FrozenCheckpoint.of(taken, this.#copyOf(taken.store));
-    const pending = new PendingSnapshot(info.tag, this.#run(frozen, info, options), options.signal);
+    const { isOnGpu, rawByteLength } = frozen;
+    const pending = new PendingSnapshot(
+      { tag: info.tag, isOnGpu, rawByteLength },
+      (stages) => this.#run(frozen, info, options, stages),
+      options.signal,
+    );
     this.#latest = pending;
     return pending;
   }
@@ -103,19 +108,25 @@ export class BackgroundSaver {
     frozen: FrozenCheckpoint,
     info: CommitInfo,
     options: BackgroundSaveOptions,
+    stages: SaveStages,
   ): Promise<SaveReport> {
     const { overwrite = false, keep, signal, onProgress } = options;
     const aborting = signal === undefined ? {} : { signal };
+    frozen.listen(stages);
     try {
       const engine = await this.#engine;
       await engine.create(info, { overwrite });
       try {
         await engine.save(frozen, undefined, {
           ...aborting,
-          ...onProgress === undefined ? {} : { onProgress },
+          onProgress: (progress) => {
+            stages.onProgress(progress);
+            onProgress?.(progress);
+          },
         });
         // Where hardly anything else will be left, what is there has to be right.
         const isLast = keep?.last === 1 || keep?.replaces !== undefined;
+        stages.onCommitting();
         const report = await engine.commit(info, { ...aborting, ...isLast ? { verify: true } : {} });
         return {
           ...report,

@@ -5,6 +5,8 @@ import type { Engine } from "./engine.ts";
 export interface CheckpointSummary {
   readonly tag: string;
   readonly path: string;
+  /** Random, and another one whenever a file is written: tells a checkpoint from another one of the same tag. */
+  readonly fileId: string;
   readonly step: number | undefined;
   readonly createdAt: string | undefined;
   readonly runId: string | undefined;
@@ -33,22 +35,41 @@ export interface CatalogOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Opens each checkpoint for its manifest. What another process removes meanwhile is in neither list. */
+/** How often a directory is looked at again that changes under its reader. Each time a writer has saved and cleaned up. */
+export const MOST_LOOKS = 10;
+
+/**
+ * Opens each checkpoint for its manifest. What another process removes meanwhile is in neither list; as it has then saved a newer
+ * one, the directory is listed again.
+ */
 export async function readCatalog(engine: Engine, options: CatalogOptions = {}): Promise<Catalog> {
+  for (let looks = 1;; looks++) {
+    const { hasVanished, ...catalog } = await look(engine, options);
+    if (!hasVanished || looks === MOST_LOOKS) return catalog;
+  }
+}
+
+async function look(
+  engine: Engine,
+  options: CatalogOptions,
+): Promise<Catalog & { readonly hasVanished: boolean }> {
   const checkpoints: CheckpointSummary[] = [];
   const unreadable: SkippedCheckpoint[] = [];
+  let hasVanished = false;
   for (const tag of await engine.list()) {
     try {
       const checkpoint = await engine.load(tag, options);
       const { path, step, metrics, provenance: { createdAt, runId } } = checkpoint;
+      const { fileId } = checkpoint.reader;
       await checkpoint.close();
-      checkpoints.push({ tag, path, step, createdAt, runId, metrics });
+      checkpoints.push({ tag, path, fileId, step, createdAt, runId, metrics });
     } catch (error) {
       if (!(error instanceof CairnError)) throw error;
-      if (error.code !== "not_found") unreadable.push(skipped(tag, engine.pathOf(tag), error));
+      if (error.code === "not_found") hasVanished = true;
+      else unreadable.push(skipped(tag, engine.pathOf(tag), error));
     }
   }
-  return { checkpoints: checkpoints.sort(byAge), unreadable };
+  return { checkpoints: checkpoints.sort(byAge), unreadable, hasVanished };
 }
 
 /** A passed-over checkpoint with the reason in words. */

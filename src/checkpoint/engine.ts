@@ -29,6 +29,15 @@ export interface EngineCommitOptions {
   readonly verify?: boolean;
 }
 
+/** Options of {@link Engine.remove}. */
+export interface RemoveOptions {
+  /**
+   * Asked when nobody can open the checkpoint any more and its bytes are still there: `false` puts it back. So a lease that was
+   * taken in the last moment is seen by whoever removes, or else the removal by whoever took the lease.
+   */
+  readonly confirm?: () => Promise<boolean>;
+}
+
 /** What was committed. */
 export interface CommitReport {
   readonly info: CommitInfo;
@@ -58,10 +67,16 @@ export interface Engine {
    */
   create(target: CommitTarget, options?: CreateOptions): Promise<void>;
   /**
-   * Writes the checkpoint that was created. Still nothing is visible. After an error nothing is left of it.
+   * Writes the checkpoint that was created, with the state as it is in the tick of this call. Still nothing is visible. After
+   * an error nothing is left of it.
    * @param path Accepted when it names the file of the created tag.
+   * @returns What was written; `undefined` from a decoupled engine, whose `commit` says it.
    */
-  save(state: CheckpointState | FrozenCheckpoint, path?: string, options?: SaveOptions): Promise<WriteReport>;
+  save(
+    state: CheckpointState | FrozenCheckpoint,
+    path?: string,
+    options?: SaveOptions,
+  ): Promise<WriteReport | undefined>;
   /**
    * Makes the saved checkpoint exist. When it resolves, the checkpoint survives a power cut.
    * @throws CairnError `commit_failed` without a save before, or for another target than the created one.
@@ -76,8 +91,10 @@ export interface Engine {
   load(tagOrPath: string | number, options?: { readonly signal?: AbortSignal }): Promise<Checkpoint>;
   /** Tags of all checkpoints, unfinished ones aside, in order of name. None when there is no directory yet. */
   list(): Promise<string[]>;
-  /** Removes a checkpoint. */
-  remove(tag: string): Promise<void>;
+  /**
+   * Removes a checkpoint: first its name, durably, then its bytes. A crash leaves all of it or nothing to be found.
+   */
+  remove(tag: string, options?: RemoveOptions): Promise<void>;
   /** Full name of the checkpoint `tag`, which need not exist. */
   pathOf(tag: string): string;
   /**
@@ -88,7 +105,7 @@ export interface Engine {
   readonly resumedFrom: string | undefined;
   /** Creates a directory, durably. Unless `existOk`, it must not exist. */
   makedirs(path: string, options?: { readonly existOk?: boolean }): Promise<void>;
-  /** Whether `commit` only asks another process to do it. */
+  /** Whether `save` only begins the work, which is then done behind the caller's back until `commit` resolves. */
   isDecoupled(): boolean;
   /** Whether the process of this data-parallel rank writes. */
   isDataParallelWriter(rank: number): boolean;
@@ -96,6 +113,6 @@ export interface Engine {
   preservesStorageSharing(): boolean;
   getCommitInfo(): CommitInfo | null;
   setCommitInfo(info: CommitInfo | null): void;
-  /** Drops what is not committed. Safe to call twice; never throws. */
+  /** Drops what is not committed; a decoupled engine commits what was saved. Safe to call twice; never throws. */
   cleanup(): Promise<void>;
 }

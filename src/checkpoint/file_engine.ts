@@ -1,46 +1,35 @@
 import { CairnError } from "../base/errors.ts";
-import type { CodecName } from "../container/codec/table.ts";
 import type { WriteReport } from "../container/container_writer.ts";
-import { DurableFile } from "../storage/durable_file.ts";
-import { FileStorage } from "../storage/file_storage.ts";
+import { DurableFile, TEMPORARY_PREFIX } from "../storage/durable_file.ts";
+import { openStorage } from "../storage/open_storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { checkDirectoryPath, joinPath } from "../storage/storage_path.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { CommitInfo } from "./commit_info.ts";
 import { makeNewDirectory, refuseTwins } from "./directory_check.ts";
+import { DirectoryLocks } from "./directory_locks.ts";
+import { requireRoom, roomFor } from "./disk_room.ts";
 import type {
   CommitReport,
   CommitTarget,
   CreateOptions,
   Engine,
   EngineCommitOptions,
+  RemoveOptions,
   SaveOptions,
 } from "./engine.ts";
+import { evictOldest } from "./evict_oldest.ts";
+import type { FileEngineOptions } from "./file_engine_options.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import { writeLatestHint } from "./latest_hint.ts";
 import { removeLeftovers, temporaryName } from "./leftovers.ts";
-import { isRunId } from "./run_id.ts";
+import { removeDurably } from "./remove_durably.ts";
+import { checkRunId } from "./run_id.ts";
 import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import { writeCheckpoint } from "./write_checkpoint.ts";
 
-/** Options of {@link FileEngine.open}. All have defaults. */
-export interface FileEngineOptions {
-  /** Directory inside the storage; its root unless given. */
-  readonly directory?: string;
-  /** Which run this is: 32 hexadecimal digits. A new random one unless given. */
-  readonly runId?: string;
-  /** How chunks are stored. Default "deflate". */
-  readonly codec?: CodecName;
-  /** Raw bytes in a chunk. Default 1 MiB. */
-  readonly chunkBytes?: number;
-  /** Read back the first checkpoint and then each one of so many before it is published; 0 never. Default 10. */
-  readonly verifyEvery?: number;
-  /** The clock, in milliseconds since 1970. */
-  readonly now?: () => number;
-  /** Source of randomness for file ids and temporary names. */
-  readonly random?: (byteLength: number) => Uint8Array;
-}
+export type { FileEngineOptions } from "./file_engine_options.ts";
 
 interface Pending {
   readonly info: CommitInfo;
@@ -68,6 +57,7 @@ export class FileEngine implements Engine {
   /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
   readonly #unconfirmed = new Set<string>();
   readonly #inUse = new Set<string>();
+  readonly #locks: DirectoryLocks;
   #runId: string;
   #resumedFrom: string | undefined;
   #pending: Pending | undefined;
@@ -80,11 +70,12 @@ export class FileEngine implements Engine {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#random = options.random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
+    this.#locks = new DirectoryLocks(storage);
     this.#runId = options.runId ?? toHex(this.#random(16));
   }
 
   /**
-   * An engine for a directory of the file system, or for any storage. Nothing is created before the first save.
+   * An engine for a directory of the file system, `memory:name`, or any storage. Nothing is created before the first save.
    *
    * @throws TypeError for an empty path; CairnError `storage_failed` when it is no directory.
    */
@@ -92,7 +83,7 @@ export class FileEngine implements Engine {
     checkDirectoryPath(options.directory ?? "");
     if (options.runId !== undefined) checkRunId(options.runId);
     const isPath = typeof target === "string" || target instanceof URL;
-    return new FileEngine(isPath ? await FileStorage.open(target) : target, options);
+    return new FileEngine(isPath ? await openStorage(target) : target, options);
   }
 
   get runId(): string {
@@ -116,6 +107,7 @@ export class FileEngine implements Engine {
       this.#pending = undefined;
       const directory = this.#directoryOf(info);
       await this.storage.makeDirectory(directory);
+      await this.#lock(directory);
       await removeLeftovers(this.storage, directory, {
         runId: this.#runId,
         nowMs: this.#now(),
@@ -144,7 +136,10 @@ export class FileEngine implements Engine {
     // In this very tick, as a caller that passes live state expects.
     const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
     try {
-      return await this.#exclusively("save", () => this.#write(pending, frozen, options));
+      return await this.#exclusively("save", async () => {
+        await this.#requireRoom(pending, frozen, options);
+        return await this.#write(pending, frozen, options);
+      });
     } catch (error) {
       this.#pending = undefined;
       if (frozen !== state) frozen.release();
@@ -170,6 +165,7 @@ export class FileEngine implements Engine {
         // A device that is going down says so a turn later than its last answer.
         await nextTurn();
         saved.frozen.assertAlive();
+        await this.#locks.assertHeld(this.#directoryOf(info));
         const { signal } = options;
         await saved.file.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
       } catch (error) {
@@ -208,8 +204,15 @@ export class FileEngine implements Engine {
     return entries.flatMap(({ name }) => tagOfFileName(name) ?? []);
   }
 
-  async remove(tag: string): Promise<void> {
-    await this.storage.remove(joinPath(this.directory, fileNameOf(checkTag(tag))));
+  async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
+    const randomName = temporaryName(this.#runId, toHex(this.#random(8)));
+    this.#inUse.add(TEMPORARY_PREFIX + randomName);
+    try {
+      const path = joinPath(this.directory, fileNameOf(checkTag(tag)));
+      await removeDurably(this.storage, path, { ...options, randomName });
+    } finally {
+      this.#inUse.delete(TEMPORARY_PREFIX + randomName);
+    }
   }
 
   pathOf(tag: string): string {
@@ -265,10 +268,37 @@ export class FileEngine implements Engine {
 
   async cleanup(): Promise<void> {
     await this.abort().catch(() => {});
+    await this.#locks.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.cleanup();
+  }
+
+  /** The right to write to a directory, where that is asked for. */
+  async #lock(directory: string): Promise<void> {
+    const { exclusive = false } = this.#options;
+    if (exclusive === false) return;
+    await this.#locks.hold(directory, {
+      ...exclusive === true ? {} : exclusive,
+      runId: this.#runId,
+      now: this.#now,
+      random: () => toHex(this.#random(8)),
+    });
+  }
+
+  async #requireRoom(
+    { info }: Pending,
+    frozen: FrozenCheckpoint,
+    { signal }: SaveOptions,
+  ): Promise<void> {
+    await requireRoom(this.storage, this.#directoryOf(info), {
+      ...this.#options,
+      tag: info.tag,
+      neededBytes: roomFor(frozen, this.#options.chunkBytes),
+      signal,
+      evict: () => evictOldest(this, { beingSaved: info.tag, mayEvict: this.#options.mayEvict }),
+    });
   }
 
   async #write(pending: Pending, frozen: FrozenCheckpoint, options: SaveOptions): Promise<WriteReport> {
@@ -279,7 +309,10 @@ export class FileEngine implements Engine {
     try {
       const written = await writeCheckpoint(file, frozen, {
         ...options,
+        mode: this.#options.mode,
         codec: this.#options.codec,
+        tensorCodecs: this.#options.tensorCodecs,
+        pool: this.#options.pool,
         chunkBytes: this.#options.chunkBytes,
         fileId: this.#random(16),
         provenance: {
@@ -334,13 +367,8 @@ export class FileEngine implements Engine {
 
   #requireIdle(op: string): void {
     if (!this.#isBusy) return;
-    throw new CairnError(
-      "commit_failed",
-      `Cannot ${op}: another call of this engine is under way; await that first`,
-      {
-        details: { op },
-      },
-    );
+    const message = `Cannot ${op}: another call of this engine is under way; await that first`;
+    throw new CairnError("commit_failed", message, { details: { op } });
   }
 
   #checkPath(path: string, info: CommitInfo): void {
@@ -363,12 +391,6 @@ function commitFailed(info: CommitInfo, why: string): CairnError {
   return new CairnError("commit_failed", `Cannot commit ${info}: ${why}`, {
     details: { op: "commit", tag: info.tag },
   });
-}
-
-function checkRunId(runId: string): void {
-  if (!isRunId(runId)) {
-    throw new TypeError(`runId is ${JSON.stringify(runId)}, expected 32 hexadecimal digits`);
-  }
 }
 
 function toHex(bytes: Uint8Array): string {

@@ -1,8 +1,10 @@
+import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorSpec } from "../container/layout.ts";
 import type { Manifest, Provenance } from "../container/manifest.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { StateValue } from "../container/state_tree.ts";
+import { elementCount } from "../tensor/shape.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
 import { StoreCopy, type StoreMoment } from "./store_copy.ts";
@@ -23,6 +25,16 @@ export interface CheckpointState {
   readonly excludedTensors?: Iterable<string>;
 }
 
+/** Told how far the bytes of a {@link FrozenCheckpoint} are. */
+export interface BytesListener {
+  /** The first of them are asked for, which may happen more than once. */
+  onReading(): void;
+  /** Those on the GPU were all read. */
+  onStaged(): void;
+  /** All of them were taken. */
+  onRead(): void;
+}
+
 const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
 
 /**
@@ -38,6 +50,7 @@ export class FrozenCheckpoint {
   readonly #store: TensorStore | undefined;
   readonly #ownCopy: StoreCopy | undefined;
   #isReleased = false;
+  #listener: BytesListener | undefined;
 
   private constructor(source: CheckpointState, copy: StoreCopy | undefined, ownCopy: StoreCopy | undefined) {
     const { store, state, clientState, metrics = {}, provenance = {} } = source;
@@ -83,14 +96,49 @@ export class FrozenCheckpoint {
     return (this.#store?.tensors() ?? []).map(({ name }) => name).filter((name) => !saved.has(name));
   }
 
-  /** The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. Can be read once. */
+  /** Bytes of the raw space of {@link tensors}. */
+  get rawByteLength(): number {
+    // Not by laying them out, which checks every name: this runs while training waits.
+    return this.tensors.reduce((sum, { dtype, shape, aliasOf }) => {
+      if (aliasOf !== undefined) return sum;
+      return sum + alignUp(elementCount(shape) * byteSizeOf(dtype), TENSOR_ALIGNMENT);
+    }, 0);
+  }
+
+  /** Whether there are tensors that have to come from the GPU. */
+  get isOnGpu(): boolean {
+    return this.#moment !== undefined;
+  }
+
+  /** Has `listener` told how far {@link bytes} is, in the place of any other. */
+  listen(listener: BytesListener): void {
+    this.#listener = listener;
+  }
+
+  /**
+   * The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. Each call reads it anew, for an
+   * engine that writes to several places; one at a time.
+   */
   async *bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    if (this.#isReleased) throw new CairnError("closed", "Cannot save a snapshot that was released");
-    if (this.#moment !== undefined) yield* this.#moment.bytes(signal);
+    this.#requireHeld();
+    this.#listener?.onReading();
+    if (this.#moment !== undefined) {
+      for await (const piece of this.#moment.bytes(signal)) {
+        // Somebody else's copy may be in the shadow memory by now.
+        this.#requireHeld();
+        yield piece;
+      }
+    }
+    this.#listener?.onStaged();
     for (const { bytes } of this.#hostTensors) {
       yield bytes;
       yield PADDING.subarray(0, alignUp(bytes.byteLength, TENSOR_ALIGNMENT) - bytes.byteLength);
     }
+    this.#listener?.onRead();
+  }
+
+  #requireHeld(): void {
+    if (this.#isReleased) throw new CairnError("closed", "Cannot save a snapshot that was released");
   }
 
   /** @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back is to be trusted. */

@@ -4,6 +4,7 @@ import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "./catalog.ts";
 import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
 import type { HostState } from "./host_state.ts";
+import type { PartialLoadOptions } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 import { recover } from "./recovery.ts";
@@ -15,7 +16,7 @@ export const MODEL_GROUP = "model";
 /** How the groups of an optimiser's states are named: `optimizer.m`, `optimizer.v`. */
 export const OPTIMIZER_PREFIX = "optimizer";
 /** Names of state that belongs to a learning-rate schedule. */
-const SCHEDULER_NAMES: readonly string[] = ["lrScheduler", "scheduler"];
+export const SCHEDULER_NAMES: readonly string[] = ["lrScheduler", "scheduler"];
 
 /** What a checkpoint is loaded into. */
 export interface LoadTarget {
@@ -24,8 +25,11 @@ export interface LoadTarget {
   readonly state?: StateByName;
 }
 
-/** Options of {@link loadCheckpoint}, named as DeepSpeed names them. */
-export interface LoadCheckpointOptions {
+/**
+ * Options of {@link loadCheckpoint}, named as DeepSpeed names them, and which tensors are loaded how. A dry run changes no
+ * state either.
+ */
+export interface LoadCheckpointOptions extends PartialLoadOptions {
   /** Which checkpoint; the newest that verifies unless given. */
   readonly tag?: string | number;
   /** Whether the tensors have to fit exactly. Default true. */
@@ -76,14 +80,15 @@ export async function loadCheckpoint(
     return { path: null, tag: null, clientState: null, report: undefined, skipped };
   }
   try {
-    await checkpoint.verify(progress);
+    const { dryRun = false } = options;
+    if (!dryRun) await checkpoint.verify(progress);
     const saved = await checkpoint.state();
     const names = namesToRestore(target, options);
-    requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
+    if (!dryRun) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
     const report = target.store === undefined
       ? undefined
       : await loadTensors(checkpoint, target.store, options);
-    if (target.state !== undefined) await applyState(target.state, saved, names);
+    if (target.state !== undefined && !dryRun) await applyState(target.state, saved, names);
     const clientState = await checkpoint.clientState();
     return { path: checkpoint.path, tag: checkpoint.tag, clientState, report, skipped };
   } finally {
@@ -126,18 +131,16 @@ async function loadTensors(
     loadOptimizerStates = true,
     loadModuleOnly = false,
     customLoadFn,
-    signal,
+    // Reading all of it for the checks was the part that takes long.
+    onProgress: _,
+    ...loading
   } = options;
   const isOptimizer = (group: string): boolean =>
     group === OPTIMIZER_PREFIX || group.startsWith(`${OPTIMIZER_PREFIX}.`);
   const groups = (loadModuleOnly ? [MODEL_GROUP] : store.groups().map(({ name }) => name))
     .filter((group) => loadOptimizerStates || !isOptimizer(group))
     .filter((group) => customLoadFn === undefined || group !== MODEL_GROUP);
-  const report = await checkpoint.loadInto(store, {
-    groups,
-    strict,
-    ...signal === undefined ? {} : { signal },
-  });
-  await customLoadFn?.(checkpoint.reader, store);
+  const report = await checkpoint.loadInto(store, { ...loading, groups, strict });
+  if (options.dryRun !== true) await customLoadFn?.(checkpoint.reader, store);
   return report;
 }

@@ -4,12 +4,27 @@ import type { TensorRecord } from "../container/layout.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
+import { readFitted } from "./fitted_tensor.ts";
 import { isHostTensorName } from "./host_state.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
+import { type NamePattern, NameSelection, renameBy, type RenameRule } from "./name_pattern.ts";
+import type { FitOptions } from "./tensor_fit.ts";
 import { requireUndamaged } from "./undamaged.ts";
 
+/** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
+export interface PartialLoadOptions extends FitOptions {
+  /** Tensors to load, by their names in the store; all of them unless given. The others are neither loaded nor missed. */
+  readonly only?: readonly NamePattern[];
+  /** Tensors to leave as they are, by their names in the store. They are not missed. */
+  readonly exclude?: readonly NamePattern[];
+  /** How the file's names become those of the store: by the first rule that matches. */
+  readonly rename?: readonly RenameRule[];
+  /** Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes. Default false. */
+  readonly dryRun?: boolean;
+}
+
 /** Options of {@link loadInto}. */
-export interface LoadIntoOptions {
+export interface LoadIntoOptions extends PartialLoadOptions {
   /** Names of the store's groups to load; all of them unless given. */
   readonly groups?: readonly string[];
   /** Whether anything that does not fit is an error. Default true. */
@@ -50,36 +65,81 @@ export async function loadInto(
 ): Promise<LoadReport> {
   const { groups, strict = true, excused = [], verify = true, from = "the container", signal } = options;
   store.gpu.assertAlive();
-  const wanted = (groups?.map((name) => store.group(name)) ?? store.groups()).flatMap((group) =>
-    group.tensors
-  );
-  const found = tensorsToLoad(reader, groups);
-  const report = compareTensors(wanted, found, new Set(excused));
+  const selection = new NameSelection(options.only, options.exclude);
+  const wanted = (groups?.map((name) => store.group(name)) ?? store.groups())
+    .flatMap((group) => group.tensors)
+    .filter(({ name }) => selection.has(name));
+  const found = tensorsToLoad(reader, options, selection);
+  const compared = compareTensors(wanted, found, new Set(excused), options);
+  const report = { ...compared, unmatched: selection.unmatched() };
+  if (options.dryRun === true) return report;
   if (strict) requireMatch(report, from);
   if (verify) await requireUndamaged(reader, from, signal === undefined ? {} : { signal });
-  const fits = new Set(report.loaded);
-  const segments = planSegments(wanted.filter(({ name }) => fits.has(name)), found);
-  await copySegments(store.gpu, reader, segments, options);
+  const { fitted, whole } = tensorsToWrite(wanted, report);
+  await writeFitted(store.gpu, reader, fitted, found, signal);
+  await copySegments(store.gpu, reader, planSegments(whole, found), options);
   return report;
 }
 
-/** Tensors of the file that could belong into the store, or into these groups of it. */
+/** Tensors of the file that could belong into the store, or into the groups of it that are asked for, by their new names. */
 function tensorsToLoad(
   reader: ContainerReader,
-  groups: readonly string[] | undefined,
+  { groups, rename = [] }: LoadIntoOptions,
+  selection: NameSelection,
 ): Map<string, TensorRecord> {
-  const isAsked = ({ name }: TensorRecord): boolean =>
-    !isHostTensorName(name) && (groups?.some((group) => name.startsWith(`${group}.`)) ?? true);
-  return new Map(reader.tensors.filter(isAsked).map((tensor) => [tensor.name, tensor]));
+  const found = new Map<string, TensorRecord>();
+  for (const tensor of reader.tensors) {
+    if (isHostTensorName(tensor.name)) continue;
+    const name = renameBy(rename, tensor.name);
+    const isInGroups = groups?.some((group) => name.startsWith(`${group}.`)) ?? true;
+    if (!isInGroups || !selection.has(name)) continue;
+    const other = found.get(name);
+    if (other !== undefined) {
+      throw new TypeError(
+        `"${other.name}" and "${tensor.name}" would both be loaded as "${name}"; see rename`,
+      );
+    }
+    found.set(name, tensor);
+  }
+  return found;
+}
+
+/** What is loaded, without tensors whose memory another one writes: those that differ, and those that are copied as they are. */
+function tensorsToWrite(
+  wanted: readonly StoredTensor[],
+  report: LoadReport,
+): { fitted: StoredTensor[]; whole: StoredTensor[] } {
+  const loaded = new Set(report.loaded);
+  const differs = new Set([...report.cast, ...report.sliced, ...report.padded].map(({ name }) => name));
+  // A tied tensor's memory is written once, with the bytes of the tensor that holds it.
+  const isTied = ({ aliasOf }: StoredTensor): boolean => aliasOf !== undefined && loaded.has(aliasOf);
+  const written = wanted.filter((tensor) => loaded.has(tensor.name) && !isTied(tensor));
+  return {
+    fitted: written.filter(({ name }) => differs.has(name)),
+    whole: written.filter(({ name }) => !differs.has(name)),
+  };
+}
+
+async function writeFitted(
+  gpu: GpuDevice,
+  reader: ContainerReader,
+  tensors: readonly StoredTensor[],
+  found: ReadonlyMap<string, TensorRecord>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (const tensor of tensors) {
+    const record = found.get(tensor.name);
+    if (record === undefined) continue;
+    const bytes = await readFitted(reader, record, tensor, signal);
+    gpu.assertAlive();
+    gpu.write(tensor.range.buffer, tensor.range.offset, bytes);
+  }
 }
 
 function planSegments(tensors: readonly StoredTensor[], found: ReadonlyMap<string, TensorRecord>): Segment[] {
-  const names = new Set(tensors.map(({ name }) => name));
   const parts = tensors.flatMap((tensor): Segment[] => {
     const record = found.get(tensor.name);
-    // A tied tensor's memory is written once, with the bytes of the tensor that holds it.
-    const isTied = tensor.aliasOf !== undefined && names.has(tensor.aliasOf);
-    if (record === undefined || isTied || record.byteLength === 0) return [];
+    if (record === undefined || record.byteLength === 0) return [];
     const { buffer, offset } = tensor.range;
     return [{ rawOffset: record.rawOffset, byteLength: alignUp(record.byteLength, 4), buffer, offset }];
   });

@@ -1,13 +1,8 @@
-import type { DType } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
-import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
+import { shapesEqual } from "../tensor/shape.ts";
+import { fitOf, type FitOptions, formatForm, type TensorForm } from "./tensor_fit.ts";
 
-/** A tensor as far as loading cares. */
-export interface TensorForm {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: Shape;
-}
+export type { TensorForm } from "./tensor_fit.ts";
 
 /** A tensor that is on both sides and differs. */
 export interface Mismatch {
@@ -18,47 +13,78 @@ export interface Mismatch {
   readonly expected: string;
 }
 
-/** What loading tensors into a store did, or would do. */
+/** What loading tensors into a store did, or would do. Names are those of the store, except where it says otherwise. */
 export interface LoadReport {
+  /** Everything that is taken from the file, what is converted on the way included. */
   readonly loaded: readonly string[];
   /** In the store and not in the file. They keep what they had. */
   readonly missing: readonly string[];
-  /** In the file and not in the store. */
+  /** In the file and not in the store, by the file's names. */
   readonly unexpected: readonly string[];
   /** In both, with another dtype or shape. They keep what they had. */
   readonly mismatched: readonly Mismatch[];
+  /** In both, with another shape, and left as they were because `shapePolicy` says so. */
+  readonly skipped: readonly Mismatch[];
+  /** Loaded with another dtype. */
+  readonly cast: readonly Mismatch[];
+  /** Loaded from the beginning of a larger tensor. */
+  readonly sliced: readonly Mismatch[];
+  /** Loaded from a smaller tensor, with zeros after it. */
+  readonly padded: readonly Mismatch[];
+  /** Tensors of the file that were looked for under another name than their own. */
+  readonly renamed: readonly { readonly from: string; readonly to: string }[];
+  /** Patterns of `only` and `exclude` that match no tensor on either side, as in `only "model.wieght"`. */
+  readonly unmatched: readonly string[];
   /** For a missing tensor, an unexpected one of the same form that may be it under another name. */
   readonly suggestions: Readonly<Record<string, string>>;
 }
 
 /**
- * Compares what is wanted with what is found, by name.
+ * Compares what is wanted with what is found.
  *
+ * @param found By the name that each is looked for under; its own name is the file's.
  * @param excused Names that may be missing, because they were left out when the file was written.
  */
 export function compareTensors(
   wanted: readonly TensorForm[],
   found: ReadonlyMap<string, TensorForm>,
   excused: ReadonlySet<string>,
+  options: FitOptions = {},
 ): LoadReport {
-  const loaded: string[] = [];
-  const mismatched: Mismatch[] = [];
+  const report = {
+    loaded: [] as string[],
+    mismatched: [] as Mismatch[],
+    skipped: [] as Mismatch[],
+    cast: [] as Mismatch[],
+    sliced: [] as Mismatch[],
+    padded: [] as Mismatch[],
+  };
   const missing: TensorForm[] = [];
   for (const tensor of wanted) {
-    const other = found.get(tensor.name);
+    const { name } = tensor;
+    const other = found.get(name);
     if (other === undefined) {
-      if (!excused.has(tensor.name)) missing.push(tensor);
-    } else if (other.dtype === tensor.dtype && shapesEqual(other.shape, tensor.shape)) {
-      loaded.push(tensor.name);
-    } else mismatched.push({ name: tensor.name, found: formOf(other), expected: formOf(tensor) });
+      if (!excused.has(name)) missing.push(tensor);
+      continue;
+    }
+    const { shape, dtype } = fitOf(other, tensor, options);
+    const difference = { name, found: formatForm(other), expected: formatForm(tensor) };
+    if (shape === "skipped") report.skipped.push(difference);
+    else if (shape === "different" || dtype === "different") report.mismatched.push(difference);
+    else {
+      report.loaded.push(name);
+      if (dtype === "cast") report.cast.push(difference);
+      if (shape !== "same") report[shape].push(difference);
+    }
   }
   const known = new Set(wanted.map(({ name }) => name));
-  const unexpected = [...found.values()].filter(({ name }) => !known.has(name));
+  const unexpected = [...found].filter(([name]) => !known.has(name));
   return {
-    loaded,
+    ...report,
     missing: missing.map(({ name }) => name),
-    unexpected: unexpected.map(({ name }) => name),
-    mismatched,
+    unexpected: unexpected.map(([, { name }]) => name),
+    renamed: [...found].filter(([to, { name }]) => to !== name).map(([to, { name }]) => ({ from: name, to })),
+    unmatched: [],
     suggestions: suggest(missing, unexpected),
   };
 }
@@ -74,6 +100,7 @@ export function requireMatch(report: LoadReport, from: string): void {
       return `"${name}" is missing${other === undefined ? "" : ` (is it "${other}"?)`}`;
     }),
     ...report.unexpected.map((name) => `"${name}" is not expected`),
+    ...report.unmatched.map((pattern) => `${pattern} matches no tensor`),
   ];
   if (problems.length === 0) return;
   const shown = problems.slice(0, 5).join("; ");
@@ -85,18 +112,17 @@ export function requireMatch(report: LoadReport, from: string): void {
   );
 }
 
-function formOf({ dtype, shape }: TensorForm): string {
-  return `${dtype} ${formatShape(shape)}`;
-}
-
 /** Pairs names that end alike, as when all of them got the prefix "module." */
-function suggest(missing: readonly TensorForm[], unexpected: readonly TensorForm[]): Record<string, string> {
+function suggest(
+  missing: readonly TensorForm[],
+  unexpected: readonly (readonly [name: string, form: TensorForm])[],
+): Record<string, string> {
   const suggestions: Record<string, string> = {};
   for (const tensor of missing) {
     let best = 0;
-    for (const other of unexpected) {
+    for (const [name, other] of unexpected) {
       if (other.dtype !== tensor.dtype || !shapesEqual(other.shape, tensor.shape)) continue;
-      const score = commonEnding(tensor.name, other.name);
+      const score = commonEnding(tensor.name, name);
       if (score > best) suggestions[tensor.name] = other.name;
       best = Math.max(best, score);
     }

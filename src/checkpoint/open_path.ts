@@ -1,6 +1,7 @@
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { CairnError } from "../base/errors.ts";
 import { FileStorage } from "../storage/file_storage.ts";
+import { localPath, refuseRemote } from "../storage/open_storage.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 
@@ -13,7 +14,7 @@ export interface CheckpointPath {
 /**
  * Cuts the path of a checkpoint. ".cairn" may be left out: `runs/a/100` is `runs/a/100.cairn`.
  *
- * @throws TypeError for an empty path; CairnError `unsupported` where there is no file system.
+ * @throws TypeError for an empty path; CairnError `unsupported` where there is no file system, and for a URL of elsewhere.
  */
 export function checkpointPath(path: string | URL): CheckpointPath {
   const paths = nodeBuiltin("node:path");
@@ -24,7 +25,9 @@ export function checkpointPath(path: string | URL): CheckpointPath {
       "This runtime has no file system; pass an engine over a MemoryStorage",
     );
   }
-  const full = typeof path === "string" ? path : urls.fileURLToPath(path);
+  refuseRemote(path);
+  const local = localPath(path);
+  const full = typeof local === "string" ? local : urls.fileURLToPath(local);
   const base = paths.basename(full);
   if (base === "" || base === "." || base === "..") {
     throw new TypeError(

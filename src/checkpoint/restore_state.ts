@@ -11,9 +11,9 @@ export type StateByName = { [name: string]: StateInput };
  * @throws CairnError `state_mismatch` that names what is missing and what is there.
  */
 export function requireState(names: readonly string[], saved: HostState, from: string): void {
-  const fields = isPlain(saved) ? saved : {};
-  const missing = names.filter((name) => !Object.hasOwn(fields, name));
+  const { missing } = compareState(names, saved);
   if (missing.length === 0) return;
+  const fields = isPlain(saved) ? saved : {};
   const quoted = (list: readonly string[]): string => list.map((name) => `"${name}"`).join(", ") || "none";
   throw new CairnError(
     "state_mismatch",
@@ -23,9 +23,30 @@ export function requireState(names: readonly string[], saved: HostState, from: s
   );
 }
 
+/** What restoring state by name did, or would do. */
+export interface StateReport {
+  readonly restored: readonly string[];
+  /** Asked for and not saved. They keep what they had. */
+  readonly missing: readonly string[];
+  /** Saved and not asked for. */
+  readonly unexpected: readonly string[];
+}
+
+/** Compares the names that are asked for with those that were saved. */
+export function compareState(names: readonly string[], saved: HostState): StateReport {
+  const fields = isPlain(saved) ? saved : {};
+  const isSaved = (name: string): boolean => Object.hasOwn(fields, name);
+  return {
+    restored: names.filter(isSaved),
+    missing: names.filter((name) => !isSaved(name)),
+    unexpected: Object.keys(fields).filter((name) => !names.includes(name)),
+  };
+}
+
 /**
- * Puts saved state back in place: a `Stateful` takes its own, a plain object gets the saved fields, a typed array of the
- * same kind and length gets the saved elements, and anything else is replaced. Names that are not saved stay as they are.
+ * Puts saved state back in place: a `Stateful` takes its own, also inside of plain objects; a plain object gets the saved
+ * fields; a typed array of the same kind and length gets the saved elements; and anything else is replaced. Names that are not
+ * saved stay as they are.
  */
 export async function applyState(
   target: StateByName,
@@ -38,9 +59,26 @@ export async function applyState(
     const current = target[name];
     const value = fields[name];
     if (isStateful(current)) await current.loadStateDict(value);
-    else if (isPlain(current) && isPlain(value)) Object.assign(current, value);
+    else if (isPlain(current) && isPlain(value)) await updateFields(current, value);
     else if (!fillsInPlace(current, value)) target[name] = value;
   }
+}
+
+/** Field by field, but objects with a state of their own stay where they are, at any depth. */
+async function updateFields(
+  current: { [key: string]: StateInput },
+  saved: { readonly [key: string]: HostState },
+): Promise<void> {
+  for (const [key, value] of Object.entries(saved)) {
+    const field = current[key];
+    if (isStateful(field)) await field.loadStateDict(value);
+    else if (isPlain(field) && isPlain(value) && holdsStateful(field)) await updateFields(field, value);
+    else current[key] = value;
+  }
+}
+
+function holdsStateful(fields: { readonly [key: string]: unknown }): boolean {
+  return Object.values(fields).some((value) => isStateful(value) || (isPlain(value) && holdsStateful(value)));
 }
 
 /** Whether `value` is an object of fields, and neither of a class nor a list. */

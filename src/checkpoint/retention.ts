@@ -1,13 +1,21 @@
 import { CairnError } from "../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "./catalog.ts";
 import type { Engine } from "./engine.ts";
+import { removeMarks } from "./evaluators/done_marks.ts";
+import { type LeaseSurvey, removeDeadLeases, surveyLeases } from "./evaluators/lease.ts";
+import { LoadFailures } from "./load_failures.ts";
+import { lastN } from "./retention/by_count.ts";
+import { bestN } from "./retention/by_metric.ts";
+import type { RetentionCandidate, RetentionRule } from "./retention/rule.ts";
 
-/** Which checkpoints to keep when a new one is durable. What neither field asks for is deleted. */
+/** Which checkpoints to keep when a new one is durable. What none of the fields asks for is deleted. */
 export interface RetentionPolicy {
-  /** The newest so many of this run, at least 1. All of them unless given. */
+  /** The newest so many of this run, at least 1. All of them unless this or `rule` is given. */
   readonly last?: number;
   /** And the one whose metric is the best. NaN and a missing metric are never the best. */
   readonly best?: { readonly metric: string; readonly direction: "min" | "max" };
+  /** And what this keeps; `anyOf(everyNSteps(1000), bestN(3, "val_loss"))`. */
+  readonly rule?: RetentionRule;
   /**
    * A tag of this run that the new checkpoint takes the place of. It goes even if the run was resumed from it, which
    * otherwise protects a checkpoint.
@@ -21,6 +29,8 @@ export interface RetentionContext {
   /** The checkpoint that was just committed. */
   readonly newest: string;
   readonly resumedFrom?: string | undefined;
+  /** Tags that somebody is reading, each with who it is. */
+  readonly leased?: ReadonlyMap<string, string>;
 }
 
 /** What happens to one checkpoint, and why. */
@@ -28,6 +38,14 @@ export interface RetentionDecision {
   readonly tag: string;
   readonly keeps: boolean;
   readonly reason: string;
+}
+
+/** Options of {@link retain}. */
+export interface RetainOptions {
+  /** Decide and delete nothing. Default false. */
+  readonly dryRun?: boolean;
+  /** The clock that leases are measured by, in milliseconds since 1970. */
+  readonly now?: () => number;
 }
 
 /** What {@link retain} did. */
@@ -40,7 +58,8 @@ export interface RetentionReport {
 
 /**
  * Decides about each checkpoint. Pure: the same input gives the same plan. Only checkpoints of the same run are ever deleted, never
- * the one just committed, never the best, and never the one the run was resumed from unless it was replaced.
+ * the one just committed, never the best, never one that is leased, and never the one the run was resumed from unless it was
+ * replaced.
  *
  * @param checkpoints Oldest first, and only such as could be opened: what cannot be parsed is not ours to delete.
  * @throws RangeError for a `last` below 1.
@@ -50,65 +69,116 @@ export function planRetention(
   policy: RetentionPolicy,
   context: RetentionContext,
 ): RetentionDecision[] {
-  const { last, best, replaces } = policy;
-  if (last !== undefined && (!Number.isInteger(last) || last < 1)) {
-    throw new RangeError(`Retention keeps the last ${last} checkpoints; expected an integer from 1`);
-  }
+  const { replaces } = policy;
   const own = checkpoints.filter(({ runId }) => runId === context.runId);
-  const newestFirst = [
-    context.newest,
-    ...own.map(({ tag }) => tag).filter((tag) => tag !== context.newest).reverse(),
-  ];
-  const lastOnes = new Set(newestFirst.slice(0, last ?? newestFirst.length));
-  const bestTag = best === undefined ? undefined : bestOf(own, best.metric, best.direction);
+  const newestLast = [
+    ...own.filter(({ tag }) => tag !== context.newest),
+    ...own.filter(({ tag }) => tag === context.newest),
+  ].map(candidateOf);
+  const best = policy.best === undefined ? undefined : bestN(1, policy.best);
+  const bestTag = best?.keep(newestLast).keys().next().value;
+  const { kept, none } = applyRules(policy, newestLast);
   return checkpoints.map(({ tag, runId }): RetentionDecision => {
     const keep = (reason: string): RetentionDecision => ({ tag, keeps: true, reason });
+    const holder = context.leased?.get(tag);
     if (runId !== context.runId) return keep("it belongs to another run");
     if (tag === context.newest) return keep("it is the newest");
-    if (tag === bestTag) return keep(`it has the best ${best?.metric}`);
+    if (holder !== undefined) return keep(`it is held by ${holder}`);
+    if (tag === bestTag) return keep(`it has the best ${policy.best?.metric}`);
     if (tag === replaces) return { tag, keeps: false, reason: "the newest takes its place" };
     if (tag === context.resumedFrom) return keep("the run was resumed from it");
-    if (lastOnes.has(tag)) return keep(last === undefined ? "all are kept" : `it is one of the last ${last}`);
-    return { tag, keeps: false, reason: `it is not one of the last ${last}` };
+    const reason = kept.get(tag);
+    return reason === undefined ? { tag, keeps: false, reason: none } : keep(reason);
   });
 }
 
-/** Carries out a plan. Call it after the new checkpoint is durable, and never before. */
+/**
+ * Carries out a plan. Call it after the new checkpoint is durable, and never before. Each checkpoint first loses its name, durably,
+ * and then its bytes go, unless a lease turned up in between.
+ */
 export async function retain(
   engine: Engine,
   newest: string,
   policy: RetentionPolicy,
+  options: RetainOptions = {},
 ): Promise<RetentionReport> {
+  const { dryRun = false, now = Date.now } = options;
   const { checkpoints } = await readCatalog(engine);
-  const context = { runId: engine.runId, newest, resumedFrom: engine.resumedFrom };
+  const leases = await surveyLeases(engine, now());
+  const context = {
+    runId: engine.runId,
+    newest,
+    resumedFrom: engine.resumedFrom,
+    leased: leases.held,
+  };
   const decisions = planRetention(checkpoints, policy, context);
+  if (dryRun) return { deleted: [], decisions, warnings: [] };
   const deleted: string[] = [];
   const warnings: CairnError[] = [];
-  for (const { tag, keeps } of decisions) {
+  for (const [index, { tag, keeps }] of decisions.entries()) {
     if (keeps) continue;
     try {
-      await engine.remove(tag);
-      deleted.push(tag);
+      const holder = await removeUnlessLeased(engine, tag, () => surveyLeases(engine, now()));
+      if (holder === undefined) deleted.push(tag);
+      else decisions[index] = { tag, keeps: true, reason: `it is held by ${holder}` };
     } catch (error) {
       if (!(error instanceof CairnError)) throw error;
       if (error.code !== "not_found") warnings.push(error);
     }
   }
+  await clearAway(engine, deleted, leases.dead);
   return { deleted, decisions, warnings };
 }
 
-/** The newest of those with the best value. */
-function bestOf(
-  checkpoints: readonly CheckpointSummary[],
-  metric: string,
-  direction: "min" | "max",
-): string | undefined {
-  let best: { tag: string; value: number } | undefined;
-  for (const { tag, metrics } of checkpoints) {
-    const value = Object.hasOwn(metrics, metric) ? metrics[metric] : undefined;
-    if (value === undefined || Number.isNaN(value)) continue;
-    const isBetter = best === undefined || (direction === "min" ? value <= best.value : value >= best.value);
-    if (isBetter) best = { tag, value };
+/** @returns Who holds it, when somebody does and it is therefore still there. */
+async function removeUnlessLeased(
+  engine: Engine,
+  tag: string,
+  survey: () => Promise<LeaseSurvey>,
+): Promise<string | undefined> {
+  let holder: string | undefined;
+  await engine.remove(tag, {
+    confirm: async () => {
+      holder = (await survey()).held.get(tag);
+      return holder === undefined;
+    },
+  });
+  return holder;
+}
+
+/** What lay beside the checkpoints that are gone. It means nothing any more, and so nothing that fails here matters. */
+async function clearAway(
+  engine: Engine,
+  deleted: readonly string[],
+  dead: LeaseSurvey["dead"],
+): Promise<void> {
+  try {
+    await removeDeadLeases(dead);
+    if (deleted.length === 0) return;
+    await removeMarks(engine, deleted);
+    await (await LoadFailures.of(engine)).forget(deleted);
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
   }
-  return best?.tag;
+}
+
+/** What is kept by `last` and `rule`, each with its reason, and the reason of those that are not. */
+function applyRules(
+  { last, rule }: RetentionPolicy,
+  newestLast: readonly RetentionCandidate[],
+): { kept: ReadonlyMap<string, string>; none: string } {
+  if (last === undefined && rule === undefined) {
+    return { kept: new Map(newestLast.map(({ tag }) => [tag, "all are kept"])), none: "" };
+  }
+  const rules = [...last === undefined ? [] : [lastN(last)], ...rule === undefined ? [] : [rule]];
+  const kept = new Map<string, string>();
+  for (const each of rules) {
+    for (const [tag, reason] of each.keep(newestLast)) if (!kept.has(tag)) kept.set(tag, `it is ${reason}`);
+  }
+  return { kept, none: `it is not ${rules.map(({ description }) => description).join(", or ")}` };
+}
+
+function candidateOf({ tag, step, createdAt, metrics }: CheckpointSummary): RetentionCandidate {
+  const timeMs = createdAt === undefined ? NaN : Date.parse(createdAt);
+  return { tag, step, metrics, timeMs: Number.isNaN(timeMs) ? undefined : timeMs };
 }

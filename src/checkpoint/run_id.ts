@@ -2,3 +2,10 @@
 export function isRunId(value: unknown): value is string {
   return typeof value === "string" && /^[0-9a-f]{32}$/.test(value);
 }
+
+/** @throws TypeError for what {@link isRunId} refuses. */
+export function checkRunId(runId: string): void {
+  if (!isRunId(runId)) {
+    throw new TypeError(`runId is ${JSON.stringify(runId)}, expected 32 hexadecimal digits`);
+  }
+}

@@ -5,12 +5,22 @@ import type { Engine } from "./engine.ts";
 import { FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
 import { FileEngine, type FileEngineOptions } from "./file_engine.ts";
 import type { CheckpointState } from "./frozen_checkpoint.ts";
-import type { HostState, StateInput } from "./host_state.ts";
-import type { LoadReport } from "./load_report.ts";
+import { type HostState, isStateful, type Stateful, type StateInput } from "./host_state.ts";
+import type { PartialLoadOptions } from "./load_into.ts";
+import { compareTensors, type LoadReport } from "./load_report.ts";
 import type { EngineTarget } from "./open_engine.ts";
+import { checkpointPath } from "./open_path.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
-import { applyState, isPlain, requireState, type StateByName } from "./restore_state.ts";
+import {
+  applyState,
+  compareState,
+  isPlain,
+  requireState,
+  type StateByName,
+  type StateReport,
+} from "./restore_state.ts";
 import { isRunId } from "./run_id.ts";
+import { CHECKPOINT_EXTENSION } from "./tags.ts";
 import { openFrom } from "./warm_start.ts";
 
 /** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
@@ -20,19 +30,27 @@ export type SnapshotState = { [name: string]: StateInput | TensorStore };
 export interface SnapshotOptions
   extends FileEngineOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {}
 
-/** Options of {@link Snapshot.restore}. */
-export interface RestoreOptions {
-  /** Whether everything has to fit exactly. Default true. */
+/** Options of {@link Snapshot.restore}: which tensors, how they are made to fit, or to try it first. */
+export interface RestoreOptions extends PartialLoadOptions {
+  /** Whether everything that is asked for has to be there and fit. Default true. */
   readonly strict?: boolean;
   readonly signal?: AbortSignal;
   /** Called after each chunk with raw bytes. */
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
+/** What {@link Snapshot.restore} did, or would do: about the store's tensors, and about everything else by name. */
+export interface RestoreReport extends LoadReport {
+  readonly state: StateReport;
+}
+
 const EXTRA_STATE = "extraState";
 
 /** The two numbers that every snapshot has of itself. */
 type ExtraState = { step: number; walltime: number };
+
+/** What {@link Snapshot.save} of the path shape takes: a store, something with a state of its own, or both and more by name. */
+export type ModelState = TensorStore | Stateful | SnapshotState;
 
 /**
  * A run's state, to be saved and restored as a whole. Follows `Snapshot` of the-algorithm-ml, which is built on torchsnapshot.
@@ -46,24 +64,42 @@ type ExtraState = { step: number; walltime: number };
  * await pending.wait();                       // checkpoints/1000.cairn is durable
  * await snapshot.close();
  * ```
+ *
+ * @example One file, without a run around it:
+ * ```ts
+ * await using snapshot = new Snapshot("models/best");
+ * await snapshot.save({ store, epoch: 3 });   // models/best.cairn, durable when the snapshot is closed
+ * ```
  */
 export class Snapshot {
-  /** The caller's own object: what it holds when `save` is called is what is saved. */
-  readonly state: SnapshotState;
+  #state: SnapshotState;
+  /** Tag of the one file, in the path shape. */
+  readonly #file: string | undefined;
+  #hasSavedFile = false;
   readonly #engine: Promise<Engine>;
+  /** Whether it was opened here, for a directory. */
+  readonly #isOwnEngine: boolean;
   readonly #saver: BackgroundSaver;
   readonly #options: SnapshotOptions;
 
   /**
-   * @param target Directory of the checkpoints, which need not exist, or an engine.
+   * @param target Directory of the checkpoints, which need not exist, or an engine. Without a state: path of the one file.
    * @param state Kept by reference. It gets an entry `extraState` with the step and the wall time, in the place of any other.
    */
-  constructor(target: EngineTarget, state: SnapshotState, options: SnapshotOptions = {}) {
-    this.state = state;
-    this.state[EXTRA_STATE] = { step: 0, walltime: 0 };
-    this.#options = options;
+  constructor(target: EngineTarget, state?: SnapshotState, options: SnapshotOptions = {}) {
     const isPath = typeof target === "string" || target instanceof URL;
-    this.#engine = isPath ? FileEngine.open(target, options) : Promise.resolve(target);
+    if (state === undefined && !isPath) {
+      throw new TypeError(
+        "A snapshot needs a state, or else the path of one file: new Snapshot(engine, state)",
+      );
+    }
+    const file = state === undefined && isPath ? checkpointPath(target) : undefined;
+    this.#state = state ?? {};
+    this.#file = file?.fileName.slice(0, -CHECKPOINT_EXTENSION.length);
+    this.#options = options;
+    if (file === undefined) this.#state[EXTRA_STATE] = { step: 0, walltime: 0 };
+    this.#isOwnEngine = isPath;
+    this.#engine = isPath ? FileEngine.open(file?.directory ?? target, options) : Promise.resolve(target);
     this.#saver = new BackgroundSaver(this.#engine);
   }
 
@@ -75,6 +111,14 @@ export class Snapshot {
   /** The fields of a file that {@link Snapshot.of} saved, or the state of any other checkpoint. */
   static load(path: string | URL): Promise<{ [name: string]: HostState }> {
     return FieldSnapshot.load(path);
+  }
+
+  /**
+   * The caller's own object: what it holds when `save` is called is what is saved. In the path shape, what was given to the last
+   * `save`.
+   */
+  get state(): SnapshotState {
+    return this.#state;
   }
 
   /** Optimiser updates so far, saved and restored with the snapshot. Saving does not set it. */
@@ -111,44 +155,67 @@ export class Snapshot {
    *
    * @throws what the save before failed with, when nobody waited for that; the next call works.
    */
-  async save(globalStep: number | string, options: BackgroundSaveOptions = {}): Promise<PendingSnapshot> {
+  save(globalStep: number | string, options?: BackgroundSaveOptions): Promise<PendingSnapshot>;
+  /**
+   * The same for a snapshot that was made with the path of one file and no state: what is saved is `modelState` as it is now.
+   * A file that is there from before is `already_exists` unless `overwrite`; a later save replaces the one before.
+   */
+  save(modelState: ModelState, options?: BackgroundSaveOptions): Promise<PendingSnapshot>;
+  async save(
+    what: number | string | ModelState,
+    options: BackgroundSaveOptions = {},
+  ): Promise<PendingSnapshot> {
     const { keep, overwrite, onWait } = this.#options;
     const defaults: BackgroundSaveOptions = {
       ...keep === undefined ? {} : { keep },
       ...overwrite === undefined ? {} : { overwrite },
       ...onWait === undefined ? {} : { onWait },
     };
-    return await this.#saver.save(() => this.#capture(globalStep), globalStep, { ...defaults, ...options });
+    if (typeof what === "object") return await this.#saveFile(what, { ...defaults, ...options });
+    if (this.#file !== undefined) {
+      throw new TypeError(
+        `A snapshot of the one file "${this.#file}" has no steps; pass what is to be saved: save(modelState)`,
+      );
+    }
+    return await this.#saver.save(() => this.#capture(what), what, { ...defaults, ...options });
   }
 
   /**
-   * Puts a checkpoint back in place: tensors into the store, and each entry of the state into the one of the same name.
-   * A checkpoint that is older than `walltime`, or than both numbers, restores with 0 for what it lacks. After restoring a
-   * checkpoint of the own directory, the run goes on as the run that saved it.
+   * Puts a checkpoint back in place: tensors into the store's own memory, and each entry of the state into the one of the same
+   * name. What the state lacks is not restored; options say which tensors are. A checkpoint that is older than `walltime`, or
+   * than both numbers, restores with 0 for what it lacks. After restoring a checkpoint of the own directory, the run goes on as
+   * the run that saved it.
    *
    * @param path A step or tag of the own directory, or the path of a file anywhere.
-   * @returns What was loaded into the store.
    * @throws CairnError as `Checkpoint.loadInto` and for state that is missing; then nothing was changed.
    */
-  async restore(path: string | number | URL, options: RestoreOptions = {}): Promise<LoadReport | undefined> {
+  async restore(path: string | number | URL, options: RestoreOptions = {}): Promise<RestoreReport> {
     if (path === "") {
       throw new TypeError("Cannot restore: the path is empty, so there was no checkpoint to be found");
+    }
+    if (this.#file !== undefined) {
+      throw new TypeError(
+        "A snapshot of one file restores nothing; use Snapshot.load, or new Snapshot(dir, state)",
+      );
     }
     const engine = await this.#engine;
     const checkpoint = await openFrom(engine, path, options.signal);
     try {
-      await checkpoint.verify(options);
+      const { strict = true, dryRun = false } = options;
+      if (!dryRun) await checkpoint.verify(options);
       const { store, rest } = this.#parts();
       const saved = await checkpoint.state();
-      const names = Object.keys(rest);
-      const { strict = true } = options;
-      const required = names.filter((name) => strict && name !== EXTRA_STATE);
-      requireState(required, saved, `checkpoint "${checkpoint.tag}"`);
-      const report = store === undefined ? undefined : await checkpoint.loadInto(store, options);
-      await applyState(rest, saved, names.filter((name) => name !== EXTRA_STATE));
-      Object.assign(this.state, rest, { [EXTRA_STATE]: migrateExtraState(saved) });
-      this.#continueRun(engine, checkpoint);
-      return report;
+      const names = Object.keys(rest).filter((name) => name !== EXTRA_STATE);
+      if (strict && !dryRun) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
+      const report = store === undefined
+        ? compareTensors([], new Map(), new Set())
+        : await checkpoint.loadInto(store, options);
+      if (!dryRun) {
+        await applyState(rest, saved, names);
+        Object.assign(this.#state, rest, { [EXTRA_STATE]: migrateExtraState(saved) });
+        this.#continueRun(engine, checkpoint);
+      }
+      return { ...report, state: compareState(Object.keys(rest), saved) };
     } finally {
       await checkpoint.close();
     }
@@ -156,11 +223,32 @@ export class Snapshot {
 
   /** Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nobody waited. */
   async close(): Promise<void> {
-    await this.#saver.close();
+    try {
+      await this.#saver.close();
+    } finally {
+      // A lock that nobody gives back would keep the next snapshot of this process out.
+      if (this.#isOwnEngine) await this.#engine.then((engine) => engine.cleanup(), () => {});
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #saveFile(modelState: ModelState, options: BackgroundSaveOptions): Promise<PendingSnapshot> {
+    if (this.#file === undefined) {
+      throw new TypeError("This snapshot has a state, which it saves under a step: save(globalStep)");
+    }
+    const { latest } = this.#saver;
+    if (latest !== undefined && !latest.isSettled) {
+      options.onWait?.(latest);
+      await latest.settled();
+    }
+    this.#hasSavedFile ||= latest?.done === true;
+    this.#state = namedState(modelState);
+    const info = { tag: this.#file, saveLatest: false };
+    const overwriting = this.#hasSavedFile ? { overwrite: true } : {};
+    return await this.#saver.save(() => this.#capture(), info, { ...overwriting, ...options });
   }
 
   get #extraState(): ExtraState {
@@ -171,10 +259,11 @@ export class Snapshot {
     return renewed;
   }
 
-  #capture(globalStep: number | string): CheckpointState {
+  #capture(globalStep?: number | string): CheckpointState {
     const { store, rest } = this.#parts();
-    const step = typeof globalStep === "number" ? globalStep : this.step;
-    return { ...store === undefined ? {} : { store }, state: rest, provenance: { step } };
+    const captured = { ...store === undefined ? {} : { store }, state: rest };
+    if (globalStep === undefined) return captured;
+    return { ...captured, provenance: { step: typeof globalStep === "number" ? globalStep : this.step } };
   }
 
   /** The store, and everything else. */
@@ -206,4 +295,14 @@ function migrateExtraState(saved: HostState): ExtraState {
     step: typeof step === "number" ? step : 0,
     walltime: typeof walltime === "number" ? walltime : 0,
   };
+}
+
+/** What a path-shaped save was given, by name. */
+function namedState(modelState: ModelState): SnapshotState {
+  if (modelState instanceof TensorStore) return { store: modelState };
+  if (isStateful(modelState)) return { model: modelState };
+  if (isPlain(modelState)) return modelState as SnapshotState;
+  throw new TypeError(
+    "A model state is a TensorStore, an object with stateDict and loadStateDict, or a plain object of those",
+  );
 }

@@ -1,6 +1,6 @@
-import type { ByteSink, ByteSource } from "../container/source.ts";
+import type { ByteSink } from "../container/source.ts";
 import type { Storage } from "../storage/storage.ts";
-import { CairnError } from "../base/errors.ts";
+import { FileSource } from "../storage/file_source.ts";
 import { Breather } from "../base/event_loop.ts";
 
 /**
@@ -8,21 +8,8 @@ import { Breather } from "../base/event_loop.ts";
  *
  * @throws CairnError `not_found`, or `storage_failed` for what is no plain file.
  */
-export async function openSource(storage: Storage, path: string): Promise<Required<ByteSource>> {
-  const reader = await storage.openRead(path);
-  const breather = new Breather();
-  return {
-    byteLength: reader.byteLength,
-    read: async (offset, into) => {
-      await breather.breathe();
-      for (let filled = 0; filled < into.byteLength;) {
-        const count = await reader.read(offset + filled, into.subarray(filled));
-        if (count === 0) throw endsEarly(storage.describe(path), offset + filled, offset + into.byteLength);
-        filled += count;
-      }
-    },
-    close: () => reader.close(),
-  };
+export async function openSource(storage: Storage, path: string): Promise<FileSource> {
+  return new FileSource(await storage.openRead(path), storage.describe(path));
 }
 
 /** `sink`, with air for the event loop after each write: a container writer compresses a chunk between two of them. */
@@ -34,14 +21,4 @@ export function breathingSink(sink: ByteSink): ByteSink {
       await breather.breathe();
     },
   };
-}
-
-function endsEarly(path: string, found: number, expected: number): CairnError {
-  return new CairnError(
-    "truncated",
-    `Cannot read "${path}": it ends at byte ${found}, expected ${expected} or more`,
-    {
-      details: { path, op: "read", offset: found },
-    },
-  );
 }

@@ -2,11 +2,12 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 import { MODEL_GROUP } from "./load_checkpoint.ts";
+import type { PartialLoadOptions } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { openCheckpoint } from "./open_path.ts";
 
 /** Options of {@link warmStart}. */
-export interface WarmStartOptions extends CheckpointReadOptions {
+export interface WarmStartOptions extends CheckpointReadOptions, PartialLoadOptions {
   /** Whether the model's tensors have to fit exactly. Default true. */
   readonly strict?: boolean;
 }

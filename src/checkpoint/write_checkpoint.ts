@@ -1,3 +1,5 @@
+import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
+import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
 import { ContainerWriter, type WriteReport } from "../container/container_writer.ts";
 import type { Provenance } from "../container/manifest.ts";
@@ -12,7 +14,10 @@ export interface WriteCheckpointOptions extends SaveOptions {
   readonly fileId: Uint8Array;
   /** What is added to the provenance of the snapshot, and wins. */
   readonly provenance: Partial<Provenance>;
+  readonly mode?: CompressionMode | undefined;
   readonly codec?: CodecName | undefined;
+  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
+  readonly pool?: CodecPool | undefined;
   readonly chunkBytes?: number | undefined;
 }
 
@@ -22,11 +27,14 @@ export async function writeCheckpoint(
   frozen: FrozenCheckpoint,
   options: WriteCheckpointOptions,
 ): Promise<WriteReport> {
-  const { fileId, provenance, codec, chunkBytes, signal, onProgress } = options;
+  const { fileId, provenance, mode, codec, tensorCodecs, pool, chunkBytes, signal, onProgress } = options;
   const writer = await ContainerWriter.create(breathingSink(sink), {
     tensors: frozen.tensors,
     fileId,
-    ...codec === undefined ? {} : { codec },
+    mode,
+    codec,
+    tensorCodecs,
+    pool,
     ...chunkBytes === undefined ? {} : { chunkBytes },
     ...signal === undefined ? {} : { signal },
     ...onProgress === undefined ? {} : { onProgress },

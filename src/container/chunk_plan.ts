@@ -1,5 +1,6 @@
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { DType } from "../base/dtype.ts";
+import type { CodecChoice } from "./codec/choose.ts";
 import type { RawLayout } from "./layout.ts";
 
 /** Raw bytes in a chunk, where a writer is not told otherwise. */
@@ -14,14 +15,20 @@ export interface ChunkCut {
   readonly rawOffset: number;
   readonly rawLength: number;
   readonly dtype: DType;
+  /** How it is to be stored. */
+  readonly choice: CodecChoice;
 }
 
 /**
- * Cuts the raw space in pieces of `chunkBytes`, and also wherever the dtype changes, so that a chunk holds
- * elements of one kind. Tensors may share a chunk and may span many. Throws a `RangeError` for a bad chunk
- * size.
+ * Cuts the raw space in pieces of `chunkBytes`, and also wherever the dtype or the choice of codec changes,
+ * so that a chunk holds elements of one kind. Tensors may share a chunk and may span many. Throws a
+ * `RangeError` for a bad chunk size.
  */
-export function planChunks(layout: RawLayout, chunkBytes: number): ChunkCut[] {
+export function planChunks(
+  layout: RawLayout,
+  chunkBytes: number,
+  choiceOf: (tensor: string) => CodecChoice = () => "balanced",
+): ChunkCut[] {
   if (!Number.isInteger(chunkBytes) || chunkBytes < CHUNK_ALIGNMENT || chunkBytes > MAX_CHUNK_BYTES) {
     throw new RangeError(`chunkBytes is ${chunkBytes}; expected ${CHUNK_ALIGNMENT} to ${MAX_CHUNK_BYTES}`);
   }
@@ -32,10 +39,14 @@ export function planChunks(layout: RawLayout, chunkBytes: number): ChunkCut[] {
   const cuts: ChunkCut[] = [];
   for (let index = 0; index < owners.length;) {
     const first = owners[index] as (typeof owners)[number];
-    while (index < owners.length && owners[index]?.dtype === first.dtype) index++;
+    const choice = choiceOf(first.name);
+    const isAlike = ({ dtype, name }: (typeof owners)[number]): boolean =>
+      dtype === first.dtype && choiceOf(name) === choice;
+    while (index < owners.length && isAlike(owners[index] as (typeof owners)[number])) index++;
     const end = owners[index]?.rawOffset ?? layout.rawByteLength;
     for (let rawOffset = first.rawOffset; rawOffset < end; rawOffset += chunkBytes) {
-      cuts.push({ rawOffset, rawLength: Math.min(chunkBytes, end - rawOffset), dtype: first.dtype });
+      const rawLength = Math.min(chunkBytes, end - rawOffset);
+      cuts.push({ rawOffset, rawLength, dtype: first.dtype, choice });
     }
   }
   return cuts;

@@ -1,29 +1,35 @@
-import { alignUp } from "../base/checked.ts";
+import { throwIfAborted } from "../base/abort.ts";
 import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
 import { isAllZero } from "../base/little_endian.ts";
 import { allocate } from "./allocate.ts";
 import type { ChunkRecord } from "./chunk_table.ts";
+import { ChunksUnderWay, type RawChunk } from "./chunks_under_way.ts";
+import type { CodecPool } from "./codec/codec_pool.ts";
+import type { CodecName } from "./codec/table.ts";
 import { hex32 } from "./header.ts";
+import { DEFAULT_READ_BYTES, paddedLength, planReads } from "./read_plan.ts";
 import type { ByteSource } from "./source.ts";
 import type { Tables } from "./tail.ts";
 import { TensorsByRange } from "./tensors_by_range.ts";
-import { FILE_ALIGNMENT } from "./trailer.ts";
 
 /** Reads single chunks and checks all there is to check about them. */
 export class ChunkReader {
+  /** About how many bytes are read at once. */
+  readonly readBytes: number;
   readonly #source: ByteSource;
   readonly #tables: Tables;
+  readonly #pool: CodecPool | undefined;
   #byRange: TensorsByRange | undefined;
+  // Where stored bytes are read to, while nobody does.
+  #spare: Uint8Array | undefined;
 
-  constructor(source: ByteSource, tables: Tables) {
+  /** Decodes in `pool`, where there is one, what is read in many chunks. */
+  constructor(source: ByteSource, tables: Tables, pool?: CodecPool) {
+    this.#pool = pool;
+    this.readBytes = source.preferredReadBytes ?? DEFAULT_READ_BYTES;
     this.#source = source;
     this.#tables = tables;
-  }
-
-  /** Length of a chunk in the file, with the zeros behind it. */
-  paddedLength(chunk: ChunkRecord): number {
-    return alignUp(chunk.storedLength, FILE_ALIGNMENT);
   }
 
   /**
@@ -31,26 +37,73 @@ export class ChunkReader {
    * view of it. Throws `CairnError` with `checksum_mismatch` or `invalid_container` for a damaged one, in
    * words that name `tensor`, or else the tensors that have a part in the chunk.
    */
-  async read(index: number, scratch?: Uint8Array, tensor?: string): Promise<Uint8Array> {
+  async read(
+    index: number,
+    { scratch, signal, tensor }: {
+      readonly scratch?: Uint8Array;
+      readonly signal?: AbortSignal | undefined;
+      readonly tensor?: string | undefined;
+    } = {},
+  ): Promise<Uint8Array> {
     const chunk = this.chunk(index);
-    const length = this.paddedLength(chunk);
+    const length = paddedLength(chunk);
     const padded = scratch === undefined ? allocate(length) : scratch.subarray(0, length);
-    await this.#source.read(chunk.storedOffset, padded);
-    const stored = padded.subarray(0, chunk.storedLength);
-    this.#check(index, stored, chunk.storedCrc, tensor);
-    if (!isAllZero(padded.subarray(chunk.storedLength))) {
-      throw this.#damaged(index, tensor, "the bytes behind it are not zero");
-    }
-    const raw = this.#decode(index, stored, tensor);
-    if (chunk.codec.name !== "raw") this.#check(index, raw, chunk.rawCrc, tensor);
-    return raw;
+    await this.#source.read(chunk.storedOffset, padded, signal);
+    return this.#checkedRaw(index, padded, tensor);
   }
 
-  /** Reads a chunk of the codec `raw` straight to where it is wanted. */
-  async readInto(index: number, into: Uint8Array, tensor?: string): Promise<void> {
-    const chunk = this.chunk(index);
-    await this.#source.read(chunk.storedOffset, into);
-    this.#check(index, into, chunk.storedCrc, tensor);
+  /**
+   * The raw bytes of the chunks `wanted`, whose indices rise, in as few reads as `planReads` needs. The bytes may be
+   * overwritten by what comes next. Throws as {@link read}.
+   */
+  async *readMany(
+    wanted: Iterable<number>,
+    signal?: AbortSignal,
+    tensor?: string,
+  ): AsyncGenerator<RawChunk> {
+    // New memory costs more than reading into it: the system hands it out page by page.
+    let scratch = this.#spare ?? allocate(0);
+    this.#spare = undefined;
+    const underWay = new ChunksUnderWay(2 * (this.#pool?.size ?? 0));
+    try {
+      for (const { offset, byteLength, chunks } of planReads(this.#tables.chunks, wanted, this.readBytes)) {
+        throwIfAborted(signal);
+        if (scratch.byteLength < byteLength) scratch = allocate(byteLength);
+        await this.#source.read(offset, scratch.subarray(0, byteLength), signal);
+        for (const index of chunks) {
+          throwIfAborted(signal);
+          const chunk = this.chunk(index);
+          const start = chunk.storedOffset - offset;
+          const padded = scratch.subarray(start, start + paddedLength(chunk));
+          if (this.#pool === undefined) yield { index, raw: this.#checkedRaw(index, padded, tensor) };
+          else yield* underWay.add(index, this.#rawFromPool(this.#pool, index, padded, tensor));
+        }
+      }
+      throwIfAborted(signal);
+      yield* underWay.drain();
+    } finally {
+      if (scratch.byteLength <= 2 * this.readBytes) this.#spare = scratch;
+    }
+  }
+
+  /**
+   * Reads the raw chunks from `first` up to but not including `end` straight to where they are wanted, in one piece: raw chunks
+   * follow each other without a gap.
+   */
+  async readRaw(
+    first: number,
+    end: number,
+    into: Uint8Array,
+    signal?: AbortSignal,
+    tensor?: string,
+  ): Promise<void> {
+    const start = this.chunk(first);
+    await this.#source.read(start.storedOffset, into, signal);
+    for (let index = first; index < end; index++) {
+      const { rawOffset, rawLength, storedCrc } = this.chunk(index);
+      const at = rawOffset - start.rawOffset;
+      this.#check(index, into.subarray(at, at + rawLength), storedCrc, tensor);
+    }
   }
 
   /** The record of chunk `index`, which has to exist. */
@@ -77,6 +130,47 @@ export class ChunkReader {
     // Made only when something is damaged.
     this.#byRange ??= new TensorsByRange(this.#tables.layout.tensors);
     return this.#byRange.within(rawOffset, rawOffset + rawLength);
+  }
+
+  /** The raw bytes of a chunk whose stored bytes, with the zeros behind them, are `padded`. */
+  #checkedRaw(index: number, padded: Uint8Array, tensor: string | undefined): Uint8Array {
+    const stored = this.#checkedStored(index, padded, tensor);
+    const { codec, rawCrc } = this.chunk(index);
+    const raw = this.#decode(index, stored, tensor);
+    if (codec.name !== "raw") this.#check(index, raw, rawCrc, tensor);
+    return raw;
+  }
+
+  /** The same in memory of its own, decoded by a pool. */
+  async #rawFromPool(
+    pool: CodecPool,
+    index: number,
+    padded: Uint8Array,
+    tensor: string | undefined,
+  ): Promise<Uint8Array> {
+    // The pool takes its bytes over, and the next read overwrites these.
+    const stored = this.#checkedStored(index, padded, tensor).slice();
+    const { codec, rawLength, dtype, rawCrc } = this.chunk(index);
+    if (codec.name === "raw") return stored;
+    let raw: Uint8Array;
+    try {
+      raw = await pool.decode(stored, rawLength, dtype, codec.name as CodecName);
+    } catch (cause) {
+      if (!(cause instanceof CairnError) || cause.code !== "invalid_container") throw cause;
+      throw this.#damaged(index, tensor, cause.message, { cause });
+    }
+    this.#check(index, raw, rawCrc, tensor);
+    return raw;
+  }
+
+  #checkedStored(index: number, padded: Uint8Array, tensor: string | undefined): Uint8Array {
+    const { storedLength, storedCrc } = this.chunk(index);
+    const stored = padded.subarray(0, storedLength);
+    this.#check(index, stored, storedCrc, tensor);
+    if (!isAllZero(padded.subarray(storedLength))) {
+      throw this.#damaged(index, tensor, "the bytes behind it are not zero");
+    }
+    return stored;
   }
 
   #check(index: number, bytes: Uint8Array, expected: number, tensor: string | undefined): void {

@@ -6,8 +6,8 @@ import type { Codec } from "./codec/codec.ts";
 import { codecById } from "./codec/table.ts";
 import { CHUNK_ALIGNMENT, MAX_CHUNK_BYTES } from "./chunk_plan.ts";
 import { DATA_OFFSET } from "./header.ts";
-import type { RawLayout } from "./layout.ts";
-import { dtypeById } from "./tensor_table.ts";
+import { dtypeById } from "./dtype_id.ts";
+import type { TensorColumns } from "./tensor_columns.ts";
 import { FILE_ALIGNMENT } from "./trailer.ts";
 
 const BYTES_PER_CHUNK = 8 + 4 + 4 + 4 + 4 + 1 + 1;
@@ -59,7 +59,7 @@ export function encodeChunkTable(chunks: readonly ChunkRecord[]): Uint8Array {
 export function parseChunkTable(
   bytes: Uint8Array,
   count: number,
-  layout: RawLayout,
+  layout: TensorColumns,
   dataEnd: number,
 ): ChunkRecord[] {
   if (bytes.byteLength !== chunkTableBytes(count)) {
@@ -117,24 +117,21 @@ function parseChunk(view: DataView, count: number, index: number, rawOffset: num
 }
 
 /** Every byte of a tensor has to be in a chunk of its dtype. */
-function checkDTypes(chunks: readonly ChunkRecord[], layout: RawLayout): void {
+function checkDTypes(chunks: readonly ChunkRecord[], layout: TensorColumns): void {
   let index = 0;
-  for (const tensor of layout.tensors) {
-    if (tensor.aliasOf !== undefined || tensor.byteLength === 0) continue;
-    const end = tensor.rawOffset + tensor.byteLength;
+  layout.forEachOwner((tensor, rawOffset, rawEnd, dtype) => {
     for (; index < chunks.length; index++) {
       const chunk = chunks[index] as ChunkRecord;
       const chunkEnd = chunk.rawOffset + chunk.rawLength;
-      if (chunkEnd <= tensor.rawOffset) continue;
-      if (chunk.dtype !== tensor.dtype) {
-        throw invalid(
-          `chunk ${index} is ${chunk.dtype}, but holds a part of "${tensor.name}", which is ${tensor.dtype}`,
-        );
+      if (chunkEnd <= rawOffset) continue;
+      if (chunk.dtype !== dtype) {
+        const { name } = layout.record(tensor);
+        throw invalid(`chunk ${index} is ${chunk.dtype}, but holds a part of "${name}", which is ${dtype}`);
       }
       // The next tensor may begin in this same chunk.
-      if (chunkEnd >= end) break;
+      if (chunkEnd >= rawEnd) break;
     }
-  }
+  });
 }
 
 function invalid(problem: string): CairnError {

@@ -1,15 +1,21 @@
 import { throwIfAborted } from "../base/abort.ts";
+import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
 import { allocate } from "./allocate.ts";
+import type { CastDType } from "./cast.ts";
+import type { CodecPool } from "./codec/codec_pool.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import type { ChunkRecord } from "./chunk_table.ts";
 import { fileIdToHex } from "./header.ts";
 import type { TensorRecord } from "./layout.ts";
 import type { Manifest } from "./manifest.ts";
 import { openContainer, type OpenOptions } from "./open_container.ts";
+import { RangeReader } from "./range_reader.ts";
+import { readTensors } from "./read_many.ts";
 import type { ByteSource } from "./source.ts";
 import type { Tables } from "./tail.ts";
-import { type ReadOptions, scratchFor, verifyChunks, type VerifyReport } from "./verify.ts";
+import { partOf, type TensorPart, type TensorReadOptions } from "./tensor_part.ts";
+import { type ReadOptions, verifyChunks, type VerifyReport } from "./verify.ts";
 
 /**
  * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either
@@ -20,28 +26,23 @@ export class ContainerReader {
   readonly manifest: Manifest;
   /** In hexadecimal. */
   readonly fileId: string;
-  /** In the order of the raw space. */
-  readonly tensors: readonly TensorRecord[];
   readonly rawByteLength: number;
   readonly chunks: readonly ChunkRecord[];
   readonly #source: ByteSource;
   readonly #tables: Tables;
   readonly #reader: ChunkReader;
-  readonly #byName: ReadonlyMap<string, TensorRecord>;
-  // The chunk that was last read in part: many small tensors share one, and are mostly read in order.
-  #recent: { readonly index: number; readonly raw: Uint8Array } | undefined;
+  readonly #ranges: RangeReader;
   #isClosed = false;
 
-  private constructor(source: ByteSource, fileId: string, tables: Tables) {
+  private constructor(source: ByteSource, fileId: string, tables: Tables, pool: CodecPool | undefined) {
     this.manifest = tables.manifest;
     this.fileId = fileId;
-    this.tensors = tables.layout.tensors;
     this.rawByteLength = tables.layout.rawByteLength;
     this.chunks = tables.chunks;
     this.#source = source;
     this.#tables = tables;
-    this.#reader = new ChunkReader(source, tables);
-    this.#byName = new Map(this.tensors.map((tensor) => [tensor.name, tensor]));
+    this.#reader = new ChunkReader(source, tables, pool);
+    this.#ranges = new RangeReader(this.#reader);
   }
 
   /**
@@ -51,33 +52,96 @@ export class ContainerReader {
    */
   static async open(source: ByteSource, options: OpenOptions = {}): Promise<ContainerReader> {
     const { header, ...tables } = await openContainer(source, options);
-    return new ContainerReader(source, fileIdToHex(header.fileId), tables);
+    return new ContainerReader(source, fileIdToHex(header.fileId), tables, options.pool);
+  }
+
+  /** What the file says of its tensors, in the order of the raw space. */
+  get tensors(): readonly TensorRecord[] {
+    return this.#tables.layout.tensors;
   }
 
   /** Whether there is a tensor of this name. */
   has(name: string): boolean {
-    return this.#byName.has(name);
+    return this.#tables.layout.indexOf(name) !== undefined;
   }
 
   /** What is known of a tensor; `CairnError("not_found")` where there is none of this name. */
   tensor(name: string): TensorRecord {
-    const tensor = this.#byName.get(name);
-    if (tensor === undefined) {
-      throw new CairnError(
-        "not_found",
-        `There is no tensor "${name}" among the ${this.tensors.length} in the file`,
-        {
-          details: { tensor: name },
-        },
-      );
-    }
-    return tensor;
+    const { layout } = this.#tables;
+    const index = layout.indexOf(name);
+    if (index !== undefined) return layout.record(index);
+    throw new CairnError("not_found", `There is no tensor "${name}" among the ${layout.count} in the file`, {
+      details: { tensor: name },
+    });
   }
 
-  /** The raw little-endian bytes of one tensor, checked, in an array of the caller's own. */
-  async read(name: string, options: ReadOptions = {}): Promise<Uint8Array> {
-    const { rawOffset, byteLength } = this.tensor(name);
-    return await this.#read(rawOffset, byteLength, options, name);
+  /**
+   * The raw little-endian bytes of one tensor, checked, in an array of the caller's own; or only a slice of them, for which no
+   * more is read than the chunks it has a part in; or all that in another floating-point dtype. Throws a `RangeError` for a
+   * slice that is not inside, and `CairnError` with `not_found`, `dtype_mismatch`, or the code of a damage.
+   */
+  async read(name: string, options: TensorReadOptions = {}): Promise<Uint8Array> {
+    const part = partOf(this.tensor(name), options);
+    this.#begin(options.signal);
+    const bytes = allocate(part.byteLength);
+    await this.#fill(bytes, part, options, name);
+    return bytes;
+  }
+
+  /**
+   * As {@link read}, into memory that the caller has: bytes, or a typed array whose elements are as wide as the tensor's. When it
+   * throws, some of it may be filled. Throws a `RangeError` unless the result fits exactly.
+   */
+  async readInto(name: string, into: ArrayBufferView, options: TensorReadOptions = {}): Promise<void> {
+    const tensor = this.tensor(name);
+    const part = partOf(tensor, options);
+    this.#begin(options.signal);
+    const width = (into as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1;
+    const dtype = part.isCast ? options.cast ?? tensor.dtype : tensor.dtype;
+    if (into.byteLength !== part.byteLength || (width !== 1 && width !== byteSizeOf(dtype))) {
+      throw new RangeError(
+        `Cannot read "${name}" into ${into.byteLength} bytes with elements of ${width}: expected ${part.byteLength} bytes of ${dtype}`,
+      );
+    }
+    await this.#fill(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), part, options, name);
+  }
+
+  /**
+   * What {@link read} gives, piece by piece, however large the tensor is: `bytes` belong at `byteOffset` of the result. They may
+   * be overwritten by the next piece, so a caller that wants to keep them has to copy them.
+   */
+  async *stream(
+    name: string,
+    options: TensorReadOptions = {},
+  ): AsyncGenerator<{ byteOffset: number; bytes: Uint8Array }> {
+    const { rawStart, rawEnd, byteLength, convert, resultOffset } = partOf(this.tensor(name), options);
+    this.#begin(options.signal);
+    for await (const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, options.signal, name)) {
+      yield { byteOffset: resultOffset(rawOffset), bytes: convert(bytes) };
+      options.onProgress?.({ done: resultOffset(rawOffset + bytes.byteLength), total: byteLength });
+      this.#begin(options.signal);
+    }
+  }
+
+  /**
+   * Many tensors, each once, in the order in which they stand in the file: reads are merged where that pays, no chunk is read
+   * twice, and little more is in memory than the tensor at hand. Each array is the caller's own. Throws `CairnError` with
+   * `not_found` or `dtype_mismatch` before it reads anything, and at the first damage.
+   */
+  async *readMany(
+    names: Iterable<string>,
+    options: ReadOptions & { readonly cast?: CastDType } = {},
+  ): AsyncGenerator<{ name: string; bytes: Uint8Array }> {
+    const { cast } = options;
+    const asked = Array.from(new Set(names), (name) => {
+      const tensor = this.tensor(name);
+      return { tensor, ...partOf(tensor, cast === undefined ? {} : { cast }) };
+    });
+    this.#begin(options.signal);
+    for await (const { item, bytes } of readTensors(this.#reader, this.#ranges, asked, options)) {
+      yield { name: item.tensor.name, bytes: item.convert(bytes) };
+      this.#begin(options.signal);
+    }
   }
 
   /** Any part of the raw space, checked. Throws a `RangeError` for one that is not inside. */
@@ -89,7 +153,10 @@ export class ContainerReader {
         `Cannot read ${byteLength} raw bytes at ${rawOffset}: there are ${this.rawByteLength}`,
       );
     }
-    return await this.#read(rawOffset, byteLength, options);
+    this.#begin(options.signal);
+    const bytes = allocate(byteLength);
+    await this.#ranges.fill(bytes, rawOffset, options);
+    return bytes;
   }
 
   /**
@@ -97,13 +164,12 @@ export class ContainerReader {
    * a caller that wants to keep it has to copy it.
    */
   async *rawChunks(options: ReadOptions = {}): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
-    const scratch = scratchFor(this.#reader, this.#tables);
-    for (const [index, chunk] of this.chunks.entries()) {
-      this.#assertOpen();
-      throwIfAborted(options.signal);
-      const bytes = await this.#reader.read(index, scratch);
-      yield { rawOffset: chunk.rawOffset, bytes };
-      options.onProgress?.({ done: chunk.rawOffset + chunk.rawLength, total: this.rawByteLength });
+    this.#begin(options.signal);
+    for await (const { index, raw } of this.#reader.readMany(this.chunks.keys(), options.signal)) {
+      const { rawOffset } = this.#reader.chunk(index);
+      yield { rawOffset, bytes: raw };
+      options.onProgress?.({ done: rawOffset + raw.byteLength, total: this.rawByteLength });
+      this.#begin(options.signal);
     }
   }
 
@@ -120,7 +186,7 @@ export class ContainerReader {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#recent = undefined;
+    this.#ranges.forget();
     await this.#source.close?.();
   }
 
@@ -129,38 +195,19 @@ export class ContainerReader {
     await this.close();
   }
 
-  async #read(
-    rawOffset: number,
-    byteLength: number,
-    { signal, onProgress }: ReadOptions,
-    tensor?: string,
-  ): Promise<Uint8Array> {
-    this.#assertOpen();
-    throwIfAborted(signal);
-    const result = allocate(byteLength);
-    const end = rawOffset + byteLength;
-    for (let at = rawOffset, index = this.#reader.indexAt(rawOffset); at < end; index++) {
-      throwIfAborted(signal);
-      const { rawOffset: chunkStart, rawLength, codec } = this.#reader.chunk(index);
-      const chunkEnd = Math.min(end, chunkStart + rawLength);
-      const part = result.subarray(at - rawOffset, chunkEnd - rawOffset);
-      if (part.byteLength === rawLength && codec.name === "raw") {
-        await this.#reader.readInto(index, part, tensor);
-      } else {
-        const raw = await this.#chunk(index, tensor);
-        part.set(raw.subarray(at - chunkStart, chunkEnd - chunkStart));
-      }
-      at = chunkEnd;
-      onProgress?.({ done: at - rawOffset, total: byteLength });
+  async #fill(into: Uint8Array, part: TensorPart, options: TensorReadOptions, tensor: string): Promise<void> {
+    const { rawStart, rawEnd, byteLength, isCast, convert, resultOffset } = part;
+    if (!isCast) return await this.#ranges.fill(into, rawStart, options, tensor);
+    for await (const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, options.signal, tensor)) {
+      into.set(convert(bytes), resultOffset(rawOffset));
+      options.onProgress?.({ done: resultOffset(rawOffset + bytes.byteLength), total: byteLength });
     }
-    return result;
   }
 
-  async #chunk(index: number, tensor: string | undefined): Promise<Uint8Array> {
-    if (this.#recent?.index === index) return this.#recent.raw;
-    const raw = await this.#reader.read(index, undefined, tensor);
-    this.#recent = { index, raw };
-    return raw;
+  /** What every read checks first, and again after each pause. */
+  #begin(signal: AbortSignal | undefined): void {
+    this.#assertOpen();
+    throwIfAborted(signal);
   }
 
   #assertOpen(): void {

@@ -1,18 +1,19 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { alignUp } from "../base/checked.ts";
-import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
+import { ChunkEncoder } from "./chunk_encoder.ts";
 import { type ChunkCut, DEFAULT_CHUNK_BYTES, planChunks } from "./chunk_plan.ts";
 import { type ChunkRecord, chunkTableBytes } from "./chunk_table.ts";
-import type { Codec } from "./codec/codec.ts";
-import { rawCodec } from "./codec/raw.ts";
+import type { CodecChoice, CompressionMode, EncodedChunk } from "./codec/choose.ts";
+import type { CodecPool } from "./codec/codec_pool.ts";
+import type { WriteRates } from "./codec/coding_rates.ts";
 import { codecByName, type CodecName } from "./codec/table.ts";
 import { DATA_OFFSET, encodeHeader, fileIdToHex, type Header } from "./header.ts";
 import { layoutTensors, type RawLayout, type TensorSpec } from "./layout.ts";
 import { encodeManifest, type Manifest, parseManifest } from "./manifest.ts";
 import { type RawGap, rawGaps } from "./raw_gaps.ts";
 import type { ByteSink } from "./source.ts";
-import { DEFAULT_MAX_TABLE_BYTES, encodeTail } from "./tail.ts";
+import { DEFAULT_MAX_TABLE_BYTES, encodeTail, expectedTailBytes } from "./tail.ts";
 import { encodeTensorTable } from "./tensor_table.ts";
 import { FILE_ALIGNMENT } from "./trailer.ts";
 
@@ -23,9 +24,18 @@ export interface ContainerWriterOptions {
   /** Sixteen bytes that no other file has, such as random ones. */
   fileId: Uint8Array;
   /**
-   * `"deflate"` (the default) stores each chunk compressed where that pays, `"raw"` stores all as they are.
+   * How much time to give for how few bytes. Default `"balanced"`: each chunk by the codec `planes` where
+   * that pays, which gives the same bytes everywhere. Which bytes `"fast"` gives depends on measured rates.
    */
-  codec?: CodecName;
+  mode?: CompressionMode | undefined;
+  /** One codec for all chunks instead of a mode. Chunks that it does not make smaller are stored raw. */
+  codec?: CodecName | undefined;
+  /** A codec or a mode for single tensors, by name: for them it comes before `codec` and `mode`. */
+  tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
+  /** Encodes chunks on other threads, with two chunks a thread under way. The caller closes it. */
+  pool?: CodecPool | undefined;
+  /** Milliseconds that only rise, for the rates that `"fast"` goes by. Default `performance.now`. */
+  now?: (() => number) | undefined;
   /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
   chunkBytes?: number;
   signal?: AbortSignal | undefined;
@@ -46,12 +56,17 @@ export interface WriteReport {
   chunks: number;
   /** Chunks by the name of their codec. */
   codecs: Record<string, number>;
+  /** The codec or the mode that was asked for. */
+  choice: CodecChoice;
+  /** What was measured on the way: with the mode `"fast"`, what it chose by. Absent for other modes. */
+  rates?: WriteRates;
 }
 
 /**
- * Writes one container front to back. It holds one chunk of raw bytes and the chunk table, whatever the size
- * of the tensors. Equal tensors, manifest, file id and options give equal bytes; with the codec `"deflate"`
- * only where the same implementation of zlib is at work.
+ * Writes one container front to back. It holds one chunk of raw bytes (two for each thread of a pool, and
+ * their stored forms) and the chunk table, whatever the size of the tensors. Equal tensors, manifest, file id
+ * and options give equal bytes: with the codecs `"deflate"` and `"zstd"` only where the same implementations
+ * of these are at work, with the mode `"fast"` only where it measures the same.
  *
  * Nothing is durable when `finish` resolves: that is the sink's affair.
  */
@@ -59,13 +74,16 @@ export class ContainerWriter {
   /** Where each tensor's bytes are in the raw space that {@link write} takes. */
   readonly layout: RawLayout;
   readonly #sink: ByteSink;
-  readonly #codec: Codec;
+  readonly #choice: CodecChoice;
+  readonly #encoder: ChunkEncoder;
   readonly #header: Header;
   readonly #cuts: readonly ChunkCut[];
   readonly #gaps: readonly RawGap[];
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ContainerWriterOptions["onProgress"];
   readonly #chunks: ChunkRecord[] = [];
+  readonly #inFlight: ChunkInFlight[] = [];
+  #cutCount = 0;
   #buffer = new Uint8Array(0);
   #bufferedBytes = 0;
   #rawOffset = 0;
@@ -73,12 +91,18 @@ export class ContainerWriter {
   #nextGap = 0;
   #state: "ready" | "busy" | "finished" | "failed" = "ready";
 
-  private constructor(sink: ByteSink, header: Header, layout: RawLayout, options: ContainerWriterOptions) {
+  private constructor(sink: ByteSink, header: Header, plan: ChunkPlan, options: ContainerWriterOptions) {
+    const { layout, cuts } = plan;
     this.layout = layout;
     this.#sink = sink;
     this.#header = header;
-    this.#codec = codecByName(options.codec ?? "deflate");
-    this.#cuts = planChunks(layout, options.chunkBytes ?? DEFAULT_CHUNK_BYTES);
+    this.#choice = choiceOf(options);
+    this.#cuts = cuts;
+    this.#encoder = new ChunkEncoder({
+      choices: new Set([this.#choice, ...Object.values(options.tensorCodecs ?? {})]),
+      pool: options.pool,
+      now: options.now ?? (() => performance.now()),
+    });
     this.#gaps = rawGaps(layout);
     this.#signal = options.signal;
     this.#onProgress = options.onProgress;
@@ -90,8 +114,10 @@ export class ContainerWriter {
    */
   static async create(sink: ByteSink, options: ContainerWriterOptions): Promise<ContainerWriter> {
     throwIfAborted(options.signal);
-    const { bytes, header } = encodeHeader(options.fileId);
-    const writer = new ContainerWriter(sink, header, layoutTensors(options.tensors), options);
+    const layout = layoutTensors(options.tensors);
+    const cuts = plannedCuts(layout, options);
+    const { bytes, header } = encodeHeader(options.fileId, expectedTailBytes(layout, cuts.length));
+    const writer = new ContainerWriter(sink, header, { layout, cuts }, options);
     checkTableBytes(
       encodeTensorTable(writer.layout.tensors).byteLength + chunkTableBytes(writer.#cuts.length),
     );
@@ -127,6 +153,7 @@ export class ContainerWriter {
       );
     }
     const manifestBytes = this.#checkedManifest(manifest);
+    await this.#exclusively(() => this.#drain(0));
     const tables = { layout: this.layout, chunks: this.#chunks, manifest: manifestBytes };
     const tail = encodeTail(tables, this.#header, this.#fileOffset);
     checkTableBytes(tail.byteLength);
@@ -153,7 +180,7 @@ export class ContainerWriter {
 
   async #take(raw: Uint8Array): Promise<void> {
     for (let at = 0; at < raw.byteLength;) {
-      const cut = this.#cuts[this.#chunks.length] as ChunkCut;
+      const cut = this.#cuts[this.#cutCount] as ChunkCut;
       const isWhole = this.#bufferedBytes === 0 && raw.byteLength - at >= cut.rawLength;
       if (isWhole && !this.#hasGap(cut)) {
         await this.#writeChunk(cut, raw.subarray(at, at + cut.rawLength));
@@ -195,23 +222,45 @@ export class ContainerWriter {
 
   async #writeChunk(cut: ChunkCut, raw: Uint8Array): Promise<void> {
     throwIfAborted(this.#signal);
-    const encoded = this.#codec.encode(raw, cut.dtype);
-    const isSmaller = encoded !== undefined && encoded.byteLength < raw.byteLength;
-    const stored = isSmaller ? encoded : raw;
-    const rawCrc = crc32(raw);
+    this.#cutCount++;
+    this.#rawOffset += cut.rawLength;
+    const names = this.#encoder.candidates(cut);
+    if (this.#encoder.isForPool(cut, names)) {
+      const encoded = this.#encoder.encodeInPool(cut, raw, names, this.#inFlight.length);
+      // Its error is thrown when its turn comes, which may be never.
+      encoded.catch(() => {});
+      this.#inFlight.push({ cut, encoded });
+      await this.#drain(this.#encoder.maxInFlight - 1);
+    } else {
+      await this.#drain(0);
+      await this.#store(cut, this.#encoder.encodeHere(cut, raw, names));
+    }
+  }
+
+  /** Stores what the pool encodes, in order, until no more than `most` chunks are under way. */
+  async #drain(most: number): Promise<void> {
+    while (this.#inFlight.length > most) {
+      const { cut, encoded } = this.#inFlight.shift() as ChunkInFlight;
+      await this.#store(cut, await encoded);
+    }
+  }
+
+  async #store(cut: ChunkCut, { codec, stored, storedCrc, rawCrc }: EncodedChunk): Promise<void> {
+    const { rawOffset, rawLength, dtype } = cut;
     this.#chunks.push({
-      ...cut,
+      rawOffset,
+      rawLength,
+      dtype,
       storedOffset: this.#fileOffset,
       storedLength: stored.byteLength,
-      storedCrc: stored === raw ? rawCrc : crc32(stored),
+      storedCrc,
       rawCrc,
-      codec: isSmaller ? this.#codec : rawCodec,
+      codec: codecByName(codec),
     });
-    await this.#emit(stored);
+    await this.#encoder.timeWrite(stored.byteLength, () => this.#emit(stored));
     const padding = alignUp(this.#fileOffset, FILE_ALIGNMENT) - this.#fileOffset;
     if (padding > 0) await this.#emit(new Uint8Array(padding));
-    this.#rawOffset += cut.rawLength;
-    this.#onProgress?.({ done: this.#rawOffset, total: this.layout.rawByteLength });
+    this.#onProgress?.({ done: rawOffset + rawLength, total: this.layout.rawByteLength });
   }
 
   async #emit(bytes: Uint8Array): Promise<void> {
@@ -248,8 +297,37 @@ export class ContainerWriter {
       ratio: storedBytes === 0 ? 1 : rawBytes / storedBytes,
       chunks: this.#chunks.length,
       codecs,
+      choice: this.#choice,
+      ...this.#choice === "fast" ? { rates: this.#encoder.rates() } : {},
     };
   }
+}
+
+/** A chunk that another thread is at. */
+interface ChunkInFlight {
+  readonly cut: ChunkCut;
+  readonly encoded: Promise<EncodedChunk>;
+}
+
+/** The raw space, and where it is cut. */
+interface ChunkPlan {
+  readonly layout: RawLayout;
+  readonly cuts: readonly ChunkCut[];
+}
+
+function choiceOf({ codec, mode = "balanced" }: ContainerWriterOptions): CodecChoice {
+  return codec ?? mode;
+}
+
+function plannedCuts(layout: RawLayout, options: ContainerWriterOptions): ChunkCut[] {
+  const choices = new Map(Object.entries(options.tensorCodecs ?? {}));
+  const names = new Set(layout.tensors.map((tensor) => tensor.name));
+  for (const name of choices.keys()) {
+    if (!names.has(name)) throw new TypeError(`tensorCodecs names a tensor "${name}", which is not there`);
+  }
+  const general = choiceOf(options);
+  const chunkBytes = options.chunkBytes ?? DEFAULT_CHUNK_BYTES;
+  return planChunks(layout, chunkBytes, (name) => choices.get(name) ?? general);
 }
 
 function checkTableBytes(byteLength: number): void {

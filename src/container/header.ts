@@ -8,6 +8,8 @@ export const FORMAT_VERSION = 1;
 export const HEADER_BYTES = 64;
 /** Where the first chunk starts: a page, so that raw tensors can be mapped. */
 export const DATA_OFFSET = 4096;
+/** The hint at 18 counts in these: enough for the tables of a few hundred tensors. */
+const TAIL_HINT_UNIT = 64 * 1024;
 /** Length of a file id. */
 export const FILE_ID_BYTES = 16;
 
@@ -21,10 +23,15 @@ export interface Header {
   readonly fileId: Uint8Array;
   /** CRC-32 of the 64 bytes, which the trailer repeats: it ties the two ends of a file together. */
   readonly headerCrc: number;
+  /** How many bytes a reader best asks for from the end of the file. Only a hint: it may be anything. */
+  readonly tailHint: number;
 }
 
-/** The first 4096 bytes of a file. Throws a `TypeError` unless `fileId` has sixteen bytes. */
-export function encodeHeader(fileId: Uint8Array): { bytes: Uint8Array; header: Header } {
+/**
+ * The first 4096 bytes of a file. `tailBytes` is how long the tables, the manifest and the trailer will be, as far as one can
+ * tell. Throws a `TypeError` unless `fileId` has sixteen bytes.
+ */
+export function encodeHeader(fileId: Uint8Array, tailBytes = 0): { bytes: Uint8Array; header: Header } {
   if (!(fileId instanceof Uint8Array) || fileId.byteLength !== FILE_ID_BYTES) {
     throw new TypeError(`A file id has ${FILE_ID_BYTES} bytes; this one is ${fileId?.byteLength}`);
   }
@@ -32,11 +39,12 @@ export function encodeHeader(fileId: Uint8Array): { bytes: Uint8Array; header: H
   const view = viewOf(bytes);
   bytes.set(MAGIC);
   view.setUint32(8, FORMAT_VERSION, true);
+  view.setUint16(18, hintUnits(tailBytes), true);
   view.setUint32(20, DATA_OFFSET, true);
   bytes.set(fileId, 24);
   const headerCrc = crc32(bytes.subarray(0, 60));
   view.setUint32(60, headerCrc, true);
-  return { bytes, header: { fileId: fileId.slice(), headerCrc } };
+  return { bytes, header: { fileId: fileId.slice(), headerCrc, tailHint: readTailHint(view) } };
 }
 
 /**
@@ -74,7 +82,7 @@ export function parseHeader(bytes: Uint8Array): Header {
       }); use a newer version`,
     );
   }
-  // The flags at 16 are for features that a reader may ignore, so nothing is checked about them.
+  // The flags at 16 are for features that a reader may ignore, and the hint at 18 is only one, so nothing is checked about them.
   if (view.getUint32(20, true) !== DATA_OFFSET) {
     throw invalid(`its data start at ${view.getUint32(20, true)}`);
   }
@@ -82,7 +90,16 @@ export function parseHeader(bytes: Uint8Array): Header {
   if (!isAllZero(bytes.subarray(HEADER_BYTES, DATA_OFFSET))) {
     throw invalid("the bytes behind it are not zero");
   }
-  return { fileId: bytes.slice(24, 40), headerCrc };
+  return { fileId: bytes.slice(24, 40), headerCrc, tailHint: readTailHint(view) };
+}
+
+/** 0 where one unit is enough, which is what a reader asks for anyway. */
+function hintUnits(tailBytes: number): number {
+  return tailBytes <= TAIL_HINT_UNIT ? 0 : Math.min(0xffff, Math.ceil(tailBytes / TAIL_HINT_UNIT));
+}
+
+function readTailHint(view: DataView): number {
+  return Math.max(1, view.getUint16(18, true)) * TAIL_HINT_UNIT;
 }
 
 function checkMagic(bytes: Uint8Array): void {

@@ -1,6 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
 import { allocate } from "./allocate.ts";
+import type { CodecPool } from "./codec/codec_pool.ts";
 import { DATA_OFFSET, type Header, parseHeader } from "./header.ts";
 import type { ByteSource } from "./source.ts";
 import { DEFAULT_MAX_TABLE_BYTES, parseTail, type Tables } from "./tail.ts";
@@ -8,19 +9,19 @@ import { parseTrailer, type Trailer, TRAILER_BYTES } from "./trailer.ts";
 
 /** What nobody may raise `maxTableBytes` above. */
 const TABLE_BYTES_CEILING = 100_000_000;
-// Covers the tables of a few hundred tensors, so that most containers open in two reads.
-const TAIL_GUESS_BYTES = 64 * 1024;
 
 /** Options of `ContainerReader.open`. */
 export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** The most bytes of tables, manifest and trailer to read: default 16 MiB, at most 100 MB. */
   maxTableBytes?: number;
+  /** Where to decode what is read in many chunks: several at the same time, on other threads. Whoever opened it closes it. */
+  pool?: CodecPool | undefined;
 }
 
 /**
- * Reads and checks all of a container but its chunks: the header, then the end, and once more in front of
- * that where the tables are long. Throws `CairnError` with `not_a_container`, `truncated`,
+ * Reads and checks all of a container but its chunks: the header, then as much from the end as the header's hint says, and once
+ * more in front of that only where the hint was too low. Throws `CairnError` with `not_a_container`, `truncated`,
  * `checksum_mismatch`, `invalid_container`, `unsupported` or `limit_exceeded`, and nothing else but what the
  * source throws.
  */
@@ -33,16 +34,21 @@ export async function openContainer(
     throw new RangeError(`maxTableBytes is ${limit}; expected 1 to ${TABLE_BYTES_CEILING}`);
   }
   throwIfAborted(options.signal);
-  const header = parseHeader(await readBytes(source, 0, Math.min(DATA_OFFSET, source.byteLength)));
+  const header = parseHeader(
+    await readBytes(source, 0, Math.min(DATA_OFFSET, source.byteLength), options.signal),
+  );
   if (source.byteLength < DATA_OFFSET + TRAILER_BYTES) {
     throw new CairnError("truncated", `The file ends behind its header, after ${source.byteLength} bytes`);
   }
   throwIfAborted(options.signal);
-  const guess = Math.max(DATA_OFFSET, source.byteLength - TAIL_GUESS_BYTES);
-  const end = await readBytes(source, guess, source.byteLength - guess);
+  const guess = Math.max(
+    DATA_OFFSET,
+    source.byteLength - Math.max(TRAILER_BYTES, Math.min(header.tailHint, limit)),
+  );
+  const end = await readBytes(source, guess, source.byteLength - guess, options.signal);
   const trailer = parseTrailer(end.subarray(end.byteLength - TRAILER_BYTES), source.byteLength, header);
   throwIfAborted(options.signal);
-  return { header, ...parseTail(await readTables(source, trailer, limit, end), trailer) };
+  return { header, ...parseTail(await readTables(source, trailer, limit, end, options.signal), trailer) };
 }
 
 async function readTables(
@@ -50,6 +56,7 @@ async function readTables(
   trailer: Trailer,
   limit: number,
   end: Uint8Array,
+  signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   const byteLength = trailer.fileByteLength - trailer.tensors.offset;
   if (byteLength > limit) {
@@ -62,12 +69,17 @@ async function readTables(
   if (byteLength <= end.byteLength) return end.subarray(end.byteLength - byteLength);
   const all = allocate(byteLength);
   all.set(end, byteLength - end.byteLength);
-  await source.read(trailer.tensors.offset, all.subarray(0, byteLength - end.byteLength));
+  await source.read(trailer.tensors.offset, all.subarray(0, byteLength - end.byteLength), signal);
   return all;
 }
 
-async function readBytes(source: ByteSource, offset: number, byteLength: number): Promise<Uint8Array> {
+async function readBytes(
+  source: ByteSource,
+  offset: number,
+  byteLength: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   const bytes = allocate(byteLength);
-  await source.read(offset, bytes);
+  await source.read(offset, bytes, signal);
   return bytes;
 }

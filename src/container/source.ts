@@ -4,8 +4,13 @@ import { CairnError } from "../base/errors.ts";
 export interface ByteSource {
   /** Length of the whole source in bytes. */
   readonly byteLength: number;
-  /** Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. */
-  read(offset: number, into: Uint8Array): Promise<void>;
+  /** About how many bytes to ask for at once, where there is a choice: more for a source that takes long to answer. */
+  readonly preferredReadBytes?: number;
+  /**
+   * Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. A source that takes its time, such
+   * as a server, stops at `signal`; others need not look at it.
+   */
+  read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Gives back what the source holds open. */
   close?(): Promise<void>;
 }

@@ -2,10 +2,11 @@ import { alignUp } from "../base/checked.ts";
 import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
 import { isAllZero } from "../base/little_endian.ts";
-import { type ChunkRecord, encodeChunkTable, parseChunkTable } from "./chunk_table.ts";
+import { type ChunkRecord, chunkTableBytes, encodeChunkTable, parseChunkTable } from "./chunk_table.ts";
 import { type Header, hex32 } from "./header.ts";
 import type { RawLayout } from "./layout.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
+import type { TensorColumns } from "./tensor_columns.ts";
 import { encodeTensorTable, parseTensorTable } from "./tensor_table.ts";
 import { encodeTrailer, FILE_ALIGNMENT, type Section, type Trailer, TRAILER_BYTES } from "./trailer.ts";
 
@@ -15,11 +16,25 @@ import { encodeTrailer, FILE_ALIGNMENT, type Section, type Trailer, TRAILER_BYTE
  */
 export const DEFAULT_MAX_TABLE_BYTES: number = 16 * 1024 * 1024;
 
+const MANIFEST_BYTES_PER_TENSOR = 32;
+const MANIFEST_BASE_BYTES = 16 * 1024;
+
 /** All that a container says about its data. */
 export interface Tables {
-  readonly layout: RawLayout;
+  readonly layout: TensorColumns;
   readonly chunks: readonly ChunkRecord[];
   readonly manifest: Manifest;
+}
+
+/**
+ * About how long the tail of a file with these tensors and chunks will be, before its manifest is known. It is taken to name
+ * each tensor twice, as a state dict does.
+ */
+export function expectedTailBytes(layout: RawLayout, chunkCount: number): number {
+  const nameChars = layout.tensors.reduce((sum, tensor) => sum + tensor.name.length, 0);
+  const manifest = layout.tensors.length * MANIFEST_BYTES_PER_TENSOR + 2 * nameChars;
+  return encodeTensorTable(layout.tensors).byteLength + chunkTableBytes(chunkCount) + manifest +
+    MANIFEST_BASE_BYTES;
 }
 
 /**
@@ -100,9 +115,8 @@ export function parseTail(bytes: Uint8Array, trailer: Trailer): Tables {
     );
   }
   const chunks = parseChunkTable(chunkBytes, trailer.chunks.count, layout, start);
-  const names = new Set(layout.tensors.map((tensor) => tensor.name));
   const manifest = parseManifest(manifestBytes, (name) => {
-    if (!names.has(name)) {
+    if (layout.indexOf(name) === undefined) {
       throw invalid(`The manifest refers to a tensor "${name}", which is not in the file`);
     }
   });

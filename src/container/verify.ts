@@ -4,6 +4,7 @@ import { isAllZero } from "../base/little_endian.ts";
 import { allocate } from "./allocate.ts";
 import type { ChunkReader } from "./chunk_reader.ts";
 import { rawGaps } from "./raw_gaps.ts";
+import { paddedLength } from "./read_plan.ts";
 import type { Tables } from "./tail.ts";
 
 /** A chunk that cannot be read, and the tensors that have a part in it. */
@@ -27,8 +28,8 @@ export interface ReadOptions {
 }
 
 /** Length of the buffer in which any chunk's stored bytes fit. */
-export function scratchFor(reader: ChunkReader, tables: Tables): Uint8Array {
-  return allocate(tables.chunks.reduce((most, chunk) => Math.max(most, reader.paddedLength(chunk)), 0));
+function scratchFor(tables: Tables): Uint8Array {
+  return allocate(tables.chunks.reduce((most, chunk) => Math.max(most, paddedLength(chunk)), 0));
 }
 
 /**
@@ -41,13 +42,13 @@ export async function verifyChunks(
   { signal, onProgress }: ReadOptions = {},
 ): Promise<VerifyReport> {
   const gaps = rawGaps(tables.layout);
-  const scratch = scratchFor(reader, tables);
+  const scratch = scratchFor(tables);
   const damaged: Damage[] = [];
   let nextGap = 0;
   for (const [index, chunk] of tables.chunks.entries()) {
     throwIfAborted(signal);
     const end = chunk.rawOffset + chunk.rawLength;
-    const raw = await readOrNote(reader, index, scratch, damaged);
+    const raw = await readOrNote(reader, index, { scratch, signal }, damaged);
     for (let gap = gaps[nextGap]; gap !== undefined && gap.start < end; gap = gaps[++nextGap]) {
       const isClean = raw === undefined ||
         isAllZero(raw.subarray(gap.start - chunk.rawOffset, gap.end - chunk.rawOffset));
@@ -66,11 +67,11 @@ const DAMAGE_CODES: ReadonlySet<string> = new Set(["checksum_mismatch", "invalid
 async function readOrNote(
   reader: ChunkReader,
   index: number,
-  scratch: Uint8Array,
+  options: { readonly scratch: Uint8Array; readonly signal: AbortSignal | undefined },
   damaged: Damage[],
 ): Promise<Uint8Array | undefined> {
   try {
-    return await reader.read(index, scratch);
+    return await reader.read(index, options);
   } catch (error) {
     if (!(error instanceof CairnError) || !DAMAGE_CODES.has(error.code)) throw error;
     damaged.push({ chunk: index, tensors: reader.tensorsIn(index), message: error.message });

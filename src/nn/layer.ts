@@ -12,3 +12,12 @@ import type { Scope } from "./scope.ts";
  * ```
  */
 export type Layer = (x: Value, scope: Scope) => Value;
+
+/** `value`, or a `TypeError` when what a user's function gave is none. */
+export function requireValue(what: string, value: Value): Value {
+  const found: unknown = value;
+  if (typeof found === "object" && found !== null && "op" in found) return value;
+  const kind = found === null ? "null" : typeof found;
+  const hint = kind === "function" ? "; was it not called, as in nn.relu()?" : "; does it return its result?";
+  throw new TypeError(`${what} gives ${kind === "undefined" ? kind : `a ${kind}`}, expected a value${hint}`);
+}

@@ -6,7 +6,7 @@ import type { Value } from "../graph/value.ts";
 import { formatShape, shapesEqual } from "../tensor/shape.ts";
 
 /**
- * From the model's output and the labels of a batch to one f32 a example, shape `[batch]`. The trainer takes
+ * From the model's output and the labels of a batch to one f32 an example, shape `[batch]`. The trainer takes
  * the mean; one number an example is what lets it evaluate a batch that is not full.
  */
 export type Loss = (output: Value, labels: Value) => Value;
@@ -40,7 +40,10 @@ export function mse(): Loss {
     const [batch = 0] = output.shape;
     if (output.dtype !== labels.dtype || !shapesEqual(output.shape, labels.shape)) {
       const [found, expected] = [output, labels].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
-      throw new TypeError(`mse: output and labels have one shape and dtype, found ${found} and ${expected}`);
+      throw new TypeError(
+        `mse: output and labels have one shape and dtype, found ${found} and ${expected}; ` +
+          `labels of one number an example are a tensor of shape [examples, 1]`,
+      );
     }
     return mean(reshape(square(sub(output, labels)), [batch, -1]), { axes: [1] });
   };

@@ -5,7 +5,7 @@ import { input, type Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 import type { StoredTensor, TensorGroup } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import type { Layer } from "./layer.ts";
+import { type Layer, requireValue } from "./layer.ts";
 import { type Parameter, Scope } from "./scope.ts";
 
 /** What a model is given: one example, without the batch axis. */
@@ -116,6 +116,6 @@ export class Model {
 function traceLayer(layer: Layer, example: ModelInput, batchSize: number, isTraining: boolean): ModelTrace {
   const scope = Scope.root({ isTraining });
   const inputs = input("inputs", example.dtype, [batchSize, ...example.shape]);
-  const output = layer(inputs, scope);
+  const output = requireValue("The model", layer(inputs, scope));
   return { input: inputs, output, parameters: scope.parameters };
 }

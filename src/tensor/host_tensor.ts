@@ -1,5 +1,5 @@
 import { byteSizeOf, type DType } from "../base/dtype.ts";
-import { decodeBfloat16, decodeFloat16 } from "./float16.ts";
+import { decodeBfloat16, decodeFloat16 } from "../base/float16.ts";
 import { encodeElements, flatten, type HostValues, inferDType, inferShape } from "./host_values.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "./shape.ts";
 

@@ -1,5 +1,5 @@
 import { byteSizeOf, type DType } from "../base/dtype.ts";
-import { encodeBfloat16, encodeFloat16 } from "./float16.ts";
+import { encodeBfloat16, encodeFloat16 } from "../base/float16.ts";
 
 /** One element as a caller writes it. */
 export type HostValue = number | boolean | bigint;

@@ -90,7 +90,11 @@ export class TensorStore {
    */
   define(group: string, specs: readonly TensorSpec[]): TensorGroup {
     this.#assertOpen();
-    if (this.#groups.has(group)) throw new TypeError(`There is a group "${group}" already`);
+    if (this.#groups.has(group)) {
+      throw new TypeError(
+        `There is a group "${group}" already; give this one another name, or another store (a trainer needs its own)`,
+      );
+    }
     // "a" + "b.c" and "a.b" + "c" are different groups, but the same tensor.
     const taken = specs.find(({ name }) => this.#tensors.has(`${group}.${name}`));
     if (taken !== undefined) throw new TypeError(`There is a tensor "${group}.${taken.name}" already`);

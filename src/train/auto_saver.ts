@@ -1,5 +1,7 @@
 import type { Engine } from "../checkpoint/engine.ts";
 import type { EngineTarget } from "../checkpoint/open_engine.ts";
+import { directionOf } from "../checkpoint/retention/metric_direction.ts";
+import type { RetentionRule } from "../checkpoint/retention/rule.ts";
 import { BASE_FIELDS, NameTemplate } from "./name_template.ts";
 
 /** Which checkpoint a metric calls the best. */
@@ -10,18 +12,24 @@ export interface BestPolicy {
   readonly direction?: "min" | "max";
 }
 
-/** What is kept when a new checkpoint is durable. Without `last`, everything is. */
+/**
+ * What is kept when a new checkpoint is durable, besides the one that the run was resumed from. Without
+ * `last` and `rule`, everything is.
+ */
 export interface KeepPolicy {
   /** The newest so many, at least 1. */
   readonly last?: number;
   /** And the best by this metric. */
   readonly best?: string | BestPolicy;
+  /** And what this keeps. It is code, and so it is not saved with the run. */
+  readonly rule?: RetentionRule;
 }
 
 /** A {@link KeepPolicy} with nothing left to be guessed. */
 export interface KeepSettings {
   readonly last?: number;
   readonly best?: Required<BestPolicy>;
+  readonly rule?: RetentionRule;
 }
 
 /** When checkpoints are saved, under which names, and which are kept. */
@@ -112,6 +120,10 @@ export class AutoSaver {
   /** Replaces the settings that `options` has. All are checked first: after an error none has changed. */
   configure(options: AutoSaveOptions): void {
     const old = this.#settings;
+    const unknown = Object.keys(options).find((key) => !(key in old));
+    if (unknown !== undefined) {
+      throw new TypeError(`There is no setting "${unknown}"; there is ${Object.keys(old).join(", ")}`);
+    }
     const pick = <K extends keyof AutoSaveOptions, T>(key: K, read: (value: unknown) => T, otherwise: T): T =>
       options[key] === undefined ? otherwise : read(options[key]);
     this.#settings = {
@@ -253,13 +265,18 @@ function readKeep(value: unknown, knownFields: readonly string[]): KeepSettings 
   if (typeof value !== "object" || value === null) {
     throw new TypeError(`keep is an object like { last: 3, best: "val_loss" }, found ${typeName(value)}`);
   }
-  const { last, best } = value as KeepPolicy;
+  const { last, best, rule } = value as KeepPolicy;
   if (last !== undefined && (!Number.isInteger(last) || last < 1)) {
     throw new RangeError(`keep.last is an integer from 1, found ${String(last)}`);
   }
-  if (best === undefined) return last === undefined ? {} : { last };
-  const policy = readBest(best, knownFields);
-  return last === undefined ? { best: policy } : { last, best: policy };
+  if (rule !== undefined && typeof rule?.keep !== "function") {
+    throw new TypeError(`keep.rule is a rule such as everyNSteps(1000), found ${typeName(rule)}`);
+  }
+  return {
+    ...last === undefined ? {} : { last },
+    ...best === undefined ? {} : { best: readBest(best, knownFields) },
+    ...rule === undefined ? {} : { rule },
+  };
 }
 
 function readBest(best: unknown, knownFields: readonly string[]): Required<BestPolicy> {
@@ -281,12 +298,6 @@ function readBest(best: unknown, knownFields: readonly string[]): Required<BestP
     );
   }
   return { metric, direction: known };
-}
-
-/** The direction that a metric's name says, or undefined. */
-export function directionOf(metric: string): "min" | "max" | undefined {
-  if (/(^|_)(loss|error)$/.test(metric)) return "min";
-  return /(^|_)accuracy$/.test(metric) ? "max" : undefined;
 }
 
 function typeName(value: unknown): string {

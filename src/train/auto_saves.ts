@@ -1,3 +1,4 @@
+import { CairnError } from "../base/errors.ts";
 import type { CheckpointState } from "../checkpoint/frozen_checkpoint.ts";
 import type { PendingSnapshot, SaveReport } from "../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../checkpoint/retention.ts";
@@ -115,6 +116,8 @@ export class AutoSaves {
         report,
       });
     } catch (error) {
+      // So that one that is tried again takes another name.
+      if (error instanceof CairnError && error.code === "already_exists") this.#place.concede(tag);
       this.#fail({ tag, step, error });
     }
   }
@@ -147,11 +150,9 @@ export class AutoSaves {
 
   #keep(): RetentionPolicy {
     const { keep, overwrite } = this.#policy.settings;
-    const { last, best } = keep;
     const replaced = overwrite ? this.#policy.lastSavedTag : null;
     return {
-      ...last === undefined ? {} : { last },
-      ...best === undefined ? {} : { best },
+      ...keep,
       ...replaced === null ? {} : { replaces: replaced },
     };
   }

@@ -41,15 +41,23 @@ export interface BatchSource {
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
 }
 
-/** Whole batches in an epoch of training. Throws a `RangeError` when there is none. */
+/** Whole batches in an epoch of training. Throws a `RangeError` when there is none, or a size is no number. */
 export function trainingBatches(source: BatchSource): number {
-  const batches = Math.floor(source.exampleCount / source.batchSize);
+  const { batchSize, exampleCount } = source;
+  requireInteger("batchSize", batchSize, 1);
+  requireInteger("exampleCount", exampleCount, 0);
+  const batches = Math.floor(exampleCount / batchSize);
   if (batches < 1) {
     throw new RangeError(
-      `${source.exampleCount} examples do not fill one batch of ${source.batchSize}; give a smaller batchSize`,
+      `${exampleCount} examples do not fill one batch of ${batchSize}; give a smaller batchSize`,
     );
   }
   return batches;
+}
+
+function requireInteger(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new RangeError(`${name} of a batch source is an integer from ${least}, found ${value}`);
 }
 
 /** Batches that cover every example once; the last one may be smaller. */

@@ -70,6 +70,11 @@ export class CheckpointPlace {
     this.#taken?.set(tag.toLowerCase(), { tag, isOwn: true });
   }
 
+  /** Remembers that another run has `tag` by now. */
+  concede(tag: string): void {
+    this.#taken?.set(tag.toLowerCase(), { tag, isOwn: false });
+  }
+
   /** Waits for the save under way and frees its memory. */
   async close(): Promise<void> {
     await this.saver.close();

@@ -71,6 +71,8 @@ export class DataLoader implements BatchSource {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
     }
+    requireTensor("inputs", dataset.inputs);
+    requireTensor("labels", dataset.labels);
     const [inputCount] = dataset.inputs.shape;
     const [labelCount] = dataset.labels.shape;
     if (inputCount === undefined || inputCount !== labelCount) {
@@ -137,6 +139,11 @@ export class DataLoader implements BatchSource {
     }
     return this.#order.permutation;
   }
+}
+
+function requireTensor(what: "inputs" | "labels", tensor: HostTensor): void {
+  if (tensor instanceof HostTensor) return;
+  throw new TypeError(`The ${what} of a data set are a HostTensor; make one with HostTensor.from(values)`);
 }
 
 /** The first axis of a tensor as rows of bytes. */

@@ -38,22 +38,20 @@ export interface EvaluationOptions {
 const BATCHES_PER_READ = 64;
 
 /**
- * A compiled evaluation of a model on one source. The last batch is filled up with examples that do not
- * count.
+ * A compiled evaluation of a model, for all sources of the same shapes. The last batch is filled up with
+ * examples that do not count.
  */
 export class Evaluation {
   readonly #gpu: GpuDevice;
   readonly #executable: Executable;
-  readonly #source: BatchSource;
   readonly #names: readonly string[];
   /** A row of sums for each batch since the last read. */
   readonly #sums: GPUBuffer;
   #running: Promise<unknown> = Promise.resolve();
 
-  private constructor(gpu: GpuDevice, executable: Executable, source: BatchSource, names: readonly string[]) {
+  private constructor(gpu: GpuDevice, executable: Executable, names: readonly string[]) {
     this.#gpu = gpu;
     this.#executable = executable;
-    this.#source = source;
     this.#names = names;
     this.#sums = gpu.createBuffer(
       "evaluation sums",
@@ -80,28 +78,28 @@ export class Evaluation {
       { inputs: [trace.input, labels, counts], outputs, parameters: (name) => model.rangeOf(name) },
       { variants, label: "evaluation" },
     );
-    return new Evaluation(gpu, executable, source, Object.keys(outputs));
+    return new Evaluation(gpu, executable, Object.keys(outputs));
   }
 
   /**
-   * Every example of the source once, in epoch 0. Throws `signal.reason` between two batches, and
+   * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches, and
    * `short_batch`.
    */
-  run(seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
+  run(source: BatchSource, seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
     // One after the other, as they share the memory for the sums.
-    const report = this.#running.then(() => this.#run(seed, options));
+    const report = this.#running.then(() => this.#run(source, seed, options));
     this.#running = report.catch(() => undefined);
     return report;
   }
 
-  async #run(seed: Seed, options: EvaluationOptions): Promise<EvaluationReport> {
-    const { exampleCount } = this.#source;
-    const batches = evaluationBatches(this.#source);
+  async #run(source: BatchSource, seed: Seed, options: EvaluationOptions): Promise<EvaluationReport> {
+    const { exampleCount } = source;
+    const batches = evaluationBatches(source);
     const totals = new Float64Array(this.#names.length);
     let unread = 0;
     for (let position = 0; position < batches; position++) {
       throwIfAborted(options.signal);
-      await this.#submit(seed, position, unread);
+      await this.#submit(source, seed, position, unread);
       unread += 1;
       if (unread === BATCHES_PER_READ || position === batches - 1) {
         await this.#collect(unread, totals);
@@ -121,10 +119,10 @@ export class Evaluation {
     this.#gpu.destroyBuffer(this.#sums);
   }
 
-  async #submit(seed: Seed, position: number, row: number): Promise<void> {
-    const { batchSize, exampleCount } = this.#source;
+  async #submit(source: BatchSource, seed: Seed, position: number, row: number): Promise<void> {
+    const { batchSize, exampleCount } = source;
     const size = Math.min(batchSize, exampleCount - position * batchSize);
-    const batch = await fetchBatch(this.#source, { seed, epoch: 0, position }, size);
+    const batch = await fetchBatch(source, { seed, epoch: 0, position }, size);
     const counts = new Float32Array(batchSize).fill(1, 0, size);
     const filled = size === batchSize ? batch : filledUp(batch, batchSize / size);
     const copies = this.#names.map((output, index) => ({

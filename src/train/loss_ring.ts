@@ -48,6 +48,12 @@ export class LossRing {
     this.#reading.catch(() => undefined);
   }
 
+  /** Resolves when no read is under way, whether it failed or not. */
+  async settled(): Promise<void> {
+    await this.#reading.catch(() => undefined);
+    this.#reading = Promise.resolve();
+  }
+
   /** Reads every loss of the first `stepsDone` steps that the history does not have yet. */
   async drain(stepsDone: number): Promise<void> {
     await this.#reading;

@@ -1,11 +1,14 @@
 import type { SkippedCheckpoint } from "../checkpoint/catalog.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { LoadReport } from "../checkpoint/load_report.ts";
-import { recover } from "../checkpoint/recovery.ts";
+import { recover, type RecoverOptions } from "../checkpoint/recovery.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { CheckpointPlace } from "./checkpoint_place.ts";
 import type { Run } from "./run.ts";
 import { fromStateTree } from "./training_state.ts";
+
+/** Options of `Trainer.resume`. */
+export type ResumeOptions = Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged">;
 
 /** What `Trainer.resume` did. */
 export interface ResumeReport {
@@ -29,16 +32,21 @@ export interface RestoreTarget {
 }
 
 /** Goes on from the newest checkpoint that verifies; changes nothing when there is none. */
-export async function resumeNewest(target: RestoreTarget, signal?: AbortSignal): Promise<ResumeReport> {
+export async function resumeNewest(
+  target: RestoreTarget,
+  options: ResumeOptions = {},
+): Promise<ResumeReport> {
   const { run, place } = target;
-  const { checkpoint, skipped } = await recover(place.engine, signal === undefined ? {} : { signal });
+  const { checkpoint, skipped, confirm } = await recover(place.engine, options);
   if (checkpoint === undefined) {
     return { resumedFrom: null, path: null, step: run.step, skipped, warnings: [] };
   }
   try {
-    await restoreRun(target, checkpoint, signal);
+    await restoreRun(target, checkpoint, options.signal);
+    await confirm();
     const { tag, path } = checkpoint;
-    return { resumedFrom: tag, path, step: run.step, skipped, warnings: adapterWarnings(run, checkpoint) };
+    const warnings = [...adapterWarnings(run, checkpoint), ...await dataWarnings(run, checkpoint)];
+    return { resumedFrom: tag, path, step: run.step, skipped, warnings };
   } finally {
     await checkpoint.close();
   }
@@ -69,6 +77,16 @@ export async function restoreRun(
   // The file holds the name of the one before it, as it was not saved yet itself.
   if (policy !== undefined) policy.lastSavedTag = tag;
   return report;
+}
+
+/** As many batches of another number of examples are other batches. */
+async function dataWarnings(run: Run, checkpoint: Checkpoint): Promise<string[]> {
+  const { exampleCount } = fromStateTree(await checkpoint.state(), checkpoint.tag);
+  if (exampleCount === undefined || exampleCount === run.exampleCount) return [];
+  return [
+    `"${checkpoint.tag}" was trained on ${exampleCount} examples and the data has ${run.exampleCount}: ` +
+    `the batches are others from here on`,
+  ];
 }
 
 function adapterWarnings(run: Run, checkpoint: Checkpoint): string[] {

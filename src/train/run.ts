@@ -44,6 +44,8 @@ export class Run {
   readonly model: Model;
   readonly history: TrainingHistory = new TrainingHistory();
   readonly batchesPerEpoch: number;
+  /** Examples of the data that it trains on. */
+  readonly exampleCount: number;
   readonly seed: Seed;
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly now: () => number;
@@ -51,20 +53,24 @@ export class Run {
   readonly #ring: LossRing;
   readonly #pace: Pace;
   readonly #slots: readonly TensorGroup[];
-  readonly #evaluations = new Map<BatchSource, Promise<Evaluation>>();
+  /** One for all sources of the same shapes, as a caller may make a new source for each evaluation. */
+  readonly #evaluations = new Map<string, Promise<Evaluation>>();
   #step = 0;
   #walltime = 0;
   #clockStart: number | undefined;
   #initialized: Promise<void> | undefined;
   #trainStep: Promise<TrainStep> | undefined;
+  #isClosed = false;
 
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws
    * for a shape that does not fit.
    */
   constructor(store: TensorStore, options: RunOptions) {
+    requireParts(options);
     const { model, optimizer, data, seed = 0, metrics } = options;
     this.batchesPerEpoch = trainingBatches(data);
+    this.exampleCount = data.exampleCount;
     this.seed = checkedSeed(seed);
     this.metrics = metrics ?? defaultMetrics(data);
     if ("loss" in this.metrics) {
@@ -151,6 +157,7 @@ export class Run {
       position: step % this.batchesPerEpoch,
     };
     const batch = await fetchBatch(data, request, data.batchSize);
+    this.#requireOpen();
     trainStep.run(batch, step, this.seed, this.#ring.slotOf(step));
     // In the tick of the submit, so that whoever takes a snapshot in between sees tensors and number agree.
     this.#step = step + 1;
@@ -166,12 +173,14 @@ export class Run {
   /** Means over every example of `source`. */
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
+    this.#requireOpen();
     const { loss } = this.#options;
-    const evaluation = this.#evaluations.get(source) ??
+    const key = shapesOf(source);
+    const evaluation = this.#evaluations.get(key) ??
       Evaluation.compile(this.model, source, { loss, metrics: this.metrics });
-    this.#evaluations.set(source, evaluation);
-    evaluation.catch(() => this.#evaluations.delete(source));
-    return await (await evaluation).run(this.seed, { signal });
+    this.#evaluations.set(key, evaluation);
+    evaluation.catch(() => this.#evaluations.delete(key));
+    return await (await evaluation).run(source, this.seed, { signal });
   }
 
   /** Measures the epoch that is done and adds it to the history. */
@@ -197,6 +206,7 @@ export class Run {
       epoch: this.epoch,
       loader: { epoch: this.epoch, position: this.#step % this.batchesPerEpoch },
       ...this.#identity(),
+      exampleCount: this.exampleCount,
       history: { loss: this.history.loss.subarray(0, known), epochs: this.history.epochs },
       walltime: this.walltime,
       autoSaver,
@@ -219,6 +229,8 @@ export class Run {
 
   /** Goes on from `state`, whose tensors are in the store by now. */
   async restore(state: TrainingState, variants: Readonly<Record<string, string>> = {}): Promise<void> {
+    // Losses of the run before, of which the last may still be on their way.
+    await this.#ring.settled();
     this.#initialized = Promise.resolve();
     this.#step = state.step;
     this.#walltime = state.walltime;
@@ -227,8 +239,13 @@ export class Run {
     await this.#ring.drain(state.step);
   }
 
-  /** Frees what is not the store's. */
+  /** Frees what is not the store's. Nothing runs afterwards. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#freePrograms();
+  }
+
+  async #freePrograms(): Promise<void> {
     const closing = [this.#trainStep, ...this.#evaluations.values()];
     this.#trainStep = undefined;
     this.#evaluations.clear();
@@ -243,10 +260,16 @@ export class Run {
     return { batchesPerEpoch, batchSize: data.batchSize, seed, optimizer: optimizer.name };
   }
 
-  #compiledStep(): Promise<TrainStep> {
+  #requireOpen(): void {
+    if (!this.#isClosed) return;
+    throw new CairnError("closed", "Cannot go on: the trainer was closed meanwhile; make a new one");
+  }
+
+  async #compiledStep(): Promise<TrainStep> {
+    this.#requireOpen();
     const { loss, optimizer, data } = this.#options;
     this.#trainStep ??= TrainStep.compile({ model: this.model, loss, optimizer, slots: this.#slots, data });
-    return this.#trainStep;
+    return await this.#trainStep;
   }
 
   /**
@@ -257,9 +280,28 @@ export class Run {
     const own = this.store.variants;
     const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);
     if (isSame) return;
-    await this.close();
+    await this.#freePrograms();
     for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
   }
+}
+
+/** A `TypeError` that names the part of a run that is missing or is something else. */
+function requireParts({ model, loss, optimizer, data, validation = data }: RunOptions): void {
+  const requirePart = (isOne: boolean, what: string, found: unknown): void => {
+    if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
+  };
+  const isSource = (source: BatchSource | undefined): boolean => typeof source?.batchAt === "function";
+  requirePart(typeof model === "function", "model is a layer", model);
+  requirePart(typeof loss === "function", "loss is a function, like nn.mse()", loss);
+  const isOptimizer = typeof optimizer?.update === "function";
+  requirePart(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
+  requirePart(isSource(data), "data is a DataLoader or a BatchSource", data);
+  requirePart(isSource(validation), "validation is a DataLoader or a BatchSource", validation);
+}
+
+/** What an evaluation is compiled for. */
+function shapesOf({ batchSize, inputs, labels }: BatchSource): string {
+  return JSON.stringify([batchSize, inputs.dtype, inputs.shape, labels.dtype, labels.shape]);
 }
 
 function defaultMetrics(data: BatchSource): Readonly<Record<string, Metric>> {

@@ -36,7 +36,10 @@ export interface TrainOptions {
    * terminal.
    */
   readonly progress?: ProgressReporter | boolean;
-  /** Save and leave at the first SIGINT (Ctrl-C) or SIGTERM; a second one ends the process. Default false. */
+  /**
+   * At the first SIGINT (Ctrl-C) or SIGTERM, save as `autoSave` says where, and resolve with `endedBy`; a
+   * second one ends the process. Default false.
+   */
   readonly handleSignals?: boolean;
 }
 

@@ -9,6 +9,7 @@ import { input, type Value } from "../graph/value.ts";
 import type { Dispatch } from "../kernels/dispatch.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Model } from "../nn/model.ts";
+import { requireValue } from "../nn/layer.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { TensorGroup } from "../tensor/tensor_group.ts";
@@ -95,6 +96,7 @@ export function labelsOf(source: BatchSource): Value {
 
 /** `value`, or a `TypeError` unless it is one f32 for each of `batchSize` examples. */
 export function requirePerExample(what: string, value: Value, batchSize: number): Value {
+  requireValue(what, value);
   if (value.dtype === "f32" && value.shape.length === 1 && value.shape[0] === batchSize) return value;
   throw new TypeError(
     `${what} gives ${value.dtype} of shape ${formatShape(value.shape)}, expected one f32 for each example ` +

@@ -13,7 +13,13 @@ import type { TrainingHistory } from "./history.ts";
 import { Interrupts } from "./interrupts.ts";
 import { BASE_FIELDS } from "./name_template.ts";
 import { type ProgressReporter, standardError, terminalProgress } from "./progress.ts";
-import { restoreRun, type RestoreTarget, resumeNewest, type ResumeReport } from "./restore.ts";
+import {
+  restoreRun,
+  type RestoreTarget,
+  resumeNewest,
+  type ResumeOptions,
+  type ResumeReport,
+} from "./restore.ts";
 import { Run, type RunOptions } from "./run.ts";
 import { progressOf, TrainLog, trainLoop, type TrainOptions, type TrainReport } from "./train_loop.ts";
 
@@ -64,7 +70,8 @@ export class Trainer {
   readonly #knownFields: readonly string[];
   #policy: AutoSaver | undefined;
   #place: Promise<CheckpointPlace> | undefined;
-  #isTraining = false;
+  /** What is under way that nothing else may come in between of. */
+  #busyWith: string | undefined;
   #isClosed = false;
 
   /**
@@ -120,9 +127,7 @@ export class Trainer {
    * RangeError.
    */
   autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
-    if (this.#isTraining) {
-      throw new TypeError("Cannot change automatic saving while train() is running; await it first");
-    }
+    this.#requireIdle("change automatic saving");
     const policy = this.#policy ?? new AutoSaver({}, this.#knownFields);
     const before = policy.settings.savePath;
     if (onInvalid === undefined) policy.configure(options);
@@ -138,12 +143,13 @@ export class Trainer {
    * Goes on from the newest checkpoint in `savePath` of which every byte is sound, or from the beginning when
    * there is none.
    *
+   * @param options `maxFailures` passes over a checkpoint that so often took the process down, and
+   * `setsAsideDamaged` moves damaged ones out of the way; see `recover`.
    * @throws CairnError `state_mismatch` when that checkpoint is of another model, optimiser, seed or batch
    * size.
    */
-  async resume(options: { readonly signal?: AbortSignal } = {}): Promise<ResumeReport> {
-    this.#requireIdle("resume");
-    return await resumeNewest(await this.#target(), options.signal);
+  async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
+    return await this.#alone("resume", async () => await resumeNewest(await this.#target(), options));
   }
 
   /**
@@ -152,12 +158,13 @@ export class Trainer {
    * on from.
    */
   async warmStart(path: string | URL, options: TrainerLoadOptions = {}): Promise<LoadReport | null> {
-    this.#requireIdle("warmStart");
-    if (this.#run.step > 0) return null;
-    const { place } = await this.#target();
-    if (this.#policy?.isEnabled === true && !await place.isEmpty()) return null;
-    await this.#run.initialize();
-    return await warmStart(this.store, path, options);
+    return await this.#alone("warmStart", async () => {
+      if (this.#run.step > 0) return null;
+      const { place } = await this.#target();
+      if (this.#policy?.isEnabled === true && !await place.isEmpty()) return null;
+      await this.#run.initialize();
+      return await warmStart(this.store, path, options);
+    });
   }
 
   /**
@@ -169,12 +176,16 @@ export class Trainer {
    * @throws CairnError `short_batch`, `device_lost`; `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
-    this.#requireIdle("train");
     const { epochs } = options;
     if (!Number.isSafeInteger(epochs) || epochs < 0) {
       throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
     }
+    return await this.#alone("train", () => this.#train(options));
+  }
+
+  async #train(options: TrainOptions): Promise<TrainReport> {
     const run = this.#run;
+    const { epochs } = options;
     const startStep = run.step;
     const reporter = reporterFor(options.progress);
     const log = new TrainLog(options, reporter);
@@ -189,7 +200,7 @@ export class Trainer {
     source: BatchSource | undefined = this.#validation,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<EvaluationReport> {
-    this.#requireOpen();
+    this.#requireStill("evaluate");
     if (source === undefined) throw new TypeError("There is no validation data; give evaluate() a loader");
     return await this.#run.evaluate(source, options.signal);
   }
@@ -202,7 +213,7 @@ export class Trainer {
    * older checkpoint is touched.
    */
   async save(target: string | URL, options: TrainerSaveOptions = {}): Promise<SaveReport> {
-    this.#requireOpen();
+    this.#requireStill("save");
     await this.#run.initialize();
     const { place } = await this.#target();
     if (typeof target === "string" && !/[/\\]/.test(target)) {
@@ -225,7 +236,10 @@ export class Trainer {
    * @throws CairnError `not_found`, `state_mismatch`, `checksum_mismatch`; then nothing has changed.
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
-    this.#requireIdle("load");
+    return await this.#alone("load", () => this.#load(target, options));
+  }
+
+  async #load(target: string | number | URL, options: TrainerLoadOptions): Promise<LoadReport> {
     const { strict = true, signal } = options;
     const restoring = await this.#target();
     const checkpoint = await openFrom(restoring.place.engine, target, signal);
@@ -244,7 +258,7 @@ export class Trainer {
 
   /**
    * Waits for the save under way and frees what the trainer made on the GPU. The store stays. Safe to call
-   * twice.
+   * twice. A `train` that still runs ends at its next step with the error `closed`.
    */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -267,8 +281,12 @@ export class Trainer {
   ): Promise<TrainReport["endedBy"]> {
     const run = this.#run;
     const policy = this.#policy?.isEnabled === true ? this.#policy : undefined;
+    if (options.handleSignals === true && policy === undefined) {
+      log.onWarning(
+        "A signal will end the training without saving it; call autoSave() first to have it saved",
+      );
+    }
     const interrupts = options.handleSignals === true ? new Interrupts() : undefined;
-    this.#isTraining = true;
     try {
       await run.prepare();
       const saves = policy === undefined ? undefined : await this.#openSaves(policy, log);
@@ -279,7 +297,6 @@ export class Trainer {
       run.setClock(false);
       reporter?.stop?.();
       interrupts?.stop();
-      this.#isTraining = false;
     }
   }
 
@@ -308,9 +325,27 @@ export class Trainer {
     }
   }
 
+  /** Does `work` while nothing else changes the run: a `resume` that nobody awaited would undo steps. */
+  async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.#requireIdle(what);
+    this.#busyWith = what;
+    try {
+      return await work();
+    } finally {
+      this.#busyWith = undefined;
+    }
+  }
+
   #requireIdle(what: string): void {
     this.#requireOpen();
-    if (this.#isTraining) throw new TypeError(`Cannot ${what} while train() is running; await it first`);
+    if (this.#busyWith === undefined) return;
+    throw new TypeError(`Cannot ${what} while ${this.#busyWith}() is running; await it first`);
+  }
+
+  /** What only reads the run may come between two steps, but not into the middle of a load. */
+  #requireStill(what: string): void {
+    if (this.#busyWith === "train") this.#requireOpen();
+    else this.#requireIdle(what);
   }
 
   #requireOpen(): void {

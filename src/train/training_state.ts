@@ -15,6 +15,8 @@ export interface TrainingState {
   readonly loader: { readonly epoch: number; readonly position: number };
   readonly batchesPerEpoch: number;
   readonly batchSize: number;
+  /** Of the data; not in the first checkpoints. */
+  readonly exampleCount?: number | undefined;
   readonly seed: Seed;
   readonly optimizer: string;
   /**
@@ -44,6 +46,7 @@ function stateSchema(): z.ZodType<TrainingState> {
     loader: z.object({ epoch: count, position: count }),
     batchesPerEpoch: count,
     batchSize: count,
+    exampleCount: count.optional(),
     seed: z.union([count, z.bigint()]),
     optimizer: z.string(),
     history: z.object({
@@ -67,10 +70,11 @@ function stateSchema(): z.ZodType<TrainingState> {
 
 /** `state` as the state tree of a checkpoint. */
 export function toStateTree(state: TrainingState): StateInput {
-  const { history, loader, autoSaver, ...rest } = state;
+  const { history, loader, autoSaver, exampleCount, ...rest } = state;
   return {
     trainer: VERSION,
     ...rest,
+    ...exampleCount === undefined ? {} : { exampleCount },
     loader: { ...loader },
     history: { loss: history.loss, epochs: history.epochs.map((record) => ({ ...record })) },
     autoSaver: autoSaver === null ? null : { ...autoSaver },

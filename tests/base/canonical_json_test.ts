@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../src/base/canonical_json.ts";
+import {
+  type JsonValue,
+  parseCanonicalJson,
+  parseStrictJson,
+  toCanonicalJson,
+} from "../../src/base/canonical_json.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 
 const sparse: JsonValue[] = [1, 2];
@@ -124,5 +129,50 @@ describe("parseCanonicalJson", () => {
     expect(toCanonicalJson(parseCanonicalJson(nested(1000), "it"))).toBe(nested(1000));
     const text = JSON.stringify(`"\\${"[".repeat(2000)}`);
     expect(toCanonicalJson(parseCanonicalJson(text, "it"))).toBe(text);
+  });
+});
+
+describe("parseStrictJson", () => {
+  test("takes any spacing, escapes and order, and gives what JSON.parse gives", () => {
+    const texts = [
+      ' { "b" : [ 1 , -2.5e3 , true , null ] ,\r\n\t"a":{} } ',
+      '"\\u00e9\\ud83d\\ude00\\"\\\\"',
+      '{"a":{"a":{"a":[{"a":1},{"a":2}]}},"":"a","b":"a"}',
+      '[":",",","{\\"a\\":1,\\"a\\":2}"]',
+    ];
+    for (const text of texts) expect(parseStrictJson(text, "it")).toEqual(JSON.parse(text));
+    expect(Object.keys(parseStrictJson('{"__proto__":1}', "it") as object)).toEqual(["__proto__"]);
+  });
+
+  const refused: [string, string, RegExp][] = [
+    ["no JSON", "{", /it is not JSON/],
+    ["a key twice", '{"a":1,"b":2,"a":3}', /key "a" twice/],
+    ["a key twice, further inside", '[{"x":{"a":1,"a" :1}}]', /key "a" twice/],
+    ["a key twice, once escaped", '{"a":1,"\\u0061":1}', /key "a" twice/],
+    ["a key twice, with something between", '{"a":{"b":1},"b":[{"a":1}],"a":3}', /key "a" twice/],
+    ["a lone surrogate in a text", '["\\ud800"]', /lone surrogate/],
+    ["a lone surrogate in a key", '{"\\udc00":1}', /lone surrogate/],
+    ["deep nesting", "[".repeat(1001) + "]".repeat(1001), /deeper than 1000/],
+  ];
+  for (const [name, text, message] of refused) {
+    test(`refuses ${name}`, async () => {
+      const error = await thrownBy(() => parseStrictJson(text, "it"));
+      expect([error.name, error.code]).toEqual(["CairnError", "invalid_file"]);
+      expect(error.message).toMatch(message);
+    });
+  }
+
+  test("takes natural numbers only where that is asked for", async () => {
+    const options = { naturalNumbersOnly: true };
+    expect(parseStrictJson('[0,7,9007199254740991,"-1.5"]', "it", options)).toEqual([
+      0,
+      7,
+      2 ** 53 - 1,
+      "-1.5",
+    ]);
+    for (const number of ["-1", "-0", "1.0", "1e2", "9007199254740992", "1e400"]) {
+      const error = await thrownBy(() => parseStrictJson(`[${number}]`, "it", options));
+      expect(error.message).toContain(`number ${number} where`);
+    }
   });
 });

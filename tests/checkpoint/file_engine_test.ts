@@ -308,7 +308,10 @@ describe("FileEngine", () => {
       await engine.abort();
     }
     const names = storage.operations.filter(({ op }) => op === "createExclusive").map(({ path }) => path);
-    expect(names.map((name) => name.length)).toEqual([54, 54]);
+    expect(names.length).toBe(2);
+    expect(new Set(names.map((name) => name.length)).size).toBe(1);
+    // What the strictest file systems take for a name, those that encrypt names.
+    expect(names[0]?.length).toBeLessThan(143);
     expect(new Set(names).size).toBe(2);
     expect(await fileNames(storage)).toEqual([]);
   });

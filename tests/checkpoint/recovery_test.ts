@@ -4,6 +4,7 @@ import { LATEST_FILE, readLatestHint, writeLatestHint } from "../../src/checkpoi
 import { recover } from "../../src/checkpoint/recovery.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
+import { HookedStorage } from "../helpers/hooked_storage.ts";
 import { bytes, writeFile } from "../storage/storage_contract.ts";
 import { FaultStorage, memoryEngine, saveState } from "./fixtures.ts";
 
@@ -109,6 +110,29 @@ describe("recover", () => {
     const engine = await memoryEngine();
     await writeFile(engine.storage, "1.cairn", bytes("PK\u0003\u0004 a zip"));
     expect(await summaryOf(engine)).toEqual([undefined, ["1 not_a_container"]]);
+  });
+
+  test("looks again when a writer saves a newer one and removes what was listed meanwhile", async () => {
+    // After the listing, after the catalog has opened all of them, and for each reader of it.
+    for (const moment of ["list", "openRead"]) {
+      for (const kept of [[], ["9"]]) {
+        const inner = new MemoryStorage();
+        const writer = await threeCheckpoints(inner);
+        let calls = 0;
+        const reader = await memoryEngine(
+          new HookedStorage(inner, {
+            after: async ({ op }) => {
+              if (op !== moment || ++calls !== (op === "list" ? 1 : 3)) return;
+              await saveState(writer, 12, { step: 12 });
+              for (const tag of ["9", "10", "11"]) {
+                if (!kept.includes(tag)) await inner.remove(`${tag}.cairn`);
+              }
+            },
+          }),
+        );
+        expect([moment, kept, ...await summaryOf(reader)]).toEqual([moment, kept, "12", []]);
+      }
+    }
   });
 
   test("leaves no file open and changes none, whichever read fails", async () => {

@@ -6,7 +6,8 @@ import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { FaultStorage, fileNames, memoryEngine, OTHER_RUN_ID, RUN_ID, saveState } from "./fixtures.ts";
 
 function summary(step: number, metrics: Record<string, number> = {}, runId = RUN_ID): CheckpointSummary {
-  return { tag: String(step), path: `memory:${step}.cairn`, step, createdAt: undefined, runId, metrics };
+  const tag = String(step);
+  return { tag, path: `memory:${tag}.cairn`, fileId: tag, step, createdAt: undefined, runId, metrics };
 }
 
 const STEPS = [1, 2, 3, 4, 5].map((step) => summary(step));

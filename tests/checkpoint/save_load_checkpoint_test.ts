@@ -279,6 +279,26 @@ describe("loadCheckpoint", () => {
     await store.close();
   });
 
+  gpuTest("a dry run reports and changes neither tensors nor state, and calls nobody", async (gpu) => {
+    const engine = await memoryEngine();
+    const store = modelStore(gpu, 4);
+    fillStore(store, 1);
+    await saveCheckpoint(engine, { store, state: { epoch: 7 } }, { tag: "a" });
+    fillStore(store, 2);
+    const before = await contentsOf(store);
+    const state = { epoch: 0, missing: 0 };
+    const { report } = await loadCheckpoint(engine, { store, state }, {
+      dryRun: true,
+      only: ["optimizer.*"],
+      customLoadFn: () => {
+        throw new Error("called");
+      },
+    });
+    expect(report?.loaded).toEqual(["optimizer.m.weight", "optimizer.m.bias"]);
+    expect([await contentsOf(store), state]).toEqual([before, { epoch: 0, missing: 0 }]);
+    await store.close();
+  });
+
   gpuTest("DS-14 a function of the caller's loads the model in the place of Cairn", async (gpu) => {
     const engine = await memoryEngine();
     const store = modelStore(gpu, 4);

@@ -3,6 +3,7 @@ import { crc32OfTables } from "../../src/base/crc32_tables.ts";
 import { ContainerReader } from "../../src/container/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
 import { writeContainer } from "../../src/container/write_container.ts";
+import { cpuMs } from "../helpers/cpu_time.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { BAD, plane } from "./bad_files.ts";
 import { both, chunk, codeOf, deflated, goodFile, header, planes, renameTo } from "./file_edits.ts";
@@ -28,9 +29,9 @@ describe("a file that is wrong although every checksum is right", () => {
   for (const [name, code, edit] of BAD) {
     test(`${name} is ${code}`, async () => {
       const bytes = forged(file, edit);
-      const before = performance.now();
+      const before = cpuMs();
       expect(await codeOf(bytes)).toBe(code);
-      expect(performance.now() - before).toBeLessThan(1000);
+      expect(cpuMs() - before).toBeLessThan(1000);
       expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
     });
   }

@@ -18,9 +18,9 @@ describe("planChunks", () => {
   test("lets tensors of one dtype share a chunk, and cuts where the dtype changes", () => {
     const specs = [spec("a", "f32", 1), spec("b", "f32", 100), spec("c", "i8", 1), spec("d", "f32", 1)];
     expect(planChunks(layoutTensors(specs), 1 << 20)).toEqual([
-      { rawOffset: 0, rawLength: 768, dtype: "f32" },
-      { rawOffset: 768, rawLength: 256, dtype: "i8" },
-      { rawOffset: 1024, rawLength: 256, dtype: "f32" },
+      { rawOffset: 0, rawLength: 768, dtype: "f32", choice: "balanced" },
+      { rawOffset: 768, rawLength: 256, dtype: "i8", choice: "balanced" },
+      { rawOffset: 1024, rawLength: 256, dtype: "f32", choice: "balanced" },
     ]);
   });
 
@@ -32,8 +32,22 @@ describe("planChunks", () => {
       { ...spec("tied", "f32", 1), aliasOf: "a" },
       spec("b", "f32", 1),
     ];
-    expect(planChunks(layoutTensors(specs), 1024)).toEqual([{ rawOffset: 0, rawLength: 512, dtype: "f32" }]);
+    expect(planChunks(layoutTensors(specs), 1024)).toEqual([{
+      rawOffset: 0,
+      rawLength: 512,
+      dtype: "f32",
+      choice: "balanced",
+    }]);
     expect(planChunks(layoutTensors([spec("none", "u8", 0)]), 1024)).toEqual([]);
+  });
+
+  test("cuts where the choice of codec changes, and not elsewhere", () => {
+    const layout = layoutTensors(["a", "b", "c", "d"].map((name) => spec(name, "f32", 64)));
+    const cuts = planChunks(layout, 1 << 20, (name) => (name < "c" ? "small" : "raw"));
+    expect(cuts.map(({ rawOffset, rawLength, choice }) => [rawOffset, rawLength, choice])).toEqual([
+      [0, 512, "small"],
+      [512, 512, "raw"],
+    ]);
   });
 
   test("refuses a chunk size that is no multiple of 256 from 256 to 16 MiB", () => {

@@ -20,7 +20,10 @@ const NAMES = sampleTensors().map((tensor) => tensor.spec.name);
 const BYTES = new Map(sampleTensors().map((tensor) => [tensor.spec.name, tensor.bytes]));
 BYTES.set("tied", BYTES.get("weight") ?? new Uint8Array(0));
 
-async function sampleFile(codec: "raw" | "deflate", fileId: Uint8Array = FILE_ID): Promise<Uint8Array> {
+async function sampleFile(
+  codec: "raw" | "deflate" | "planes",
+  fileId: Uint8Array = FILE_ID,
+): Promise<Uint8Array> {
   return await writeContainer({
     tensors: sampleTensors(),
     manifest: sampleManifest(),
@@ -60,7 +63,7 @@ async function expectOnlyTheseDamaged(reader: ContainerReader, damaged: Readonly
   }
 }
 
-for (const codec of ["raw", "deflate"] as const) {
+for (const codec of ["raw", "deflate", "planes"] as const) {
   describe(`a damaged container of the codec ${codec}`, () => {
     test("every single-bit flip is noticed, and spoils no tensor but those it hits (E1)", async () => {
       const file = await sampleFile(codec);

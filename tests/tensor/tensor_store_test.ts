@@ -85,7 +85,7 @@ describe("define", () => {
   gpuTest("refuses a second group or tensor of the same name", async (gpu) => {
     const store = TensorStore.on(gpu);
     store.define("a", [{ name: "b.c", dtype: "f32", shape: [1] }]);
-    expect(() => store.define("a", [])).toThrow(new TypeError('There is a group "a" already'));
+    expect(() => store.define("a", [])).toThrow('There is a group "a" already; give');
     expect(() => store.define("a.b", [{ name: "c", dtype: "f32", shape: [1] }])).toThrow(
       new TypeError('There is a tensor "a.b.c" already'),
     );

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { type AutoSaveOptions, AutoSaver, directionOf } from "../../src/train/auto_saver.ts";
+import { directionOf } from "../../src/checkpoint/retention/metric_direction.ts";
+import { type AutoSaveOptions, AutoSaver } from "../../src/train/auto_saver.ts";
 
 const FIELDS = ["epoch", "step", "loss", "val_loss", "val_accuracy", "val_f1"];
 
@@ -11,6 +12,16 @@ function epochsSaved(options: AutoSaveOptions, total: number): number[] {
 }
 
 describe("AutoSaver", () => {
+  test("a setting that there is not is refused, since a typo would save nothing", () => {
+    const typo = { everyStep: 5 } as object;
+    expect(() => new AutoSaver(typo)).toThrow(
+      'There is no setting "everyStep"; there is interval, everySteps',
+    );
+    const heard: string[] = [];
+    new AutoSaver().configureLeniently({ ...typo, interval: 1 }, (message) => heard.push(message));
+    expect(heard).toEqual([expect.stringContaining('There is no setting "everyStep"')]);
+  });
+
   test("NN-01 the defaults", () => {
     const { settings, lastSavedTag, isEnabled } = new AutoSaver();
     expect(settings.interval).toBe(null);

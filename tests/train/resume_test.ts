@@ -160,6 +160,21 @@ describe("resume", () => {
     });
   });
 
+  gpuTest("warns of data with another number of examples, where the batches are as many", async (gpu) => {
+    const storage = new MemoryStorage();
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+      await trainer.train({ epochs: 1, progress: false });
+    });
+    const data = blobs(60, { batchSize: BATCH, shuffle: true });
+    await withTrainer(gpu, smallRun({ data }), async ({ trainer }) => {
+      trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+      expect((await trainer.resume()).warnings).toEqual([
+        '"model_epoch01" was trained on 59 examples and the data has 60: the batches are others from here on',
+      ]);
+    });
+  });
+
   gpuTest("skips a damaged checkpoint, says why, and leaves it where it is", async (gpu) => {
     const directory = await mkdtemp(join(tmpdir(), "cairn-resume-"));
     const { readFile, writeFile } = await import("node:fs/promises");
@@ -332,4 +347,28 @@ describe("TW rows of the training loop", () => {
     });
     await rm(directory, { recursive: true });
   });
+
+  gpuTest(
+    "passes over a checkpoint that failed too often, and forgets the failures of one that was loaded",
+    async (gpu) => {
+      const storage = new MemoryStorage();
+      await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+        trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+        await trainer.train({ epochs: 2, progress: false });
+      });
+      const attempt = async (options: TrainerOptions): Promise<unknown> =>
+        await withTrainer(gpu, options, async ({ trainer }) => {
+          trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+          return await trainer.resume({ maxFailures: 2 }).then(
+            ({ resumedFrom, skipped }) => [resumedFrom, ...skipped.map(({ tag }) => tag)],
+            (error: { code: string }) => error.code,
+          );
+        });
+      for (let life = 0; life < 3; life++) expect(await attempt(smallRun())).toEqual(["model_epoch02"]);
+      // Not this one's fault, but nobody can know that.
+      const other = smallRun({ model: linear(FEATURES, CLASSES) });
+      for (let life = 0; life < 2; life++) expect(await attempt(other)).toBe("state_mismatch");
+      expect(await attempt(smallRun())).toEqual(["model_epoch01", "model_epoch02"]);
+    },
+  );
 });

@@ -1,5 +1,7 @@
 import { describe, expect } from "bun:test";
 import type { Engine } from "../../src/checkpoint/engine.ts";
+import { everyNSteps, explicitSteps } from "../../src/checkpoint/retention/by_step.ts";
+import { anyOf } from "../../src/checkpoint/retention/combine.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import type { AutoSaveOptions } from "../../src/train/auto_saver.ts";
@@ -291,6 +293,44 @@ describe("automatic saving", () => {
       });
     }
     expect(await tagsIn(storage)).toEqual(["model_epoch01", "model_epoch01-v2", "model_epoch01-v3"]);
+  });
+
+  gpuTest(
+    "a last save whose name another run took meanwhile is tried again under another",
+    async (gpu) => {
+      const storage = new MemoryStorage();
+      const engine = await engineOn(storage);
+      let isTaken = false;
+      const late = slowEngine(engine, async () => {
+        if (isTaken) return;
+        isTaken = true;
+        await withTrainer(gpu, smallRun({ seed: 2 }), async ({ trainer }) => {
+          trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+          await trainer.train({ epochs: 1, progress: false });
+        });
+      });
+      await withTrainer(gpu, smallRun({ seed: 1 }), async ({ trainer }) => {
+        trainer.autoSave({ interval: 1, savePath: late });
+        const report = await trainer.train({ epochs: 1, progress: false });
+        expect(report.failedSaves.map(({ tag }) => tag)).toEqual(["model_epoch01"]);
+        expect(tagsOf(report)).toEqual(["model_epoch01-v2"]);
+      });
+      expect(await tagsIn(storage)).toEqual(["model_epoch01", "model_epoch01-v2"]);
+    },
+  );
+
+  gpuTest("a rule says what is kept besides, and a wrong one is refused", async (gpu) => {
+    const storage = new MemoryStorage();
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      const savePath = await engineOn(storage);
+      const keep = { last: 1, rule: anyOf(everyNSteps(14), explicitSteps([21])) };
+      trainer.autoSave({ interval: 1, savePath, keep });
+      await trainer.train({ epochs: 6, progress: false });
+      const wrong = { keep: { rule: "everyNSteps" } } as unknown as AutoSaveOptions;
+      expect(() => trainer.autoSave(wrong)).toThrow(TypeError);
+    });
+    // Seven steps an epoch.
+    expect(await tagsIn(storage)).toEqual(["02", "03", "04", "06"].map((epoch) => `model_epoch${epoch}`));
   });
 
   gpuTest("a name without fields is one checkpoint that is replaced", async (gpu) => {

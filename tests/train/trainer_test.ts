@@ -1,15 +1,20 @@
 import { describe, expect } from "bun:test";
-import { accuracy, crossEntropy, type Layer, linear, mse, relu, zeros } from "../../src/nn/nn.ts";
+import { accuracy, crossEntropy, type Layer, linear, mse, relu, sequential, zeros } from "../../src/nn/nn.ts";
 import { add } from "../../src/graph/ops/arithmetic.ts";
 import { mean } from "../../src/graph/ops/reduce.ts";
 import { sgd } from "../../src/nn/optim/optim.ts";
+import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { DataLoader } from "../../src/train/data_loader.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
-import { BATCH, blobs, CLASSES, FEATURES, fixture, smallRun, withTrainer } from "./fixtures.ts";
+import { BATCH, blobs, CLASSES, engineOn, FEATURES, fixture, smallRun, withTrainer } from "./fixtures.ts";
+
+function never(): never {
+  throw new Error("nobody asks for a batch here");
+}
 
 describe("Trainer", () => {
   gpuTest("learns three classes, and its history tells", async (gpu) => {
@@ -237,6 +242,48 @@ describe("Trainer", () => {
     await store.close();
   });
 
+  gpuTest("names a part that is missing, and a layer or loss that was not called", async (gpu) => {
+    const make = (overrides: object) => async () => {
+      const { trainer, close } = fixture(gpu, smallRun(overrides));
+      try {
+        await trainer.train({ epochs: 1, progress: false });
+      } finally {
+        await close();
+      }
+    };
+    const messageOf = async (overrides: object) => {
+      const error = await thrownBy(make(overrides));
+      expect(error).toBeInstanceOf(TypeError);
+      return error.message;
+    };
+    expect(await messageOf({ model: undefined })).toContain("model is a layer, found undefined");
+    expect(await messageOf({ loss: undefined })).toContain(
+      "loss is a function, like nn.mse(), found undefined",
+    );
+    expect(await messageOf({ optimizer: undefined })).toContain("optimizer is one, like optim.adamw(");
+    expect(await messageOf({ data: [1, 2] })).toContain(
+      "data is a DataLoader or a BatchSource, found object",
+    );
+    expect(await messageOf({ validation: 1 })).toContain("validation is a DataLoader or a BatchSource");
+    expect(await messageOf({ loss: mse })).toContain("The loss gives a function, expected a value");
+    expect(await messageOf({ model: sequential(relu as unknown as Layer) })).toContain(
+      "layer 0 of sequential() gives a function, expected a value; was it not called, as in nn.relu()?",
+    );
+    expect(await messageOf({ model: () => undefined })).toContain("The model gives undefined");
+  });
+
+  gpuTest("refuses a source whose sizes are none", async (gpu) => {
+    for (const sizes of [{ batchSize: 0 }, { batchSize: 1.5 }, { exampleCount: NaN }]) {
+      const { inputs, labels } = blobs(8, { batchSize: 8 });
+      const data = { batchSize: 8, exampleCount: 8, inputs, labels, batchAt: () => never(), ...sizes };
+      const store = TensorStore.on(gpu);
+      const error = await thrownBy(() => new Trainer(store, smallRun({ data })));
+      expect(error).toBeInstanceOf(RangeError);
+      expect(error.message).toMatch(/(batchSize|exampleCount) .*is an integer from [01], found/);
+      await store.close();
+    }
+  });
+
   gpuTest("a loss that is one number for the batch is refused with what to do", async (gpu) => {
     const loss = (output: Parameters<ReturnType<typeof crossEntropy>>[0], labels: typeof output) =>
       mean(crossEntropy()(output, labels));
@@ -262,6 +309,86 @@ describe("Trainer", () => {
     expect((await thrownBy(() => trainer.train({ epochs: 2 }))).code).toBe("closed");
     expect((await thrownBy(() => trainer.save("a"))).code).toBe("closed");
     await store.close();
+  });
+
+  gpuTest("close() while train() is running ends it, and leaves nothing on the GPU", async (gpu) => {
+    const { store, trainer } = fixture(gpu);
+    let closing: Promise<void> | undefined;
+    const error = await thrownBy(() =>
+      trainer.train({
+        epochs: 20,
+        progress: false,
+        onStep: ({ step }) => {
+          if (step === 5) closing = trainer.close();
+        },
+      })
+    );
+    expect([(error as { code?: string }).code, trainer.step]).toEqual(["closed", 5]);
+    await closing;
+    await store.close();
+  });
+
+  gpuTest("what changes the run is refused while another call does", async (gpu) => {
+    const storage = new MemoryStorage();
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+      await trainer.train({ epochs: 2, progress: false });
+    });
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
+      const resuming = trainer.resume();
+      for (
+        const work of [
+          () => trainer.train({ epochs: 3, progress: false }),
+          () => trainer.load("model_epoch01"),
+          () => trainer.warmStart("elsewhere/1"),
+          () => trainer.save("now"),
+          () => trainer.evaluate(blobs(8, { batchSize: BATCH })),
+          () => trainer.autoSave({ interval: 2 }),
+        ]
+      ) {
+        expect((await thrownBy(work)).message).toContain("while resume() is running; await it first");
+      }
+      expect((await resuming).step).toBe(14);
+      expect((await trainer.train({ epochs: 3, progress: false })).steps).toBe(7);
+    });
+  });
+
+  gpuTest("evaluations on ever new sources of one shape share what they are compiled to", async (gpu) => {
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      const first = await trainer.evaluate(blobs(20, { batchSize: BATCH }));
+      const { buffersCreated } = gpu.counters;
+      const other = await trainer.evaluate(blobs(13, { batchSize: BATCH }, 6));
+      expect([other.examples, other.loss === first.loss]).toEqual([13, false]);
+      expect((await trainer.evaluate(blobs(20, { batchSize: BATCH }))).loss).toBe(first.loss);
+      expect(gpu.counters.buffersCreated).toBe(buffersCreated);
+    });
+  });
+
+  gpuTest("a learning rate that is no number stops before it reaches the weights", async (gpu) => {
+    const learningRate = (step: number): number => step === 3 ? NaN : 0.01;
+    await withTrainer(gpu, smallRun({ optimizer: sgd({ learningRate }) }), async ({ trainer, tensors }) => {
+      let before: Record<string, string> = {};
+      const error = await thrownBy(() =>
+        trainer.train({
+          epochs: 1,
+          progress: false,
+          onStep: async ({ step }) => {
+            if (step === 3) before = await tensors();
+          },
+        })
+      );
+      expect(error.message).toContain("the learning rate of update 3 is a number from 0, found NaN");
+      expect(trainer.step).toBe(3);
+      expect(await tensors()).toEqual(before);
+    });
+  });
+
+  gpuTest("handleSignals without automatic saving says so at the start", async (gpu) => {
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      const { warnings } = await trainer.train({ epochs: 1, progress: false, handleSignals: true });
+      expect(warnings).toEqual([expect.stringContaining("call autoSave() first")]);
+    });
   });
 
   gpuTest("walltime counts training and nothing else", async (gpu) => {

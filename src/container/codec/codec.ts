@@ -8,6 +8,8 @@ export interface Codec {
   /** The number that stands for this codec in a file. Never reused. */
   readonly id: number;
   readonly name: string;
+  /** Whether this runtime can encode; without it every runtime can. Decoding works everywhere. */
+  readonly canEncode?: () => boolean;
   /**
    * The stored form of `raw`, whose elements are of `dtype`; or `undefined` where that does not pay, and the
    * chunk is better stored raw. May return `raw` itself.

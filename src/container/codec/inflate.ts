@@ -59,6 +59,20 @@ export function inflateStrictly(stream: Uint8Array, rawLength: number): Uint8Arr
   return output.bytes;
 }
 
+/**
+ * The same for a bare DEFLATE stream (RFC 1951), as in zip files: it has no sum of its own. Throws
+ * `CairnError("invalid_container")` unless it holds exactly `rawLength` bytes and nothing follows it.
+ */
+export function inflateRawStrictly(stream: Uint8Array, rawLength: number): Uint8Array {
+  const output = new Output(rawLength);
+  const bits = new BitReader(stream, 0);
+  while (!inflateBlock(bits, output));
+  bits.alignedBytes(0);
+  if (bits.remaining !== 0) throw invalid(`${bits.remaining} bytes follow its end`);
+  if (output.length !== rawLength) throw invalid(`it holds ${output.length} bytes, expected ${rawLength}`);
+  return output.bytes;
+}
+
 /** What was decoded so far: never more than `capacity` bytes. */
 class Output {
   readonly bytes: Uint8Array;

@@ -1,18 +1,23 @@
 import type { Codec } from "./codec.ts";
 import { deflateCodec } from "./deflate.ts";
+import { planesCodec } from "./planes.ts";
 import { rawCodec } from "./raw.ts";
+import { zstdCodec } from "./zstd.ts";
 
 /** The codecs a writer can be asked for. */
-export type CodecName = "raw" | "deflate";
+export type CodecName = "raw" | "deflate" | "planes" | "zstd";
+
+const CODECS: readonly Codec[] = [rawCodec, deflateCodec, planesCodec, zstdCodec];
 
 /** The codec with this number in a file, or `undefined` for one that this version does not know. */
 export function codecById(id: number): Codec | undefined {
-  return id === rawCodec.id ? rawCodec : id === deflateCodec.id ? deflateCodec : undefined;
+  return CODECS.find((codec) => codec.id === id);
 }
 
 /** The codec of this name; a `TypeError` for any other string. */
 export function codecByName(name: CodecName): Codec {
-  if (name === "raw") return rawCodec;
-  if (name === "deflate") return deflateCodec;
-  throw new TypeError(`There is no codec "${name satisfies never}"; use "raw" or "deflate"`);
+  const found = CODECS.find((codec) => codec.name === name);
+  if (found !== undefined) return found;
+  const names = CODECS.map((codec) => `"${codec.name}"`).join(", ");
+  throw new TypeError(`There is no codec "${name}"; use one of ${names}`);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { byteSizeOf, type DType } from "../../../src/base/dtype.ts";
+import type { Codec } from "../../../src/container/codec/codec.ts";
 import { codecById, codecByName, type CodecName } from "../../../src/container/codec/table.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { ALL_DTYPES, asBytes, bytesOf, weightsOf, withoutBuiltins } from "../samples.ts";
@@ -19,7 +20,38 @@ function chunksOf(dtype: DType): [string, Uint8Array][] {
   ];
 }
 
-for (const name of ["raw", "deflate"] as const satisfies CodecName[]) {
+/** Element counts around the widths of loops, and one above a segment's. */
+const COUNTS = [0, 1, 2, 3, 4, 5, 63, 64, 65, 257, 65_537];
+
+/** Bits that a codec must not touch: NaNs with payloads, both zeros, infinities, subnormals. */
+const ODD_BITS = {
+  f16: Uint16Array.of(0x7e00, 0x7c01, 0xfe55, 0xffff, 0x8000, 0, 0x7c00, 0xfc00, 1, 0x8001),
+  bf16: Uint16Array.of(0x7fc0, 0x7f81, 0xffd5, 0xffff, 0x8000, 0, 0x7f80, 0xff80, 1, 0x8001),
+  f32: Uint32Array.of(0x7fc00000, 0x7f800001, 0xffc12345, 0xffffffff, 0x80000000, 0, 0x7f800000, 1),
+  f64: BigUint64Array.of(0x7ff8000000000000n, 0x7ff0000000000001n, 0xfff8123456789abcn, 1n << 63n, 0n, 1n),
+};
+
+/** A chunk of so many elements, with some structure and some noise. */
+function chunkOf(count: number, dtype: DType): Uint8Array {
+  const raw = new Uint8Array(count * byteSizeOf(dtype));
+  const noise = bytesOf(raw.byteLength >>> 1, count);
+  for (let i = 0; i < raw.byteLength; i++) {
+    raw[i] = i & 1 ? (noise[i >>> 1] as number) & (noise[i >>> 2] as number) : i >>> 9;
+  }
+  return raw;
+}
+
+/** Encodes and decodes; where encoding does not pay nothing is said. */
+function checkRoundTrip(codec: Codec, raw: Uint8Array, dtype: DType): Uint8Array | undefined {
+  const stored = codec.encode(raw, dtype)?.slice();
+  if (stored === undefined) return undefined;
+  if (Buffer.compare(codec.decode(stored, raw.byteLength, dtype), raw) !== 0) {
+    throw new Error(`${raw.byteLength} bytes of ${dtype} came back changed`);
+  }
+  return stored;
+}
+
+for (const name of ["raw", "deflate", "planes", "zstd"] as const satisfies CodecName[]) {
   const codec = codecByName(name);
 
   describe(`codec ${name}`, () => {
@@ -42,6 +74,45 @@ for (const name of ["raw", "deflate"] as const satisfies CodecName[]) {
         }
       });
     }
+
+    test("gives back chunks of all sizes and dtypes", () => {
+      for (const dtype of ALL_DTYPES) {
+        for (const count of COUNTS) checkRoundTrip(codec, chunkOf(count, dtype), dtype);
+      }
+    });
+
+    test("keeps every bit of NaNs, zeros, infinities and subnormals", () => {
+      for (const [dtype, bits] of Object.entries(ODD_BITS) as [DType, typeof ODD_BITS.f32][]) {
+        const odd = asBytes(bits);
+        const raw = Uint8Array.from(
+          { length: 320 * odd.byteLength },
+          (_, i) => odd[i % odd.byteLength] as number,
+        );
+        if (checkRoundTrip(codec, raw, dtype) === undefined) throw new Error(`${dtype} did not pay`);
+      }
+    });
+
+    test("a chunk of one byte throughout stays above what a reader takes for a bomb", () => {
+      for (const dtype of ALL_DTYPES) {
+        const stored = checkRoundTrip(codec, new Uint8Array(1 << 20).fill(0), dtype);
+        expect((stored?.byteLength ?? 0) * 1032).toBeGreaterThanOrEqual(1 << 20);
+      }
+    });
+
+    test("flipped bits give the wrong bytes or an error, and nothing else", async () => {
+      const raw = asBytes(Float32Array.from({ length: 512 }, (_, i) => Math.fround(i * 0.001)));
+      const stored = checkRoundTrip(codec, raw, "f32");
+      if (stored === undefined) throw new Error("did not pay");
+      for (let bit = 0; bit < 8 * stored.byteLength; bit += stored.byteLength > 1000 ? 7 : 1) {
+        const flipped = stored.slice();
+        flipped[bit >>> 3] = (flipped[bit >>> 3] as number) ^ (1 << (bit & 7));
+        await expectRefusalOr(codec, flipped, raw.byteLength);
+      }
+    });
+
+    test("junk gives an error or the right number of bytes", async () => {
+      for (let seed = 0; seed < 300; seed++) await expectRefusalOr(codec, bytesOf(seed * 3, seed), 1024);
+    });
 
     test("takes views that begin at odd addresses", () => {
       for (const dtype of ALL_DTYPES) {
@@ -93,9 +164,21 @@ for (const name of ["raw", "deflate"] as const satisfies CodecName[]) {
   });
 }
 
+/** Decodes damaged bytes, with and without what the runtime has built in. */
+async function expectRefusalOr(codec: Codec, stored: Uint8Array, rawLength: number): Promise<void> {
+  const decode = (): Uint8Array => codec.decode(stored, rawLength, "f32");
+  for (const attempt of [decode, () => withoutBuiltins(decode)]) {
+    try {
+      expect(attempt().byteLength).toBe(rawLength);
+    } catch {
+      expect((await thrownBy(attempt)).code).toBe("invalid_container");
+    }
+  }
+}
+
 test("an unknown codec has no number and no name", () => {
-  for (const id of [2, 3, 255, -1, NaN]) expect(codecById(id)).toBeUndefined();
-  for (const name of ["zstd", "", "constructor"]) {
+  for (const id of [4, 5, 255, -1, NaN]) expect(codecById(id)).toBeUndefined();
+  for (const name of ["lz4", "", "constructor"]) {
     expect(() => codecByName(name as CodecName)).toThrow(TypeError);
   }
 });

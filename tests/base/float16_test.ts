@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from "../../src/tensor/float16.ts";
+import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from "../../src/base/float16.ts";
 
 const ALL_BITS = Uint16Array.from({ length: 65_536 }, (_, i) => i);
 

@@ -1,0 +1,47 @@
+/**
+ * Files of the rest of the world: safetensors (single and sharded), NumPy's npy and npz, and PyTorch's zip checkpoints, which are
+ * read without executing anything that is in them.
+ *
+ * @example
+ * ```ts
+ * import { openSafetensors } from "@cairn-ml/cairn/exchange";
+ *
+ * const file = await openSafetensors("model.safetensors");
+ * for (const name of file.names()) console.log(name, (await file.read(name)).shape);
+ * ```
+ *
+ * @module
+ */
+export { openSource } from "./src/checkpoint/storage_source.ts";
+export { tensorsOfContainer, tensorsOfFile } from "./src/checkpoint/exchange/convert.ts";
+export { readNpy, writeNpy } from "./src/checkpoint/exchange/npy.ts";
+export {
+  type NpzFile,
+  type NpzOptions,
+  type NpzReport,
+  readNpz,
+  writeNpz,
+} from "./src/checkpoint/exchange/npz.ts";
+export { PickleOpaque } from "./src/checkpoint/exchange/pickle_values.ts";
+export type { StridedView } from "./src/checkpoint/exchange/strided.ts";
+export { openSafetensors } from "./src/checkpoint/exchange/open_safetensors.ts";
+export type { OutgoingTensor, TensorsToWrite } from "./src/checkpoint/exchange/outgoing.ts";
+export { readSafetensors, type SafetensorsFile } from "./src/checkpoint/exchange/read_safetensors.ts";
+export { readTorch, type TorchFile } from "./src/checkpoint/exchange/read_torch.ts";
+export {
+  type SavedSafetensors,
+  saveSafetensors,
+  type SaveSafetensorsOptions,
+} from "./src/checkpoint/exchange/save_safetensors.ts";
+export type {
+  ExchangeReadOptions,
+  ForeignTensor,
+  TensorFile,
+} from "./src/checkpoint/exchange/tensor_file.ts";
+export type { TorchState } from "./src/checkpoint/exchange/torch_state.ts";
+export { type TorchDType, type TorchStorage, TorchTensor } from "./src/checkpoint/exchange/torch_tensor.ts";
+export {
+  type SafetensorsOptions,
+  type SafetensorsReport,
+  writeSafetensors,
+} from "./src/checkpoint/exchange/write_safetensors.ts";

@@ -1,0 +1,60 @@
+import type { ContainerReader } from "../../container/container_reader.ts";
+import { CairnError } from "../../base/errors.ts";
+import type { OutgoingTensor } from "./outgoing.ts";
+import { type ExchangeReadOptions, quoted, type TensorFile } from "./tensor_file.ts";
+
+/**
+ * The tensors of a file of another format, to be written in a third one: each is read when it is its turn. Names that the
+ * file knows to be the same tensor stay aliases.
+ *
+ * @param names Those to take; all of them unless given.
+ * @throws CairnError `not_found`, or `unsupported` for a tensor whose dtype Cairn does not have.
+ */
+export async function tensorsOfFile(
+  file: TensorFile,
+  names: readonly string[] = file.names(),
+  options: ExchangeReadOptions = {},
+): Promise<OutgoingTensor[]> {
+  const taken = new Set(names);
+  const tensors: OutgoingTensor[] = [];
+  for (const name of names) {
+    const { dtype, shape, storedAs, aliasOf } = await file.describe(name);
+    if (dtype === undefined) {
+      throw new CairnError(
+        "unsupported",
+        `Cannot convert tensor ${quoted(name)}: Cairn has no dtype ${storedAs}; leave it out`,
+        {
+          details: { tensor: name },
+        },
+      );
+    }
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      yield (await file.read(name, options)).bytes;
+    };
+    const isAlias = aliasOf !== undefined && taken.has(aliasOf);
+    tensors.push({ name, dtype, shape, ...isAlias ? { aliasOf } : {}, pieces });
+  }
+  return tensors;
+}
+
+/**
+ * The tensors of a `.cairn` file, to be written in another format: each is read, and checked, when it is its turn.
+ *
+ * @param names Those to take; all of them unless given.
+ * @throws CairnError `not_found`.
+ */
+export function tensorsOfContainer(
+  reader: ContainerReader,
+  names: readonly string[] = reader.tensors.map(({ name }) => name),
+  options: ExchangeReadOptions = {},
+): OutgoingTensor[] {
+  const taken = new Set(names);
+  return names.map((name) => {
+    const { dtype, shape, aliasOf } = reader.tensor(name);
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      yield await reader.read(name, options);
+    };
+    const isAlias = aliasOf !== undefined && taken.has(aliasOf);
+    return { name, dtype, shape, ...isAlias ? { aliasOf } : {}, pieces };
+  });
+}

@@ -1,0 +1,130 @@
+import { byteSizeOf, type DType } from "../../base/dtype.ts";
+import { throwIfAborted } from "../../base/abort.ts";
+import { CairnError } from "../../base/errors.ts";
+import { allocate } from "../../container/allocate.ts";
+import { MAX_RANK } from "../../container/layout.ts";
+import { type ByteSink, type ByteSource, bytesSource } from "../../container/source.ts";
+import { HostTensor } from "../../tensor/host_tensor.ts";
+import { type CheckedTensor, checkedTensors } from "./outgoing.ts";
+import { encodeNpyHeader, npyDataBytes, type NpyHeader, readNpyHeader } from "./npy_header.ts";
+import { columnMajorStrides, gather } from "./strided.ts";
+import type { ExchangeReadOptions } from "./tensor_file.ts";
+import { writeTensor } from "./write_safetensors.ts";
+
+/**
+ * Reads a `.npy` file. Big-endian elements are turned round, and Fortran order becomes row-major.
+ *
+ * @throws CairnError `truncated`, `invalid_file`, `limit_exceeded`, or `unsupported` for what Cairn has no dtype for:
+ * text, dates, complex numbers, records, and Python objects, which are pickled and therefore never read.
+ */
+export async function readNpy(source: ByteSource, options: ExchangeReadOptions = {}): Promise<HostTensor> {
+  const header = await readNpyHeader(source);
+  const dtype = readableDType(header);
+  checkLength(header, source.byteLength);
+  throwIfAborted(options.signal);
+  const bytes = allocate(source.byteLength - header.dataOffset);
+  await source.read(header.dataOffset, bytes);
+  return arrange(bytes, dtype, header);
+}
+
+/** The tensor of a `.npy` file that is in memory. It shares that memory where its elements can stay as they are. */
+export async function decodeNpy(file: Uint8Array): Promise<HostTensor> {
+  const header = await readNpyHeader(bytesSource(file));
+  const dtype = readableDType(header);
+  checkLength(header, file.byteLength);
+  return arrange(file.subarray(header.dataOffset), dtype, header);
+}
+
+/**
+ * Writes a `.npy` file, as NumPy's `save` does. NumPy has no bf16: such a tensor is widened to f32, which is exact.
+ *
+ * @throws TypeError or RangeError for a tensor that does not fit; what the sink throws.
+ */
+export async function writeNpy(sink: ByteSink, tensor: HostTensor): Promise<void> {
+  const [checked] = checkedTensors({ tensor });
+  if (checked !== undefined) await writeNpyTensor(sink, checked);
+}
+
+/** Bytes of the `.npy` file of a tensor. */
+export function npyByteLength(tensor: CheckedTensor): number {
+  const isWidened = tensor.dtype === "bf16";
+  return encodeNpyHeader(npyDType(tensor.dtype), tensor.shape).byteLength +
+    tensor.byteLength * (isWidened ? 2 : 1);
+}
+
+/** {@link writeNpy} of a tensor that was checked before. */
+export async function writeNpyTensor(
+  sink: ByteSink,
+  tensor: CheckedTensor,
+  signal?: AbortSignal,
+): Promise<void> {
+  await sink.write(encodeNpyHeader(npyDType(tensor.dtype), tensor.shape));
+  await writeTensor(tensor.dtype === "bf16" ? wideningSink(sink) : sink, tensor, signal);
+}
+
+function npyDType(dtype: DType): DType {
+  return dtype === "bf16" ? "f32" : dtype;
+}
+
+/** Writes each bf16 as the f32 whose upper half it is. */
+function wideningSink(sink: ByteSink): ByteSink {
+  // A piece may end inside an element.
+  let half: number | undefined;
+  return {
+    write: async (bytes) => {
+      const all = half === undefined ? bytes : Uint8Array.of(half, ...bytes);
+      const count = Math.floor(all.byteLength / 2);
+      half = all.byteLength % 2 === 1 ? all.at(-1) : undefined;
+      const wide = new Uint8Array(4 * count);
+      for (let i = 0; i < count; i++) {
+        wide[4 * i + 2] = all[2 * i] as number;
+        wide[4 * i + 3] = all[2 * i + 1] as number;
+      }
+      await sink.write(wide);
+    },
+  };
+}
+
+function readableDType({ descr, dtype, shape }: NpyHeader): DType {
+  if (dtype !== undefined && shape.length <= MAX_RANK) return dtype;
+  let problem = dtype === undefined ? `a dtype ${descr}` : `${shape.length} dimensions`;
+  if (descr.includes("O")) problem += ": its elements are pickled Python objects, and Cairn runs no pickle";
+  else if (/V2$/.test(descr)) problem += ": bf16 perhaps, which NumPy cannot say; save it as float32";
+  throw new CairnError("unsupported", `Cannot read an npy file with ${problem}`, {
+    details: { value: descr },
+  });
+}
+
+function checkLength(header: NpyHeader, byteLength: number): void {
+  const found = byteLength - header.dataOffset;
+  const expected = npyDataBytes(header);
+  if (found === expected) return;
+  throw new CairnError(
+    found < expected ? "truncated" : "invalid_file",
+    `Cannot read an npy file: it has ${found} bytes for ${header.descr} [${header.shape}], expected ${expected}`,
+  );
+}
+
+function arrange(
+  bytes: Uint8Array,
+  dtype: DType,
+  { shape, isBigEndian, isFortranOrder }: NpyHeader,
+): HostTensor {
+  const byteSize = byteSizeOf(dtype);
+  if (isBigEndian) reverseEach(bytes, byteSize);
+  const isRowMajor = !isFortranOrder || shape.length < 2;
+  const elements = isRowMajor
+    ? bytes
+    : gather(bytes, byteSize, { shape, strides: columnMajorStrides(shape), offset: 0 });
+  return HostTensor.fromBytes(elements, dtype, shape);
+}
+
+function reverseEach(bytes: Uint8Array, byteSize: number): void {
+  for (let at = 0; at < bytes.byteLength; at += byteSize) {
+    for (let low = at, high = at + byteSize - 1; low < high; low++, high--) {
+      const byte = bytes[low] as number;
+      bytes[low] = bytes[high] as number;
+      bytes[high] = byte;
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import { CairnError } from "../../base/errors.ts";
+import { PickleReader } from "./pickle_reader.ts";
+import { PickleDict, PickleGlobal, PickleSet, type PickleValue } from "./pickle_values.ts";
+import { quoted } from "./tensor_file.ts";
+
+const MAX_INTEGER_BYTES = 256;
+const STOP = 0x2e;
+
+/** What a pickle may refer to. */
+export interface PickleHost {
+  /** What a global's name stands for; `undefined` refuses it. */
+  global(name: string): PickleValue | undefined;
+  /** What a persistent id stands for. */
+  persistent(id: PickleValue): PickleValue;
+  /** Sets the state of an object that a global made; `false` refuses it. */
+  build(target: PickleValue, state: PickleValue): boolean;
+}
+
+/**
+ * The value of a pickle. A pickle is a program for a small machine with a stack. This machine knows only the instructions
+ * that build plain values, and of the names that a pickle can call only those that `host` has on its list; whatever else a
+ * pickle asks for is an error, and nothing of it is ever looked up or run.
+ *
+ * @throws CairnError `unsupported` for an instruction or a name that is not on the list; `truncated` or `invalid_file`.
+ */
+export function runPickle(bytes: Uint8Array, host: PickleHost): PickleValue {
+  const machine = new PickleMachine(bytes, host);
+  for (;;) {
+    const { offset } = machine.reader;
+    const opcode = machine.reader.u8();
+    if (opcode === STOP) return machine.result();
+    const run = INSTRUCTIONS[opcode];
+    if (run === undefined) {
+      const message =
+        `The pickle has the instruction 0x${opcode.toString(16).padStart(2, "0")} at byte ${offset}, ` +
+        "which is not among those that build plain values; it is refused";
+      throw new CairnError("unsupported", message, { details: { offset, value: opcode } });
+    }
+    run(machine);
+  }
+}
+
+class PickleMachine {
+  readonly reader: PickleReader;
+  readonly host: PickleHost;
+  readonly #memo = new Map<number, PickleValue>();
+  #stack: PickleValue[] = [];
+  /** The stacks below each mark. */
+  readonly #below: PickleValue[][] = [];
+
+  constructor(bytes: Uint8Array, host: PickleHost) {
+    this.reader = new PickleReader(bytes);
+    this.host = host;
+  }
+
+  push(value: PickleValue): void {
+    this.#stack.push(value);
+  }
+
+  pop(): PickleValue {
+    const value = this.#stack.pop();
+    if (value === undefined) throw this.invalid("takes from an empty stack");
+    return value;
+  }
+
+  top(): PickleValue {
+    const value = this.#stack.at(-1);
+    if (value === undefined) throw this.invalid("looks at an empty stack");
+    return value;
+  }
+
+  mark(): void {
+    this.#below.push(this.#stack);
+    this.#stack = [];
+  }
+
+  /** Everything since the last mark. */
+  popToMark(): PickleValue[] {
+    const values = this.#stack;
+    const below = this.#below.pop();
+    if (below === undefined) throw this.invalid("has no mark");
+    this.#stack = below;
+    return values;
+  }
+
+  remember(index: number): void {
+    this.#memo.set(index, this.top());
+  }
+
+  get memoSize(): number {
+    return this.#memo.size;
+  }
+
+  recall(index: number): void {
+    const value = this.#memo.get(index);
+    if (value === undefined) throw this.invalid(`recalls ${index}, which was never remembered`);
+    this.push(value);
+  }
+
+  result(): PickleValue {
+    const value = this.pop();
+    if (this.#stack.length > 0 || this.#below.length > 0) throw this.invalid("leaves more than one value");
+    if (this.reader.remaining > 0) throw this.invalid(`is followed by ${this.reader.remaining} bytes`);
+    return value;
+  }
+
+  pushGlobal(module: string, name: string): void {
+    const full = `${module}.${name}`;
+    const value = this.host.global(full);
+    if (value !== undefined) return this.push(value);
+    throw new CairnError(
+      "unsupported",
+      `The pickle names ${
+        quoted(full)
+      }, which is not among the names that are plain data; it is refused, and nothing was ` +
+        "run. Save tensors, numbers, texts, lists and dicts only",
+      { details: { value: full } },
+    );
+  }
+
+  setItems(pairs: readonly PickleValue[]): void {
+    const dict = this.top();
+    if (!(dict instanceof PickleDict) || pairs.length % 2 !== 0) {
+      throw this.invalid("sets items of what is no dict");
+    }
+    for (let i = 0; i < pairs.length; i += 2) {
+      dict.items.set(pairs[i] as PickleValue, pairs[i + 1] as PickleValue);
+    }
+  }
+
+  append(values: readonly PickleValue[]): void {
+    const list = this.top();
+    if (!Array.isArray(list) || Object.isFrozen(list)) throw this.invalid("appends to what is no list");
+    for (const value of values) list.push(value);
+  }
+
+  call(): void {
+    const args = this.pop();
+    const callee = this.pop();
+    const isCall = callee instanceof PickleGlobal && callee.call !== undefined && isTuple(args);
+    if (!isCall) throw this.invalid("calls what is no function");
+    this.push(callee.call(args));
+  }
+
+  build(): void {
+    const state = this.pop();
+    if (!this.host.build(this.top(), state)) {
+      throw new CairnError(
+        "unsupported",
+        "The pickle sets the state of an object that has none; it is refused",
+      );
+    }
+  }
+
+  invalid(problem: string): CairnError {
+    const { offset } = this.reader;
+    return new CairnError("invalid_file", `The pickle is damaged: before byte ${offset} it ${problem}`, {
+      details: { offset },
+    });
+  }
+}
+
+/** Whether a value is a Python tuple. */
+export function isTuple(value: PickleValue | undefined): value is PickleValue[] {
+  return Array.isArray(value) && Object.isFrozen(value);
+}
+
+function tuple(values: PickleValue[]): PickleValue[] {
+  Object.freeze(values);
+  return values;
+}
+
+/** Two's complement, little-endian. */
+function integer(machine: PickleMachine, byteLength: number): number | bigint {
+  if (byteLength < 0 || byteLength > MAX_INTEGER_BYTES) {
+    throw machine.invalid(`has an integer of ${byteLength} bytes`);
+  }
+  const bytes = machine.reader.bytes(byteLength);
+  let digits = "0x0";
+  for (const byte of bytes.toReversed()) digits += byte.toString(16).padStart(2, "0");
+  const value = BigInt.asIntN(8 * Math.max(byteLength, 1), BigInt(digits));
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+/** The instructions that are understood, by opcode; names as in Python's pickletools. */
+const INSTRUCTIONS: Readonly<Record<number, (machine: PickleMachine) => void>> = {
+  // PROTO
+  0x80: (m) => {
+    const version = m.reader.u8();
+    if (version < 2 || version > 5) throw m.invalid(`has the protocol ${version}, expected 2 to 5`);
+  },
+  // FRAME
+  0x95: (m) => void m.reader.bytes(8),
+  // NONE, NEWTRUE, NEWFALSE
+  0x4e: (m) => m.push(null),
+  0x88: (m) => m.push(true),
+  0x89: (m) => m.push(false),
+  // BININT, BININT1, BININT2, LONG1, LONG4, BINFLOAT
+  0x4a: (m) => m.push(m.reader.i32()),
+  0x4b: (m) => m.push(m.reader.u8()),
+  0x4d: (m) => m.push(m.reader.u16()),
+  0x8a: (m) => m.push(integer(m, m.reader.u8())),
+  0x8b: (m) => m.push(integer(m, m.reader.i32())),
+  0x47: (m) => m.push(m.reader.f64()),
+  // BINUNICODE, SHORT_BINUNICODE, BINBYTES, SHORT_BINBYTES
+  0x58: (m) => m.push(m.reader.text(m.reader.u32())),
+  0x8c: (m) => m.push(m.reader.text(m.reader.u8())),
+  0x42: (m) => m.push(m.reader.bytes(m.reader.u32()).slice()),
+  0x43: (m) => m.push(m.reader.bytes(m.reader.u8()).slice()),
+  // MARK, EMPTY_TUPLE, TUPLE, TUPLE1, TUPLE2, TUPLE3
+  0x28: (m) => m.mark(),
+  0x29: (m) => m.push(tuple([])),
+  0x74: (m) => m.push(tuple(m.popToMark())),
+  0x85: (m) => m.push(tuple([m.pop()])),
+  0x86: (m) => m.push(tuple([m.pop(), m.pop()].reverse())),
+  0x87: (m) => m.push(tuple([m.pop(), m.pop(), m.pop()].reverse())),
+  // EMPTY_LIST, LIST, APPEND, APPENDS
+  0x5d: (m) => m.push([]),
+  0x6c: (m) => m.push(m.popToMark()),
+  0x61: (m) => {
+    const value = m.pop();
+    m.append([value]);
+  },
+  0x65: (m) => {
+    const values = m.popToMark();
+    m.append(values);
+  },
+  // EMPTY_DICT, SETITEM, SETITEMS
+  0x7d: (m) => m.push(new PickleDict()),
+  0x73: (m) => {
+    const value = m.pop();
+    m.setItems([m.pop(), value]);
+  },
+  0x75: (m) => {
+    const pairs = m.popToMark();
+    m.setItems(pairs);
+  },
+  // EMPTY_SET, ADDITEMS
+  0x8f: (m) => m.push(new PickleSet()),
+  0x90: (m) => {
+    const values = m.popToMark();
+    const set = m.top();
+    if (!(set instanceof PickleSet)) throw m.invalid("adds to what is no set");
+    for (const value of values) set.items.add(value);
+  },
+  // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
+  0x71: (m) => m.remember(m.reader.u8()),
+  0x72: (m) => m.remember(m.reader.u32()),
+  0x94: (m) => m.remember(m.memoSize),
+  0x68: (m) => m.recall(m.reader.u8()),
+  0x6a: (m) => m.recall(m.reader.u32()),
+  // GLOBAL, STACK_GLOBAL
+  0x63: (m) => m.pushGlobal(m.reader.line(), m.reader.line()),
+  0x93: (m) => {
+    const name = m.pop();
+    const module = m.pop();
+    if (typeof name !== "string" || typeof module !== "string") throw m.invalid("has a name that is no text");
+    m.pushGlobal(module, name);
+  },
+  // REDUCE, BUILD, BINPERSID
+  0x52: (m) => m.call(),
+  0x62: (m) => m.build(),
+  0x51: (m) => m.push(m.host.persistent(m.pop())),
+};

@@ -1,0 +1,35 @@
+import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
+import type { CodecPool } from "../container/codec/codec_pool.ts";
+import type { CodecName } from "../container/codec/table.ts";
+import type { DiskRoomOptions } from "./disk_room.ts";
+import type { WriterLockOptions } from "./writer_lock.ts";
+
+/** Options of {@link FileEngine.open}. All have defaults. */
+export interface FileEngineOptions extends DiskRoomOptions {
+  /** Directory inside the storage; its root unless given. */
+  readonly directory?: string;
+  /** Which run this is: 32 hexadecimal digits. A new random one unless given. */
+  readonly runId?: string;
+  /** One codec for all chunks instead of a mode. */
+  readonly codec?: CodecName;
+  /** How much time to give for how few bytes, where no codec is named. Default `"balanced"`. */
+  readonly mode?: CompressionMode;
+  /** A codec or a mode for single tensors, by name; each has to be in every checkpoint. */
+  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>>;
+  /** Encodes chunks on other threads. The caller closes it. */
+  readonly pool?: CodecPool;
+  /** Raw bytes in a chunk. Default 1 MiB. */
+  readonly chunkBytes?: number;
+  /** Read back the first checkpoint and then each one of so many before it is published; 0 never. Default 10. */
+  readonly verifyEvery?: number;
+  /**
+   * Whether this engine has to be the only one that writes to its directory, from the first `create` to `cleanup` or the end of
+   * the process; see `WriterLock`. Default false: two engines cannot mix a checkpoint anyway, and one that was forgotten
+   * would lock its own process out.
+   */
+  readonly exclusive?: boolean | WriterLockOptions;
+  /** The clock, in milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Source of randomness for file ids and temporary names. */
+  readonly random?: (byteLength: number) => Uint8Array;
+}

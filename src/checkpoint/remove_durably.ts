@@ -1,0 +1,50 @@
+import { CairnError } from "../base/errors.ts";
+import { TEMPORARY_PREFIX } from "../storage/durable_file.ts";
+import type { Storage } from "../storage/storage.ts";
+import { directoryOf, joinPath } from "../storage/storage_path.ts";
+
+/** Options of {@link removeDurably}. */
+export interface RemoveDurablyOptions {
+  /** For the name that the file has until it is gone. */
+  readonly randomName: string;
+  /** Asked when the file has lost its name and not its bytes: `false` gives it back. */
+  readonly confirm?: () => Promise<boolean>;
+}
+
+/**
+ * Removes a file in the order that no crash can spoil: it loses its name, that is made durable, and then its bytes go. What a
+ * crash leaves is a temporary file like that of a save that was never finished.
+ *
+ * @returns Whether it is gone; `false` after a `confirm` that said no.
+ * @throws CairnError `not_found`; `storage_failed`, and then the file may be under its name or under the temporary one.
+ */
+export async function removeDurably(
+  storage: Storage,
+  path: string,
+  { randomName, confirm }: RemoveDurablyOptions,
+): Promise<boolean> {
+  const directory = directoryOf(path);
+  const temporary = joinPath(directory, TEMPORARY_PREFIX + randomName);
+  await storage.move(path, temporary, { replace: false });
+  try {
+    await storage.syncDirectory(directory);
+    if (confirm !== undefined && !await confirm()) {
+      await putBack(storage, temporary, path);
+      return false;
+    }
+  } catch (error) {
+    // Whether it may go is not known: it stays.
+    await putBack(storage, temporary, path).catch(() => {});
+    throw error;
+  }
+  await storage.remove(temporary).catch((error: unknown) => {
+    // Somebody who clears away leftovers was faster.
+    if (!(error instanceof CairnError && error.code === "not_found")) throw error;
+  });
+  return true;
+}
+
+async function putBack(storage: Storage, temporary: string, path: string): Promise<void> {
+  await storage.move(temporary, path, { replace: false });
+  await storage.syncDirectory(directoryOf(path));
+}

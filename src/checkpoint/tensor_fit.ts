@@ -1,0 +1,69 @@
+import type { DType } from "../base/dtype.ts";
+import type { CastDType } from "../container/cast.ts";
+import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
+
+/** A tensor as far as loading cares. */
+export interface TensorForm {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/**
+ * What becomes of a tensor whose shape differs: it does not fit (`error`), it keeps what it had (`skip`), it takes the
+ * beginning of a larger one along each dimension (`slice`), or a smaller one and zeros after it (`pad`).
+ */
+export type ShapePolicy = "error" | "skip" | "slice" | "pad";
+
+/** How tensors that differ are made to fit. */
+export interface FitOptions {
+  /** Default `error`. The number of dimensions has to be the same in any case. */
+  readonly shapePolicy?: ShapePolicy;
+  /** Whether f32, f16 and bf16 are converted into each other, rounded once, to nearest even. Default false. */
+  readonly cast?: boolean;
+}
+
+/** Whether and how a tensor of the file fits one of the store. */
+export interface TensorFit {
+  readonly shape: "same" | "sliced" | "padded" | "skipped" | "different";
+  readonly dtype: "same" | "cast" | "different";
+}
+
+/** Compares the form that is found with the one that is wanted. */
+export function fitOf(found: TensorForm, wanted: TensorForm, options: FitOptions = {}): TensorFit {
+  const { cast = false } = options;
+  const isCast = cast && isCastable(found.dtype) && isCastable(wanted.dtype);
+  return {
+    shape: shapeFit(found.shape, wanted.shape, options.shapePolicy ?? "error"),
+    dtype: found.dtype === wanted.dtype ? "same" : isCast ? "cast" : "different",
+  };
+}
+
+/** For messages, as in "f32 [64, 784]". */
+export function formatForm({ dtype, shape }: TensorForm): string {
+  return `${dtype} ${formatShape(shape)}`;
+}
+
+/** Whether a reader can give elements of this dtype as those of another. */
+export function isCastable(dtype: DType): dtype is CastDType {
+  return dtype === "f32" || dtype === "f16" || dtype === "bf16";
+}
+
+function shapeFit(found: Shape, wanted: Shape, policy: ShapePolicy): TensorFit["shape"] {
+  if (shapesEqual(found, wanted)) return "same";
+  const isSameRank = found.length === wanted.length;
+  switch (policy) {
+    case "error":
+      return "different";
+    case "skip":
+      return "skipped";
+    case "slice":
+      return isSameRank && found.every((size, i) => size >= (wanted[i] ?? 0)) ? "sliced" : "different";
+    case "pad":
+      return isSameRank && found.every((size, i) => size <= (wanted[i] ?? 0)) ? "padded" : "different";
+    default:
+      throw new TypeError(
+        `shapePolicy is "${String(policy satisfies never)}", expected "error", "skip", "slice" or "pad"`,
+      );
+  }
+}

@@ -1,0 +1,111 @@
+import { viewOf } from "../../base/little_endian.ts";
+import type { PlaneKernels } from "./plane_kernels.ts";
+
+const WINDOW = 12;
+
+/** The kernels in plain TypeScript: the readable form, and the one for hosts without WebAssembly. */
+export function portableKernels(): PlaneKernels {
+  let heap: Uint8Array<ArrayBuffer> = new Uint8Array(65536);
+  return {
+    reserve(byteLength) {
+      if (byteLength <= heap.byteLength) return;
+      const larger = new Uint8Array(byteLength);
+      larger.set(heap);
+      heap = larger;
+    },
+    heap: () => heap,
+    split(raw, count, byteSize, rotate, planes, stride) {
+      for (let i = 0; i < count; i++) {
+        const from = raw + i * byteSize;
+        // Rotated left by one, a byte has the highest bit of the byte below it as its lowest.
+        let below = heap[from + byteSize - 1] as number;
+        for (let plane = 0; plane < byteSize; plane++) {
+          const byte = heap[from + plane] as number;
+          heap[planes + plane * stride + i] = rotate ? (byte << 1) | (below >>> 7) : byte;
+          below = byte;
+        }
+      }
+    },
+    merge(planes, stride, count, byteSize, rotate, raw) {
+      for (let i = 0; i < count; i++) {
+        const to = raw + i * byteSize;
+        let above = heap[planes + i] as number;
+        for (let plane = byteSize - 1; plane >= 0; plane--) {
+          const byte = heap[planes + plane * stride + i] as number;
+          heap[to + plane] = rotate ? (byte >>> 1) | (above << 7) : byte;
+          above = byte;
+        }
+      }
+    },
+    compact(raw, count, byteSize, mask) {
+      let to = raw;
+      heap.fill(0, mask, mask + Math.ceil(count / 8));
+      for (let i = 0; i < count; i++) {
+        const from = raw + i * byteSize;
+        let isKept = 0;
+        for (let byte = from; byte < from + byteSize; byte++) isKept |= heap[byte] as number;
+        if (isKept === 0) continue;
+        heap.copyWithin(to, from, from + byteSize);
+        to += byteSize;
+        heap[mask + (i >>> 3)] = (heap[mask + (i >>> 3)] as number) | (1 << (i & 7));
+      }
+      return (to - raw) / byteSize;
+    },
+    expand(raw, kept, count, byteSize, mask) {
+      let from = raw + kept * byteSize;
+      for (let i = count - 1; i >= 0; i--) {
+        const to = raw + i * byteSize;
+        if (((heap[mask + (i >>> 3)] as number) >>> (i & 7)) & 1) {
+          from -= byteSize;
+          heap.copyWithin(to, from, from + byteSize);
+        } else {
+          heap.fill(0, to, to + byteSize);
+        }
+      }
+    },
+    ones(bytes, length) {
+      let total = 0;
+      for (let at = bytes; at < bytes + length; at++) {
+        for (let byte = heap[at] as number; byte > 0; byte &= byte - 1) total++;
+      }
+      return total;
+    },
+    histogram(bytes, length, counts) {
+      const table = new Uint32Array(heap.buffer, counts, 256).fill(0);
+      for (let at = bytes; at < bytes + length; at++) {
+        const byte = heap[at] as number;
+        table[byte] = (table[byte] as number) + 1;
+      }
+    },
+    pair() {},
+    encode(from, end, codes, _pairs, to) {
+      const table = new Uint32Array(heap.buffer, codes, 256);
+      let held = 0;
+      let bits = 0;
+      for (let at = from; at < end; at++) {
+        const code = table[heap[at] as number] as number;
+        held |= (code & 0xffff) << bits;
+        bits += code >>> 16;
+        for (; bits >= 8; bits -= 8, held >>>= 8) heap[to++] = held;
+      }
+      if (bits > 0) heap[to++] = held;
+      return to;
+    },
+    decode(job, table, lengths) {
+      const view = viewOf(heap);
+      const entries = new Uint32Array(heap.buffer, table, 1 << WINDOW);
+      for (let stream = job; stream < job + 48; stream += 12) {
+        let bit = view.getUint32(stream, true);
+        let to = view.getUint32(stream + 4, true);
+        for (const end = view.getUint32(stream + 8, true); to < end; to++) {
+          const window = view.getUint32(bit >>> 3, true) >>> (bit & 7);
+          const symbol = (entries[window & ((1 << WINDOW) - 1)] as number) & 255;
+          heap[to] = symbol;
+          bit += heap[lengths + symbol] as number;
+        }
+        view.setUint32(stream, bit, true);
+        view.setUint32(stream + 4, to, true);
+      }
+    },
+  };
+}

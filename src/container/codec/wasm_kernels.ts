@@ -1,0 +1,38 @@
+import type { PlaneKernels } from "./plane_kernels.ts";
+import { PLANES_WASM } from "./planes_wasm.ts";
+
+const PAGE_BYTES = 65536;
+
+/** What wasm/planes.ts exports. */
+interface PlanesModule extends Record<string, unknown> {
+  readonly memory: WebAssembly.Memory;
+  readonly split: PlaneKernels["split"];
+  readonly merge: PlaneKernels["merge"];
+  readonly compact: PlaneKernels["compact"];
+  readonly expand: PlaneKernels["expand"];
+  readonly ones: PlaneKernels["ones"];
+  readonly histogram: PlaneKernels["histogram"];
+  readonly pair: PlaneKernels["pair"];
+  readonly encode: PlaneKernels["encode"];
+  readonly decode: PlaneKernels["decode"];
+}
+
+/** The kernels in WebAssembly, or `undefined` where it is missing, has no SIMD or is forbidden. */
+export function wasmKernels(): PlaneKernels | undefined {
+  try {
+    const bytes = Uint8Array.from(atob(PLANES_WASM), (letter) => letter.charCodeAt(0));
+    // Of three kilobytes, which every engine compiles synchronously, also on a browser's main thread.
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes));
+    const { memory, ...loops } = exports as PlanesModule;
+    return {
+      reserve(byteLength) {
+        const missing = byteLength - memory.buffer.byteLength;
+        if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
+      },
+      heap: () => new Uint8Array(memory.buffer),
+      ...loops,
+    };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,32 @@
+import process from "node:process";
+import { Campaign } from "../campaign.ts";
+import { aborts } from "./aborts.ts";
+import { crashes } from "./crashes.ts";
+import { ioErrors } from "./io_errors.ts";
+import { knownBad } from "./known_bad.ts";
+import { Outcome } from "./outcome.ts";
+import { paths } from "./paths.ts";
+import { realProcesses } from "./processes.ts";
+import { sequences } from "./sequences.ts";
+import { soak } from "./soak.ts";
+import { concurrentWriters } from "./writers.ts";
+
+const campaign = new Campaign("engine", process.argv.slice(2));
+const outcome = new Outcome();
+await knownBad(campaign);
+await crashes(campaign, outcome);
+await sequences(campaign, outcome);
+await ioErrors(campaign, outcome);
+await aborts(campaign);
+await paths(campaign);
+await soak(campaign, outcome);
+await concurrentWriters(campaign, outcome);
+await realProcesses(campaign, outcome);
+console.log(`${outcome.images.size} distinct crash images, ${outcome.kills} real kills`);
+console.log(`lost commits: ${outcome.lost}, mixed states: ${outcome.mixed}`);
+campaign.finish({
+  lost: outcome.lost,
+  mixed: outcome.mixed,
+  images: outcome.images.size,
+  kills: outcome.kills,
+});

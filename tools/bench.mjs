@@ -1,0 +1,30 @@
+// `npm run bench -- codec`: runs bench/codec_bench.ts in Bun and then in Deno. `npm run bench` says which there are.
+// `--bun` or `--deno` for one runtime only; everything else goes to the bench itself.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { environment, root, runtimeCommand } from "./runtimes.mjs";
+
+const SUFFIX = "_bench.ts";
+const [name, ...options] = process.argv.slice(2);
+const script = join(root, "bench", `${name}${SUFFIX}`);
+if (name === undefined || !existsSync(script)) {
+  const files = readdirSync(join(root, "bench")).filter((file) => file.endsWith(SUFFIX));
+  const names = files.map((file) => file.slice(0, -SUFFIX.length)).join(", ");
+  console.error(`bench: ${name === undefined ? "say which" : `there is no ${name}`}; there are ${names}`);
+  process.exit(2);
+}
+
+const chosen = ["bun", "deno"].filter((runtime) => options.includes(`--${runtime}`));
+const forBench = options.filter((option) => option !== "--bun" && option !== "--deno");
+let failed = false;
+for (const runtime of chosen.length > 0 ? chosen : ["bun", "deno"]) {
+  const [program, ...before] = runtimeCommand(runtime);
+  const { status } = spawnSync(program, [...before, script, ...forBench], {
+    cwd: root,
+    env: environment(),
+    stdio: "inherit",
+  });
+  failed ||= status !== 0;
+}
+process.exit(failed ? 1 : 0);

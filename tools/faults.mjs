@@ -1,0 +1,81 @@
+// `npm run faults -- container` and `npm run faults -- engine`: the fault campaigns, in Bun and then in Deno.
+// `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations` removes one step of the protocol at a
+// time and requires that a test turns red. The last line is one JSON object; exit 1 unless everything held.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { environment, root, runtimeCommand } from "./runtimes.mjs";
+
+const CAMPAIGNS = ["container", "engine"];
+const [campaign, ...rows] = process.argv.slice(2);
+
+/** Runs a script with its output shown, and resolves to its exit status and its last line that is JSON. */
+function run([program, ...before], script, args) {
+  return new Promise((resolve) => {
+    const child = spawn(program, [...before, join(root, script), ...args], {
+      cwd: root,
+      env: environment({ NO_COLOR: "1" }),
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.on("data", (bytes) => {
+      output += bytes;
+      // Its JSON is for this program, which prints one of its own.
+      process.stdout.write(String(bytes).replace(/^\{"faults".*\n?/gm, ""));
+    });
+    child.on("close", (status) => {
+      const last = output.trimEnd().split("\n").at(-1) ?? "";
+      resolve({ status, result: last.startsWith("{") ? JSON.parse(last) : undefined });
+    });
+  });
+}
+
+if (campaign === "mutations") {
+  const { status } = await run([process.execPath], join("tests", "faults", "mutations.mjs"), rows);
+  process.exit(status ?? 1);
+}
+if (!CAMPAIGNS.includes(campaign)) {
+  console.error(`faults: name a campaign: ${CAMPAIGNS.join(", ")} or mutations; rows may follow`);
+  process.exit(2);
+}
+const results = [];
+for (const runtime of (process.env.CAIRN_FAULTS_RUNTIMES ?? "bun,deno").split(",")) {
+  console.log(`\n== ${campaign} in ${runtime}`);
+  const { status, result } = await run(runtimeCommand(runtime), `tests/faults/${campaign}/main.ts`, rows);
+  results.push({ ...(result ?? { failures: 1 }), runtime, ended: result !== undefined, status });
+}
+process.exit(report(results) ? 0 : 1);
+
+function report(results) {
+  const sum = (field) => results.reduce((total, result) => total + (result[field] ?? 0), 0);
+  const digests = [...new Set(results.map(({ digest }) => digest).filter((digest) => digest !== undefined))];
+  const agrees = digests.length <= 1;
+  const holds = results.every(({ status, ended, failures }) => status === 0 && ended && failures === 0) &&
+    agrees;
+  const figures = campaign === "container"
+    ? { accepted: sum("failures"), digest: digests.join(" and ") }
+    : { lost: sum("lost"), mixed: sum("mixed"), images: sum("images"), kills: sum("kills") };
+  console.log(`\n== ${campaign}`);
+  for (const { runtime, points, failures } of results) {
+    console.log(`${runtime}: ${points} faults, ${failures} not stood`);
+  }
+  const skips = results.flatMap(({ runtime, skips }) => (skips ?? []).map((skip) => `${runtime}: ${skip}`));
+  for (const skip of skips) console.log(`SKIP ${skip}`);
+  if (!agrees) console.log("The runtimes give different codes for the same bad files");
+  if (campaign === "engine") {
+    console.log(`${figures.images} distinct crash images, ${figures.kills} real kills`);
+    console.log(`lost commits: ${figures.lost}, mixed states: ${figures.mixed}`);
+  } else console.log(`accepted: ${figures.accepted}`);
+  console.log(JSON.stringify({
+    faults: campaign,
+    runtimes: results.map(({ runtime }) => runtime),
+    points: sum("points"),
+    failures: sum("failures"),
+    skipped: skips.length,
+    ...figures,
+    rows: results.flatMap(({ runtime, rows = [] }) =>
+      rows.map(({ row, what, points, failures }) => ({ runtime, row, what, points, failures }))
+    ),
+    holds,
+  }));
+  return holds;
+}
