@@ -5,7 +5,8 @@ describe("nextTurn", () => {
   test("lets a timer that is due have its turn", async () => {
     let fired = false;
     setTimeout(() => fired = true, 0);
-    for (let turn = 0; turn < 1000 && !fired; turn++) await nextTurn();
+    const start = performance.now();
+    while (!fired && performance.now() - start < 5000) await nextTurn();
     expect(fired).toBe(true);
   });
 
