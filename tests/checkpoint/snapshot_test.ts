@@ -321,7 +321,7 @@ describe("Snapshot", () => {
 
   test("gives the event loop air while it compresses", async () => {
     // The slowest codec: the work has to take many times longer than it may hold the loop.
-    const engine = await FileEngine.open(new MemoryStorage(), { codec: "deflate" });
+    const engine = await memoryEngine(new MemoryStorage(), { codec: "deflate" });
     const snapshot = new Snapshot(engine, {
       data: new Float32Array(4_000_000).map((_, index) => Math.sin(index)),
     });
