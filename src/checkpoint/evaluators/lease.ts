@@ -1,5 +1,5 @@
 import type { JsonValue } from "../../base/canonical_json.ts";
-import type { Clock } from "../../base/clock.ts";
+import { backgroundClock, type Clock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
 import { ownProcessMark, stateOfProcess } from "../../base/process_mark.ts";
 import type { Storage } from "../../storage/storage.ts";
@@ -9,7 +9,6 @@ import type { Engine } from "../engine.ts";
 import { type EngineTarget, openEngine } from "../open_engine.ts";
 import { randomHex, readSmallFile, writeSmallFile } from "../small_file.ts";
 import { checkTag } from "../tags.ts";
-import { backgroundClock } from "./background_clock.ts";
 
 /** The directory beside the checkpoints that leases lie in. */
 export const LEASE_DIRECTORY = "leases";

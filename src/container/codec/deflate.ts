@@ -1,8 +1,8 @@
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import { viewOf } from "../../base/little_endian.ts";
 import { mergePlanes, splitPlanes } from "./byte_planes.ts";
 import type { Codec } from "./codec.ts";
+import { joinPlanes, readPlanes } from "./plane_list.ts";
 import { deflateBytes, inflateBytes } from "./zlib_stream.ts";
 
 // Below this saving a chunk or a plane is not worth the time it takes to decode.
@@ -72,37 +72,10 @@ function sampledBits(plane: Uint8Array): number {
   return bits;
 }
 
-function joinPlanes(planes: readonly Uint8Array[], storedLength: number): Uint8Array {
-  const stored = new Uint8Array(storedLength);
-  const view = viewOf(stored);
-  let at = 4 * planes.length;
-  for (const [index, plane] of planes.entries()) {
-    view.setUint32(4 * index, plane.byteLength, true);
-    stored.set(plane, at);
-    at += plane.byteLength;
-  }
-  return stored;
-}
-
 /** Views of the planes in `stored`, whose lengths fill it exactly and are none above `count`. */
 function storedPlanes(stored: Uint8Array, byteSize: number, count: number): Uint8Array[] {
-  const view = viewOf(stored);
-  const planes: Uint8Array[] = [];
-  let at = 4 * byteSize;
-  if (!Number.isInteger(count) || stored.byteLength < at) {
-    throw invalid(`${stored.byteLength} bytes hold no planes`);
-  }
-  for (let index = 0; index < byteSize; index++) {
-    const length = view.getUint32(4 * index, true);
-    if (length > count || length > stored.byteLength - at) {
-      throw invalid(
-        `plane ${index} says it has ${length} bytes, of ${count} at most and ${stored.byteLength - at} left`,
-      );
-    }
-    planes.push(stored.subarray(at, at + length));
-    at += length;
-  }
-  if (at !== stored.byteLength) throw invalid(`${stored.byteLength - at} bytes follow its last plane`);
+  const { planes, end } = readPlanes(stored, byteSize, count, invalid);
+  if (end !== stored.byteLength) throw invalid(`${stored.byteLength - end} bytes follow its last plane`);
   return planes;
 }
 

@@ -1,8 +1,9 @@
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import { isAllZero, viewOf } from "../../base/little_endian.ts";
+import { isAllZero } from "../../base/little_endian.ts";
 import { mergePlanes, splitPlanes } from "./byte_planes.ts";
 import type { Codec } from "./codec.ts";
+import { joinPlanes, readPlanes } from "./plane_list.ts";
 import { sampledBits } from "./plane_statistics.ts";
 import { canCompressZstd, unzstdBytes, zstdBytes } from "./zstd_stream.ts";
 
@@ -35,7 +36,7 @@ export const zstdCodec: Codec = {
     );
     const used = streams.reduce((sum, stream) => sum + stream.byteLength, 4 * byteSize);
     if (used > raw.byteLength * WORTHWHILE) return undefined;
-    return joinStreams(streams, Math.max(used, Math.ceil(raw.byteLength * LEAST_STORED)));
+    return joinPlanes(streams, Math.max(used, Math.ceil(raw.byteLength * LEAST_STORED)));
   },
   decode(stored, rawLength, dtype) {
     const byteSize = byteSizeOf(dtype);
@@ -53,40 +54,12 @@ function compressedPlane(plane: Uint8Array): Uint8Array {
   return frame !== undefined && frame.byteLength <= plane.byteLength * WORTHWHILE ? frame : plane;
 }
 
-function joinStreams(streams: readonly Uint8Array[], storedLength: number): Uint8Array {
-  const stored = new Uint8Array(storedLength);
-  const view = viewOf(stored);
-  let at = 4 * streams.length;
-  for (const [index, stream] of streams.entries()) {
-    view.setUint32(4 * index, stream.byteLength, true);
-    stored.set(stream, at);
-    at += stream.byteLength;
-  }
-  return stored;
-}
-
-/** Views of the planes in `stored`, none longer than `count`, with nothing but the least padding behind. */
+/** Views of the planes in `stored`, with nothing but the least padding behind. */
 function storedPlanes(stored: Uint8Array, byteSize: number, rawLength: number): Uint8Array[] {
-  const count = rawLength / byteSize;
-  const planes: Uint8Array[] = [];
-  let at = 4 * byteSize;
-  if (!Number.isInteger(count) || stored.byteLength < at) {
-    throw invalid(`${stored.byteLength} bytes hold no planes`);
-  }
-  const view = viewOf(stored);
-  for (let index = 0; index < byteSize; index++) {
-    const length = view.getUint32(4 * index, true);
-    if (length > count || length > stored.byteLength - at) {
-      throw invalid(
-        `plane ${index} says it has ${length} bytes, of ${count} at most and ${stored.byteLength - at} left`,
-      );
-    }
-    planes.push(stored.subarray(at, at + length));
-    at += length;
-  }
-  const expected = Math.max(at, Math.ceil(rawLength * LEAST_STORED));
-  if (stored.byteLength !== expected || !isAllZero(stored.subarray(at))) {
-    throw invalid(`${stored.byteLength - at} bytes follow its last plane, expected ${expected - at} zeros`);
+  const { planes, end } = readPlanes(stored, byteSize, rawLength / byteSize, invalid);
+  const expected = Math.max(end, Math.ceil(rawLength * LEAST_STORED));
+  if (stored.byteLength !== expected || !isAllZero(stored.subarray(end))) {
+    throw invalid(`${stored.byteLength - end} bytes follow its last plane, expected ${expected - end} zeros`);
   }
   return planes;
 }
