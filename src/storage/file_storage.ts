@@ -1,5 +1,6 @@
 import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
+import { BlockMemory, BlockWriter } from "./block_writer.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
 import { hostError, hostErrorCode, isDeniedByDeno, unlessCode } from "./host_error.ts";
@@ -20,6 +21,8 @@ const NO_LINKS: ReadonlySet<string> = new Set([
   "EMLINK",
   "EINVAL",
 ]);
+/** A smaller read is over before another thread has been told of it. */
+const MIN_ASYNC_READ = 256 * 1024;
 const DENIED: ReadonlySet<string> = new Set(["EACCES", "EPERM"]);
 
 /**
@@ -35,6 +38,7 @@ export class FileStorage implements Storage {
   readonly #path: PathModule;
   /** Directories whose name in their parent was made durable through this object. */
   readonly #durableDirectories = new Set<string>();
+  readonly #blockMemory = new BlockMemory();
 
   private constructor(root: string, fs: FileSystem, path: PathModule) {
     this.root = root;
@@ -104,7 +108,8 @@ export class FileStorage implements Storage {
       await this.#refuseLinks(directoryOf(path));
       const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = this.#fs.constants;
       const flags = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0);
-      return this.#writer(path, await this.#fs.promises.open(this.describe(path), flags, 0o666));
+      const handle = await this.#fs.promises.open(this.describe(path), flags, 0o666);
+      return this.#writer(path, handle);
     });
   }
 
@@ -171,13 +176,29 @@ export class FileStorage implements Storage {
   }
 
   #writer(path: string, handle: FileHandle): StorageWriter {
+    const blocks = new BlockWriter(handle, () => this.#openDirect(path, handle), this.#blockMemory);
     return {
-      write: (bytes) =>
-        // Asynchronous on purpose: when the page cache is full, a write waits for the disk, and training must not.
-        this.#run("write", path, async () => (await handle.write(bytes, 0, bytes.byteLength)).bytesWritten),
-      sync: () => this.#run("sync", path, () => handle.sync()),
-      close: () => this.#run("close", path, () => handle.close()),
+      write: (bytes) => this.#run("write", path, () => blocks.write(bytes)),
+      sync: async () => {
+        await this.#run("write", path, () => blocks.flush());
+        await this.#run("sync", path, () => handle.sync());
+      },
+      close: () => this.#run("close", path, () => blocks.close()),
     };
+  }
+
+  /** The file that `handle` has open, for writes that go around the system's cache; `undefined` where it cannot be had. */
+  async #openDirect(path: string, handle: FileHandle): Promise<FileHandle | undefined> {
+    const { O_WRONLY, O_NOFOLLOW, O_DIRECT } = this.#fs.constants;
+    if (O_DIRECT === undefined) return undefined;
+    const flags = O_WRONLY | O_DIRECT | (O_NOFOLLOW ?? 0);
+    // Whatever is wrong, the file that is open already can be written to.
+    const direct = await this.#fs.promises.open(this.describe(path), flags).catch(() => undefined);
+    if (direct === undefined) return undefined;
+    const [ours, opened] = await Promise.all([handle.stat(), direct.stat()]);
+    if (ours.ino === opened.ino && ours.dev === opened.dev) return direct;
+    await direct.close();
+    return undefined;
   }
 
   #reader(path: string, handle: FileHandle, byteLength: number): StorageReader {
@@ -185,11 +206,14 @@ export class FileStorage implements Storage {
     return {
       byteLength,
       read: (offset, into) =>
-        this.#run("read", path, () => {
+        this.#run("read", path, async () => {
           if (!isOpen) throw hostError("EBADF");
           // readSync refuses a position outside of the file in one runtime and an empty buffer in another.
-          if (into.byteLength === 0 || offset >= byteLength) return Promise.resolve(0);
-          return Promise.resolve(this.#fs.readSync(handle.fd, into, 0, into.byteLength, offset));
+          if (into.byteLength === 0 || offset >= byteLength) return 0;
+          if (into.byteLength < MIN_ASYNC_READ) {
+            return this.#fs.readSync(handle.fd, into, 0, into.byteLength, offset);
+          }
+          return (await handle.read(into, 0, into.byteLength, offset)).bytesRead;
         }),
       close: async () => {
         if (!isOpen) return;

@@ -9,7 +9,10 @@ export interface StorageEntry {
 
 /** A file being written, from its start to its end. */
 export interface StorageWriter {
-  /** Appends a part of `bytes` and says how many it took: 1 to `bytes.byteLength`, or 0 when it can take no more. */
+  /**
+   * Appends a part of `bytes`, which may change again when it resolves, and says how many it took: 1 to `bytes.byteLength`, or
+   * 0 when it can take no more. They need not be written by then: what goes wrong may be thrown by a later `write`, or by `sync`.
+   */
   write(bytes: Uint8Array): Promise<number>;
   /** Resolves when everything written so far is durable. A failed sync is final: never call it again on this file. */
   sync(): Promise<void>;

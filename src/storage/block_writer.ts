@@ -1,0 +1,145 @@
+import { hostError, hostErrorCode } from "./host_error.ts";
+
+type FileHandle = import("node:fs/promises").FileHandle;
+
+/** What a {@link BlockWriter} needs of an open file. */
+export type PositionedFile = Pick<FileHandle, "write" | "close">;
+
+/** Bytes of a block, and how many of them may be under way. Measured: two keep a disk busy, larger ones gain nothing. */
+const BLOCK_BYTES = 2 * 1024 * 1024;
+const BLOCKS = 4;
+/** What offsets, lengths and memory have to be multiples of where a write goes around the system's cache. */
+const DIRECT_ALIGNMENT = 4096;
+const WASM_PAGE_BYTES = 64 * 1024;
+
+/** Memory for the blocks of writers that are open, kept for the next one. */
+export class BlockMemory {
+  #kept: Uint8Array[] | undefined;
+
+  take(): Uint8Array[] {
+    const blocks = this.#kept ?? allocateBlocks();
+    this.#kept = undefined;
+    return blocks;
+  }
+
+  giveBack(blocks: Uint8Array[]): void {
+    this.#kept ??= blocks;
+  }
+}
+
+/** Memory of WebAssembly begins at a page, which nothing else in JavaScript promises. */
+function allocateBlocks(): Uint8Array[] {
+  const pages = BLOCKS * BLOCK_BYTES / WASM_PAGE_BYTES;
+  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  return Array.from(
+    { length: BLOCKS },
+    (_, index) => new Uint8Array(buffer, index * BLOCK_BYTES, BLOCK_BYTES),
+  );
+}
+
+/**
+ * Gathers what is appended to a file into blocks and writes them while the caller goes on, several at a time.
+ *
+ * Whole blocks go around the system's cache (`O_DIRECT`) where that is possible: a checkpoint would push everything else out of
+ * it, copying into it costs more time than the disk takes, and what is synced at the end is on the disk already.
+ */
+export class BlockWriter {
+  readonly #file: PositionedFile;
+  readonly #openDirect: () => Promise<PositionedFile | undefined>;
+  readonly #memory: BlockMemory;
+  #blocks: Uint8Array[] = [];
+  /** The write of each block, as far as it was begun. */
+  readonly #underWay: (Promise<void> | undefined)[] = [];
+  #direct: Promise<PositionedFile | undefined> | undefined;
+  #isDirect = true;
+  #current = 0;
+  #filled = 0;
+  #position = 0;
+  #error: unknown;
+  #isClosed = false;
+
+  /** @param openDirect Opens the same file a second time for direct writes; `undefined` where there are none. */
+  constructor(
+    file: PositionedFile,
+    openDirect: () => Promise<PositionedFile | undefined>,
+    memory: BlockMemory,
+  ) {
+    this.#file = file;
+    this.#openDirect = openDirect;
+    this.#memory = memory;
+  }
+
+  /** Takes a part of `bytes` and says how many. @throws what an earlier block's write failed with. */
+  async write(bytes: Uint8Array): Promise<number> {
+    if (this.#isClosed) throw hostError("EBADF");
+    if (this.#blocks.length === 0) this.#blocks = this.#memory.take();
+    await this.#underWay[this.#current];
+    this.#throwFailure();
+    const block = this.#blocks[this.#current] as Uint8Array;
+    const taken = bytes.subarray(0, block.byteLength - this.#filled);
+    block.set(taken, this.#filled);
+    this.#filled += taken.byteLength;
+    if (this.#filled === block.byteLength) this.#begin(block);
+    return taken.byteLength;
+  }
+
+  /** Resolves when the system has all that was taken. @throws what a write failed with. */
+  async flush(): Promise<void> {
+    const block = this.#blocks[this.#current];
+    if (block !== undefined && this.#filled > 0) this.#begin(block.subarray(0, this.#filled));
+    await Promise.all(this.#underWay);
+    this.#throwFailure();
+  }
+
+  /** Waits for what is under way and closes both files. @throws what a write or closing failed with. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    try {
+      await this.flush();
+    } finally {
+      if (this.#blocks.length > 0) this.#memory.giveBack(this.#blocks);
+      this.#blocks = [];
+      await (await this.#direct)?.close();
+      await this.#file.close();
+    }
+  }
+
+  #begin(block: Uint8Array): void {
+    const position = this.#position;
+    this.#underWay[this.#current] = this.#writeAll(block, position).catch((error: unknown) => {
+      this.#error ??= error;
+    });
+    this.#position += block.byteLength;
+    this.#current = (this.#current + 1) % BLOCKS;
+    this.#filled = 0;
+  }
+
+  async #writeAll(block: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < block.byteLength;) {
+      const count = await this.#writeSome(block.subarray(done), position + done);
+      if (count === 0) throw new Error("the system took none of the bytes");
+      done += count;
+    }
+  }
+
+  async #writeSome(bytes: Uint8Array, position: number): Promise<number> {
+    const direct = await this.#directFileFor(bytes, position);
+    try {
+      return (await (direct ?? this.#file).write(bytes, 0, bytes.byteLength, position)).bytesWritten;
+    } catch (error) {
+      if (direct === undefined || hostErrorCode(error) !== "EINVAL") throw error;
+      // The file could be opened for direct writes, but the file system wants them aligned in some other way.
+      this.#isDirect = false;
+      return (await this.#file.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
+    }
+  }
+
+  async #directFileFor({ byteLength }: Uint8Array, position: number): Promise<PositionedFile | undefined> {
+    const isAligned = byteLength % DIRECT_ALIGNMENT === 0 && position % DIRECT_ALIGNMENT === 0;
+    return isAligned && this.#isDirect ? await (this.#direct ??= this.#openDirect()) : undefined;
+  }
+
+  #throwFailure(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+}
