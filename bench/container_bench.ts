@@ -7,21 +7,20 @@
  * disturbs both alike. The result of every round is compared with the bytes that were written. The last line is JSON.
  * Options: `--rounds=15`, `--mib=512` (the raw file), `--write-mib=1024`.
  */
-import { Buffer } from "node:buffer";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { crc32 } from "../src/base/crc32.ts";
 import type { CodecName } from "../src/container/codec/table.ts";
 import { ContainerReader } from "../src/container/container_reader.ts";
-import { ContainerWriter, type WriteReport } from "../src/container/container_writer.ts";
 import type { TensorSpec } from "../src/container/layout.ts";
-import type { Manifest } from "../src/container/manifest.ts";
-import type { ByteSink } from "../src/container/source.ts";
 import { TensorRef } from "../src/container/tensor_ref.ts";
 import { FileSource } from "../src/storage/file_source.ts";
-import { peakGrowth } from "../tests/helpers/peak_memory.ts";
+import { runtimeCommand } from "../tests/helpers/child.ts";
+import { check, MiB, writeFile } from "./container_files.ts";
+import { median } from "./interleaved.ts";
 
 interface Target {
   readonly name: string;
@@ -30,27 +29,29 @@ interface Target {
   /** Slowest round by fastest. */
   readonly spread: number;
   readonly holds: boolean;
+  /** The same ratio by the processor's time instead of the clock's. */
+  readonly byCpu?: number;
 }
 
-const MiB = 1024 * 1024;
+/** Child processes for each way of writing. */
+const MEMORY_RUNS = 3;
 const rounds = Math.max(7, numberOption("rounds", 15));
 const directory = mkdtempSync(join(tmpdir(), "cairn-bench-"));
-// A prime number of MiB, so that nothing repeats where a chunk or a tensor does.
-const weights = gaussianBytes(13 * MiB);
 const targets: Target[] = [];
 try {
-  await benchWriting();
+  benchWriting();
   await benchOpening();
   await benchRawTensor();
   await benchSlice();
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
-for (const { name, measured, target, spread, holds } of targets) {
+for (const { name, measured, target, spread, holds, byCpu } of targets) {
   const figures = `${measured.toFixed(3).padStart(9)}  target ${String(target).padStart(5)}  spread ${
     spread.toFixed(2)
   }`;
-  console.log(`${name.padEnd(62)} ${figures}  ${holds ? "holds" : "DOES NOT HOLD"}`);
+  const more = byCpu === undefined ? "" : `, ${byCpu.toFixed(3)} by processor time`;
+  console.log(`${name.padEnd(62)} ${figures}  ${holds ? "holds" : "DOES NOT HOLD"}${more}`);
 }
 const bench = { bench: "container", runtime: navigator.userAgent, adapter: "none", rounds, targets };
 console.log(JSON.stringify(bench));
@@ -60,122 +61,116 @@ function numberOption(name: string, otherwise: number): number {
   return text === undefined ? otherwise : Number(text);
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
 /** `atMost` is the most that the median may be. */
-function record(name: string, values: readonly number[], atMost: number): void {
+function record(
+  name: string,
+  values: readonly number[],
+  atMost: number,
+  cpuRatios?: readonly number[],
+): void {
   const measured = median(values);
   const rounded = Number(measured.toFixed(3));
   const spread = Number((Math.max(...values) / Math.min(...values)).toFixed(2));
-  targets.push({ name, measured: rounded, target: atMost, spread, holds: measured <= atMost });
-}
-
-/** Weights as after training: normal, f32. */
-function gaussianBytes(byteLength: number): Uint8Array {
-  const values = new Float32Array(byteLength / 4);
-  let state = 12345;
-  const next = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-  for (let index = 0; index < values.length; index++) {
-    values[index] = 0.05 * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
-  }
-  return new Uint8Array(values.buffer);
+  targets.push({
+    name,
+    measured: rounded,
+    target: atMost,
+    spread,
+    holds: measured <= atMost,
+    ...cpuRatios === undefined ? {} : { byCpu: Number(median(cpuRatios).toFixed(3)) },
+  });
 }
 
 function pathOf(name: string): string {
   return join(directory, name);
 }
 
-function manifestOf(state: Manifest["state"]): Manifest {
-  return { kind: "tensors", state, metrics: {}, provenance: {}, user: null };
+/** What came of a race, round by round. */
+interface Raced {
+  /** Milliseconds of the contender. */
+  readonly ms: number[];
+  /** Its time by the baseline's. */
+  readonly ratios: number[];
+  /** The same by the processor's time, of all threads of this process together. */
+  readonly cpuRatios: number[];
 }
 
-/** Writes the same weights again and again, as the tensors' bytes. */
-async function writeFile(
-  name: string,
-  tensors: readonly TensorSpec[],
-  codec: CodecName,
-  state: Manifest["state"] = null,
-): Promise<WriteReport> {
-  const file = openSync(pathOf(name), "wx");
-  const sink: ByteSink = {
-    write(bytes) {
-      for (let at = 0; at < bytes.byteLength;) at += writeSync(file, bytes, at, bytes.byteLength - at);
-      return Promise.resolve();
-    },
-  };
-  try {
-    const fileId = new Uint8Array(16);
-    const writer = await ContainerWriter.create(sink, { tensors, codec, fileId });
-    const { rawByteLength } = writer.layout;
-    for (let at = 0; at < rawByteLength;) {
-      const start = at % weights.byteLength;
-      const piece = weights.subarray(start, Math.min(start + MiB, start + rawByteLength - at));
-      await writer.write(piece);
-      at += piece.byteLength;
-    }
-    return await writer.finish(manifestOf(state));
-  } finally {
-    closeSync(file);
-  }
+interface Timed<Result> {
+  readonly ms: number;
+  readonly cpuMs: number;
+  readonly result: Result;
 }
 
-/** Throws unless `bytes` are what {@link writeFile} wrote at `rawOffset`. */
-function check(bytes: Uint8Array, rawOffset: number): void {
-  for (let at = 0; at < bytes.byteLength;) {
-    const start = (rawOffset + at) % weights.byteLength;
-    const length = Math.min(bytes.byteLength - at, weights.byteLength - start);
-    if (Buffer.compare(bytes.subarray(at, at + length), weights.subarray(start, start + length)) !== 0) {
-      throw new Error(`The bytes at ${rawOffset + at} are not those that were written`);
-    }
-    at += length;
-  }
-}
-
-/** Each in turn first; `checkResult` is not timed. Gives the milliseconds of the contender and its ratios, round by round. */
+/** Each in turn first; `checkResult` is not timed. */
 async function race<Result>(
   contender: (round: number) => Promise<Result>,
   baseline: (round: number) => Promise<void>,
   checkResult: (result: Result, round: number) => void,
-): Promise<{ readonly ms: number[]; readonly ratios: number[] }> {
-  const ms: number[] = [];
-  const ratios: number[] = [];
+): Promise<Raced> {
+  const raced: Raced = { ms: [], ratios: [], cpuRatios: [] };
   // Three rounds to warm up.
   for (let round = -3; round < rounds; round++) {
     const seed = round + 3;
-    const timed = async <T>(work: (round: number) => Promise<T>): Promise<readonly [number, T]> => {
-      const start = performance.now();
-      const result = await work(seed);
-      return [performance.now() - start, result];
-    };
-    const before = round % 2 === 0 ? undefined : await timed(baseline);
-    const [own, result] = await timed(contender);
-    const [other] = before ?? await timed(baseline);
-    checkResult(result, seed);
+    const before = round % 2 === 0 ? undefined : await timed(() => baseline(seed));
+    const own = await timed(() => contender(seed));
+    const other = before ?? await timed(() => baseline(seed));
+    checkResult(own.result, seed);
     if (round < 0) continue;
-    ms.push(own);
-    ratios.push(own / other);
+    raced.ms.push(own.ms);
+    raced.ratios.push(own.ms / other.ms);
+    raced.cpuRatios.push(own.cpuMs / other.cpuMs);
   }
-  return { ms, ratios };
+  return raced;
 }
 
-/** Once for each codec: memory is a peak, and no busy machine changes it. */
-async function benchWriting(): Promise<void> {
+async function timed<Result>(work: () => Promise<Result>): Promise<Timed<Result>> {
+  const cpuBefore = process.cpuUsage();
+  const start = performance.now();
+  const result = await work();
+  const ms = performance.now() - start;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { ms, cpuMs: (user + system) / 1000, result };
+}
+
+/**
+ * In processes of their own, since memory that was once used is mostly not given back: what another part of the bench left would be
+ * used first, and count for nothing.
+ */
+function benchWriting(): void {
   const mib = numberOption("write-mib", 1024);
-  const tensors: TensorSpec[] = [{ name: "w", dtype: "f32", shape: [mib, MiB / 4] }];
-  const growths: number[] = [];
-  for (const codec of ["raw", "planes"] as const) {
-    const start = performance.now();
-    const growth = await peakGrowth(async () => {
-      const { ratio } = await writeFile(codec, tensors, codec);
-      const seconds = (performance.now() - start) / 1000;
-      console.log(`wrote ${mib} MiB by ${codec}, ${ratio.toFixed(3)}x smaller, in ${seconds.toFixed(2)} s`);
-    });
-    growths.push(growth / MiB);
-    rmSync(pathOf(codec));
+  const growths: number[][] = [];
+  for (const [codec, workers] of [["raw", 0], ["planes", 0], ["planes", 2]] as const) {
+    const runs = Array.from({ length: MEMORY_RUNS }, () => writtenInChild(codec, mib, workers));
+    growths.push(runs.map(({ growth }) => growth / MiB));
+    const seconds = median(runs.map(({ seconds }) => seconds));
+    const by = workers === 0 ? codec : `${codec} in ${workers} workers`;
+    console.log(
+      `wrote ${mib} MiB by ${by}, ${runs[0]?.ratio.toFixed(3)}x smaller, in ${seconds.toFixed(2)} s, with ${
+        median(growths.at(-1) ?? []).toFixed(0)
+      } MiB above the source`,
+    );
   }
-  record(`peak memory while writing ${mib} MiB, MiB above the source`, [Math.max(...growths)], 128);
+  const most = growths.reduce((a, b) => median(b) > median(a) ? b : a);
+  record(`peak memory while writing ${mib} MiB, MiB above the source`, most, 128);
+}
+
+interface WrittenInChild {
+  readonly growth: number;
+  readonly ratio: number;
+  readonly seconds: number;
+}
+
+function writtenInChild(codec: CodecName, mib: number, workers: number): WrittenInChild {
+  const [program = "", ...before] = runtimeCommand(new URL("./container_memory.ts", import.meta.url));
+  const path = pathOf("written");
+  const { status, stdout, stderr } = spawnSync(
+    program,
+    [...before, path, codec, String(mib), String(workers)],
+    { encoding: "utf8" },
+  );
+  rmSync(path, { force: true });
+  if (status !== 0) throw new Error(`writing ${mib} MiB by ${codec} ended with ${status}: ${stderr}`);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as WrittenInChild;
 }
 
 async function benchOpening(): Promise<void> {
@@ -184,9 +179,9 @@ async function benchOpening(): Promise<void> {
     dtype: "f32",
     shape: [4, 8],
   }));
-  await writeFile("many", tensors, "raw");
+  await writeFile({ path: pathOf("many"), tensors, codec: "raw" });
   const state = Object.fromEntries(tensors.map(({ name }) => [name, new TensorRef(name)]));
-  await writeFile("many-with-state", tensors, "raw", state);
+  await writeFile({ path: pathOf("many-with-state"), tensors, codec: "raw", state });
   const reads: number[] = [];
   const open = async (name: string): Promise<readonly TensorSpec[]> => {
     const source = await FileSource.open(pathOf(name));
@@ -229,11 +224,11 @@ async function benchRawTensor(): Promise<void> {
     dtype: "f32",
     shape: [tensorBytes / 4096, 1024],
   }));
-  await writeFile("raw", tensors, "raw");
+  await writeFile({ path: pathOf("raw"), tensors, codec: "raw" });
   const reader = await ContainerReader.open(await FileSource.open(pathOf("raw")));
   const file = openSync(pathOf("raw"), "r");
   const place = (round: number): number => (round * 7 % count) * tensorBytes;
-  const { ms, ratios } = await race((round) => reader.read(`w${round * 7 % count}`), (round) => {
+  const { ms, ratios, cpuRatios } = await race((round) => reader.read(`w${round * 7 % count}`), (round) => {
     const bytes = new Uint8Array(tensorBytes);
     const length = readSync(file, bytes, 0, tensorBytes, 4096 + place(round));
     if (length !== tensorBytes) throw new Error(`read ${length} of ${tensorBytes} bytes`);
@@ -252,13 +247,14 @@ async function benchRawTensor(): Promise<void> {
   console.log(
     `a bare positioned read of its bytes: ${speed(bare)}; its checksums alone: ${speed(median(checksums))}`,
   );
-  record("one raw tensor out of a 512 MiB file, by a bare positioned read", ratios, 1.2);
+  record("one raw tensor out of a 512 MiB file, by a bare positioned read", ratios, 1.2, cpuRatios);
   closeSync(file);
   await reader.close();
 }
 
 async function benchSlice(): Promise<void> {
-  await writeFile("planes", [{ name: "w", dtype: "f32", shape: [64, MiB / 4] }], "planes");
+  const tensors: TensorSpec[] = [{ name: "w", dtype: "f32", shape: [64, MiB / 4] }];
+  await writeFile({ path: pathOf("planes"), tensors, codec: "planes" });
   const reader = await ContainerReader.open(await FileSource.open(pathOf("planes")));
   const file = openSync(pathOf("planes"), "r");
   // A single slice takes a millisecond, in which a busy machine may do anything.
@@ -269,7 +265,7 @@ async function benchSlice(): Promise<void> {
   };
   const slicesOf = (round: number): (readonly [number, number])[] =>
     Array.from({ length: SLICES }, (_, index) => sliceOf(round * SLICES + index));
-  const { ms, ratios } = await race(async (round) => {
+  const { ms, ratios, cpuRatios } = await race(async (round) => {
     const results: Uint8Array[] = [];
     for (const slice of slicesOf(round)) results.push(await reader.read("w", { slice: { bytes: slice } }));
     return results;
@@ -284,7 +280,7 @@ async function benchSlice(): Promise<void> {
     }
   });
   console.log(`one slice of 1 MiB out of two chunks by planes: ${(median(ms) / SLICES).toFixed(2)} ms`);
-  record("one 1 MiB compressed slice, by a positioned read and decoding", ratios, 1.3);
+  record("one 1 MiB compressed slice, by a positioned read and decoding", ratios, 1.3, cpuRatios);
   closeSync(file);
   await reader.close();
 }

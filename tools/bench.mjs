@@ -1,5 +1,6 @@
 // `npm run bench -- codec`: runs bench/codec_bench.ts in Bun and then in Deno. `npm run bench` says which there are.
-// `--bun` or `--deno` for one runtime only; everything else goes to the bench itself.
+// `--bun` or `--deno` for one runtime only; everything else goes to the bench itself. A bench of the GPU that has to hold for
+// each provider runs once more in Deno, with Dawn, unless `--provider=` says which.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -15,12 +16,16 @@ if (name === undefined || !existsSync(script)) {
   process.exit(2);
 }
 
+const EACH_PROVIDER = ["checkpoint"];
+const isForEach = EACH_PROVIDER.includes(name) && !options.some((option) => option.startsWith("--provider="));
+const runs = [["bun"], ["deno"], ...isForEach ? [["deno", "--provider=dawn"]] : []];
 const chosen = ["bun", "deno"].filter((runtime) => options.includes(`--${runtime}`));
 const forBench = options.filter((option) => option !== "--bun" && option !== "--deno");
 let failed = false;
-for (const runtime of chosen.length > 0 ? chosen : ["bun", "deno"]) {
+for (const [runtime, ...extra] of runs) {
+  if (chosen.length > 0 && !chosen.includes(runtime)) continue;
   const [program, ...before] = runtimeCommand(runtime);
-  const { status } = spawnSync(program, [...before, script, ...forBench], {
+  const { status } = spawnSync(program, [...before, script, ...extra, ...forBench], {
     cwd: root,
     env: environment(),
     stdio: "inherit",

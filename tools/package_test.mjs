@@ -1,5 +1,5 @@
 // Packs the package as it would be published, installs the tarball in an empty project, and runs every TypeScript block
-// of the README there under Bun, Deno and Node.
+// of the README there under Bun, Deno and Node. Then each of them reads the golden files and writes them again.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,6 +28,23 @@ function readmeBlocks() {
   const text = readFileSync(join(root, "README.md"), "utf8");
   return [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
 }
+
+/** Reads the golden files in the folder it is given, and compares bytes where every runtime has to make the same. */
+const GOLDEN = `
+import * as cairn from "@cairn-ml/cairn";
+import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+const folder = pathToFileURL(process.argv[2] + "/");
+const { rewritten } = await import(new URL("rewritten.js", folder));
+for (const golden of JSON.parse(readFileSync(new URL("golden.json", folder), "utf8"))) {
+  const bytes = new Uint8Array(readFileSync(new URL(golden.file, folder)));
+  const isCompared = golden.rewrites === "everywhere";
+  const again = await rewritten(cairn, bytes, isCompared ? golden : { ...golden, codec: "planes" });
+  if (isCompared && Buffer.compare(again, bytes) !== 0) throw new Error(golden.file + " is written again with other bytes");
+}
+`;
 
 function installTarball() {
   const packed = check("npm pack", "npm", ["pack", "--silent", "--pack-destination", project], root);
@@ -65,6 +82,12 @@ try {
           project,
         );
       }
+    }
+    writeFileSync(join(project, "golden.mjs"), GOLDEN);
+    for (const runtime of ["bun", "deno", "node"]) {
+      const [program, ...before] = runtimeCommand(runtime);
+      const folder = join(root, "tests", "golden");
+      check(`the golden files under ${runtime}`, program, [...before, "golden.mjs", folder], project);
     }
   }
 } finally {

@@ -26,6 +26,7 @@ export type CairnErrorCode =
   | "commit_failed"
   | "locked"
   | "state_mismatch"
+  | "state_changed"
   // tensors and training
   | "shape_mismatch"
   | "dtype_mismatch"

@@ -20,10 +20,8 @@ export function ownProcessMark(): string | undefined {
   const { pid } = host();
   const place = machine();
   const started = pid === undefined ? undefined : startOf(pid);
-  if (pid === undefined || place === undefined || started === undefined || started === "none") {
-    return undefined;
-  }
-  return place + hex(pid, 8) + started;
+  const isKnown = started !== undefined && started !== "none" && started !== "ended";
+  return pid === undefined || place === undefined || !isKnown ? undefined : place + hex(pid, 8) + started;
 }
 
 /** Whether the process of a mark still runs. `unknown` for one of another machine or boot, and for what is no mark. */
@@ -33,6 +31,8 @@ export function stateOfProcess(mark: string): ProcessState {
   const pid = Number.parseInt(pidText, 16);
   const found = startOf(pid);
   if (found === undefined) return "unknown";
+  // Whether it is the one or another that had its number later: the one is gone.
+  if (found === "ended") return "dead";
   if (found !== "none") return found === started ? "alive" : "dead";
   // Where users do not see each other's processes in /proc, only the kernel can say that there is none.
   return isGone(pid) ? "dead" : "unknown";
@@ -50,15 +50,20 @@ function machine(): string | undefined {
   }
 }
 
-/** When a process started, `none` when there is none or it has ended, and `undefined` when that cannot be told. */
+/**
+ * When a process started; `ended` for one that is over, and only its parent has not asked how yet; `none` when none is to be
+ * seen; `undefined` when that cannot be told.
+ */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readSystemFile(`/proc/${pid}/stat`);
     // The name, in parentheses, may hold anything; the fields after it are numbers, but for the state.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [state] = fields;
+    const threads = Number(fields[17]);
     const ticks = Number(fields[19]);
-    if (state === "Z" || state === "X") return "none";
+    // The first thread may be over before the others.
+    if ((state === "Z" || state === "X") && threads <= 1) return "ended";
     return Number.isSafeInteger(ticks) ? hex(ticks, 16) : undefined;
   } catch (error) {
     const code = (error as { code?: unknown }).code;

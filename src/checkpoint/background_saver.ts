@@ -1,11 +1,18 @@
 import { CairnError } from "../base/errors.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
+import { type CheckpointEventHandler, CheckpointEvents } from "./checkpoint_events.ts";
 import { CommitInfo } from "./commit_info.ts";
-import type { CommitTarget, Engine } from "./engine.ts";
+import type { CommitReport, CommitTarget, Engine, EngineCommitOptions } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
-import { PendingSnapshot, type SaveReport, type SaveStages } from "./pending_snapshot.ts";
+import { kindOf, PendingSnapshot, type SaveReport, type SaveStages } from "./pending_snapshot.ts";
 import { retain, type RetentionPolicy, type RetentionReport } from "./retention.ts";
-import { StoreCopy } from "./store_copy.ts";
+import { StoreCopy, type StoreCopyOptions } from "./store_copy.ts";
+
+/** Options of {@link BackgroundSaver}. */
+export interface BackgroundSaverOptions extends StoreCopyOptions {
+  /** Told when a save, its commit and its retention begin and end. What it throws is dropped. */
+  readonly onEvent?: CheckpointEventHandler;
+}
 
 /** Options of {@link BackgroundSaver.save}. */
 export interface BackgroundSaveOptions {
@@ -24,15 +31,22 @@ export interface BackgroundSaveOptions {
 /**
  * Saves without holding up the training: `save` returns as soon as the tensors' copy is in the GPU's queue and the rest is
  * copied; reading back, compressing, writing and committing go on behind it. One save is under way at a time.
+ *
+ * Where the GPU has no room for the copy, `save` returns when what cannot be copied was read and written, and says so in
+ * `PendingSnapshot.staging`.
  */
 export class BackgroundSaver {
   readonly #engine: Promise<Engine>;
+  readonly #options: BackgroundSaverOptions;
+  readonly #events: CheckpointEvents;
   readonly #copies = new Map<TensorStore, StoreCopy>();
   #latest: PendingSnapshot | undefined;
   #isClosed = false;
 
   /** @param engine Where to; a promise will do, for an engine that is still being opened. */
-  constructor(engine: Engine | Promise<Engine>) {
+  constructor(engine: Engine | Promise<Engine>, options: BackgroundSaverOptions = {}) {
+    this.#options = options;
+    this.#events = new CheckpointEvents(options.onEvent);
     this.#engine = Promise.resolve(engine);
     // Whoever saves is told.
     this.#engine.catch(() => {});
@@ -50,7 +64,7 @@ export class BackgroundSaver {
 
   /**
    * Takes the state, and goes on in the background. While the save before is under way it waits for that first, and only then
-   * takes the state: pass a function where the state may change meanwhile.
+   * takes the state: pass a function where the state may change meanwhile. From when it resolves, the tensors may change.
    *
    * @throws what the save before failed with, when nobody waited for that; then nothing was taken, and the next call works.
    * @throws TypeError for a state that cannot be saved; CairnError `invalid_tag`, or of the GPU.
@@ -76,10 +90,17 @@ export class BackgroundSaver {
     const { isOnGpu, rawByteLength } = frozen;
     const pending = new PendingSnapshot(
       { tag: info.tag, isOnGpu, rawByteLength },
-      (stages) => this.#run(frozen, info, options, stages),
+      (stages) =>
+        this.#events.during(
+          "save",
+          info.tag,
+          () => this.#run(frozen, info, options, stages),
+          ({ written }) => ({ bytes: written.rawBytes }),
+        ),
       options.signal,
     );
     this.#latest = pending;
+    await pending.fixed;
     return pending;
   }
 
@@ -112,9 +133,11 @@ export class BackgroundSaver {
   ): Promise<SaveReport> {
     const { overwrite = false, keep, signal, onProgress } = options;
     const aborting = signal === undefined ? {} : { signal };
-    frozen.listen(stages);
     try {
+      const staging = await frozen.staging();
+      stages.onStaging(staging);
       const engine = await this.#engine;
+      frozen.listen(onceFixed(stages, engine));
       await engine.create(info, { overwrite });
       try {
         await engine.save(frozen, undefined, {
@@ -124,13 +147,16 @@ export class BackgroundSaver {
             onProgress?.(progress);
           },
         });
+        stages.onFixed();
         // Where hardly anything else will be left, what is there has to be right.
         const isLast = keep?.last === 1 || keep?.replaces !== undefined;
         stages.onCommitting();
-        const report = await engine.commit(info, { ...aborting, ...isLast ? { verify: true } : {} });
+        const report = await this.#commit(engine, info, { ...aborting, ...isLast ? { verify: true } : {} });
         return {
           ...report,
-          retention: keep === undefined ? undefined : await cleanUp(engine, info.tag, keep),
+          staging: kindOf(staging),
+          streamedBytes: staging.streamedBytes,
+          retention: keep === undefined ? undefined : await this.#cleanUp(engine, info.tag, keep),
         };
       } catch (error) {
         await engine.abort().catch(() => {});
@@ -141,11 +167,29 @@ export class BackgroundSaver {
     }
   }
 
+  async #commit(engine: Engine, info: CommitInfo, options: EngineCommitOptions): Promise<CommitReport> {
+    return await this.#events.during(
+      "commit",
+      info.tag,
+      () => engine.commit(info, options),
+      ({ written }) => ({ bytes: written.rawBytes }),
+    );
+  }
+
+  async #cleanUp(engine: Engine, newest: string, keep: RetentionPolicy): Promise<RetentionReport> {
+    return await this.#events.during(
+      "retention",
+      newest,
+      () => cleanUp(engine, newest, keep),
+      ({ warnings: [error] }) => ({ bytes: 0, error }),
+    );
+  }
+
   #copyOf(store: TensorStore | undefined): StoreCopy | undefined {
     if (store === undefined) return undefined;
     const known = this.#copies.get(store);
     if (known !== undefined) return known;
-    const copy = new StoreCopy(store);
+    const copy = new StoreCopy(store, this.#options);
     this.#copies.set(store, copy);
     return copy;
   }
@@ -156,6 +200,11 @@ export class BackgroundSaver {
     this.#latest = undefined;
     throw latest.error;
   }
+}
+
+/** The stages, of which an engine that may read the bytes again is told nothing of the first time that they were read. */
+function onceFixed(stages: SaveStages, engine: Engine): SaveStages {
+  return engine.readsStateOnce?.() === true ? stages : { ...stages, onFixed: () => {} };
 }
 
 /** The checkpoint is durable by now, so that nothing that goes wrong here makes the save a failure. */

@@ -1,5 +1,7 @@
-import { ContainerReader } from "../container/container_reader.ts";
+import type { DType } from "../base/dtype.ts";
+import type { ContainerReader } from "../container/container_reader.ts";
 import type { Provenance } from "../container/manifest.ts";
+import type { PartRecord } from "../container/part_list.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CairnError } from "../base/errors.ts";
@@ -9,7 +11,10 @@ import { loadInto, type LoadIntoOptions } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type CheckpointManifest, listEntries, objectPath, type StateTrees } from "./object_path.ts";
 import { readObject, type ReadObjectOptions, readState } from "./read_object.ts";
-import { openSource } from "./storage_source.ts";
+import { asModelCode, type ModelCode } from "./model_code.ts";
+import { CheckpointFiles } from "./parts/checkpoint_files.ts";
+import { type JoinedView, joinForRank, type PlacementReport, type RankView } from "./parts/rank_view.ts";
+import { requireMappable } from "./parts/require_mappable.ts";
 import { stepOfTag } from "./tags.ts";
 import { requireUndamaged } from "./undamaged.ts";
 
@@ -27,30 +32,35 @@ export type CheckpointLoadOptions = Omit<LoadIntoOptions, "verify" | "from" | "e
 export class Checkpoint {
   readonly tag: string;
   #path: string;
-  #reader: ContainerReader;
+  #files: CheckpointFiles;
+  #rank: RankView = {};
+  #view: JoinedView;
   #otherCopies: readonly (() => Promise<Checkpoint>)[] = [];
   #isVerified = false;
 
-  private constructor(path: string, tag: string, reader: ContainerReader) {
+  private constructor(path: string, tag: string, files: CheckpointFiles, view: JoinedView) {
     this.tag = tag;
     this.#path = path;
-    this.#reader = reader;
+    this.#files = files;
+    this.#view = view;
   }
 
   /**
-   * Opens a file of a storage.
+   * Opens a checkpoint of a storage, with all files that belong to it.
    *
    * @throws CairnError `not_found`, or what is wrong with the file, with the tag and the path in its message.
    */
   static async open(storage: Storage, path: string, tag: string, signal?: AbortSignal): Promise<Checkpoint> {
     const full = storage.describe(path);
-    const source = await openSource(storage, path);
+    let files: CheckpointFiles | undefined;
     try {
-      const reader = await ContainerReader.open(source, signal === undefined ? {} : { signal });
-      return new Checkpoint(full, tag, reader);
+      files = await CheckpointFiles.open(storage, path, signal);
+      return new Checkpoint(full, tag, files, joinForRank(files));
     } catch (error) {
-      await source.close();
+      await files?.close();
       if (!(error instanceof CairnError)) throw error;
+      // There is none, and the storage has said so with its path.
+      if (error.code === "not_found") throw error;
       throw new CairnError(error.code, `Cannot load checkpoint "${tag}" (${full}): ${error.message}`, {
         details: { ...error.details, tag, path: full },
         cause: error,
@@ -63,8 +73,31 @@ export class Checkpoint {
     return this.#path;
   }
 
+  /** All files of the checkpoint as one container, as the rank sees it; see {@link forRank}. */
   get reader(): ContainerReader {
-    return this.#reader;
+    return this.#view.reader;
+  }
+
+  /** What it is made of besides the file at {@link path}. None for a checkpoint of one file. */
+  get parts(): readonly PartRecord[] {
+    return this.#files.parts.map(({ record }) => record);
+  }
+
+  /** How the tensors that ranks saved become those of the rank that looks. */
+  get placement(): PlacementReport {
+    return this.#view.report;
+  }
+
+  /**
+   * Looks at the checkpoint as one of several ranks: from then on it has the replicated tensors, the rows that `sharded` says of
+   * those that are cut, and the own tensors and the state of the rank of the same number. Without this it is the only rank, 0 of 1.
+   *
+   * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit.
+   */
+  forRank(view: RankView): this {
+    this.#view = joinForRank(this.#files, view);
+    this.#rank = view;
+    return this;
   }
 
   /**
@@ -85,14 +118,24 @@ export class Checkpoint {
     return this.reader.manifest.metrics;
   }
 
-  /** The optimiser step it was saved at, as its tag or else its provenance says. */
+  /** The optimiser step it was saved at, as it was recorded; or else as its tag says. */
   get step(): number | undefined {
-    return stepOfTag(this.tag) ?? this.provenance.step;
+    return this.provenance.step ?? stepOfTag(this.tag);
   }
 
   /** Names of tensors that were left out on purpose when it was saved. */
   get excludedTensors(): readonly string[] {
     return this.#user.excludedTensors ?? [];
+  }
+
+  /** By name, the dtype that tensors had when they were saved which the file has with another one. Loading casts them back. */
+  get castFrom(): ReadonlyMap<string, DType> {
+    return new Map(Object.entries(this.#user.castFrom ?? {}));
+  }
+
+  /** The code that the model was made by, where it was kept. Text, which nothing here runs. */
+  get modelCode(): ModelCode | undefined {
+    return asModelCode(this.#user.modelCode);
   }
 
   /** Whether {@link verify} has read every byte through this very handle. */
@@ -165,9 +208,13 @@ export class Checkpoint {
    */
   async loadInto(store: TensorStore, options: CheckpointLoadOptions = {}): Promise<LoadReport> {
     if (this.#otherCopies.length > 0 && options.dryRun !== true) await this.verify(options);
+    if (options.strict !== false && options.dryRun !== true) {
+      requireMappable(store, this.#view, options, this.#name);
+    }
     const report = await loadInto(store, this.reader, {
       ...options,
       excused: this.excludedTensors,
+      castFrom: this.castFrom,
       verify: !this.#isVerified,
       from: this.#name,
     });
@@ -177,6 +224,7 @@ export class Checkpoint {
 
   async close(): Promise<void> {
     await this.reader.close();
+    await this.#files.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -190,9 +238,10 @@ export class Checkpoint {
       if (open === undefined) return false;
       this.#otherCopies = rest;
       try {
-        const next = await open();
-        await this.#reader.close();
-        this.#reader = next.reader;
+        const next = (await open()).forRank(this.#rank);
+        await this.close();
+        this.#files = next.#files;
+        this.#view = next.#view;
         this.#path = next.path;
         return true;
       } catch (error) {

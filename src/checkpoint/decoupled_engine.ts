@@ -102,7 +102,10 @@ export class DecoupledEngine extends EngineWrapper {
     await this.inner.create(target, options);
   }
 
-  /** Fixes the state in this tick and resolves before it is written. */
+  /**
+   * Fixes the state in this tick and resolves before it is written; unless the GPU has no room for a copy of it: then it resolves
+   * when everything is written.
+   */
   override async save(
     state: CheckpointState | FrozenCheckpoint,
     path?: string,
@@ -117,10 +120,13 @@ export class DecoupledEngine extends EngineWrapper {
       });
     }
     const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
-    this.#job = this.#begin(info, frozen, path, options, () => {
+    const job = this.#begin(info, frozen, path, options, () => {
       if (frozen !== state) frozen.release();
     });
+    this.#job = job;
     await this.#requireWriter(`save ${info}`);
+    const isStreamed = await frozen.staging().then(({ streamedBytes }) => streamedBytes > 0, () => false);
+    if (isStreamed) await this.#watch(job.written, `save ${info}`, job);
   }
 
   override async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {

@@ -107,6 +107,11 @@ export interface Engine {
   makedirs(path: string, options?: { readonly existOk?: boolean }): Promise<void>;
   /** Whether `save` only begins the work, which is then done behind the caller's back until `commit` resolves. */
   isDecoupled(): boolean;
+  /**
+   * Whether `save` asks for the state's bytes once and no more, so that training may go on when they were read. Not needed, and
+   * taken for no where it is missing.
+   */
+  readsStateOnce?(): boolean;
   /** Whether the process of this data-parallel rank writes. */
   isDataParallelWriter(rank: number): boolean;
   /** Whether tensors that share memory do so again after loading. */

@@ -1,5 +1,6 @@
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import type { Engine } from "./engine.ts";
+import { FrozenCheckpoint } from "./frozen_checkpoint.ts";
 
 /** How the engine under test is had. */
 export interface EngineUnderTest {
@@ -91,6 +92,30 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     const expected = { step: 1, history: new Float32Array([1, 2]), list: [{ a: 1 }] };
     expectSame(await stateOf(engine, "a"), expected, "the state");
   },
+
+  "the state's bytes are asked for during save, or until commit by a decoupled engine, and once where it says so":
+    async (
+      { engine },
+    ) => {
+      const frozen = FrozenCheckpoint.of({ state: sampleState(1) });
+      let readings = 0;
+      const ignore = (): void => {};
+      frozen.listen({
+        onReading: () => readings++,
+        onFixed: ignore,
+        onRead: ignore,
+        onStaged: ignore,
+        onTaken: ignore,
+      });
+      await engine.create("a");
+      await engine.save(frozen);
+      const afterSave = readings;
+      await engine.commit("a");
+      if (!engine.isDecoupled()) expectSame(readings, afterSave, "the readings after commit");
+      if (engine.readsStateOnce?.() === true) {
+        expectSame(readings, 1, "the readings of an engine that reads once");
+      } else if (readings === 0) throw broken("the readings", "one or more", readings);
+    },
 
   "commit says what was committed": async ({ engine }) => {
     await engine.create({ tag: "a" });

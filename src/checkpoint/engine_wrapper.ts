@@ -81,6 +81,10 @@ export class EngineWrapper implements Engine {
     return this.inner.isDecoupled();
   }
 
+  readsStateOnce(): boolean {
+    return this.inner.readsStateOnce?.() ?? false;
+  }
+
   isDataParallelWriter(rank: number): boolean {
     return this.inner.isDataParallelWriter(rank);
   }

@@ -1,3 +1,4 @@
+import type { Storages } from "../storage/open_storage.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import type { CommitReport } from "./engine.ts";
 import { FileEngine } from "./file_engine.ts";
@@ -9,11 +10,17 @@ import { checkpointPath, openCheckpoint } from "./open_path.ts";
 /** Fields of a snapshot: whatever names the caller likes, such as `modelStateDict`, `epoch` and `loss`. */
 export type SnapshotFields = { readonly [name: string]: StateInput };
 
+/** Options of {@link FieldSnapshot.load}. */
+export interface FieldLoadOptions {
+  /** Storages of others by scheme, for a path such as `s3://bucket/fields`. */
+  readonly storages?: Storages;
+  readonly signal?: AbortSignal;
+}
+
 /** Options of {@link FieldSnapshot.save}. */
-export interface FieldSaveOptions {
+export interface FieldSaveOptions extends FieldLoadOptions {
   /** Replace a file that is there already; otherwise that is `already_exists`. */
   readonly overwrite?: boolean;
-  readonly signal?: AbortSignal;
 }
 
 /** Named values to be written to one file, without a run around them. `Snapshot.of` makes one. */
@@ -38,12 +45,12 @@ export class FieldSnapshot {
    */
   async save(path: string | URL, options: FieldSaveOptions = {}): Promise<CommitReport> {
     const frozen = FrozenCheckpoint.of({ state: this.fields });
-    const { directory, fileName } = checkpointPath(path);
+    const { overwrite = false, signal, storages = {} } = options;
+    const { directory, fileName } = checkpointPath(path, storages);
     const tag = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
     const info = { tag, saveLatest: false };
-    const { overwrite = false, signal } = options;
     const aborting = signal === undefined ? {} : { signal };
-    const engine = await FileEngine.open(directory);
+    const engine = await FileEngine.open(directory, { storages });
     await engine.create(info, { overwrite });
     await engine.save(frozen, undefined, aborting);
     return await engine.commit(info, aborting);
@@ -54,10 +61,14 @@ export class FieldSnapshot {
    *
    * @throws CairnError `not_found`, or what is wrong with the file.
    */
-  static async load(path: string | URL): Promise<{ [name: string]: HostState }> {
-    const checkpoint = await openCheckpoint(path);
+  static async load(
+    path: string | URL,
+    options: FieldLoadOptions = {},
+  ): Promise<{ [name: string]: HostState }> {
+    const { signal, storages } = options;
+    const checkpoint = await openCheckpoint(path, signal, storages);
     try {
-      await checkpoint.verify();
+      await checkpoint.verify(signal === undefined ? {} : { signal });
       return await checkpoint.state() as { [name: string]: HostState };
     } finally {
       await checkpoint.close();

@@ -1,6 +1,6 @@
 import { CairnError } from "../base/errors.ts";
 import type { WriteReport } from "../container/container_writer.ts";
-import { DurableFile, TEMPORARY_PREFIX } from "../storage/durable_file.ts";
+import { TEMPORARY_PREFIX } from "../storage/durable_file.ts";
 import { openStorage } from "../storage/open_storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { checkDirectoryPath, joinPath } from "../storage/storage_path.ts";
@@ -19,30 +19,33 @@ import type {
   SaveOptions,
 } from "./engine.ts";
 import { evictOldest } from "./evict_oldest.ts";
-import type { FileEngineOptions } from "./file_engine_options.ts";
+import { FileMaker } from "./file_maker.ts";
+import type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import { writeLatestHint } from "./latest_hint.ts";
-import { removeLeftovers, temporaryName } from "./leftovers.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { checkComponents, type PartPlan, planComponents } from "./parts/components.ts";
+import { partsAt, removeDeadParts, removeUnnamedParts } from "./parts/part_sweep.ts";
+import { StagedCheckpoint } from "./parts/staged_checkpoint.ts";
+import { writePart, type WrittenPart } from "./parts/write_part.ts";
 import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
 import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
 import { nextTurn } from "../base/event_loop.ts";
-import { writeCheckpoint } from "./write_checkpoint.ts";
 
-export type { FileEngineOptions } from "./file_engine_options.ts";
+export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 
 interface Pending {
   readonly info: CommitInfo;
   readonly overwrite: boolean;
-  saved?: { readonly file: DurableFile; readonly frozen: FrozenCheckpoint; readonly written: WriteReport };
+  saved?: { readonly staged: StagedCheckpoint; readonly frozen: FrozenCheckpoint };
 }
 
-const WRITER = "cairn 0.1.0";
 const DEFAULT_VERIFY_EVERY = 10;
 
 /**
- * Checkpoints as files `<tag>.cairn` in one directory of a storage, each one file and each written by the durable
- * protocol of `DurableFile`: it is there completely or not at all.
+ * Checkpoints as files `<tag>.cairn` in one directory of a storage, each written by the durable protocol of `DurableFile`: it is
+ * there completely or not at all. With the option `components` that file is an index, whose parts lie in the directory `parts`.
  *
  * Temporary files are called `.tmp-<run id>-<random>`. What a killed process left is removed by the next `create` of the same
  * run, and by any run after a day without a write.
@@ -52,13 +55,10 @@ export class FileEngine implements Engine {
   readonly storage: Storage;
   readonly directory: string;
   readonly #options: FileEngineOptions;
-  readonly #now: () => number;
-  readonly #random: (byteLength: number) => Uint8Array;
+  readonly #files: FileMaker;
   /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
   readonly #unconfirmed = new Set<string>();
-  readonly #inUse = new Set<string>();
   readonly #locks: DirectoryLocks;
-  #runId: string;
   #resumedFrom: string | undefined;
   #pending: Pending | undefined;
   #isBusy = false;
@@ -68,26 +68,25 @@ export class FileEngine implements Engine {
     this.storage = storage;
     this.directory = options.directory ?? "";
     this.#options = options;
-    this.#now = options.now ?? Date.now;
-    this.#random = options.random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
+    this.#files = new FileMaker(options);
     this.#locks = new DirectoryLocks(storage);
-    this.#runId = options.runId ?? toHex(this.#random(16));
   }
 
   /**
    * An engine for a directory of the file system, `memory:name`, or any storage. Nothing is created before the first save.
    *
-   * @throws TypeError for an empty path; CairnError `storage_failed` when it is no directory.
+   * @throws TypeError for an empty path or a component that cannot have a file; CairnError `storage_failed` when it is no directory.
    */
   static async open(target: string | URL | Storage, options: FileEngineOptions = {}): Promise<FileEngine> {
     checkDirectoryPath(options.directory ?? "");
     if (options.runId !== undefined) checkRunId(options.runId);
+    checkComponents(options.components ?? false);
     const isPath = typeof target === "string" || target instanceof URL;
-    return new FileEngine(isPath ? await openStorage(target) : target, options);
+    return new FileEngine(isPath ? await openStorage(target, options.storages) : target, options);
   }
 
   get runId(): string {
-    return this.#runId;
+    return this.#files.runId;
   }
 
   get resumedFrom(): string | undefined {
@@ -105,14 +104,12 @@ export class FileEngine implements Engine {
     }
     await this.#exclusively("create", async () => {
       this.#pending = undefined;
-      const directory = this.#directoryOf(info);
+      const directory = this.directoryOf(info);
       await this.storage.makeDirectory(directory);
       await this.#lock(directory);
-      await removeLeftovers(this.storage, directory, {
-        runId: this.#runId,
-        nowMs: this.#now(),
-        inUse: this.#inUse,
-      });
+      const owner = { runId: this.#files.runId, nowMs: this.#files.now(), inUse: this.#files.inUse };
+      await removeLeftovers(this.storage, directory, owner);
+      await removeDeadParts(this.storage, directory, owner);
       const isRetry = this.#unconfirmed.has(this.#fileOf(info));
       const overwrite = (options.overwrite ?? false) || isRetry;
       await refuseTwins(this.storage, directory, info.tag, overwrite);
@@ -123,7 +120,7 @@ export class FileEngine implements Engine {
   async save(
     state: CheckpointState | FrozenCheckpoint,
     path?: string,
-    options: SaveOptions = {},
+    options: FileSaveOptions = {},
   ): Promise<WriteReport> {
     const pending = this.#pending;
     if (pending === undefined || pending.saved !== undefined) {
@@ -137,6 +134,8 @@ export class FileEngine implements Engine {
     const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
     try {
       return await this.#exclusively("save", async () => {
+        // Whoever has set the commit info, in the place of create, has not asked for it yet.
+        await this.#lock(this.directoryOf(pending.info));
         await this.#requireRoom(pending, frozen, options);
         return await this.#write(pending, frozen, options);
       });
@@ -159,18 +158,17 @@ export class FileEngine implements Engine {
     const { saved } = pending;
     if (saved === undefined) throw commitFailed(info, "nothing was saved; call save() first");
     return await this.#exclusively("commit", async () => {
-      const every = this.#options.verifyEvery ?? DEFAULT_VERIFY_EVERY;
-      const isVerified = options.verify ?? (every > 0 && this.#commits % every === 0);
+      const isVerified = options.verify ?? this.#isTimeToVerify;
       try {
         // A device that is going down says so a turn later than its last answer.
         await nextTurn();
         saved.frozen.assertAlive();
-        await this.#locks.assertHeld(this.#directoryOf(info));
+        await this.#locks.assertHeld(this.directoryOf(info));
         const { signal } = options;
-        await saved.file.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
+        await saved.staged.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
       } catch (error) {
         await this.#drop(pending);
-        if (saved.file.isPublished) this.#unconfirmed.add(this.#fileOf(info));
+        if (saved.staged.isPublished) this.#unconfirmed.add(this.#fileOf(info));
         throw error;
       }
       this.#forget(pending);
@@ -178,7 +176,31 @@ export class FileEngine implements Engine {
       this.#commits++;
       const warnings = await this.#updateHint(info);
       const path = this.storage.describe(this.#fileOf(info));
-      return { info, tag: info.tag, path, written: saved.written, isVerified, warnings };
+      return { info, tag: info.tag, path, written: saved.staged.written, isVerified, warnings };
+    });
+  }
+
+  /**
+   * Writes one rank's part of a checkpoint that another process commits. It is durable when this resolves, and belongs to nothing until
+   * an index names it.
+   */
+  async savePart(
+    info: CommitInfo,
+    frozen: FrozenCheckpoint,
+    plan: PartPlan,
+    options: SaveOptions & { readonly runId: string },
+  ): Promise<WrittenPart> {
+    const { runId, ...saving } = options;
+    return await this.#exclusively("save", async () => {
+      const part = await writePart(this.storage, this.directoryOf(info), frozen, plan, {
+        ...this.#files.coding,
+        ...saving,
+        newFiles: this.#files,
+        provenance: { ...this.#files.provenanceOf(info.tag), runId },
+        verify: this.#isTimeToVerify,
+      });
+      this.#commits++;
+      return part;
     });
   }
 
@@ -205,13 +227,15 @@ export class FileEngine implements Engine {
   }
 
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
-    const randomName = temporaryName(this.#runId, toHex(this.#random(8)));
-    this.#inUse.add(TEMPORARY_PREFIX + randomName);
+    const randomName = this.#files.randomName();
+    this.#files.inUse.add(TEMPORARY_PREFIX + randomName);
     try {
       const path = joinPath(this.directory, fileNameOf(checkTag(tag)));
-      await removeDurably(this.storage, path, { ...options, randomName });
+      const parts = await partsAt(this.storage, path);
+      const isGone = await removeDurably(this.storage, path, { ...options, randomName });
+      if (isGone) await removeUnnamedParts(this.storage, this.directory, parts);
     } finally {
-      this.#inUse.delete(TEMPORARY_PREFIX + randomName);
+      this.#files.inUse.delete(TEMPORARY_PREFIX + randomName);
     }
   }
 
@@ -234,7 +258,7 @@ export class FileEngine implements Engine {
 
   continueRun(runId: string, tag: string): void {
     checkRunId(runId);
-    this.#runId = runId;
+    this.#files.runId = runId;
     this.#resumedFrom = checkTag(tag);
   }
 
@@ -245,6 +269,10 @@ export class FileEngine implements Engine {
 
   isDecoupled(): boolean {
     return false;
+  }
+
+  readsStateOnce(): boolean {
+    return true;
   }
 
   isDataParallelWriter(rank: number): boolean {
@@ -279,11 +307,12 @@ export class FileEngine implements Engine {
   async #lock(directory: string): Promise<void> {
     const { exclusive = false } = this.#options;
     if (exclusive === false) return;
+    await this.storage.makeDirectory(directory);
     await this.#locks.hold(directory, {
       ...exclusive === true ? {} : exclusive,
-      runId: this.#runId,
-      now: this.#now,
-      random: () => toHex(this.#random(8)),
+      runId: this.#files.runId,
+      now: this.#files.now,
+      random: () => this.#files.randomHex(8),
     });
   }
 
@@ -292,7 +321,7 @@ export class FileEngine implements Engine {
     frozen: FrozenCheckpoint,
     { signal }: SaveOptions,
   ): Promise<void> {
-    await requireRoom(this.storage, this.#directoryOf(info), {
+    await requireRoom(this.storage, this.directoryOf(info), {
       ...this.#options,
       tag: info.tag,
       neededBytes: roomFor(frozen, this.#options.chunkBytes),
@@ -301,41 +330,34 @@ export class FileEngine implements Engine {
     });
   }
 
-  async #write(pending: Pending, frozen: FrozenCheckpoint, options: SaveOptions): Promise<WriteReport> {
-    const { overwrite, info } = pending;
-    const randomName = temporaryName(this.#runId, toHex(this.#random(8)));
-    const file = await DurableFile.create(this.storage, this.#fileOf(info), { overwrite, randomName });
-    this.#inUse.add(file.temporaryName);
-    try {
-      const written = await writeCheckpoint(file, frozen, {
-        ...options,
-        mode: this.#options.mode,
-        codec: this.#options.codec,
-        tensorCodecs: this.#options.tensorCodecs,
-        pool: this.#options.pool,
-        chunkBytes: this.#options.chunkBytes,
-        fileId: this.#random(16),
-        provenance: {
-          writer: WRITER,
-          runId: this.#runId,
-          tag: info.tag,
-          createdAt: new Date(this.#now()).toISOString(),
-        },
-      });
-      pending.saved = { file, frozen, written };
-      return written;
-    } catch (error) {
-      await file.abort().catch(() => {});
-      this.#inUse.delete(file.temporaryName);
-      throw error;
-    }
+  async #write(pending: Pending, frozen: FrozenCheckpoint, options: FileSaveOptions): Promise<WriteReport> {
+    const { info, overwrite } = pending;
+    const { ranks, ...saving } = options;
+    const staged = await StagedCheckpoint.write(this.storage, this.#fileOf(info), frozen, {
+      ...this.#files.coding,
+      ...saving,
+      newFiles: this.#files,
+      ...ranks === undefined ? {} : { completeParts: ranks.completeParts, verifyParts: this.#isTimeToVerify },
+      overwrite,
+      parts: ranks === undefined
+        ? planComponents(frozen.tensors, this.#options.components ?? false)
+        : [ranks.part],
+      provenance: this.#files.provenanceOf(info.tag),
+    });
+    pending.saved = { staged, frozen };
+    return staged.written;
+  }
+
+  get #isTimeToVerify(): boolean {
+    const every = this.#options.verifyEvery ?? DEFAULT_VERIFY_EVERY;
+    return every > 0 && this.#commits % every === 0;
   }
 
   async #updateHint(info: CommitInfo): Promise<CairnError[]> {
     if (!info.saveLatest) return [];
     try {
-      const randomName = temporaryName(this.#runId, toHex(this.#random(8)));
-      await writeLatestHint(this.storage, this.#directoryOf(info), info.tag, randomName);
+      const randomName = this.#files.randomName();
+      await writeLatestHint(this.storage, this.directoryOf(info), info.tag, randomName);
       return [];
     } catch (error) {
       if (error instanceof CairnError) return [error];
@@ -345,14 +367,12 @@ export class FileEngine implements Engine {
 
   async #drop(pending: Pending): Promise<void> {
     this.#forget(pending);
-    await pending.saved?.file.abort().catch(() => {});
+    await pending.saved?.staged.abort();
   }
 
   #forget(pending: Pending): void {
     if (this.#pending === pending) this.#pending = undefined;
-    if (pending.saved === undefined) return;
-    this.#inUse.delete(pending.saved.file.temporaryName);
-    pending.saved.frozen.release();
+    pending.saved?.frozen.release();
   }
 
   async #exclusively<T>(op: string, work: () => Promise<T>): Promise<T> {
@@ -378,12 +398,13 @@ export class FileEngine implements Engine {
     throw new TypeError(`Cannot save to "${path}": checkpoint ${info} is the one file "${name}"`);
   }
 
-  #directoryOf(info: CommitInfo): string {
+  /** The directory inside the storage that a checkpoint is made in. */
+  directoryOf(info: CommitInfo): string {
     return info.saveDir === "" ? this.directory : info.saveDir;
   }
 
   #fileOf(info: CommitInfo): string {
-    return joinPath(this.#directoryOf(info), fileNameOf(info.tag));
+    return joinPath(this.directoryOf(info), fileNameOf(info.tag));
   }
 }
 
@@ -391,8 +412,4 @@ function commitFailed(info: CommitInfo, why: string): CairnError {
   return new CairnError("commit_failed", `Cannot commit ${info}: ${why}`, {
     details: { op: "commit", tag: info.tag },
   });
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

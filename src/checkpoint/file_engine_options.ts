@@ -1,15 +1,26 @@
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
+import type { PartList, PartRecord } from "../container/part_list.ts";
+import type { Storages } from "../storage/open_storage.ts";
 import type { DiskRoomOptions } from "./disk_room.ts";
+import type { SaveOptions } from "./engine.ts";
+import type { Components, PartPlan } from "./parts/components.ts";
 import type { WriterLockOptions } from "./writer_lock.ts";
 
 /** Options of {@link FileEngine.open}. All have defaults. */
 export interface FileEngineOptions extends DiskRoomOptions {
+  /** Storages of others by scheme, as in `{ s3: (location) => … }`, for a target such as `s3://bucket/runs/a`. */
+  readonly storages?: Storages;
   /** Directory inside the storage; its root unless given. */
   readonly directory?: string;
   /** Which run this is: 32 hexadecimal digits. A new random one unless given. */
   readonly runId?: string;
+  /**
+   * Which components of a store get a file of their own: `true` for all of them, or names such as `["model", "optimizer"]`. A
+   * checkpoint is still committed as one. Default false: one file.
+   */
+  readonly components?: Components;
   /** One codec for all chunks instead of a mode. */
   readonly codec?: CodecName;
   /** How much time to give for how few bytes, where no codec is named. Default `"balanced"`. */
@@ -32,4 +43,13 @@ export interface FileEngineOptions extends DiskRoomOptions {
   readonly now?: () => number;
   /** Source of randomness for file ids and temporary names. */
   readonly random?: (byteLength: number) => Uint8Array;
+}
+
+/** Options of {@link FileEngine.save}. */
+export interface FileSaveOptions extends SaveOptions {
+  /** For the first of several ranks: its own part, and the list of all ranks' parts when those are durable. */
+  readonly ranks?: {
+    readonly part: PartPlan;
+    readonly completeParts: (own: readonly PartRecord[]) => Promise<PartList>;
+  };
 }

@@ -1,4 +1,4 @@
-import { byteSizeOf } from "../base/dtype.ts";
+import { byteSizeOf, type DType } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorSpec } from "../container/layout.ts";
 import type { Manifest, Provenance } from "../container/manifest.ts";
@@ -6,8 +6,11 @@ import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { StateValue } from "../container/state_tree.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
+import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";
 import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
-import { StoreCopy, type StoreMoment } from "./store_copy.ts";
+import type { ModelCode } from "./model_code.ts";
+import { includedTensors, specOf } from "./store_runs.ts";
+import { type Staging, StoreCopy, type StoreMoment } from "./store_copy.ts";
 
 /** What a checkpoint is made of. */
 export interface CheckpointState {
@@ -23,29 +26,40 @@ export interface CheckpointState {
   readonly clientState?: StateInput;
   /** Full names of tensors of the store to leave out, such as frozen parameters that come from elsewhere. */
   readonly excludedTensors?: Iterable<string>;
+  /** As what each tensor of the store is written, where that is not as it is; loading casts it back. */
+  readonly storedDType?: StoredDType;
+  /** Text of the module that makes the model, kept for people to read; see `readModelCode`. */
+  readonly modelCode?: ModelCode;
 }
 
 /** Told how far the bytes of a {@link FrozenCheckpoint} are. */
 export interface BytesListener {
   /** The first of them are asked for, which may happen more than once. */
   onReading(): void;
+  /** Those that are not a copy were read: the store may change. At once where all are a copy. */
+  onFixed(): void;
+  /** So many more of them are on their way to the file. */
+  onRead(byteLength: number): void;
   /** Those on the GPU were all read. */
   onStaged(): void;
   /** All of them were taken. */
-  onRead(): void;
+  onTaken(): void;
 }
 
 const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
 
 /**
  * A {@link CheckpointState} at one moment: the tensors are a GPU copy in the queue, the rest was copied in the same tick.
- * Whatever happens to the live state afterwards does not change it.
+ * Whatever happens to the live state afterwards does not change it. Only when the GPU has no room for the copy, {@link staging}
+ * says how much of it has to be read before the store may change.
  */
 export class FrozenCheckpoint {
   /** All tensors in file order: those of the store, then those of the host state. */
   readonly tensors: readonly TensorSpec[];
   readonly manifest: Manifest;
   readonly #moment: StoreMoment | undefined;
+  /** Those of the store, as they are written. */
+  readonly #storedTensors: readonly TensorSpec[];
   readonly #hostTensors: readonly HostBytes[];
   readonly #store: TensorStore | undefined;
   readonly #ownCopy: StoreCopy | undefined;
@@ -53,22 +67,31 @@ export class FrozenCheckpoint {
   #listener: BytesListener | undefined;
 
   private constructor(source: CheckpointState, copy: StoreCopy | undefined, ownCopy: StoreCopy | undefined) {
-    const { store, state, clientState, metrics = {}, provenance = {} } = source;
+    const { store, state, clientState, metrics = {}, provenance = {}, storedDType } = source;
     const excluded = new Set(source.excludedTensors ?? []);
     const run = freezeState(state ?? {});
     const user = freezeState(clientState, "clientState");
+    const casts = store === undefined || storedDType === undefined
+      ? undefined
+      : planCasts(includedTensors(store, excluded).map(specOf), storedDType);
     // Last, so that nothing is held when the state cannot be saved.
     this.#moment = store === undefined ? undefined : (copy ?? ownCopy)?.take(excluded);
     this.#hostTensors = [...run.tensors, ...user.tensors];
     this.#store = store;
     this.#ownCopy = ownCopy;
-    this.tensors = [...this.#moment?.tensors ?? [], ...this.#hostTensors.map(({ spec }) => spec)];
+    this.#storedTensors = casts?.tensors ?? this.#moment?.tensors ?? [];
+    this.tensors = [...this.#storedTensors, ...this.#hostTensors.map(({ spec }) => spec)];
     this.manifest = {
       kind: "checkpoint",
       state: run.state,
       metrics: { ...metrics },
       provenance: { ...provenance, ...store === undefined ? {} : gpuProvenance(store) },
-      user: userFields(user.state, this.#leftOut()),
+      user: userFields({
+        clientState: user.state,
+        excludedTensors: this.#leftOut(),
+        castFrom: casts?.castFrom ?? {},
+        modelCode: source.modelCode,
+      }),
     };
   }
 
@@ -110,6 +133,11 @@ export class FrozenCheckpoint {
     return this.#moment !== undefined;
   }
 
+  /** Where the tensors come from; nothing where there are none. @throws what the GPU's memory could not be allocated for. */
+  async staging(): Promise<Staging> {
+    return await this.#moment?.staging() ?? { shadowBytes: 0, streamedBytes: 0 };
+  }
+
   /** Has `listener` told how far {@link bytes} is, in the place of any other. */
   listen(listener: BytesListener): void {
     this.#listener = listener;
@@ -121,20 +149,36 @@ export class FrozenCheckpoint {
    */
   async *bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     this.#requireHeld();
-    this.#listener?.onReading();
-    if (this.#moment !== undefined) {
-      for await (const piece of this.#moment.bytes(signal)) {
+    const listener = this.#listener;
+    listener?.onReading();
+    if (this.#moment === undefined) listener?.onFixed();
+    else {
+      for await (const piece of this.#castBytes(this.#moment, signal, () => listener?.onFixed())) {
         // Somebody else's copy may be in the shadow memory by now.
         this.#requireHeld();
+        listener?.onRead(piece.byteLength);
         yield piece;
       }
     }
-    this.#listener?.onStaged();
+    listener?.onStaged();
     for (const { bytes } of this.#hostTensors) {
+      const paddedLength = alignUp(bytes.byteLength, TENSOR_ALIGNMENT);
+      listener?.onRead(paddedLength);
       yield bytes;
-      yield PADDING.subarray(0, alignUp(bytes.byteLength, TENSOR_ALIGNMENT) - bytes.byteLength);
+      yield PADDING.subarray(0, paddedLength - bytes.byteLength);
     }
-    this.#listener?.onRead();
+    listener?.onTaken();
+  }
+
+  #castBytes(
+    moment: StoreMoment,
+    signal: AbortSignal | undefined,
+    onFixed: () => void,
+  ): AsyncGenerator<Uint8Array> {
+    const pieces = moment.bytes(signal, onFixed);
+    return moment.tensors === this.#storedTensors
+      ? pieces
+      : castPieces(pieces, moment.tensors, this.#storedTensors);
   }
 
   #requireHeld(): void {
@@ -158,12 +202,24 @@ export class FrozenCheckpoint {
 export interface UserFields {
   readonly clientState?: StateValue;
   readonly excludedTensors?: readonly string[];
+  /** By name, the dtype that a tensor had in memory, where it was written with another one. */
+  readonly castFrom?: Readonly<Record<string, DType>>;
+  readonly modelCode?: ModelCode;
 }
 
-function userFields(clientState: StateValue, leftOut: readonly string[]): StateValue {
+function userFields(
+  { clientState, excludedTensors, castFrom, modelCode }: {
+    clientState: StateValue;
+    excludedTensors: readonly string[];
+    castFrom: Readonly<Record<string, DType>>;
+    modelCode: ModelCode | undefined;
+  },
+): StateValue {
   return {
     ...clientState === undefined ? {} : { clientState },
-    ...leftOut.length === 0 ? {} : { excludedTensors: leftOut },
+    ...excludedTensors.length === 0 ? {} : { excludedTensors },
+    ...Object.keys(castFrom).length === 0 ? {} : { castFrom },
+    ...modelCode === undefined ? {} : { modelCode: { module: modelCode.module, source: modelCode.source } },
   };
 }
 

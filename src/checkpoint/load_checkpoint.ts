@@ -7,6 +7,7 @@ import type { HostState } from "./host_state.ts";
 import type { PartialLoadOptions } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
+import type { PlacementReport, RankView } from "./parts/rank_view.ts";
 import { recover } from "./recovery.ts";
 import { applyState, requireState, type StateByName } from "./restore_state.ts";
 import { checkTag } from "./tags.ts";
@@ -42,6 +43,8 @@ export interface LoadCheckpointOptions extends PartialLoadOptions {
   readonly loadModuleOnly?: boolean;
   /** Loads the model's tensors in the place of Cairn. The reader is verified; it is closed afterwards. */
   readonly customLoadFn?: (reader: ContainerReader, store: TensorStore) => void | Promise<void>;
+  /** Loads as one of several ranks, which need not be as many as saved it; see `Checkpoint.forRank`. */
+  readonly ranks?: RankView;
   readonly signal?: AbortSignal;
   /** Called after each chunk with raw bytes. */
   readonly onProgress?: (progress: { done: number; total: number }) => void;
@@ -55,6 +58,8 @@ export interface LoadCheckpointResult {
   readonly clientState: HostState;
   /** About the store's tensors; `undefined` when none were asked for. */
   readonly report: LoadReport | undefined;
+  /** How the tensors that ranks saved became those of this one; `undefined` when nothing was loaded. */
+  readonly placement: PlacementReport | undefined;
   /** Newer checkpoints that were passed over, and why. */
   readonly skipped: readonly SkippedCheckpoint[];
 }
@@ -77,20 +82,22 @@ export async function loadCheckpoint(
   };
   const { checkpoint, skipped } = await find(loadDir, tag, progress);
   if (checkpoint === undefined) {
-    return { path: null, tag: null, clientState: null, report: undefined, skipped };
+    return { path: null, tag: null, clientState: null, report: undefined, placement: undefined, skipped };
   }
   try {
     const { dryRun = false } = options;
     if (!dryRun) await checkpoint.verify(progress);
+    const { placement } = checkpoint.forRank(options.ranks ?? {});
     const saved = await checkpoint.state();
     const names = namesToRestore(target, options);
+    if (names.length > 0) requireOwnState(checkpoint);
     if (!dryRun) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
     const report = target.store === undefined
       ? undefined
       : await loadTensors(checkpoint, target.store, options);
     if (target.state !== undefined && !dryRun) await applyState(target.state, saved, names);
     const clientState = await checkpoint.clientState();
-    return { path: checkpoint.path, tag: checkpoint.tag, clientState, report, skipped };
+    return { path: checkpoint.path, tag: checkpoint.tag, clientState, report, placement, skipped };
   } finally {
     await checkpoint.close();
   }
@@ -113,6 +120,18 @@ async function find(
     }
     throw error;
   }
+}
+
+/** @throws CairnError `state_mismatch` for a rank that there was not when the checkpoint was saved. */
+function requireOwnState({ tag, path, placement }: Checkpoint): void {
+  const { hasState, rank, savedWorldSize } = placement;
+  if (hasState) return;
+  throw new CairnError(
+    "state_mismatch",
+    `Cannot load checkpoint "${tag}" (${path}): ${savedWorldSize} ranks saved it, and there is no state of rank ${rank}; ` +
+      "load its tensors only, without state in the target, and set that rank's state up anew",
+    { details: { tag, path } },
+  );
 }
 
 function namesToRestore(target: LoadTarget, options: LoadCheckpointOptions): string[] {

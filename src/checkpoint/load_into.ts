@@ -1,6 +1,7 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
 import type { TensorRecord } from "../container/layout.ts";
+import type { DType } from "../base/dtype.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
@@ -8,7 +9,7 @@ import { readFitted } from "./fitted_tensor.ts";
 import { isHostTensorName } from "./host_state.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
 import { type NamePattern, NameSelection, renameBy, type RenameRule } from "./name_pattern.ts";
-import type { FitOptions } from "./tensor_fit.ts";
+import type { FitOptions, FoundTensor } from "./tensor_fit.ts";
 import { requireUndamaged } from "./undamaged.ts";
 
 /** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
@@ -31,6 +32,8 @@ export interface LoadIntoOptions extends PartialLoadOptions {
   readonly strict?: boolean;
   /** Names that a strict load does not miss, because they were left out when the file was written. */
   readonly excused?: Iterable<string>;
+  /** By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast back. */
+  readonly castFrom?: ReadonlyMap<string, DType>;
   /** Read all of the file and check it before the store is touched. Default true; false for a reader that was verified. */
   readonly verify?: boolean;
   /** What is being loaded, for messages: `checkpoint "step-100"`. */
@@ -70,7 +73,7 @@ export async function loadInto(
     .flatMap((group) => group.tensors)
     .filter(({ name }) => selection.has(name));
   const found = tensorsToLoad(reader, options, selection);
-  const compared = compareTensors(wanted, found, new Set(excused), options);
+  const compared = compareTensors(wanted, withCasts(found, options.castFrom), new Set(excused), options);
   const report = { ...compared, unmatched: selection.unmatched() };
   if (options.dryRun === true) return report;
   if (strict) requireMatch(report, from);
@@ -102,6 +105,18 @@ function tensorsToLoad(
     found.set(name, tensor);
   }
   return found;
+}
+
+function withCasts(
+  found: ReadonlyMap<string, TensorRecord>,
+  castFrom: ReadonlyMap<string, DType> | undefined,
+): ReadonlyMap<string, FoundTensor> {
+  if (castFrom === undefined || castFrom.size === 0) return found;
+  return new Map(
+    [...found].map((
+      [to, { name, dtype, shape }],
+    ) => [to, { name, dtype, shape, castFrom: castFrom.get(name) }]),
+  );
 }
 
 /** What is loaded, without tensors whose memory another one writes: those that differ, and those that are copied as they are. */

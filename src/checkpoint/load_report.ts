@@ -1,6 +1,6 @@
 import { CairnError } from "../base/errors.ts";
 import { shapesEqual } from "../tensor/shape.ts";
-import { fitOf, type FitOptions, formatForm, type TensorForm } from "./tensor_fit.ts";
+import { fitOf, type FitOptions, formatForm, type FoundTensor, type TensorForm } from "./tensor_fit.ts";
 
 export type { TensorForm } from "./tensor_fit.ts";
 
@@ -47,7 +47,7 @@ export interface LoadReport {
  */
 export function compareTensors(
   wanted: readonly TensorForm[],
-  found: ReadonlyMap<string, TensorForm>,
+  found: ReadonlyMap<string, FoundTensor>,
   excused: ReadonlySet<string>,
   options: FitOptions = {},
 ): LoadReport {
@@ -90,9 +90,14 @@ export function compareTensors(
 }
 
 /**
+ * @param advice What the caller can do about it.
  * @throws CairnError `state_mismatch` that names what does not fit, with the report as `details.value`, unless all does.
  */
-export function requireMatch(report: LoadReport, from: string): void {
+export function requireMatch(
+  report: LoadReport,
+  from: string,
+  advice = "load with strict: false to take what fits",
+): void {
   const problems = [
     ...report.mismatched.map(({ name, found, expected }) => `"${name}" is ${found}, expected ${expected}`),
     ...report.missing.map((name) => {
@@ -107,7 +112,7 @@ export function requireMatch(report: LoadReport, from: string): void {
   const rest = problems.length > 5 ? `; and ${problems.length - 5} more` : "";
   throw new CairnError(
     "state_mismatch",
-    `Cannot load ${from} strictly: ${shown}${rest}. Nothing was changed; load with strict: false to take what fits`,
+    `Cannot load ${from} strictly: ${shown}${rest}. Nothing was changed; ${advice}`,
     { details: { value: report } },
   );
 }

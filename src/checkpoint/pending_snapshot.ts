@@ -1,6 +1,7 @@
 import type { CommitReport } from "./engine.ts";
 import type { BytesListener } from "./frozen_checkpoint.ts";
 import type { RetentionReport } from "./retention.ts";
+import type { Staging } from "./store_copy.ts";
 
 /** How a save stands. `aborted` and `failed` left the checkpoints before it as they were. */
 export type PendingStatus = "saving" | "committed" | "failed" | "aborted";
@@ -8,7 +9,7 @@ export type PendingStatus = "saving" | "committed" | "failed" | "aborted";
 /**
  * How far a save is: its content is fixed (`copied`), comes from the GPU (`reading`), is all on the host and goes to the file
  * (`writing`), and is made durable (`committing`); then how it ended. Reading and writing go hand in hand, so that
- * `writing` is only what is left of it; a save of nothing on the GPU is never `reading`.
+ * `writing` is only what is left of it; a save of nothing on the GPU is never `reading`, and one that is `streamed` never `copied`.
  */
 export type PendingPhase =
   | "copied"
@@ -17,15 +18,30 @@ export type PendingPhase =
   | "committing"
   | Exclude<PendingStatus, "saving">;
 
+/**
+ * Where the tensors of a save came from: `host` when none was on the GPU, `shadow` when a copy there was enough, and `streamed` when
+ * there was no room for all of the copy, so that training had to wait until the rest was read.
+ */
+export type StagingKind = "host" | "shadow" | "streamed";
+
 /** A checkpoint that was made durable, and what was cleaned up after it. */
 export interface SaveReport extends CommitReport {
+  readonly staging: StagingKind;
+  /** Bytes of tensors for which training had to wait, because there was no room for a copy of them. */
+  readonly streamedBytes: number;
   readonly retention: RetentionReport | undefined;
 }
 
-/** How many raw bytes are done. */
+/** How many raw bytes went to the file. */
 export interface SaveProgress {
   readonly done: number;
   readonly total: number;
+}
+
+/** How far the bytes of a save are. Memory holds those that are staged and not done, whatever the total. */
+export interface PendingProgress extends SaveProgress {
+  /** How many raw bytes were taken, from the GPU or from the frozen state. */
+  readonly staged: number;
 }
 
 /** What a save is about, for a {@link PendingSnapshot}. */
@@ -38,13 +54,15 @@ export interface PendingContent {
 
 /** What whoever does the work of a save tells the {@link PendingSnapshot}. */
 export interface SaveStages extends BytesListener {
+  /** It is known where the tensors come from. */
+  onStaging(staging: Staging): void;
   onProgress(progress: SaveProgress): void;
   onCommitting(): void;
 }
 
 /**
- * A save that goes on in the background. Its content was fixed before this object existed; nothing the caller changes
- * afterwards gets into it.
+ * A save that goes on in the background. Its content is fixed by the time `save` gave this object to its caller; nothing the caller
+ * changes afterwards gets into it.
  */
 export class PendingSnapshot {
   readonly tag: string;
@@ -53,12 +71,19 @@ export class PendingSnapshot {
    * several places, one after the other, then reads it again. Nobody has to wait for it.
    */
   readonly staged: Promise<void>;
+  /**
+   * Resolves when the content is fixed, or the save over: from then on the tensors may change. Never rejects. Whoever awaits `save`
+   * has awaited this.
+   */
+  readonly fixed: Promise<void>;
   readonly #outcome: Promise<SaveReport>;
   #status: PendingStatus = "saving";
   #progress: SaveProgress;
+  #stagedBytes = 0;
+  #staging: StagingKind;
   #isReading = false;
   #isStaged: boolean;
-  #isRead = false;
+  #isTaken = false;
   #isCommitting = false;
   #error: unknown;
   #isObserved = false;
@@ -74,17 +99,30 @@ export class PendingSnapshot {
   ) {
     this.tag = content.tag;
     this.#isStaged = !content.isOnGpu;
+    this.#staging = content.isOnGpu ? "shadow" : "host";
     this.#progress = { done: 0, total: content.rawByteLength };
     const { promise, resolve, reject } = withResolvers();
     this.staged = promise;
     if (this.#isStaged) resolve();
+    const { promise: fixed, resolve: onFixed } = withResolvers();
+    this.fixed = fixed;
     const stages: SaveStages = {
-      onReading: () => this.#isReading = true,
+      onStaging: (staging) => {
+        this.#staging = kindOf(staging);
+        if (this.#staging !== "streamed") onFixed();
+      },
+      onReading: () => {
+        this.#isReading = true;
+        // Not 0: an engine that writes to several places reads all of it for each of them.
+        this.#stagedBytes = this.#progress.done;
+      },
+      onFixed,
+      onRead: (byteLength) => this.#stagedBytes += byteLength,
       onStaged: () => {
         this.#isStaged = true;
         resolve();
       },
-      onRead: () => this.#isRead = true,
+      onTaken: () => this.#isTaken = true,
       onProgress: (progress) => this.#progress = { ...progress },
       onCommitting: () => this.#isCommitting = true,
     };
@@ -92,12 +130,14 @@ export class PendingSnapshot {
       (report) => {
         this.#status = "committed";
         stages.onStaged();
+        onFixed();
         return report;
       },
       (error: unknown) => {
         this.#status = signal?.aborted && error === signal.reason ? "aborted" : "failed";
         this.#error = error;
         reject(error);
+        onFixed();
         throw error;
       },
     );
@@ -112,10 +152,10 @@ export class PendingSnapshot {
 
   get phase(): PendingPhase {
     if (this.#status !== "saving") return this.#status;
-    if (!this.#isReading) return "copied";
+    if (!this.#isReading && this.#staging !== "streamed") return "copied";
     if (!this.#isStaged) return "reading";
     // A decoupled engine is told to commit before it has written.
-    return this.#isCommitting && this.#isRead ? "committing" : "writing";
+    return this.#isCommitting && this.#isTaken ? "committing" : "writing";
   }
 
   /** Whether all of the content was read from the GPU, or was never there. */
@@ -123,9 +163,14 @@ export class PendingSnapshot {
     return this.#isStaged;
   }
 
-  /** How many of the raw bytes went to the file. */
-  get progress(): SaveProgress {
-    return this.#progress;
+  /** How many of the raw bytes were taken, and how many went to the file. */
+  get progress(): PendingProgress {
+    return { ...this.#progress, staged: this.#stagedBytes };
+  }
+
+  /** Where the tensors come from. Known when `save` gives this object to its caller. */
+  get staging(): StagingKind {
+    return this.#staging;
   }
 
   /** Whether the checkpoint is durable. Stays false when the save failed: see {@link isSettled}. */
@@ -158,6 +203,12 @@ export class PendingSnapshot {
   async settled(): Promise<void> {
     await this.#outcome.then(() => {}, () => {});
   }
+}
+
+/** What a save is called whose tensors come from there. */
+export function kindOf({ shadowBytes, streamedBytes }: Staging): StagingKind {
+  if (streamedBytes > 0) return "streamed";
+  return shadowBytes > 0 ? "shadow" : "host";
 }
 
 /** `Promise.withResolvers`, which Node 20 lacks. */

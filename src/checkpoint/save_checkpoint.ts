@@ -1,8 +1,13 @@
 import { CommitInfo } from "./commit_info.ts";
-import type { CommitReport } from "./engine.ts";
+import type { CommitReport, Engine } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import type { StateInput } from "./host_state.ts";
+import { CairnError } from "../base/errors.ts";
+import { FileEngine } from "./file_engine.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
+import type { Components } from "./parts/components.ts";
+import type { RankSaveOptions } from "./ranks/rank_options.ts";
+import { saveByRanks } from "./ranks/save_by_ranks.ts";
 
 /** Options of {@link saveCheckpoint}, named as DeepSpeed names them. */
 export interface SaveCheckpointOptions {
@@ -16,6 +21,13 @@ export interface SaveCheckpointOptions {
   readonly excludeFrozenParameters?: boolean;
   /** Full names of the store's tensors that are not trained. */
   readonly frozenParameters?: Iterable<string>;
+  /**
+   * Components of the store that get a file of their own, all of them or some; see `FileEngineOptions.components`. For a directory; an
+   * engine has the option itself.
+   */
+  readonly components?: Components;
+  /** Saves one checkpoint together with other ranks that call this with their own rank; for a directory or a `FileEngine`. */
+  readonly ranks?: RankSaveOptions;
   /** Replace a checkpoint that has the tag already. */
   readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
@@ -27,7 +39,8 @@ export interface SaveCheckpointOptions {
  * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only after
  * the commit, and by the same durable protocol.
  *
- * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; of the storage or the GPU.
+ * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is missing or
+ * fails, and `state_mismatch` when the ranks' states do not go together; of the storage or the GPU.
  * @throws TypeError for an empty directory, a missing tag, or a state that cannot be saved.
  */
 export async function saveCheckpoint(
@@ -54,7 +67,18 @@ export async function saveCheckpoint(
     ...excludeFrozenParameters && frozenParameters !== undefined ? { excludedTensors: frozenParameters } : {},
   });
   try {
-    const engine = await openEngine(saveDir);
+    const engine = await openFor(saveDir, options);
+    if (options.ranks !== undefined) {
+      return await saveByRanks({
+        engine: requireFileEngine(engine),
+        info,
+        overwrite: overwrite ?? false,
+        frozen,
+        ranks: options.ranks,
+        ...signal === undefined ? {} : { signal },
+        ...onProgress === undefined ? {} : { onProgress },
+      });
+    }
     await engine.create(info, overwrite === undefined ? {} : { overwrite });
     const aborting = signal === undefined ? {} : { signal };
     await engine.save(frozen, undefined, { ...aborting, ...onProgress === undefined ? {} : { onProgress } });
@@ -62,6 +86,21 @@ export async function saveCheckpoint(
   } finally {
     frozen.release();
   }
+}
+
+async function openFor(saveDir: EngineTarget, { components }: SaveCheckpointOptions): Promise<Engine> {
+  const isPath = typeof saveDir === "string" || saveDir instanceof URL;
+  if (components === undefined) return await openEngine(saveDir);
+  if (isPath) return await FileEngine.open(saveDir, { components });
+  throw new TypeError("An engine has the option components itself; open it with that");
+}
+
+function requireFileEngine(engine: Engine): FileEngine {
+  if (engine instanceof FileEngine) return engine;
+  throw new CairnError(
+    "unsupported",
+    `Ranks cannot save together with the engine "${engine.name}"; pass a directory that all of them see, or a FileEngine`,
+  );
 }
 
 function defaultTag(state: CheckpointState): string {

@@ -1,13 +1,20 @@
 import { TensorStore } from "../tensor/tensor_store.ts";
-import { type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
+import {
+  type BackgroundSaveOptions,
+  BackgroundSaver,
+  type BackgroundSaverOptions,
+} from "./background_saver.ts";
+import type { StoredDType } from "./cast_tensors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { CheckpointEvents } from "./checkpoint_events.ts";
 import type { Engine } from "./engine.ts";
-import { FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
+import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
 import { FileEngine, type FileEngineOptions } from "./file_engine.ts";
 import type { CheckpointState } from "./frozen_checkpoint.ts";
 import { type HostState, isStateful, type Stateful, type StateInput } from "./host_state.ts";
 import type { PartialLoadOptions } from "./load_into.ts";
 import { compareTensors, type LoadReport } from "./load_report.ts";
+import type { ModelCode } from "./model_code.ts";
 import type { EngineTarget } from "./open_engine.ts";
 import { checkpointPath } from "./open_path.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
@@ -26,9 +33,14 @@ import { openFrom } from "./warm_start.ts";
 /** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
 export type SnapshotState = { [name: string]: StateInput | TensorStore };
 
-/** Options of {@link Snapshot}: those of the engine, used when it is given a directory, and of each save. */
+/** Options of {@link Snapshot}: those of the engine, used when it is given a directory, of the saver, and of each save. */
 export interface SnapshotOptions
-  extends FileEngineOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {}
+  extends FileEngineOptions, BackgroundSaverOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {
+  /** As what each tensor of the store is written, such as `({ dtype }) => dtype === "f32" ? "bf16" : undefined`. */
+  readonly storedDType?: StoredDType;
+  /** Code of the model to keep in each checkpoint; see `readModelCode`. */
+  readonly modelCode?: ModelCode;
+}
 
 /** Options of {@link Snapshot.restore}: which tensors, how they are made to fit, or to try it first. */
 export interface RestoreOptions extends PartialLoadOptions {
@@ -80,6 +92,7 @@ export class Snapshot {
   /** Whether it was opened here, for a directory. */
   readonly #isOwnEngine: boolean;
   readonly #saver: BackgroundSaver;
+  readonly #events: CheckpointEvents;
   readonly #options: SnapshotOptions;
 
   /**
@@ -93,14 +106,15 @@ export class Snapshot {
         "A snapshot needs a state, or else the path of one file: new Snapshot(engine, state)",
       );
     }
-    const file = state === undefined && isPath ? checkpointPath(target) : undefined;
+    const file = state === undefined && isPath ? checkpointPath(target, options.storages) : undefined;
     this.#state = state ?? {};
     this.#file = file?.fileName.slice(0, -CHECKPOINT_EXTENSION.length);
     this.#options = options;
+    this.#events = new CheckpointEvents(options.onEvent);
     if (file === undefined) this.#state[EXTRA_STATE] = { step: 0, walltime: 0 };
     this.#isOwnEngine = isPath;
     this.#engine = isPath ? FileEngine.open(file?.directory ?? target, options) : Promise.resolve(target);
-    this.#saver = new BackgroundSaver(this.#engine);
+    this.#saver = new BackgroundSaver(this.#engine, options);
   }
 
   /** A snapshot of named values without a run around them; see {@link FieldSnapshot}. */
@@ -109,8 +123,11 @@ export class Snapshot {
   }
 
   /** The fields of a file that {@link Snapshot.of} saved, or the state of any other checkpoint. */
-  static load(path: string | URL): Promise<{ [name: string]: HostState }> {
-    return FieldSnapshot.load(path);
+  static load(
+    path: string | URL,
+    options: FieldLoadOptions = {},
+  ): Promise<{ [name: string]: HostState }> {
+    return FieldSnapshot.load(path, options);
   }
 
   /**
@@ -151,7 +168,8 @@ export class Snapshot {
 
   /**
    * Takes the state as it is now, and goes on in the background: `<directory>/<globalStep>.cairn` is durable when the
-   * pending snapshot says so. While the save before is under way, this waits for that one first.
+   * pending snapshot says so. While the save before is under way, this waits for that one first; and where the GPU has no room for
+   * a copy of the tensors, until they are read. Do not change the store before it resolves.
    *
    * @throws what the save before failed with, when nobody waited for that; the next call works.
    */
@@ -198,11 +216,23 @@ export class Snapshot {
         "A snapshot of one file restores nothing; use Snapshot.load, or new Snapshot(dir, state)",
       );
     }
+    const { report } = await this.#events.during(
+      "restore",
+      String(path),
+      () => this.#restore(path, options),
+      ({ bytes }) => ({ bytes }),
+    );
+    return report;
+  }
+
+  async #restore(
+    path: string | number | URL,
+    options: RestoreOptions,
+  ): Promise<{ report: RestoreReport; bytes: number }> {
     const engine = await this.#engine;
-    const checkpoint = await openFrom(engine, path, options.signal);
+    const { strict = true, dryRun = false } = options;
+    const checkpoint = await this.#load(engine, path, options);
     try {
-      const { strict = true, dryRun = false } = options;
-      if (!dryRun) await checkpoint.verify(options);
       const { store, rest } = this.#parts();
       const saved = await checkpoint.state();
       const names = Object.keys(rest).filter((name) => name !== EXTRA_STATE);
@@ -215,10 +245,25 @@ export class Snapshot {
         Object.assign(this.#state, rest, { [EXTRA_STATE]: migrateExtraState(saved) });
         this.#continueRun(engine, checkpoint);
       }
-      return { ...report, state: compareState(Object.keys(rest), saved) };
+      const state = compareState(Object.keys(rest), saved);
+      return { report: { ...report, state }, bytes: checkpoint.reader.rawByteLength };
     } finally {
       await checkpoint.close();
     }
+  }
+
+  /** Opens a checkpoint and, unless it is only looked at, reads all of it. */
+  async #load(engine: Engine, path: string | number | URL, options: RestoreOptions): Promise<Checkpoint> {
+    return await this.#events.during("load", String(path), async () => {
+      const checkpoint = await openFrom(engine, path, options.signal, this.#options.storages);
+      try {
+        if (options.dryRun !== true) await checkpoint.verify(options);
+        return checkpoint;
+      } catch (error) {
+        await checkpoint.close();
+        throw error;
+      }
+    }, ({ reader }) => ({ bytes: reader.rawByteLength }));
   }
 
   /** Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nobody waited. */
@@ -261,7 +306,13 @@ export class Snapshot {
 
   #capture(globalStep?: number | string): CheckpointState {
     const { store, rest } = this.#parts();
-    const captured = { ...store === undefined ? {} : { store }, state: rest };
+    const { storedDType, modelCode } = this.#options;
+    const captured = {
+      ...store === undefined ? {} : { store },
+      state: rest,
+      ...storedDType === undefined ? {} : { storedDType },
+      ...modelCode === undefined ? {} : { modelCode },
+    };
     if (globalStep === undefined) return captured;
     return { ...captured, provenance: { step: typeof globalStep === "number" ? globalStep : this.step } };
   }

@@ -1,63 +1,119 @@
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
+import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
 import type { TensorSpec } from "../container/layout.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { BufferUsage } from "../gpu/constants.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
-import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { nextTurn } from "../base/event_loop.ts";
+import { allocateShadow, copiesOf, type Copy, type Shadow, SHADOW_USAGE, submitCopies } from "./shadow.ts";
+import { byteLengthOf, includedTensors, type Run, runsOf, slabsOf, specOf } from "./store_runs.ts";
 
-/** The copy of a store at one moment, in the same queue as the training steps. */
+/** Where the tensors of a save come from. */
+export interface Staging {
+  /** Bytes that were copied on the GPU, behind which training goes on. */
+  readonly shadowBytes: number;
+  /**
+   * Bytes for which there was no room for a copy. They are read from the tensors themselves, before all others, and training has
+   * to wait for that.
+   */
+  readonly streamedBytes: number;
+}
+
+/** Options of {@link StoreCopy}. */
+export interface StoreCopyOptions {
+  /**
+   * The most GPU memory for copies of the tensors, in bytes. What does not fit is read from the tensors themselves, while training
+   * waits. Unless given, as much as the store takes, or none of it when the GPU has no room for that.
+   */
+  readonly memoryBudgetBytes?: number;
+}
+
+/** A store at one moment, in the same queue as the training steps. */
 export interface StoreMoment {
   /** The tensors in the order of {@link StoreMoment.bytes}, with their full names. */
   readonly tensors: readonly TensorSpec[];
   /**
-   * The raw space of the tensors, in pieces that are valid until the next one is asked for.
+   * Resolves when it is known where the bytes come from: at once, unless memory had to be allocated. Nothing may be submitted that
+   * changes the tensors before, and not until the streamed bytes were read.
    *
-   * @throws CairnError `device_lost`, or `gpu_validation` when what comes back is not what was copied.
+   * @throws CairnError of the GPU, but for `out_of_memory`.
    */
-  bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array>;
+  staging(): Promise<Staging>;
+  /**
+   * The raw space of the tensors, in pieces that are valid until the next one is asked for; the streamed ones come first.
+   *
+   * @param onFixed Called when all streamed bytes were read: from then on nothing that happens to the tensors matters.
+   * @throws CairnError `state_changed` when the tensors may have changed before; `device_lost`, or `gpu_validation` when what comes
+   * back is not what was copied.
+   */
+  bytes(signal?: AbortSignal, onFixed?: () => void): AsyncGenerator<Uint8Array>;
   /** Gives the shadow memory back for the next copy. Safe to call twice. */
   release(): void;
 }
 
-interface Taken {
-  readonly ranges: readonly BufferRange[];
-  readonly canary: BufferRange;
+/** A moment that was taken. */
+interface Placing {
+  readonly runs: readonly Run[];
+  /** What the slabs' count of changes was. */
+  readonly changes: number;
   readonly pattern: Uint8Array;
+  readonly placed: Promise<Placed>;
+  isSettled: boolean;
 }
 
-interface Run {
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
-  byteLength: number;
+/** Where the bytes of a {@link Placing} come from. */
+interface Placed extends Staging {
+  /** Those of the runs in their order, and of the canary. */
+  readonly ranges: readonly BufferRange[];
+  /** What the copies failed with. */
+  readonly copying: Promise<CairnError | undefined>;
+  /** Why less was copied than was tried. */
+  readonly shortage: CairnError | undefined;
 }
 
-const SHADOW_USAGE = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 const CANARY_WORDS = 64;
 const RING_SLOTS = 4;
-const RING_SLOT_BYTES = 8 * 1024 * 1024;
+/** Where each wait for the GPU takes 11 ms, more has to be waited for at once. */
+const RING_SLOTS_OF_SLOW_FENCES = 12;
+const RING_SLOT_BYTES = 4 * 1024 * 1024;
+const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
 
 /**
  * Copies all tensors of a store to shadow memory on the GPU in one submit, and reads the shadow back while training
  * goes on. The shadow is allocated at the first copy and reused; it takes as much GPU memory as the store.
+ *
+ * Slabs for which there is no room, because of a budget or because the GPU is full, are read from the store itself, and are the
+ * first ones in the file, so that training waits no longer than for them. Whoever changes the store before that is done
+ * makes the save fail: nothing is ever saved that is half of one step and half of the next.
  *
  * A canary, a pattern that differs with every copy, travels with the tensors: read-backs that give zeros or old bytes,
  * which a dying device may do without an error, are found by it.
  */
 export class StoreCopy {
   readonly #store: TensorStore;
-  readonly #shadows = new Map<GPUBuffer, GPUBuffer>();
+  readonly #budgetBytes: number;
+  /** The device that everything here was made on. A store moves to another one when its own is lost. */
+  #gpu: GpuDevice;
+  /** Of each slab, in parts. */
+  readonly #shadows = new Map<GPUBuffer, Shadow>();
   #ring: ReadbackRing | undefined;
   #canary: { source: GPUBuffer; shadow: GPUBuffer } | undefined;
   #copies = 0;
   #isTaken = false;
   #isClosed = false;
 
-  constructor(store: TensorStore) {
+  /** @throws RangeError for a budget that is no number from 0. */
+  constructor(store: TensorStore, options: StoreCopyOptions = {}) {
+    const { memoryBudgetBytes = Infinity } = options;
+    if (!(memoryBudgetBytes >= 0)) {
+      throw new RangeError(`memoryBudgetBytes is ${memoryBudgetBytes}, expected a number of bytes from 0`);
+    }
     this.#store = store;
+    this.#gpu = store.gpu;
+    this.#budgetBytes = memoryBudgetBytes;
   }
 
   /** Whether a moment is held that was not released yet; there is shadow memory for one. */
@@ -66,11 +122,12 @@ export class StoreCopy {
   }
 
   /**
-   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.bytes} gives.
+   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.bytes} gives, unless some of it is
+   * streamed; see {@link StoreMoment.staging}.
    *
    * @param excluded Full names of tensors to leave out, with those that are tied to them.
    * @throws TypeError for a name that is not in the store.
-   * @throws CairnError `device_lost`, `out_of_memory`, `limit_exceeded`, or `closed`.
+   * @throws CairnError `device_lost`, or `closed`.
    */
   take(excluded: ReadonlySet<string> = new Set()): StoreMoment {
     if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
@@ -79,17 +136,28 @@ export class StoreCopy {
     }
     const { gpu } = this.#store;
     gpu.assertAlive();
+    if (gpu !== this.#gpu) this.#free();
+    this.#gpu = gpu;
     const tensors = includedTensors(this.#store, excluded);
-    const runs = runsOf(tensors);
-    const { value: taken, error } = inErrorScopes(gpu.device, "snapshot", () => this.#submitCopies(runs));
+    const placing = this.#place(runsOf(tensors));
+    const { placed } = placing;
+    void placed.catch(() => {}).then(() => placing.isSettled = true);
     this.#isTaken = true;
     let isReleased = false;
     return {
       tensors: tensors.map(specOf),
-      bytes: (signal) => this.#read(taken, error, signal),
+      staging: async () => {
+        const { shadowBytes, streamedBytes } = await placed;
+        return { shadowBytes, streamedBytes };
+      },
+      bytes: (signal, onFixed) => this.#read(placing, signal, onFixed),
       release: () => {
-        if (!isReleased) this.#isTaken = false;
+        if (isReleased) return;
         isReleased = true;
+        const giveBack = (): boolean => this.#isTaken = false;
+        // Whether the shadows can be used is found out first, and they are freed if not.
+        if (placing.isSettled) giveBack();
+        else void placed.then(giveBack, giveBack);
       },
     };
   }
@@ -103,54 +171,147 @@ export class StoreCopy {
   #free(): void {
     this.#ring?.close();
     this.#ring = undefined;
-    const { gpu } = this.#store;
-    for (const shadow of this.#shadows.values()) gpu.destroyBuffer(shadow);
-    this.#shadows.clear();
+    this.#freeShadows();
     if (this.#canary === undefined) return;
-    gpu.destroyBuffer(this.#canary.source);
-    gpu.destroyBuffer(this.#canary.shadow);
+    this.#gpu.destroyBuffer(this.#canary.source);
+    this.#gpu.destroyBuffer(this.#canary.shadow);
     this.#canary = undefined;
   }
 
-  #submitCopies(runs: readonly Run[]): Taken {
+  #freeShadows(): void {
+    for (const slab of [...this.#shadows.keys()]) this.#freeShadow(slab);
+  }
+
+  #freeShadow(slab: GPUBuffer): void {
+    for (const part of this.#shadows.get(slab)?.parts ?? []) this.#gpu.destroyBuffer(part);
+    this.#shadows.delete(slab);
+  }
+
+  /** Copies what there is room for. */
+  #place(runs: readonly Run[]): Placing {
     const { gpu } = this.#store;
-    const encoder = gpu.device.createCommandEncoder({ label: "snapshot" });
-    const ranges = runs.map(({ buffer, offset, byteLength }): BufferRange => {
-      const shadow = this.#shadowOf(buffer);
-      encoder.copyBufferToBuffer(buffer, offset, shadow, offset, byteLength);
-      return { buffer: shadow, offset, size: byteLength };
-    });
+    const changes = gpu.changesOf(slabsOf(runs));
+    const first = this.#firstShadowed(runs);
+    const allocating = this.#allocateShadows(runs.slice(first));
     const pattern = this.#nextPattern();
-    this.#canary ??= {
+    const { copying, ranges } = this.#submitCopies(runs, first, pattern);
+    const placed = { ...sizesOf(runs, first), ranges, copying, shortage: undefined };
+    return {
+      runs,
+      changes,
+      pattern,
+      placed: this.#settle(runs, pattern, placed, allocating),
+      isSettled: allocating === undefined,
+    };
+  }
+
+  async #settle(
+    runs: readonly Run[],
+    pattern: Uint8Array,
+    placed: Placed,
+    allocating: Promise<CairnError | undefined> | undefined,
+  ): Promise<Placed> {
+    if (allocating === undefined) return placed;
+    const { gpu } = this.#store;
+    const shortage = await allocating;
+    gpu.assertAlive();
+    if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
+    if (shortage === undefined) return placed;
+    // Buffers that were not allocated stay invalid for ever, and the copies to them took those to the others with them. What was
+    // allocated is given back: a GPU that is this full needs it for other things. The canary may be among the invalid ones.
+    this.#free();
+    if (shortage.code !== "out_of_memory") throw shortage;
+    const streamed = this.#submitCopies(runs, runs.length, pattern);
+    return { ...sizesOf(runs, runs.length), ...streamed, shortage };
+  }
+
+  /** Index of the first run that is copied, as are all after it: those before it are streamed. */
+  #firstShadowed(runs: readonly Run[]): number {
+    const chosen = new Set<GPUBuffer>();
+    let bytes = 0;
+    let first = runs.length;
+    for (const { buffer } of [...runs].reverse()) {
+      if (!chosen.has(buffer)) bytes += buffer.size;
+      if (bytes > this.#budgetBytes) break;
+      chosen.add(buffer);
+      first--;
+    }
+    // Of another selection of tensors; without a budget there is no reason to give them back.
+    for (const slab of this.#budgetBytes === Infinity ? [] : [...this.#shadows.keys()]) {
+      if (!chosen.has(slab)) this.#freeShadow(slab);
+    }
+    return first;
+  }
+
+  /** @returns What that failed with, once it is known; `undefined` when there was nothing to do. */
+  #allocateShadows(runs: readonly Run[]): Promise<CairnError | undefined> | undefined {
+    const { gpu } = this.#store;
+    const missing = [...slabsOf(runs)].filter((slab) => !this.#shadows.has(slab));
+    if (missing.length === 0) return undefined;
+    return inErrorScopes(gpu.device, "copy of the store", () => {
+      for (const slab of missing) this.#shadows.set(slab, allocateShadow(gpu, slab));
+    }).error;
+  }
+
+  #submitCopies(
+    runs: readonly Run[],
+    first: number,
+    pattern: Uint8Array,
+  ): { ranges: BufferRange[]; copying: Promise<CairnError | undefined> } {
+    const { gpu } = this.#store;
+    const { value: ranges, error: copying } = inErrorScopes(gpu.device, "snapshot", () => {
+      const copies: Copy[] = [];
+      const ranges = runs.flatMap((run, index) => {
+        const shadow = index < first ? undefined : this.#shadows.get(run.buffer);
+        if (shadow === undefined) return [{ buffer: run.buffer, offset: run.offset, size: run.byteLength }];
+        const added = copiesOf(run, shadow);
+        copies.push(...added);
+        return added.map(({ target }) => target);
+      });
+      const canary = this.#canaryCopy(pattern);
+      submitCopies(gpu, [...copies, canary]);
+      return [...ranges, canary.target];
+    });
+    return { ranges, copying };
+  }
+
+  #canaryCopy(pattern: Uint8Array): Copy {
+    const { gpu } = this.#store;
+    const { source, shadow } = this.#canary ??= {
       source: gpu.createBuffer("canary", pattern.byteLength, SHADOW_USAGE),
       shadow: gpu.createBuffer("shadow of canary", pattern.byteLength, SHADOW_USAGE),
     };
-    gpu.write(this.#canary.source, 0, pattern);
-    encoder.copyBufferToBuffer(this.#canary.source, 0, this.#canary.shadow, 0, pattern.byteLength);
-    gpu.submit(encoder);
-    return { ranges, pattern, canary: { buffer: this.#canary.shadow, offset: 0, size: pattern.byteLength } };
+    gpu.write(source, 0, pattern);
+    return { source, sourceOffset: 0, target: { buffer: shadow, offset: 0, size: pattern.byteLength } };
   }
 
   async *#read(
-    taken: Taken,
-    copyError: Promise<CairnError | undefined>,
+    { runs, changes, pattern, placed }: Placing,
     signal?: AbortSignal,
+    onFixed: () => void = () => {},
   ): AsyncGenerator<Uint8Array> {
-    const { ranges, pattern, canary } = taken;
     const { gpu } = this.#store;
-    const failure = await copyError;
+    const { ranges, copying, shadowBytes, streamedBytes, shortage } = await placed;
+    const failure = await copying;
     gpu.assertAlive();
     if (failure !== undefined) {
       // Buffers that were not allocated stay invalid for ever; the next copy has to try anew.
       this.#free();
       throw failure;
     }
-    const wanted = ranges.reduce((sum, range) => sum + range.size, 0);
+    const requireUnchanged = (): void => {
+      if (gpu.changesOf(slabsOf(runs)) !== changes) throw changedError(streamedBytes, shortage);
+    };
+    const wanted = shadowBytes + streamedBytes;
     const seen: number[] = [];
     let given = 0;
-    for await (const piece of this.#hostPieces([...ranges, canary], wanted, signal)) {
+    if (streamedBytes === 0) onFixed();
+    for await (const piece of this.#hostPieces(ranges, wanted, signal)) {
+      const isStreamed = given < streamedBytes;
+      if (isStreamed) requireUnchanged();
       const ours = Math.min(piece.byteLength, wanted - given);
       given += ours;
+      if (isStreamed && given >= streamedBytes) onFixed();
       if (ours > 0) yield piece.subarray(0, ours);
       seen.push(...piece.subarray(ours));
     }
@@ -163,20 +324,27 @@ export class StoreCopy {
     );
   }
 
-  /** Pieces of the ranges in memory of our own: when a device is lost, mapped memory goes away, in the middle of a write. */
+  /**
+   * Pieces of the ranges in memory of our own: when a device is lost, mapped memory goes away, in the middle of a write. They are of the
+   * size of a chunk, so that they stay in the processor's cache until they are summed up and on their way to the disk.
+   */
   async *#hostPieces(
     ranges: readonly BufferRange[],
     byteLength: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array> {
     const { gpu } = this.#store;
-    let host = new Uint8Array(0);
+    const host = new Uint8Array(Math.min(HOST_PIECE_BYTES, this.#ringFor(byteLength).slotBytes));
     try {
       for await (const mapped of this.#ringFor(byteLength).stream(ranges, { signal })) {
-        if (host.byteLength < mapped.byteLength) host = new Uint8Array(mapped.byteLength);
-        host.set(mapped);
-        yield host.subarray(0, mapped.byteLength);
-        gpu.assertAlive();
+        // Of memory that went away the length is 0.
+        const { byteLength: mappedBytes } = mapped;
+        for (let at = 0; at < mappedBytes; at += host.byteLength) {
+          const piece = host.subarray(0, Math.min(host.byteLength, mappedBytes - at));
+          piece.set(mapped.subarray(at, at + piece.byteLength));
+          yield piece;
+          gpu.assertAlive();
+        }
       }
     } catch (error) {
       // Each runtime has errors of its own for a lost device, some before its flag is up.
@@ -184,14 +352,6 @@ export class StoreCopy {
       gpu.assertAlive();
       throw error;
     }
-  }
-
-  #shadowOf(slab: GPUBuffer): GPUBuffer {
-    const known = this.#shadows.get(slab);
-    if (known !== undefined) return known;
-    const shadow = this.#store.gpu.createBuffer(`shadow of ${slab.label}`, slab.size, SHADOW_USAGE);
-    this.#shadows.set(slab, shadow);
-    return shadow;
   }
 
   #nextPattern(): Uint8Array {
@@ -203,42 +363,29 @@ export class StoreCopy {
     return new Uint8Array(words.buffer);
   }
 
-  /** Staging memory for one pass over `byteLength` bytes, at most 32 MiB of it. */
+  /** Staging memory for one pass over `byteLength` bytes, at most 48 MiB of it. */
   #ringFor(byteLength: number): ReadbackRing {
-    const share = Math.ceil((byteLength + CANARY_WORDS * 4) / RING_SLOTS / TENSOR_ALIGNMENT) *
-      TENSOR_ALIGNMENT;
+    const { gpu } = this.#store;
+    const slots = gpu.hasBlockingFences ? RING_SLOTS_OF_SLOW_FENCES : RING_SLOTS;
+    const share = Math.ceil((byteLength + CANARY_WORDS * 4) / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     const slotBytes = Math.min(RING_SLOT_BYTES, share);
     if (this.#ring !== undefined && this.#ring.slotBytes >= slotBytes) return this.#ring;
     this.#ring?.close();
-    this.#ring = new ReadbackRing(this.#store.gpu, { slots: RING_SLOTS, slotBytes });
+    this.#ring = new ReadbackRing(gpu, { slots, slotBytes });
     return this.#ring;
   }
 }
 
-function includedTensors(store: TensorStore, excluded: ReadonlySet<string>): StoredTensor[] {
-  // A name that is spelled wrong would save what was meant to stay out.
-  for (const name of excluded) store.tensor(name);
-  const isOut = (tensor: StoredTensor): boolean =>
-    excluded.has(tensor.name) || (tensor.aliasOf !== undefined && excluded.has(tensor.aliasOf));
-  return store.groups().flatMap((group) => group.tensors.filter((tensor) => !isOut(tensor)));
+function changedError(streamedBytes: number, shortage: CairnError | undefined): CairnError {
+  return new CairnError(
+    "state_changed",
+    `Cannot save: the GPU was given other work while ${streamedBytes} bytes of tensors that it has no room for a copy of were being ` +
+      "read, so that what was saved might be of two different steps; wait for save() to resolve before the next one",
+    { ...shortage === undefined ? {} : { cause: shortage } },
+  );
 }
 
-/** Memory of the tensors in their order: one run for a slab of which nothing is left out. */
-function runsOf(tensors: readonly StoredTensor[]): Run[] {
-  const runs: Run[] = [];
-  for (const { range, offset, byteLength, aliasOf } of tensors) {
-    if (aliasOf !== undefined || byteLength === 0) continue;
-    const end = offset + Math.ceil(byteLength / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
-    const last = runs.at(-1);
-    if (last?.buffer === range.buffer && last.offset + last.byteLength === offset) {
-      last.byteLength = end - last.offset;
-    } else {
-      runs.push({ buffer: range.buffer, offset, byteLength: end - offset });
-    }
-  }
-  return runs;
-}
-
-function specOf({ name, dtype, shape, aliasOf }: StoredTensor): TensorSpec {
-  return aliasOf === undefined ? { name, dtype, shape } : { name, dtype, shape, aliasOf };
+/** How much is streamed and how much copied when the copies begin with the run number `first`. */
+function sizesOf(runs: readonly Run[], first: number): Staging {
+  return { streamedBytes: byteLengthOf(runs.slice(0, first)), shadowBytes: byteLengthOf(runs.slice(first)) };
 }

@@ -52,3 +52,25 @@ export function validateTagDigests(
   if (mode === "fail") throw new CairnError("invalid_tag", message, { details: { value: others } });
   return message;
 }
+
+/** How the processes that save parts under one tag make sure that it is one. */
+export interface TagAgreement {
+  /** Default "warn". */
+  readonly mode?: TagValidation;
+  /** Gives this process's digest to the others, and gets those of all, in order of rank. */
+  readonly gather: (digest: string) => Promise<readonly string[]>;
+}
+
+/**
+ * Compares a tag with those of the other processes, before anything is written under it.
+ *
+ * @returns The warning, or `undefined`; in the mode "ignore" nobody is asked.
+ * @throws CairnError `invalid_tag` for a tag that cannot be one, and in the mode "fail" when they differ.
+ */
+export async function agreeOnTag(
+  tag: string | number,
+  { mode = "warn", gather }: TagAgreement,
+): Promise<string | undefined> {
+  const digest = await tagDigest(tag);
+  return mode === "ignore" ? undefined : validateTagDigests(await gather(digest), mode);
+}

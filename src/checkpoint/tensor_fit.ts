@@ -15,6 +15,12 @@ export interface TensorForm {
  */
 export type ShapePolicy = "error" | "skip" | "slice" | "pad";
 
+/** A tensor of a file. */
+export interface FoundTensor extends TensorForm {
+  /** The dtype that it had in memory when it was written with another one; it is cast back to that unasked. */
+  readonly castFrom?: DType | undefined;
+}
+
 /** How tensors that differ are made to fit. */
 export interface FitOptions {
   /** Default `error`. The number of dimensions has to be the same in any case. */
@@ -30,9 +36,10 @@ export interface TensorFit {
 }
 
 /** Compares the form that is found with the one that is wanted. */
-export function fitOf(found: TensorForm, wanted: TensorForm, options: FitOptions = {}): TensorFit {
+export function fitOf(found: FoundTensor, wanted: TensorForm, options: FitOptions = {}): TensorFit {
   const { cast = false } = options;
-  const isCast = cast && isCastable(found.dtype) && isCastable(wanted.dtype);
+  const isAsked = cast || found.castFrom === wanted.dtype;
+  const isCast = isAsked && isCastable(found.dtype) && isCastable(wanted.dtype);
   return {
     shape: shapeFit(found.shape, wanted.shape, options.shapePolicy ?? "error"),
     dtype: found.dtype === wanted.dtype ? "same" : isCast ? "cast" : "different",

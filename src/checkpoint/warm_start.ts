@@ -1,3 +1,4 @@
+import type { Storages } from "../storage/open_storage.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
@@ -34,16 +35,17 @@ export async function warmStart(
 
 /**
  * Opens a checkpoint by what a user may name it: the engine's own by step, tag or path, any other by its path in the file
- * system. The caller closes it.
+ * system or in one of `storages`. The caller closes it.
  */
 export async function openFrom(
   engine: Engine,
   name: string | number | URL,
   signal?: AbortSignal,
+  storages?: Storages,
 ): Promise<Checkpoint> {
   return typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))
     ? await engine.load(name, signal === undefined ? {} : { signal })
-    : await openCheckpoint(name, signal);
+    : await openCheckpoint(name, signal, storages);
 }
 
 /** Whether `name` is a tag, a file name, or the path of a file right in the engine's directory, and not below it. */

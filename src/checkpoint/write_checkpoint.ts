@@ -5,7 +5,7 @@ import { ContainerWriter, type WriteReport } from "../container/container_writer
 import type { Provenance } from "../container/manifest.ts";
 import type { ByteSink } from "../container/source.ts";
 import type { SaveOptions } from "./engine.ts";
-import type { FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import type { CheckpointSource } from "./parts/checkpoint_source.ts";
 import { breathingSink } from "./storage_source.ts";
 
 /** Options of {@link writeCheckpoint}. */
@@ -21,15 +21,15 @@ export interface WriteCheckpointOptions extends SaveOptions {
   readonly chunkBytes?: number | undefined;
 }
 
-/** Writes a snapshot as a container, front to back, and gives the event loop air on the way. */
+/** Writes a source as a container, front to back, and gives the event loop air on the way. */
 export async function writeCheckpoint(
   sink: ByteSink,
-  frozen: FrozenCheckpoint,
+  source: CheckpointSource,
   options: WriteCheckpointOptions,
 ): Promise<WriteReport> {
   const { fileId, provenance, mode, codec, tensorCodecs, pool, chunkBytes, signal, onProgress } = options;
   const writer = await ContainerWriter.create(breathingSink(sink), {
-    tensors: frozen.tensors,
+    tensors: source.tensors,
     fileId,
     mode,
     codec,
@@ -39,12 +39,12 @@ export async function writeCheckpoint(
     ...signal === undefined ? {} : { signal },
     ...onProgress === undefined ? {} : { onProgress },
   });
-  for await (const piece of frozen.bytes(signal)) await writer.write(piece);
-  const { manifest } = frozen;
+  for await (const piece of source.bytes(signal)) await writer.write(piece);
+  const { manifest } = source;
   const written = await writer.finish({
     ...manifest,
     provenance: { ...manifest.provenance, ...provenance },
   });
-  frozen.assertAlive();
+  source.assertAlive();
   return written;
 }

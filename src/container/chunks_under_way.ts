@@ -1,3 +1,5 @@
+import type { Lent } from "./codec/codec_pool.ts";
+
 /** A chunk's index and its raw bytes. */
 export interface RawChunk {
   readonly index: number;
@@ -5,31 +7,48 @@ export interface RawChunk {
 }
 
 /** Chunks that are decoded at the same time and given back in order: no more than `limit` of them wait. */
-export class ChunksUnderWay {
+export class ChunksUnderWay<Chunk extends Lent> {
   readonly #limit: number;
-  readonly #queue: { readonly index: number; readonly raw: Promise<Uint8Array> }[] = [];
+  readonly #queue: Promise<Chunk>[] = [];
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Takes one more chunk, and gives the first ones where there are too many. Rejects where they do. */
-  async *add(index: number, raw: Promise<Uint8Array>): AsyncGenerator<RawChunk> {
+  /** Whether no chunk waits. */
+  get isEmpty(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /**
+   * Takes one more chunk, and gives the first ones where there are too many; or all, `atOnce`. What is given is released when the
+   * next is asked for. Rejects where they do.
+   */
+  async *add(chunk: Promise<Chunk>, atOnce = false): AsyncGenerator<Chunk> {
     // Whoever reads may stop before it is this one's turn; that is no failure.
-    raw.catch(() => {});
-    this.#queue.push({ index, raw });
-    yield* this.#downTo(this.#limit);
+    chunk.catch(() => {});
+    this.#queue.push(chunk);
+    yield* this.#downTo(atOnce ? 0 : this.#limit);
   }
 
   /** Gives all that is left. */
-  async *drain(): AsyncGenerator<RawChunk> {
+  async *drain(): AsyncGenerator<Chunk> {
     yield* this.#downTo(0);
   }
 
-  async *#downTo(count: number): AsyncGenerator<RawChunk> {
+  /** Releases what nobody will ask for, as soon as it is there. */
+  abandon(): void {
+    for (const chunk of this.#queue.splice(0)) chunk.then(({ release }) => release(), () => {});
+  }
+
+  async *#downTo(count: number): AsyncGenerator<Chunk> {
     while (this.#queue.length > count) {
-      const { index, raw } = this.#queue.shift() as { index: number; raw: Promise<Uint8Array> };
-      yield { index, raw: await raw };
+      const chunk = await (this.#queue.shift() as Promise<Chunk>);
+      try {
+        yield chunk;
+      } finally {
+        chunk.release();
+      }
     }
   }
 }

@@ -3,8 +3,8 @@ import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
 import { allocate } from "./allocate.ts";
 import type { CastDType } from "./cast.ts";
-import type { CodecPool } from "./codec/codec_pool.ts";
 import { ChunkReader } from "./chunk_reader.ts";
+import type { ChunkSource } from "./chunk_source.ts";
 import type { ChunkRecord } from "./chunk_table.ts";
 import { fileIdToHex } from "./header.ts";
 import type { TensorRecord } from "./layout.ts";
@@ -17,6 +17,17 @@ import type { Tables } from "./tail.ts";
 import { partOf, type TensorPart, type TensorReadOptions } from "./tensor_part.ts";
 import { type ReadOptions, verifyChunks, type VerifyReport } from "./verify.ts";
 
+/** What a {@link ContainerReader} reads from. */
+export interface ContainerAccess {
+  /** In hexadecimal. */
+  readonly fileId: string;
+  readonly tables: Tables;
+  readonly chunks: ChunkSource;
+  /** Reads every byte there is; see `verifyChunks`. */
+  readonly verify: (options: ReadOptions) => Promise<VerifyReport>;
+  readonly close: () => Promise<void>;
+}
+
 /**
  * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either
  * gives what a writer wrote or throws a `CairnError`. A damaged chunk spoils the tensors that have a part in
@@ -28,20 +39,22 @@ export class ContainerReader {
   readonly fileId: string;
   readonly rawByteLength: number;
   readonly chunks: readonly ChunkRecord[];
-  readonly #source: ByteSource;
   readonly #tables: Tables;
-  readonly #reader: ChunkReader;
+  readonly #reader: ChunkSource;
   readonly #ranges: RangeReader;
+  readonly #verify: ContainerAccess["verify"];
+  readonly #close: () => Promise<void>;
   #isClosed = false;
 
-  private constructor(source: ByteSource, fileId: string, tables: Tables, pool: CodecPool | undefined) {
+  private constructor({ fileId, tables, chunks, verify, close }: ContainerAccess) {
     this.manifest = tables.manifest;
     this.fileId = fileId;
     this.rawByteLength = tables.layout.rawByteLength;
     this.chunks = tables.chunks;
-    this.#source = source;
     this.#tables = tables;
-    this.#reader = new ChunkReader(source, tables, pool);
+    this.#reader = chunks;
+    this.#verify = verify;
+    this.#close = close;
     this.#ranges = new RangeReader(this.#reader);
   }
 
@@ -52,7 +65,19 @@ export class ContainerReader {
    */
   static async open(source: ByteSource, options: OpenOptions = {}): Promise<ContainerReader> {
     const { header, ...tables } = await openContainer(source, options);
-    return new ContainerReader(source, fileIdToHex(header.fileId), tables, options.pool);
+    const chunks = new ChunkReader(source, tables, options.pool);
+    return new ContainerReader({
+      fileId: fileIdToHex(header.fileId),
+      tables,
+      chunks,
+      verify: (reading) => verifyChunks(chunks, tables, reading),
+      close: async () => await source.close?.(),
+    });
+  }
+
+  /** A reader over chunks that are not those of one file; see `joinContainers`. */
+  static over(access: ContainerAccess): ContainerReader {
+    return new ContainerReader(access);
   }
 
   /** What the file says of its tensors, in the order of the raw space. */
@@ -144,8 +169,15 @@ export class ContainerReader {
     }
   }
 
-  /** Any part of the raw space, checked. Throws a `RangeError` for one that is not inside. */
-  async readRange(rawOffset: number, byteLength: number, options: ReadOptions = {}): Promise<Uint8Array> {
+  /**
+   * Any part of the raw space, checked, in memory of its own or in `into`, which then is as long. Throws a `RangeError` for a part
+   * that is not inside.
+   */
+  async readRange(
+    rawOffset: number,
+    byteLength: number,
+    options: ReadOptions & { readonly into?: Uint8Array } = {},
+  ): Promise<Uint8Array> {
     const isInside = Number.isSafeInteger(rawOffset) && Number.isSafeInteger(byteLength) && rawOffset >= 0 &&
       byteLength >= 0 && rawOffset + byteLength <= this.rawByteLength;
     if (!isInside) {
@@ -154,7 +186,10 @@ export class ContainerReader {
       );
     }
     this.#begin(options.signal);
-    const bytes = allocate(byteLength);
+    const bytes = options.into ?? allocate(byteLength);
+    if (bytes.byteLength !== byteLength) {
+      throw new RangeError(`Cannot read ${byteLength} raw bytes into ${bytes.byteLength}`);
+    }
     await this.#ranges.fill(bytes, rawOffset, options);
     return bytes;
   }
@@ -165,10 +200,9 @@ export class ContainerReader {
    */
   async *rawChunks(options: ReadOptions = {}): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
     this.#begin(options.signal);
-    for await (const { index, raw } of this.#reader.readMany(this.chunks.keys(), options.signal)) {
-      const { rawOffset } = this.#reader.chunk(index);
-      yield { rawOffset, bytes: raw };
-      options.onProgress?.({ done: rawOffset + raw.byteLength, total: this.rawByteLength });
+    for await (const piece of this.#ranges.pieces(0, this.rawByteLength, options.signal)) {
+      yield piece;
+      options.onProgress?.({ done: piece.rawOffset + piece.bytes.byteLength, total: this.rawByteLength });
       this.#begin(options.signal);
     }
   }
@@ -179,7 +213,7 @@ export class ContainerReader {
    */
   async verify(options: ReadOptions = {}): Promise<VerifyReport> {
     this.#assertOpen();
-    return await verifyChunks(this.#reader, this.#tables, options);
+    return await this.#verify(options);
   }
 
   /** Gives back the source. Closing twice is fine; reading afterwards throws `CairnError("closed")`. */
@@ -187,7 +221,7 @@ export class ContainerReader {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#ranges.forget();
-    await this.#source.close?.();
+    await this.#close();
   }
 
   /** As {@link close}. */

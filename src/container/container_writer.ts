@@ -241,7 +241,9 @@ export class ContainerWriter {
   async #drain(most: number): Promise<void> {
     while (this.#inFlight.length > most) {
       const { cut, encoded } = this.#inFlight.shift() as ChunkInFlight;
-      await this.#store(cut, await encoded);
+      const chunk = await encoded;
+      await this.#store(cut, chunk);
+      this.#encoder.takeBack(chunk);
     }
   }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../base/canonical_json.ts";
 import { CairnError } from "../base/errors.ts";
+import { type PartList, partListSchema, type PartRole, partRoleSchema } from "./part_list.ts";
 import { decodeState, encodeState, type StateValue } from "./state_tree.ts";
 
 /** Who wrote a container, when, and in the course of what. Every field is optional. */
@@ -30,6 +31,10 @@ export interface Manifest {
   readonly provenance: Provenance;
   /** Whatever the user wants to keep beside the state. */
   readonly user: StateValue;
+  /** The other files of a checkpoint that has several; only in its index. */
+  readonly parts?: PartList;
+  /** What a rank's part of a checkpoint is; only in such a part. */
+  readonly part?: PartRole;
 }
 
 const PROVENANCE_FIELDS = [
@@ -50,6 +55,8 @@ interface ManifestJson {
   readonly metrics: JsonValue;
   readonly provenance: Provenance;
   readonly user: JsonValue;
+  readonly parts?: PartList;
+  readonly part?: PartRole;
 }
 
 let schema: z.ZodType<ManifestJson> | undefined;
@@ -76,6 +83,8 @@ function manifestSchema(): z.ZodType<ManifestJson> {
       variants: z.record(z.string(), z.string()).exactOptional(),
     }),
     user: json,
+    parts: partListSchema().exactOptional(),
+    part: partRoleSchema().exactOptional(),
   });
 }
 
@@ -90,6 +99,8 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
     metrics: encodeMetrics(manifest.metrics),
     provenance: orderedProvenance(manifest.provenance),
     user: encodeState(manifest.user),
+    ...manifest.parts === undefined ? {} : { parts: partsAsJson(manifest.parts) },
+    ...manifest.part === undefined ? {} : { part: roleAsJson(manifest.part) },
   };
   const checked = manifestSchema().safeParse(json);
   if (!checked.success) {
@@ -105,14 +116,35 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 export function parseManifest(bytes: Uint8Array, onTensor: (name: string) => void = () => {}): Manifest {
   const parsed = manifestSchema().safeParse(parseCanonicalJson(decodeUtf8(bytes), "The manifest"));
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
-  const { kind, state, metrics, provenance, user } = parsed.data;
+  const { kind, state, metrics, provenance, user, parts, part } = parsed.data;
   return {
     kind,
     state: decodeState(state, (tensor) => onTensor(tensor.name)),
     metrics: decodeMetrics(metrics),
     provenance,
     user: decodeState(user, (tensor) => onTensor(tensor.name)),
+    ...parts === undefined ? {} : { parts },
+    ...part === undefined ? {} : { part },
   };
+}
+
+/** With the keys in one order, whatever the order of the caller's. */
+function partsAsJson({ worldSize, files }: PartList): JsonValue {
+  return {
+    ...worldSize === undefined ? {} : { worldSize },
+    files: files.map(({ name, fileId, byteLength, checksum, rank }) => ({
+      name,
+      fileId,
+      byteLength,
+      checksum,
+      ...rank === undefined ? {} : { rank },
+    })),
+  };
+}
+
+function roleAsJson({ replicated, sharded }: PartRole): JsonValue {
+  const shards = Object.entries(sharded).map(([name, { start, end, rows }]) => [name, { start, end, rows }]);
+  return { replicated: [...replicated], sharded: Object.fromEntries(shards) };
 }
 
 function encodeMetrics(metrics: Record<string, number>): JsonValue {

@@ -1,5 +1,8 @@
 import { throwIfAborted } from "../base/abort.ts";
-import type { ChunkReader } from "./chunk_reader.ts";
+import { allocate } from "./allocate.ts";
+import type { ChunkSource } from "./chunk_source.ts";
+import { DirectReads } from "./direct_reads.ts";
+import { DEFAULT_READ_BYTES } from "./read_plan.ts";
 import type { ReadOptions } from "./verify.ts";
 
 /** A piece of the raw space. */
@@ -10,6 +13,12 @@ export interface RawPiece {
 
 /** The last chunk of a range is kept in memory where the range is shorter than this many of them. */
 const MAX_CHUNKS_BEFORE_KEPT = 8;
+
+/**
+ * The most bytes that are read at once straight to where they are wanted, where the source has no wish. A read that a
+ * thread of the system does for us costs as much as summing up a MiB, whatever its length.
+ */
+const DIRECT_READ_BYTES = 4 * 1024 * 1024;
 
 /** Neighbouring chunks that are read in the same way. */
 interface Run {
@@ -24,11 +33,11 @@ interface Run {
 
 /** Reads any range of the raw space, and no chunk that has no part in it. */
 export class RangeReader {
-  readonly #chunks: ChunkReader;
+  readonly #chunks: ChunkSource;
   // The chunk in which the last range ended: many small tensors share one, and are mostly read in order.
   #recent: { readonly index: number; readonly raw: Uint8Array } | undefined;
 
-  constructor(chunks: ChunkReader) {
+  constructor(chunks: ChunkSource) {
     this.#chunks = chunks;
   }
 
@@ -42,30 +51,50 @@ export class RangeReader {
     const total = into.byteLength;
     if (this.#copyRecent(into, rawOffset)) return onProgress?.({ done: total, total });
     const end = rawOffset + total;
-    for (const run of this.#runs(rawOffset, rawOffset + total)) {
-      throwIfAborted(signal);
-      if (run.isDirect) {
-        const part = into.subarray(run.rawStart - rawOffset, run.rawEnd - rawOffset);
-        await this.#chunks.readRaw(run.first, run.end, part, signal, tensor);
-        onProgress?.({ done: run.rawEnd - rawOffset, total });
-        continue;
+    const report = (rawEnd: number): void => onProgress?.({ done: rawEnd - rawOffset, total });
+    const direct = new DirectReads();
+    try {
+      for (const run of this.#runs(rawOffset, end)) {
+        throwIfAborted(signal);
+        if (run.isDirect) {
+          const part = into.subarray(run.rawStart - rawOffset, run.rawEnd - rawOffset);
+          const read = this.#chunks.readRaw(run.first, run.end, part, signal, tensor);
+          await direct.add(read, () => {
+            for (let index = run.first; index < run.end; index++) report(this.#endOf(index));
+          });
+          continue;
+        }
+        await direct.finish();
+        if (run.end - run.first === 1 && this.#isWorthKeeping(run.first, rawOffset, end)) {
+          await this.#fillFromOne(into, rawOffset, run, signal, tensor);
+          report(run.rawEnd);
+          continue;
+        }
+        for await (const { index, raw, piece } of this.#parts(run.rawStart, run.rawEnd, signal, tensor)) {
+          into.set(piece.bytes, piece.rawOffset - rawOffset);
+          if (this.#isWorthKeeping(index, rawOffset, end)) this.#remember(index, raw);
+          report(piece.rawOffset + piece.bytes.byteLength);
+        }
       }
-      if (run.end - run.first === 1 && this.#isWorthKeeping(run.first, rawOffset, end)) {
-        await this.#fillFromOne(into, rawOffset, run, signal, tensor);
-        onProgress?.({ done: run.rawEnd - rawOffset, total });
-        continue;
-      }
-      for await (const { index, raw, piece } of this.#parts(run.rawStart, run.rawEnd, signal, tensor)) {
-        into.set(piece.bytes, piece.rawOffset - rawOffset);
-        if (this.#isWorthKeeping(index, rawOffset, end)) this.#remember(index, raw);
-        onProgress?.({ done: piece.rawOffset + piece.bytes.byteLength - rawOffset, total });
-      }
+      await direct.finish();
+    } finally {
+      await direct.abandon();
     }
   }
 
-  /** The raw bytes from `start` to `end`, chunk by chunk. `bytes` may be overwritten by the next piece. */
+  /** The raw bytes from `start` to `end`, chunk by chunk, in memory that is not shared. They may be overwritten by the next piece. */
   async *pieces(start: number, end: number, signal?: AbortSignal, tensor?: string): AsyncGenerator<RawPiece> {
-    for await (const { piece } of this.#parts(start, end, signal, tensor)) yield piece;
+    let plain = allocate(0);
+    for await (const { piece: { rawOffset, bytes } } of this.#parts(start, end, signal, tensor)) {
+      if (bytes.buffer instanceof ArrayBuffer) {
+        yield { rawOffset, bytes };
+        continue;
+      }
+      // Much that takes bytes does not take shared ones: decoders of text, responses, blobs.
+      if (plain.byteLength < bytes.byteLength) plain = allocate(bytes.byteLength);
+      plain.set(bytes);
+      yield { rawOffset, bytes: plain.subarray(0, bytes.byteLength) };
+    }
   }
 
   /** Indices of the chunks that have a part in the raw bytes from `start` to `end`. */
@@ -121,6 +150,8 @@ export class RangeReader {
 
   /** Cuts a range where the way of reading changes, and direct runs also where they get too long. */
   *#runs(start: number, end: number): Generator<Run> {
+    const { readBytes } = this.#chunks;
+    const maxBytes = readBytes === DEFAULT_READ_BYTES ? DIRECT_READ_BYTES : readBytes;
     let run: Run | undefined;
     for (const index of this.indicesOf(start, end)) {
       const { rawOffset, rawLength, codec } = this.#chunks.chunk(index);
@@ -133,8 +164,7 @@ export class RangeReader {
         rawEnd: Math.min(end, rawEnd),
         isDirect,
       };
-      const joins = run?.isDirect === isDirect &&
-        (!isDirect || rawEnd - run.rawStart <= this.#chunks.readBytes);
+      const joins = run?.isDirect === isDirect && (!isDirect || rawEnd - run.rawStart <= maxBytes);
       if (run !== undefined && joins) run = { ...run, end: next.end, rawEnd: next.rawEnd };
       else {
         if (run !== undefined) yield run;
@@ -157,8 +187,7 @@ export class RangeReader {
   }
 
   #remember(index: number, raw: Uint8Array): void {
-    // A raw chunk is a view of the buffer that the next read will overwrite.
-    const isView = this.#chunks.chunk(index).codec.name === "raw";
-    this.#recent = { index, raw: isView ? raw.slice() : raw };
+    // It lies in memory that the next chunk will be in.
+    this.#recent = { index, raw: raw.slice() };
   }
 }

@@ -1,5 +1,5 @@
 import { allocate } from "./allocate.ts";
-import type { ChunkReader } from "./chunk_reader.ts";
+import type { ChunkSource } from "./chunk_source.ts";
 import type { RangeReader } from "./range_reader.ts";
 import type { TensorPart } from "./tensor_part.ts";
 import type { ReadOptions } from "./verify.ts";
@@ -15,7 +15,7 @@ interface Pending<Part extends TensorPart> {
  * `planReads`. Besides one read, only those tensors are in memory that have a part in the chunk at hand.
  */
 export async function* readTensors<Part extends TensorPart>(
-  chunks: ChunkReader,
+  chunks: ChunkSource,
   ranges: RangeReader,
   parts: readonly Part[],
   { signal, onProgress }: ReadOptions,

@@ -4,11 +4,13 @@ import { CairnError } from "../base/errors.ts";
 export interface ByteSource {
   /** Length of the whole source in bytes. */
   readonly byteLength: number;
+  /** Whether {@link read} fills memory that is shared between threads as well as any other. */
+  readonly fillsShared?: boolean;
   /** About how many bytes to ask for at once, where there is a choice: more for a source that takes long to answer. */
   readonly preferredReadBytes?: number;
   /**
    * Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. A source that takes its time, such
-   * as a server, stops at `signal`; others need not look at it.
+   * as a server, stops at `signal`; others need not look at it. It may be asked for more before it has answered.
    */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Gives back what the source holds open. */
@@ -25,6 +27,7 @@ export interface ByteSink {
 export function bytesSource(bytes: Uint8Array): ByteSource {
   return {
     byteLength: bytes.byteLength,
+    fillsShared: true,
     read(offset, into) {
       const end = offset + into.byteLength;
       if (end > bytes.byteLength) {

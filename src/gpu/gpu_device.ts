@@ -61,6 +61,10 @@ export class GpuDevice {
     this.#uncaptured ??= gpuFailure("an earlier GPU command", code, event.error);
   };
   readonly #ring: ReadbackRing;
+  /** Per buffer, how often it was or may have been changed by something that said so. */
+  readonly #changes = new WeakMap<GPUBuffer, number>();
+  /** How often something was submitted that did not say what it changes. */
+  #unnamedChanges = 0;
   #pendingWriteBytes = 0;
   #lost: GPUDeviceLostInfo | undefined;
   #uncaptured: CairnError | undefined;
@@ -211,10 +215,16 @@ export class GpuDevice {
     return this.device.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
   }
 
-  /** Sends one encoder's commands, or finished command buffers; an empty list only lets written bytes go. */
-  submit(work: GPUCommandEncoder | readonly GPUCommandBuffer[]): void {
+  /**
+   * Sends one encoder's commands, or finished command buffers; an empty list only lets written bytes go.
+   *
+   * @param changed The buffers that it changes. Unless given, it counts as a change of every buffer: see {@link changesOf}.
+   */
+  submit(work: GPUCommandEncoder | readonly GPUCommandBuffer[], changed?: readonly GPUBuffer[]): void {
     this.assertAlive();
     this.#counts.submits += 1;
+    if (changed !== undefined) { for (const buffer of changed) this.#countChange(buffer); }
+    else if ("finish" in work || work.length > 0) this.#unnamedChanges += 1;
     this.#pendingWriteBytes = 0;
     this.device.queue.submit("finish" in work ? [work.finish()] : [...work]);
   }
@@ -258,6 +268,7 @@ export class GpuDevice {
       tail.set(bytes.subarray(whole));
       queue.writeBuffer(buffer, offset + whole, tail);
     }
+    this.#countChange(buffer);
     this.#pendingWriteBytes += padded;
     if (this.#pendingWriteBytes > PENDING_WRITE_BYTES) this.submit([]);
   }
@@ -269,6 +280,20 @@ export class GpuDevice {
   async read(ranges: readonly BufferRange[]): Promise<Uint8Array<ArrayBuffer>[]> {
     this.assertAlive();
     return await this.#ring.read(ranges);
+  }
+
+  /**
+   * A number that grows whenever something is sent that may change one of `buffers`: as long as it stays the same, they hold
+   * what they held. What goes past this object, through `device.queue`, is not seen.
+   */
+  changesOf(buffers: Iterable<GPUBuffer>): number {
+    let changes = this.#unnamedChanges;
+    for (const buffer of buffers) changes += this.#changes.get(buffer) ?? 0;
+    return changes;
+  }
+
+  #countChange(buffer: GPUBuffer): void {
+    this.#changes.set(buffer, (this.#changes.get(buffer) ?? 0) + 1);
   }
 
   /** Resolves when all submitted work is done. In Deno this costs 11 ms: not for every step. */
@@ -305,7 +330,7 @@ export class GpuDevice {
       limits: this.limits,
       createBuffer: (label, byteLength, usage) => this.#makeBuffer(label, byteLength, usage),
       destroyBuffer: (buffer) => buffer.destroy(),
-      submit: (work) => this.submit(work),
+      submit: (work, changed) => this.submit(work, changed),
       assertAlive: () => this.assertAlive(),
     });
   }

@@ -3,7 +3,7 @@ import { CairnError } from "../base/errors.ts";
 import { type BufferRange, checkCopyRange } from "./buffer_range.ts";
 import { BufferUsage, MapMode } from "./constants.ts";
 import { inErrorScopes } from "./error_scopes.ts";
-import { planTurns, type SlotFill } from "./readback_plan.ts";
+import { type CopyTurn, type MapTurn, planTurns, type Turn } from "./readback_plan.ts";
 
 /** What a ring needs of a device. `GpuDevice` is one. */
 export interface ReadbackDevice {
@@ -11,7 +11,8 @@ export interface ReadbackDevice {
   readonly limits: GPUSupportedLimits;
   createBuffer(label: string, byteLength: number, usage: number): GPUBuffer;
   destroyBuffer(buffer: GPUBuffer): void;
-  submit(work: GPUCommandEncoder): void;
+  /** @param changed The buffers that the work changes. */
+  submit(work: GPUCommandEncoder, changed: readonly GPUBuffer[]): void;
   assertAlive(): void;
 }
 
@@ -28,20 +29,28 @@ export interface ReadbackStreamOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A buffer that is mapped from its start on, or about to be, and what of it is wanted. */
+interface Mapped {
+  readonly buffer: GPUBuffer;
+  readonly byteLength: number;
+  readonly ranges: readonly { readonly offset: number; readonly size: number }[];
+}
+
 const DEFAULT_SLOTS = 4;
 const DEFAULT_SLOT_BYTES = 8 * 1024 * 1024;
 
 /**
- * Brings GPU memory to the host through a fixed number of reused staging buffers, in bounded memory.
+ * Brings GPU memory to the host through a fixed number of reused staging buffers, in bounded memory. Where the ring cannot hold
+ * all of it, the GPU fills the other slots while the caller has one.
  *
- * All slots of a turn are copied in one submit and mapped with one `Promise.all`: in Deno each wait for the GPU costs
- * 11 ms and blocks, however much was asked for.
+ * In Deno each wait for the GPU costs 11 ms, however much was asked for, of which 10 are idle: so what fits into the ring is one submit
+ * and one wait, and otherwise as many are waited for at once as there are slots.
  */
 export class ReadbackRing {
   readonly slots: number;
   readonly slotBytes: number;
   readonly #gpu: ReadbackDevice;
-  readonly #buffers: GPUBuffer[] = [];
+  readonly #buffers: (GPUBuffer | undefined)[] = [];
   /** Ends when the stream that has the slots ends; the next one waits for it. */
   #turn: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -61,7 +70,7 @@ export class ReadbackRing {
 
   /**
    * The bytes of `ranges`, one range after the other, in pieces of at most `slotBytes`. Offsets and sizes are multiples
-   * of 4. A piece is a view of mapped memory, **valid until the next iteration**: copy what has to stay.
+   * of 4. Buffers that can be mapped (`MAP_READ`) are, from a multiple of 8 on, and are not copied. A piece is a view of mapped memory, **valid until the next iteration**: copy what has to stay.
    *
    * One stream has the slots at a time; the next one waits until it has ended or was left.
    * The ranges may be written to while it runs, but then what is read is a mixture: read from a snapshot instead.
@@ -74,12 +83,19 @@ export class ReadbackRing {
   ): AsyncGenerator<Uint8Array> {
     for (const range of ranges) checkCopyRange(range, "Cannot read back");
     const release = await this.#takeTurn();
+    const coming: Promise<Mapped[]>[] = [];
     try {
-      for (const turn of planTurns(ranges, this.slots, this.slotBytes)) {
+      const turns = planTurns(ranges, this.slots, this.slotBytes);
+      let begun = 0;
+      for (const index of turns.keys()) {
         throwIfAborted(options.signal);
-        yield* this.#runTurn(turn);
+        for (; begun < Math.min(turns.length, index + this.slots); begun++) {
+          coming.push(this.#begin(turns[begun] as Turn));
+        }
+        yield* this.#piecesOf(await (coming.shift() as Promise<Mapped[]>));
       }
     } finally {
+      for (const turn of coming) for (const { buffer } of await turn.catch(() => [])) unmap(buffer);
       release();
     }
   }
@@ -112,7 +128,7 @@ export class ReadbackRing {
   /** Frees the staging buffers. A stream that still runs fails. */
   close(): void {
     this.#isClosed = true;
-    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+    for (const buffer of this.#buffers) if (buffer !== undefined) this.#gpu.destroyBuffer(buffer);
     this.#buffers.length = 0;
   }
 
@@ -126,59 +142,76 @@ export class ReadbackRing {
     return release;
   }
 
-  async *#runTurn(turn: readonly SlotFill[]): AsyncGenerator<Uint8Array> {
-    const mapped = await this.#copyAndMap(turn);
+  *#piecesOf(mapped: readonly Mapped[]): Generator<Uint8Array> {
+    const left = new Set(mapped);
     try {
-      for (const [slot, { byteLength }] of turn.entries()) {
-        const buffer = mapped[slot];
-        // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
-        if (buffer === undefined || this.#isClosed) throw this.#closedError();
-        this.#gpu.assertAlive();
-        yield new Uint8Array(buffer.getMappedRange(0, byteLength));
-        unmap(buffer);
-        mapped[slot] = undefined;
+      for (const slot of mapped) {
+        for (const { offset, size } of piecesOf(slot.ranges, this.slotBytes)) {
+          // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
+          if (this.#isClosed) throw this.#closedError();
+          this.#gpu.assertAlive();
+          yield new Uint8Array(slot.buffer.getMappedRange(offset, size));
+        }
+        unmap(slot.buffer);
+        left.delete(slot);
       }
     } finally {
-      for (const buffer of mapped) if (buffer !== undefined) unmap(buffer);
+      for (const { buffer } of left) unmap(buffer);
     }
   }
 
-  async #copyAndMap(turn: readonly SlotFill[]): Promise<(GPUBuffer | undefined)[]> {
+  /** Its error is thrown when its turn comes, which may be never. */
+  #begin(turn: Turn): Promise<Mapped[]> {
+    const mapped = this.#map(turn);
+    mapped.catch(() => {});
+    return mapped;
+  }
+
+  async #map(turn: Turn): Promise<Mapped[]> {
     if (this.#isClosed) throw this.#closedError();
     this.#gpu.assertAlive();
-    const { value: buffers, error } = inErrorScopes(
-      this.#gpu.device,
-      "read-back",
-      () => this.#submitCopies(turn),
-    );
-    const mapping = buffers.map((buffer, slot) =>
-      buffer.mapAsync(MapMode.READ, 0, turn[slot]?.byteLength ?? 0)
-    );
-    const [scopeError, ...maps] = await Promise.all([error, ...mapping.map(failureOf)]);
+    const { value: { slots, mapping }, error } = inErrorScopes(this.#gpu.device, "read-back", () => {
+      const slots = "mappable" in turn ? [wholeOf(turn)] : this.#submitCopies(turn);
+      const mapping = slots.map(({ buffer, byteLength }) =>
+        failureOf(buffer.mapAsync(MapMode.READ, 0, byteLength))
+      );
+      return { slots, mapping };
+    });
+    const [scopeError, ...maps] = await Promise.all([error, ...mapping]);
     const failure = scopeError ?? maps.find((map) => map !== undefined);
     try {
       if (this.#isClosed) throw this.#closedError();
       await this.#throwFailure(failure);
     } catch (thrown) {
-      buffers.forEach((buffer, slot) => {
-        if (maps[slot] === undefined) unmap(buffer);
+      slots.forEach(({ buffer }, index) => {
+        if (maps[index] === undefined) unmap(buffer);
       });
+      if (!("mappable" in turn)) this.#dropSlots(turn);
       throw thrown;
     }
-    return buffers;
+    return slots;
   }
 
-  #submitCopies(turn: readonly SlotFill[]): GPUBuffer[] {
+  /** Lets go of the slots of a turn that failed: a buffer that was not allocated is invalid for ever. */
+  #dropSlots({ firstSlot, fills }: CopyTurn): void {
+    for (let slot = firstSlot; slot < firstSlot + fills.length; slot++) {
+      const buffer = this.#buffers[slot];
+      if (buffer !== undefined) this.#gpu.destroyBuffer(buffer);
+      this.#buffers[slot] = undefined;
+    }
+  }
+
+  #submitCopies({ fills, firstSlot }: CopyTurn): Mapped[] {
     const encoder = this.#gpu.device.createCommandEncoder({ label: "read-back" });
-    const buffers = turn.map(({ pieces }, slot) => {
-      const staging = this.#stagingBuffer(slot);
+    const slots = fills.map(({ pieces, byteLength }, index): Mapped => {
+      const staging = this.#stagingBuffer(firstSlot + index);
       for (const { buffer, offset, size, slotOffset } of pieces) {
         encoder.copyBufferToBuffer(buffer, offset, staging, slotOffset, size);
       }
-      return staging;
+      return { buffer: staging, byteLength, ranges: [{ offset: 0, size: byteLength }] };
     });
-    this.#gpu.submit(encoder);
-    return buffers;
+    this.#gpu.submit(encoder, slots.map(({ buffer }) => buffer));
+    return slots;
   }
 
   #stagingBuffer(slot: number): GPUBuffer {
@@ -198,6 +231,17 @@ export class ReadbackRing {
 
   #closedError(): CairnError {
     return new CairnError("closed", "Cannot read back from the GPU: the ring was closed");
+  }
+}
+
+function wholeOf({ mappable, ranges }: MapTurn): Mapped {
+  return { buffer: mappable, byteLength: mappable.size, ranges };
+}
+
+/** Cuts ranges into pieces of at most `most` bytes. */
+function* piecesOf(ranges: Mapped["ranges"], most: number): Generator<{ offset: number; size: number }> {
+  for (const { offset, size } of ranges) {
+    for (let at = 0; at < size; at += most) yield { offset: offset + at, size: Math.min(most, size - at) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BufferRange } from "./buffer_range.ts";
+import { BufferUsage } from "./constants.ts";
 
 /** A part of a range, and where in its slot it lands. */
 export interface Piece extends BufferRange {
@@ -12,20 +13,63 @@ export interface SlotFill {
   readonly byteLength: number;
 }
 
-/** Packs `ranges` one after the other into turns of at most `slots` slots of `slotBytes`. Small ranges share a slot. */
-export function* planTurns(
-  ranges: readonly BufferRange[],
-  slots: number,
-  slotBytes: number,
-): Generator<readonly SlotFill[]> {
-  let turn: SlotFill[] = [];
-  for (const fill of planSlots(ranges, slotBytes)) {
-    turn.push(fill);
-    if (turn.length < slots) continue;
-    yield turn;
-    turn = [];
+/** What is waited for at once: staging slots that one submit fills, or memory that the host can map itself. */
+export type Turn = CopyTurn | MapTurn;
+
+export interface CopyTurn {
+  /** Index of the slot that the first fill goes to; the others follow. */
+  readonly firstSlot: number;
+  readonly fills: readonly SlotFill[];
+}
+
+/** Parts of one buffer that can be mapped itself. */
+export interface MapTurn {
+  readonly mappable: GPUBuffer;
+  readonly ranges: readonly BufferRange[];
+}
+
+/**
+ * Packs `ranges` one after the other into slots of `slotBytes`, small ranges together. Where all of them fit into the ring, they are one
+ * turn; otherwise each slot is one, round and round, so that the GPU fills the others while one is read. Ranges of buffers that can
+ * be mapped are turns of their own.
+ */
+export function planTurns(ranges: readonly BufferRange[], slots: number, slotBytes: number): Turn[] {
+  const groups = [...groupsOf(ranges)].map((group) =>
+    "mappable" in group ? group : [...planSlots(group, slotBytes)]
+  );
+  const slotsNeeded = groups.reduce((sum, group) => sum + ("mappable" in group ? 0 : group.length), 0);
+  let slot = 0;
+  return groups.flatMap((group): Turn[] => {
+    if ("mappable" in group) return [group];
+    const firstSlot = slot;
+    slot += group.length;
+    if (slotsNeeded <= slots) return group.length === 0 ? [] : [{ firstSlot, fills: group }];
+    return group.map((fill, index) => ({ firstSlot: (firstSlot + index) % slots, fills: [fill] }));
+  });
+}
+
+/** Neighbouring ranges that have to be copied, and those of a buffer that can be mapped. */
+function* groupsOf(ranges: readonly BufferRange[]): Generator<BufferRange[] | MapTurn> {
+  let copied: BufferRange[] = [];
+  let mapped: (MapTurn & { readonly ranges: BufferRange[] }) | undefined;
+  for (const range of ranges) {
+    if (range.size === 0) continue;
+    const { buffer } = range;
+    const isMappable = (buffer.usage & BufferUsage.MAP_READ) !== 0;
+    if (mapped !== undefined && mapped.mappable !== buffer) {
+      yield mapped;
+      mapped = undefined;
+    }
+    if (!isMappable) copied.push(range);
+    else if (mapped !== undefined) mapped.ranges.push(range);
+    else {
+      yield copied;
+      copied = [];
+      mapped = { mappable: buffer, ranges: [range] };
+    }
   }
-  if (turn.length > 0) yield turn;
+  if (mapped !== undefined) yield mapped;
+  yield copied;
 }
 
 function* planSlots(ranges: readonly BufferRange[], slotBytes: number): Generator<SlotFill> {

@@ -32,7 +32,6 @@ export class Model {
   readonly store: TensorStore;
   readonly input: ModelInput;
   readonly parameters: readonly Parameter[];
-  readonly group: TensorGroup;
   readonly #layer: Layer;
 
   private constructor(store: TensorStore, layer: Layer, input: ModelInput, parameters: readonly Parameter[]) {
@@ -40,7 +39,7 @@ export class Model {
     this.input = input;
     this.parameters = parameters;
     this.#layer = layer;
-    this.group = store.define(
+    store.define(
       MODEL_GROUP,
       parameters.map(({ name, shape }) => ({ name, dtype: "f32", shape })),
     );
@@ -59,6 +58,11 @@ export class Model {
       );
     }
     return new Model(store, layer, input, parameters);
+  }
+
+  /** The parameters' tensors, on the device that the store is on now. */
+  get group(): TensorGroup {
+    return this.store.group(MODEL_GROUP);
   }
 
   /** The model as graph values for one batch size. */

@@ -9,6 +9,7 @@ import type { StorageReader } from "./storage.ts";
  */
 export class FileSource {
   readonly byteLength: number;
+  readonly fillsShared: boolean;
   readonly #reader: StorageReader;
   readonly #name: string;
   readonly #breather = new Breather();
@@ -16,6 +17,7 @@ export class FileSource {
   /** A source over an open file, which it closes; `name` is for messages. */
   constructor(reader: StorageReader, name: string) {
     this.byteLength = reader.byteLength;
+    this.fillsShared = reader.fillsShared === true;
     this.#reader = reader;
     this.#name = name;
   }

@@ -205,6 +205,7 @@ export class FileStorage implements Storage {
     let isOpen = true;
     return {
       byteLength,
+      fillsShared: true,
       read: (offset, into) =>
         this.#run("read", path, async () => {
           if (!isOpen) throw hostError("EBADF");

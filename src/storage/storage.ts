@@ -22,6 +22,8 @@ export interface StorageWriter {
 /** A file being read. Its length is the one it had when it was opened. */
 export interface StorageReader {
   readonly byteLength: number;
+  /** Whether `read` fills memory that is shared between threads as well as any other. */
+  readonly fillsShared?: boolean;
   /** Fills a part of `into` from `offset` and says how many bytes it got; 0 only at or past the end. */
   read(offset: number, into: Uint8Array): Promise<number>;
   close(): Promise<void>;

@@ -47,20 +47,22 @@ const DEFAULT_SLAB_BYTES = 128 * 1024 * 1024;
  * ```
  */
 export class TensorStore {
-  readonly gpu: GpuDevice;
-  /** The most bytes of one slab. */
-  readonly slabBytes: number;
   /** Kernel variants that were chosen by measuring. Part of a run's state: another variant rounds differently. */
   readonly variants: Map<string, string> = new Map();
-  readonly #ownsGpu: boolean;
+  #gpu: GpuDevice;
+  #slabBytes: number;
+  /** How the device was opened, where the store did that itself. */
+  readonly #openedWith: GpuOptions | undefined;
+  #ownsGpu: boolean;
   readonly #groups = new Map<string, TensorGroup>();
   readonly #tensors = new Map<string, StoredTensor>();
   #isClosed = false;
 
-  private constructor(gpu: GpuDevice, slabBytes: number, ownsGpu: boolean) {
-    this.gpu = gpu;
-    this.slabBytes = slabBytes;
-    this.#ownsGpu = ownsGpu;
+  private constructor(gpu: GpuDevice, slabBytes: number, openedWith: GpuOptions | undefined) {
+    this.#gpu = gpu;
+    this.#slabBytes = slabBytes;
+    this.#openedWith = openedWith;
+    this.#ownsGpu = openedWith !== undefined;
   }
 
   /**
@@ -70,7 +72,7 @@ export class TensorStore {
   static async open(options: TensorStoreOptions = {}): Promise<TensorStore> {
     const gpu = await GpuDevice.open(options);
     try {
-      return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), true);
+      return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), options);
     } catch (error) {
       await gpu.close();
       throw error;
@@ -79,7 +81,22 @@ export class TensorStore {
 
   /** A store on a device that is open already, and stays open when the store is closed. */
   static on(gpu: GpuDevice, options: SlabOptions = {}): TensorStore {
-    return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), false);
+    return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), undefined);
+  }
+
+  /** The device that holds the tensors; another one after {@link TensorStore.rebuild}. */
+  get gpu(): GpuDevice {
+    return this.#gpu;
+  }
+
+  /** The most bytes of one slab. */
+  get slabBytes(): number {
+    return this.#slabBytes;
+  }
+
+  /** Whether {@link TensorStore.rebuild} can open a device by itself: the store did so before. */
+  get canReopen(): boolean {
+    return this.#openedWith !== undefined && this.#openedWith.device === undefined;
   }
 
   /**
@@ -173,6 +190,52 @@ export class TensorStore {
     }));
   }
 
+  /**
+   * Puts the store on another device, after the one it was on was lost: the same groups with the same tensors, all of them
+   * **zero**, since a lost device takes its memory along. Load a checkpoint into it next. Memory ranges and groups that were asked for
+   * before belong to the lost device, and what was compiled for it has to be compiled anew; a `Trainer` does all that in
+   * `recover`.
+   *
+   * @param gpu An open device, which stays the caller's. Unless given, one is opened as `open` did, and the old one is closed.
+   * @throws TypeError without a device where the store did not open its own; CairnError `no_adapter` when there is none by
+   * now, `closed`, `limit_exceeded`. Then nothing has changed.
+   */
+  async rebuild(gpu?: GpuDevice): Promise<void> {
+    this.#assertNotClosed();
+    if (gpu === undefined && !this.canReopen) {
+      throw new TypeError(
+        "The store did not open its device, so it cannot open another: give rebuild() one, as GpuDevice.open() does",
+      );
+    }
+    if (gpu === this.#gpu) {
+      throw new TypeError("The store is on that device already; give rebuild() another one");
+    }
+    const next = gpu ?? await GpuDevice.open(this.#openedWith);
+    try {
+      this.#assertNotClosed();
+      await this.#moveTo(next, gpu === undefined);
+    } catch (error) {
+      if (gpu === undefined) await next.close();
+      throw error;
+    }
+  }
+
+  /** @param owns Whether `next` was opened here. */
+  async #moveTo(next: GpuDevice, owns: boolean): Promise<void> {
+    const slabBytes = Math.min(this.slabBytes, largestSlab(next));
+    const groups = allocateAgain(next, this.groups(), slabBytes);
+    const before = { gpu: this.#gpu, owned: this.#ownsGpu, groups: this.groups() };
+    this.#gpu = next;
+    this.#slabBytes = slabBytes;
+    this.#ownsGpu = owns;
+    for (const group of groups) {
+      this.#groups.set(group.name, group);
+      for (const tensor of group.tensors) this.#tensors.set(tensor.name, tensor);
+    }
+    freeSlabs(before.gpu, before.groups);
+    if (before.owned) await before.gpu.close();
+  }
+
   /** What the store holds now. */
   stats(): TensorStoreStats {
     const groups = this.groups();
@@ -188,7 +251,7 @@ export class TensorStore {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const group of this.groups()) for (const { buffer } of group.slabs) this.gpu.destroyBuffer(buffer);
+    freeSlabs(this.gpu, this.groups());
     this.#groups.clear();
     this.#tensors.clear();
     if (this.#ownsGpu) await this.gpu.close();
@@ -199,18 +262,43 @@ export class TensorStore {
   }
 
   #assertOpen(): void {
-    if (this.#isClosed) {
-      throw new CairnError("closed", "Cannot use the tensor store: it was closed; open a new one");
-    }
+    this.#assertNotClosed();
     this.gpu.assertAlive();
+  }
+
+  #assertNotClosed(): void {
+    if (!this.#isClosed) return;
+    throw new CairnError("closed", "Cannot use the tensor store: it was closed; open a new one");
   }
 }
 
-function slabBytesFor(gpu: GpuDevice, wanted: number | undefined): number {
-  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-  if (wanted === undefined) {
-    return Math.floor(Math.min(limit, DEFAULT_SLAB_BYTES) / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+/** The same groups with the same tensors on another device, or an error and nothing allocated. */
+function allocateAgain(gpu: GpuDevice, groups: readonly TensorGroup[], slabBytes: number): TensorGroup[] {
+  const allocated: TensorGroup[] = [];
+  try {
+    for (const group of groups) {
+      allocated.push(TensorGroup.allocate(gpu, group.name, group.specs(), slabBytes));
+    }
+    return allocated;
+  } catch (error) {
+    freeSlabs(gpu, allocated);
+    throw error;
   }
+}
+
+function freeSlabs(gpu: GpuDevice, groups: readonly TensorGroup[]): void {
+  for (const group of groups) for (const { buffer } of group.slabs) gpu.destroyBuffer(buffer);
+}
+
+/** The most bytes that the adapter binds at once, a multiple of 256. */
+function largestSlab(gpu: GpuDevice): number {
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  return Math.floor(limit / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+}
+
+function slabBytesFor(gpu: GpuDevice, wanted: number | undefined): number {
+  const limit = largestSlab(gpu);
+  if (wanted === undefined) return Math.min(limit, DEFAULT_SLAB_BYTES);
   if (!Number.isSafeInteger(wanted) || wanted <= 0 || wanted % TENSOR_ALIGNMENT !== 0 || wanted > limit) {
     throw new RangeError(
       `slabBytes is ${wanted}, expected a multiple of ${TENSOR_ALIGNMENT} up to ${limit}, which is what the adapter binds`,

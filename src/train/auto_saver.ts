@@ -1,7 +1,10 @@
+import type { OnDiskFull } from "../checkpoint/disk_room.ts";
 import type { Engine } from "../checkpoint/engine.ts";
+import { asModelCode, type ModelCode } from "../checkpoint/model_code.ts";
 import type { EngineTarget } from "../checkpoint/open_engine.ts";
 import { directionOf } from "../checkpoint/retention/metric_direction.ts";
 import type { RetentionRule } from "../checkpoint/retention/rule.ts";
+import type { WriterLockOptions } from "../checkpoint/writer_lock.ts";
 import { BASE_FIELDS, NameTemplate } from "./name_template.ts";
 
 /** Which checkpoint a metric calls the best. */
@@ -52,10 +55,24 @@ export interface AutoSaveOptions {
   readonly overwrite?: boolean;
   /** Save after the last epoch even when the interval does not fall on it. Default true. */
   readonly saveOnLastEpoch?: boolean;
+  /** Code of the model to keep in every checkpoint; see `readModelCode`. Default null: none. */
+  readonly modelCode?: ModelCode | null;
+  /**
+   * Whether this run has to be the only one that saves into the directory: training does not begin while
+   * another one does (`locked`). Default false. An engine has a setting of its own.
+   */
+  readonly exclusive?: boolean | WriterLockOptions;
+  /**
+   * What a save does for which the disk has no room: fail, wait until somebody makes room, or delete the
+   * oldest checkpoints of this run, though never the newest, the best and the one that it was resumed from.
+   * Default "error". An engine has a setting of its own.
+   */
+  readonly onDiskFull?: OnDiskFull;
 }
 
 /** The settings in force. */
 export interface AutoSaveSettings {
+  readonly modelCode: ModelCode | null;
   readonly interval: number | null;
   readonly everySteps: number | null;
   readonly savePath: EngineTarget | null;
@@ -64,6 +81,8 @@ export interface AutoSaveSettings {
   readonly keep: KeepSettings;
   readonly overwrite: boolean;
   readonly saveOnLastEpoch: boolean;
+  readonly exclusive: boolean | WriterLockOptions;
+  readonly onDiskFull: OnDiskFull;
 }
 
 /** What an {@link AutoSaver} writes into a checkpoint. It has no path: a checkpoint may be moved. */
@@ -103,6 +122,9 @@ export class AutoSaver {
       keep: {},
       overwrite: false,
       saveOnLastEpoch: true,
+      modelCode: null,
+      exclusive: false,
+      onDiskFull: "error",
     };
     this.configure(options);
   }
@@ -126,7 +148,7 @@ export class AutoSaver {
     }
     const pick = <K extends keyof AutoSaveOptions, T>(key: K, read: (value: unknown) => T, otherwise: T): T =>
       options[key] === undefined ? otherwise : read(options[key]);
-    this.#settings = {
+    const settings: AutoSaveSettings = {
       interval: pick("interval", readInterval, old.interval),
       everySteps: pick("everySteps", readEverySteps, old.everySteps),
       savePath: pick("savePath", readSavePath, old.savePath),
@@ -139,7 +161,12 @@ export class AutoSaver {
         (value) => readBoolean("saveOnLastEpoch", value),
         old.saveOnLastEpoch,
       ),
+      modelCode: pick("modelCode", readCode, old.modelCode),
+      exclusive: pick("exclusive", readExclusive, old.exclusive),
+      onDiskFull: pick("onDiskFull", readOnDiskFull, old.onDiskFull),
     };
+    requireDirectory(settings);
+    this.#settings = settings;
   }
 
   /**
@@ -249,9 +276,35 @@ function readSavePath(value: unknown): EngineTarget | null {
 }
 
 function isEngine(value: unknown): value is Engine {
-  const candidate = value as Partial<Engine> | undefined;
-  return typeof candidate === "object" && typeof candidate.create === "function" &&
+  const candidate = value as Partial<Engine> | null | undefined;
+  return typeof candidate === "object" && candidate !== null && typeof candidate.create === "function" &&
     typeof candidate.commit === "function";
+}
+
+function readExclusive(value: unknown): boolean | WriterLockOptions {
+  if (typeof value === "boolean") return value;
+  if (typeof value === "object" && value !== null) return value;
+  throw new TypeError(`exclusive is true, false or { isOwnerDead }, found ${typeName(value)}`);
+}
+
+function readOnDiskFull(value: unknown): OnDiskFull {
+  if (value === "error" || value === "pause" || value === "evictOldest") return value;
+  throw new RangeError(`onDiskFull is "error", "pause" or "evictOldest", found ${JSON.stringify(value)}`);
+}
+
+/** An engine locks and looks for room as it was told when it was opened. */
+function requireDirectory({ savePath, exclusive, onDiskFull }: AutoSaveSettings): void {
+  if (!isEngine(savePath) || (exclusive === false && onDiskFull === "error")) return;
+  const setting = exclusive === false ? "onDiskFull" : "exclusive";
+  throw new TypeError(
+    `${setting} is a setting for a directory, and savePath is an engine: give it to FileEngine.open()`,
+  );
+}
+
+function readCode(value: unknown): ModelCode | null {
+  const code = value === null ? null : asModelCode(value);
+  if (code !== undefined) return code;
+  throw new TypeError(`modelCode is what readModelCode() gave, or null, found ${typeName(value)}`);
 }
 
 function readBoolean(setting: string, value: unknown): boolean {

@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import type { OnDiskFull } from "../checkpoint/disk_room.ts";
 import type { CheckpointState } from "../checkpoint/frozen_checkpoint.ts";
 import type { PendingSnapshot, SaveReport } from "../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../checkpoint/retention.ts";
@@ -33,13 +34,22 @@ export interface SaveListener {
   onWarning(message: string): void;
 }
 
+/** What a save does for which there is no room. */
+const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
+  error: "it fails",
+  pause: "it waits until somebody makes room, and the next one with it",
+  evictOldest: "the oldest checkpoints of this run go",
+};
+
 /** Everything of a run, for a checkpoint. */
 export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined): CheckpointState {
+  const modelCode = autoSaver?.settings.modelCode ?? undefined;
   return {
     store: run.store,
     state: toStateTree(run.state(autoSaver?.stateDict() ?? null)),
     metrics: run.measured,
     provenance: { step: run.step, epoch: run.currentEpoch },
+    ...modelCode === undefined ? {} : { modelCode },
   };
 }
 
@@ -53,16 +63,61 @@ export class AutoSaves {
   readonly #place: CheckpointPlace;
   readonly #listener: SaveListener;
   readonly #fieldsMissed = new Set<string>();
+  readonly #giveUp: AbortSignal;
+  readonly #abandoning = new AbortController();
+  /** Why nobody waits any more for room on the disk, once that is so. */
+  #leaving: { readonly reason: unknown } | undefined;
+  #isPaused = false;
   #hasWarnedOfWaiting = false;
+  #hasWarnedOfStreaming = false;
   #outcome: Promise<void> = Promise.resolve();
   /** The step that the last save, under way or done, was of. */
   #lastStep: number | undefined;
+  #durableStep: number | undefined;
+  #isRetryDue = false;
 
-  constructor(run: Run, policy: AutoSaver, place: CheckpointPlace, listener: SaveListener) {
+  /** @param giveUp Aborts what is being saved, and everything after it. */
+  constructor(
+    run: Run,
+    policy: AutoSaver,
+    place: CheckpointPlace,
+    listener: SaveListener,
+    giveUp?: AbortSignal,
+  ) {
     this.#run = run;
     this.#policy = policy;
     this.#place = place;
     this.#listener = listener;
+    this.#giveUp = AbortSignal.any([this.#abandoning.signal, ...giveUp === undefined ? [] : [giveUp]]);
+    const { onDiskFull } = place;
+    place.onShortage(({ path, neededBytes, freeBytes }) => {
+      const what = WITHOUT_ROOM[onDiskFull];
+      listener.onWarning(
+        `A checkpoint needs ${neededBytes} bytes and "${path}" has ${freeBytes} free: ${what}`,
+      );
+      this.#isPaused = onDiskFull === "pause";
+      this.#abandonPaused();
+    });
+  }
+
+  /** Training ended with `reason`: what is being written is saved, but nothing waits for room on the disk. */
+  leave(reason: unknown): void {
+    this.#leaving = { reason };
+    this.#abandonPaused();
+  }
+
+  #abandonPaused(): void {
+    if (this.#leaving !== undefined && this.#isPaused) this.#abandoning.abort(this.#leaving.reason);
+  }
+
+  /** The step of the newest checkpoint of this call that is durable. */
+  get durableStep(): number | undefined {
+    return this.#durableStep;
+  }
+
+  /** Whether a save was lost to another run that took its name, so that one should follow at once. */
+  get isRetryDue(): boolean {
+    return this.#isRetryDue;
   }
 
   /**
@@ -75,14 +130,26 @@ export class AutoSaves {
     const { step } = run;
     this.#lastStep = step;
     const start = run.now();
-    const { tag, overwrite } = this.#place.freeTag(this.#nameFor(moment));
+    const wanted = this.#nameFor(moment);
+    const { latest } = this.#place.saver;
+    if (latest?.isSettled === false) {
+      this.#warnOfWaiting(wanted, latest.tag);
+      // Before the name is chosen, as that one may find its own taken.
+      await this.#outcome;
+    }
+    this.#isRetryDue = false;
+    this.#isPaused = false;
+    const { tag, overwrite } = this.#place.freeTag(wanted);
     try {
       const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy), tag, {
         overwrite,
         keep: this.#keep(),
+        signal: this.#giveUp,
+        onProgress: () => this.#isPaused = false,
         onWait: (previous) => this.#warnOfWaiting(tag, previous.tag),
       });
-      const stallMs = run.now() - start;
+      if (pending.staging === "streamed") this.#warnOfStreaming(tag);
+      const stallMs = this.#since(start);
       // It asks for the outcome, and so the next save does not fail with this one's error.
       this.#outcome = this.#settle(pending, { tag, step, stallMs, start });
     } catch (error) {
@@ -104,6 +171,7 @@ export class AutoSaves {
       const report = await pending.wait();
       this.#place.claim(tag);
       this.#policy.lastSavedTag = tag;
+      this.#durableStep = step;
       for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
         this.#listener.onWarning(`Checkpoint "${tag}" is saved, but: ${warning.message}`);
       }
@@ -112,14 +180,28 @@ export class AutoSaves {
         step,
         path: report.path,
         stallMs,
-        durationMs: this.#run.now() - start,
+        durationMs: this.#since(start),
         report,
       });
     } catch (error) {
-      // So that one that is tried again takes another name.
-      if (error instanceof CairnError && error.code === "already_exists") this.#place.concede(tag);
+      if (error instanceof CairnError && error.code === "already_exists") this.#concede(tag);
       this.#fail({ tag, step, error });
     }
+  }
+
+  /** A run that saves into the same directory was faster. */
+  #concede(tag: string): void {
+    const suffix = this.#place.concede(tag);
+    this.#isRetryDue = true;
+    this.#listener.onWarning(
+      `Another run saves into the same directory and took the name "${tag}"; the names of this one end with ` +
+        `"${suffix}" from now on; give each run a savePath of its own, or set exclusive`,
+    );
+  }
+
+  /** A clock that was set back makes no negative times. */
+  #since(start: number): number {
+    return Math.max(0, this.#run.now() - start);
   }
 
   /** Once: how long each one waited is in its record. */
@@ -128,6 +210,15 @@ export class AutoSaves {
     this.#hasWarnedOfWaiting = true;
     this.#listener.onWarning(
       `Checkpoint "${tag}" waits until "${previous}" is saved, and training with it; save less often or to a faster disk`,
+    );
+  }
+
+  #warnOfStreaming(tag: string): void {
+    if (this.#hasWarnedOfStreaming) return;
+    this.#hasWarnedOfStreaming = true;
+    this.#listener.onWarning(
+      `The GPU has no room for a copy of the tensors, so that training waits while checkpoint "${tag}" is written, and each one ` +
+        "after it; save less often, or make the model or its batches smaller",
     );
   }
 

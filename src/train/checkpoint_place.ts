@@ -1,8 +1,13 @@
+import type { Clock } from "../base/clock.ts";
 import { BackgroundSaver } from "../checkpoint/background_saver.ts";
 import { readCatalog } from "../checkpoint/catalog.ts";
+import type { DiskShortage, OnDiskFull } from "../checkpoint/disk_room.ts";
 import type { Engine } from "../checkpoint/engine.ts";
 import type { EngineTarget } from "../checkpoint/open_engine.ts";
 import { FileEngine } from "../checkpoint/file_engine.ts";
+import { planRetention } from "../checkpoint/retention.ts";
+import type { WriterLockOptions } from "../checkpoint/writer_lock.ts";
+import type { BestPolicy } from "./auto_saver.ts";
 
 /** A tag to save under. */
 export interface FreeTag {
@@ -11,24 +16,76 @@ export interface FreeTag {
   readonly overwrite: boolean;
 }
 
+/** Options of {@link CheckpointPlace.open}. An engine has its own, and takes none of them. */
+export interface PlaceOptions {
+  /** The run that saves. A new one unless given. */
+  readonly runId?: string;
+  readonly exclusive?: boolean | WriterLockOptions;
+  readonly onDiskFull?: OnDiskFull;
+  /** What `evictOldest` leaves alone besides, asked each time. */
+  readonly best?: () => Required<BestPolicy> | undefined;
+  /** For the waits of `pause`. */
+  readonly clock?: Clock;
+}
+
+/** Between the engine, which has to be there first, and whoever listens to its place. */
+interface Shortages {
+  tell: (shortage: DiskShortage) => void;
+}
+
 /** Where a run saves, and which names are taken there. */
 export class CheckpointPlace {
   readonly engine: Engine;
   readonly saver: BackgroundSaver;
+  /** What a save does for which there is no room. */
+  readonly onDiskFull: OnDiskFull;
+  readonly #isOwnEngine: boolean;
+  readonly #isExclusive: boolean;
+  readonly #shortages: Shortages;
+  /** What the names end with, since another run took one of them. */
+  #suffix = "";
   /**
    * Tags by their lower case, as some file systems do not tell the cases apart; whether each is of this run.
    */
   #taken: Map<string, { readonly tag: string; readonly isOwn: boolean }> | undefined;
 
-  private constructor(engine: Engine) {
+  private constructor(
+    engine: Engine,
+    { isOwnEngine, shortages, options }: {
+      isOwnEngine: boolean;
+      shortages: Shortages;
+      options: PlaceOptions;
+    },
+  ) {
+    const { exclusive = false, onDiskFull = "error" } = options;
     this.engine = engine;
+    this.onDiskFull = onDiskFull;
+    this.#isOwnEngine = isOwnEngine;
+    this.#shortages = shortages;
+    this.#isExclusive = exclusive !== false;
     this.saver = new BackgroundSaver(engine);
   }
 
-  /** @param runId The run that saves, unless `target` is an engine, which has its own. */
-  static async open(target: EngineTarget, runId?: string): Promise<CheckpointPlace> {
-    if (typeof target !== "string" && !(target instanceof URL)) return new CheckpointPlace(target);
-    return new CheckpointPlace(await FileEngine.open(target, runId === undefined ? {} : { runId }));
+  static async open(target: EngineTarget, options: PlaceOptions = {}): Promise<CheckpointPlace> {
+    if (typeof target !== "string" && !(target instanceof URL)) {
+      return new CheckpointPlace(target, { isOwnEngine: false, shortages: { tell: () => {} }, options: {} });
+    }
+    const { runId, exclusive, onDiskFull, best, clock } = options;
+    const shortages: Shortages = { tell: () => {} };
+    const engine = await FileEngine.open(target, {
+      ...runId === undefined ? {} : { runId },
+      ...exclusive === undefined ? {} : { exclusive },
+      ...onDiskFull === undefined ? {} : { onDiskFull },
+      ...clock === undefined ? {} : { clock },
+      onDiskShortage: (shortage) => shortages.tell(shortage),
+      mayEvict: async (tag) => !await isBest(engine, tag, best?.()),
+    });
+    return new CheckpointPlace(engine, { isOwnEngine: true, shortages, options });
+  }
+
+  /** Has `listener` told of a disk with too little room, in the place of any other. */
+  onShortage(listener: (shortage: DiskShortage) => void): void {
+    this.#shortages.tell = listener;
   }
 
   /** Goes on as the run that wrote `tag`, when it is known which one did. */
@@ -37,8 +94,14 @@ export class CheckpointPlace {
     this.#taken = undefined;
   }
 
-  /** Looks at what is there. To be called before {@link CheckpointPlace.freeTag}. */
+  /**
+   * Looks at what is there, and takes the lock where one is asked for. To be called before
+   * {@link CheckpointPlace.freeTag}.
+   *
+   * @throws CairnError `locked` when another process writes there.
+   */
   async survey(): Promise<void> {
+    if (this.#isExclusive) await this.#lock();
     const { checkpoints, unreadable } = await readCatalog(this.engine);
     this.#taken = new Map();
     for (const { tag } of unreadable) this.#taken.set(tag.toLowerCase(), { tag, isOwn: false });
@@ -58,7 +121,7 @@ export class CheckpointPlace {
    */
   freeTag(wanted: string): FreeTag {
     for (let version = 1;; version++) {
-      const tag = version === 1 ? wanted : `${wanted}-v${version}`;
+      const tag = `${wanted}${this.#suffix}${version === 1 ? "" : `-v${version}`}`;
       const found = this.#taken?.get(tag.toLowerCase());
       if (found === undefined) return { tag, overwrite: false };
       if (found.isOwn && found.tag === tag) return { tag, overwrite: true };
@@ -70,13 +133,41 @@ export class CheckpointPlace {
     this.#taken?.set(tag.toLowerCase(), { tag, isOwn: true });
   }
 
-  /** Remembers that another run has `tag` by now. */
-  concede(tag: string): void {
+  /**
+   * Remembers that another run has `tag` by now. It saves at the same time as this one and would go on taking
+   * names, so those of this run get an ending of its own, which is returned.
+   */
+  concede(tag: string): string {
     this.#taken?.set(tag.toLowerCase(), { tag, isOwn: false });
+    this.#suffix = `-${this.engine.runId.slice(0, 8)}`;
+    return this.#suffix;
   }
 
-  /** Waits for the save under way and frees its memory. */
+  /** Waits for the save under way, frees its memory, and gives the lock back. */
   async close(): Promise<void> {
-    await this.saver.close();
+    try {
+      await this.saver.close();
+    } finally {
+      if (this.#isOwnEngine) await this.engine.cleanup();
+    }
   }
+
+  /** An engine takes the lock of a directory when it begins a checkpoint there; this one is dropped again. */
+  async #lock(): Promise<void> {
+    await this.saver.latest?.settled();
+    await this.engine.create("lock", { overwrite: true });
+    await this.engine.abort();
+  }
+}
+
+async function isBest(
+  engine: Engine,
+  tag: string,
+  best: Required<BestPolicy> | undefined,
+): Promise<boolean> {
+  if (best === undefined) return false;
+  const { checkpoints } = await readCatalog(engine);
+  const newest = checkpoints.filter(({ runId }) => runId === engine.runId).at(-1)?.tag ?? tag;
+  const plan = planRetention(checkpoints, { last: 1, best }, { runId: engine.runId, newest });
+  return plan.some((decision) => decision.tag === tag && decision.keeps);
 }

@@ -1,4 +1,5 @@
 import { byteSizeOf } from "../base/dtype.ts";
+import { requireOptions } from "../base/options.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, formatShape } from "../tensor/shape.ts";
 import {
@@ -67,7 +68,8 @@ export class DataLoader implements BatchSource {
    * is none. The tensors are not copied.
    */
   static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
-    const { batchSize } = options;
+    const { batchSize } = requireOptions("DataLoader.from()", options, "{ batchSize: 64 }");
+    requireOptions("DataLoader.from()", dataset, "{ inputs, labels }");
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
     }

@@ -23,7 +23,6 @@ export class LossRing {
   static readonly capacity: number = CAPACITY;
   readonly #store: TensorStore;
   readonly #history: TrainingHistory;
-  readonly #ring: BufferRange;
   #reading: Promise<void> = Promise.resolve();
 
   /** Defines the ring's tensor in the store. */
@@ -31,7 +30,6 @@ export class LossRing {
     this.#store = store;
     this.#history = history;
     store.define(TRAINER_GROUP, [{ name: "loss_ring", dtype: "f32", shape: [CAPACITY] }]);
-    this.#ring = store.tensor(`${TRAINER_GROUP}.loss_ring`).range;
   }
 
   /** Where the loss of `step` goes. */
@@ -84,6 +82,8 @@ export class LossRing {
   }
 
   #slots(start: number, count: number): BufferRange {
-    return { buffer: this.#ring.buffer, offset: this.#ring.offset + 4 * start, size: 4 * count };
+    // Asked for each time: after a lost device it is elsewhere.
+    const { buffer, offset } = this.#store.tensor(`${TRAINER_GROUP}.loss_ring`).range;
+    return { buffer, offset: offset + 4 * start, size: 4 * count };
   }
 }

@@ -60,6 +60,15 @@ export function terminalProgress(options: TerminalProgressOptions = {}): Progres
   return stream.isTTY === true ? new BarReporter(stream, lines) : lines;
 }
 
+/** The reporter that `TrainOptions.progress` means: without one, a bar if standard error is a terminal. */
+export function reporterOf(progress: ProgressReporter | boolean | undefined): ProgressReporter | undefined {
+  if (typeof progress === "object") return progress;
+  if (progress === false) return undefined;
+  if (progress === true) return terminalProgress();
+  const stream = standardError();
+  return stream?.isTTY === true ? terminalProgress({ stream }) : undefined;
+}
+
 class LineReporter implements ProgressReporter {
   readonly #stream: TextStream;
   readonly #intervalMs: number;

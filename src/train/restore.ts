@@ -1,7 +1,12 @@
+import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "../checkpoint/catalog.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { LoadReport } from "../checkpoint/load_report.ts";
-import { recover, type RecoverOptions } from "../checkpoint/recovery.ts";
+import type { Engine } from "../checkpoint/engine.ts";
+import type { PartialLoadOptions } from "../checkpoint/load_into.ts";
+import { type LoadReport, requireMatch } from "../checkpoint/load_report.ts";
+import { recover, type RecoverOptions, type Recovery } from "../checkpoint/recovery.ts";
+import { openFrom } from "../checkpoint/warm_start.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { CheckpointPlace } from "./checkpoint_place.ts";
 import type { Run } from "./run.ts";
@@ -9,6 +14,22 @@ import { fromStateTree } from "./training_state.ts";
 
 /** Options of `Trainer.resume`. */
 export type ResumeOptions = Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged">;
+
+/** Options of `Trainer.recover`. */
+export interface RecoverRunOptions extends ResumeOptions {
+  /** An open device to go on with, which stays the caller's. Unless given, the store opens one as it did before. */
+  readonly gpu?: GpuDevice;
+}
+
+/** Options of `Trainer.load` and `Trainer.warmStart`: which tensors, how they are made to fit, or to try it first. */
+export interface TrainerLoadOptions extends PartialLoadOptions {
+  /**
+   * True, the default: everything that is asked for has to fit. False: what fits is taken, and the report
+   * says what did not.
+   */
+  readonly strict?: boolean;
+  readonly signal?: AbortSignal;
+}
 
 /** What `Trainer.resume` did. */
 export interface ResumeReport {
@@ -37,16 +58,94 @@ export async function resumeNewest(
   options: ResumeOptions = {},
 ): Promise<ResumeReport> {
   const { run, place } = target;
-  const { checkpoint, skipped, confirm } = await recover(place.engine, options);
+  const found = await recover(place.engine, options);
+  const { checkpoint, skipped } = found;
   if (checkpoint === undefined) {
     return { resumedFrom: null, path: null, step: run.step, skipped, warnings: [] };
   }
+  return await goOnFrom(target, { ...found, checkpoint }, options.signal);
+}
+
+/**
+ * Puts the run on another device and goes on from the newest checkpoint that verifies. That is looked for
+ * first: without one the run stays lost.
+ *
+ * @throws CairnError `no_checkpoint`; `no_adapter` when there is no device.
+ */
+export async function recoverRun(
+  target: RestoreTarget,
+  options: RecoverRunOptions = {},
+): Promise<ResumeReport> {
+  const { run, place } = target;
+  const { gpu, ...reading } = options;
+  const found = await recover(place.engine, reading);
+  const { checkpoint } = found;
+  if (checkpoint === undefined) throw nothingToGoOnFrom(place.engine);
   try {
-    await restoreRun(target, checkpoint, options.signal);
+    // One that is under way fails on the lost device first.
+    await place.saver.latest?.settled();
+    // A store that was put on another device already only lacks its tensors.
+    if (gpu !== undefined || run.store.gpu.isLost) await run.rebuild(gpu);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+  return await goOnFrom(target, { ...found, checkpoint }, options.signal);
+}
+
+function nothingToGoOnFrom(engine: Engine): CairnError {
+  const path = engine.pathOf("x").slice(0, -"/x.cairn".length);
+  return new CairnError(
+    "no_checkpoint",
+    `Cannot go on after the GPU device was lost: it took the tensors along, and "${path}" has no sound checkpoint; ` +
+      "make a new store and trainer, and save more often (autoSave)",
+    { details: { path } },
+  );
+}
+
+async function goOnFrom(
+  target: RestoreTarget,
+  { checkpoint, skipped, confirm }: Recovery & { readonly checkpoint: Checkpoint },
+  signal: AbortSignal | undefined,
+): Promise<ResumeReport> {
+  const { run } = target;
+  const { tag, path } = checkpoint;
+  try {
+    run.requireSame(fromStateTree(await checkpoint.state(), tag), tag);
+    requireMatch(
+      await checkpoint.loadInto(run.store, { dryRun: true }),
+      `checkpoint "${tag}" (${path})`,
+      "take the weights alone with warmStart(), or save this run into another directory",
+    );
+    await restoreRun(target, checkpoint, signal);
     await confirm();
-    const { tag, path } = checkpoint;
     const warnings = [...adapterWarnings(run, checkpoint), ...await dataWarnings(run, checkpoint)];
     return { resumedFrom: tag, path, step: run.step, skipped, warnings };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/**
+ * Loads a checkpoint by its tag, its step, or its path: all of the run, or with options that say which
+ * tensors and how, those and nothing else.
+ */
+export async function loadRun(
+  target: RestoreTarget,
+  name: string | number | URL,
+  options: TrainerLoadOptions,
+): Promise<LoadReport> {
+  const { run, place } = target;
+  const { strict = true, dryRun = false, signal, ...which } = options;
+  const checkpoint = await openFrom(place.engine, name, signal);
+  try {
+    const isWhole = strict && Object.values(which).every((option) => option === undefined);
+    if (isWhole && !dryRun) return await restoreRun(target, checkpoint, signal);
+    if (!dryRun) await run.initialize();
+    return await checkpoint.loadInto(run.store, {
+      ...options,
+      ...isWhole ? {} : { groups: run.trainedGroups },
+    });
   } finally {
     await checkpoint.close();
   }

@@ -1,11 +1,12 @@
 import { CairnError } from "../base/errors.ts";
+import { requireOptions } from "../base/options.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Pace } from "../gpu/pace.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Layer } from "../nn/layer.ts";
 import { accuracy, type Metric } from "../nn/metrics.ts";
 import { Model } from "../nn/model.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
-import type { TensorGroup } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver.ts";
 import { type BatchSource, fetchBatch, trainingBatches } from "./batch_source.ts";
@@ -51,8 +52,11 @@ export class Run {
   readonly now: () => number;
   readonly #options: RunOptions;
   readonly #ring: LossRing;
-  readonly #pace: Pace;
-  readonly #slots: readonly TensorGroup[];
+  /** Names of the optimiser's groups. */
+  readonly #slots: readonly string[];
+  /** The device that the programs are compiled for, and that has the run's tensors. */
+  #gpu: GpuDevice;
+  #pace: Pace;
   /** One for all sources of the same shapes, as a caller may make a new source for each evaluation. */
   readonly #evaluations = new Map<string, Promise<Evaluation>>();
   #step = 0;
@@ -80,7 +84,10 @@ export class Run {
     this.store = store;
     this.#options = options;
     this.model = Model.define(store, model, data.inputs, data.batchSize);
-    this.#slots = optimizer.slots.map((slot) => store.mirror(`optimizer.${slot}`, this.model.group.name));
+    this.#slots = optimizer.slots.map((slot) =>
+      store.mirror(`optimizer.${slot}`, this.model.group.name).name
+    );
+    this.#gpu = store.gpu;
     this.#pace = new Pace(store.gpu);
     this.#ring = new LossRing(store, this.history);
   }
@@ -125,14 +132,15 @@ export class Run {
 
   /** Names of the groups that hold weights and moments. */
   get trainedGroups(): readonly string[] {
-    return [this.model.group.name, ...this.#slots.map(({ name }) => name)];
+    return [this.model.group.name, ...this.#slots];
   }
 
   /** Gives the parameters their first values, once. Nothing happens after a restore. */
-  initialize(): Promise<void> {
+  async initialize(): Promise<void> {
+    this.#requireTensors();
     // One promise for all callers: a second initialisation could undo the first step.
     this.#initialized ??= this.model.initialize(this.seed);
-    return this.#initialized;
+    await this.#initialized;
   }
 
   /** The initialisation that is done or under way. */
@@ -231,12 +239,28 @@ export class Run {
   async restore(state: TrainingState, variants: Readonly<Record<string, string>> = {}): Promise<void> {
     // Losses of the run before, of which the last may still be on their way.
     await this.#ring.settled();
+    await this.#followStore();
     this.#initialized = Promise.resolve();
     this.#step = state.step;
     this.#walltime = state.walltime;
     this.history.replace(state.history.loss, state.history.epochs);
     await this.#useVariants(variants);
     await this.#ring.drain(state.step);
+  }
+
+  /**
+   * Puts the store on another device after the one it was on was lost. Nothing runs until
+   * {@link Run.restore}, as all tensors are zero.
+   */
+  async rebuild(gpu?: GpuDevice): Promise<void> {
+    // What is under way fails on the lost device first.
+    await this.#ring.settled();
+    await this.store.rebuild(gpu);
+  }
+
+  /** Whether the tensors are gone, with the device or because the store was put on another one. */
+  get isLost(): boolean {
+    return this.store.gpu.isLost || this.store.gpu !== this.#gpu;
   }
 
   /** Frees what is not the store's. Nothing runs afterwards. */
@@ -265,10 +289,36 @@ export class Run {
     throw new CairnError("closed", "Cannot go on: the trainer was closed meanwhile; make a new one");
   }
 
+  /** What was compiled for a device that the store is no longer on is forgotten. */
+  async #followStore(): Promise<void> {
+    const { gpu } = this.store;
+    if (gpu === this.#gpu) return;
+    await this.#freePrograms();
+    this.#pace = new Pace(gpu);
+    this.#gpu = gpu;
+  }
+
+  /** A store that was put on another device is all zeros: nobody should train or save that. */
+  #requireTensors(): void {
+    if (this.store.gpu === this.#gpu) return;
+    throw new CairnError(
+      "device_lost",
+      "The store was put on another GPU device and its tensors are zero: " +
+        "go on from a checkpoint with recover(), resume() or load()",
+    );
+  }
+
   async #compiledStep(): Promise<TrainStep> {
     this.#requireOpen();
+    this.#requireTensors();
     const { loss, optimizer, data } = this.#options;
-    this.#trainStep ??= TrainStep.compile({ model: this.model, loss, optimizer, slots: this.#slots, data });
+    this.#trainStep ??= TrainStep.compile({
+      model: this.model,
+      loss,
+      optimizer,
+      slots: this.#slots.map((name) => this.store.group(name)),
+      data,
+    });
     return await this.#trainStep;
   }
 
@@ -286,7 +336,12 @@ export class Run {
 }
 
 /** A `TypeError` that names the part of a run that is missing or is something else. */
-function requireParts({ model, loss, optimizer, data, validation = data }: RunOptions): void {
+function requireParts(options: RunOptions): void {
+  const { model, loss, optimizer, data, validation = data } = requireOptions(
+    "A trainer",
+    options,
+    "{ model, loss, optimizer, data }",
+  );
   const requirePart = (isOne: boolean, what: string, found: unknown): void => {
     if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
   };

@@ -3,7 +3,8 @@ import type { AutoSaver } from "./auto_saver.ts";
 import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { EpochRecord } from "./history.ts";
-import { Interrupts, type InterruptSignal } from "./interrupts.ts";
+import type { OnDeviceLost } from "./device_losses.ts";
+import { exitCodeOf, type Interrupts, type InterruptSignal, type SignalOptions } from "./interrupts.ts";
 import type { ProgressReporter, TrainingProgress } from "./progress.ts";
 import type { Run } from "./run.ts";
 
@@ -37,18 +38,30 @@ export interface TrainOptions {
    */
   readonly progress?: ProgressReporter | boolean;
   /**
-   * At the first SIGINT (Ctrl-C) or SIGTERM, save as `autoSave` says where, and resolve with `endedBy`; a
-   * second one ends the process. Default false.
+   * At the first SIGINT (Ctrl-C) or SIGTERM, end at the next step, save as `autoSave` says where, and resolve
+   * with `endedBy`; a second one ends the process at once. True, or a deadline for the save: `{ graceMs }`.
+   * Default false.
    */
-  readonly handleSignals?: boolean;
+  readonly handleSignals?: boolean | SignalOptions;
+  /**
+   * What happens when the GPU device is lost: `train` rejects with `device_lost` ("error", the default), or
+   * the store opens another device and the run goes on from its newest checkpoint ("rebuild"). Steps since then are done
+   * again, with the same result; `onStep` hears of them again.
+   */
+  readonly onDeviceLost?: OnDeviceLost;
 }
 
 /** What a call of `Trainer.train` did. */
 export interface TrainReport {
-  /** Updates done by this call. */
+  /** Updates done by this call. Those that were done again after a lost device count once. */
   readonly steps: number;
   /** Why it returned: everything was done, or which signal came. */
   readonly endedBy: "end" | InterruptSignal;
+  /**
+   * For `process.exitCode`: 0 when everything was done; after a signal 130 (SIGINT) or 143 (SIGTERM) when the
+   * last step is in a durable checkpoint, and 1 when it is not.
+   */
+  readonly exitCode: number;
   /** Checkpoints that became durable. */
   readonly saves: readonly SaveRecord[];
   /** Checkpoints that did not. */
@@ -116,57 +129,77 @@ export interface LoopParts {
   readonly interrupts: Interrupts | undefined;
 }
 
+/** How a {@link trainLoop} ended. */
+export type LoopEnd = Pick<TrainReport, "endedBy" | "exitCode">;
+
 /**
  * Trains until `options.epochs` epochs are done, or a signal came. Whatever happens, no save is under way
  * afterwards.
  */
-export async function trainLoop(parts: LoopParts): Promise<"end" | InterruptSignal> {
+export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
   const { run, options, log, saves, interrupts } = parts;
   const startStep = run.step;
   const totalSteps = options.epochs * run.batchesPerEpoch;
   try {
     for (;;) {
-      if (run.isEpochUnmeasured) await finishEpoch(parts, startStep);
+      if (run.isEpochUnmeasured && interrupts?.received === undefined) await finishEpoch(parts, startStep);
       log.throwIfCallbackFailed();
       throwIfAborted(options.signal);
-      if (run.step >= totalSteps) break;
-      if (interrupts?.received !== undefined) break;
+      if (interrupts?.received !== undefined || run.step >= totalSteps) break;
       await oneStep(parts, startStep);
       // Also the turn in which a signal is heard and a save in the background goes on.
       await nextTurn();
     }
     await lastSave(parts, startStep);
     await run.readLosses();
+    // A last save that failed because the device is lost is no end: the tensors are gone.
+    if (saves !== undefined && saves.durableStep !== run.step) run.store.gpu.assertAlive();
+  } catch (error) {
+    saves?.leave(error);
+    throw error;
   } finally {
     await saves?.settled();
   }
   log.throwIfCallbackFailed();
-  return run.step < totalSteps ? interrupts?.received ?? "end" : "end";
+  const signal = interrupts?.received;
+  if (signal === undefined) return { endedBy: "end", exitCode: 0 };
+  const isDone = run.step >= totalSteps && !run.isEpochUnmeasured;
+  const isSaved = run.step === startStep || saves?.durableStep === run.step;
+  if (!isSaved) return { endedBy: isDone ? "end" : signal, exitCode: 1 };
+  return isDone ? { endedBy: "end", exitCode: 0 } : { endedBy: signal, exitCode: exitCodeOf(signal) };
 }
 
 async function oneStep(
-  { run, options, reporter, policy, saves }: LoopParts,
+  { run, options, reporter, policy, saves, interrupts }: LoopParts,
   startStep: number,
 ): Promise<void> {
   await run.trainStep();
   reporter?.step?.(progressOf(run, options));
   await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss: run.history.lastLoss });
-  // At the end of an epoch, the epoch's save is the one that has metrics.
-  if (run.isEpochUnmeasured) return;
-  if (policy?.isDueAfterStep(run.step, startStep)) await saves?.save("step");
+  // At the end of an epoch, the epoch's save is the one that has metrics; after a signal, the last one follows.
+  if (run.isEpochUnmeasured || interrupts?.received !== undefined) return;
+  if (policy?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
 }
 
 async function finishEpoch(
-  { run, options, reporter, policy, saves }: LoopParts,
+  { run, options, reporter, policy, saves, interrupts }: LoopParts,
   startStep: number,
 ): Promise<void> {
-  await run.finishEpoch(options.signal);
+  const stops = [options.signal, interrupts?.stopping].flatMap((signal) => signal ?? []);
+  try {
+    await run.finishEpoch(AbortSignal.any(stops));
+  } catch (error) {
+    // The run that goes on from here measures the epoch.
+    if (interrupts?.stopping.aborted && error === interrupts.stopping.reason) return;
+    throw error;
+  }
   const record = run.history.lastEpoch;
   reporter?.epoch?.(progressOf(run, options));
   if (record !== undefined) await options.onEpoch?.(record);
   if (policy === undefined || saves === undefined || run.step === startStep) return;
+  if (interrupts?.received !== undefined) return;
   if (policy.isDueAfterEpoch(run.epoch, options.epochs)) await saves.save("epoch");
-  else if (policy.isDueAfterStep(run.step, startStep)) await saves.save("step");
+  else if (policy.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
 }
 
 /**
@@ -178,14 +211,14 @@ async function lastSave(
   startStep: number,
 ): Promise<void> {
   if (policy === undefined || saves === undefined || run.step === startStep) return;
-  const isEpochDue = run.step % run.batchesPerEpoch === 0 &&
+  const isEpochDue = run.step % run.batchesPerEpoch === 0 && !run.isEpochUnmeasured &&
     policy.isDueAfterEpoch(run.epoch, options.epochs);
   const isDue = isEpochDue || policy.settings.everySteps !== null || interrupts?.received !== undefined;
   if (!isDue) return;
   const moment = isEpochDue ? "epoch" : "step";
   await saves.save(moment);
   await saves.settled();
-  await saves.save(moment);
+  if (interrupts?.overdue.aborted !== true) await saves.save(moment);
 }
 
 /** Where a run stands, for a reporter. */

@@ -1,47 +1,46 @@
+import type { Engine } from "../checkpoint/engine.ts";
 import type { LoadReport } from "../checkpoint/load_report.ts";
-import { checkpointPath } from "../checkpoint/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
-import { openFrom, warmStart } from "../checkpoint/warm_start.ts";
+import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
+import { requireOptions } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type AutoSaveOptions, AutoSaver, type AutoSaveSettings } from "./auto_saver.ts";
-import { AutoSaves, checkpointOf } from "./auto_saves.ts";
+import { AutoSaves } from "./auto_saves.ts";
 import type { BatchSource } from "./batch_source.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
+import { DeviceLosses } from "./device_losses.ts";
 import type { EvaluationReport } from "./evaluation.ts";
 import type { TrainingHistory } from "./history.ts";
 import { Interrupts } from "./interrupts.ts";
 import { BASE_FIELDS } from "./name_template.ts";
-import { type ProgressReporter, standardError, terminalProgress } from "./progress.ts";
+import { type ProgressReporter, reporterOf } from "./progress.ts";
 import {
-  restoreRun,
+  loadRun,
+  recoverRun,
+  type RecoverRunOptions,
   type RestoreTarget,
   resumeNewest,
   type ResumeOptions,
   type ResumeReport,
+  type TrainerLoadOptions,
 } from "./restore.ts";
 import { Run, type RunOptions } from "./run.ts";
-import { progressOf, TrainLog, trainLoop, type TrainOptions, type TrainReport } from "./train_loop.ts";
+import { saveRun, type TrainerSaveOptions } from "./save_run.ts";
+import {
+  type LoopEnd,
+  progressOf,
+  TrainLog,
+  trainLoop,
+  type TrainOptions,
+  type TrainReport,
+} from "./train_loop.ts";
+
+export type { TrainerLoadOptions } from "./restore.ts";
+export type { TrainerSaveOptions } from "./save_run.ts";
 
 /** Options of {@link Trainer}. */
 export interface TrainerOptions extends RunOptions {}
-
-/** Options of {@link Trainer.load}. */
-export interface TrainerLoadOptions {
-  /**
-   * True, the default: everything has to fit, and the run is what it was when it was saved. False: the
-   * weights and moments that fit are taken, and step, epoch and history stay as they are.
-   */
-  readonly strict?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-/** Options of {@link Trainer.save}. */
-export interface TrainerSaveOptions {
-  /** Replace a checkpoint of that name. Default false: that is `already_exists`. */
-  readonly overwrite?: boolean;
-  readonly signal?: AbortSignal;
-}
 
 /**
  * Trains a model, saves it on the way, and goes on from where it was.
@@ -70,6 +69,8 @@ export class Trainer {
   readonly #knownFields: readonly string[];
   #policy: AutoSaver | undefined;
   #place: Promise<CheckpointPlace> | undefined;
+  /** Done when the place before is closed, which may hold a lock. Gives its engine if it was the same directory. */
+  #placeBefore: Promise<Engine | undefined> = Promise.resolve(undefined);
   /** What is under way that nothing else may come in between of. */
   #busyWith: string | undefined;
   #isClosed = false;
@@ -129,13 +130,15 @@ export class Trainer {
   autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
     this.#requireIdle("change automatic saving");
     const policy = this.#policy ?? new AutoSaver({}, this.#knownFields);
-    const before = policy.settings.savePath;
+    const before = policy.settings;
     if (onInvalid === undefined) policy.configure(options);
     else policy.configureLeniently(options, onInvalid);
     this.#policy = policy;
-    if (policy.settings.savePath === before) return this;
-    void this.#place?.then((place) => place.close()).catch(() => undefined);
-    this.#place = undefined;
+    const { savePath, exclusive, onDiskFull } = policy.settings;
+    const isSameDirectory = savePath === before.savePath;
+    if (!isSameDirectory || exclusive !== before.exclusive || onDiskFull !== before.onDiskFull) {
+      this.#leavePlace(isSameDirectory);
+    }
     return this;
   }
 
@@ -150,6 +153,25 @@ export class Trainer {
    */
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
     return await this.#alone("resume", async () => await resumeNewest(await this.#target(), options));
+  }
+
+  /**
+   * Goes on after the GPU device was lost, with everything in its memory: puts the store on another device and
+   * takes the run from the newest sound checkpoint in `savePath`. What follows has the same bits as in a run that
+   * was never disturbed, on the same adapter. `train({ onDeviceLost: "rebuild" })` does this by itself.
+   *
+   * Tensors, groups and ranges that were asked of the store before are of the lost device: ask again.
+   *
+   * @throws CairnError `no_checkpoint` when there is nothing to go on from, `no_adapter`. The call may be repeated.
+   * @throws TypeError when the device is not lost, or none was given and the store did not open its own.
+   */
+  async recover(options: RecoverRunOptions = {}): Promise<ResumeReport> {
+    return await this.#alone("recover", async () => {
+      if (!this.#run.isLost) {
+        throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
+      }
+      return await recoverRun(await this.#target(), options);
+    });
   }
 
   /**
@@ -176,7 +198,7 @@ export class Trainer {
    * @throws CairnError `short_batch`, `device_lost`; `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
-    const { epochs } = options;
+    const { epochs } = requireOptions("train()", options, "{ epochs: 10 }");
     if (!Number.isSafeInteger(epochs) || epochs < 0) {
       throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
     }
@@ -187,12 +209,15 @@ export class Trainer {
     const run = this.#run;
     const { epochs } = options;
     const startStep = run.step;
-    const reporter = reporterFor(options.progress);
+    const reporter = reporterOf(options.progress);
     const log = new TrainLog(options, reporter);
     const isDone = run.step >= epochs * run.batchesPerEpoch && !run.isEpochUnmeasured;
-    const endedBy = isDone ? "end" : await this.#trainWith(options, log, reporter);
+    const losses = new DeviceLosses(run, options.onDeviceLost);
+    const end: LoopEnd = isDone
+      ? { endedBy: "end", exitCode: 0 }
+      : await this.#trainWith(options, log, reporter, losses);
     const { saves, failedSaves, warnings } = log;
-    return { steps: run.step - startStep, endedBy, saves, failedSaves, warnings };
+    return { steps: run.step - startStep, ...end, saves, failedSaves, warnings };
   }
 
   /** Means over every example of `source`, by default the validation data, without dropout. */
@@ -215,45 +240,19 @@ export class Trainer {
   async save(target: string | URL, options: TrainerSaveOptions = {}): Promise<SaveReport> {
     this.#requireStill("save");
     await this.#run.initialize();
-    const { place } = await this.#target();
-    if (typeof target === "string" && !/[/\\]/.test(target)) {
-      return await this.#saveIn(place, target, options);
-    }
-    const { directory, fileName } = checkpointPath(target);
-    await place.saver.latest?.settled();
-    const elsewhere = await CheckpointPlace.open(directory, place.engine.runId);
-    try {
-      return await this.#saveIn(elsewhere, fileName, options);
-    } finally {
-      await elsewhere.close();
-    }
+    return await saveRun(await this.#target(), target, options);
   }
 
   /**
-   * Loads a checkpoint by its tag in `savePath`, its step, or its path.
+   * Loads a checkpoint by its tag in `savePath`, its step, or its path: the run is what it was when it was
+   * saved. With `strict: false`, or options that say which tensors and how, those of the weights and moments are
+   * taken, and step, epoch and history stay as they are.
    *
    * @returns What was loaded and what did not fit; with `strict` everything fits.
    * @throws CairnError `not_found`, `state_mismatch`, `checksum_mismatch`; then nothing has changed.
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
-    return await this.#alone("load", () => this.#load(target, options));
-  }
-
-  async #load(target: string | number | URL, options: TrainerLoadOptions): Promise<LoadReport> {
-    const { strict = true, signal } = options;
-    const restoring = await this.#target();
-    const checkpoint = await openFrom(restoring.place.engine, target, signal);
-    try {
-      if (strict) return await restoreRun(restoring, checkpoint, signal);
-      await this.#run.initialize();
-      return await checkpoint.loadInto(this.store, {
-        strict: false,
-        groups: this.#run.trainedGroups,
-        ...signal === undefined ? {} : { signal },
-      });
-    } finally {
-      await checkpoint.close();
-    }
+    return await this.#alone("load", async () => await loadRun(await this.#target(), target, options));
   }
 
   /**
@@ -264,6 +263,7 @@ export class Trainer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
+      await this.#placeBefore;
       await (await this.#place)?.close();
     } finally {
       await this.#run.close();
@@ -278,21 +278,35 @@ export class Trainer {
     options: TrainOptions,
     log: TrainLog,
     reporter: ProgressReporter | undefined,
-  ): Promise<TrainReport["endedBy"]> {
+    losses: DeviceLosses,
+  ): Promise<LoopEnd> {
     const run = this.#run;
     const policy = this.#policy?.isEnabled === true ? this.#policy : undefined;
-    if (options.handleSignals === true && policy === undefined) {
+    const interrupts = Interrupts.of(options.handleSignals);
+    if (interrupts !== undefined && policy === undefined) {
       log.onWarning(
         "A signal will end the training without saving it; call autoSave() first to have it saved",
       );
     }
-    const interrupts = options.handleSignals === true ? new Interrupts() : undefined;
+    let isStarted = false;
     try {
-      await run.prepare();
-      const saves = policy === undefined ? undefined : await this.#openSaves(policy, log);
-      await reporter?.start?.(progressOf(run, options));
-      run.setClock(true);
-      return await trainLoop({ run, options, reporter, log, policy, saves, interrupts });
+      for (;;) {
+        try {
+          await run.prepare();
+          const saves = policy === undefined
+            ? undefined
+            : await this.#openSaves(policy, log, interrupts?.overdue);
+          if (!isStarted) await reporter?.start?.(progressOf(run, options));
+          isStarted = true;
+          run.setClock(true);
+          return await trainLoop({ run, options, reporter, log, policy, saves, interrupts });
+        } catch (error) {
+          run.setClock(false);
+          // A process that was told to end has no time for that.
+          if (interrupts?.received !== undefined || !await losses.isWorthAnother()) throw error;
+          await losses.recover(error, await this.#target(), log, options.signal);
+        }
+      }
     } finally {
       run.setClock(false);
       reporter?.stop?.();
@@ -300,21 +314,14 @@ export class Trainer {
     }
   }
 
-  async #openSaves(policy: AutoSaver, log: TrainLog): Promise<AutoSaves> {
+  async #openSaves(policy: AutoSaver, log: TrainLog, giveUp?: AbortSignal): Promise<AutoSaves> {
     const { place } = await this.#target();
     await place.survey();
-    return new AutoSaves(this.#run, policy, place, log);
-  }
-
-  async #saveIn(place: CheckpointPlace, tag: string, options: TrainerSaveOptions): Promise<SaveReport> {
-    const pending = await place.saver.save(() => checkpointOf(this.#run, this.#policy), tag, options);
-    const report = await pending.wait();
-    place.claim(report.tag);
-    return report;
+    return new AutoSaves(this.#run, policy, place, log, giveUp);
   }
 
   async #target(): Promise<RestoreTarget> {
-    const opening = this.#place ?? CheckpointPlace.open(this.#policy?.settings.savePath ?? ".");
+    const opening = this.#place ?? this.#openPlace();
     this.#place = opening;
     try {
       return { run: this.#run, place: await opening, policy: this.#policy };
@@ -323,6 +330,30 @@ export class Trainer {
       if (this.#place === opening) this.#place = undefined;
       throw error;
     }
+  }
+
+  async #openPlace(): Promise<CheckpointPlace> {
+    const before = await this.#placeBefore;
+    const { savePath = null, exclusive, onDiskFull } = this.#policy?.settings ?? {};
+    const place = await CheckpointPlace.open(savePath ?? ".", {
+      ...before === undefined ? {} : { runId: before.runId },
+      ...exclusive === undefined ? {} : { exclusive },
+      ...onDiskFull === undefined ? {} : { onDiskFull },
+      best: () => this.#policy?.settings.keep.best,
+    });
+    if (before?.resumedFrom !== undefined) place.continueRun(before.runId, before.resumedFrom);
+    return place;
+  }
+
+  /** @param isSameDirectory Whether the next place is there, too, so that the run stays the same. */
+  #leavePlace(isSameDirectory: boolean): void {
+    const place = this.#place;
+    if (place === undefined) return;
+    this.#place = undefined;
+    this.#placeBefore = place.then(async (place) => {
+      await place.close();
+      return isSameDirectory ? place.engine : undefined;
+    }).catch(() => undefined);
   }
 
   /** Does `work` while nothing else changes the run: a `resume` that nobody awaited would undo steps. */
@@ -353,12 +384,4 @@ export class Trainer {
       throw new CairnError("closed", "Cannot use the trainer: it was closed; make a new one");
     }
   }
-}
-
-function reporterFor(progress: ProgressReporter | boolean | undefined): ProgressReporter | undefined {
-  if (typeof progress === "object") return progress;
-  if (progress === false) return undefined;
-  if (progress === true) return terminalProgress();
-  const stream = standardError();
-  return stream?.isTTY === true ? terminalProgress({ stream }) : undefined;
 }

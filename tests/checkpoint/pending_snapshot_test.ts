@@ -41,13 +41,13 @@ describe("PendingSnapshot", () => {
     const pending = await snapshot.save(1);
     expect([pending.phase, pending.isStaged, pending.done]).toEqual(["copied", false, false]);
     const total = store.stats().bytes + 4096;
-    expect(pending.progress).toEqual({ done: 0, total });
+    expect(pending.progress).toEqual({ done: 0, staged: 0, total });
     await pending.staged;
     expect([pending.phase, pending.isStaged, pending.done]).toEqual(["writing", true, false]);
     expect(pending.progress.done).toBeLessThan(total);
     await pending.wait();
     expect([pending.phase, pending.done]).toEqual(["committed", true]);
-    expect(pending.progress).toEqual({ done: total, total });
+    expect(pending.progress).toEqual({ done: total, staged: total, total });
     expect(phases).toEqual(["copied", "reading", "writing", "committing"]);
     await snapshot.close();
     await store.close();

@@ -166,7 +166,14 @@ describe("loadCheckpoint", () => {
   test("DS-14 nothing there is null, and nothing is changed", async () => {
     const engine = await memoryEngine();
     const state = { epoch: 5 };
-    const nothing = { path: null, tag: null, clientState: null, report: undefined, skipped: [] };
+    const nothing = {
+      path: null,
+      tag: null,
+      clientState: null,
+      report: undefined,
+      placement: undefined,
+      skipped: [],
+    };
     expect(await loadCheckpoint(engine, { state })).toEqual(nothing);
     expect(await loadCheckpoint(path.join(directory, "nowhere"), { state })).toEqual(nothing);
     await saveState(engine, "a", { epoch: 1 });

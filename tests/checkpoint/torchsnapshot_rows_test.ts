@@ -3,10 +3,12 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
+import { FileEngine } from "../../src/checkpoint/file_engine.ts";
 import type { HostState, StateInput } from "../../src/checkpoint/host_state.ts";
 import { openCheckpoint } from "../../src/checkpoint/open_path.ts";
 import { Snapshot, type SnapshotState } from "../../src/checkpoint/snapshot.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
+import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { smallRun, withTrainer } from "../train/fixtures.ts";
 import {
@@ -274,6 +276,67 @@ describe("random state", () => {
       await withTrainer(gpu, smallRun({ seed: 12 }), async ({ trainer }) => {
         expect(await codeOf(trainer.load(file))).toBe("state_mismatch");
       });
+    },
+  );
+});
+
+describe("what the original lacks", () => {
+  gpuTest(
+    "TS-18 a real save has checksums, compression, one commit, rotation, deletion and empty tensors",
+    async (gpu) => {
+      const directory = path.join(root, "lacks");
+      const engine = await FileEngine.open(directory, { mode: "balanced" });
+      const store = smallStore(gpu);
+      // Numbers around zero, as weights are, so that there is something to compress.
+      const weights = Float32Array.from({ length: 600 }, (_, index) => Math.sin(index) / 50);
+      store.write({ "model.0.weight": HostTensor.from(weights, [20, 30]) });
+      const state = { store, empty: new Float32Array(0), history: new Float64Array(4096) };
+      const snapshot = new Snapshot(engine, state, { keep: { last: 2 } });
+      const reports = [];
+      for (const step of [1, 2, 3]) reports.push(await (await snapshot.save(step)).wait());
+      // Rotation, and a report of what was deleted and why.
+      expect(await engine.list()).toEqual(["2", "3"]);
+      expect(reports[2]?.retention?.deleted).toEqual(["1"]);
+      // Compression.
+      const file = path.join(directory, "3.cairn");
+      const { written } = reports[2] ?? {};
+      expect(written?.fileBytes).toBe(fs.statSync(file).size);
+      expect(written?.ratio).toBeGreaterThan(1.5);
+      // One commit: a save that stops on its way leaves what was there, byte for byte.
+      const before = fs.readFileSync(file);
+      const controller = new AbortController();
+      const stopped = await snapshot.save(3, {
+        overwrite: true,
+        signal: controller.signal,
+        onProgress: () => controller.abort(),
+      });
+      await stopped.settled();
+      expect(stopped.status).toBe("aborted");
+      expect(fs.readFileSync(file)).toEqual(before);
+      expect(fs.readdirSync(directory).sort()).toEqual(["2.cairn", "3.cairn", "latest"]);
+      // Tensors without elements, of the store and of the host.
+      const checkpoint = await openCheckpoint(file);
+      expect(await checkpoint.readObject("tensors/model.nothing")).toMatchObject({
+        dtype: "f32",
+        shape: [0, 4],
+      });
+      expect(await checkpoint.state()).toMatchObject({ empty: new Float32Array(0) });
+      const chunk = checkpoint.reader.chunks[0];
+      await checkpoint.close();
+      // Checksums that say which tensor is damaged, and a restore that then changes nothing.
+      const damaged = Uint8Array.from(before);
+      const at = (chunk?.storedOffset ?? 0) + 40;
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      fs.writeFileSync(file, damaged);
+      const contents = await contentsOf(store);
+      const error = await errorOf(snapshot.restore(3));
+      expect([error.code, error.message.includes("model.0.weight")]).toEqual(["checksum_mismatch", true]);
+      expect(await contentsOf(store)).toEqual(contents);
+      // Deletion.
+      await engine.remove("3");
+      expect(fs.readdirSync(directory).sort()).toEqual(["2.cairn", "latest"]);
+      await snapshot.close();
+      await store.close();
     },
   );
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
+import { CairnError } from "../../src/base/errors.ts";
 import { FileEngine } from "../../src/checkpoint/file_engine.ts";
 import {
   decodeOwner,
@@ -194,6 +195,17 @@ describe("WriterLock", () => {
     expect(held?.path).toBe("memory:.lock-000000000001");
     await held?.assertHeld();
     expect(await fileNames(inner)).toEqual([".lock-000000000001"]);
+  });
+
+  test("is given up when others are faster again and again, and leaves nothing", async () => {
+    const storage = slowed(new MemoryStorage(), () => new Uint8Array(1));
+    storage.move = (_, to) => {
+      return Promise.reject(new CairnError("already_exists", `${to} is taken`));
+    };
+    const error = await errorOf(acquire(storage));
+    expect([error.code, error.details.op]).toEqual(["locked", "lock"]);
+    expect(error.message).toContain("100 others were faster; try again");
+    expect(await fileNames(storage)).toEqual([]);
   });
 
   onLinux("a crash at any operation of taking it leaves it to be taken", async () => {

@@ -23,9 +23,9 @@ describe("inErrorScopes", () => {
     [{ validation: "bad usage\n" }, "gpu_validation", '"slab 3" is not valid for WebGPU: bad usage'],
     [{ internal: "driver" }, "gpu_validation", '"slab 3" is not valid for WebGPU: driver'],
     [
-      { validation: "first", "out-of-memory": "second" },
-      "gpu_validation",
-      '"slab 3" is not valid for WebGPU: first',
+      { validation: "the buffer is invalid", "out-of-memory": "no room for it" },
+      "out_of_memory",
+      '"slab 3" ran out of GPU memory: no room for it',
     ],
   ];
   for (const [errors, code, message] of rows) {

@@ -1,7 +1,8 @@
-import { describe, expect } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { BufferUsage } from "../../src/gpu/constants.ts";
-import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
+import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { ReadbackRing } from "../../src/gpu/readback.ts";
+import { FakeDevice } from "../helpers/fake_device.ts";
 import { gpuTest, ownGpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 
@@ -202,4 +203,36 @@ describe("ReadbackRing", () => {
     );
     gpu.destroyBuffer(buffer);
   });
+});
+
+describe("A ring on a GPU that is full", () => {
+  for (const slots of [1, 2, 4]) {
+    for (const failing of Array.from({ length: slots }, (_, slot) => slot)) {
+      test(`gives nothing wrong, and works again, when slot ${failing} of ${slots} cannot be allocated`, async () => {
+        const fake = new FakeDevice();
+        const gpu = await GpuDevice.open({ device: fake.device });
+        const bytes = pattern(2048);
+        const buffer = filled(gpu, bytes);
+        const ring = new ReadbackRing(gpu, { slots, slotBytes: 256 });
+        const first = fake.allocations;
+        fake.allocate = (index) => index === first + failing ? "out-of-memory" : undefined;
+        const pieces: number[] = [];
+        const error = await thrownBy(async () => {
+          for await (const piece of ring.stream([{ buffer, offset: 0, size: 2048 }])) {
+            // A turn that fails while this one is looked at must not take its memory away.
+            await new Promise((resolve) => setTimeout(resolve, 0));
+            pieces.push(...piece);
+          }
+        });
+        expect(error.code).toBe("out_of_memory");
+        expect(pieces).toEqual([...bytes.subarray(0, pieces.length)]);
+        // A buffer that was not allocated is invalid for ever: it is not used again, and it is not kept.
+        expect((await collect(ring.stream([{ buffer, offset: 0, size: 2048 }]))).bytes).toEqual([...bytes]);
+        ring.close();
+        gpu.destroyBuffer(buffer);
+        expect(fake.live).toEqual([]);
+        await gpu.close();
+      });
+    }
+  }
 });

@@ -8,6 +8,8 @@ export interface ChildEnd {
   readonly status: number | null;
   readonly signal: string | null;
   readonly output: string;
+  /** Its error stream, where that was asked for. */
+  readonly errors: string;
 }
 
 /** The command that runs a script in this very runtime. */
@@ -19,21 +21,46 @@ export function runtimeCommand(script: URL): string[] {
   return [process.execPath, path];
 }
 
-/** Runs a command; `onOutput` may kill it. What it writes to its error stream is shown. */
-export function runChild(
-  command: readonly string[],
-  onOutput: (output: string, kill: () => void) => void = () => {},
-): Promise<ChildEnd> {
+/** Options of {@link runChild}. */
+export interface ChildOptions {
+  /** Called with all the output so far whenever there is more; it may kill the child. */
+  readonly onOutput?: (output: string, kill: () => void) => void;
+  /** Kills the child when it says nothing for so long. Unless given, it may take its time. */
+  readonly silenceMs?: number;
+  /** Keep what it writes to its error stream in {@link ChildEnd.errors}, and do not show it. */
+  readonly keepsErrors?: boolean;
+}
+
+/** Runs a command. What it writes to its error stream is shown unless the options say otherwise. */
+export function runChild(command: readonly string[], options: ChildOptions = {}): Promise<ChildEnd> {
+  const { onOutput = () => {}, silenceMs, keepsErrors = false } = options;
   const [program = "", ...args] = command;
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", keepsErrors ? "pipe" : "inherit"] });
+    const kill = (): void => void child.kill("SIGKILL");
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watch = (): void => {
+      clearTimeout(timer);
+      if (silenceMs !== undefined) timer = setTimeout(kill, silenceMs);
+    };
     let output = "";
-    child.stdout.on("data", (bytes) => {
+    let errors = "";
+    watch();
+    child.stdout?.on("data", (bytes) => {
+      watch();
       output += bytes;
-      onOutput(output, () => void child.kill("SIGKILL"));
+      onOutput(output, kill);
     });
-    child.on("error", (error) => resolve({ status: 127, signal: null, output: `${output}${error}` }));
-    child.on("close", (status, signal) => resolve({ status, signal, output }));
+    child.stderr?.on("data", (bytes) => errors += bytes);
+    const end = (status: number | null, signal: string | null): void => {
+      clearTimeout(timer);
+      resolve({ status, signal, output, errors });
+    };
+    child.on("error", (error) => {
+      output += error;
+      end(127, null);
+    });
+    child.on("close", end);
   });
 }
 

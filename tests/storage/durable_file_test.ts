@@ -188,6 +188,30 @@ describe("DurableFile", () => {
     expect(await names(inner)).toEqual([]);
   });
 
+  test("publishes nothing when what it reads back is longer, shorter or ends early", async () => {
+    const lies: Record<string, { byteLength: number; read?: () => Promise<number> }> = {
+      "has 9 bytes, expected 8": { byteLength: 9 },
+      "has 0 bytes, expected 8": { byteLength: 0 },
+      "ends at byte 0, expected 8": { byteLength: 8, read: () => Promise.resolve(0) },
+    };
+    for (const [message, lie] of Object.entries(lies)) {
+      const inner = new MemoryStorage();
+      const lying = overriding(inner, {
+        openRead: async (path) => {
+          const reader = await inner.openRead(path);
+          return { read: (at, into) => reader.read(at, into), close: () => reader.close(), ...lie };
+        },
+      });
+      const file = await DurableFile.create(lying, PATH, { randomName: "0123" });
+      await file.write(bytes("precious"));
+      const error = await errorOf(file.commit({ verify: true }));
+      expect([error.code, error.details.op]).toEqual(["commit_failed", "verify"]);
+      expect(error.message).toContain(message);
+      await file.abort();
+      expect(await names(inner)).toEqual([]);
+    }
+  });
+
   test("stops at an abort before the move with the caller's reason, and ignores one after it", async () => {
     const { inner } = await withOld();
     const reason = new Error("enough");

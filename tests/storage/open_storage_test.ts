@@ -4,10 +4,14 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { CairnError } from "../../src/base/errors.ts";
+import { FileEngine } from "../../src/checkpoint/file_engine.ts";
 import { openEngine } from "../../src/checkpoint/open_engine.ts";
 import { openCheckpoint } from "../../src/checkpoint/open_path.ts";
+import { recover } from "../../src/checkpoint/recovery.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
-import { openStorage } from "../../src/storage/open_storage.ts";
+import { MemoryStorage } from "../../src/storage/memory_storage.ts";
+import { openStorage, type Storages } from "../../src/storage/open_storage.ts";
+import type { Storage } from "../../src/storage/storage.ts";
 import { bytes, codeOf, errorOf, readFile, writeFile } from "./storage_contract.ts";
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "cairn-open-"));
@@ -36,12 +40,12 @@ describe("openStorage", () => {
     for (const scheme of ["gs", "s3", "hdfs", "https", "GS", "az+x"]) {
       const error = await errorOf(openStorage(`${scheme}://bucket/runs`));
       expect(error.code).toBe("unsupported");
-      expect(error.message).toContain(`there is no storage for ${scheme.toLowerCase()}:// yet`);
+      expect(error.message).toContain(`there is no storage for ${scheme.toLowerCase()}: here`);
     }
     const error = await errorOf(openEngine("gs://bucket/runs"));
     expect(error.message).toBe(
-      'Cannot open "gs://bucket/runs": there is no storage for gs:// yet; ' +
-        "use a path or a file: URL, memory:name, or a Storage of your own",
+      'Cannot open "gs://bucket/runs": there is no storage for gs: here; there is file:, memory:, and any path. ' +
+        "Pass storages: { gs: (location) => … } with a Storage of your own",
     );
     expect(await codeOf(openEngine(new URL("s3://bucket/runs")))).toBe("unsupported");
     expect(await codeOf(openCheckpoint("hdfs://host/runs/100.cairn"))).toBe("unsupported");
@@ -67,5 +71,111 @@ describe("openStorage", () => {
       expect(state.epoch).toBe(4);
     }
     expect(fs.existsSync(path.join(directory, "run", "1.cairn"))).toBe(true);
+  });
+});
+
+/** A place elsewhere with directories in it, and what was opened there. */
+function bucket(): { storages: Storages; opened: string[]; at: (location: string) => MemoryStorage } {
+  const opened: string[] = [];
+  const places = new Map<string, MemoryStorage>();
+  const at = (location: string): MemoryStorage => {
+    const place = places.get(location) ?? new MemoryStorage();
+    places.set(location, place);
+    return place;
+  };
+  const s3 = (location: string): MemoryStorage => {
+    opened.push(location);
+    return at(location);
+  };
+  return { storages: { s3 }, opened, at };
+}
+
+describe("storages of others", () => {
+  test("TS-15 an opener is found by the scheme, and gets the location as it was given", async () => {
+    const { storages, opened, at } = bucket();
+    expect(await openStorage("s3://bucket/runs/a", storages)).toBe(at("s3://bucket/runs/a"));
+    await openStorage(new URL("s3://bucket/runs/b"), storages);
+    await openStorage("S3://Bucket/c", storages);
+    await openStorage("s3:bucket", storages);
+    expect(opened).toEqual(["s3://bucket/runs/a", "s3://bucket/runs/b", "S3://Bucket/c", "s3:bucket"]);
+    const later = { "az+x": () => Promise.resolve(at("later")) };
+    expect(await openStorage("az+x://a", later)).toBe(at("later"));
+    // What is built in stays, for this call and any other.
+    expect((await openStorage(directory, storages)).describe("a")).toBe(path.join(directory, "a"));
+    expect(await codeOf(openStorage("s3://bucket/runs/a"))).toBe("unsupported");
+  });
+
+  test("TS-15 an unknown scheme is an error that names the known ones and what to pass", async () => {
+    const { storages } = bucket();
+    const error = await errorOf(openStorage("gs+x://bucket", storages));
+    expect(error.message).toBe(
+      'Cannot open "gs+x://bucket": there is no storage for gs+x: here; there is file:, memory:, s3:, and any path. ' +
+        'Pass storages: { "gs+x": (location) => … } with a Storage of your own',
+    );
+    expect(error.details).toMatchObject({ path: "gs+x://bucket", value: "gs+x" });
+    for (const name of ["constructor", "tostring", "valueof"]) {
+      expect(await codeOf(openStorage(`${name}://x`, storages))).toBe("unsupported");
+    }
+  });
+
+  test("TS-15 what is no scheme, and what is opened and no storage, is a TypeError that says so", async () => {
+    const { at } = bucket();
+    for (const name of ["S3", "s3:", "x", ""]) {
+      await expect(openStorage("s3://a", { [name]: at })).rejects.toThrow(
+        `storages has the scheme ${JSON.stringify(name)}; a scheme is two letters or more`,
+      );
+    }
+    const half = { list: () => Promise.resolve([]), describe: String };
+    const s3 = (): Storage => half as unknown as Storage;
+    await expect(openStorage("s3://a", { s3 })).rejects.toThrow(
+      'What was opened for "s3://a" is no Storage: it has no makeDirectory, createExclusive, openRead, move, remove, ' +
+        "syncDirectory, freeBytes",
+    );
+    const failing = {
+      s3: (): Storage => {
+        throw new CairnError("storage_failed", "no key");
+      },
+    };
+    expect(await codeOf(openStorage("s3://a", failing))).toBe("storage_failed");
+  });
+
+  test("TS-15 snapshots save to it, rotate there, restore from it, and recover finds them", async () => {
+    const { storages, at } = bucket();
+    const location = "s3://bucket/runs/a";
+    const snapshot = new Snapshot(location, { epoch: 4 }, { storages, keep: { last: 2 } });
+    for (const step of [1, 2, 3]) await (await snapshot.save(step)).wait();
+    const names = (await at(location).list("")).map(({ name }) => name);
+    expect(names).toEqual(["2.cairn", "3.cairn", "latest"]);
+    const state = { epoch: 0 };
+    await new Snapshot(location, state, { storages }).restore(3);
+    expect(state.epoch).toBe(4);
+    // From elsewhere, by the location of the file.
+    state.epoch = 0;
+    await new Snapshot(await openEngine("memory:ts15"), state, { storages }).restore(`${location}/2.cairn`);
+    expect(state.epoch).toBe(4);
+    const engine = await FileEngine.open(location, { storages });
+    const { checkpoint } = await recover(engine);
+    expect(checkpoint?.tag).toBe("3");
+    await checkpoint?.close();
+    await engine.remove("3");
+    expect(await engine.list()).toEqual(["2"]);
+  });
+
+  test("TS-15 so do snapshots of one file, and of fields", async () => {
+    const { storages, at } = bucket();
+    const snapshot = new Snapshot("s3://bucket/models/best", undefined, { storages });
+    await (await snapshot.save({ weights: new Float32Array([1, 2]) })).wait();
+    await snapshot.close();
+    await Snapshot.of({ epoch: 3 }).save("s3://bucket/models/fields.cairn", { storages });
+    const names = (await at("s3://bucket/models").list("")).map(({ name }) => name);
+    expect(names).toEqual(["best.cairn", "fields.cairn"]);
+    expect(await Snapshot.load("s3://bucket/models/best.cairn", { storages })).toEqual({
+      weights: new Float32Array([1, 2]),
+    });
+    expect(await Snapshot.load("s3://bucket/models/fields", { storages })).toEqual({ epoch: 3 });
+    await expect(Snapshot.of({}).save("s3://bucket/models/", { storages })).rejects.toThrow(
+      '"s3://bucket/models/" names no checkpoint',
+    );
+    expect(await codeOf(Snapshot.load("s3://bucket/models/fields"))).toBe("unsupported");
   });
 });

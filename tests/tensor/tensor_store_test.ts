@@ -1,6 +1,7 @@
 import { describe, expect } from "bun:test";
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import type { TensorSpec } from "../../src/container/layout.ts";
+import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { gpuTest, gpuTestOptions, ownGpuTest } from "../helpers/gpu.ts";
@@ -283,6 +284,65 @@ describe("the life of a store", () => {
     ) {
       expect((await thrownBy(call)).code).toBe("device_lost");
     }
+    await store.close();
+  });
+});
+
+describe("rebuild", () => {
+  ownGpuTest("on a new device gives the same groups, zero-filled, and works", async () => {
+    const store = await TensorStore.open({ ...gpuTestOptions(), slabBytes: 512 });
+    const model = store.define("model", MODEL);
+    store.mirror("optimizer.m", "model");
+    const value = HostTensor.from([1, 2, 3]);
+    store.write({ "model.0.bias": value });
+    store.variants.set("matmul", "cpu");
+    const lost = store.gpu;
+    lost.device.destroy();
+    await lost.device.lost;
+    expect((await thrownBy(() => store.read(["model.0.bias"]))).code).toBe("device_lost");
+    const before = store.tensors().map(({ range: _, ...rest }) => rest);
+    await store.rebuild();
+    expect(store.gpu).not.toBe(lost);
+    expect(lost.counters.buffers).toBe(0);
+    expect((await thrownBy(() => lost.read([]))).code).toBe("closed");
+    expect(store.tensors().map(({ range: _, ...rest }) => rest)).toEqual(before);
+    expect(store.group("model").slabs[0]?.buffer === model.slabs[0]?.buffer).toBe(false);
+    expect(store.variants.get("matmul")).toBe("cpu");
+    expect((await store.read(["model.0.bias"])).get("model.0.bias")?.toArray()).toEqual(new Float32Array(3));
+    store.write({ "model.0.bias": value });
+    expect((await store.read(["model.0.bias"])).get("model.0.bias")?.equals(value)).toBe(true);
+    store.define("more", [{ name: "a", dtype: "f32", shape: [4] }]);
+    const { gpu } = store;
+    await store.close();
+    expect(gpu.counters.buffers).toBe(0);
+    expect((await thrownBy(() => store.rebuild())).code).toBe("closed");
+  });
+
+  ownGpuTest("on a device of the caller's leaves both devices to the caller", async (first) => {
+    const second = await GpuDevice.open(gpuTestOptions());
+    const store = TensorStore.on(first);
+    store.define("model", MODEL);
+    expect((await thrownBy(() => store.rebuild())).message).toContain("give rebuild() one");
+    expect((await thrownBy(() => store.rebuild(first))).message).toContain("on that device already");
+    expect(store.canReopen).toBe(false);
+    await store.rebuild(second);
+    expect([first.counters.buffers, second.counters.buffers]).toEqual([0, 1]);
+    await store.close();
+    expect(second.counters.buffers).toBe(0);
+    first.assertAlive();
+    second.assertAlive();
+    await second.close();
+  });
+
+  ownGpuTest("that fails changes nothing", async (first) => {
+    const store = TensorStore.on(first);
+    store.define("model", MODEL);
+    const closed = await GpuDevice.open(gpuTestOptions());
+    await closed.close();
+    expect((await thrownBy(() => store.rebuild(closed))).code).toBe("closed");
+    expect(store.gpu).toBe(first);
+    store.write({ "model.0.bias": HostTensor.from([1, 2, 3]) });
+    expect((await store.read(["model.0.bias"])).size).toBe(1);
     await store.close();
   });
 });

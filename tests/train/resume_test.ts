@@ -267,7 +267,14 @@ describe("TW rows of the training loop", () => {
       const walltime = trainer.walltime;
       for (const epochs of [2, 1, 0]) {
         const report = await trainer.train({ epochs, progress: false });
-        expect(report).toEqual({ steps: 0, endedBy: "end", saves: [], failedSaves: [], warnings: [] });
+        expect(report).toEqual({
+          steps: 0,
+          endedBy: "end",
+          exitCode: 0,
+          saves: [],
+          failedSaves: [],
+          warnings: [],
+        });
       }
       expect(await tensors()).toEqual(before);
       expect(trainer.walltime).toBe(walltime);

@@ -39,12 +39,21 @@ export function candidatesFor(choice: CodecChoice): readonly CodecName[] {
   return choice === "raw" ? [] : [choice];
 }
 
-/** The chunk in the smallest of these forms and of raw. `stored` may be `raw` itself. */
-export function encodeSmallest(raw: Uint8Array, dtype: DType, names: readonly CodecName[]): EncodedChunk {
+/**
+ * The chunk in the smallest of these forms and of raw. `stored` may be `raw` itself; or a view of `into`, which has room for as many
+ * bytes as `raw` has.
+ */
+export function encodeSmallest(
+  raw: Uint8Array,
+  dtype: DType,
+  names: readonly CodecName[],
+  into?: Uint8Array,
+): EncodedChunk {
   let codec: CodecName = "raw";
   let stored = raw;
   for (const name of names) {
-    const encoded = codecByName(name).encode(raw, dtype);
+    // Another codec would overwrite what the first one put there.
+    const encoded = codecByName(name).encode(raw, dtype, name === names[0] ? into : undefined);
     if (encoded === undefined || encoded.byteLength >= stored.byteLength) continue;
     codec = name;
     stored = encoded;

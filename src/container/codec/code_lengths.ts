@@ -26,31 +26,39 @@ export function codeLengths(counts: Uint32Array, maxBits: number): Uint8Array {
 
 /** Each symbol that occurs as its count times 256 plus itself, which sorts as plain numbers. */
 function sortedLeaves(counts: Uint32Array): Float64Array {
-  const leaves: number[] = [];
+  const leaves = new Float64Array(counts.length);
+  let length = 0;
   for (let symbol = 0; symbol < counts.length; symbol++) {
     const count = counts[symbol] as number;
-    if (count > 0) leaves.push(count * 256 + symbol);
+    if (count > 0) leaves[length++] = count * 256 + symbol;
   }
-  return Float64Array.from(leaves).sort();
+  return leaves.subarray(0, length).sort();
 }
 
 /** Level by level: the leaves and the pairs of the level before by weight, and which of them are leaves. */
 function packages(leaves: Float64Array, maxBits: number): Uint8Array[] {
+  // Behind the last leaf stands one that is never taken.
+  const leafWeights = new Float64Array(leaves.length + 1).fill(Infinity);
+  for (let i = 0; i < leaves.length; i++) leafWeights[i] = Math.floor((leaves[i] as number) / 256);
   const levels: Uint8Array[] = [];
   let before = new Float64Array(0);
   for (let level = 0; level < maxBits; level++) {
     const pairs = before.length >>> 1;
     const weights = new Float64Array(leaves.length + pairs);
     const isLeaf = new Uint8Array(weights.length);
-    for (let to = 0, leaf = 0, pair = 0; to < weights.length; to++) {
-      const leafWeight = leaf < leaves.length ? Math.floor(leaves[leaf] as number / 256) : Infinity;
-      const pairWeight = pair < pairs
-        ? (before[2 * pair] as number) + (before[2 * pair + 1] as number)
-        : Infinity;
-      isLeaf[to] = leafWeight <= pairWeight ? 1 : 0;
-      weights[to] = Math.min(leafWeight, pairWeight);
-      if (leafWeight <= pairWeight) leaf++;
-      else pair++;
+    let to = 0;
+    let leaf = 0;
+    for (let pair = 0; pair < pairs; pair++) {
+      const pairWeight = (before[2 * pair] as number) + (before[2 * pair + 1] as number);
+      for (; (leafWeights[leaf] as number) <= pairWeight; leaf++, to++) {
+        weights[to] = leafWeights[leaf] as number;
+        isLeaf[to] = 1;
+      }
+      weights[to++] = pairWeight;
+    }
+    for (; to < weights.length; leaf++, to++) {
+      weights[to] = leafWeights[leaf] as number;
+      isLeaf[to] = 1;
     }
     levels.push(isLeaf);
     before = weights;

@@ -12,13 +12,13 @@ export interface Codec {
   readonly canEncode?: () => boolean;
   /**
    * The stored form of `raw`, whose elements are of `dtype`; or `undefined` where that does not pay, and the
-   * chunk is better stored raw. May return `raw` itself.
+   * chunk is better stored raw. May return `raw` itself; or a view of `into`, which has room for as many bytes as `raw` has.
    */
-  encode(raw: Uint8Array, dtype: DType): Uint8Array | undefined;
+  encode(raw: Uint8Array, dtype: DType, into?: Uint8Array): Uint8Array | undefined;
   /**
    * The raw bytes again, exactly `rawLength` of them. `rawLength` is also the most it allocates and decodes.
    * Throws `CairnError("invalid_container")` for stored bytes that end early, go on too long or are no valid
-   * code. May return `stored` itself.
+   * code. May return `stored` itself; or a view of `into`, which has room for `rawLength` bytes.
    */
-  decode(stored: Uint8Array, rawLength: number, dtype: DType): Uint8Array;
+  decode(stored: Uint8Array, rawLength: number, dtype: DType, into?: Uint8Array): Uint8Array;
 }

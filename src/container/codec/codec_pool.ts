@@ -1,167 +1,261 @@
 import type { DType } from "../../base/dtype.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
-import { nodeBuiltin } from "../../base/node_builtin.ts";
+import { allocate } from "../allocate.ts";
 import type { EncodedChunk } from "./choose.ts";
+import type { CodecAnswer, CodecJob, CodecWork, JobOutput } from "./codec_job.ts";
+import { canStartThreads, type CodecThread, startThread, type ThreadListeners } from "./codec_thread.ts";
+import type { ChunkSums } from "./decode_checked.ts";
+import { type Room, SharedRooms } from "./shared_rooms.ts";
 import type { CodecName } from "./table.ts";
 
-/** What a worker is asked for. Its bytes are transferred to it. */
-export type CodecJob =
-  | { id: number; raw: Uint8Array; dtype: DType; names: readonly CodecName[] }
-  | { id: number; stored: Uint8Array; rawLength: number; dtype: DType; name: CodecName };
+/** Sending a chunk with fewer raw bytes to another thread takes longer than coding it. */
+export const MIN_POOL_BYTES: number = 64 * 1024;
 
-/** What it answers. */
-export type CodecAnswer =
-  | { id: number; encoded: EncodedChunk }
-  | { id: number; raw: Uint8Array }
-  | { id: number; failure: { code: CairnErrorCode | undefined; message: string } };
+// Half of them are sent in one message while the thread is at the other half.
+const JOBS_A_THREAD = 4;
 
-/** A worker of a browser, Deno or Bun, or of `node:worker_threads`. */
-interface CodecWorker {
-  post(job: CodecJob, transfer: ArrayBuffer[]): void;
-  close(): Promise<void>;
+/** Bytes of a pool, which are the borrower's until it calls `release`. They may be in shared memory. */
+export interface Lent {
+  /** Gives the memory back for the next job. Calling it twice is fine; what is never released is memory that the pool never has again. */
+  release(): void;
 }
 
-interface Listeners {
-  answered(answer: CodecAnswer): void;
-  failed(error: Error): void;
+/** An encoded chunk whose `stored` is lent. */
+export interface LentChunk extends EncodedChunk, Lent {}
+
+/** Raw bytes that are lent. */
+export interface LentBytes extends Lent {
+  readonly bytes: Uint8Array;
+}
+
+/** A thread, and what it has to do. */
+interface PoolThread {
+  readonly thread: CodecThread;
+  /** Absent where there is no shared memory: bytes are transferred then. */
+  readonly rooms: SharedRooms | undefined;
+  /** Jobs that wait to be sent. */
+  readonly unsent: CodecJob[];
+  /** Jobs that were sent and not answered. */
+  sentCount: number;
+  /** Rooms that were lent for the input of a job to come. */
+  lentCount: number;
+}
+
+/** A room for the input of a job to come. */
+interface LentRoom {
+  readonly place: PoolThread;
+  readonly rooms: SharedRooms;
+  readonly room: Room;
 }
 
 interface Waiting {
-  readonly worker: number;
-  resolve(answer: CodecAnswer): void;
+  readonly place: PoolThread;
+  readonly room: Room | undefined;
+  resolve(answer: SuccessfulAnswer): void;
   reject(error: Error): void;
 }
 
+type SuccessfulAnswer = Exclude<CodecAnswer, { failure: unknown }>;
+
 /**
- * Encodes and decodes chunks on other threads. Bytes go there and back by transfer, without a copy. Whoever
- * opens a pool closes it: until then its threads may keep the process alive.
+ * Encodes and decodes chunks on other threads. Bytes go there by one copy, into memory that both threads see, and are lent back from
+ * there without another; where a runtime has no shared memory they are transferred. What is written to memory from {@link CodecPool.lend} saves the copy. Whoever opens a pool closes it: until
+ * then its threads may keep the process alive. When one thread dies, all that is under way and all that comes later rejects
+ * with `CairnError("closed")`.
  */
 export class CodecPool {
-  readonly #workers: readonly CodecWorker[];
-  readonly #load: number[];
+  readonly #threads: readonly PoolThread[];
   readonly #waiting: Map<number, Waiting> = new Map();
+  readonly #lent: Map<ArrayBufferLike, LentRoom> = new Map();
   #nextId = 0;
   #failure: Error | undefined;
 
-  private constructor(count: number) {
-    const listeners: Listeners = {
-      answered: (answer) => this.#settle(answer),
+  private constructor(count: number, start: (listeners: ThreadListeners) => CodecThread) {
+    const listeners: ThreadListeners = {
+      answered: (answers) => answers.forEach((answer) => this.#settle(answer)),
       failed: (error) => this.#fail(error),
     };
-    this.#workers = Array.from({ length: count }, () => startWorker(listeners));
-    this.#load = this.#workers.map(() => 0);
+    this.#threads = Array.from({ length: count }, () => ({
+      thread: start(listeners),
+      rooms: SharedRooms.areSupported() ? new SharedRooms() : undefined,
+      unsent: [],
+      sentCount: 0,
+      lentCount: 0,
+    }));
   }
 
   /**
    * Starts `workers` threads, which takes some tens of milliseconds, or gives `undefined` where there are
-   * none. Throws a `RangeError` unless it is an integer from 1 to 64.
+   * none. Throws a `RangeError` unless it is an integer from 1 to 64. `start` is for tests.
    */
-  static open(workers: number): CodecPool | undefined {
+  static open(
+    workers: number,
+    start: (listeners: ThreadListeners) => CodecThread = (listeners) => startThread(listeners),
+  ): CodecPool | undefined {
     if (!Number.isInteger(workers) || workers < 1 || workers > 64) {
       throw new RangeError(`A pool of ${workers} workers cannot be; expected 1 to 64`);
     }
-    const canStart = typeof Worker === "function" || nodeBuiltin("node:worker_threads") !== undefined;
-    return canStart ? new CodecPool(workers) : undefined;
+    return canStartThreads() ? new CodecPool(workers, start) : undefined;
   }
 
   /** Number of threads. */
   get size(): number {
-    return this.#workers.length;
+    return this.#threads.length;
+  }
+
+  /** Chunks that are best under way at once: fewer leave threads waiting, more take memory and no less time. */
+  get depth(): number {
+    return JOBS_A_THREAD * this.#threads.length;
   }
 
   /**
-   * The chunk in the smallest of these codecs and of raw. Takes `raw` over, with all of its buffer: it is of
-   * length 0 afterwards.
+   * Memory for up to `byteLength` bytes of a chunk, stored or raw, that a thread sees too. What is written to its beginning is encoded
+   * or decoded without a copy: that call takes the memory over. Whoever does without one releases it. Where no memory is shared it
+   * is like any other. Throws `CairnError("out_of_memory")`.
    */
-  async encode(
-    raw: Uint8Array<ArrayBuffer>,
-    dtype: DType,
-    names: readonly CodecName[],
-  ): Promise<EncodedChunk> {
-    const answer = await this.#ask((id) => ({ id, raw, dtype, names }), raw.buffer);
-    if ("encoded" in answer) return answer.encoded;
+  lend(byteLength: number): LentBytes {
+    const place = this.#leastLoaded();
+    const { rooms } = place;
+    if (rooms === undefined) return { bytes: allocate(byteLength), release: () => {} };
+    const lent: LentRoom = { place, rooms, room: rooms.take(byteLength) };
+    const { memory } = lent.room;
+    this.#lent.set(memory, lent);
+    place.lentCount++;
+    return {
+      bytes: new Uint8Array(memory, 0, byteLength),
+      release: () => {
+        // It may have been taken over, and even lent again.
+        if (this.#lent.get(memory) === lent) rooms.giveBack(this.#takeOver(lent));
+      },
+    };
+  }
+
+  /**
+   * The chunk in the smallest of these codecs and of raw. Unless `raw` is lent it is copied before this returns. Rejects with what a
+   * codec throws, with `CairnError("out_of_memory")`, or with `closed`.
+   */
+  async encode(raw: Uint8Array, dtype: DType, names: readonly CodecName[]): Promise<LentChunk> {
+    const { encoded, bytes, release } = await this.#ask(raw, raw.byteLength, {
+      kind: "encode",
+      dtype,
+      names,
+    });
+    if (encoded !== undefined) return { ...encoded, stored: bytes, release };
     throw new CairnError("closed", "A codec worker answered something else");
   }
 
-  /** The raw bytes of a chunk, as `Codec.decode` gives them. Takes `stored` over, with all of its buffer. */
-  async decode(
-    stored: Uint8Array<ArrayBuffer>,
-    rawLength: number,
-    dtype: DType,
-    name: CodecName,
-  ): Promise<Uint8Array> {
-    const answer = await this.#ask((id) => ({ id, stored, rawLength, dtype, name }), stored.buffer);
-    if ("raw" in answer) return answer.raw;
-    throw new CairnError("closed", "A codec worker answered something else");
+  /**
+   * The raw bytes of a chunk by the codec `name`, with everything checked that `decodeChecked` checks, and its errors.
+   * Unless `stored` is lent it is copied before this returns.
+   */
+  async decode(stored: Uint8Array, name: CodecName, chunk: ChunkSums): Promise<LentBytes> {
+    const { dtype, rawLength, storedCrc, rawCrc } = chunk;
+    const room = Math.max(stored.byteLength, rawLength);
+    const { bytes, release } = await this.#ask(stored, room, {
+      kind: "decode",
+      name,
+      chunk: { dtype, rawLength, storedCrc, rawCrc },
+    });
+    return { bytes, release };
   }
 
   /** Ends the threads. What is still under way rejects with `CairnError("closed")`. */
   async close(): Promise<void> {
     this.#fail(new CairnError("closed", "This CodecPool is closed; open another"));
-    await Promise.all(this.#workers.map((worker) => worker.close()));
+    await Promise.all(this.#threads.map(({ thread }) => thread.close()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #ask(jobOf: (id: number) => CodecJob, buffer: ArrayBuffer): Promise<CodecAnswer> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) throw this.#failure;
-      const id = this.#nextId++;
-      const worker = this.#load.indexOf(Math.min(...this.#load));
-      (this.#workers[worker] as CodecWorker).post(jobOf(id), [buffer]);
-      this.#load[worker] = (this.#load[worker] as number) + 1;
-      this.#waiting.set(id, { worker, resolve, reject });
+  /** Gives a job to the thread that has the fewest, in a room with `roomBytes` for its output. */
+  async #ask(
+    input: Uint8Array,
+    roomBytes: number,
+    work: CodecWork,
+  ): Promise<LentBytes & { readonly encoded: SuccessfulAnswer["encoded"] }> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const lent = this.#lent.get(input.buffer);
+    const isInPlace = lent !== undefined && input.byteOffset === 0 &&
+      lent.room.memory.byteLength >= 2 * roomBytes;
+    const place = isInPlace ? lent.place : this.#leastLoaded();
+    const { rooms } = place;
+    const id = this.#nextId++;
+    const room = isInPlace ? this.#takeOver(lent) : rooms?.take(roomBytes);
+    if (rooms === undefined || room === undefined) {
+      place.unsent.push({ id, input: { bytes: new Uint8Array(input) }, work });
+    } else {
+      if (!isInPlace) new Uint8Array(room.memory).set(input);
+      place.unsent.push({ id, input: rooms.inputIn(room, input.byteLength), work });
+    }
+    sendIfMany(place);
+    const { output, encoded } = await new Promise<SuccessfulAnswer>((resolve, reject) => {
+      this.#waiting.set(id, { place, room, resolve, reject });
     });
+    return { ...lend(output, rooms, room), encoded };
+  }
+
+  #leastLoaded(): PoolThread {
+    return this.#threads.reduce((least, next) => loadOf(next) < loadOf(least) ? next : least);
+  }
+
+  #takeOver({ place, room }: LentRoom): Room {
+    this.#lent.delete(room.memory);
+    place.lentCount--;
+    return room;
   }
 
   #settle(answer: CodecAnswer): void {
     const waiting = this.#waiting.get(answer.id);
     if (waiting === undefined) return;
+    const { place, room, resolve, reject } = waiting;
     this.#waiting.delete(answer.id);
-    this.#load[waiting.worker] = (this.#load[waiting.worker] as number) - 1;
-    if (!("failure" in answer)) waiting.resolve(answer);
-    else waiting.reject(errorOf(answer.failure));
+    place.sentCount--;
+    sendIfMany(place);
+    if (!("failure" in answer)) return resolve(answer);
+    if (room !== undefined) place.rooms?.giveBack(room);
+    reject(errorOf(answer.failure));
   }
 
   #fail(error: Error): void {
     this.#failure ??= error;
-    for (const { reject } of this.#waiting.values()) reject(error);
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
   }
 }
 
+function loadOf({ unsent, sentCount, lentCount }: PoolThread): number {
+  return unsent.length + sentCount + lentCount;
+}
+
+/**
+ * Sends what a thread has to do once that is as much as it has still to answer: it never runs dry, and with several jobs a message
+ * both threads are woken less often, which takes as long as copying a chunk.
+ */
+function sendIfMany(place: PoolThread): void {
+  if (place.unsent.length === 0 || place.unsent.length < place.sentCount) return;
+  const jobs = place.unsent.splice(0);
+  place.sentCount += jobs.length;
+  place.thread.post(jobs, jobs.flatMap(({ input }) => "bytes" in input ? [input.bytes.buffer] : []));
+}
+
+/** What an answer says its bytes are. */
+function lend(output: JobOutput, rooms: SharedRooms | undefined, room: Room | undefined): LentBytes {
+  if (output instanceof Uint8Array) return { bytes: output, release: () => {} };
+  if (rooms === undefined || room === undefined) {
+    throw new CairnError("closed", "A codec worker answered something else");
+  }
+  let isLent = true;
+  return {
+    bytes: new Uint8Array(room.memory, output.at, output.byteLength),
+    release() {
+      if (isLent) rooms.giveBack(room);
+      isLent = false;
+    },
+  };
+}
+
 function errorOf({ code, message }: { code: CairnErrorCode | undefined; message: string }): Error {
   return code === undefined ? new Error(message) : new CairnError(code, message);
-}
-
-/** The worker's module lies beside this one, as TypeScript in the sources and as JavaScript in a build. */
-function workerUrl(): URL {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`./codec_worker.${extension}`, import.meta.url);
-}
-
-function startWorker({ answered, failed }: Listeners): CodecWorker {
-  if (typeof Worker === "function") {
-    const worker = new Worker(workerUrl(), { type: "module" });
-    worker.onmessage = (event: MessageEvent<CodecAnswer>) => answered(event.data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      failed(new CairnError("closed", `A codec worker has failed: ${event.message}`));
-    };
-    return {
-      post: (job, transfer) => worker.postMessage(job, transfer),
-      close: () => Promise.resolve(worker.terminate()),
-    };
-  }
-  const threads = nodeBuiltin("node:worker_threads");
-  if (threads === undefined) throw new CairnError("unsupported", "This runtime has no workers");
-  const worker = new threads.Worker(workerUrl());
-  worker.on("message", answered);
-  worker.on("error", (cause) => failed(new CairnError("closed", "A codec worker has failed", { cause })));
-  return {
-    post: (job, transfer) => worker.postMessage(job, transfer),
-    close: async () => void await worker.terminate(),
-  };
 }

@@ -3,7 +3,7 @@ import { wasmKernels } from "./wasm_kernels.ts";
 
 /**
  * The inner loops of the codec `planes`, over one heap of bytes that the caller lays out: every parameter is
- * an address in it, or a count. They check nothing; {@link PLANE_HEAP} says how much room they take.
+ * an address in it, or a count. They check nothing; `PLANE_HEAP` says where their tables are.
  */
 export interface PlaneKernels {
   /** Grows the heap to at least `byteLength` bytes. Views made before may be of no use afterwards. */
@@ -40,53 +40,22 @@ export interface PlaneKernels {
   expand(raw: number, kept: number, count: number, byteSize: number, mask: number): void;
   /** Number of bits that are set in `length` bytes. */
   ones(bytes: number, length: number): number;
-  /** Counts how often each byte occurs, as 256 u32 at `counts`. */
-  histogram(bytes: number, length: number, counts: number): void;
-  /** Fills a table at `pairs` from which `encode` takes two codes at a time, for bytes from `first` to `last`. */
-  pair(codes: number, first: number, last: number, pairs: number): void;
+  /** Counts how often each byte occurs, as 256 u32 at `counts`, of 65536 bytes at most. `pairs` are lost. */
+  histogram(bytes: number, length: number): void;
+  /**
+   * Makes `pairs` of `codes`, from which `encode` takes two codes at a time, for bytes from `first` to `last`.
+   * `counts` are lost.
+   */
+  pair(first: number, last: number): void;
   /**
    * Writes the codes of the bytes from `from` to `end` to `to`, lowest bit first, and returns the address
-   * behind them. `codes` has for each byte a u32: its code, and from bit 16 the code's length, all 0 for bytes
-   * that do not occur. `pairs` is what `pair` filled, or 0 where that was not worth it.
+   * behind them. `isPaired` says that `pairs` were made of `codes`.
    */
-  encode(from: number, end: number, codes: number, pairs: number, to: number): number;
-  /**
-   * Decodes four streams. `job` has for each of them three u32: where its bits begin, as an address in bits;
-   * where its symbols go; where they end. The first two are moved to where decoding ended. `table` and
-   * `lengths` are those of a `DecodeTable`.
-   */
-  decode(job: number, table: number, lengths: number): void;
-}
-
-/** Where the tables are in the heap, and how much room must be behind what is read and written. */
-export const PLANE_HEAP: PlaneHeap = {
-  counts: 0,
-  codes: 4096,
-  job: 5120,
-  lengths: 5632,
-  table: 8192,
-  pairs: 32768,
-  free: 32768 + 4 * 65536,
-  slack: 64,
-};
-
-interface PlaneHeap {
-  /** Four times 256 u32. */
-  readonly counts: number;
-  /** 256 u32. */
-  readonly codes: number;
-  /** Four times three u32. */
-  readonly job: number;
-  /** 256 bytes. */
-  readonly lengths: number;
-  /** 4096 u32. */
-  readonly table: number;
-  /** 65536 u32. */
-  readonly pairs: number;
-  /** From here on the heap is the caller's. */
-  readonly free: number;
-  /** Bytes behind each area that may be read, and behind an encoded one that may be written. */
-  readonly slack: number;
+  encode(from: number, end: number, isPaired: boolean, to: number): number;
+  /** Makes `triples` of `singles`. */
+  triple(): void;
+  /** Decodes the four streams of `job`, by `singles` and `triples`. */
+  decode(): void;
 }
 
 let kernels: PlaneKernels | undefined;

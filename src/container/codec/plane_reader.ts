@@ -1,7 +1,8 @@
 import { CairnError } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
-import { checkComplete, DECODE_ENTRIES, fillDecodeTable } from "./plane_code.ts";
-import { PLANE_HEAP, type PlaneKernels } from "./plane_kernels.ts";
+import { checkComplete, DECODE_ENTRIES, fillSingles } from "./plane_code.ts";
+import { PLANE_HEAP } from "./plane_heap.ts";
+import type { PlaneKernels } from "./plane_kernels.ts";
 import {
   BLOCK_SYMBOLS,
   REPEATED_SYMBOLS,
@@ -97,9 +98,9 @@ function readCoded(
   if (streamBytes >= length) throw invalid(`${length} symbols are coded in ${streamBytes} bytes`);
   need(stored, begin, streamBytes);
   heap.set(stored.subarray(begin, begin + streamBytes), streams);
-  heap.set(lengths, PLANE_HEAP.lengths);
-  fillDecodeTable(lengths, new Uint32Array(heap.buffer, PLANE_HEAP.table, DECODE_ENTRIES));
-  kernels.decode(PLANE_HEAP.job, PLANE_HEAP.table, PLANE_HEAP.lengths);
+  fillSingles(lengths, new Uint16Array(heap.buffer, PLANE_HEAP.singles, DECODE_ENTRIES));
+  kernels.triple();
+  kernels.decode();
   for (const [stream, limit] of limits.entries()) checkEnd(heap, job[3 * stream] as number, limit);
   return begin + streamBytes;
 }

@@ -1,36 +1,53 @@
 const SAMPLES = 2048;
 const NONE: Uint32Array = new Uint32Array(256);
 
-/** A run of blocks of a plane that are alike, and how often each byte occurs in it. */
-export interface PlaneSegment {
-  start: number;
+// Each integer below this times its logarithm, made when first needed: most counts are that small.
+const PRODUCTS = 1 << 14;
+let products: Float64Array | undefined;
+
+/** A part of a plane, and how often each byte occurs in it. */
+export interface PlaneBlock {
+  readonly start: number;
+  readonly length: number;
+  readonly counts: Uint32Array;
+}
+
+/** A run of blocks that are alike, and the first and the last byte that occur in it. */
+export interface PlaneSegment extends PlaneBlock {
   length: number;
-  counts: Uint32Array;
+  first: number;
+  last: number;
 }
 
 /**
  * Joins neighbouring blocks for as long as one code for both is smaller than two of their own.
- * `separateBits` is what another segment costs besides its symbols. Takes over the blocks and their counts.
+ * `separateBits` is what another segment costs besides its symbols. A block's counts may change when the next
+ * one is asked for.
  */
-export function joinBlocks(blocks: readonly PlaneSegment[], separateBits: number): PlaneSegment[] {
+export function joinBlocks(blocks: Iterable<PlaneBlock>, separateBits: number): PlaneSegment[] {
   const segments: PlaneSegment[] = [];
   let current: PlaneSegment | undefined;
   let currentBits = 0;
-  for (const block of blocks) {
-    const blockBits = informationBits(block.counts, NONE, block.length);
+  for (const { start, length, counts } of blocks) {
+    const { first, last } = rangeOf(counts);
+    const blockBits = informationBits(length, counts, NONE, first, last);
     if (current !== undefined) {
-      const length = current.length + block.length;
-      const bits = informationBits(current.counts, block.counts, length);
+      const [least, most] = [Math.min(first, current.first), Math.max(last, current.last)];
+      const bits = informationBits(current.length + length, counts, current.counts, least, most);
       if (bits <= currentBits + blockBits + separateBits) {
-        addCounts(block.counts, current.counts);
-        current.length = length;
+        for (let symbol = first; symbol <= last; symbol++) {
+          current.counts[symbol] = (current.counts[symbol] as number) + (counts[symbol] as number);
+        }
+        current.length += length;
+        current.first = least;
+        current.last = most;
         currentBits = bits;
         continue;
       }
     }
-    current = block;
+    current = { start, length, counts: counts.slice(), first, last };
     currentBits = blockBits;
-    segments.push(block);
+    segments.push(current);
   }
   return segments;
 }
@@ -45,7 +62,7 @@ export function sampledBits(plane: Uint8Array): number {
     const byte = plane[i] as number;
     counts[byte] = (counts[byte] as number) + 1;
   }
-  return samples === 0 ? 0 : informationBits(counts, NONE, samples) / samples;
+  return samples === 0 ? 0 : informationBits(samples, counts, NONE, 0, 255) / samples;
 }
 
 /** What part of the elements of `byteSize` bytes are zero in all bits, by 2048 of them from all over `raw`. */
@@ -62,22 +79,31 @@ export function sampledZeros(raw: Uint8Array, byteSize: number): number {
 }
 
 /**
- * The bits that the best order-0 code takes for symbols that occur as often as both tables together say:
- * `total` times in all. Plain loops, because this runs once for each block.
+ * The bits that the best order-0 code takes for symbols from `first` to `last` that occur as often as both tables
+ * together say: `total` times in all. Plain loops, because this runs twice for each block.
  */
-function informationBits(counts: Uint32Array, more: Uint32Array, total: number): number {
+function informationBits(
+  total: number,
+  counts: Uint32Array,
+  more: Uint32Array,
+  first: number,
+  last: number,
+): number {
+  products ??= Float64Array.from({ length: PRODUCTS }, (_, i) => i === 0 ? 0 : i * binaryLogarithm(i));
   let bits = total * binaryLogarithm(total);
-  for (let symbol = 0; symbol < 256; symbol++) {
+  for (let symbol = first; symbol <= last; symbol++) {
     const count = (counts[symbol] as number) + (more[symbol] as number);
-    if (count > 1) bits -= count * binaryLogarithm(count);
+    bits -= count < PRODUCTS ? products[count] as number : count * binaryLogarithm(count);
   }
   return bits;
 }
 
-function addCounts(counts: Uint32Array, to: Uint32Array): void {
-  for (let symbol = 0; symbol < 256; symbol++) {
-    to[symbol] = (to[symbol] as number) + (counts[symbol] as number);
-  }
+function rangeOf(counts: Uint32Array): { first: number; last: number } {
+  let first = 0;
+  let last = 255;
+  while (first < last && counts[first] === 0) first++;
+  while (first < last && counts[last] === 0) last--;
+  return { first, last };
 }
 
 /**

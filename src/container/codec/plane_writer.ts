@@ -1,8 +1,9 @@
 import { viewOf } from "../../base/little_endian.ts";
 import { codeLengths } from "./code_lengths.ts";
 import { fillCodes, MAX_CODE_BITS } from "./plane_code.ts";
-import { PLANE_HEAP, type PlaneKernels } from "./plane_kernels.ts";
-import { joinBlocks, type PlaneSegment, sampledBits } from "./plane_statistics.ts";
+import { PLANE_HEAP } from "./plane_heap.ts";
+import type { PlaneKernels } from "./plane_kernels.ts";
+import { joinBlocks, type PlaneBlock, type PlaneSegment, sampledBits } from "./plane_statistics.ts";
 
 /** Segments begin at multiples of this many symbols. */
 export const BLOCK_SYMBOLS = 16384;
@@ -17,10 +18,8 @@ export const SEGMENT_HEADER_BYTES = 5;
 const WORTHWHILE = 31 / 32;
 // A plane with more bits a byte than this by a sample is taken for noise, and not looked at any further.
 const NOISE_BITS = 7.75;
-// A table of pairs is made where it will be used so much more often than it has entries, and where it is so
-// small that it stays close to the processor.
-const USES_A_PAIR = 16;
-const MAX_PAIRED_CODES = 64;
+// A table of pairs is made where there are so many symbols for each of its entries.
+const USES_A_PAIR = 2;
 // What another segment costs: its header and its lengths of codes, and the time to set up a table for it.
 const SEPARATE_BITS = 8 * 256;
 
@@ -63,9 +62,10 @@ export class PlaneWriter {
     }
   }
 
-  /** All planes, one after the other. */
-  toBytes(): Uint8Array {
-    const stored = new Uint8Array(this.#byteLength);
+  /** All planes, one after the other; in `into` where there is room for them. */
+  toBytes(into?: Uint8Array): Uint8Array {
+    const fits = into !== undefined && into.byteLength >= this.#byteLength;
+    const stored = fits ? into.subarray(0, this.#byteLength) : new Uint8Array(this.#byteLength);
     let at = 0;
     for (const piece of this.#pieces) {
       stored.set(piece, at);
@@ -74,31 +74,30 @@ export class PlaneWriter {
     return stored;
   }
 
-  #blocks(address: number, length: number): PlaneSegment[] {
-    const blocks: PlaneSegment[] = [];
+  *#blocks(address: number, length: number): Iterable<PlaneBlock> {
     const counts = new Uint32Array(this.#heap.buffer, PLANE_HEAP.counts, 256);
     for (let start = 0; start < length; start += BLOCK_SYMBOLS) {
       const blockLength = Math.min(BLOCK_SYMBOLS, length - start);
-      this.#kernels.histogram(address + start, blockLength, PLANE_HEAP.counts);
-      blocks.push({ start, length: blockLength, counts: counts.slice() });
+      this.#kernels.histogram(address + start, blockLength);
+      yield { start, length: blockLength, counts };
     }
-    return blocks;
   }
 
-  #addSegment(symbols: Uint8Array, plane: number, { start, length, counts }: PlaneSegment): void {
-    if (counts[symbols[0] as number] === length) {
+  #addSegment(symbols: Uint8Array, address: number, segment: PlaneSegment): void {
+    const { length, counts, first, last } = segment;
+    if (first === last) {
       this.#addHeader(length, SEGMENT.repeated);
-      this.#add(new Uint8Array(Math.ceil(length / REPEATED_SYMBOLS)).fill(symbols[0] as number));
+      this.#add(new Uint8Array(Math.ceil(length / REPEATED_SYMBOLS)).fill(first));
       return;
     }
     const lengths = codeLengths(counts, MAX_CODE_BITS);
     let bits = 0;
-    for (let symbol = 0; symbol < 256; symbol++) {
+    for (let symbol = first; symbol <= last; symbol++) {
       bits += (counts[symbol] as number) * (lengths[symbol] as number);
     }
-    const head = codedHead(lengths);
+    const head = codedHead(lengths, segment);
     if (head.byteLength + bits / 8 > length * WORTHWHILE) this.#addRaw(symbols);
-    else this.#addCoded(head, lengths, plane + start, length);
+    else this.#addCoded(head, lengths, address, segment);
   }
 
   #addRaw(symbols: Uint8Array): void {
@@ -106,21 +105,19 @@ export class PlaneWriter {
     this.#add(symbols);
   }
 
-  #addCoded(head: Uint8Array, lengths: Uint8Array, address: number, length: number): void {
-    const { codes, pairs } = PLANE_HEAP;
-    fillCodes(lengths, new Uint32Array(this.#heap.buffer, codes, 256));
-    const [first = 0, last = 0] = head;
-    let codeCount = 0;
-    for (let symbol = first; symbol <= last; symbol++) codeCount += lengths[symbol] === 0 ? 0 : 1;
-    const isPaired = codeCount <= MAX_PAIRED_CODES && length >= USES_A_PAIR * codeCount ** 2;
-    if (isPaired) this.#kernels.pair(codes, first, last, pairs);
+  #addCoded(head: Uint8Array, lengths: Uint8Array, plane: number, segment: PlaneSegment): void {
+    const { start, length, first, last } = segment;
+    fillCodes(lengths, new Uint32Array(this.#heap.buffer, PLANE_HEAP.codes, 256));
+    const isPaired = length >= USES_A_PAIR * (last - first + 1) ** 2;
+    if (isPaired) this.#kernels.pair(first, last);
+    const address = plane + start;
     const view = viewOf(head);
     const begin = this.#streams;
     for (let stream = 0; stream < 4; stream++) {
       const from = address + streamStart(length, stream);
       const end = address + streamStart(length, stream + 1);
       const to = this.#streams;
-      this.#streams = this.#kernels.encode(from, end, codes, isPaired ? pairs : 0, to);
+      this.#streams = this.#kernels.encode(from, end, isPaired, to);
       view.setUint32(head.byteLength - 16 + 4 * stream, this.#streams - to, true);
     }
     this.#addHeader(length, SEGMENT.coded);
@@ -145,11 +142,7 @@ export function streamStart(length: number, stream: number): number {
 }
 
 /** First and last symbol, the lengths of their codes and of all between as half bytes, and room for the streams' lengths. */
-function codedHead(lengths: Uint8Array): Uint8Array {
-  let first = 0;
-  let last = 255;
-  while (lengths[first] === 0) first++;
-  while (lengths[last] === 0) last--;
+function codedHead(lengths: Uint8Array, { first, last }: PlaneSegment): Uint8Array {
   const head = new Uint8Array(2 + ((last - first + 2) >>> 1) + 16);
   head[0] = first;
   head[1] = last;

@@ -3,7 +3,8 @@ import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
 import type { Codec } from "./codec.ts";
-import { PLANE_HEAP, type PlaneKernels, planeKernels } from "./plane_kernels.ts";
+import { PLANE_HEAP } from "./plane_heap.ts";
+import { type PlaneKernels, planeKernels } from "./plane_kernels.ts";
 import { readPlane } from "./plane_reader.ts";
 import { sampledZeros } from "./plane_statistics.ts";
 import { PlaneWriter } from "./plane_writer.ts";
@@ -40,13 +41,13 @@ interface HeapLayout {
 export const planesCodec: Codec = {
   id: 2,
   name: "planes",
-  encode(raw, dtype) {
+  encode(raw, dtype, into) {
     if (raw.byteLength === 0) return undefined;
     const hasZeros = sampledZeros(raw, byteSizeOf(dtype)) >= WORTHWHILE_ZEROS;
     const writer = (hasZeros ? encodeNonzero(raw, dtype) : undefined) ?? encodeAll(raw, dtype);
-    return writer.byteLength > raw.byteLength * WORTHWHILE ? undefined : writer.toBytes();
+    return writer.byteLength > raw.byteLength * WORTHWHILE ? undefined : writer.toBytes(into);
   },
-  decode(stored, rawLength, dtype) {
+  decode(stored, rawLength, dtype, into) {
     const byteSize = byteSizeOf(dtype);
     const count = rawLength / byteSize;
     if (!Number.isInteger(count)) throw invalid(`${rawLength} raw bytes are no whole number of ${dtype}`);
@@ -69,7 +70,10 @@ export const planesCodec: Codec = {
       kernels.merge(layout.planes, layout.stride, kept, byteSize, isFloat(dtype), layout.raw);
     }
     if (kept < count) kernels.expand(layout.raw, kept, count, byteSize, layout.mask);
-    return kernels.heap().slice(layout.raw, layout.raw + rawLength);
+    const raw = kernels.heap().subarray(layout.raw, layout.raw + rawLength);
+    if (into === undefined) return raw.slice();
+    into.set(raw);
+    return into.subarray(0, rawLength);
   },
 };
 

@@ -1,7 +1,7 @@
 import { viewOf } from "../../base/little_endian.ts";
+import { DECODE_ENTRIES } from "./plane_code.ts";
+import { PLANE_HEAP } from "./plane_heap.ts";
 import type { PlaneKernels } from "./plane_kernels.ts";
-
-const WINDOW = 12;
 
 /** The kernels in plain TypeScript: the readable form, and the one for hosts without WebAssembly. */
 export function portableKernels(): PlaneKernels {
@@ -70,38 +70,40 @@ export function portableKernels(): PlaneKernels {
       }
       return total;
     },
-    histogram(bytes, length, counts) {
-      const table = new Uint32Array(heap.buffer, counts, 256).fill(0);
+    histogram(bytes, length) {
+      const counts = new Uint32Array(heap.buffer, PLANE_HEAP.counts, 256).fill(0);
       for (let at = bytes; at < bytes + length; at++) {
         const byte = heap[at] as number;
-        table[byte] = (table[byte] as number) + 1;
+        counts[byte] = (counts[byte] as number) + 1;
       }
     },
     pair() {},
-    encode(from, end, codes, _pairs, to) {
-      const table = new Uint32Array(heap.buffer, codes, 256);
+    encode(from, end, _isPaired, to) {
+      const codes = new Uint32Array(heap.buffer, PLANE_HEAP.codes, 256);
       let held = 0;
       let bits = 0;
       for (let at = from; at < end; at++) {
-        const code = table[heap[at] as number] as number;
-        held |= (code & 0xffff) << bits;
-        bits += code >>> 16;
+        const code = codes[heap[at] as number] as number;
+        held |= (code >>> 8) << bits;
+        bits += code & 255;
         for (; bits >= 8; bits -= 8, held >>>= 8) heap[to++] = held;
       }
       if (bits > 0) heap[to++] = held;
       return to;
     },
-    decode(job, table, lengths) {
+    triple() {},
+    decode() {
       const view = viewOf(heap);
-      const entries = new Uint32Array(heap.buffer, table, 1 << WINDOW);
+      const { job, singles } = PLANE_HEAP;
+      const symbols = new Uint16Array(heap.buffer, singles, DECODE_ENTRIES);
       for (let stream = job; stream < job + 48; stream += 12) {
         let bit = view.getUint32(stream, true);
         let to = view.getUint32(stream + 4, true);
         for (const end = view.getUint32(stream + 8, true); to < end; to++) {
           const window = view.getUint32(bit >>> 3, true) >>> (bit & 7);
-          const symbol = (entries[window & ((1 << WINDOW) - 1)] as number) & 255;
-          heap[to] = symbol;
-          bit += heap[lengths + symbol] as number;
+          const entry = symbols[window & (DECODE_ENTRIES - 1)] as number;
+          heap[to] = entry;
+          bit += entry >>> 8;
         }
         view.setUint32(stream, bit, true);
         view.setUint32(stream + 4, to, true);

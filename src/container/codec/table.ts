@@ -1,13 +1,14 @@
 import type { Codec } from "./codec.ts";
 import { deflateCodec } from "./deflate.ts";
+import { levelsCodec } from "./levels.ts";
 import { planesCodec } from "./planes.ts";
 import { rawCodec } from "./raw.ts";
 import { zstdCodec } from "./zstd.ts";
 
 /** The codecs a writer can be asked for. */
-export type CodecName = "raw" | "deflate" | "planes" | "zstd";
+export type CodecName = "raw" | "deflate" | "planes" | "zstd" | "levels";
 
-const CODECS: readonly Codec[] = [rawCodec, deflateCodec, planesCodec, zstdCodec];
+const CODECS: readonly Codec[] = [rawCodec, deflateCodec, planesCodec, zstdCodec, levelsCodec];
 
 /** The codec with this number in a file, or `undefined` for one that this version does not know. */
 export function codecById(id: number): Codec | undefined {

@@ -14,6 +14,7 @@ interface PlanesModule extends Record<string, unknown> {
   readonly histogram: PlaneKernels["histogram"];
   readonly pair: PlaneKernels["pair"];
   readonly encode: PlaneKernels["encode"];
+  readonly triple: PlaneKernels["triple"];
   readonly decode: PlaneKernels["decode"];
 }
 
@@ -21,7 +22,7 @@ interface PlanesModule extends Record<string, unknown> {
 export function wasmKernels(): PlaneKernels | undefined {
   try {
     const bytes = Uint8Array.from(atob(PLANES_WASM), (letter) => letter.charCodeAt(0));
-    // Of three kilobytes, which every engine compiles synchronously, also on a browser's main thread.
+    // Of five kilobytes, which every engine compiles synchronously, also on a browser's main thread.
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes));
     const { memory, ...loops } = exports as PlanesModule;
     return {

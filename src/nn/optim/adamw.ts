@@ -1,4 +1,5 @@
 import { adamw as adamwKernel } from "../../kernels/adamw.ts";
+import { requireOptions } from "../../base/options.ts";
 import { requireAtLeast, scheduleOf, slotOf, wholePower } from "./hyperparameters.ts";
 import type { LearningRateOption, Optimizer } from "./optimizer.ts";
 
@@ -16,7 +17,11 @@ export interface AdamWOptions extends LearningRateOption {
 
 /** Adam with decoupled weight decay (Loshchilov and Hutter 2019), as in PyTorch. */
 export function adamw(options: AdamWOptions): Optimizer {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = options;
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = requireOptions(
+    "adamw()",
+    options,
+    "{ learningRate: 1e-3 }",
+  );
   const rate = scheduleOf("adamw", options.learningRate);
   requireAtLeast("adamw", "beta1", beta1, 0, 1);
   requireAtLeast("adamw", "beta2", beta2, 0, 1);

@@ -1,4 +1,5 @@
 import { sgd as sgdKernel } from "../../kernels/sgd.ts";
+import { requireOptions } from "../../base/options.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
 import type { LearningRateOption, Optimizer } from "./optimizer.ts";
 
@@ -14,7 +15,11 @@ export interface SgdOptions extends LearningRateOption {
 
 /** Stochastic gradient descent as in PyTorch: `v = momentum * v + g`, `p = p - learningRate * v`. */
 export function sgd(options: SgdOptions): Optimizer {
-  const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
+  const { momentum = 0, nesterov = false, weightDecay = 0 } = requireOptions(
+    "sgd()",
+    options,
+    "{ learningRate: 0.1 }",
+  );
   const rate = scheduleOf("sgd", options.learningRate);
   requireAtLeast("sgd", "momentum", momentum, 0, 1);
   requireAtLeast("sgd", "weightDecay", weightDecay, 0);

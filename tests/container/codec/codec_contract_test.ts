@@ -51,7 +51,7 @@ function checkRoundTrip(codec: Codec, raw: Uint8Array, dtype: DType): Uint8Array
   return stored;
 }
 
-for (const name of ["raw", "deflate", "planes", "zstd"] as const satisfies CodecName[]) {
+for (const name of ["raw", "deflate", "planes", "zstd", "levels"] as const satisfies CodecName[]) {
   const codec = codecByName(name);
 
   describe(`codec ${name}`, () => {
@@ -177,7 +177,7 @@ async function expectRefusalOr(codec: Codec, stored: Uint8Array, rawLength: numb
 }
 
 test("an unknown codec has no number and no name", () => {
-  for (const id of [4, 5, 255, -1, NaN]) expect(codecById(id)).toBeUndefined();
+  for (const id of [5, 6, 255, -1, NaN]) expect(codecById(id)).toBeUndefined();
   for (const name of ["lz4", "", "constructor"]) {
     expect(() => codecByName(name as CodecName)).toThrow(TypeError);
   }

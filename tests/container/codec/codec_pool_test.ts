@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { crc32 } from "../../../src/base/crc32.ts";
+import type { DType } from "../../../src/base/dtype.ts";
 import { CodecPool } from "../../../src/container/codec/codec_pool.ts";
+import { startThread } from "../../../src/container/codec/codec_thread.ts";
+import type { ChunkSums } from "../../../src/container/codec/decode_checked.ts";
 import { planesCodec } from "../../../src/container/codec/planes.ts";
+import { codecByName } from "../../../src/container/codec/table.ts";
 import { ContainerReader } from "../../../src/container/container_reader.ts";
 import { ContainerWriter } from "../../../src/container/container_writer.ts";
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
@@ -25,36 +30,249 @@ const tensors = [
   { spec: { name: "more", dtype: "f32", shape: [1 << 16] } as const, bytes: asBytes(weightsOf(1 << 16, 2)) },
 ];
 
-describe("CodecPool", () => {
-  test("encodes as this thread does, takes the bytes over, and decodes them again", async () => {
-    await withPool(2, async (pool) => {
-      const raw = weights.slice();
-      const encoded = await pool.encode(raw, "f32", ["planes"]);
-      expect(raw.byteLength).toBe(0);
-      expect(encoded.codec).toBe("planes");
-      expect(Buffer.compare(encoded.stored, planesCodec.encode(weights, "f32") as Uint8Array)).toBe(0);
-      const back = await pool.decode(encoded.stored.slice(), weights.byteLength, "f32", "planes");
-      expect(Buffer.compare(back, weights)).toBe(0);
-    });
-  });
+/** What a container says of a chunk. */
+function sumsOf(stored: Uint8Array, raw: Uint8Array, dtype: DType): ChunkSums {
+  return { dtype, rawLength: raw.byteLength, storedCrc: crc32(stored), rawCrc: crc32(raw) };
+}
 
-  test("passes on what a codec throws, and goes on", async () => {
-    await withPool(1, async (pool) => {
-      const error = await thrownBy(() => pool.decode(new Uint8Array(9), 1024, "f32", "planes"));
-      expect([error.name, error.code]).toEqual(["CairnError", "invalid_container"]);
-      expect((await pool.encode(bytesOf(4096, 1) as Uint8Array<ArrayBuffer>, "u8", ["planes"])).codec).toBe(
-        "raw",
+/** Runs `work` as in a browser's page that is not isolated from other origins. */
+async function withoutSharedMemory<T>(work: () => Promise<T>): Promise<T> {
+  const shared = globalThis.SharedArrayBuffer;
+  Reflect.set(globalThis, "SharedArrayBuffer", undefined);
+  try {
+    return await work();
+  } finally {
+    globalThis.SharedArrayBuffer = shared;
+  }
+}
+
+for (const memory of ["shared", "transferred"] as const) {
+  const withMemory = <T>(work: () => Promise<T>): Promise<T> =>
+    memory === "shared" ? work() : withoutSharedMemory(work);
+
+  describe(`CodecPool with ${memory} memory`, () => {
+    test("encodes as this thread does, by every codec, leaves its input alone, and decodes it again", async () => {
+      await withMemory(() =>
+        withPool(2, async (pool) => {
+          for (const name of ["planes", "deflate"] as const) {
+            const raw = weights.slice();
+            const work = pool.encode(raw, "f32", [name]);
+            expect(raw.byteLength).toBe(weights.byteLength);
+            raw.fill(0xee);
+            const encoded = await work;
+            expect(encoded.stored.buffer instanceof ArrayBuffer).toBe(memory === "transferred");
+            const expected = codecByName(name).encode(weights, "f32") as Uint8Array;
+            const { codec, storedCrc, rawCrc } = encoded;
+            expect({ codec, storedCrc, rawCrc }).toEqual({
+              codec: name,
+              storedCrc: crc32(expected),
+              rawCrc: crc32(weights),
+            });
+            expect(Buffer.compare(encoded.stored, expected)).toBe(0);
+            const decoded = await pool.decode(encoded.stored, name, sumsOf(expected, weights, "f32"));
+            expect(Buffer.compare(decoded.bytes, weights)).toBe(0);
+            encoded.release();
+            decoded.release();
+          }
+        })
       );
     });
+
+    test("gives noise back as it is, and the smallest of several codecs", async () => {
+      await withMemory(() =>
+        withPool(1, async (pool) => {
+          const noise = bytesOf(70_000, 1);
+          const encoded = await pool.encode(noise, "u8", ["planes", "zstd"]);
+          expect(encoded.codec).toBe("raw");
+          expect(Buffer.compare(encoded.stored, noise)).toBe(0);
+          const repeated = Uint8Array.from({ length: 70_000 }, (_, i) => noise[i % 999] as number);
+          const other = await pool.encode(repeated, "u8", ["planes", "zstd"]);
+          expect(other.codec).toBe("zstd");
+          const { storedCrc, rawCrc } = other;
+          const sums = { dtype: "u8", rawLength: 70_000, storedCrc, rawCrc } as const;
+          const decoded = await pool.decode(other.stored, "zstd", sums);
+          expect(Buffer.compare(decoded.bytes, repeated)).toBe(0);
+        })
+      );
+    });
+
+    test("says what is wrong with a chunk, in the order of the format, and goes on", async () => {
+      await withMemory(() =>
+        withPool(1, async (pool) => {
+          const stored = planesCodec.encode(weights, "f32") as Uint8Array;
+          const sums = sumsOf(stored, weights, "f32");
+          const wrong = { ...sums, storedCrc: sums.storedCrc ^ 1, rawLength: 12 };
+          const first = await thrownBy(() => pool.decode(stored, "planes", wrong));
+          expect([first.name, first.code]).toEqual(["CairnError", "checksum_mismatch"]);
+          const short = { ...sums, rawLength: sums.rawLength - 256 };
+          expect((await thrownBy(() => pool.decode(stored, "planes", short))).code).toBe("invalid_container");
+          const last = await thrownBy(() => pool.decode(stored, "planes", { ...sums, rawCrc: 5 }));
+          expect(last).toMatchObject({ code: "checksum_mismatch" });
+          expect(last.message).toContain("expected 00000005");
+          const { bytes } = await pool.decode(stored, "planes", sums);
+          expect(Buffer.compare(bytes, weights)).toBe(0);
+        })
+      );
+    });
+
+    test("keeps many jobs apart", async () => {
+      await withMemory(() =>
+        withPool(2, async (pool) => {
+          const chunks = Array.from({ length: 9 }, (_, i) => asBytes(weightsOf(20_000 + 5000 * (i % 4), i)));
+          const encoded = await Promise.all(chunks.map((raw) => pool.encode(raw, "f32", ["planes"])));
+          const decoded = await Promise.all(encoded.map(({ stored, storedCrc, rawCrc }, i) => {
+            const { byteLength } = chunks[i] as Uint8Array;
+            return pool.decode(stored, "planes", { dtype: "f32", rawLength: byteLength, storedCrc, rawCrc });
+          }));
+          for (const [i, { bytes }] of decoded.entries()) {
+            expect(Buffer.compare(bytes, chunks[i] as Uint8Array)).toBe(0);
+          }
+        })
+      );
+    });
+
+    test("rejects what is under way when it is closed, and all that comes later", async () => {
+      await withMemory(() =>
+        withPool(1, async (pool) => {
+          const { release } = await pool.encode(weights, "f32", ["planes"]);
+          const more = thrownBy(() => pool.encode(weights, "f32", ["planes"]));
+          await pool.close();
+          expect((await more).code).toBe("closed");
+          expect((await thrownBy(() => pool.encode(weights, "f32", []))).code).toBe("closed");
+          release();
+        })
+      );
+    });
+
+    test("rejects everything when a worker dies, with what it died of", async () => {
+      await withMemory(async () => {
+        const url = new URL("./dying_worker.ts", import.meta.url);
+        const pool = CodecPool.open(2, (listeners) => startThread(listeners, url)) as CodecPool;
+        try {
+          const work = [1, 2, 3].map(() => thrownBy(() => pool.encode(weights, "f32", ["planes"])));
+          for (const error of await Promise.all(work)) {
+            expect([error.name, error.code]).toEqual(["CairnError", "closed"]);
+            expect(error.message).toContain("out of luck");
+          }
+          expect((await thrownBy(() => pool.encode(weights, "f32", ["planes"]))).code).toBe("closed");
+        } finally {
+          await pool.close();
+        }
+      });
+    });
+  });
+}
+
+describe("CodecPool", () => {
+  test("uses a room again once it was released, and only once for each release", async () => {
+    await withPool(1, async (pool) => {
+      const first = await pool.encode(weights, "f32", ["planes"]);
+      const second = await pool.encode(weights, "f32", ["planes"]);
+      expect(second.stored.buffer === first.stored.buffer).toBe(false);
+      first.release();
+      first.release();
+      const third = await pool.encode(weights, "f32", ["planes"]);
+      const fourth = await pool.encode(weights, "f32", ["planes"]);
+      expect(third.stored.buffer === first.stored.buffer).toBe(true);
+      const buffers = [second, third, fourth].map(({ stored }) => stored.buffer);
+      expect(new Set(buffers).size).toBe(3);
+      expect(Buffer.compare(second.stored, fourth.stored)).toBe(0);
+    });
   });
 
-  test("rejects what is under way when it is closed, and all that comes later", async () => {
+  test("releases the rooms of jobs that failed, and makes a room larger for a larger chunk", async () => {
     await withPool(1, async (pool) => {
-      const work = thrownBy(() => pool.encode(weights.slice(), "f32", ["planes"]));
-      await pool.close();
-      expect((await work).code).toBe("closed");
-      expect((await thrownBy(() => pool.encode(weights.slice(), "f32", []))).code).toBe("closed");
+      const small = await pool.encode(weights.subarray(0, 4096), "f32", ["planes"]);
+      const { buffer } = small.stored;
+      small.release();
+      await thrownBy(() =>
+        pool.decode(new Uint8Array(9), "planes", sumsOf(new Uint8Array(8), weights, "f32"))
+      );
+      const large = await pool.encode(weights, "f32", ["planes"]);
+      expect(large.stored.buffer.byteLength).toBeGreaterThanOrEqual(2 * weights.byteLength);
+      expect(buffer.byteLength).toBeLessThan(2 * weights.byteLength);
+      expect(Buffer.compare(large.stored, planesCodec.encode(weights, "f32") as Uint8Array)).toBe(0);
     });
+  });
+
+  test("takes lent memory over without a copy, and lends it again only once it was released", async () => {
+    await withPool(2, async (pool) => {
+      const stored = planesCodec.encode(weights, "f32") as Uint8Array;
+      const lent = pool.lend(weights.byteLength);
+      const { buffer } = lent.bytes;
+      expect(buffer instanceof SharedArrayBuffer).toBe(true);
+      lent.bytes.set(weights);
+      const encoded = await pool.encode(lent.bytes, "f32", ["planes"]);
+      expect(encoded.stored.buffer === buffer).toBe(true);
+      expect(Buffer.compare(encoded.stored, stored)).toBe(0);
+      // The call above has taken it over.
+      lent.release();
+      const others = [pool.lend(4096), pool.lend(4096), pool.lend(4096)];
+      expect(others.some(({ bytes }) => bytes.buffer === buffer)).toBe(false);
+      encoded.release();
+      const again = [pool.lend(weights.byteLength), pool.lend(weights.byteLength)];
+      const same = again.find(({ bytes }) => bytes.buffer === buffer);
+      expect(same).toBeDefined();
+      // Neither the release of an earlier loan nor a second one of the same ends a later one.
+      lent.release();
+      encoded.release();
+      expect(pool.lend(16).bytes.buffer === buffer).toBe(false);
+      const memory = same?.bytes.subarray(0, stored.byteLength) ?? new Uint8Array(0);
+      memory.set(stored);
+      const decoded = await pool.decode(memory, "planes", sumsOf(stored, weights, "f32"));
+      expect(decoded.bytes.buffer === buffer).toBe(true);
+      expect(Buffer.compare(decoded.bytes, weights)).toBe(0);
+    });
+  });
+
+  test("copies from lent memory that has no room for the result, or that the bytes do not begin", async () => {
+    await withPool(1, async (pool) => {
+      const stored = planesCodec.encode(weights, "f32") as Uint8Array;
+      const sums = sumsOf(stored, weights, "f32");
+      const small = pool.lend(64 * 1024);
+      const zeros = new Uint8Array(512 * 1024);
+      const storedZeros = planesCodec.encode(zeros, "f32") as Uint8Array;
+      const place = small.bytes.subarray(0, storedZeros.byteLength);
+      place.set(storedZeros);
+      const decoded = await pool.decode(place, "planes", sumsOf(storedZeros, zeros, "f32"));
+      expect(decoded.bytes.buffer === place.buffer).toBe(false);
+      expect(Buffer.compare(decoded.bytes, zeros)).toBe(0);
+      const large = pool.lend(2 * weights.byteLength);
+      const behind = large.bytes.subarray(256, 256 + stored.byteLength);
+      behind.set(stored);
+      const other = await pool.decode(behind, "planes", sums);
+      expect(other.bytes.buffer === behind.buffer).toBe(false);
+      expect(Buffer.compare(other.bytes, weights)).toBe(0);
+    });
+  });
+
+  test("lends plain memory where none is shared", async () => {
+    await withoutSharedMemory(() =>
+      withPool(1, async (pool) => {
+        const lent = pool.lend(weights.byteLength);
+        lent.bytes.set(weights);
+        const { stored } = await pool.encode(lent.bytes, "f32", ["planes"]);
+        expect(Buffer.compare(stored, planesCodec.encode(weights, "f32") as Uint8Array)).toBe(0);
+        lent.release();
+      })
+    );
+  });
+
+  test("is no longer usable when a worker cannot even start", async () => {
+    const url = new URL("./there_is_no_such_worker.ts", import.meta.url);
+    const pool = CodecPool.open(1, (listeners) => startThread(listeners, url)) as CodecPool;
+    try {
+      const error = await thrownBy(() => pool.encode(weights, "f32", ["planes"]));
+      expect([error.name, error.code]).toEqual(["CairnError", "closed"]);
+    } finally {
+      await pool.close();
+    }
+  });
+
+  test("can be closed twice", async () => {
+    const pool = CodecPool.open(1) as CodecPool;
+    await Promise.all([pool.close(), pool.close()]);
+    await pool.close();
   });
 
   test("refuses a number of workers that cannot be", () => {
@@ -98,7 +316,7 @@ describe("ContainerWriter with a pool", () => {
   });
 
   test("passes on the sink's error and an abort, and leaves the pool usable", async () => {
-    await withPool(2, async (pool) => {
+    await withPool(1, async (pool) => {
       const failure = new Error("disk");
       let writes = 0;
       const sink = { write: () => writes++ === 3 ? Promise.reject(failure) : Promise.resolve() };

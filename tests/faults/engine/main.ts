@@ -1,13 +1,20 @@
 import process from "node:process";
 import { Campaign } from "../campaign.ts";
 import { aborts } from "./aborts.ts";
+import { changes, kernelChanges } from "./changes.ts";
 import { crashes } from "./crashes.ts";
+import { devices } from "./devices.ts";
+import { hostErrors } from "./host_errors.ts";
 import { ioErrors } from "./io_errors.ts";
 import { knownBad } from "./known_bad.ts";
+import { locks } from "./locks.ts";
 import { Outcome } from "./outcome.ts";
 import { paths } from "./paths.ts";
 import { realProcesses } from "./processes.ts";
+import { realDevice } from "./real_device.ts";
 import { sequences } from "./sequences.ts";
+import { signals } from "./signals.ts";
+import { silentFaults } from "./silent_faults.ts";
 import { soak } from "./soak.ts";
 import { concurrentWriters } from "./writers.ts";
 
@@ -21,7 +28,15 @@ await aborts(campaign);
 await paths(campaign);
 await soak(campaign, outcome);
 await concurrentWriters(campaign, outcome);
+await changes(campaign, outcome);
+await kernelChanges(campaign, outcome);
+await locks(campaign, outcome);
+await devices(campaign, outcome);
+await realDevice(campaign);
+await silentFaults(campaign, outcome);
 await realProcesses(campaign, outcome);
+await signals(campaign, outcome);
+await hostErrors(campaign, outcome);
 console.log(`${outcome.images.size} distinct crash images, ${outcome.kills} real kills`);
 console.log(`lost commits: ${outcome.lost}, mixed states: ${outcome.mixed}`);
 campaign.finish({

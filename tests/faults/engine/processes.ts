@@ -115,10 +115,11 @@ async function killByTimer(folder: string, row: RowRecorder, outcome: Outcome): 
   for (let kill = 0; kill < TIMER_KILLS; kill++) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const afterCommits = Math.floor(next() * 3);
-    const end = await runChild([...CHILD, "train", folder, "100000"], (output, kill) => {
+    const onOutput = (output: string, kill: () => void): void => {
       const commits = output.split("\n").length - 1;
       if (commits > afterCommits) timer ??= setTimeout(kill, next() * 12);
-    });
+    };
+    const end = await runChild([...CHILD, "train", folder, "100000"], { onOutput });
     committed = await judge(folder, end, committed, `timer kill ${kill}`, row, outcome);
   }
 }

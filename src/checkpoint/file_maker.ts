@@ -1,0 +1,42 @@
+import type { Provenance } from "../container/manifest.ts";
+import type { FileEngineOptions } from "./file_engine_options.ts";
+import { temporaryName } from "./leftovers.ts";
+import type { NewFiles } from "./parts/staged_part.ts";
+import type { SplitOptions } from "./parts/write_split.ts";
+
+const WRITER = "cairn 0.1.0";
+
+/** What an engine makes its files with: names and ids that nobody else has, what is said of their origin, how chunks are coded. */
+export class FileMaker implements NewFiles {
+  /** Written into each checkpoint, and a part of temporary names. */
+  runId: string;
+  readonly inUse: Set<string> = new Set();
+  readonly coding: SplitOptions;
+  readonly now: () => number;
+  readonly #random: (byteLength: number) => Uint8Array;
+
+  constructor({ now, random, runId, mode, codec, tensorCodecs, pool, chunkBytes }: FileEngineOptions) {
+    this.now = now ?? Date.now;
+    this.#random = random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
+    this.coding = { mode, codec, tensorCodecs, pool, chunkBytes };
+    this.runId = runId ?? this.randomHex(16);
+  }
+
+  /** So many random bytes as text. */
+  randomHex(byteLength: number): string {
+    return Array.from(this.#random(byteLength), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  randomName(): string {
+    return temporaryName(this.runId, this.randomHex(8));
+  }
+
+  fileId(): Uint8Array {
+    return this.#random(16);
+  }
+
+  /** What is said of a checkpoint that is written now. */
+  provenanceOf(tag: string): Partial<Provenance> {
+    return { writer: WRITER, runId: this.runId, tag, createdAt: new Date(this.now()).toISOString() };
+  }
+}

@@ -1,0 +1,117 @@
+import { CairnError } from "../../base/errors.ts";
+import { ContainerReader } from "../../container/container_reader.ts";
+import type { Manifest } from "../../container/manifest.ts";
+import type { PartRecord } from "../../container/part_list.ts";
+import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
+import type { Storage } from "../../storage/storage.ts";
+import { directoryOf, joinPath } from "../../storage/storage_path.ts";
+import { type LeftoversOwner, removeLeftovers, STALE_TEMPORARY_MS } from "../leftovers.ts";
+import { DAMAGED_DIRECTORY } from "../set_aside.ts";
+import { openSource } from "../storage_source.ts";
+import { tagOfFileName } from "../tags.ts";
+import { fileIdOfPart, partPath, PARTS_DIRECTORY } from "./part_files.ts";
+
+/** The parts that the indexes of a directory name. */
+interface NamedParts {
+  readonly fileIds: ReadonlySet<string>;
+  /** Whether every index could be read: only then is a part that none names nobody's. */
+  readonly isComplete: boolean;
+}
+
+/** The parts of the checkpoint at `path`; none when there is none, it cannot be read, or it is one file. */
+export async function partsAt(storage: Storage, path: string): Promise<readonly PartRecord[]> {
+  try {
+    // Where there are no parts at all, nothing is opened.
+    const entries = await storage.list(joinPath(directoryOf(path), PARTS_DIRECTORY));
+    return entries.length === 0 ? [] : (await manifestAt(storage, path)).parts?.files ?? [];
+  } catch (error) {
+    if (error instanceof CairnError) return [];
+    throw error;
+  }
+}
+
+/**
+ * Removes parts of a checkpoint that is no more, but for those that another index names, as when somebody copied one by hand. What
+ * cannot be removed stays, for {@link removeDeadParts}.
+ */
+export async function removeUnnamedParts(
+  storage: Storage,
+  directory: string,
+  parts: readonly PartRecord[],
+): Promise<void> {
+  if (parts.length === 0) return;
+  try {
+    const { fileIds } = await namedParts(storage, directory);
+    for (const part of parts) {
+      if (!fileIds.has(part.fileId)) await storage.remove(partPath(directory, part)).catch(() => {});
+    }
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
+  }
+}
+
+/**
+ * Removes parts that belong to nothing: no index names them, neither one that is there, nor one that is about to be committed or
+ * removed, nor one that was set aside. They are of a save that was stopped between its parts and its index, or of a removal that was
+ * stopped. One that another run wrote stays for a day, as one of its ranks may be waiting for the others. Where an index cannot be read,
+ * as one that somebody is writing, nothing is known, and all of them stay. Call it after {@link removeLeftovers}.
+ */
+export async function removeDeadParts(
+  storage: Storage,
+  directory: string,
+  owner: LeftoversOwner,
+): Promise<void> {
+  const partsDirectory = joinPath(directory, PARTS_DIRECTORY);
+  const entries = await storage.list(partsDirectory);
+  if (entries.length === 0) return;
+  await removeLeftovers(storage, partsDirectory, owner);
+  // Listed before the indexes are read: what is committed meanwhile is seen there.
+  const parts = entries.filter(({ name, kind }) => kind === "file" && fileIdOfPart(name) !== undefined);
+  if (parts.length === 0) return;
+  const { fileIds, isComplete } = await namedParts(storage, directory);
+  if (!isComplete) return;
+  for (const { name, modifiedMs } of parts) {
+    if (fileIds.has(fileIdOfPart(name) ?? "")) continue;
+    const path = joinPath(partsDirectory, name);
+    const isStale = modifiedMs < owner.nowMs - STALE_TEMPORARY_MS;
+    if (isStale || await runOf(storage, path) === owner.runId) await storage.remove(path).catch(() => {});
+  }
+}
+
+async function runOf(storage: Storage, path: string): Promise<string | undefined> {
+  try {
+    return (await manifestAt(storage, path)).provenance.runId;
+  } catch (error) {
+    if (error instanceof CairnError) return undefined;
+    throw error;
+  }
+}
+
+async function namedParts(storage: Storage, directory: string): Promise<NamedParts> {
+  const fileIds = new Set<string>();
+  let isComplete = true;
+  for (const each of [directory, joinPath(directory, DAMAGED_DIRECTORY)]) {
+    for (const { name, kind } of await storage.list(each)) {
+      const isTemporary = name.startsWith(TEMPORARY_PREFIX);
+      if (kind !== "file" || !(isTemporary || tagOfFileName(name) !== undefined)) continue;
+      try {
+        const { parts } = await manifestAt(storage, joinPath(each, name));
+        for (const { fileId } of parts?.files ?? []) fileIds.add(fileId);
+      } catch (error) {
+        if (!(error instanceof CairnError)) throw error;
+        // It is being written and may name them, or it has another name now, or it is damaged.
+        isComplete = false;
+      }
+    }
+  }
+  return { fileIds, isComplete };
+}
+
+async function manifestAt(storage: Storage, path: string): Promise<Manifest> {
+  const source = await openSource(storage, path);
+  try {
+    return (await ContainerReader.open(source)).manifest;
+  } finally {
+    await source.close();
+  }
+}

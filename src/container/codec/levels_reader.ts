@@ -1,0 +1,176 @@
+import { CairnError } from "../../base/errors.ts";
+import type { ItemBits } from "../../base/item_bits.ts";
+import {
+  type Group,
+  GROUP_ITEMS,
+  GROUP_KIND,
+  groupCount,
+  type LevelWindow,
+  levelWindows,
+  unpackGroup,
+  wordsFor,
+} from "./levels_format.ts";
+
+/** Reads the groups of a chunk, one after the other. Refuses what is not exactly as a writer may make it. */
+export class LevelsReader {
+  readonly #items: ItemBits;
+  readonly #words: Uint32Array;
+  readonly #lastHead: number;
+  readonly #exponents: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  // Which items are left for the next level.
+  readonly #left: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  readonly #mask: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  readonly #fields: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  readonly #ofCode: Uint16Array = new Uint16Array(1 << GROUP_KIND.mostLevelBits);
+  #groups = 0;
+  #at: number;
+  #end: number;
+
+  /** For the stored words of a chunk of `rawLength` bytes. */
+  constructor(items: ItemBits, rawLength: number, words: Uint32Array) {
+    const groups = groupCount(rawLength, items);
+    if (words.length < 1 + groups) throw invalid(`it has ${words.length} words, for ${groups} groups`);
+    if (words[0] !== rawLength) throw invalid(`it says it has ${words[0]} raw bytes, not ${rawLength}`);
+    this.#items = items;
+    this.#words = words;
+    this.#lastHead = groups;
+    this.#at = 1 + groups;
+    this.#end = this.#at;
+  }
+
+  /** Writes the items of the next group to `group`. Throws `CairnError("invalid_container")`. */
+  readGroup(group: Uint32Array, count: number): void {
+    const head = unpackGroup(this.#words[++this.#groups] as number);
+    this.#check(head, count);
+    this.#end = this.#at + head.words;
+    if (this.#end > this.#words.length) {
+      throw invalid(`a group of ${head.words} words has ${this.#words.length - this.#at} left`);
+    }
+    if (head.kind === GROUP_KIND.zeros) group.fill(0, 0, count);
+    else if (head.kind === GROUP_KIND.raw) this.#readRaw(group, count);
+    else this.#readCoded(group, count, head);
+    if (this.#at !== this.#end) throw invalid(`a group has ${this.#end - this.#at} words too many`);
+  }
+
+  /** Makes sure that nothing follows the last group. */
+  finish(): void {
+    if (this.#groups === this.#lastHead && this.#at === this.#words.length) return;
+    throw invalid(`${this.#words.length - this.#at} words follow its last group`);
+  }
+
+  #check({ words, base, kind, hasMask, zeroBytes, restBits }: Group, count: number): void {
+    const { shift, exponentBits } = this.#items;
+    if (kind === GROUP_KIND.zeros || kind === GROUP_KIND.raw) {
+      const expected = kind === GROUP_KIND.raw ? wordsFor(count, this.#items.bits) : 0;
+      if (words === expected && base === 0 && !hasMask && zeroBytes === 0 && restBits === 0) return;
+      throw invalid(`a group that is not coded has ${words} words, of ${expected}, or says more than that`);
+    }
+    if (base >> exponentBits !== 0 || (kind === GROUP_KIND.whole && base !== 0)) {
+      throw invalid(`a group has the base ${base}`);
+    }
+    if (restBits + 8 * zeroBytes > shift + 1) {
+      throw invalid(`a group has ${restBits} bits above ${8 * zeroBytes}, of ${shift + 1}`);
+    }
+  }
+
+  #readRaw(group: Uint32Array, count: number): void {
+    this.#readRow(group, count, this.#items.bits);
+  }
+
+  #readCoded(group: Uint32Array, count: number, head: Group): void {
+    const kept = head.hasMask ? this.#readMask(count) : count;
+    this.#readExponents(kept, head);
+    const [rests, exponents] = [this.#fields, this.#exponents];
+    this.#readRow(rests, kept, head.restBits);
+    const { bits, shift } = this.#items;
+    const mantissa = (1 << shift) - 1;
+    const zeroBits = 8 * head.zeroBytes;
+    for (let i = 0; i < kept; i++) {
+      const rest = (rests[i] as number) << zeroBits;
+      group[i] = ((rest >>> shift) << (bits - 1)) | ((exponents[i] as number) << shift) | (rest & mantissa);
+    }
+    if (head.hasMask) this.#spread(group, kept, count);
+  }
+
+  #readMask(count: number): number {
+    this.#readRow(this.#mask, count, 1);
+    let kept = 0;
+    for (let i = 0; i < count; i++) kept += this.#mask[i] as number;
+    return kept;
+  }
+
+  /** Puts items that lie together where the mask says, from the last one on. */
+  #spread(group: Uint32Array, kept: number, count: number): void {
+    for (let i = count - 1; i >= 0; i--) group[i] = this.#mask[i] === 1 ? group[--kept] as number : 0;
+  }
+
+  #readExponents(kept: number, { kind, base }: Group): void {
+    const exponents = this.#exponents;
+    if (kind === GROUP_KIND.equal) {
+      exponents.fill(base, 0, kept);
+      return;
+    }
+    if (kind === GROUP_KIND.whole) {
+      this.#readRow(exponents, kept, this.#items.exponentBits);
+      return;
+    }
+    const [left, fields] = [this.#left, this.#fields];
+    for (let i = 0; i < kept; i++) left[i] = i;
+    for (const window of levelWindows(kind)) kept = this.#readLevel(kept, base, window, kind);
+    this.#readRow(fields, kept, this.#items.exponentBits);
+    for (let i = 0; i < kept; i++) exponents[left[i] as number] = fields[i] as number;
+  }
+
+  /** The exponents of one level; gives how many are left for the next. */
+  #readLevel(count: number, base: number, { differences }: LevelWindow, bits: number): number {
+    const [left, exponents, codes] = [this.#left, this.#exponents, this.#fields];
+    const ofCode = this.#exponentsOf(base, differences);
+    const escape = differences.length;
+    this.#readRow(codes, count, bits);
+    let next = 0;
+    let all = 0;
+    // Without a branch for each item: which of them are left is as good as random.
+    for (let i = 0; i < count; i++) {
+      const item = left[i] as number;
+      const code = codes[i] as number;
+      const exponent = ofCode[code] as number;
+      exponents[item] = exponent;
+      all |= exponent;
+      left[next] = item;
+      next += code === escape ? 1 : 0;
+    }
+    if (all >>> this.#items.exponentBits !== 0) throw invalid("a code is for an exponent that there is not");
+    return next;
+  }
+
+  /** The exponent of each code: 0 for one that is for none, and too large a number for one that cannot be. */
+  #exponentsOf(base: number, differences: readonly number[]): Uint16Array {
+    const ofCode = this.#ofCode;
+    for (const [code, difference] of differences.entries()) ofCode[code] = base + difference;
+    ofCode[differences.length] = 0;
+    return ofCode;
+  }
+
+  /** The next `count` fields of `bits` bits. */
+  #readRow(fields: Uint32Array, count: number, bits: number): void {
+    const at = this.#at;
+    const words = this.#words;
+    this.#at += wordsFor(count, bits);
+    if (this.#at > this.#end) throw invalid("a group ends early");
+    const lastBits = (count * bits) & 31;
+    if (lastBits !== 0 && (words[this.#at - 1] as number) >>> lastBits !== 0) {
+      throw invalid("bits behind a row of a group are not zero");
+    }
+    const mask = bits === 32 ? -1 : (1 << bits) - 1;
+    for (let i = 0, bit = 32 * at; i < count; i++, bit += bits) {
+      const offset = bit & 31;
+      let field = (words[bit >>> 5] as number) >>> offset;
+      if (offset + bits > 32) field |= (words[(bit >>> 5) + 1] as number) << (32 - offset);
+      fields[i] = field & mask;
+    }
+  }
+}
+
+function invalid(problem: string): CairnError {
+  return new CairnError("invalid_container", `A levels chunk is damaged: ${problem}`);
+}

@@ -1,0 +1,162 @@
+import type { ItemBits } from "../base/item_bits.ts";
+
+/** Items of a group, which is what one workgroup of the `levels_*` kernels works on. */
+export const LEVELS_GROUP_ITEMS = 1024;
+/** Invocations in their workgroups: each has four items. */
+export const LEVELS_INVOCATIONS = 256;
+
+/** A run of chunks in one buffer: equally long, except that the last one may be shorter. */
+export interface LevelsRun {
+  /** Bytes of all chunks: a whole number of elements. */
+  readonly byteLength: number;
+  /** Bytes of each chunk but the last: a multiple of 4 and of the element. */
+  readonly chunkBytes: number;
+}
+
+/** How many chunks and groups a run has. */
+export interface LevelsCounts {
+  readonly chunks: number;
+  /** Groups of each chunk but the last. */
+  readonly chunkGroups: number;
+  readonly groups: number;
+}
+
+/** Counts the chunks and groups of a run. Throws `RangeError` for lengths that cannot be. */
+export function levelsCounts({ byteLength, chunkBytes }: LevelsRun, items: ItemBits): LevelsCounts {
+  const elementBytes = items.columns * items.bits / 8;
+  const isWhole = byteLength > 0 && byteLength % elementBytes === 0;
+  if (!Number.isSafeInteger(byteLength) || !isWhole) {
+    throw new RangeError(
+      `A run of ${byteLength} bytes is no whole number of elements of ${elementBytes} bytes`,
+    );
+  }
+  if (!Number.isSafeInteger(chunkBytes) || chunkBytes <= 0 || chunkBytes % Math.max(4, elementBytes) !== 0) {
+    throw new RangeError(
+      `chunkBytes is ${chunkBytes}; expected a multiple of ${Math.max(4, elementBytes)}, and of the element`,
+    );
+  }
+  const groupsOf = (bytes: number): number =>
+    items.columns * Math.ceil(bytes / elementBytes / LEVELS_GROUP_ITEMS);
+  const chunks = Math.ceil(byteLength / chunkBytes);
+  const chunkGroups = groupsOf(chunkBytes);
+  const last = groupsOf(byteLength - (chunks - 1) * chunkBytes);
+  return { chunks, chunkGroups, groups: (chunks - 1) * chunkGroups + last };
+}
+
+/** Size in bytes of what {@link encodeLevelsRun} makes. */
+export const LEVELS_RUN_BYTES = 48;
+
+/** The uniform that tells a dispatch about its run, and which groups of it to work on. */
+export function encodeLevelsRun(
+  run: LevelsRun,
+  items: ItemBits,
+  part: { readonly firstChunk: number; readonly chunks: number } = { firstChunk: 0, chunks: Infinity },
+): Uint32Array {
+  const { chunkGroups, groups } = levelsCounts(run, items);
+  const first = part.firstChunk * chunkGroups;
+  const end = Math.min(groups, (part.firstChunk + part.chunks) * chunkGroups);
+  const itemBytes = items.bits / 8;
+  const lengths = [run.byteLength / itemBytes, run.chunkBytes / itemBytes, chunkGroups, first, end];
+  const bits = [items.bits, items.columns, items.shift, items.exponentBits];
+  const words = new Uint32Array(LEVELS_RUN_BYTES / 4);
+  words.set([...lengths, ...bits]);
+  return words;
+}
+
+/** What the uniform has, and where groups and items are. `run` and `stored` are bound by the kernels themselves. */
+export const LEVELS_RUN_WGSL: string = `struct Run {
+  items: u32,
+  chunk_items: u32,
+  chunk_groups: u32,
+  first_group: u32,
+  end_group: u32,
+  // Of the items, as in \`ItemBits\`: in the uniform, so that one pipeline does for all dtypes.
+  item_bits: u32,
+  columns: u32,
+  shift: u32,
+  exponent_bits: u32,
+}
+
+struct Group {
+  chunk: u32,
+  // In its chunk.
+  index: u32,
+  // Its first item, in the run; the next ones are \`columns\` apart.
+  first: u32,
+  count: u32,
+}
+
+fn group_at(number: u32) -> Group {
+  let chunk = number / run.chunk_groups;
+  let index = number % run.chunk_groups;
+  let start = chunk * run.chunk_items;
+  let elements = min(run.chunk_items, run.items - start) / run.columns;
+  let element = index / run.columns * ${LEVELS_GROUP_ITEMS}u;
+  let first = start + element * run.columns + index % run.columns;
+  return Group(chunk, index, first, min(${LEVELS_GROUP_ITEMS}u, elements - element));
+}
+
+fn chunk_bytes(chunk: u32) -> u32 {
+  return min(run.chunk_items, run.items - chunk * run.chunk_items) * (run.item_bits / 8u);
+}
+
+fn words_for(count: u32, bits: u32) -> u32 {
+  return (count * bits + 31u) / 32u;
+}
+
+fn exponent_of(item: u32) -> u32 {
+  return (item >> run.shift) & ((1u << run.exponent_bits) - 1u);
+}
+
+// Sign and mantissa, the sign in front.
+fn rest_of(item: u32) -> u32 {
+  return ((item >> (run.item_bits - 1u)) << run.shift) | (item & ((1u << run.shift) - 1u));
+}
+
+// What the word at the head of a chunk says of a group.
+struct Head {
+  words: u32,
+  base: u32,
+  kind: u32,
+  has_mask: bool,
+  zero_bits: u32,
+  rest_bits: u32,
+}
+
+fn head_of(word: u32) -> Head {
+  return Head(
+    word & 2047u,
+    (word >> 11u) & 255u,
+    (word >> 19u) & 7u,
+    ((word >> 22u) & 1u) == 1u,
+    ((word >> 23u) & 3u) * 8u,
+    word >> 25u,
+  );
+}
+
+// Kinds; 1 to 4 are the bits of a code in each level.
+const EQUAL = 0u;
+const MOST_LEVEL_BITS = 4u;
+const WHOLE = 5u;
+const ZEROS = 6u;
+const RAW = 7u;
+const LEVELS = 3u;
+
+// Exponents above those of the levels before that a level has codes for; the first one has none.
+fn above_of(level: u32, bits: u32) -> i32 {
+  return select(i32((1u << bits) / 4u), 0, level == 0u);
+}
+
+fn below_of(level: u32, bits: u32) -> i32 {
+  return i32(1u << bits) - 1 - above_of(level, bits);
+}
+`;
+
+/** `item_at(i)`: item i of `source`, an array of words. */
+export const LEVELS_SOURCE_WGSL: string = `fn item_at(index: u32) -> u32 {
+  if (run.item_bits == 32u) {
+    return source[index];
+  }
+  return (source[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
+}
+`;

@@ -1,0 +1,49 @@
+import { CairnError } from "../base/errors.ts";
+import { checkpointPath } from "../checkpoint/open_path.ts";
+import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
+import { agreeOnTag, type TagAgreement } from "../checkpoint/tag_validation.ts";
+import { checkpointOf } from "./auto_saves.ts";
+import { CheckpointPlace } from "./checkpoint_place.ts";
+import type { RestoreTarget } from "./restore.ts";
+
+/** Options of `Trainer.save`. */
+export interface TrainerSaveOptions {
+  /** Replace a checkpoint of that name. Default false: that is `already_exists`. */
+  readonly overwrite?: boolean;
+  /** Where several processes save parts of one run: compares the name with theirs before anything is written. */
+  readonly tagAgreement?: TagAgreement;
+  readonly signal?: AbortSignal;
+}
+
+/** Saves a run as a tag in its directory, or as a file anywhere. Resolves when that is durable. */
+export async function saveRun(
+  target: RestoreTarget,
+  name: string | URL,
+  options: TrainerSaveOptions,
+): Promise<SaveReport> {
+  const { place } = target;
+  if (typeof name === "string" && !/[/\\]/.test(name)) return await saveIn(place, name, target, options);
+  const { directory, fileName } = checkpointPath(name);
+  await place.saver.latest?.settled();
+  const elsewhere = await CheckpointPlace.open(directory, { runId: place.engine.runId });
+  try {
+    return await saveIn(elsewhere, fileName, target, options);
+  } finally {
+    await elsewhere.close();
+  }
+}
+
+async function saveIn(
+  place: CheckpointPlace,
+  tag: string,
+  { run, policy }: RestoreTarget,
+  options: TrainerSaveOptions,
+): Promise<SaveReport> {
+  const { tagAgreement, ...saving } = options;
+  const doubt = tagAgreement === undefined ? undefined : await agreeOnTag(tag, tagAgreement);
+  const pending = await place.saver.save(() => checkpointOf(run, policy), tag, saving);
+  const report = await pending.wait();
+  place.claim(report.tag);
+  if (doubt === undefined) return report;
+  return { ...report, warnings: [...report.warnings, new CairnError("invalid_tag", doubt)] };
+}

@@ -1,0 +1,345 @@
+// Steps of the protocol, of recovery, of the tag rules, of the reader's checks, of the lock and of what is asked of a GPU that
+// `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
+
+const DURABLE = "src/storage/durable_file.ts";
+const FILES = "src/storage/file_storage.ts";
+const ENGINE = "src/checkpoint/file_engine.ts";
+const READER = "src/container/chunk_reader.ts";
+const DECODING = "src/container/codec/decode_checked.ts";
+const STAGED = "src/checkpoint/parts/staged_checkpoint.ts";
+const LOCK = "src/checkpoint/writer_lock.ts";
+const PROCESS = "src/base/process_mark.ts";
+const RETENTION = "src/checkpoint/retention.ts";
+const STORE_COPY = "src/checkpoint/store_copy.ts";
+const READBACK = "src/gpu/readback.ts";
+
+const SAVES = ["tests/storage/durable_file_test.ts", "tests/checkpoint/power_cut_test.ts"];
+const REAL = ["tests/storage/file_storage_test.ts", "tests/storage/system_calls_test.ts"];
+const ENGINES = ["tests/checkpoint/file_engine_test.ts", "tests/checkpoint/recovery_test.ts"];
+const DAMAGE = ["tests/container/damage_test.ts", "tests/container/bad_files_test.ts"];
+const TAGS = ["tests/checkpoint/tags_test.ts"];
+const POOLED = ["tests/container/verify_test.ts", "tests/container/codec/codec_pool_test.ts"];
+const LOCKS = ["tests/checkpoint/writer_lock_test.ts", "tests/checkpoint/set_commit_info_test.ts"];
+const PROCESSES = ["tests/base/process_mark_test.ts"];
+const RETAINED = ["tests/checkpoint/retention_test.ts", "tests/checkpoint/retention/properties_test.ts"];
+const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
+const RING = ["tests/gpu/readback_test.ts"];
+/** The short tier's test of one row. */
+const row = (name) => ["tests/faults/short_test.ts", "-t", name];
+
+/** What is removed, where, the text that goes, what stands there instead, and the tests that have to notice. */
+export const MUTATIONS = [
+  ["sync of the file", DURABLE, "await writer.sync();", "", SAVES],
+  [
+    "sync of the directory",
+    DURABLE,
+    "await this.#storage.syncDirectory(directoryOf(this.path)); //",
+    "//",
+    SAVES,
+  ],
+  ["error of close", DURABLE, "await writer.close();\n", "await writer.close().catch(() => {});\n", SAVES],
+  ["read-back", DURABLE, "if (options.verify ?? false) await this.#compareWithDisk();", "", SAVES],
+  ["comparison of the read-back", DURABLE, "if (checksum !== this.#checksum) {", "if (false) {", SAVES],
+  [
+    "rest after a short write",
+    DURABLE,
+    "rest = rest.subarray(taken);",
+    "rest = rest.subarray(rest.byteLength);",
+    SAVES,
+  ],
+  [
+    "error of an empty write",
+    DURABLE,
+    "if (!(taken > 0 && taken <= rest.byteLength)) {",
+    "if (taken === 0) break;\n      if (taken < 0) {",
+    SAVES,
+  ],
+  [
+    "temporary file",
+    DURABLE,
+    "const temporaryPath = joinPath(directory, TEMPORARY_PREFIX + options.randomName);",
+    "const temporaryPath = path;",
+    SAVES,
+  ],
+  ["refusal to replace", DURABLE, "{ replace: this.#overwrite }", "{ replace: true }", [
+    ...SAVES,
+    ...ENGINES,
+  ]],
+  [
+    "abort before publishing",
+    DURABLE,
+    "#compareWithDisk();\n    throwIfAborted(options.signal);",
+    "#compareWithDisk();",
+    [...SAVES, ...ENGINES],
+  ],
+  [
+    "removal of the temporary file",
+    DURABLE,
+    "await this.#storage.remove(this.#temporaryPath)",
+    "await Promise.resolve()",
+    [...SAVES, ...ENGINES],
+  ],
+  [
+    "fsync of a real file",
+    FILES,
+    'this.#run("sync", path, () => handle.sync())',
+    'this.#run("sync", path, () => Promise.resolve())',
+    REAL,
+  ],
+  ["fsync of a real directory", FILES, "await handle.sync();", "", REAL],
+  [
+    "fsync of a new root's parent",
+    FILES,
+    "await this.#syncDirectory(parent);\n      this.#durableDirectories.add(full);\n    } else if (!found",
+    "} else if (!found",
+    REAL,
+  ],
+  [
+    "fsync of a new directory's parent",
+    FILES,
+    "await this.#syncDirectory(this.#path.dirname(full));",
+    "",
+    REAL,
+  ],
+  ["O_EXCL", FILES, "O_WRONLY | O_CREAT | O_EXCL |", "O_WRONLY | O_CREAT |", REAL],
+  ["O_NOFOLLOW", FILES, "O_RDONLY | (O_NOFOLLOW ?? 0) |", "O_RDONLY |", REAL],
+  ["O_NONBLOCK", FILES, " | (O_NONBLOCK ?? 0)", "", REAL],
+  ["refusal of links above a file", FILES, "if (found !== undefined) refuseLink(found);", "", REAL],
+  [
+    "a name that is taken and not replaced",
+    FILES,
+    "if (options.replace === false) return",
+    "if (false) return",
+    REAL,
+  ],
+  [
+    "clearing of leftovers",
+    ENGINE,
+    "await removeLeftovers(",
+    "await (async (..._: unknown[]) => {})(",
+    ENGINES,
+  ],
+  [
+    "hint only after the commit",
+    ENGINE,
+    "await saved.staged.commit({",
+    "await this.#updateHint(info);\n        await saved.staged.commit({",
+    [...ENGINES, ...SAVES],
+  ],
+  ["clean-up after a failed save", STAGED, "await index.abort().catch(() => {});", "", ENGINES],
+  [
+    "verification before recovery",
+    "src/checkpoint/recovery.ts",
+    "await checkpoint.verify(options);",
+    "",
+    ENGINES,
+  ],
+  [
+    "newest first",
+    "src/checkpoint/recovery.ts",
+    "const newestFirst = [...checkpoints].reverse();",
+    "const newestFirst = [...checkpoints];",
+    ENGINES,
+  ],
+  [
+    "second look while a writer cleans up",
+    "src/checkpoint/recovery.ts",
+    "else if (!isLast) return { found: undefined, damaged, passedOver: [], hasVanished: true };",
+    "",
+    ENGINES,
+  ],
+  [
+    "second look of the catalog",
+    "src/checkpoint/catalog.ts",
+    'if (error.code === "not_found") hasVanished = true;',
+    'if (error.code === "not_found") hasVanished = false;',
+    ENGINES,
+  ],
+  [
+    "sync before the bytes of a removed one go",
+    "src/checkpoint/remove_durably.ts",
+    "    await storage.syncDirectory(directory);\n    if (confirm",
+    "    if (confirm",
+    ["tests/checkpoint/remove_order_test.ts"],
+  ],
+  ["allow-list of tags", "src/checkpoint/tags.ts", "if (!TAG.test(tag)) {", "if (false) {", TAGS],
+  ["refusal of ..", "src/checkpoint/tags.ts", 'if (tag.includes(".."))', "if (false)", TAGS],
+  ["reserved names", "src/checkpoint/tags.ts", "if (RESERVED.test(tag)) throw", "if (false) throw", TAGS],
+  ["checksum of stored bytes", DECODING, "  checkSum(stored, storedCrc);\n", "", DAMAGE],
+  ["checksum of raw bytes", DECODING, "  if (raw !== stored) checkSum(raw, rawCrc);\n", "", DAMAGE],
+  [
+    "zeros behind a chunk",
+    READER,
+    "if (isAllZero(padded.subarray(storedLength))) return stored;",
+    "if (storedLength >= 0) return stored;",
+    DAMAGE,
+  ],
+  [
+    "checksum of the header",
+    "src/container/header.ts",
+    "if (actual !== headerCrc) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "zeros behind the header",
+    "src/container/header.ts",
+    "if (!isAllZero(bytes.subarray(HEADER_BYTES, DATA_OFFSET))) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "refusal of required flags",
+    "src/container/header.ts",
+    "if (requiredFlags !== 0) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "cap on the tables",
+    "src/container/open_container.ts",
+    "if (byteLength > limit) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "cap on the expansion of a chunk",
+    "src/container/chunk_table.ts",
+    "if (rawLength > storedLength * MAX_EXPANSION) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "cap on what a stream unpacks to",
+    "src/container/codec/zlib_stream.ts",
+    "if (buffer.byteLength !== rawLength) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "end of a stream",
+    "src/container/codec/zlib_stream.ts",
+    "if (engine.bytesWritten !== stream.byteLength) {",
+    "if (false) {",
+    DAMAGE,
+  ],
+  [
+    "proof that the owner of a lock is dead",
+    LOCK,
+    'if (state === "dead") return;',
+    'if (state !== "alive") return;',
+    LOCKS,
+  ],
+  ["life of the owner of a lock", LOCK, 'if (state === "dead") return;', "return;", LOCKS],
+  [
+    "second look after taking a lock",
+    LOCK,
+    "for (const other of others) await requireDead(storage, other, self, options);\n",
+    "",
+    LOCKS,
+  ],
+  [
+    "lock that is still held at the commit",
+    ENGINE,
+    "await this.#locks.assertHeld(this.directoryOf(info));",
+    "",
+    LOCKS,
+  ],
+  [
+    "lock before a save without create",
+    ENGINE,
+    "await this.#lock(this.directoryOf(pending.info));",
+    "",
+    LOCKS,
+  ],
+  [
+    "start of a process, where its number was used again",
+    PROCESS,
+    'return found === started ? "alive" : "dead";',
+    'return "alive";',
+    PROCESSES,
+  ],
+  [
+    "death of a process that nobody asked about",
+    PROCESS,
+    'if ((state === "Z" || state === "X") && threads <= 1) return "ended";',
+    "",
+    PROCESSES,
+  ],
+  [
+    "retention: checkpoints of other runs stay",
+    RETENTION,
+    'if (runId !== context.runId) return keep("it belongs to another run");',
+    "",
+    RETAINED,
+  ],
+  [
+    "retention: the newest stays",
+    RETENTION,
+    'if (tag === context.newest) return keep("it is the newest");',
+    "",
+    RETAINED,
+  ],
+  [
+    "retention: the best stays",
+    RETENTION,
+    "if (tag === bestTag) return keep(",
+    "if (false) return keep(",
+    RETAINED,
+  ],
+  [
+    "retention: what the run was resumed from stays",
+    RETENTION,
+    'if (tag === context.resumedFrom) return keep("the run was resumed from it");',
+    "",
+    RETAINED,
+  ],
+  [
+    "retention: what is leased stays",
+    RETENTION,
+    "if (holder !== undefined) return keep(",
+    "if (false) return keep(",
+    LEASES,
+  ],
+  [
+    "retention: leases are looked at again before the bytes go",
+    RETENTION,
+    "return holder === undefined;",
+    "return true;",
+    LEASES,
+  ],
+  [
+    "canary of a copy",
+    STORE_COPY,
+    "&& seen.every((byte, index) => byte === pattern[index])",
+    "",
+    row("J3"),
+  ],
+  ["another canary for each copy", STORE_COPY, "this.#copies++;", "", row("J3")],
+  ["errors of the GPU's copies", STORE_COPY, "if (failure !== undefined) {", "if (false) {", row("J1")],
+  [
+    "changes of tensors that are read themselves",
+    STORE_COPY,
+    "if (isStreamed) requireUnchanged();",
+    "",
+    row("C3"),
+  ],
+  ["errors of a read-back", READBACK, "await this.#throwFailure(failure);", "", RING],
+  ["slots that were not allocated", READBACK, 'if (!("mappable" in turn)) this.#dropSlots(turn);', "", RING],
+  [
+    "first cause of an error of the GPU",
+    "src/gpu/error_scopes.ts",
+    'if (outOfMemory) return gpuFailure(label, "out_of_memory", outOfMemory);\n',
+    "",
+    ["tests/gpu/error_scopes_test.ts"],
+  ],
+  ["loss of the device before a commit", ENGINE, "saved.frozen.assertAlive();", "", row("J1")],
+  [
+    "memory of its own for a raw chunk that waits for a pool",
+    READER,
+    "raw: isKept && raw.buffer === padded.buffer ? raw.slice() : raw,",
+    "raw,",
+    POOLED,
+  ],
+  ["checksums in a pool's thread", DECODING, "  checkSum(stored, storedCrc);\n", "", POOLED],
+];

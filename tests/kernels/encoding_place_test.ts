@@ -1,0 +1,31 @@
+import { expect, test } from "bun:test";
+import { chooseEncodingPlace } from "../../src/kernels/encoding_place.ts";
+
+const GB = 1e9;
+const FAST_GPU = { gpuEncode: 300 * GB, readBack: 20 * GB, cpuEncode: 5 * GB, gpuStoredPerRaw: 0.84 };
+
+test("a GPU that encodes faster than the CPU and than the way to it encodes", () => {
+  expect(chooseEncodingPlace(FAST_GPU)).toBe("gpu");
+  // Also where the CPU would keep up, since less has to come back.
+  expect(chooseEncodingPlace({ ...FAST_GPU, cpuEncode: 100 * GB })).toBe("gpu");
+});
+
+test("the CPU encodes where the GPU would be slower, or as fast", () => {
+  const software = { gpuEncode: 0.03 * GB, readBack: 5 * GB, cpuEncode: 2.4 * GB, gpuStoredPerRaw: 0.84 };
+  expect(chooseEncodingPlace(software)).toBe("cpu");
+  // 2 GB/s of GPU and a tenth of 0.84 more against a CPU of 2 GB/s.
+  expect(chooseEncodingPlace({ ...FAST_GPU, gpuEncode: 2 * GB, cpuEncode: 2 * GB })).toBe("cpu");
+  // What is saved on the way is not worth it.
+  expect(chooseEncodingPlace({ ...FAST_GPU, cpuEncode: 100 * GB, gpuStoredPerRaw: 1 })).toBe("cpu");
+  expect(chooseEncodingPlace({ gpuEncode: 2, readBack: 2, cpuEncode: 1, gpuStoredPerRaw: 1 })).toBe("cpu");
+});
+
+test("the CPU encodes while a rate is not known", () => {
+  for (const name of Object.keys(FAST_GPU)) {
+    for (const value of [undefined, 0, NaN, Infinity, -1]) {
+      const rates = { ...FAST_GPU, [name]: value };
+      expect(chooseEncodingPlace(rates)).toBe("cpu");
+    }
+  }
+  expect(chooseEncodingPlace({})).toBe("cpu");
+});
