@@ -3,7 +3,7 @@
  *
  * Against a copy on the device and against reading the raw bytes back, on the same bytes, interleaved. What it makes is compared
  * with the CPU's bytes. On an adapter that is a CPU the targets do not apply, and are printed as such. The last line
- * is JSON; with a real GPU it is kept in bench/results/. Options: `--rounds=9`, `--mib=64`, `--provider=dawn`.
+ * is JSON; with a real GPU it is kept in bench/results/. Options: `--rounds=15`, `--mib=128`, `--provider=dawn`.
  */
 import { Buffer } from "node:buffer";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -40,8 +40,8 @@ const option = (name: string): string | undefined =>
   process.argv.find((text) => text.startsWith(`--${name}=`))?.slice(name.length + 3);
 const provider = option("provider");
 const gpu = await GpuDevice.open(provider === "dawn" || provider === "native" ? { provider } : {});
-const rounds = Number(option("rounds") ?? (gpu.isCpuAdapter ? 7 : 15));
-const bytes = Number(option("mib") ?? (gpu.isCpuAdapter ? 8 : 128)) << 20;
+const rounds = Number(option("rounds") ?? (gpu.isCpuAdapter ? 5 : 15));
+const bytes = Number(option("mib") ?? (gpu.isCpuAdapter ? 4 : 128)) << 20;
 const targets: Target[] = [];
 console.log(
   `${gpu.adapterName}, ${gpu.provider}${

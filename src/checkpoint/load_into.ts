@@ -182,24 +182,42 @@ async function copySegments(
   segments: readonly Segment[],
   { signal, onProgress }: LoadIntoOptions,
 ): Promise<void> {
-  let first = 0;
-  for (const { rawOffset, rawLength } of reader.chunks) {
-    const end = rawOffset + rawLength;
-    while (first < segments.length && endOf(segments[first]) <= rawOffset) first++;
-    const inside: Segment[] = [];
-    for (let index = first; index < segments.length; index++) {
-      const segment = segments[index];
-      if (segment === undefined || segment.rawOffset >= end) break;
-      if (endOf(segment) > rawOffset) inside.push(segment);
-    }
-    if (inside.length > 0) {
-      const bytes = await reader.readRange(rawOffset, rawLength, signal === undefined ? {} : { signal });
+  const reading = signal === undefined ? {} : { signal };
+  const total = reader.rawByteLength;
+  let last = 0;
+  for (const inside of neighbours(segments)) {
+    const start = inside[0]?.rawOffset ?? 0;
+    const end = Math.min(endOf(inside.at(-1)), total);
+    let first = 0;
+    for await (const { rawOffset, bytes } of reader.rawChunks({ ...reading, start, end })) {
       gpu.assertAlive();
-      for (const segment of inside) writePart(gpu, segment, rawOffset, bytes);
+      last = rawOffset + bytes.byteLength;
+      while (endOf(inside[first]) <= rawOffset) first++;
+      for (let index = first; index < inside.length; index++) {
+        const segment = inside[index];
+        if (segment === undefined || segment.rawOffset >= last) break;
+        writePart(gpu, segment, rawOffset, bytes);
+      }
+      onProgress?.({ done: last, total });
     }
-    onProgress?.({ done: end, total: reader.rawByteLength });
   }
   await gpu.idle();
+  // What comes behind is not for the GPU.
+  if (last < total) onProgress?.({ done: total, total });
+}
+
+/** Segments that follow each other in the file with nothing but padding between, which are read in one go. */
+function* neighbours(segments: readonly Segment[]): Generator<Segment[]> {
+  let group: Segment[] = [];
+  for (const segment of segments) {
+    const last = group.at(-1);
+    if (last !== undefined && segment.rawOffset - endOf(last) >= TENSOR_ALIGNMENT) {
+      yield group;
+      group = [];
+    }
+    group.push(segment);
+  }
+  if (group.length > 0) yield group;
 }
 
 function writePart(gpu: GpuDevice, segment: Segment, rawOffset: number, bytes: Uint8Array): void {

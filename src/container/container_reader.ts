@@ -195,12 +195,15 @@ export class ContainerReader {
   }
 
   /**
-   * All of the raw space in order, chunk by chunk, checked. `bytes` may be overwritten by the next chunk, so
-   * a caller that wants to keep it has to copy it.
+   * The raw space in order, or the part of it from `start` to `end`, chunk by chunk, checked. `bytes` may be overwritten by the next
+   * chunk, so a caller that wants to keep it has to copy it.
    */
-  async *rawChunks(options: ReadOptions = {}): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
+  async *rawChunks(
+    options: ReadOptions & { readonly start?: number; readonly end?: number } = {},
+  ): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
+    const { start = 0, end = this.rawByteLength } = options;
     this.#begin(options.signal);
-    for await (const piece of this.#ranges.pieces(0, this.rawByteLength, options.signal)) {
+    for await (const piece of this.#ranges.pieces(start, end, options.signal)) {
       yield piece;
       options.onProgress?.({ done: piece.rawOffset + piece.bytes.byteLength, total: this.rawByteLength });
       this.#begin(options.signal);

@@ -262,7 +262,7 @@ export class GpuDevice {
     }
     const whole = padded === bytes.byteLength ? padded : padded - 4;
     const { queue } = this.device;
-    if (whole > 0) queue.writeBuffer(buffer, offset, bytes.subarray(0, whole));
+    if (whole > 0) queue.writeBuffer(buffer, offset, unshared(bytes.subarray(0, whole)));
     if (whole < padded) {
       const tail = new Uint8Array(4);
       tail.set(bytes.subarray(whole));
@@ -334,4 +334,9 @@ export class GpuDevice {
       assertAlive: () => this.assertAlive(),
     });
   }
+}
+
+/** Dawn in Deno crashes the process when it is given shared memory. */
+function unshared(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice();
 }

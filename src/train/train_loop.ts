@@ -45,8 +45,8 @@ export interface TrainOptions {
   readonly handleSignals?: boolean | SignalOptions;
   /**
    * What happens when the GPU device is lost: `train` rejects with `device_lost` ("error", the default), or
-   * the store opens another device and the run goes on from its newest checkpoint ("rebuild"). Steps since then are done
-   * again, with the same result; `onStep` hears of them again.
+   * the store opens another device and the run goes on from its newest checkpoint ("rebuild"). Steps since
+   * then are done again, with the same result; `onStep` hears of them again.
    */
   readonly onDeviceLost?: OnDeviceLost;
 }
@@ -164,7 +164,7 @@ export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
   const signal = interrupts?.received;
   if (signal === undefined) return { endedBy: "end", exitCode: 0 };
   const isDone = run.step >= totalSteps && !run.isEpochUnmeasured;
-  const isSaved = run.step === startStep || saves?.durableStep === run.step;
+  const isSaved = saves !== undefined && (run.step === startStep || saves.durableStep === run.step);
   if (!isSaved) return { endedBy: isDone ? "end" : signal, exitCode: 1 };
   return isDone ? { endedBy: "end", exitCode: 0 } : { endedBy: signal, exitCode: exitCodeOf(signal) };
 }

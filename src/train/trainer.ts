@@ -348,12 +348,12 @@ export class Trainer {
   /** @param isSameDirectory Whether the next place is there, too, so that the run stays the same. */
   #leavePlace(isSameDirectory: boolean): void {
     const place = this.#place;
-    if (place === undefined) return;
+    const engineBefore = place === undefined ? this.#placeBefore : place.then(async (open) => {
+      await open.close();
+      return open.engine;
+    });
     this.#place = undefined;
-    this.#placeBefore = place.then(async (place) => {
-      await place.close();
-      return isSameDirectory ? place.engine : undefined;
-    }).catch(() => undefined);
+    this.#placeBefore = engineBefore.then((engine) => isSameDirectory ? engine : undefined, () => undefined);
   }
 
   /** Does `work` while nothing else changes the run: a `resume` that nobody awaited would undo steps. */

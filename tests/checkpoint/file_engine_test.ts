@@ -3,7 +3,9 @@ import { CommitInfo } from "../../src/checkpoint/commit_info.ts";
 import type { FileEngine } from "../../src/checkpoint/file_engine.ts";
 import { recover } from "../../src/checkpoint/recovery.ts";
 import { readLatestHint } from "../../src/checkpoint/latest_hint.ts";
+import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
+import { FakeDevice } from "../helpers/fake_device.ts";
 import { bytes, writeFile } from "../storage/storage_contract.ts";
 import {
   atEveryOperation,
@@ -16,6 +18,7 @@ import {
   OTHER_RUN_ID,
   RUN_ID,
   saveState,
+  smallStore,
 } from "./fixtures.ts";
 
 /** What recovery would go on from. */
@@ -341,6 +344,28 @@ describe("FileEngine", () => {
       expect(await codeOf(engine.load(name))).toBe("invalid_tag");
     }
     expect(await codeOf(engine.load("101"))).toBe("not_found");
+  });
+
+  test("does not commit what came from a device that was lost since, and goes on with another one", async () => {
+    for (const lossStyle of ["abrupt", "silent"] as const) {
+      const storage = new MemoryStorage();
+      const engine = await memoryEngine(storage);
+      await saveState(engine, "old", { step: 1 }, { step: 1 });
+      for (const [tag, isLost] of [["lost", true], ["new", false]] as const) {
+        const fake = new FakeDevice({ lossStyle });
+        const gpu = await GpuDevice.open({ device: fake.device });
+        const store = smallStore(gpu);
+        await engine.create(tag);
+        await engine.save({ store });
+        if (isLost) fake.lose();
+        if (isLost) expect(await codeOf(engine.commit(tag))).toBe("device_lost");
+        else await engine.commit(tag);
+        await store.close();
+        expect([lossStyle, fake.live]).toEqual([lossStyle, []]);
+        await gpu.close();
+      }
+      expect(await fileNames(storage)).toEqual(["latest", "new.cairn", "old.cairn"]);
+    }
   });
 
   test("refuses a run id that would not make good file names", async () => {

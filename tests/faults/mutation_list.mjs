@@ -299,7 +299,7 @@ export const MUTATIONS = [
     RETENTION,
     "if (holder !== undefined) return keep(",
     "if (false) return keep(",
-    LEASES,
+    RETAINED,
   ],
   [
     "retention: leases are looked at again before the bytes go",
@@ -333,7 +333,7 @@ export const MUTATIONS = [
     "",
     ["tests/gpu/error_scopes_test.ts"],
   ],
-  ["loss of the device before a commit", ENGINE, "saved.frozen.assertAlive();", "", row("J1")],
+  ["loss of the device before a commit", ENGINE, "saved.frozen.assertAlive();", "", ENGINES],
   [
     "memory of its own for a raw chunk that waits for a pool",
     READER,

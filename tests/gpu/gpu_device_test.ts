@@ -34,6 +34,14 @@ async function untilThrown(gpu: GpuDevice): Promise<Error & { code?: unknown }> 
 }
 
 describe("opening", () => {
+  gpuTest("writes bytes of memory that threads share", async (gpu) => {
+    const buffer = gpu.createBuffer("target", 16, BufferUsage.COPY_SRC | BufferUsage.COPY_DST);
+    gpu.write(buffer, 4, new Uint8Array(new SharedArrayBuffer(8)).fill(7));
+    const [read] = await gpu.read([{ buffer, offset: 0, size: 16 }]);
+    expect([...read ?? []]).toEqual([0, 0, 0, 0, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 0]);
+    gpu.destroyBuffer(buffer);
+  });
+
   gpuTest("names the adapter and says where it came from", (gpu) => {
     expect(gpu.adapterName.length).toBeGreaterThan(3);
     expect(["native", "dawn"]).toContain(gpu.provider);

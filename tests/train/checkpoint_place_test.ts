@@ -100,6 +100,27 @@ describe("two runs in one directory", () => {
   });
 });
 
+describe("another directory", () => {
+  gpuTest("is another run, also when it is set twice", async (gpu) => {
+    await inDirectory(async (directory) => {
+      const runIdsOf = async (name: string): Promise<(string | undefined)[]> => {
+        const engine = await FileEngine.open(join(directory, name));
+        const checkpoints = await Promise.all((await engine.list()).map((tag) => engine.load(tag)));
+        await Promise.all(checkpoints.map((checkpoint) => checkpoint.close()));
+        return checkpoints.map(({ provenance }) => provenance.runId);
+      };
+      await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+        trainer.autoSave({ interval: 1, savePath: join(directory, "a") });
+        await trainer.train({ epochs: 1, progress: false });
+        trainer.autoSave({ onDiskFull: "evictOldest" });
+        trainer.autoSave({ savePath: join(directory, "b") });
+        await trainer.train({ epochs: 2, progress: false });
+      });
+      expect(new Set([...await runIdsOf("a"), ...await runIdsOf("b")]).size).toBe(2);
+    });
+  });
+});
+
 describe("settings of the directory", () => {
   test("are checked, and refused for an engine, which has its own", async () => {
     expect(new AutoSaver().settings.exclusive).toBe(false);
