@@ -84,7 +84,7 @@ export { FileSource } from "./src/storage/file_source.ts";
 export { FileStorage } from "./src/storage/file_storage.ts";
 export { HttpSource, type HttpSourceOptions } from "./src/storage/http_source.ts";
 export { MemoryStorage } from "./src/storage/memory_storage.ts";
-export { openStorage } from "./src/storage/open_storage.ts";
+export { openStorage, type StorageOpener, type Storages } from "./src/storage/open_storage.ts";
 export type {
   MoveOptions,
   Storage,
@@ -94,7 +94,8 @@ export type {
 } from "./src/storage/storage.ts";
 
 // Snapshots, engines, recovery
-export type { BackgroundSaveOptions } from "./src/checkpoint/background_saver.ts";
+export type { BackgroundSaveOptions, BackgroundSaverOptions } from "./src/checkpoint/background_saver.ts";
+export type { StoredDType } from "./src/checkpoint/cast_tensors.ts";
 export {
   type Catalog,
   type CatalogOptions,
@@ -107,6 +108,13 @@ export {
   type CheckpointLoadOptions,
   type CheckpointReadOptions,
 } from "./src/checkpoint/checkpoint.ts";
+export type {
+  CheckpointEndEvent,
+  CheckpointEvent,
+  CheckpointEventHandler,
+  CheckpointOperation,
+  CheckpointStartEvent,
+} from "./src/checkpoint/checkpoint_events.ts";
 export {
   type CheckpointingConfig,
   checkpointingConfig,
@@ -156,6 +164,7 @@ export {
   waitForEvaluators,
   type WaitForEvaluatorsOptions,
 } from "./src/checkpoint/evaluators/wait_for_evaluators.ts";
+export type { FieldLoadOptions } from "./src/checkpoint/field_snapshot.ts";
 export { FileEngine } from "./src/checkpoint/file_engine.ts";
 export type { FileEngineOptions } from "./src/checkpoint/file_engine_options.ts";
 export {
@@ -178,23 +187,28 @@ export {
   type LoadCheckpointResult,
   type LoadTarget,
 } from "./src/checkpoint/load_checkpoint.ts";
+export { loadModelCode, type LoadModelCodeOptions } from "./src/checkpoint/load_model_code.ts";
 export type { LoadIntoOptions, PartialLoadOptions } from "./src/checkpoint/load_into.ts";
 export { loadParts, type LoadPartsOptions, type LoadPartsReport } from "./src/checkpoint/load_parts.ts";
 export type { LoadReport, Mismatch } from "./src/checkpoint/load_report.ts";
 export { loadTensor } from "./src/checkpoint/load_tensor.ts";
 export type { LockIdentity, LockOwner } from "./src/checkpoint/lock_owner.ts";
 export { MirrorEngine, type MirrorOptions } from "./src/checkpoint/mirror_engine.ts";
+export type { ModelCode } from "./src/checkpoint/model_code.ts";
 export type { NamePattern, RenameRule } from "./src/checkpoint/name_pattern.ts";
 export { type CheckpointManifest, type ManifestEntry, objectPath } from "./src/checkpoint/object_path.ts";
 export type { EngineTarget } from "./src/checkpoint/open_engine.ts";
 export { openCheckpoint } from "./src/checkpoint/open_path.ts";
 export type {
   PendingPhase,
+  PendingProgress,
   PendingSnapshot,
   PendingStatus,
   SaveProgress,
   SaveReport,
+  StagingKind,
 } from "./src/checkpoint/pending_snapshot.ts";
+export { readModelCode } from "./src/checkpoint/read_model_code.ts";
 export type { ReadObjectOptions } from "./src/checkpoint/read_object.ts";
 export type { ReadWithinOptions } from "./src/checkpoint/read_within.ts";
 export { recover, type RecoverOptions, type Recovery } from "./src/checkpoint/recovery.ts";
@@ -230,13 +244,16 @@ export {
   type SnapshotOptions,
   type SnapshotState,
 } from "./src/checkpoint/snapshot.ts";
+export type { StoreCopyOptions } from "./src/checkpoint/store_copy.ts";
 export {
+  agreeOnTag,
   parseTagValidation,
+  type TagAgreement,
   tagDigest,
   type TagValidation,
   validateTagDigests,
 } from "./src/checkpoint/tag_validation.ts";
-export type { FitOptions, ShapePolicy } from "./src/checkpoint/tensor_fit.ts";
+export type { FitOptions, FoundTensor, ShapePolicy } from "./src/checkpoint/tensor_fit.ts";
 export { type Tier, TieredEngine } from "./src/checkpoint/tiered_engine.ts";
 export type { TypedArray } from "./src/checkpoint/typed_arrays.ts";
 export { warmStart, type WarmStartOptions } from "./src/checkpoint/warm_start.ts";
@@ -255,9 +272,10 @@ export {
 export type { FailedSave, SaveRecord } from "./src/train/auto_saves.ts";
 export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/train/batch_source.ts";
 export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";
+export type { OnDeviceLost } from "./src/train/device_losses.ts";
 export type { EvaluationReport } from "./src/train/evaluation.ts";
 export type { EpochRecord, TrainingHistory } from "./src/train/history.ts";
-export type { InterruptSignal } from "./src/train/interrupts.ts";
+export type { InterruptSignal, SignalOptions } from "./src/train/interrupts.ts";
 export { NameTemplate } from "./src/train/name_template.ts";
 export {
   type ProgressReporter,
@@ -266,7 +284,7 @@ export {
   type TextStream,
   type TrainingProgress,
 } from "./src/train/progress.ts";
-export type { ResumeOptions, ResumeReport } from "./src/train/restore.ts";
+export type { RecoverRunOptions, ResumeOptions, ResumeReport } from "./src/train/restore.ts";
 export type { Seed } from "./src/train/seed.ts";
 export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_loop.ts";
 export { Trainer, type TrainerLoadOptions, type TrainerSaveOptions } from "./src/train/trainer.ts";

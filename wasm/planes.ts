@@ -9,6 +9,6 @@
  */
 export { merge, split } from "./split";
 export { compact, expand, ones } from "./zeros";
-export { histogram } from "./count";
+export { histogram, range } from "./count";
 export { encode, pair } from "./encode";
 export { decode, triple } from "./decode";

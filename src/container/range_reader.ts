@@ -2,7 +2,6 @@ import { throwIfAborted } from "../base/abort.ts";
 import { allocate } from "./allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import { DirectReads } from "./direct_reads.ts";
-import { DEFAULT_READ_BYTES } from "./read_plan.ts";
 import type { ReadOptions } from "./verify.ts";
 
 /** A piece of the raw space. */
@@ -13,12 +12,6 @@ export interface RawPiece {
 
 /** The last chunk of a range is kept in memory where the range is shorter than this many of them. */
 const MAX_CHUNKS_BEFORE_KEPT = 8;
-
-/**
- * The most bytes that are read at once straight to where they are wanted, where the source has no wish. A read that a
- * thread of the system does for us costs as much as summing up a MiB, whatever its length.
- */
-const DIRECT_READ_BYTES = 4 * 1024 * 1024;
 
 /** Neighbouring chunks that are read in the same way. */
 interface Run {
@@ -150,8 +143,6 @@ export class RangeReader {
 
   /** Cuts a range where the way of reading changes, and direct runs also where they get too long. */
   *#runs(start: number, end: number): Generator<Run> {
-    const { readBytes } = this.#chunks;
-    const maxBytes = readBytes === DEFAULT_READ_BYTES ? DIRECT_READ_BYTES : readBytes;
     let run: Run | undefined;
     for (const index of this.indicesOf(start, end)) {
       const { rawOffset, rawLength, codec } = this.#chunks.chunk(index);
@@ -164,7 +155,8 @@ export class RangeReader {
         rawEnd: Math.min(end, rawEnd),
         isDirect,
       };
-      const joins = run?.isDirect === isDirect && (!isDirect || rawEnd - run.rawStart <= maxBytes);
+      const joins = run?.isDirect === isDirect &&
+        (!isDirect || rawEnd - run.rawStart <= this.#chunks.readBytes);
       if (run !== undefined && joins) run = { ...run, end: next.end, rawEnd: next.rawEnd };
       else {
         if (run !== undefined) yield run;

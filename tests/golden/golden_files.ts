@@ -9,6 +9,7 @@ import {
   type FloatDType,
   type GoldenTensor,
   oddFloats,
+  randomIntegers,
   sparse,
   tensorOf,
   weightsOf,
@@ -83,6 +84,7 @@ const CONTENTS: Readonly<Record<string, () => Contents>> = {
   "v1_planes_integers.cairn": () => ({ tensors: integerTensors(700) }),
   "v1_planes_zeros.cairn": () => ({ tensors: sparseTensors() }),
   "v1_planes_segments.cairn": () => ({ tensors: [tensorOf("codes", "u8", [50_000], segmentedBytes())] }),
+  "v1_planes_sampled.cairn": () => ({ tensors: [tensorOf("codes", "u8", [140_032], sampledBytes())] }),
   "v1_chunks.cairn": () => ({ tensors: chunkedTensors() }),
   "v1_aliases.cairn": () => ({ tensors: aliasedTensors() }),
   "v1_empty.cairn": () => ({ tensors: emptyTensors() }),
@@ -123,6 +125,15 @@ function segmentedBytes(): Uint8Array {
     if (i < 16_384) return 10 + Number(byte < 20);
     if (i < 32_768) return 99;
     return i < 49_152 ? 200 + Number(byte < 40) + Number(byte < 4) : byte;
+  });
+}
+
+/** So large a plane that its symbols are not all counted, with one block unlike the others, and rare symbols in it. */
+function sampledBytes(): Uint8Array {
+  const next = randomIntegers(4);
+  return Uint8Array.from({ length: 140_032 }, (_, i) => {
+    if (i < 65_536 || i >= 81_920) return 99;
+    return i % 3000 === 0 ? 207 : 200 + Math.clz32(next()) % 8;
   });
 }
 

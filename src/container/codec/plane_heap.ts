@@ -14,7 +14,7 @@ export const PLANE_HEAP: PlaneHeap = {
 };
 
 interface PlaneHeap {
-  /** How often each byte occurs: 256 u32. There is room for four times as many, which the kernels use. */
+  /** How often each byte occurs: 256 u32. There is room for four such tables, which the kernels use. */
   readonly counts: number;
   /** For each byte a u32: the length of its code, and from bit 8 the code; 0 for a byte that does not occur. */
   readonly codes: number;

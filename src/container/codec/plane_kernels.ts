@@ -40,8 +40,13 @@ export interface PlaneKernels {
   expand(raw: number, kept: number, count: number, byteSize: number, mask: number): void;
   /** Number of bits that are set in `length` bytes. */
   ones(bytes: number, length: number): number;
-  /** Counts how often each byte occurs, as 256 u32 at `counts`, of 65536 bytes at most. `pairs` are lost. */
-  histogram(bytes: number, length: number): void;
+  /**
+   * Counts how often each byte occurs, as 256 u32 at `counts`. With `isSampled` only 8 of each 64 bytes: of the
+   * `i`th 64 those from `8 * Math.floor((i * 2654435761 % 2 ** 32) / 2 ** 29)` on, and all of a rest.
+   */
+  histogram(bytes: number, length: number, isSampled: boolean): void;
+  /** The lowest byte, from bit 8 the highest, and from bit 16 the lowest that is not 0, or 0. `counts` are lost. */
+  range(bytes: number, length: number): number;
   /**
    * Makes `pairs` of `codes`, from which `encode` takes two codes at a time, for bytes from `first` to `last`.
    * `counts` are lost.

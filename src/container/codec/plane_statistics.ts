@@ -5,7 +5,7 @@ const NONE: Uint32Array = new Uint32Array(256);
 const PRODUCTS = 1 << 14;
 let products: Float64Array | undefined;
 
-/** A part of a plane, and how often each byte occurs in it. */
+/** A part of a plane, and how often each byte occurs in it, or in a sample of it. */
 export interface PlaneBlock {
   readonly start: number;
   readonly length: number;
@@ -30,10 +30,10 @@ export function joinBlocks(blocks: Iterable<PlaneBlock>, separateBits: number): 
   let currentBits = 0;
   for (const { start, length, counts } of blocks) {
     const { first, last } = rangeOf(counts);
-    const blockBits = informationBits(length, counts, NONE, first, last);
+    const blockBits = informationBits(counts, NONE, first, last);
     if (current !== undefined) {
       const [least, most] = [Math.min(first, current.first), Math.max(last, current.last)];
-      const bits = informationBits(current.length + length, counts, current.counts, least, most);
+      const bits = informationBits(counts, current.counts, least, most);
       if (bits <= currentBits + blockBits + separateBits) {
         for (let symbol = first; symbol <= last; symbol++) {
           current.counts[symbol] = (current.counts[symbol] as number) + (counts[symbol] as number);
@@ -62,7 +62,7 @@ export function sampledBits(plane: Uint8Array): number {
     const byte = plane[i] as number;
     counts[byte] = (counts[byte] as number) + 1;
   }
-  return samples === 0 ? 0 : informationBits(samples, counts, NONE, 0, 255) / samples;
+  return samples === 0 ? 0 : informationBits(counts, NONE, 0, 255) / samples;
 }
 
 /** What part of the elements of `byteSize` bytes are zero in all bits, by 2048 of them from all over `raw`. */
@@ -80,22 +80,18 @@ export function sampledZeros(raw: Uint8Array, byteSize: number): number {
 
 /**
  * The bits that the best order-0 code takes for symbols from `first` to `last` that occur as often as both tables
- * together say: `total` times in all. Plain loops, because this runs twice for each block.
+ * together say. Plain loops, because this runs twice for each block.
  */
-function informationBits(
-  total: number,
-  counts: Uint32Array,
-  more: Uint32Array,
-  first: number,
-  last: number,
-): number {
+function informationBits(counts: Uint32Array, more: Uint32Array, first: number, last: number): number {
   products ??= Float64Array.from({ length: PRODUCTS }, (_, i) => i === 0 ? 0 : i * binaryLogarithm(i));
-  let bits = total * binaryLogarithm(total);
+  let total = 0;
+  let bits = 0;
   for (let symbol = first; symbol <= last; symbol++) {
     const count = (counts[symbol] as number) + (more[symbol] as number);
+    total += count;
     bits -= count < PRODUCTS ? products[count] as number : count * binaryLogarithm(count);
   }
-  return bits;
+  return bits + total * binaryLogarithm(total);
 }
 
 function rangeOf(counts: Uint32Array): { first: number; last: number } {

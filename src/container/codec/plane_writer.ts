@@ -20,8 +20,22 @@ const WORTHWHILE = 31 / 32;
 const NOISE_BITS = 7.75;
 // A table of pairs is made where there are so many symbols for each of its entries.
 const USES_A_PAIR = 2;
+// In planes of so many symbols or more one of eight is counted, which is enough to know their code by.
+const SAMPLED_SYMBOLS = 1 << 17;
+const SAMPLED = 8;
+// A symbol that the sample has not met but that may occur gets a long code. More of them than this are looked for: codes
+// that are never used take room from the others.
+const MAX_UNSEEN = 16;
+// Where the codes of a sample turn out longer than it had promised by more than this, all symbols are counted.
+const TRUSTED = 65 / 64;
 // What another segment costs: its header and its lengths of codes, and the time to set up a table for it.
 const SEPARATE_BITS = 8 * 256;
+
+/** Where the symbols of a segment are in the heap. */
+interface Symbols {
+  readonly address: number;
+  readonly length: number;
+}
 
 /** Puts planes that lie in the heap of the kernels in their stored form. */
 export class PlaneWriter {
@@ -57,8 +71,11 @@ export class PlaneWriter {
       this.#addRaw(plane);
       return;
     }
-    for (const segment of joinBlocks(this.#blocks(address, length), SEPARATE_BITS)) {
-      this.#addSegment(plane.subarray(segment.start, segment.start + segment.length), address, segment);
+    const isSampled = length >= SAMPLED_SYMBOLS;
+    const separateBits = isSampled ? SEPARATE_BITS / SAMPLED : SEPARATE_BITS;
+    for (const segment of joinBlocks(this.#blocks(address, length, isSampled), separateBits)) {
+      const symbols = { address: address + segment.start, length: segment.length };
+      this.#addSegment(symbols, segment, isSampled && !this.#completed(symbols, segment));
     }
   }
 
@@ -74,30 +91,71 @@ export class PlaneWriter {
     return stored;
   }
 
-  *#blocks(address: number, length: number): Iterable<PlaneBlock> {
+  *#blocks(address: number, length: number, isSampled: boolean): Iterable<PlaneBlock> {
     const counts = new Uint32Array(this.#heap.buffer, PLANE_HEAP.counts, 256);
     for (let start = 0; start < length; start += BLOCK_SYMBOLS) {
       const blockLength = Math.min(BLOCK_SYMBOLS, length - start);
-      this.#kernels.histogram(address + start, blockLength);
+      this.#kernels.histogram(address + start, blockLength, isSampled);
       yield { start, length: blockLength, counts };
     }
   }
 
-  #addSegment(symbols: Uint8Array, address: number, segment: PlaneSegment): void {
-    const { length, counts, first, last } = segment;
+  /**
+   * Makes counts of a sample such that every symbol of the segment has one. Where that would give codes to many that do not
+   * occur, counts all symbols, and returns true. (Zeros are often far from all others.)
+   */
+  #completed({ address, length }: Symbols, segment: PlaneSegment): boolean {
+    const range = this.#kernels.range(address, length);
+    const { counts } = segment;
+    segment.first = range & 255;
+    segment.last = (range >>> 8) & 255;
+    const least = range >>> 16;
+    let unseen = 0;
+    for (let symbol = least; symbol <= segment.last; symbol++) if (counts[symbol] === 0) unseen++;
+    if (unseen > MAX_UNSEEN) {
+      this.#count(address, length, counts);
+      return true;
+    }
+    for (let symbol = segment.first; symbol <= segment.last; symbol++) {
+      const mayOccur = symbol >= least || symbol === 0;
+      counts[symbol] = mayOccur ? Math.max(1, (counts[symbol] as number) * SAMPLED) : 0;
+    }
+    return false;
+  }
+
+  /** Counts all symbols after all. */
+  #count(address: number, length: number, counts: Uint32Array): void {
+    this.#kernels.histogram(address, length, false);
+    counts.set(new Uint32Array(this.#heap.buffer, PLANE_HEAP.counts, 256));
+  }
+
+  /** Adds a segment. `isSampled` says that its counts are those of a sample, which may have told a lie. */
+  #addSegment(symbols: Symbols, segment: PlaneSegment, isSampled: boolean): void {
+    const { counts, first, last } = segment;
+    const { address, length } = symbols;
     if (first === last) {
       this.#addHeader(length, SEGMENT.repeated);
       this.#add(new Uint8Array(Math.ceil(length / REPEATED_SYMBOLS)).fill(first));
       return;
     }
     const lengths = codeLengths(counts, MAX_CODE_BITS);
-    let bits = 0;
-    for (let symbol = first; symbol <= last; symbol++) {
-      bits += (counts[symbol] as number) * (lengths[symbol] as number);
-    }
     const head = codedHead(lengths, segment);
-    if (head.byteLength + bits / 8 > length * WORTHWHILE) this.#addRaw(symbols);
-    else this.#addCoded(head, lengths, address, segment);
+    const expected = length * bitsOfSymbol(counts, lengths) / 8;
+    if (head.byteLength + expected > length * WORTHWHILE) {
+      this.#addRaw(this.#heap.subarray(address, address + length));
+      return;
+    }
+    const begin = this.#streams;
+    this.#encode(symbols, head, lengths);
+    if (isSampled && this.#streams - begin > expected * TRUSTED) {
+      this.#streams = begin;
+      this.#count(address, length, counts);
+      this.#addSegment(symbols, segment, false);
+      return;
+    }
+    this.#addHeader(length, SEGMENT.coded);
+    this.#add(head);
+    this.#add(this.#heap.subarray(begin, this.#streams));
   }
 
   #addRaw(symbols: Uint8Array): void {
@@ -105,14 +163,13 @@ export class PlaneWriter {
     this.#add(symbols);
   }
 
-  #addCoded(head: Uint8Array, lengths: Uint8Array, plane: number, segment: PlaneSegment): void {
-    const { start, length, first, last } = segment;
+  /** Writes the four streams of a segment, and their lengths into its head. */
+  #encode({ address, length }: Symbols, head: Uint8Array, lengths: Uint8Array): void {
     fillCodes(lengths, new Uint32Array(this.#heap.buffer, PLANE_HEAP.codes, 256));
+    const [first = 0, last = 0] = head;
     const isPaired = length >= USES_A_PAIR * (last - first + 1) ** 2;
     if (isPaired) this.#kernels.pair(first, last);
-    const address = plane + start;
     const view = viewOf(head);
-    const begin = this.#streams;
     for (let stream = 0; stream < 4; stream++) {
       const from = address + streamStart(length, stream);
       const end = address + streamStart(length, stream + 1);
@@ -120,9 +177,6 @@ export class PlaneWriter {
       this.#streams = this.#kernels.encode(from, end, isPaired, to);
       view.setUint32(head.byteLength - 16 + 4 * stream, this.#streams - to, true);
     }
-    this.#addHeader(length, SEGMENT.coded);
-    this.#add(head);
-    this.#add(this.#heap.subarray(begin, this.#streams));
   }
 
   #addHeader(length: number, kind: number): void {
@@ -134,6 +188,17 @@ export class PlaneWriter {
     this.#pieces.push(piece);
     this.#byteLength += piece.byteLength;
   }
+}
+
+/** The mean length of a code. */
+function bitsOfSymbol(counts: Uint32Array, lengths: Uint8Array): number {
+  let bits = 0;
+  let total = 0;
+  for (let symbol = 0; symbol < 256; symbol++) {
+    bits += (counts[symbol] as number) * (lengths[symbol] as number);
+    total += counts[symbol] as number;
+  }
+  return bits / total;
 }
 
 /** Index of the first symbol of one of the four streams of a segment; of the segment's end for a fifth. */

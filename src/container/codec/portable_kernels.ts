@@ -70,12 +70,28 @@ export function portableKernels(): PlaneKernels {
       }
       return total;
     },
-    histogram(bytes, length) {
+    histogram(bytes, length, isSampled) {
       const counts = new Uint32Array(heap.buffer, PLANE_HEAP.counts, 256).fill(0);
-      for (let at = bytes; at < bytes + length; at++) {
-        const byte = heap[at] as number;
+      for (let i = 0; i < length; i++) {
+        // A rest of fewer than 64 bytes is counted whole.
+        if (isSampled && (i | 63) < length && (i & 56) >>> 3 !== Math.imul(i >>> 6, 2654435761) >>> 29) {
+          continue;
+        }
+        const byte = heap[bytes + i] as number;
         counts[byte] = (counts[byte] as number) + 1;
       }
+    },
+    range(bytes, length) {
+      let first = 255;
+      let last = 0;
+      let least = 256;
+      for (let at = bytes; at < bytes + length; at++) {
+        const byte = heap[at] as number;
+        first = Math.min(first, byte);
+        last = Math.max(last, byte);
+        least = Math.min(least, byte || 256);
+      }
+      return first | (last << 8) | ((least & 255) << 16);
     },
     pair() {},
     encode(from, end, _isPaired, to) {

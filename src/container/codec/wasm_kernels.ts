@@ -12,6 +12,7 @@ interface PlanesModule extends Record<string, unknown> {
   readonly expand: PlaneKernels["expand"];
   readonly ones: PlaneKernels["ones"];
   readonly histogram: PlaneKernels["histogram"];
+  readonly range: PlaneKernels["range"];
   readonly pair: PlaneKernels["pair"];
   readonly encode: PlaneKernels["encode"];
   readonly triple: PlaneKernels["triple"];

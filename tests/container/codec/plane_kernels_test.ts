@@ -9,7 +9,7 @@ import { randomNumbers } from "../samples.ts";
 
 const { counts, codes, job, singles, free, slack } = PLANE_HEAP;
 const LENGTHS = [1, 7, 15, 16, 17, 31, 64, 1000, 16_384];
-// First and last byte: narrow enough for tables of pairs and just not, at both ends, one alone, and all.
+// First and last byte: at both ends, so many that a row of pairs is filled and just not, one alone, and all.
 const RANGES = [[0, 0], [255, 255], [0, 1], [3, 50], [3, 51], [201, 255], [208, 255], [0, 255], [100, 110]];
 
 function opened(): readonly [string, PlaneKernels][] {
@@ -27,6 +27,14 @@ function symbolsOf(length: number, first: number, last: number): Uint8Array {
   return symbols;
 }
 
+/** FORMAT.md's words. */
+function isInSample(i: number, length: number): boolean {
+  const [turn, rest] = [Math.floor(i / 64), i % 64];
+  if (64 * (turn + 1) > length) return true;
+  const from = 8 * Math.floor(((turn * 2654435761) % 2 ** 32) / 2 ** 29);
+  return rest >= from && rest < from + 8;
+}
+
 function countsOf(symbols: Uint8Array): Uint32Array {
   const table = new Uint32Array(256);
   for (const symbol of symbols) table[symbol] = (table[symbol] as number) + 1;
@@ -37,17 +45,23 @@ for (const [name, kernels] of opened()) {
   describe(`the plane kernels in ${name}`, () => {
     kernels.reserve(free + (1 << 17));
 
-    test("count bytes, whatever was in the tables before, and nothing beside them", () => {
+    test("count bytes, or 8 of each 64, whatever was in the tables before, and find the lowest and the highest", () => {
       for (const [first = 0, last = 0] of RANGES) {
         for (const length of LENGTHS) {
           const symbols = symbolsOf(length, first, last);
           const heap = kernels.heap();
-          heap.fill(0xee, 0, codes);
-          heap.fill(0xee, PLANE_HEAP.pairs, free + 1024 + length + slack);
-          heap.set(symbols, free + 1024);
-          kernels.histogram(free + 1024, length);
-          expect([...new Uint32Array(heap.buffer, counts, 256)]).toEqual([...countsOf(symbols)]);
-          expect(heap.subarray(free, free + 1024).every((byte) => byte === 0xee)).toBe(true);
+          heap.set(symbols, free);
+          for (const isSampled of [false, true]) {
+            heap.fill(0xee, 0, codes);
+            kernels.histogram(free, length, isSampled);
+            const counted = symbols.filter((_, i) => !isSampled || isInSample(i, length));
+            expect([...new Uint32Array(heap.buffer, counts, 256)]).toEqual([...countsOf(counted)]);
+          }
+          heap.fill(0xee, free + length, free + length + slack);
+          const sorted = symbols.toSorted();
+          const least = sorted.find((symbol) => symbol > 0) ?? 0;
+          const range = (sorted[0] as number) | ((sorted.at(-1) as number) << 8) | (least << 16);
+          expect(kernels.range(free, length)).toBe(range);
         }
       }
     });

@@ -65,8 +65,8 @@ async function fill(kib: number): Promise<void> {
     const before = await files.freeBytes("");
     await engine.create("large");
     const state = { data: new Float32Array(kib * 256 + 1) };
-    const outcome: unknown = await engine.save({ state }).then(
-      () => engine.commit("large"),
+    // What is written may be under way still when save resolves.
+    const outcome: unknown = await engine.save({ state }).then(() => engine.commit("large")).catch(
       (error: unknown) => error,
     );
     if (!(outcome instanceof CairnError && outcome.code === "disk_full")) say(`BAD ${outcome}`);
