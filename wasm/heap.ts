@@ -8,3 +8,5 @@ export const JOB: usize = 5120;
 export const TRIPLES: usize = 8192;
 export const SINGLES: usize = 24576;
 export const PAIRS: usize = 32768;
+/** While elements are moved: 256 vectors. The table of triples is not needed then. */
+export const SHUFFLES: usize = TRIPLES;

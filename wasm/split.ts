@@ -37,13 +37,7 @@ function splitWords(raw: usize, count: usize, rotate: bool, planes: usize, strid
     const at = raw + (i << 2), to = planes + i;
     const a = byteGroups(v128.load(at), rotate), b = byteGroups(v128.load(at, 16), rotate);
     const c = byteGroups(v128.load(at, 32), rotate), d = byteGroups(v128.load(at, 48), rotate);
-    // The four by four words of these are transposed.
-    const ab = v128.shuffle<u32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<u32>(c, d, 0, 4, 1, 5);
-    const ef = v128.shuffle<u32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<u32>(c, d, 2, 6, 3, 7);
-    v128.store(to, v128.shuffle<u64>(ab, cd, 0, 2));
-    v128.store(to + stride, v128.shuffle<u64>(ab, cd, 1, 3));
-    v128.store(to + 2 * stride, v128.shuffle<u64>(ef, gh, 0, 2));
-    v128.store(to + 3 * stride, v128.shuffle<u64>(ef, gh, 1, 3));
+    storeFourPlanes(to, stride, a, b, c, d);
   }
   for (let i = wide; i < count; i++) {
     let word = load<u32>(raw + (i << 2));
@@ -136,7 +130,19 @@ function mergeHalves(planes: usize, stride: usize, count: usize, rotate: bool, r
 }
 
 function splitDoubles(raw: usize, count: usize, rotate: bool, planes: usize, stride: usize): void {
-  for (let i: usize = 0; i < count; i++) {
+  const wide = count & ~15;
+  for (let i: usize = 0; i < wide; i += 16) {
+    const at = raw + (i << 3);
+    const a = loadDoubles(at, rotate), b = loadDoubles(at + 16, rotate);
+    const c = loadDoubles(at + 32, rotate), d = loadDoubles(at + 48, rotate);
+    const e = loadDoubles(at + 64, rotate), f = loadDoubles(at + 80, rotate);
+    const g = loadDoubles(at + 96, rotate), h = loadDoubles(at + 112, rotate);
+    const to = planes + i;
+    storeFourPlanes(to, stride, lowGroups(a, b), lowGroups(c, d), lowGroups(e, f), lowGroups(g, h));
+    const next = to + 4 * stride;
+    storeFourPlanes(next, stride, highGroups(a, b), highGroups(c, d), highGroups(e, f), highGroups(g, h));
+  }
+  for (let i = wide; i < count; i++) {
     let element = load<u64>(raw + (i << 3));
     if (rotate) element = rotl(element, 1);
     for (let plane: usize = 0; plane < 8; plane++, element >>= 8) {
@@ -145,12 +151,79 @@ function splitDoubles(raw: usize, count: usize, rotate: bool, planes: usize, str
   }
 }
 
+function loadDoubles(at: usize, rotate: bool): v128 {
+  const two = v128.load(at);
+  return rotate ? v128.or(i64x2.shl(two, 1), i64x2.shr_u(two, 63)) : two;
+}
+
+/** The lowest bytes of four elements, two in each vector, then their second, third and fourth bytes. */
+function lowGroups(a: v128, b: v128): v128 {
+  return v128.shuffle<u8>(a, b, 0, 8, 16, 24, 1, 9, 17, 25, 2, 10, 18, 26, 3, 11, 19, 27);
+}
+
+/** Their other four bytes in the same way. */
+function highGroups(a: v128, b: v128): v128 {
+  return v128.shuffle<u8>(a, b, 4, 12, 20, 28, 5, 13, 21, 29, 6, 14, 22, 30, 7, 15, 23, 31);
+}
+
+/** Stores the words of four vectors that are first in them to one plane, those that are second to the next, and so on. */
+function storeFourPlanes(to: usize, stride: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const ab = v128.shuffle<u32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<u32>(c, d, 0, 4, 1, 5);
+  const ef = v128.shuffle<u32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<u32>(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<u64>(ab, cd, 0, 2));
+  v128.store(to + stride, v128.shuffle<u64>(ab, cd, 1, 3));
+  v128.store(to + 2 * stride, v128.shuffle<u64>(ef, gh, 0, 2));
+  v128.store(to + 3 * stride, v128.shuffle<u64>(ef, gh, 1, 3));
+}
+
 function mergeDoubles(planes: usize, stride: usize, count: usize, rotate: bool, raw: usize): void {
-  for (let i: usize = 0; i < count; i++) {
+  const wide = count & ~15;
+  for (let i: usize = 0; i < wide; i += 16) {
+    const from = planes + i, to = raw + (i << 3);
+    const a = v128.load(from), b = v128.load(from + stride);
+    const c = v128.load(from + 2 * stride), d = v128.load(from + 3 * stride);
+    const e = v128.load(from + 4 * stride), f = v128.load(from + 5 * stride);
+    const g = v128.load(from + 6 * stride), h = v128.load(from + 7 * stride);
+    // Of each element two bytes, then four, then all.
+    storeEight(
+      to,
+      interleaveLow(a, b),
+      interleaveLow(c, d),
+      interleaveLow(e, f),
+      interleaveLow(g, h),
+      rotate,
+    );
+    const next = to + 64;
+    storeEight(
+      next,
+      interleaveHigh(a, b),
+      interleaveHigh(c, d),
+      interleaveHigh(e, f),
+      interleaveHigh(g, h),
+      rotate,
+    );
+  }
+  for (let i = wide; i < count; i++) {
     let element: u64 = 0;
     for (let plane: usize = 0; plane < 8; plane++) {
       element |= <u64> load<u8>(planes + plane * stride + i) << (<u64> plane << 3);
     }
     store<u64>(raw + (i << 3), rotate ? rotr(element, 1) : element);
   }
+}
+
+/** Stores eight elements, of which the vectors have the first two bytes, the next two, and so on. */
+function storeEight(to: usize, ab: v128, cd: v128, ef: v128, gh: v128, rotate: bool): void {
+  const lowFour = v128.shuffle<u16>(ab, cd, 0, 8, 1, 9, 2, 10, 3, 11);
+  const highFour = v128.shuffle<u16>(ab, cd, 4, 12, 5, 13, 6, 14, 7, 15);
+  const lowRest = v128.shuffle<u16>(ef, gh, 0, 8, 1, 9, 2, 10, 3, 11);
+  const highRest = v128.shuffle<u16>(ef, gh, 4, 12, 5, 13, 6, 14, 7, 15);
+  storeDoubles(to, v128.shuffle<u32>(lowFour, lowRest, 0, 4, 1, 5), rotate);
+  storeDoubles(to + 16, v128.shuffle<u32>(lowFour, lowRest, 2, 6, 3, 7), rotate);
+  storeDoubles(to + 32, v128.shuffle<u32>(highFour, highRest, 0, 4, 1, 5), rotate);
+  storeDoubles(to + 48, v128.shuffle<u32>(highFour, highRest, 2, 6, 3, 7), rotate);
+}
+
+function storeDoubles(to: usize, two: v128, rotate: bool): void {
+  v128.store(to, rotate ? v128.or(i64x2.shr_u(two, 1), i64x2.shl(two, 63)) : two);
 }

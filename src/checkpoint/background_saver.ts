@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import { nextTurn } from "../base/event_loop.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type CheckpointEventHandler, CheckpointEvents } from "./checkpoint_events.ts";
 import { CommitInfo } from "./commit_info.ts";
@@ -136,6 +137,8 @@ export class BackgroundSaver {
     try {
       const staging = await frozen.staging();
       stages.onStaging(staging);
+      // The caller goes on first: in Deno whoever reads from the GPU holds the thread until it has done all it was given.
+      if (staging.streamedBytes === 0) await nextTurn();
       const engine = await this.#engine;
       frozen.listen(onceFixed(stages, engine));
       await engine.create(info, { overwrite });

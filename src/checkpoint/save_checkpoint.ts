@@ -88,9 +88,12 @@ export async function saveCheckpoint(
   }
 }
 
-async function openFor(saveDir: EngineTarget, { components }: SaveCheckpointOptions): Promise<Engine> {
+async function openFor(saveDir: EngineTarget, { components, ranks }: SaveCheckpointOptions): Promise<Engine> {
   const isPath = typeof saveDir === "string" || saveDir instanceof URL;
   if (components === undefined) return await openEngine(saveDir);
+  if (ranks !== undefined) {
+    throw new TypeError("A part is a component's or a rank's; pass components or ranks");
+  }
   if (isPath) return await FileEngine.open(saveDir, { components });
   throw new TypeError("An engine has the option components itself; open it with that");
 }

@@ -51,9 +51,12 @@ export function copiesOf(run: Run, { parts, partBytes }: Shadow): Copy[] {
   return copies;
 }
 
-/** Submits in batches, so that of a large state the first tensors can be read while the GPU is at the next ones. */
+/**
+ * Submits in batches, so that of a large state the first tensors can be read while the GPU is at the next ones. Not in Deno, where a
+ * submit waits for the one before, and a read for all of them.
+ */
 export function submitCopies(gpu: GpuDevice, copies: readonly Copy[]): void {
-  for (const batch of batchesOf(copies)) {
+  for (const batch of batchesOf(copies, gpu.hasBlockingFences ? Infinity : BATCH_BYTES)) {
     const encoder = gpu.device.createCommandEncoder({ label: "snapshot" });
     for (const { source, sourceOffset, target: { buffer, offset, size } } of batch) {
       encoder.copyBufferToBuffer(source, sourceOffset, buffer, offset, size);
@@ -62,13 +65,13 @@ export function submitCopies(gpu: GpuDevice, copies: readonly Copy[]): void {
   }
 }
 
-function* batchesOf(copies: readonly Copy[]): Generator<Copy[]> {
+function* batchesOf(copies: readonly Copy[], batchBytes: number): Generator<Copy[]> {
   let batch: Copy[] = [];
   let bytes = 0;
   for (const copy of copies) {
     batch.push(copy);
     bytes += copy.target.size;
-    if (bytes < BATCH_BYTES) continue;
+    if (bytes < batchBytes) continue;
     yield batch;
     batch = [];
     bytes = 0;

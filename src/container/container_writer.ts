@@ -25,7 +25,8 @@ export interface ContainerWriterOptions {
   fileId: Uint8Array;
   /**
    * How much time to give for how few bytes. Default `"balanced"`: each chunk by the codec `planes` where
-   * that pays, which gives the same bytes everywhere. Which bytes `"fast"` gives depends on measured rates.
+   * that pays, which gives the same bytes everywhere. Which bytes `"fast"` gives depends on measured rates: by them it also says
+   * whether a GPU encodes what it has, by the codec `levels`.
    */
   mode?: CompressionMode | undefined;
   /** One codec for all chunks instead of a mode. Chunks that it does not make smaller are stored raw. */
@@ -43,6 +44,12 @@ export interface ContainerWriterOptions {
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
+/** A piece of the raw space that becomes one chunk, as a caller sees it who encodes some by itself. */
+export interface PlannedCut extends ChunkCut {
+  /** Whether bytes between tensors fall into it, which {@link ContainerWriter.write} makes zero. */
+  readonly hasGap: boolean;
+}
+
 /** What was written. */
 export interface WriteReport {
   /** In hexadecimal. */
@@ -58,7 +65,7 @@ export interface WriteReport {
   codecs: Record<string, number>;
   /** The codec or the mode that was asked for. */
   choice: CodecChoice;
-  /** What was measured on the way: with the mode `"fast"`, what it chose by. Absent for other modes. */
+  /** What was measured on the way, and what was chosen by: with the mode `"fast"`, and where a GPU could encode. Else absent. */
   rates?: WriteRates;
 }
 
@@ -137,6 +144,46 @@ export class ContainerWriter {
       throw new RangeError(`Cannot write ${raw.byteLength} bytes: the layout has room for ${left} more`);
     }
     await this.#exclusively(() => this.#take(raw));
+  }
+
+  /** Where the raw space is cut into chunks. */
+  get cuts(): PlannedCut[] {
+    let gap = 0;
+    return this.#cuts.map((cut) => {
+      const end = cut.rawOffset + cut.rawLength;
+      const first = gap;
+      while ((this.#gaps[gap]?.start ?? Infinity) < end) gap++;
+      return { ...cut, hasGap: gap > first };
+    });
+  }
+
+  /**
+   * Takes the next chunk as somebody else has encoded it, in the place of its raw bytes: all chunks before it have to be complete.
+   * It may change again once this has resolved. Throws a `RangeError` where no chunk begins or where it cannot be of the
+   * chunk's bytes: one with bytes between tensors has to come raw.
+   */
+  async writeEncoded(chunk: EncodedChunk): Promise<void> {
+    this.#expect("ready");
+    const cut = this.#cuts[this.#cutCount];
+    const { codec, stored: { byteLength } } = chunk;
+    if (cut === undefined || this.#bufferedBytes > 0) {
+      throw new RangeError(
+        `Cannot write an encoded chunk at ${this.#rawOffset + this.#bufferedBytes}: none begins there`,
+      );
+    }
+    const fits = codec === "raw" ? byteLength === cut.rawLength : byteLength < cut.rawLength;
+    if (!fits || this.#hasGap(cut)) {
+      throw new RangeError(
+        `Cannot write an encoded chunk of ${byteLength} bytes (${codec}) for ${cut.rawLength} raw bytes at ${cut.rawOffset}` +
+          (fits ? ": there are bytes between tensors in it, so that it has to come raw" : ""),
+      );
+    }
+    await this.#exclusively(async () => {
+      throwIfAborted(this.#signal);
+      this.#begin(cut);
+      await this.#drain(0);
+      await this.#store(cut, chunk);
+    });
   }
 
   /**
@@ -222,8 +269,7 @@ export class ContainerWriter {
 
   async #writeChunk(cut: ChunkCut, raw: Uint8Array): Promise<void> {
     throwIfAborted(this.#signal);
-    this.#cutCount++;
-    this.#rawOffset += cut.rawLength;
+    this.#begin(cut);
     const names = this.#encoder.candidates(cut);
     if (this.#encoder.isForPool(cut, names)) {
       const encoded = this.#encoder.encodeInPool(cut, raw, names, this.#inFlight.length);
@@ -235,6 +281,11 @@ export class ContainerWriter {
       await this.#drain(0);
       await this.#store(cut, this.#encoder.encodeHere(cut, raw, names));
     }
+  }
+
+  #begin(cut: ChunkCut): void {
+    this.#cutCount++;
+    this.#rawOffset += cut.rawLength;
   }
 
   /** Stores what the pool encodes, in order, until no more than `most` chunks are under way. */

@@ -1,7 +1,6 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { allocate } from "./allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
-import { DirectReads } from "./direct_reads.ts";
 import type { ReadOptions } from "./verify.ts";
 
 /** A piece of the raw space. */
@@ -45,33 +44,24 @@ export class RangeReader {
     if (this.#copyRecent(into, rawOffset)) return onProgress?.({ done: total, total });
     const end = rawOffset + total;
     const report = (rawEnd: number): void => onProgress?.({ done: rawEnd - rawOffset, total });
-    const direct = new DirectReads();
-    try {
-      for (const run of this.#runs(rawOffset, end)) {
-        throwIfAborted(signal);
-        if (run.isDirect) {
-          const part = into.subarray(run.rawStart - rawOffset, run.rawEnd - rawOffset);
-          const read = this.#chunks.readRaw(run.first, run.end, part, signal, tensor);
-          await direct.add(read, () => {
-            for (let index = run.first; index < run.end; index++) report(this.#endOf(index));
-          });
-          continue;
-        }
-        await direct.finish();
-        if (run.end - run.first === 1 && this.#isWorthKeeping(run.first, rawOffset, end)) {
-          await this.#fillFromOne(into, rawOffset, run, signal, tensor);
-          report(run.rawEnd);
-          continue;
-        }
-        for await (const { index, raw, piece } of this.#parts(run.rawStart, run.rawEnd, signal, tensor)) {
-          into.set(piece.bytes, piece.rawOffset - rawOffset);
-          if (this.#isWorthKeeping(index, rawOffset, end)) this.#remember(index, raw);
-          report(piece.rawOffset + piece.bytes.byteLength);
-        }
+    for (const run of this.#runs(rawOffset, end)) {
+      throwIfAborted(signal);
+      if (run.isDirect) {
+        const part = into.subarray(run.rawStart - rawOffset, run.rawEnd - rawOffset);
+        await this.#chunks.readRaw(run.first, run.end, part, signal, tensor);
+        report(run.rawEnd);
+        continue;
       }
-      await direct.finish();
-    } finally {
-      await direct.abandon();
+      if (run.end - run.first === 1 && this.#isWorthKeeping(run.first, rawOffset, end)) {
+        await this.#fillFromOne(into, rawOffset, run, signal, tensor);
+        report(run.rawEnd);
+        continue;
+      }
+      for await (const { index, raw, piece } of this.#parts(run.rawStart, run.rawEnd, signal, tensor)) {
+        into.set(piece.bytes, piece.rawOffset - rawOffset);
+        if (this.#isWorthKeeping(index, rawOffset, end)) this.#remember(index, raw);
+        report(piece.rawOffset + piece.bytes.byteLength);
+      }
     }
   }
 

@@ -10,7 +10,7 @@ export interface ByteSource {
   readonly preferredReadBytes?: number;
   /**
    * Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. A source that takes its time, such
-   * as a server, stops at `signal`; others need not look at it. It may be asked for more before it has answered.
+   * as a server, stops at `signal`; others need not look at it.
    */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Gives back what the source holds open. */

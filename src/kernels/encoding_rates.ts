@@ -6,16 +6,24 @@ import { LevelsEncoder } from "./levels_encoder.ts";
 
 /** Options of {@link measureEncodingRates}. */
 export interface MeasureRatesOptions {
-  /** Encodes raw `f32` as the CPU would, on all threads that it would use. */
+  /** Encodes raw `f32` as the CPU would, on all threads that it would use: a sample of at most 8 MiB. */
   readonly encodeOnCpu: (raw: Uint8Array) => void | Promise<void>;
-  /** Raw bytes of the sample: a multiple of 4096. Default 8 MiB. */
+  /** Raw bytes of the GPU's sample: a multiple of 4096. Default {@link encodingSampleBytes}. */
   readonly byteLength?: number;
   /** Milliseconds that only rise. Default `performance.now`. */
   readonly now?: () => number;
 }
 
-const DEFAULT_BYTES = 8 * 1024 * 1024;
+const PART_BYTES = 8 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * Bytes that say how fast a device encodes; for fewer of them the rates say nothing. More of them where each wait for the device takes
+ * 11 ms.
+ */
+export function encodingSampleBytes({ hasBlockingFences }: GpuDevice): number {
+  return hasBlockingFences ? 8 * PART_BYTES : PART_BYTES;
+}
 
 /**
  * What `chooseEncodingPlace` goes by, measured on this adapter with weights that are made up. Everything runs once
@@ -26,9 +34,9 @@ const CHUNK_BYTES = 1024 * 1024;
  */
 export async function measureEncodingRates(
   gpu: GpuDevice,
-  { encodeOnCpu, byteLength = DEFAULT_BYTES, now = () => performance.now() }: MeasureRatesOptions,
+  { encodeOnCpu, byteLength = encodingSampleBytes(gpu), now = () => performance.now() }: MeasureRatesOptions,
 ): Promise<EncodingRates> {
-  const weights = madeUpWeights(byteLength);
+  const weights = madeUpWeights(Math.min(PART_BYTES, byteLength));
   const { STORAGE, COPY_SRC, COPY_DST } = BufferUsage;
   const buffer = gpu.createBuffer("weights to measure with", byteLength, STORAGE | COPY_SRC | COPY_DST);
   const encoder = new LevelsEncoder(gpu);
@@ -41,7 +49,7 @@ export async function measureEncodingRates(
     return Math.max(now() - start, 1e-3) / 1000;
   };
   try {
-    gpu.write(buffer, 0, weights);
+    for (let at = 0; at < byteLength; at += PART_BYTES) gpu.write(buffer, at, weights);
     let storedBytes = 0;
     const through = await secondsOf(async () => storedBytes = await storedLength(encoder, range));
     const read = await secondsOf(() => gpu.read([range]));
@@ -52,7 +60,7 @@ export async function measureEncodingRates(
     return {
       gpuEncode: byteLength / encode,
       readBack: byteLength / read,
-      cpuEncode: byteLength / cpu,
+      cpuEncode: weights.byteLength / cpu,
       gpuStoredPerRaw,
     };
   } finally {

@@ -51,7 +51,7 @@ export class LevelsDecoder {
         levelsPlace({ ...bound, heads: bound.stored }, counts),
         levelsDecode({ ...bound, raw: range }, counts),
         crc32({ ...bound, run: bound.crc32Run, source: range }, run),
-      ]);
+      ], [bound.offsets, bound.lengths, range, bound.parts].map(({ buffer }) => buffer));
       const [parts = new Uint8Array()] = await this.#gpu.read([bound.parts]);
       return crc32Sums(new Uint32Array(parts.buffer, 0, parts.byteLength / 4), run);
     } catch (error) {

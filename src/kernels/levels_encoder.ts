@@ -133,7 +133,7 @@ export class LevelsEncoder {
       levelsMeasure(bound, counts),
       levelsPlace(bound, counts),
       crc32({ ...bound, run: bound.crc32Run }, run),
-    ]);
+    ], [bound.heads, bound.offsets, bound.lengths, bound.parts].map(({ buffer }) => buffer));
     const [lengths, parts] = await this.#gpu.read([bound.lengths, bound.parts]);
     return plannedChunks(run, wordsOf(lengths), crc32Sums(wordsOf(parts), run));
   }
@@ -161,7 +161,8 @@ export class LevelsEncoder {
     if (byteLength === 0) return bound.stored;
     const first = firstChunk * chunkGroups;
     const end = Math.min(groups, first + chunks.length * chunkGroups);
-    await submitDispatches(this.#gpu, "encode levels", [levelsEncode(bound, { groups: end - first })]);
+    const pass = levelsEncode(bound, { groups: end - first });
+    await submitDispatches(this.#gpu, "encode levels", [pass], [bound.stored.buffer]);
     return bound.stored;
   }
 

@@ -55,7 +55,7 @@ export function levelsSources<C extends RawCut>(
 function join(before: CutRun, { source, ranges }: CutRun, maxBytes: number): CutRun | undefined {
   const { firstCut, cuts, source: first } = before;
   if (source === undefined && first === undefined) {
-    return { firstCut, cuts: cuts + 1, source, ranges: [...before.ranges, ...ranges] };
+    return { firstCut, cuts: cuts + 1, source, ranges: joinRanges(before.ranges, ranges) };
   }
   if (source === undefined || first === undefined || source.dtype !== first.dtype) return undefined;
   const { buffer, offset, size } = first.range;
@@ -66,6 +66,15 @@ function join(before: CutRun, { source, ranges }: CutRun, maxBytes: number): Cut
   if (!isNext || !isAsLong || bytes > maxBytes) return undefined;
   const range = { buffer, offset, size: bytes };
   return { firstCut, cuts: cuts + 1, source: { ...first, range }, ranges: [range] };
+}
+
+/** One list after the other; where one goes on where the other ends, as one range. */
+export function joinRanges(before: readonly BufferRange[], after: readonly BufferRange[]): BufferRange[] {
+  const last = before.at(-1);
+  const [next, ...others] = after;
+  const isNext = last !== undefined && last.buffer === next?.buffer && last.offset + last.size === next.offset;
+  if (!isNext) return [...before, ...after];
+  return [...before.slice(0, -1), { ...last, size: last.size + next.size }, ...others];
 }
 
 /** Takes so many bytes from the front of the ranges, in as few pieces as that can be. */

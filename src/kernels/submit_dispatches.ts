@@ -1,11 +1,16 @@
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { Dispatch } from "./dispatch.ts";
 
-/** Compiles what has to be, and submits the dispatches in their order, in one pass. */
+/**
+ * Compiles what has to be, and submits the dispatches in their order, in one pass.
+ *
+ * @param changed The buffers that they write to; see `GpuDevice.changesOf`.
+ */
 export async function submitDispatches(
   gpu: GpuDevice,
   label: string,
   dispatches: readonly Dispatch[],
+  changed: readonly GPUBuffer[],
 ): Promise<void> {
   const pipelines = await Promise.all(dispatches.map((dispatch) => gpu.pipeline(dispatch)));
   await gpu.validated(label, () => {
@@ -19,6 +24,6 @@ export async function submitDispatches(
       pass.dispatchWorkgroups(...workgroups);
     }
     pass.end();
-    gpu.submit(encoder);
+    gpu.submit(encoder, changed);
   });
 }

@@ -1,9 +1,14 @@
 import { hostError, hostErrorCode } from "./host_error.ts";
 
-type FileHandle = import("node:fs/promises").FileHandle;
-
 /** What a {@link BlockWriter} needs of an open file. */
-export type PositionedFile = Pick<FileHandle, "write" | "close">;
+export interface PositionedFile {
+  /** Writes a part of `bytes` and says how many. */
+  write(bytes: Uint8Array, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Opens the file a second time, for direct writes from `memory`; `undefined` where there are none. */
+export type OpenDirect = (memory: ArrayBufferLike) => Promise<PositionedFile | undefined>;
 
 /** Bytes of a block, and how many of them may be under way. Measured: two keep a disk busy, larger ones gain nothing. */
 const BLOCK_BYTES = 2 * 1024 * 1024;
@@ -14,10 +19,16 @@ const WASM_PAGE_BYTES = 64 * 1024;
 
 /** Memory for the blocks of writers that are open, kept for the next one. */
 export class BlockMemory {
+  readonly #isShared: boolean;
   #kept: Uint8Array[] | undefined;
 
+  /** @param isShared Whether another thread has to see it. */
+  constructor({ isShared = false }: { readonly isShared?: boolean } = {}) {
+    this.#isShared = isShared;
+  }
+
   take(): Uint8Array[] {
-    const blocks = this.#kept ?? allocateBlocks();
+    const blocks = this.#kept ?? allocateBlocks(this.#isShared);
     this.#kept = undefined;
     return blocks;
   }
@@ -28,9 +39,9 @@ export class BlockMemory {
 }
 
 /** Memory of WebAssembly begins at a page, which nothing else in JavaScript promises. */
-function allocateBlocks(): Uint8Array[] {
+function allocateBlocks(isShared: boolean): Uint8Array[] {
   const pages = BLOCKS * BLOCK_BYTES / WASM_PAGE_BYTES;
-  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: isShared });
   return Array.from(
     { length: BLOCKS },
     (_, index) => new Uint8Array(buffer, index * BLOCK_BYTES, BLOCK_BYTES),
@@ -45,7 +56,7 @@ function allocateBlocks(): Uint8Array[] {
  */
 export class BlockWriter {
   readonly #file: PositionedFile;
-  readonly #openDirect: () => Promise<PositionedFile | undefined>;
+  readonly #openDirect: OpenDirect;
   readonly #memory: BlockMemory;
   #blocks: Uint8Array[] = [];
   /** The write of each block, as far as it was begun. */
@@ -58,12 +69,7 @@ export class BlockWriter {
   #error: unknown;
   #isClosed = false;
 
-  /** @param openDirect Opens the same file a second time for direct writes; `undefined` where there are none. */
-  constructor(
-    file: PositionedFile,
-    openDirect: () => Promise<PositionedFile | undefined>,
-    memory: BlockMemory,
-  ) {
+  constructor(file: PositionedFile, openDirect: OpenDirect, memory: BlockMemory) {
     this.#file = file;
     this.#openDirect = openDirect;
     this.#memory = memory;
@@ -125,18 +131,21 @@ export class BlockWriter {
   async #writeSome(bytes: Uint8Array, position: number): Promise<number> {
     const direct = await this.#directFileFor(bytes, position);
     try {
-      return (await (direct ?? this.#file).write(bytes, 0, bytes.byteLength, position)).bytesWritten;
+      return await (direct ?? this.#file).write(bytes, position);
     } catch (error) {
       if (direct === undefined || hostErrorCode(error) !== "EINVAL") throw error;
       // The file could be opened for direct writes, but the file system wants them aligned in some other way.
       this.#isDirect = false;
-      return (await this.#file.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
+      return await this.#file.write(bytes, position);
     }
   }
 
-  async #directFileFor({ byteLength }: Uint8Array, position: number): Promise<PositionedFile | undefined> {
+  async #directFileFor(
+    { byteLength, buffer }: Uint8Array,
+    position: number,
+  ): Promise<PositionedFile | undefined> {
     const isAligned = byteLength % DIRECT_ALIGNMENT === 0 && position % DIRECT_ALIGNMENT === 0;
-    return isAligned && this.#isDirect ? await (this.#direct ??= this.#openDirect()) : undefined;
+    return isAligned && this.#isDirect ? await (this.#direct ??= this.#openDirect(buffer)) : undefined;
   }
 
   #throwFailure(): void {

@@ -1,6 +1,7 @@
 import type { Storage, StorageWriter } from "./storage.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
+import { Breather } from "../base/event_loop.ts";
 import { crc32 } from "../base/crc32.ts";
 import { checkFilePath, directoryOf, joinPath, nameOf } from "./storage_path.ts";
 
@@ -160,8 +161,10 @@ export class DurableFile {
         throw this.#differs(`has ${reader.byteLength} bytes, expected ${this.#bytesWritten}`);
       }
       const buffer = new Uint8Array(VERIFY_BYTES);
+      const breather = new Breather();
       let checksum = 0;
       for (let offset = 0; offset < reader.byteLength;) {
+        await breather.breathe();
         const count = await reader.read(offset, buffer);
         if (count === 0) throw this.#differs(`ends at byte ${offset}, expected ${reader.byteLength}`);
         checksum = crc32(buffer.subarray(0, count), checksum);

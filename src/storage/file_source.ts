@@ -11,7 +11,6 @@ export class FileSource {
   readonly byteLength: number;
   readonly fillsShared: boolean;
   readonly #reader: StorageReader;
-  readonly #pieceBytes: number;
   readonly #name: string;
   readonly #breather = new Breather();
 
@@ -19,7 +18,6 @@ export class FileSource {
   constructor(reader: StorageReader, name: string) {
     this.byteLength = reader.byteLength;
     this.fillsShared = reader.fillsShared === true;
-    this.#pieceBytes = reader.preferredReadBytes ?? Infinity;
     this.#reader = reader;
     this.#name = name;
   }
@@ -46,10 +44,9 @@ export class FileSource {
 
   /** Fills all of `into`. @throws CairnError `truncated` where the file ends before that. */
   async read(offset: number, into: Uint8Array): Promise<void> {
+    await this.#breather.breathe();
     for (let filled = 0; filled < into.byteLength;) {
-      await this.#breather.breathe();
-      const end = Math.min(into.byteLength, filled + this.#pieceBytes);
-      const count = await this.#reader.read(offset + filled, into.subarray(filled, end));
+      const count = await this.#reader.read(offset + filled, into.subarray(filled));
       if (count === 0) throw this.#endsEarly(offset + filled, offset + into.byteLength);
       filled += count;
     }

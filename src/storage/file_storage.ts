@@ -1,16 +1,22 @@
 import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
-import { BlockMemory, BlockWriter } from "./block_writer.ts";
+import { BlockMemory, BlockWriter, type PositionedFile } from "./block_writer.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
 import { hostError, hostErrorCode, isDeniedByDeno, unlessCode } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
+import { WriteThread } from "./write_thread.ts";
 
 // Types only, written so that no module of the host is imported.
 type FileSystem = typeof import("node:fs");
 type PathModule = typeof import("node:path");
 type FileHandle = import("node:fs/promises").FileHandle;
 type Stats = import("node:fs").Stats;
+
+/** A file, and what the system knows it by. */
+interface IdentifiedFile extends PositionedFile {
+  readonly identity: { readonly ino: number; readonly dev: number };
+}
 
 /** File systems without hard links say one of these; a link is only how a name is taken without replacing another. */
 const NO_LINKS: ReadonlySet<string> = new Set([
@@ -21,8 +27,11 @@ const NO_LINKS: ReadonlySet<string> = new Set([
   "EMLINK",
   "EINVAL",
 ]);
-/** A smaller read is over before another thread has been told of it. */
-const MIN_ASYNC_READ = 256 * 1024;
+/**
+ * Reads of up to so many bytes are done on this very thread. From the system's cache that takes a tenth of a millisecond, less than
+ * to have another thread do it, and what was read is in this one's cache when it is summed up or decoded.
+ */
+const MAX_SYNC_READ = 1024 * 1024;
 const DENIED: ReadonlySet<string> = new Set(["EACCES", "EPERM"]);
 
 /**
@@ -38,7 +47,7 @@ export class FileStorage implements Storage {
   readonly #path: PathModule;
   /** Directories whose name in their parent was made durable through this object. */
   readonly #durableDirectories = new Set<string>();
-  readonly #blockMemory = new BlockMemory();
+  readonly #blockMemory = new BlockMemory({ isShared: WriteThread.isPossible() });
 
   private constructor(root: string, fs: FileSystem, path: PathModule) {
     this.root = root;
@@ -176,7 +185,11 @@ export class FileStorage implements Storage {
   }
 
   #writer(path: string, handle: FileHandle): StorageWriter {
-    const blocks = new BlockWriter(handle, () => this.#openDirect(path, handle), this.#blockMemory);
+    const blocks = new BlockWriter(
+      { write: (bytes, position) => writeTo(handle, bytes, position), close: () => handle.close() },
+      (memory) => this.#openDirect(path, handle, memory),
+      this.#blockMemory,
+    );
     return {
       write: (bytes) => this.#run("write", path, () => blocks.write(bytes)),
       sync: async () => {
@@ -188,15 +201,22 @@ export class FileStorage implements Storage {
   }
 
   /** The file that `handle` has open, for writes that go around the system's cache; `undefined` where it cannot be had. */
-  async #openDirect(path: string, handle: FileHandle): Promise<FileHandle | undefined> {
+  async #openDirect(
+    path: string,
+    handle: FileHandle,
+    memory: ArrayBufferLike,
+  ): Promise<PositionedFile | undefined> {
     const { O_WRONLY, O_NOFOLLOW, O_DIRECT } = this.#fs.constants;
     if (O_DIRECT === undefined) return undefined;
     const flags = O_WRONLY | O_DIRECT | (O_NOFOLLOW ?? 0);
+    const opening: Promise<IdentifiedFile> = memory instanceof ArrayBuffer
+      ? openHere(this.#fs, this.describe(path), flags)
+      : WriteThread.shared().open(this.describe(path), flags, memory);
     // Whatever is wrong, the file that is open already can be written to.
-    const direct = await this.#fs.promises.open(this.describe(path), flags).catch(() => undefined);
+    const direct = await opening.catch(() => undefined);
+    const ours = await handle.stat();
     if (direct === undefined) return undefined;
-    const [ours, opened] = await Promise.all([handle.stat(), direct.stat()]);
-    if (ours.ino === opened.ino && ours.dev === opened.dev) return direct;
+    if (ours.ino === direct.identity.ino && ours.dev === direct.identity.dev) return direct;
     await direct.close();
     return undefined;
   }
@@ -206,14 +226,12 @@ export class FileStorage implements Storage {
     return {
       byteLength,
       fillsShared: true,
-      // What is read on this very thread is still in its cache when it is summed up or decoded.
-      preferredReadBytes: (3 / 4) * MIN_ASYNC_READ,
       read: (offset, into) =>
         this.#run("read", path, async () => {
           if (!isOpen) throw hostError("EBADF");
           // readSync refuses a position outside of the file in one runtime and an empty buffer in another.
           if (into.byteLength === 0 || offset >= byteLength) return 0;
-          if (into.byteLength < MIN_ASYNC_READ) {
+          if (into.byteLength <= MAX_SYNC_READ) {
             return this.#fs.readSync(handle.fd, into, 0, into.byteLength, offset);
           }
           return (await handle.read(into, 0, into.byteLength, offset)).bytesRead;
@@ -303,6 +321,20 @@ export class FileStorage implements Storage {
       throw storageError(op, this.describe(path), error);
     }
   }
+}
+
+async function writeTo(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+  return (await handle.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
+}
+
+async function openHere(fs: FileSystem, path: string, flags: number): Promise<IdentifiedFile> {
+  const handle = await fs.promises.open(path, flags);
+  const { ino, dev } = await handle.stat();
+  return {
+    identity: { ino, dev },
+    write: (bytes, position) => writeTo(handle, bytes, position),
+    close: () => handle.close(),
+  };
 }
 
 function entryOf(name: string, stats: Stats): StorageEntry {

@@ -24,8 +24,6 @@ export interface StorageReader {
   readonly byteLength: number;
   /** Whether `read` fills memory that is shared between threads as well as any other. */
   readonly fillsShared?: boolean;
-  /** The most bytes that are worth asking for at once, where more take longer than several reads. */
-  readonly preferredReadBytes?: number;
   /** Fills a part of `into` from `offset` and says how many bytes it got; 0 only at or past the end. */
   read(offset: number, into: Uint8Array): Promise<number>;
   close(): Promise<void>;

@@ -6,13 +6,52 @@ import { folderOf, foldersOf, requireFolder } from "../../src/checkpoint/checkpo
 import { DecoupledEngine } from "../../src/checkpoint/decoupled_engine.ts";
 import type { Engine } from "../../src/checkpoint/engine.ts";
 import { MirrorEngine } from "../../src/checkpoint/mirror_engine.ts";
+import { recover } from "../../src/checkpoint/recovery.ts";
+import { retain } from "../../src/checkpoint/retention.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
-import { errorOf, fileNames, memoryEngine, saveState } from "./fixtures.ts";
+import { bytes, writeFile } from "../storage/storage_contract.ts";
+import { codeOf, errorOf, fileNames, memoryEngine, saveState } from "./fixtures.ts";
 
 /** An engine of somebody else, which says nothing but the paths of its checkpoints. */
 function foreignEngine(directory: string): Engine {
   return { name: "foreign", pathOf: (tag: string) => `${directory}/${tag}.cairn` } as unknown as Engine;
 }
+
+/** Does what another engine does, and says nothing of where that lies. */
+function hidden(inner: Engine): Engine {
+  const known = new Set(["storage", "directory", "inner", "engines"]);
+  return new Proxy(inner, {
+    get(target, key) {
+      if (key === "pathOf") return (tag: string) => `s3:bucket/${tag}.cairn`;
+      const value: unknown = known.has(String(key)) ? undefined : Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+describe("an engine whose folder cannot be told", () => {
+  test("recovers and retains, and only counts no failures", async () => {
+    const inner = await memoryEngine();
+    const engine = hidden(inner);
+    for (const step of [1, 2, 3]) await saveState(inner, step, { step }, { step });
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const { checkpoint, skipped, confirm } = await recover(engine, { maxFailures: 1 });
+      expect([checkpoint?.step, skipped]).toEqual([3, []]);
+      await checkpoint?.close();
+      if (attempt === 2) await confirm();
+    }
+    expect((await retain(engine, "3", { last: 1 })).deleted).toEqual(["1", "2"]);
+    expect(await engine.list()).toEqual(["3"]);
+  });
+
+  test("cannot set anything aside, which is an error and not a silence", async () => {
+    const storage = new MemoryStorage();
+    const engine = hidden(await memoryEngine(storage));
+    await writeFile(storage, "1.cairn", bytes("rubbish"));
+    expect(await codeOf(recover(engine, { setsAsideDamaged: true }))).toBe("unsupported");
+    expect(await fileNames(storage)).toEqual(["1.cairn"]);
+  });
+});
 
 describe("the folder of an engine", () => {
   test("is what it says itself, or what an engine inside of it says", async () => {

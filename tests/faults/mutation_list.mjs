@@ -337,7 +337,7 @@ export const MUTATIONS = [
   [
     "memory of its own for a raw chunk that waits for a pool",
     READER,
-    "raw: isKept && raw.buffer === padded.buffer ? raw.slice() : raw,",
+    "raw: mayBeView ? raw : raw.slice(),",
     "raw,",
     POOLED,
   ],

@@ -19,19 +19,19 @@ class MemoryFile {
   answer: (write: Write) => number | Promise<number> = ({ byteLength }) => byteLength;
 
   get file(): PositionedFile {
-    const write = async (from: Uint8Array, _: number, byteLength: number, position: number) => {
-      const asked = { position, byteLength };
+    const write = async (from: Uint8Array, position: number): Promise<number> => {
+      const asked = { position, byteLength: from.byteLength };
       this.writes.push(asked);
-      const bytesWritten = await this.answer(asked);
-      this.bytes.set(from.subarray(0, bytesWritten), position);
-      this.byteLength = Math.max(this.byteLength, position + bytesWritten);
-      return { bytesWritten, buffer: from };
+      const taken = await this.answer(asked);
+      this.bytes.set(from.subarray(0, taken), position);
+      this.byteLength = Math.max(this.byteLength, position + taken);
+      return taken;
     };
     const close = (): Promise<void> => {
       this.closed++;
       return Promise.resolve();
     };
-    return { write, close } as unknown as PositionedFile;
+    return { write, close };
   }
 }
 

@@ -5,7 +5,7 @@ import type { RawRange } from "../../container/join_containers.ts";
 import type { TensorRecord } from "../../container/layout.ts";
 import type { RowShard } from "../../container/part_list.ts";
 import { isHostTensorName } from "../host_state.ts";
-import type { CheckpointFiles } from "./checkpoint_files.ts";
+import type { OpenPart } from "./checkpoint_files.ts";
 
 /** A tensor, and the file that it is in. */
 export interface PlacedTensor {
@@ -25,14 +25,18 @@ export type Placement =
   | { readonly kind: "private"; readonly byRank: ReadonlyMap<number, PlacedTensor> };
 
 /**
- * Where each tensor of a checkpoint is, by name: part by part, in the order of the files. A tied tensor is where the one is that
- * holds its bytes.
+ * Where each tensor of a checkpoint is, by name: part by part, in the order of the files, and then the index's. A tied tensor is where
+ * the one is that holds its bytes.
  *
+ * @param index None, to look at parts that no index names yet.
  * @throws CairnError `invalid_container` for a tensor that is in two places, or whose shards do not give all of its rows once.
  */
-export function placementsOf(files: CheckpointFiles): Map<string, Placement> {
+export function placementsOf(
+  parts: readonly OpenPart[],
+  index?: ContainerReader,
+): Map<string, Placement> {
   const placements = new Map<string, Placement>();
-  for (const { record: part, reader } of files.parts) {
+  for (const { record: part, reader } of parts) {
     const role = reader.manifest.part;
     const replicated = new Set(role?.replicated);
     const sharded = new Map(Object.entries(role?.sharded ?? {}));
@@ -46,9 +50,8 @@ export function placementsOf(files: CheckpointFiles): Map<string, Placement> {
       else putPrivate(placements, part.rank, tensor);
     }
   }
-  const isOfRanks = files.index.manifest.parts?.worldSize !== undefined;
-  for (const record of files.index.tensors) {
-    const tensor = { reader: files.index, record };
+  const isOfRanks = index?.manifest.parts?.worldSize !== undefined;
+  for (const tensor of index?.tensors.map((record) => ({ reader: index, record })) ?? []) {
     if (isOfRanks) putPrivate(placements, 0, tensor);
     else put(placements, { kind: "shared", isReplicated: false, tensor });
   }

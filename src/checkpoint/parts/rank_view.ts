@@ -1,6 +1,6 @@
 import { CairnError } from "../../base/errors.ts";
 import type { ContainerReader } from "../../container/container_reader.ts";
-import { joinContainers, type JoinedTensor } from "../../container/join_containers.ts";
+import { joinContainers, type JoinedContents, type JoinedTensor } from "../../container/join_containers.ts";
 import type { TensorRecord } from "../../container/layout.ts";
 import type { Manifest } from "../../container/manifest.ts";
 import type { RowShard } from "../../container/part_list.ts";
@@ -53,20 +53,20 @@ export interface JoinedView {
 export function joinForRank(files: CheckpointFiles, view: RankView = {}): JoinedView {
   const { rank, worldSize, sharded } = checkedView(view);
   if (files.parts.length === 0 && sharded.size === 0) return plainView(files, { rank, worldSize });
-  const placements = placementsOf(files);
+  const placements = placementsOf(files.parts, files.index);
   const tensors = new Map<string, JoinedTensor>();
   const shards: Record<string, RowShard> = {};
   for (const [name, placement] of placements) {
-    const shard = sharded.get(name);
-    const joined = joinedTensor(name, placement, shard, rank);
-    if (joined === undefined) continue;
-    const { tensor } = joined;
+    const shard = sharded.get(rootOf(name, placement, rank));
+    const found = joinedTensor(name, placement, shard, rank);
+    if (found === undefined) continue;
+    const { tensor } = found;
     const target = tensor.aliasOf;
     tensors.set(name, target !== undefined && !tensors.has(target) ? withoutAlias(tensor) : tensor);
-    if (joined.shard !== undefined) shards[name] = joined.shard;
+    if (found.shard !== undefined) shards[name] = found.shard;
   }
   return {
-    reader: joinContainers({
+    reader: joined({
       fileId: files.index.fileId,
       manifest: manifestFor(files, rank),
       tensors: [...tensors.values()],
@@ -79,6 +79,26 @@ export function joinForRank(files: CheckpointFiles, view: RankView = {}): Joined
     report: reportOf(files, placements, { rank, worldSize }, shards),
     elsewhere: elsewhereOf(placements, rank),
   };
+}
+
+/** The files as one. What they say of themselves may not go together, however sound each of them is. */
+function joined(contents: JoinedContents): ContainerReader {
+  try {
+    return joinContainers(contents);
+  } catch (cause) {
+    if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
+    throw new CairnError("invalid_container", `Its files do not go together: ${cause.message}`, { cause });
+  }
+}
+
+/** The tensor that holds the bytes of one. */
+function rootOf(name: string, placement: Placement, rank: number): string {
+  const placed = placement.kind === "shared"
+    ? placement.tensor
+    : placement.kind === "sharded"
+    ? placement.shards[0]
+    : placement.byRank.get(rank);
+  return placed?.record.aliasOf ?? name;
 }
 
 /** One file, in which everything is for everybody: there is nothing to put together. */

@@ -4,10 +4,10 @@ import { CairnError } from "../../base/errors.ts";
 import { ContainerReader } from "../../container/container_reader.ts";
 import type { StateValue } from "../../container/state_tree.ts";
 import { writeContainerTo } from "../../container/write_container.ts";
-import { DurableFile } from "../../storage/durable_file.ts";
+import { DurableFile, TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";
-import { temporaryName } from "../leftovers.ts";
+import { removeLeftovers, temporaryName } from "../leftovers.ts";
 import { randomHex } from "../small_file.ts";
 import { openSource } from "../storage_source.ts";
 
@@ -32,19 +32,20 @@ export interface RankWaiting {
 export class RankExchange {
   readonly #storage: Storage;
   readonly #directory: string;
-  readonly #runId: string;
+  /** In temporary names: of another exchange, even one of this process, nothing is taken for a leftover that may be alive. */
+  readonly #owner: string = randomHex() + randomHex();
   readonly #pollMs: number;
   readonly #clock: Clock;
   readonly #signal: AbortSignal | undefined;
   readonly #timeoutMs: number;
   readonly #deadline: number;
+  readonly #inUse = new Set<string>();
 
   /** @param directory That of the checkpoints. The time to wait begins now, and is one for everything. */
-  constructor(storage: Storage, directory: string, runId: string, waiting: RankWaiting) {
+  constructor(storage: Storage, directory: string, waiting: RankWaiting) {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, pollMs = DEFAULT_POLL_MS, clock = systemClock, signal } = waiting;
     this.#storage = storage;
     this.#directory = joinPath(directory, RANKS_DIRECTORY);
-    this.#runId = runId;
     this.#pollMs = pollMs;
     this.#clock = clock;
     this.#signal = signal;
@@ -56,8 +57,9 @@ export class RankExchange {
   async send(name: string, content: StateValue): Promise<void> {
     const file = await DurableFile.create(this.#storage, this.#path(name), {
       overwrite: true,
-      randomName: temporaryName(this.#runId, randomHex()),
+      randomName: temporaryName(this.#owner, randomHex()),
     });
+    this.#inUse.add(file.temporaryName);
     try {
       await writeContainerTo(file, {
         tensors: [],
@@ -68,6 +70,8 @@ export class RankExchange {
     } catch (error) {
       await file.abort().catch(() => {});
       throw error;
+    } finally {
+      this.#inUse.delete(file.temporaryName);
     }
   }
 
@@ -108,11 +112,16 @@ export class RankExchange {
     }
   }
 
-  /** Removes messages: those whose names begin so. What cannot be removed stays. */
+  /**
+   * Removes messages: those whose names begin so, and what a dead process left of one. What another rank is writing stays, as what cannot
+   * be removed.
+   */
   async clear(prefix = ""): Promise<void> {
     try {
+      const owner = { runId: this.#owner, nowMs: this.#clock.now(), inUse: this.#inUse };
+      await removeLeftovers(this.#storage, this.#directory, owner);
       for (const { name, kind } of await this.#storage.list(this.#directory)) {
-        if (kind !== "file" || !name.startsWith(prefix)) continue;
+        if (kind !== "file" || name.startsWith(TEMPORARY_PREFIX) || !name.startsWith(prefix)) continue;
         await this.#storage.remove(joinPath(this.#directory, name)).catch(() => {});
       }
     } catch (error) {

@@ -54,6 +54,7 @@ function schemas() {
     name: text,
     dtype,
     shape: z.array(count),
+    aliases: z.array(text),
     isReplicated: z.boolean(),
     shard: shard.optional(),
   });

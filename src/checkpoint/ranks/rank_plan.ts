@@ -15,6 +15,8 @@ export interface RankTensor {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Names of the tensors that share its bytes. */
+  readonly aliases: readonly string[];
   readonly isReplicated: boolean;
   readonly shard?: RowShard | undefined;
 }
@@ -48,12 +50,17 @@ export function describeTensors(
 ): RankTensor[] {
   const selection = new NameSelection(replicated);
   const shards = new Map(Object.entries(sharded));
+  const tied = new Map<string, string[]>();
+  for (const { name, aliasOf } of tensors) {
+    if (aliasOf !== undefined) tied.set(aliasOf, [...tied.get(aliasOf) ?? [], name]);
+  }
   const own = tensors.filter(({ name, aliasOf }) => isStoreTensor(name) && aliasOf === undefined);
   const described = own.map(({ name, dtype, shape }): RankTensor => {
     const shard = shards.get(name);
     if (shard !== undefined) requireRows(name, shape, shard);
     shards.delete(name);
-    return { name, dtype, shape, isReplicated: shard === undefined && selection.has(name), shard };
+    const aliases = tied.get(name)?.sort() ?? [];
+    return { name, dtype, shape, aliases, isReplicated: shard === undefined && selection.has(name), shard };
   });
   const [stranger] = shards.keys();
   if (stranger === undefined) return described;
@@ -142,6 +149,7 @@ function requireOneStep(states: readonly RankState[]): void {
 }
 
 function requireAlike(name: string, tensors: readonly RankTensor[], first: RankTensor): void {
+  requireSameAliases(name, tensors, first);
   const other = tensors.find(({ dtype, shape }) => dtype !== first.dtype || !shapesEqual(shape, first.shape));
   if (other === undefined) return;
   throw mismatch(
@@ -150,8 +158,20 @@ function requireAlike(name: string, tensors: readonly RankTensor[], first: RankT
   );
 }
 
+/** What shares the bytes of a tensor that is for all ranks is for all ranks too. */
+function requireSameAliases(name: string, tensors: readonly RankTensor[], first: RankTensor): void {
+  const other = tensors.find(({ aliases }) => aliases.join("\n") !== first.aliases.join("\n"));
+  if (other === undefined) return;
+  const [tied = ""] = [...first.aliases, ...other.aliases];
+  throw mismatch(
+    `"${tied}" shares the bytes of "${name}" on some ranks and not on others; tie them on all ranks, or leave "${name}" to each rank`,
+    tied,
+  );
+}
+
 function requireAllRows(name: string, tensors: readonly RankTensor[]): void {
   const [first] = tensors;
+  if (first !== undefined) requireSameAliases(name, tensors, first);
   const shards = tensors.flatMap(({ shard }) => shard ?? [])
     .sort((a, b) => a.start - b.start || a.end - b.end);
   const rows = shards[0]?.rows ?? 0;

@@ -2,10 +2,12 @@ import { CairnError } from "../../base/errors.ts";
 import type { PartList, PartRecord } from "../../container/part_list.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { CommitInfo } from "../commit_info.ts";
+import { refuseTwins } from "../directory_check.ts";
 import type { CommitReport, SaveOptions } from "../engine.ts";
 import type { FileEngine } from "../file_engine.ts";
 import type { FrozenCheckpoint } from "../frozen_checkpoint.ts";
-import { openPart } from "../parts/checkpoint_files.ts";
+import { type OpenPart, openPart } from "../parts/checkpoint_files.ts";
+import { placementsOf } from "../parts/placement.ts";
 import { partsAt, removeUnnamedParts } from "../parts/part_sweep.ts";
 import type { WrittenPart } from "../parts/write_part.ts";
 import { checkRank, list } from "../parts/rank_view.ts";
@@ -47,7 +49,7 @@ const CALL = "call";
 export async function saveByRanks(save: RankSave): Promise<CommitReport> {
   const { engine, info, frozen, ranks, signal } = save;
   checkRank(ranks.rank, ranks.worldSize);
-  const exchange = new RankExchange(engine.storage, engine.directoryOf(info), engine.runId, {
+  const exchange = new RankExchange(engine.storage, engine.directoryOf(info), {
     timeoutMs: ranks.timeoutMs,
     pollMs: ranks.pollMs,
     clock: ranks.clock,
@@ -99,7 +101,9 @@ async function saveAsFirst(save: Joined): Promise<CommitReport> {
 
 /** Answers the call, writes the part of this rank, and waits for the first rank's commit. */
 async function saveAsOther(save: Joined): Promise<CommitReport> {
-  const { exchange } = save;
+  const { exchange, engine, info, overwrite } = save;
+  // The first rank will not call when the tag is taken, and this one would wait.
+  await refuseTwins(engine.storage, engine.directoryOf(info), info.tag, overwrite);
   // The first rank may call again, when it was stopped and started anew.
   let answered: string | undefined;
   while (true) {
@@ -245,11 +249,21 @@ async function receiveParts(save: Joined, session: string, own: readonly PartRec
     }
     return done?.part;
   });
-  for (const part of others) {
-    const reader = await openPart(engine.storage, engine.directoryOf(info), part, signal);
-    await reader.close();
+  const files = [...own, ...others];
+  const opened: OpenPart[] = [];
+  try {
+    for (const record of files) {
+      opened.push({
+        record,
+        reader: await openPart(engine.storage, engine.directoryOf(info), record, signal),
+      });
+    }
+    // As whoever loads it will do, before there is anything to be loaded.
+    placementsOf(opened);
+  } finally {
+    for (const { reader } of opened) await reader.close();
   }
-  return { worldSize: ranks.worldSize, files: [...own, ...others] };
+  return { worldSize: ranks.worldSize, files };
 }
 
 async function receiveFromAll<T>(

@@ -1,6 +1,18 @@
 // A chunk is coded so often even while that does not pay, to notice when it does.
 const PROBE_EVERY = 64;
 
+/** What says whether the GPU encodes what it has, measured once for a device and a choice. Rates are bytes a second. */
+export interface GpuCodingRates {
+  /** Raw bytes that the GPU encodes by itself. */
+  readonly gpuEncode: number;
+  /** Bytes that are read back from it. */
+  readonly readBack: number;
+  /** Raw bytes that the CPU encodes, on all threads that encode. */
+  readonly cpuEncode: number;
+  /** Stored bytes for each raw one of what the GPU encodes. */
+  readonly gpuStoredPerRaw: number;
+}
+
 /** Rates in bytes a second, as far as something was measured. */
 export interface WriteRates {
   /** Raw bytes that were encoded. */
@@ -9,6 +21,8 @@ export interface WriteRates {
   readonly write?: number;
   /** Stored bytes for each raw one of the chunks that were encoded. */
   readonly storedPerRaw?: number;
+  /** Where there was a choice between the CPU and a GPU. */
+  readonly gpu?: GpuCodingRates;
 }
 
 /** Decides, chunk by chunk and by what was measured so far, whether coding saves more time than it takes. */

@@ -23,7 +23,7 @@ interface PlaneHeap {
    * end. Decoding moves the first two to where it ended.
    */
   readonly job: number;
-  /** 4096 u32, and only for the kernels that made them. */
+  /** 4096 u32, and only for the kernels that made them. `compact` and `expand` overwrite them. */
   readonly triples: number;
   /** 4096 u16: for each value of the next 12 bits a symbol, and from bit 8 the length of its code. */
   readonly singles: number;

@@ -1,9 +1,16 @@
 import { describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
 import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
 import type { FileEngine } from "../../../src/checkpoint/file_engine.ts";
+import { loadCheckpoint } from "../../../src/checkpoint/load_checkpoint.ts";
+import { MirrorEngine } from "../../../src/checkpoint/mirror_engine.ts";
+import { openCheckpoint } from "../../../src/checkpoint/open_path.ts";
 import { partFileName, PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
 import { recover } from "../../../src/checkpoint/recovery.ts";
 import { retain } from "../../../src/checkpoint/retention.ts";
+import { saveCheckpoint } from "../../../src/checkpoint/save_checkpoint.ts";
 import { setAside } from "../../../src/checkpoint/set_aside.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
@@ -138,6 +145,36 @@ describe("a checkpoint of several files", () => {
       await target.close();
     }
   });
+
+  gpuTest(
+    "saveCheckpoint and loadCheckpoint take a directory with components, and refuse what an engine has itself",
+    async (gpu) => {
+      const directory = await mkdtemp(path.join(os.tmpdir(), "cairn-components-"));
+      const store = smallStore(gpu);
+      try {
+        fillStore(store, 8);
+        const before = await contentsOf(store);
+        const options = { tag: "a", components: ["model"] };
+        await saveCheckpoint(directory, { store, state: STATE }, options);
+        const checkpoint = await openCheckpoint(path.join(directory, "a"));
+        expect(checkpoint.parts.map(({ name }) => name)).toEqual(["model"]);
+        await checkpoint.close();
+        fillStore(store, 9);
+        const { report, placement } = await loadCheckpoint(directory, { store });
+        expect([report?.missing, placement?.savedWorldSize]).toEqual([[], undefined]);
+        expect(await contentsOf(store)).toEqual(before);
+        const engine = await memoryEngine();
+        await expect(saveCheckpoint(engine, { store }, options)).rejects.toThrow("open it with that");
+        const ranks = { rank: 0, worldSize: 1 };
+        await expect(saveCheckpoint(directory, { store }, { ...options, ranks })).rejects.toThrow(TypeError);
+        const mirror = new MirrorEngine([engine]);
+        expect(await codeOf(saveCheckpoint(mirror, { store }, { tag: "a", ranks }))).toBe("unsupported");
+      } finally {
+        await store.close();
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+  );
 
   test("an overwrite leaves the parts of the new one only, and a reader of the old one goes on reading", async () => {
     const engine = await memoryEngine(undefined, { components: true });

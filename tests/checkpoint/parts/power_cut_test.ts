@@ -3,7 +3,7 @@ import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
 import { recover } from "../../../src/checkpoint/recovery.ts";
 import { CrashStorage, storageOf } from "../../helpers/crash_storage.ts";
 import { atEveryOperation, FaultStorage } from "../fixtures.ts";
-import { cutEverywhere, durableImage, engineOn, saveStep, WORKLOADS } from "./power_cuts.ts";
+import { cutEverywhere, durableImage, engineOn, recoveredStep, saveStep, WORKLOADS } from "./power_cuts.ts";
 
 /** `npm run faults -- engine` looks at more of them. */
 const MOST_IMAGES = 3;
@@ -36,6 +36,36 @@ describe("a power cut at any operation of a checkpoint of several files", () => 
       return storage;
     });
     expect(left).toEqual([]);
+  });
+
+  test("as an operation that fails, or does its work and says it failed, neither mixes nor leaves anything", async () => {
+    const wrong: string[] = [];
+    const before = new CrashStorage();
+    await saveStep(await engineOn(before), 1, "last");
+    const start = durableImage(before);
+    for (const takesEffect of [false, true]) {
+      await atEveryOperation(async (at) => {
+        const storage = new FaultStorage(await storageOf(start));
+        storage.failAt(at, "EIO", { takesEffect });
+        const engine = await engineOn(storage, 7);
+        const isSaved = await saveStep(engine, 2, "last").then(() => true, () => false);
+        storage.heal();
+        const found = await recoveredStep(storage.inner);
+        const isRight = found === 2 || (found === 1 && !isSaved);
+        await engine.abort();
+        await saveStep(engine, 3, "last").catch((error: unknown) =>
+          wrong.push(`operation ${at}: then ${error}`)
+        );
+        const names = (await storage.inner.list(PARTS_DIRECTORY)).map(({ name }) => name);
+        const isClean = names.length === 2 && await recoveredStep(storage.inner) === 3;
+        if (storage.openHandles > 0) wrong.push(`operation ${at}: ${storage.openHandles} files are open`);
+        if (!isRight || !isClean) {
+          wrong.push(`operation ${at}, ${takesEffect}: ${isSaved}, ${found}, ${names}`);
+        }
+        return storage;
+      });
+    }
+    expect(wrong).toEqual([]);
   });
 
   test("is noticed by this very test when the index comes before its parts", async () => {

@@ -35,7 +35,8 @@ for (let step = first; step <= last; step++) {
       replicated: ["model.w"],
       sharded: { "model.table": rows },
       pollMs: 5,
-      timeoutMs: Number(timeoutText),
+      // The other processes have to start first.
+      timeoutMs: step === first ? 60_000 : Number(timeoutText),
     },
   });
   console.log(`COMMIT ${step}`);

@@ -57,7 +57,7 @@ describe("ranks in processes of their own", () => {
       expect(await stepOf(directory)).toBe(2);
       const killed = await runRanks(
         directory,
-        { worldSize: 2, first: 3, last: 99, timeoutMs: 4000 },
+        { worldSize: 2, first: 3, last: 99, timeoutMs: 1500 },
         "COMMIT 3",
       );
       expect([killed[0]?.status, killed[1]?.signal]).toEqual([1, "SIGKILL"]);

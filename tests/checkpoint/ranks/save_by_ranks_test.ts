@@ -220,6 +220,21 @@ describe("ranks that save together", () => {
     }
   });
 
+  test("TS-14 a tensor that shares the bytes of one in rows has the same rows", async () => {
+    const storage = new MemoryStorage();
+    const results = await saveAll(storage, 2, () => ({ tensors: { "model.twin": "model.table" } }));
+    expect(messages(results)).toEqual(["saved", "saved"]);
+    const checkpoint = await open(storage);
+    expect(await numbersOf(checkpoint, "model.twin")).toHaveLength(ROWS * WIDTH);
+    checkpoint.forRank({ rank: 1, worldSize: 3, sharded: { "model.table": rowsOfRank(ROWS, 1, 3) } });
+    expect(checkpoint.reader.tensor("model.twin")).toMatchObject({
+      aliasOf: "model.table",
+      shape: [2, WIDTH],
+    });
+    expect(await numbersOf(checkpoint, "model.twin")).toEqual([9, 10, 11, 12, 13, 14]);
+    await checkpoint.close();
+  });
+
   test("TS-14 a rank's own tensors and state are for the rank of that number only, and the report says so", async () => {
     const { storage } = await saved(3);
     const checkpoint = await open(storage);
@@ -383,6 +398,23 @@ describe("ranks that save together", () => {
     expect(await filesIn(storage, PARTS_DIRECTORY)).toHaveLength(3);
   });
 
+  test("a tag that is taken fails every rank at once, unless it is to be replaced", async () => {
+    const { storage } = await saved(2);
+    const results = await saveAll(storage, 2, () => ({ step: 2 }));
+    expect(results.map((result) => result.status === "rejected" ? result.reason.code : "saved")).toEqual([
+      "already_exists",
+      "already_exists",
+    ]);
+    expect(messages(await saveAll(storage, 2, () => ({ step: 3, overwrite: true })))).toEqual([
+      "saved",
+      "saved",
+    ]);
+    expect(await filesIn(storage, PARTS_DIRECTORY)).toHaveLength(2);
+    const checkpoint = await open(storage);
+    expect(checkpoint.step).toBe(3);
+    await checkpoint.close();
+  });
+
   test("a rank that fails fails all, and leaves no parts behind", async () => {
     for (const failing of [0, 1]) {
       const disk = new MemoryStorage();
@@ -447,6 +479,12 @@ describe("ranks that save together", () => {
       expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
       expect(await (await engineOf(storage, 0)).list()).toEqual([]);
     }
+    const tied = await saveAll(new MemoryStorage(), 2, (rank) => ({
+      tensors: rank === 1 ? { "model.other": "model.b" } : {},
+    }));
+    expect(messages(tied)[0]).toContain(
+      '"model.other" shares the bytes of "model.b" on some ranks and not on others',
+    );
     const single = tensorsOf(0, 1);
     for (const sharded of [{ nothing: shard }, { "model.table": shard }, { "model.tied": shard }]) {
       const error = await thrownBy(() =>

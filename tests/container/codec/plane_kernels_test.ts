@@ -9,7 +9,7 @@ import { randomNumbers } from "../samples.ts";
 
 const { counts, codes, job, singles, free, slack } = PLANE_HEAP;
 const LENGTHS = [1, 7, 15, 16, 17, 31, 64, 1000, 16_384];
-// First and last byte: at both ends, so many that a row of pairs is filled and just not, one alone, and all.
+// First and last byte: at both ends, few and many, one alone, and all.
 const RANGES = [[0, 0], [255, 255], [0, 1], [3, 50], [3, 51], [201, 255], [208, 255], [0, 255], [100, 110]];
 
 function opened(): readonly [string, PlaneKernels][] {

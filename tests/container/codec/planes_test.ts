@@ -86,7 +86,8 @@ describe("codec planes", () => {
         2.6,
       ],
       "has a period": [(i) => i % 64 < 8 ? Math.floor(256 * next()) : Math.floor(2 * next()), 2.7],
-      "far apart": [(i) => i % 100_000 === 9 ? 0 : 225 + Math.floor(31 * next()), 5.02],
+      "far apart": [(i) => i % 100_000 === 9 ? 1 : 225 + Math.floor(31 * next()), 5.02],
+      "a zero": [(i) => i % 100_000 === 9 ? 0 : 225 + Math.floor(31 * next()), 5.02],
       "rare": [(i) => i % 9000 === 12 ? 7 : 1 + Math.floor(4 * next() ** 2), 2],
       "one that the sample does not meet": [(i) => i === 70_001 ? 8 : 9, 1.01],
     };
