@@ -45,3 +45,8 @@ export {
   type SafetensorsReport,
   writeSafetensors,
 } from "./src/checkpoint/exchange/write_safetensors.ts";
+export {
+  type ExportedWeights,
+  exportWeights,
+  type ExportWeightsOptions,
+} from "./src/checkpoint/exchange/export_weights.ts";

@@ -63,13 +63,14 @@ export type { CastDType } from "./src/container/cast.ts";
 export type { ChunkRecord } from "./src/container/chunk_table.ts";
 export type { CodecChoice, CompressionMode, EncodedChunk } from "./src/container/codec/choose.ts";
 export type { Codec } from "./src/container/codec/codec.ts";
-export { CodecPool } from "./src/container/codec/codec_pool.ts";
+export { CodecPool, type Lent, type LentBytes, type LentChunk } from "./src/container/codec/codec_pool.ts";
 export type { WriteRates } from "./src/container/codec/coding_rates.ts";
 export type { CodecName } from "./src/container/codec/table.ts";
 export { ContainerReader } from "./src/container/container_reader.ts";
 export { ContainerWriter, type WriteReport } from "./src/container/container_writer.ts";
 export type { RawLayout, TensorRecord, TensorSpec } from "./src/container/layout.ts";
 export type { Manifest, Provenance } from "./src/container/manifest.ts";
+export type { PartList, PartRecord, PartRole, RowShard } from "./src/container/part_list.ts";
 export type { OpenOptions } from "./src/container/open_container.ts";
 export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "./src/container/source.ts";
 export type { StateValue } from "./src/container/state_tree.ts";
@@ -166,7 +167,7 @@ export {
 } from "./src/checkpoint/evaluators/wait_for_evaluators.ts";
 export type { FieldLoadOptions } from "./src/checkpoint/field_snapshot.ts";
 export { FileEngine } from "./src/checkpoint/file_engine.ts";
-export type { FileEngineOptions } from "./src/checkpoint/file_engine_options.ts";
+export type { FileEngineOptions, FileSaveOptions } from "./src/checkpoint/file_engine_options.ts";
 export {
   getCheckpoint,
   type GetCheckpointOptions,
@@ -190,7 +191,7 @@ export {
 export { loadModelCode, type LoadModelCodeOptions } from "./src/checkpoint/load_model_code.ts";
 export type { LoadIntoOptions, PartialLoadOptions } from "./src/checkpoint/load_into.ts";
 export { loadParts, type LoadPartsOptions, type LoadPartsReport } from "./src/checkpoint/load_parts.ts";
-export type { LoadReport, Mismatch } from "./src/checkpoint/load_report.ts";
+export type { LoadReport, Mismatch, TensorForm } from "./src/checkpoint/load_report.ts";
 export { loadTensor } from "./src/checkpoint/load_tensor.ts";
 export type { LockIdentity, LockOwner } from "./src/checkpoint/lock_owner.ts";
 export { MirrorEngine, type MirrorOptions } from "./src/checkpoint/mirror_engine.ts";
@@ -199,6 +200,9 @@ export type { NamePattern, RenameRule } from "./src/checkpoint/name_pattern.ts";
 export { type CheckpointManifest, type ManifestEntry, objectPath } from "./src/checkpoint/object_path.ts";
 export type { EngineTarget } from "./src/checkpoint/open_engine.ts";
 export { openCheckpoint } from "./src/checkpoint/open_path.ts";
+export type { Components, PartPlan } from "./src/checkpoint/parts/components.ts";
+export { type PlacementReport, type RankView, rowsOfRank } from "./src/checkpoint/parts/rank_view.ts";
+export type { WrittenPart } from "./src/checkpoint/parts/write_part.ts";
 export type {
   PendingPhase,
   PendingProgress,
@@ -235,7 +239,9 @@ export { allOf, anyOf } from "./src/checkpoint/retention/combine.ts";
 export type { RankedMetric } from "./src/checkpoint/retention/metric_direction.ts";
 export type { RetentionCandidate, RetentionRule } from "./src/checkpoint/retention/rule.ts";
 export { saveCheckpoint, type SaveCheckpointOptions } from "./src/checkpoint/save_checkpoint.ts";
+export type { RankSaveOptions } from "./src/checkpoint/ranks/rank_options.ts";
 export { setAside, type SetAsideReport } from "./src/checkpoint/set_aside.ts";
+export { splitCheckpoint, type SplitCheckpointOptions } from "./src/checkpoint/split_checkpoint.ts";
 export {
   type ModelState,
   type RestoreOptions,
@@ -244,7 +250,7 @@ export {
   type SnapshotOptions,
   type SnapshotState,
 } from "./src/checkpoint/snapshot.ts";
-export type { StoreCopyOptions } from "./src/checkpoint/store_copy.ts";
+export type { Staging, StoreCopyOptions } from "./src/checkpoint/store_copy.ts";
 export {
   agreeOnTag,
   parseTagValidation,
@@ -256,6 +262,7 @@ export {
 export type { FitOptions, FoundTensor, ShapePolicy } from "./src/checkpoint/tensor_fit.ts";
 export { type Tier, TieredEngine } from "./src/checkpoint/tiered_engine.ts";
 export type { TypedArray } from "./src/checkpoint/typed_arrays.ts";
+export type { Undo } from "./src/checkpoint/undo.ts";
 export { warmStart, type WarmStartOptions } from "./src/checkpoint/warm_start.ts";
 export type { WriterLockOptions } from "./src/checkpoint/writer_lock.ts";
 

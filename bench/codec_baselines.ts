@@ -139,8 +139,9 @@ function install(): void {
   if (existsSync(new URL("node_modules/numcodecs/package.json", PEERS))) return;
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   const args = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-  const { status, stderr } = spawnSync(npm, args, { cwd: fileURLToPath(PEERS), encoding: "utf8" });
-  if (status !== 0) {
-    throw new Error(`npm ci in bench/peers/codec failed: ${stderr?.trim().split("\n").at(-1)}`);
-  }
+  const { status, stderr, error } = spawnSync(npm, args, { cwd: fileURLToPath(PEERS), encoding: "utf8" });
+  if (status === 0) return;
+  throw new Error(
+    `npm ci in bench/peers/codec failed: ${error?.message ?? stderr?.trim().split("\n").at(-1)}`,
+  );
 }

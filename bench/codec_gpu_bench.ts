@@ -1,5 +1,5 @@
 /**
- * How fast does the GPU itself encode and decode by the codec `levels`? `bun bench/codec_gpu_bench.ts`.
+ * How fast does the GPU itself encode and decode by the codec `levels`? `npm run bench -- codec --gpu`.
  *
  * Against a copy on the device and against reading the raw bytes back, on the same bytes, interleaved. What it makes is compared
  * with the CPU's bytes. On an adapter that is a CPU the targets do not apply, and are printed as such. The last line
@@ -367,7 +367,8 @@ function sameBytes(found: Uint8Array, expected: Uint8Array): void {
 
 function keep(line: string): void {
   const runtime = navigator.userAgent.split("/")[0] ?? "";
-  const name = `codec_gpu ${gpu.adapterName} ${runtime}`.toLowerCase().replace(/[^a-z0-9]+/g, "_");
+  const parts = `codec_gpu ${gpu.adapterName} ${runtime} ${gpu.provider}`;
+  const name = parts.toLowerCase().replace(/[^a-z0-9]+/g, "_");
   const folder = new URL("results/", import.meta.url);
   mkdirSync(folder, { recursive: true });
   writeFileSync(new URL(`${name}.json`, folder), `${line}\n`);

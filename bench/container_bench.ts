@@ -4,7 +4,8 @@
  *
  * Files are written to a temporary folder, which is removed at the end; all reads are of files that the system has just written,
  * so they come from its cache. Rounds are interleaved: each runs contender and baseline once, in turns first, so that a busy machine
- * disturbs both alike. The result of every round is compared with the bytes that were written. The last line is JSON.
+ * disturbs both alike; ratios are also taken of the processor's time. The result of every round is compared with the bytes that were
+ * written. Peaks of memory are those of child processes. The last line is JSON.
  * Options: `--rounds=15`, `--mib=512` (the raw file), `--write-mib=1024`.
  */
 import { spawnSync } from "node:child_process";

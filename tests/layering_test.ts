@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kernels: ["base", "gpu", "tensor"],
   graph: ["base", "gpu", "tensor", "kernels"],
   nn: ["base", "gpu", "tensor", "kernels", "graph"],
-  checkpoint: ["base", "container", "storage", "gpu", "tensor"],
+  checkpoint: ["base", "container", "storage", "gpu", "tensor", "kernels"],
   train: ["base", "container", "storage", "gpu", "tensor", "kernels", "graph", "nn", "checkpoint"],
 };
 

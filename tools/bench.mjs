@@ -1,4 +1,5 @@
 // `npm run bench -- codec`: runs bench/codec_bench.ts in Bun and then in Deno. `npm run bench` says which there are.
+// `--gpu` for the bench of the GPU's own code: `npm run bench -- codec --gpu` is bench/codec_gpu_bench.ts.
 // `--bun` or `--deno` for one runtime only; everything else goes to the bench itself. A bench of the GPU that has to hold for
 // each provider runs once more in Deno, with Dawn, unless `--provider=` says which.
 import { spawnSync } from "node:child_process";
@@ -7,7 +8,8 @@ import { join } from "node:path";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
 const SUFFIX = "_bench.ts";
-const [name, ...options] = process.argv.slice(2);
+const [subject, ...options] = process.argv.slice(2);
+const name = options.includes("--gpu") ? `${subject}_gpu` : subject;
 const script = join(root, "bench", `${name}${SUFFIX}`);
 if (name === undefined || !existsSync(script)) {
   const files = readdirSync(join(root, "bench")).filter((file) => file.endsWith(SUFFIX));
@@ -16,11 +18,11 @@ if (name === undefined || !existsSync(script)) {
   process.exit(2);
 }
 
-const EACH_PROVIDER = ["checkpoint"];
+const EACH_PROVIDER = ["checkpoint", "codec_gpu"];
 const isForEach = EACH_PROVIDER.includes(name) && !options.some((option) => option.startsWith("--provider="));
 const runs = [["bun"], ["deno"], ...isForEach ? [["deno", "--provider=dawn"]] : []];
 const chosen = ["bun", "deno"].filter((runtime) => options.includes(`--${runtime}`));
-const forBench = options.filter((option) => option !== "--bun" && option !== "--deno");
+const forBench = options.filter((option) => !["--bun", "--deno", "--gpu"].includes(option));
 let failed = false;
 for (const [runtime, ...extra] of runs) {
   if (chosen.length > 0 && !chosen.includes(runtime)) continue;

@@ -188,6 +188,14 @@ export class BackgroundSaver {
     );
   }
 
+  /**
+   * The copy of a store that saves are made from, for somebody else to use while no save is under way; `undefined` while one is, and
+   * without a store.
+   */
+  idleCopyOf(store: TensorStore | undefined): StoreCopy | undefined {
+    return this.isBusy || this.#isClosed ? undefined : this.#copyOf(store);
+  }
+
   #copyOf(store: TensorStore | undefined): StoreCopy | undefined {
     if (store === undefined) return undefined;
     const known = this.#copies.get(store);

@@ -211,8 +211,10 @@ export class Checkpoint {
     if (options.strict !== false && options.dryRun !== true) {
       requireMappable(store, this.#view, options, this.#name);
     }
+    const isOneFile = this.parts.length === 0 && this.#otherCopies.length === 0;
     const report = await loadInto(store, this.reader, {
       ...options,
+      undo: isOneFile ? options.undo : undefined,
       excused: this.excludedTensors,
       castFrom: this.castFrom,
       verify: !this.#isVerified,

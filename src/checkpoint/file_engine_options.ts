@@ -18,7 +18,7 @@ export interface FileEngineOptions extends DiskRoomOptions {
   readonly runId?: string;
   /**
    * Which components of a store get a file of their own: `true` for all of them, or names such as `["model", "optimizer"]`. A
-   * checkpoint is still committed as one. Default false: one file.
+   * checkpoint is still committed as one. Ranks that save together have a part each instead. Default false: one file.
    */
   readonly components?: Components;
   /** One codec for all chunks instead of a mode. */

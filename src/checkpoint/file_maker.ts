@@ -1,5 +1,6 @@
 import type { Provenance } from "../container/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
+import { MeasuredGpuEncoding } from "./gpu_encoding.ts";
 import { temporaryName } from "./leftovers.ts";
 import type { NewFiles } from "./parts/staged_part.ts";
 import type { SplitOptions } from "./parts/write_split.ts";
@@ -18,7 +19,7 @@ export class FileMaker implements NewFiles {
   constructor({ now, random, runId, mode, codec, tensorCodecs, pool, chunkBytes }: FileEngineOptions) {
     this.now = now ?? Date.now;
     this.#random = random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
-    this.coding = { mode, codec, tensorCodecs, pool, chunkBytes };
+    this.coding = { mode, codec, tensorCodecs, pool, chunkBytes, gpuEncoding: new MeasuredGpuEncoding() };
     this.runId = runId ?? this.randomHex(16);
   }
 

@@ -9,8 +9,9 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";
 import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
 import type { ModelCode } from "./model_code.ts";
+import type { EncodableTensors } from "./parts/checkpoint_source.ts";
 import { includedTensors, specOf } from "./store_runs.ts";
-import { type Staging, StoreCopy, type StoreMoment } from "./store_copy.ts";
+import { type EncodedPiece, type Staging, StoreCopy, type StoreMoment } from "./store_copy.ts";
 
 /** What a checkpoint is made of. */
 export interface CheckpointState {
@@ -147,16 +148,32 @@ export class FrozenCheckpoint {
    * The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. Each call reads it anew, for an
    * engine that writes to several places; one at a time.
    */
-  async *bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    return this.#read<never>((moment, onFixed) => this.#castBytes(moment, signal, onFixed));
+  }
+
+  /** The same for a GPU that encodes what it has before it is read back. Absent where nothing is there, or not as it is written. */
+  get encodable(): EncodableTensors | undefined {
+    if (this.#store === undefined || this.#moment?.tensors !== this.#storedTensors) return undefined;
+    return {
+      gpu: this.#store.gpu,
+      bytes: (cuts, signal) => this.#read((moment, onFixed) => moment.encodedBytes(cuts, signal, onFixed)),
+    };
+  }
+
+  /** All of it, where `piecesOf` gives what is on the GPU. */
+  async *#read<P extends EncodedPiece>(
+    piecesOf: (moment: StoreMoment, onFixed: () => void) => AsyncIterable<Uint8Array | P>,
+  ): AsyncGenerator<Uint8Array | P> {
     this.#requireHeld();
     const listener = this.#listener;
     listener?.onReading();
     if (this.#moment === undefined) listener?.onFixed();
     else {
-      for await (const piece of this.#castBytes(this.#moment, signal, () => listener?.onFixed())) {
+      for await (const piece of piecesOf(this.#moment, () => listener?.onFixed())) {
         // Somebody else's copy may be in the shadow memory by now.
         this.#requireHeld();
-        listener?.onRead(piece.byteLength);
+        listener?.onRead(piece instanceof Uint8Array ? piece.byteLength : piece.rawLength);
         yield piece;
       }
     }

@@ -1,4 +1,4 @@
-import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
+import { CairnError } from "../base/errors.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
 import type { TensorRecord } from "../container/layout.ts";
 import type { DType } from "../base/dtype.ts";
@@ -10,7 +10,11 @@ import { isHostTensorName } from "./host_state.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
 import { type NamePattern, NameSelection, renameBy, type RenameRule } from "./name_pattern.ts";
 import type { FitOptions, FoundTensor } from "./tensor_fit.ts";
+import { endOf, type PartOfFile, partsWith, planSegments, writePart } from "./store_segments.ts";
 import { requireUndamaged } from "./undamaged.ts";
+import type { Undo } from "./undo.ts";
+
+const DAMAGE_CODES: ReadonlySet<string> = new Set(["checksum_mismatch", "invalid_container", "truncated"]);
 
 /** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
 export interface PartialLoadOptions extends FitOptions {
@@ -36,6 +40,11 @@ export interface LoadIntoOptions extends PartialLoadOptions {
   readonly castFrom?: ReadonlyMap<string, DType>;
   /** Read all of the file and check it before the store is touched. Default true; false for a reader that was verified. */
   readonly verify?: boolean;
+  /**
+   * With it the file is read once instead of twice: tensors are written while the rest is still being checked, and put back if it is
+   * damaged.
+   */
+  readonly undo?: Undo | undefined;
   /** What is being loaded, for messages: `checkpoint "step-100"`. */
   readonly from?: string;
   readonly signal?: AbortSignal;
@@ -43,19 +52,11 @@ export interface LoadIntoOptions extends PartialLoadOptions {
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
-/** A run of bytes that lies the same way in the file's raw space and in a slab. */
-interface Segment {
-  readonly rawOffset: number;
-  byteLength: number;
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
-}
-
 /**
  * Loads the tensors of a container into a store, by name. Where the file lies as the slabs do, whole slabs are written
  * chunk by chunk; otherwise the parts that fit. On the host it needs a chunk at a time, whatever the size.
  *
- * Until the file has been read and checked as a whole, nothing in the store changes.
+ * Unless the whole file is sound, nothing in the store changes: it is read and checked before, or what was changed is undone.
  *
  * @returns What was loaded and what did not fit; with `strict` nothing but `loaded` has entries.
  * @throws CairnError `state_mismatch` when `strict` and something does not fit; `checksum_mismatch` for a damaged file;
@@ -77,11 +78,39 @@ export async function loadInto(
   const report = { ...compared, unmatched: selection.unmatched() };
   if (options.dryRun === true) return report;
   if (strict) requireMatch(report, from);
-  if (verify) await requireUndamaged(reader, from, signal === undefined ? {} : { signal });
   const { fitted, whole } = tensorsToWrite(wanted, report);
-  await writeFitted(store.gpu, reader, fitted, found, signal);
-  await copySegments(store.gpu, reader, planSegments(whole, found), options);
+  const segments = planSegments(whole, found);
+  const write = async (parts: Iterable<PartOfFile>): Promise<void> => {
+    await writeFitted(store.gpu, reader, fitted, found, signal);
+    await copyParts(store.gpu, reader, parts, options);
+  };
+  const all = { start: 0, end: reader.rawByteLength, segments };
+  const isDone = verify && await writeOnce(reader, options, () => write([all]));
+  if (isDone) return report;
+  if (verify) await requireUndamaged(reader, from, aborting(signal));
+  await write(partsWith(segments));
   return report;
+}
+
+/**
+ * Writes while it checks, where that can be undone. `write` reads all of the file.
+ *
+ * @returns Whether it was possible.
+ */
+async function writeOnce(
+  reader: ContainerReader,
+  { undo, from = "the container", signal }: LoadIntoOptions,
+  write: () => Promise<void>,
+): Promise<boolean> {
+  if (undo === undefined) return false;
+  try {
+    return await undo.attempt(write);
+  } catch (error) {
+    const isDamage = error instanceof CairnError && DAMAGE_CODES.has(error.code);
+    // All that is damaged is named, not only what was found first.
+    if (isDamage) await requireUndamaged(reader, from, aborting(signal));
+    throw error;
+  }
 }
 
 /** Tensors of the file that could belong into the store, or into the groups of it that are asked for, by their new names. */
@@ -151,85 +180,33 @@ async function writeFitted(
   }
 }
 
-function planSegments(tensors: readonly StoredTensor[], found: ReadonlyMap<string, TensorRecord>): Segment[] {
-  const parts = tensors.flatMap((tensor): Segment[] => {
-    const record = found.get(tensor.name);
-    if (record === undefined || record.byteLength === 0) return [];
-    const { buffer, offset } = tensor.range;
-    return [{ rawOffset: record.rawOffset, byteLength: alignUp(record.byteLength, 4), buffer, offset }];
-  });
-  parts.sort((a, b) => a.rawOffset - b.rawOffset);
-  const segments: Segment[] = [];
-  for (const part of parts) {
-    const last = segments.at(-1);
-    if (last !== undefined && isNext(last, part)) {
-      last.byteLength = part.rawOffset + part.byteLength - last.rawOffset;
-    } else segments.push(part);
-  }
-  return segments;
-}
-
-/** Whether `part` follows `last` in the file and in the same slab, with nothing but padding, which is zero, between. */
-function isNext(last: Segment, part: Segment): boolean {
-  const distance = part.rawOffset - last.rawOffset;
-  return last.buffer === part.buffer && part.offset - last.offset === distance &&
-    distance === alignUp(last.byteLength, TENSOR_ALIGNMENT);
-}
-
-async function copySegments(
+async function copyParts(
   gpu: GpuDevice,
   reader: ContainerReader,
-  segments: readonly Segment[],
+  parts: Iterable<PartOfFile>,
   { signal, onProgress }: LoadIntoOptions,
 ): Promise<void> {
-  const reading = signal === undefined ? {} : { signal };
   const total = reader.rawByteLength;
-  let last = 0;
-  for (const inside of neighbours(segments)) {
-    const start = inside[0]?.rawOffset ?? 0;
-    const end = Math.min(endOf(inside.at(-1)), total);
+  let done = 0;
+  for (const { start, end, segments } of parts) {
     let first = 0;
-    for await (const { rawOffset, bytes } of reader.rawChunks({ ...reading, start, end })) {
+    for await (const { rawOffset, bytes } of reader.rawChunks({ start, end, ...aborting(signal) })) {
       gpu.assertAlive();
-      last = rawOffset + bytes.byteLength;
-      while (endOf(inside[first]) <= rawOffset) first++;
-      for (let index = first; index < inside.length; index++) {
-        const segment = inside[index];
-        if (segment === undefined || segment.rawOffset >= last) break;
+      done = rawOffset + bytes.byteLength;
+      while (first < segments.length && endOf(segments[first]) <= rawOffset) first++;
+      for (let index = first; index < segments.length; index++) {
+        const segment = segments[index];
+        if (segment === undefined || segment.rawOffset >= done) break;
         writePart(gpu, segment, rawOffset, bytes);
       }
-      onProgress?.({ done: last, total });
+      onProgress?.({ done, total });
     }
   }
   await gpu.idle();
   // What comes behind is not for the GPU.
-  if (last < total) onProgress?.({ done: total, total });
+  if (done < total) onProgress?.({ done: total, total });
 }
 
-/** Segments that follow each other in the file with nothing but padding between, which are read in one go. */
-function* neighbours(segments: readonly Segment[]): Generator<Segment[]> {
-  let group: Segment[] = [];
-  for (const segment of segments) {
-    const last = group.at(-1);
-    if (last !== undefined && segment.rawOffset - endOf(last) >= TENSOR_ALIGNMENT) {
-      yield group;
-      group = [];
-    }
-    group.push(segment);
-  }
-  if (group.length > 0) yield group;
-}
-
-function writePart(gpu: GpuDevice, segment: Segment, rawOffset: number, bytes: Uint8Array): void {
-  const start = Math.max(segment.rawOffset, rawOffset);
-  const end = Math.min(endOf(segment), rawOffset + bytes.byteLength);
-  gpu.write(
-    segment.buffer,
-    segment.offset + start - segment.rawOffset,
-    bytes.subarray(start - rawOffset, end - rawOffset),
-  );
-}
-
-function endOf(segment: Segment | undefined): number {
-  return segment === undefined ? 0 : segment.rawOffset + segment.byteLength;
+function aborting(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
 }

@@ -21,6 +21,8 @@ const BATCH_BYTES = 64 * 1024 * 1024;
 const MAPPABLE_PART_BYTES = 8 * 1024 * 1024;
 /** Of memory that is copied to and from. */
 export const SHADOW_USAGE: number = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+/** Of memory that the GPU may encode before it is read back. */
+const ENCODABLE_USAGE = SHADOW_USAGE | BufferUsage.STORAGE;
 
 /**
  * On a software adapter the GPU's memory is the host's: there the host can map the shadow, in parts, and nothing is copied a second time. On
@@ -28,7 +30,7 @@ export const SHADOW_USAGE: number = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
  */
 export function allocateShadow(gpu: GpuDevice, slab: GPUBuffer): Shadow {
   const partBytes = gpu.isCpuAdapter ? MAPPABLE_PART_BYTES : slab.size;
-  const usage = gpu.isCpuAdapter ? BufferUsage.MAP_READ | BufferUsage.COPY_DST : SHADOW_USAGE;
+  const usage = gpu.isCpuAdapter ? BufferUsage.MAP_READ | BufferUsage.COPY_DST : ENCODABLE_USAGE;
   const parts = Array.from({ length: Math.ceil(slab.size / partBytes) }, (_, index) => {
     const size = Math.min(partBytes, slab.size - index * partBytes);
     return gpu.createBuffer(`shadow ${index} of ${slab.label}`, size, usage);

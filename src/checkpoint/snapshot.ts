@@ -29,6 +29,7 @@ import {
 import { isRunId } from "./run_id.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 import { openFrom } from "./warm_start.ts";
+import { undoBy } from "./undo.ts";
 
 /** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
 export type SnapshotState = { [name: string]: StateInput | TensorStore };
@@ -231,15 +232,17 @@ export class Snapshot {
   ): Promise<{ report: RestoreReport; bytes: number }> {
     const engine = await this.#engine;
     const { strict = true, dryRun = false } = options;
-    const checkpoint = await this.#load(engine, path, options);
+    const { store, rest } = this.#parts();
+    const copy = this.#saver.idleCopyOf(store);
+    const undo = store === undefined || copy === undefined ? undefined : undoBy(store, copy);
+    const checkpoint = await this.#load(engine, path, { ...options, isCheckedLater: undo !== undefined });
     try {
-      const { store, rest } = this.#parts();
       const saved = await checkpoint.state();
       const names = Object.keys(rest).filter((name) => name !== EXTRA_STATE);
       if (strict && !dryRun) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
       const report = store === undefined
         ? compareTensors([], new Map(), new Set())
-        : await checkpoint.loadInto(store, options);
+        : await checkpoint.loadInto(store, { ...options, undo });
       if (!dryRun) {
         await applyState(rest, saved, names);
         Object.assign(this.#state, rest, { [EXTRA_STATE]: migrateExtraState(saved) });
@@ -252,12 +255,16 @@ export class Snapshot {
     }
   }
 
-  /** Opens a checkpoint and, unless it is only looked at, reads all of it. */
-  async #load(engine: Engine, path: string | number | URL, options: RestoreOptions): Promise<Checkpoint> {
+  /** Opens a checkpoint and, unless it is only looked at, or read as a whole later, reads all of it. */
+  async #load(
+    engine: Engine,
+    path: string | number | URL,
+    options: RestoreOptions & { readonly isCheckedLater: boolean },
+  ): Promise<Checkpoint> {
     return await this.#events.during("load", String(path), async () => {
       const checkpoint = await openFrom(engine, path, options.signal, this.#options.storages);
       try {
-        if (options.dryRun !== true) await checkpoint.verify(options);
+        if (options.dryRun !== true && !options.isCheckedLater) await checkpoint.verify(options);
         return checkpoint;
       } catch (error) {
         await checkpoint.close();

@@ -1,13 +1,17 @@
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
+import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
 import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
+import type { EncodedChunk } from "../container/codec/choose.ts";
 import type { TensorSpec } from "../container/layout.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
+import { LevelsEncoder, type LevelsSource } from "../kernels/levels_encoder.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { nextTurn } from "../base/event_loop.ts";
+import { type EncodableCuts, planStages, type Stage } from "./encoding_stages.ts";
 import { allocateShadow, copiesOf, type Copy, type Shadow, SHADOW_USAGE, submitCopies } from "./shadow.ts";
 import { byteLengthOf, includedTensors, type Run, runsOf, slabsOf, specOf } from "./store_runs.ts";
 
@@ -50,8 +54,22 @@ export interface StoreMoment {
    * back is not what was copied.
    */
   bytes(signal?: AbortSignal, onFixed?: () => void): AsyncGenerator<Uint8Array>;
+  /**
+   * As {@link bytes}, with chunks in between that the GPU has encoded, in the place of their raw bytes. What it has no room to encode
+   * comes raw.
+   */
+  encodedBytes(
+    cuts: EncodableCuts,
+    signal?: AbortSignal,
+    onFixed?: () => void,
+  ): AsyncGenerator<Uint8Array | EncodedPiece>;
   /** Gives the shadow memory back for the next copy. Safe to call twice. */
   release(): void;
+}
+
+/** A chunk that the GPU has encoded. Its bytes are valid until the next piece is asked for. */
+export interface EncodedPiece extends EncodedChunk {
+  readonly rawLength: number;
 }
 
 /** A moment that was taken. */
@@ -100,6 +118,7 @@ export class StoreCopy {
   /** Of each slab, in parts. */
   readonly #shadows = new Map<GPUBuffer, Shadow>();
   #ring: ReadbackRing | undefined;
+  #encoder: LevelsEncoder | undefined;
   #canary: { source: GPUBuffer; shadow: GPUBuffer } | undefined;
   #copies = 0;
   #isTaken = false;
@@ -150,7 +169,8 @@ export class StoreCopy {
         const { shadowBytes, streamedBytes } = await placed;
         return { shadowBytes, streamedBytes };
       },
-      bytes: (signal, onFixed) => this.#read(placing, signal, onFixed),
+      bytes: (signal, onFixed) => rawOnly(this.#read(placing, undefined, signal, onFixed)),
+      encodedBytes: (cuts, signal, onFixed) => this.#read(placing, cuts, signal, onFixed),
       release: () => {
         if (isReleased) return;
         isReleased = true;
@@ -171,6 +191,8 @@ export class StoreCopy {
   #free(): void {
     this.#ring?.close();
     this.#ring = undefined;
+    this.#encoder?.close();
+    this.#encoder = undefined;
     this.#freeShadows();
     if (this.#canary === undefined) return;
     this.#gpu.destroyBuffer(this.#canary.source);
@@ -287,9 +309,10 @@ export class StoreCopy {
 
   async *#read(
     { runs, changes, pattern, placed }: Placing,
+    cuts: EncodableCuts | undefined,
     signal?: AbortSignal,
     onFixed: () => void = () => {},
-  ): AsyncGenerator<Uint8Array> {
+  ): AsyncGenerator<Uint8Array | EncodedPiece> {
     const { gpu } = this.#store;
     const { ranges, copying, shadowBytes, streamedBytes, shortage } = await placed;
     const failure = await copying;
@@ -306,9 +329,14 @@ export class StoreCopy {
     const seen: number[] = [];
     let given = 0;
     if (streamedBytes === 0) onFixed();
-    for await (const piece of this.#hostPieces(ranges, wanted, signal)) {
+    for await (const piece of this.#pieces(stagesOf(ranges, streamedBytes, cuts, gpu), wanted, signal)) {
       const isStreamed = given < streamedBytes;
       if (isStreamed) requireUnchanged();
+      if (!(piece instanceof Uint8Array)) {
+        given += piece.rawLength;
+        yield piece;
+        continue;
+      }
       const ours = Math.min(piece.byteLength, wanted - given);
       given += ours;
       if (isStreamed && given >= streamedBytes) onFixed();
@@ -322,6 +350,43 @@ export class StoreCopy {
       `Cannot save: what was read back from "${gpu.adapterName}" is not what was copied there (the canary differs); ` +
         "the adapter or its driver is faulty, nothing was committed",
     );
+  }
+
+  async *#pieces(
+    stages: readonly Stage[],
+    byteLength: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array | EncodedPiece> {
+    for (const { source, ranges } of stages) {
+      if (source === undefined) yield* this.#hostPieces(ranges, byteLength, signal);
+      else yield* this.#encodedPieces(source, byteLength, signal);
+    }
+  }
+
+  /** The chunks of a source; from where the GPU has no room to encode them as they are. */
+  async *#encodedPieces(
+    source: LevelsSource,
+    byteLength: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array | EncodedPiece> {
+    const { gpu } = this.#store;
+    const { buffer, offset, size } = source.range;
+    let given = 0;
+    try {
+      this.#encoder ??= new LevelsEncoder(gpu);
+      for await (const { codec, stored, rawLength, rawCrc } of this.#encoder.encode(source, signal)) {
+        given += rawLength;
+        const storedCrc = crc32(stored);
+        yield { codec, stored, storedCrc, rawLength, rawCrc: codec === "raw" ? storedCrc : rawCrc };
+        gpu.assertAlive();
+      }
+    } catch (error) {
+      // Each runtime has errors of its own for a lost device, some before its flag is up.
+      await nextTurn();
+      gpu.assertAlive();
+      if (!(error instanceof CairnError && error.code === "out_of_memory")) throw error;
+      yield* this.#hostPieces([{ buffer, offset: offset + given, size: size - given }], byteLength, signal);
+    }
   }
 
   /**
@@ -374,6 +439,26 @@ export class StoreCopy {
     this.#ring = new ReadbackRing(gpu, { slots, slotBytes });
     return this.#ring;
   }
+}
+
+/** What is encoded and what is not, with the canary behind all of it. */
+function stagesOf(
+  ranges: readonly BufferRange[],
+  streamedBytes: number,
+  cuts: EncodableCuts | undefined,
+  gpu: GpuDevice,
+): Stage[] {
+  const whole = [{ source: undefined, ranges }];
+  if (cuts === undefined) return whole;
+  const maxSourceBytes = gpu.limits.maxStorageBufferBindingSize;
+  const stages = planStages({ ranges: ranges.slice(0, -1), streamedBytes, maxSourceBytes }, cuts);
+  if (stages.every(({ source }) => source === undefined)) return whole;
+  return [...stages, { source: undefined, ranges: ranges.slice(-1) }];
+}
+
+/** What {@link StoreMoment.bytes} gives where nothing is encoded. */
+async function* rawOnly(pieces: AsyncIterable<Uint8Array | EncodedPiece>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) if (piece instanceof Uint8Array) yield piece;
 }
 
 function changedError(streamedBytes: number, shortage: CairnError | undefined): CairnError {

@@ -5,8 +5,10 @@ import { ContainerWriter, type WriteReport } from "../container/container_writer
 import type { Provenance } from "../container/manifest.ts";
 import type { ByteSink } from "../container/source.ts";
 import type { SaveOptions } from "./engine.ts";
+import type { GpuEncoding, GpuShare } from "./gpu_encoding.ts";
 import type { CheckpointSource } from "./parts/checkpoint_source.ts";
 import { breathingSink } from "./storage_source.ts";
+import type { EncodedPiece } from "./store_copy.ts";
 
 /** Options of {@link writeCheckpoint}. */
 export interface WriteCheckpointOptions extends SaveOptions {
@@ -19,6 +21,8 @@ export interface WriteCheckpointOptions extends SaveOptions {
   readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
   readonly pool?: CodecPool | undefined;
   readonly chunkBytes?: number | undefined;
+  /** Says what a GPU encodes of the tensors that it has; nothing, unless given. */
+  readonly gpuEncoding?: GpuEncoding | undefined;
 }
 
 /** Writes a source as a container, front to back, and gives the event loop air on the way. */
@@ -39,12 +43,46 @@ export async function writeCheckpoint(
     ...signal === undefined ? {} : { signal },
     ...onProgress === undefined ? {} : { onProgress },
   });
-  for await (const piece of source.bytes(signal)) await writer.write(piece);
+  const share = await shareOf(source, writer, options);
+  for await (const piece of piecesOf(source, writer, share, signal)) {
+    if (piece instanceof Uint8Array) await writer.write(piece);
+    else await writer.writeEncoded(piece);
+  }
   const { manifest } = source;
   const written = await writer.finish({
     ...manifest,
     provenance: { ...manifest.provenance, ...provenance },
   });
   source.assertAlive();
-  return written;
+  const { rates } = written;
+  if (rates?.write !== undefined) options.gpuEncoding?.wrote(rates.write);
+  return share?.rates === undefined ? written : { ...written, rates: { ...rates, gpu: share.rates } };
+}
+
+/** What the GPU encodes of it; `undefined` where there is none to ask. */
+async function shareOf(
+  { encodable }: CheckpointSource,
+  { choices }: ContainerWriter,
+  { gpuEncoding, pool }: WriteCheckpointOptions,
+): Promise<GpuShare | undefined> {
+  return encodable === undefined ? undefined : await gpuEncoding?.shareOf(encodable.gpu, choices, pool);
+}
+
+function piecesOf(
+  source: CheckpointSource,
+  writer: ContainerWriter,
+  share: GpuShare | undefined,
+  signal: AbortSignal | undefined,
+): AsyncIterable<Uint8Array | EncodedPiece> {
+  if (source.encodable === undefined || share === undefined || share.choices.size === 0) {
+    return source.bytes(signal);
+  }
+  const { choices, leastBytes } = share;
+  const cuts = writer.cuts.map(({ rawOffset, rawLength, dtype, choice, hasGap }) => ({
+    rawOffset,
+    rawLength,
+    dtype,
+    isForGpu: choices.has(choice) && !hasGap,
+  }));
+  return source.encodable.bytes({ cuts, leastBytes }, signal);
 }

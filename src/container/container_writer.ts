@@ -33,7 +33,7 @@ export interface ContainerWriterOptions {
   codec?: CodecName | undefined;
   /** A codec or a mode for single tensors, by name: for them it comes before `codec` and `mode`. */
   tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
-  /** Encodes chunks on other threads, with two chunks a thread under way. The caller closes it. */
+  /** Encodes chunks on other threads, with four chunks a thread under way. The caller closes it. */
   pool?: CodecPool | undefined;
   /** Milliseconds that only rise, for the rates that `"fast"` goes by. Default `performance.now`. */
   now?: (() => number) | undefined;
@@ -70,7 +70,7 @@ export interface WriteReport {
 }
 
 /**
- * Writes one container front to back. It holds one chunk of raw bytes (two for each thread of a pool, and
+ * Writes one container front to back. It holds one chunk of raw bytes (four for each thread of a pool, and
  * their stored forms) and the chunk table, whatever the size of the tensors. Equal tensors, manifest, file id
  * and options give equal bytes: with the codecs `"deflate"` and `"zstd"` only where the same implementations
  * of these are at work, with the mode `"fast"` only where it measures the same.
@@ -144,6 +144,11 @@ export class ContainerWriter {
       throw new RangeError(`Cannot write ${raw.byteLength} bytes: the layout has room for ${left} more`);
     }
     await this.#exclusively(() => this.#take(raw));
+  }
+
+  /** Every choice that a chunk may have. */
+  get choices(): ReadonlySet<CodecChoice> {
+    return new Set(this.#cuts.map(({ choice }) => choice));
   }
 
   /** Where the raw space is cut into chunks. */

@@ -1,6 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { allocate } from "./allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
+import { Scratch } from "./scratch.ts";
 import type { ReadOptions } from "./verify.ts";
 
 /** A piece of the raw space. */
@@ -28,6 +29,7 @@ export class RangeReader {
   readonly #chunks: ChunkSource;
   // The chunk in which the last range ended: many small tensors share one, and are mostly read in order.
   #recent: { readonly index: number; readonly raw: Uint8Array } | undefined;
+  #kept = new Scratch();
 
   constructor(chunks: ChunkSource) {
     this.#chunks = chunks;
@@ -91,6 +93,7 @@ export class RangeReader {
   /** Lets go of what is kept in memory. */
   forget(): void {
     this.#recent = undefined;
+    this.#kept = new Scratch();
   }
 
   /** As {@link fill}, for the one chunk of a run, which is read to memory of its own, so that it can be kept. */
@@ -170,6 +173,8 @@ export class RangeReader {
 
   #remember(index: number, raw: Uint8Array): void {
     // It lies in memory that the next chunk will be in.
-    this.#recent = { index, raw: raw.slice() };
+    const kept = this.#kept.take(raw.byteLength);
+    kept.set(raw);
+    this.#recent = { index, raw: kept };
   }
 }

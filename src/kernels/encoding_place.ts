@@ -30,7 +30,10 @@ export function chooseEncodingPlace(rates: Partial<EncodingRates>, rawIsFine?: R
   if (!isRate(gpuEncode) || !isRate(readBack) || !isRate(cpuEncode) || !isRate(share)) return "cpu";
   const write = rawIsFine === undefined || !isRate(rawIsFine.write) ? 0 : 1 / rawIsFine.write;
   const encodedOnCpu = Math.max(1 / cpuEncode, share * write);
-  const onCpu = Math.max(1 / readBack, rawIsFine === undefined ? encodedOnCpu : Math.min(write, encodedOnCpu));
+  const onCpu = Math.max(
+    1 / readBack,
+    rawIsFine === undefined ? encodedOnCpu : Math.min(write, encodedOnCpu),
+  );
   const onGpu = Math.max(1 / gpuEncode + share / readBack, share * write);
   return onGpu < onCpu ? "gpu" : "cpu";
 }

@@ -72,7 +72,8 @@ function join(before: CutRun, { source, ranges }: CutRun, maxBytes: number): Cut
 export function joinRanges(before: readonly BufferRange[], after: readonly BufferRange[]): BufferRange[] {
   const last = before.at(-1);
   const [next, ...others] = after;
-  const isNext = last !== undefined && last.buffer === next?.buffer && last.offset + last.size === next.offset;
+  const isNext = last !== undefined && last.buffer === next?.buffer &&
+    last.offset + last.size === next.offset;
   if (!isNext) return [...before, ...after];
   return [...before.slice(0, -1), { ...last, size: last.size + next.size }, ...others];
 }

@@ -1,4 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { crc32 } from "../../src/base/crc32.ts";
+import { type EncodedChunk, encodeSmallest } from "../../src/container/codec/choose.ts";
+import { CodecPool } from "../../src/container/codec/codec_pool.ts";
+import type { CodecName } from "../../src/container/codec/table.ts";
 import { ContainerReader } from "../../src/container/container_reader.ts";
 import { ContainerWriter, type ContainerWriterOptions } from "../../src/container/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
@@ -61,6 +65,42 @@ describe("ContainerWriter", () => {
       expect(await written(7, 0xff, codec)).toEqual(clean);
     });
   }
+
+  test("takes chunks that are encoded already, in order with those that a pool is at", async () => {
+    const weights = asBytes(weightsOf(6 << 15, 1));
+    const tensors = [
+      { spec: { name: "w", dtype: "f32", shape: [6 << 15] }, bytes: weights },
+      tensorOf("odd", "u8", [300], 2),
+    ] as const;
+    const chunkBytes = 1 << 17;
+    const common = { fileId: FILE_ID, codec: "levels", chunkBytes } as const;
+    const whole = await writeContainer({ ...common, tensors, manifest: manifestOf(null) });
+    const pool = CodecPool.open(2);
+    const sink = new BytesSink();
+    const writer = await ContainerWriter.create(sink, {
+      ...common,
+      pool,
+      tensors: tensors.map(({ spec }) => spec),
+    });
+    expect(writer.cuts.map(({ rawLength, hasGap }) => [rawLength, hasGap])).toEqual([
+      ...Array.from({ length: 6 }, () => [chunkBytes, false]),
+      [512, true],
+    ]);
+    expect(writer.choices).toEqual(new Set(["levels"]));
+    for (const [index, { rawOffset, rawLength, hasGap, dtype }] of writer.cuts.entries()) {
+      if (hasGap) await writer.write(tensors[1].bytes);
+      else if (index % 3 === 1) {
+        const raw = weights.subarray(rawOffset, rawOffset + rawLength);
+        const chunk = encodeSmallest(raw, dtype, ["levels"]);
+        await writer.writeEncoded(chunk);
+        chunk.stored.fill(0xee);
+      } else await writer.write(weights.slice(rawOffset, rawOffset + rawLength));
+    }
+    await writer.write(new Uint8Array(212));
+    await writer.finish(manifestOf(null));
+    await pool?.close();
+    expect(sink.toBytes()).toEqual(whole);
+  });
 
   test("raw tensors start at 4096 and lie in the file as in memory", async () => {
     const weights = asBytes(weightsOf(1000, 1));
@@ -199,6 +239,28 @@ describe("ContainerWriter refuses", () => {
     expect(error.message).toMatch(/69 bytes: the layout has room for 68/);
     await writer.write(new Uint8Array(68));
     await writer.finish(sampleManifest());
+  });
+
+  test("an encoded chunk where none begins, of another length, or with a gap in it, and goes on as before", async () => {
+    const writer = await create({ tensors: [specs[0], { name: "b", dtype: "f32", shape: [64] }] });
+    const chunkOf = (byteLength: number, codec: CodecName): EncodedChunk => {
+      const stored = new Uint8Array(byteLength);
+      return { codec, stored, storedCrc: crc32(stored), rawCrc: crc32(stored) };
+    };
+    const refused = async (chunk: EncodedChunk, message: RegExp): Promise<void> => {
+      const error = await thrownBy(() => writer.writeEncoded(chunk));
+      expect(error).toBeInstanceOf(RangeError);
+      expect(error.message).toMatch(message);
+    };
+    await refused(chunkOf(256, "raw"), /for 256 raw bytes at 0: there are bytes between tensors/);
+    await writer.write(new Uint8Array(100));
+    await refused(chunkOf(100, "planes"), /at 100: none begins there/);
+    await writer.write(new Uint8Array(156));
+    await refused(chunkOf(252, "raw"), /252 bytes \(raw\) for 256 raw bytes at 256$/);
+    await refused(chunkOf(256, "planes"), /256 bytes \(planes\)/);
+    await writer.writeEncoded(chunkOf(256, "raw"));
+    await refused(chunkOf(256, "raw"), /at 512: none begins there/);
+    expect((await writer.finish(manifestOf(null))).chunks).toBe(2);
   });
 
   test("to finish early", async () => {

@@ -342,4 +342,11 @@ export const MUTATIONS = [
     POOLED,
   ],
   ["checksums in a pool's thread", DECODING, "  checkSum(stored, storedCrc);\n", "", POOLED],
+  [
+    "doubt about what an index names",
+    "src/checkpoint/parts/part_sweep.ts",
+    "if (!isComplete) return;\n    for (const part of parts) {",
+    "for (const part of parts) {",
+    row("B1"),
+  ],
 ];

@@ -11,6 +11,7 @@ import { ioErrors } from "./engine/io_errors.ts";
 import { knownBad } from "./engine/known_bad.ts";
 import { locks } from "./engine/locks.ts";
 import { Outcome } from "./engine/outcome.ts";
+import { partErrors } from "./engine/part_errors.ts";
 import { paths } from "./engine/paths.ts";
 import { signals } from "./engine/signals.ts";
 import { silentFaults } from "./engine/silent_faults.ts";
@@ -40,6 +41,12 @@ describe("the fault campaigns", () => {
 
   test("stand short writes, failed syncs and bad reads (B2, B3, B5)", async () => {
     expect(await failuresOf((campaign) => ioErrors(campaign, new Outcome()), ["B2", "B3", "B5"])).toEqual([]);
+  }, 60_000);
+
+  test("lose no checkpoint in several files to two errors in one save (B1)", async () => {
+    const outcome = new Outcome();
+    expect(await failuresOf((campaign) => partErrors(campaign, outcome, [3]), ["B1"])).toEqual([]);
+    expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
   }, 60_000);
 
   test("stand an abort at every operation (K1)", async () => {

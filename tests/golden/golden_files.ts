@@ -91,6 +91,7 @@ const CONTENTS: Readonly<Record<string, () => Contents>> = {
   "v1_no_tensors.cairn": () => ({ tensors: [], state: { step: 7 } }),
   "v1_state_tree.cairn": () => ({ tensors: viewTensors(), state: everyValue("view.Float32Array") }),
   "v1_names.cairn": () => ({ tensors: namedTensors() }),
+  "v1_levels.cairn": () => ({ tensors: levelsTensors() }),
 };
 
 function floatTensors(dtype: FloatDType, count: number): GoldenTensor[] {
@@ -115,6 +116,33 @@ function sparseTensors(): GoldenTensor[] {
     tensorOf("mask", "bool", [5000], sparse(new Uint8Array(5000).fill(1), 1, 50)),
     tensorOf("ids", "i32", [900], sparse(countersOf("i32", 900, 9), 4, 3)),
     tensorOf("zeros", "u16", [6000], new Uint8Array(12_000)),
+  ];
+}
+
+/** With chunks of 1 KiB: groups of every kind that the codec `levels` has, with a mask and without, and with bytes left out. */
+function levelsTensors(): GoldenTensor[] {
+  const next = randomIntegers(5);
+  /** Exponents only: powers of two, as many of each of so many. */
+  const powers = (exponents: number): Uint8Array =>
+    Uint8Array.from(
+      { length: 400 },
+      (_, i) => ((next() >> 8) % exponents + 20) << 7 >> 8 * (i % 2) & 255,
+    );
+  const wholes = Float32Array.from({ length: 120 }, () => 64 + next() % 64);
+  return [
+    ...floatTensors("f32", 250),
+    ...floatTensors("bf16", 200).map(({ spec, bytes }) => ({
+      spec: { ...spec, name: `${spec.name}.bf16` },
+      bytes,
+    })),
+    tensorOf("f64", "f64", [40], weightsOf("f64", 40, 3)),
+    tensorOf("whole numbers", "f32", [120], new Uint8Array(wholes.buffer)),
+    tensorOf("f16", "f16", [128], weightsOf("f16", 128, 4)),
+    tensorOf("moment", "f32", [256], sparse(weightsOf("f32", 256, 6), 4, 6)),
+    tensorOf("mask", "bool", [600], sparse(new Uint8Array(600).fill(1), 1, 9)),
+    tensorOf("powers", "u16", [200], powers(200)),
+    tensorOf("fifteen powers", "i16", [200], powers(15)),
+    tensorOf("zeros", "u16", [512], new Uint8Array(1024)),
   ];
 }
 

@@ -29,3 +29,18 @@ test("the CPU encodes while a rate is not known", () => {
   }
   expect(chooseEncodingPlace({})).toBe("cpu");
 });
+
+test("where chunks may be raw, the GPU encodes what comes into the file sooner that way", () => {
+  const place = (write: number | undefined, change: Partial<typeof FAST_GPU> = {}): string =>
+    chooseEncodingPlace({ ...FAST_GPU, gpuEncode: 80 * GB, ...change }, { write });
+  // Reading everything back takes as long, and the file may take any rate.
+  expect(place(undefined)).toBe("cpu");
+  expect(place(undefined, { gpuEncode: 300 * GB })).toBe("gpu");
+  expect(place(NaN)).toBe("cpu");
+  // A disk that is faster than the CPU encodes, but slower than the GPU does.
+  expect(place(6 * GB)).toBe("gpu");
+  expect(place(6 * GB, { cpuEncode: 20 * GB })).toBe("cpu");
+  // Both wait for the disk.
+  expect(place(1 * GB)).toBe("cpu");
+  expect(place(30 * GB, { gpuEncode: 10 * GB })).toBe("cpu");
+});

@@ -52,6 +52,13 @@ test("chunks across two buffers are for the CPU, with all their pieces", () => {
   expect(runs[1]?.ranges).toEqual([range(A, 1024, 256), range(B, 512, 768)]);
 });
 
+test("what is read back raw is one range where it lies together", () => {
+  const cuts = cutsOf(["f32", 1024, 1024, 1024, 512]);
+  const ranges = [range(A, 256, 1536), range(A, 2048, 1024), range(B, 0, 1024)];
+  const runs = levelsSources(cuts, ranges, 1 << 20, () => false);
+  expect(runs.map(({ cuts, ranges }) => [cuts, ranges])).toEqual([[4, ranges]]);
+});
+
 test("chunks that are left out, off the grid or too large are for the CPU together", () => {
   const cuts = cutsOf(["f32", 1024, 1024], ["u8", 1024]);
   const whole = [range(A, 0, 3072)];

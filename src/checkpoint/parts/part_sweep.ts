@@ -41,7 +41,9 @@ export async function removeUnnamedParts(
 ): Promise<void> {
   if (parts.length === 0) return;
   try {
-    const { fileIds } = await namedParts(storage, directory);
+    const { fileIds, isComplete } = await namedParts(storage, directory);
+    // The index that cannot be read may be the very one, published by a move that failed and was done all the same.
+    if (!isComplete) return;
     for (const part of parts) {
       if (!fileIds.has(part.fileId)) await storage.remove(partPath(directory, part)).catch(() => {});
     }

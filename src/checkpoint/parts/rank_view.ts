@@ -12,7 +12,7 @@ import { rowsOf, rowsOfShards } from "./placement.ts";
 export interface RankView {
   /** This process among those that load it together. Default 0. */
   readonly rank?: number;
-  /** How many load it together. Default 1. */
+  /** How many load it together. Default one more than `rank`. */
   readonly worldSize?: number;
   /** Which rows this rank has of the tensors that are cut among the ranks; all of them unless given. */
   readonly sharded?: Readonly<Record<string, RowShard>>;

@@ -40,6 +40,7 @@ export async function writeSplit(
   options: SplitOptions = {},
 ): Promise<void> {
   const { signal, onProgress } = options;
+  requireNamed(source.tensors, options.tensorCodecs ?? {});
   const targetOf = (spec: TensorSpec): SplitTarget | undefined =>
     targets.find(({ has }) => has(rootOf(spec)));
   const writers = new Map<SplitTarget, ContainerWriter>();
@@ -86,6 +87,15 @@ export function joinReports(reports: readonly WriteReport[]): WriteReport {
       codecs,
     };
   }, first);
+}
+
+/** A writer of one file asks the same of its own tensors. */
+function requireNamed(tensors: readonly TensorSpec[], codecs: Readonly<Record<string, unknown>>): void {
+  const names = new Set(tensors.map(({ name }) => name));
+  const stranger = Object.keys(codecs).find((name) => !names.has(name));
+  if (stranger !== undefined) {
+    throw new TypeError(`tensorCodecs names a tensor "${stranger}", which is not there`);
+  }
 }
 
 function rootOf({ name, aliasOf }: TensorSpec): string {

@@ -114,6 +114,17 @@ describe("a checkpoint of several files", () => {
     }
   });
 
+  test("codecs of single tensors go with them, and one of no tensor is refused as in one file", async () => {
+    const codecs = { "model.0.weight": "raw", "optimizer.m.0.weight": "deflate" } as const;
+    const engine = await memoryEngine(undefined, { components: ["model"], tensorCodecs: codecs });
+    await save(engine, "a", 1);
+    for (const components of [true, false]) {
+      const bad = await memoryEngine(undefined, { components, tensorCodecs: { "model.absent": "raw" } });
+      await expect(save(bad, "a", 1)).rejects.toThrow('names a tensor "model.absent", which is not there');
+      expect(await fileNames(bad.storage)).toEqual(components ? [PARTS_DIRECTORY] : []);
+    }
+  });
+
   test("a component without parts is the file it always was, byte for byte", async () => {
     const one = await memoryEngine(undefined);
     const other = await memoryEngine(undefined, { components: [] });

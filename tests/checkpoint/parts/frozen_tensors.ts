@@ -39,6 +39,7 @@ export function frozenTensors(
     manifest: { value: host.manifest },
     rawByteLength: { value: 0 },
     bytes: { value: bytes },
+    encodable: { value: undefined },
     assertAlive: { value: () => {} },
     release: { value: () => {} },
   });

@@ -6,7 +6,8 @@ import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/load_checkpoint.ts";
 import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
 import { rowsOfRank } from "../../../src/checkpoint/parts/rank_view.ts";
-import { RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/rank_exchange.ts";
+import { RankExchange, RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/rank_exchange.ts";
+import { asState } from "../../../src/checkpoint/ranks/rank_messages.ts";
 import type { RankSaveOptions } from "../../../src/checkpoint/ranks/rank_options.ts";
 import { saveByRanks } from "../../../src/checkpoint/ranks/save_by_ranks.ts";
 import { recover } from "../../../src/checkpoint/recovery.ts";
@@ -513,6 +514,27 @@ describe("ranks that save together", () => {
     const checkpoint = await open(storage);
     expect([checkpoint.step, checkpoint.provenance.runId]).toEqual([5, RUN_ID]);
     await checkpoint.close();
+  });
+
+  test("a session that is over is not joined, whatever it left", async () => {
+    const disk = new MemoryStorage();
+    const exchange = new RankExchange(disk, "", {});
+    const call = { session: "old", runId: RUN_ID, tag: "a", worldSize: 2 };
+    await exchange.send("call", asState(call));
+    await exchange.send("old-plan", asState({ nonces: ["", "gone"], writers: [["model.w", 1]] }));
+    await exchange.send("old-failed", asState({ nonces: ["", "gone"], message: "it was stopped" }));
+    const storage = new FaultStorage(disk);
+    const other = saveRank(storage, 1, 2);
+    const answer = `${RANKS_DIRECTORY}/old-hello-1`;
+    await exchange.until(
+      () => Promise.resolve(storage.operations.find(({ path }) => path === answer)),
+      () => answer,
+    );
+    expect(messages(await Promise.allSettled([saveRank(disk, 0, 2), other]))).toEqual(["saved", "saved"]);
+    const written = storage.operations.filter(({ op, path }) =>
+      op === "createExclusive" && path.startsWith(PARTS_DIRECTORY)
+    );
+    expect(written).toHaveLength(1);
   });
 
   test("a stop of any rank at any operation leaves the old checkpoint or the new one, whole", async () => {

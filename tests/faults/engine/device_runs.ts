@@ -50,9 +50,12 @@ export class DeviceRun {
     this.snapshot.step = step;
   }
 
-  /** Saves the state as it is, and resolves to "committed", "hangs", or the code of the error, or what else was thrown. */
-  save(step: number): Promise<string> {
-    return outcomeOf(this.snapshot.save(step).then((pending) => pending.wait()));
+  /**
+   * Saves the state as it is, under its step unless a tag is given. Resolves to "committed", "hangs", or the code of the error, or
+   * what else was thrown.
+   */
+  save(step: number, tag: string | number = step): Promise<string> {
+    return outcomeOf(this.snapshot.save(tag).then((pending) => pending.wait()));
   }
 
   restore(step: number): Promise<string> {

@@ -1,0 +1,123 @@
+import { Breather, nextTurn } from "../base/event_loop.ts";
+import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
+import { candidatesFor, type CodecChoice, encodeSmallest } from "../container/codec/choose.ts";
+import type { CodecPool } from "../container/codec/codec_pool.ts";
+import type { GpuCodingRates } from "../container/codec/coding_rates.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
+import { chooseEncodingPlace } from "../kernels/encoding_place.ts";
+import { encodingSampleBytes, measureEncodingRates } from "../kernels/encoding_rates.ts";
+
+/** What the GPU encodes of a save. */
+export interface GpuShare {
+  /** Chunks with one of these choices; none of them where the CPU is to encode everything. */
+  readonly choices: ReadonlySet<CodecChoice>;
+  /** Bytes in a row that are worth it; fewer are read back as they are. */
+  readonly leastBytes: number;
+  /** What that was decided by. */
+  readonly rates?: GpuCodingRates;
+}
+
+/** Says what the GPU encodes. */
+export interface GpuEncoding {
+  /**
+   * @param choices Every choice that a chunk may have.
+   * @param pool What would encode on the CPU; this thread, unless given.
+   * @throws CairnError `device_lost`.
+   */
+  shareOf(gpu: GpuDevice, choices: ReadonlySet<CodecChoice>, pool?: CodecPool): Promise<GpuShare>;
+  /** Told how many stored bytes a second a file took, after each save that measured it. */
+  wrote(bytesPerSecond: number): void;
+}
+
+/**
+ * Those choices whose bytes do not say where they were made: of `levels` every machine makes the same ones, and `fast` goes by
+ * measured rates anyway. `balanced` promises the bytes of `planes`, which no GPU makes.
+ */
+const GPU_CHOICES = ["levels", "fast"] as const;
+type GpuChoice = (typeof GPU_CHOICES)[number];
+
+/**
+ * Has the GPU encode what it does faster than the CPU, by rates that are measured once for a device, at the first save that could use it. An
+ * adapter that is itself a CPU is not asked. One of these belongs to one place that saves go to, since `fast` also goes by how fast
+ * that took the last one.
+ */
+export class MeasuredGpuEncoding implements GpuEncoding {
+  readonly #measure: typeof measureEncodingRates;
+  readonly #rates: WeakMap<GpuDevice, Map<GpuChoice, Promise<GpuCodingRates | undefined>>> = new WeakMap();
+  #write: number | undefined;
+
+  constructor(measure: typeof measureEncodingRates = measureEncodingRates) {
+    this.#measure = measure;
+  }
+
+  async shareOf(gpu: GpuDevice, choices: ReadonlySet<CodecChoice>, pool?: CodecPool): Promise<GpuShare> {
+    const leastBytes = encodingSampleBytes(gpu);
+    const chosen = new Set<CodecChoice>();
+    let rates: GpuCodingRates | undefined;
+    for (const choice of gpu.isCpuAdapter ? [] : GPU_CHOICES) {
+      if (!choices.has(choice)) continue;
+      rates = await this.#ratesOf(gpu, choice, pool);
+      const rawIsFine = choice === "fast" ? { write: this.#write } : undefined;
+      if (chooseEncodingPlace(rates ?? {}, rawIsFine) === "gpu") chosen.add(choice);
+    }
+    return { choices: chosen, leastBytes, ...rates === undefined ? {} : { rates } };
+  }
+
+  wrote(bytesPerSecond: number): void {
+    this.#write = bytesPerSecond;
+  }
+
+  #ratesOf(
+    gpu: GpuDevice,
+    choice: GpuChoice,
+    pool: CodecPool | undefined,
+  ): Promise<GpuCodingRates | undefined> {
+    const known = this.#rates.get(gpu) ?? new Map<GpuChoice, Promise<GpuCodingRates | undefined>>();
+    this.#rates.set(gpu, known);
+    const rates = known.get(choice) ?? this.#measured(gpu, choice, pool);
+    known.set(choice, rates);
+    return rates;
+  }
+
+  /** `undefined` where that is not possible, such as on a GPU that is full: a save can do without. */
+  async #measured(
+    gpu: GpuDevice,
+    choice: GpuChoice,
+    pool: CodecPool | undefined,
+  ): Promise<GpuCodingRates | undefined> {
+    try {
+      return await this.#measure(gpu, { encodeOnCpu: (raw) => encodeSample(raw, choice, pool) });
+    } catch {
+      // A lost device has errors of its own, some of which come before its flag is up.
+      await nextTurn();
+      gpu.assertAlive();
+      return undefined;
+    }
+  }
+}
+
+/** Encodes as a container writer does. */
+async function encodeSample(
+  raw: Uint8Array,
+  choice: GpuChoice,
+  pool: CodecPool | undefined,
+): Promise<void> {
+  const names = candidatesFor(choice);
+  const starts = Array.from(
+    { length: Math.ceil(raw.byteLength / DEFAULT_CHUNK_BYTES) },
+    (_, index) => index * DEFAULT_CHUNK_BYTES,
+  );
+  const chunkAt = (start: number): Uint8Array => raw.subarray(start, start + DEFAULT_CHUNK_BYTES);
+  if (pool !== undefined) {
+    await Promise.all(
+      starts.map(async (start) => (await pool.encode(chunkAt(start), "f32", names)).release()),
+    );
+    return;
+  }
+  const into = new Uint8Array(DEFAULT_CHUNK_BYTES);
+  const breather = new Breather();
+  for (const start of starts) {
+    encodeSmallest(chunkAt(start), "f32", names, into);
+    await breather.breathe();
+  }
+}
