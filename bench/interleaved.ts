@@ -3,6 +3,8 @@ import process from "node:process";
 /** Something that is timed. */
 export interface Contender<Result> {
   readonly name: string;
+  /** Done before each run. Not timed. */
+  readonly prepare?: () => void | Promise<void>;
   readonly run: () => Result | Promise<Result>;
   /** Throws unless the result of a run is right. Not timed. */
   readonly check: (result: Result) => void | Promise<void>;
@@ -41,7 +43,8 @@ export async function interleavedWithCpu<Result>(
     contenders.map(({ name }) => [name, { ms: [] as number[], cpuMs: [] as number[] }]),
   );
   for (let round = 0; round <= rounds; round++) {
-    for (const { name, run, check } of round % 2 === 0 ? contenders : [...contenders].reverse()) {
+    for (const { name, prepare, run, check } of round % 2 === 0 ? contenders : [...contenders].reverse()) {
+      await prepare?.();
       const cpuBefore = process.cpuUsage();
       const start = performance.now();
       const result = await run();

@@ -36,6 +36,9 @@ export interface GpuEncoding {
 const GPU_CHOICES = ["levels", "fast"] as const;
 type GpuChoice = (typeof GPU_CHOICES)[number];
 
+/** By choice and threads of the pool: whoever saves to the same device need not measure it again. */
+const ratesOfDevices: WeakMap<GpuDevice, Map<string, Promise<GpuCodingRates | undefined>>> = new WeakMap();
+
 /**
  * Has the GPU encode what it does faster than the CPU, by rates that are measured once for a device, at the first save that could use it. An
  * adapter that is itself a CPU is not asked. One of these belongs to one place that saves go to, since `fast` also goes by how fast
@@ -43,7 +46,6 @@ type GpuChoice = (typeof GPU_CHOICES)[number];
  */
 export class MeasuredGpuEncoding implements GpuEncoding {
   readonly #measure: typeof measureEncodingRates;
-  readonly #rates: WeakMap<GpuDevice, Map<GpuChoice, Promise<GpuCodingRates | undefined>>> = new WeakMap();
   #write: number | undefined;
 
   constructor(measure: typeof measureEncodingRates = measureEncodingRates) {
@@ -72,14 +74,15 @@ export class MeasuredGpuEncoding implements GpuEncoding {
     choice: GpuChoice,
     pool: CodecPool | undefined,
   ): Promise<GpuCodingRates | undefined> {
-    const known = this.#rates.get(gpu) ?? new Map<GpuChoice, Promise<GpuCodingRates | undefined>>();
-    this.#rates.set(gpu, known);
-    const rates = known.get(choice) ?? this.#measured(gpu, choice, pool);
-    known.set(choice, rates);
+    const known = ratesOfDevices.get(gpu) ?? new Map<string, Promise<GpuCodingRates | undefined>>();
+    ratesOfDevices.set(gpu, known);
+    const key = `${choice} ${pool?.size ?? 0}`;
+    const rates = known.get(key) ?? this.#measured(gpu, choice, pool);
+    known.set(key, rates);
     return rates;
   }
 
-  /** `undefined` where that is not possible, such as on a GPU that is full: a save can do without. */
+  /** `undefined` where that is not possible, such as on a GPU that is full: a save can do without. It is not tried again. */
   async #measured(
     gpu: GpuDevice,
     choice: GpuChoice,

@@ -29,7 +29,7 @@ import {
 import { isRunId } from "./run_id.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 import { openFrom } from "./warm_start.ts";
-import { undoBy } from "./undo.ts";
+import { type Undo, undoBy } from "./undo.ts";
 
 /** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
 export type SnapshotState = { [name: string]: StateInput | TensorStore };
@@ -233,8 +233,7 @@ export class Snapshot {
     const engine = await this.#engine;
     const { strict = true, dryRun = false } = options;
     const { store, rest } = this.#parts();
-    const copy = this.#saver.idleCopyOf(store);
-    const undo = store === undefined || copy === undefined ? undefined : undoBy(store, copy);
+    const undo = this.#undoOf(store);
     const checkpoint = await this.#load(engine, path, { ...options, isCheckedLater: undo !== undefined });
     try {
       const saved = await checkpoint.state();
@@ -253,6 +252,13 @@ export class Snapshot {
     } finally {
       await checkpoint.close();
     }
+  }
+
+  /** On a software adapter a copy takes longer than reading the file a second time. */
+  #undoOf(store: TensorStore | undefined): Undo | undefined {
+    if (store === undefined || store.gpu.isCpuAdapter) return undefined;
+    const copy = this.#saver.idleCopyOf(store);
+    return copy === undefined ? undefined : undoBy(store, copy);
   }
 
   /** Opens a checkpoint and, unless it is only looked at, or read as a whole later, reads all of it. */

@@ -20,7 +20,7 @@ export interface GpuCounters {
 }
 
 /** `queue.writeBuffer` keeps a copy of its bytes until the next submit; this many may pile up. */
-const PENDING_WRITE_BYTES = 64 * 1024 * 1024;
+const PENDING_WRITE_BYTES = 16 * 1024 * 1024;
 
 interface OpenedDevice {
   readonly device: GPUDevice;

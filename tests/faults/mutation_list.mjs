@@ -23,6 +23,7 @@ const LOCKS = ["tests/checkpoint/writer_lock_test.ts", "tests/checkpoint/set_com
 const PROCESSES = ["tests/base/process_mark_test.ts"];
 const RETAINED = ["tests/checkpoint/retention_test.ts", "tests/checkpoint/retention/properties_test.ts"];
 const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
+const SWEEP = ["tests/checkpoint/parts/part_sweep_test.ts"];
 const RING = ["tests/gpu/readback_test.ts"];
 /** The short tier's test of one row. */
 const row = (name) => ["tests/faults/short_test.ts", "-t", name];
@@ -347,6 +348,13 @@ export const MUTATIONS = [
     "src/checkpoint/parts/part_sweep.ts",
     "if (!isComplete) return;\n    for (const part of parts) {",
     "for (const part of parts) {",
-    row("B1"),
+    SWEEP,
+  ],
+  [
+    "parts of other runs",
+    "src/checkpoint/parts/part_sweep.ts",
+    "if (isStale || await runOf(storage, path) === owner.runId) ",
+    "",
+    SWEEP,
   ],
 ];

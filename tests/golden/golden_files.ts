@@ -122,27 +122,25 @@ function sparseTensors(): GoldenTensor[] {
 /** With chunks of 1 KiB: groups of every kind that the codec `levels` has, with a mask and without, and with bytes left out. */
 function levelsTensors(): GoldenTensor[] {
   const next = randomIntegers(5);
-  /** Exponents only: powers of two, as many of each of so many. */
+  /** Exponents only: as many of each of so many powers of two. */
   const powers = (exponents: number): Uint8Array =>
-    Uint8Array.from(
-      { length: 400 },
-      (_, i) => ((next() >> 8) % exponents + 20) << 7 >> 8 * (i % 2) & 255,
-    );
-  const wholes = Float32Array.from({ length: 120 }, () => 64 + next() % 64);
+    new Uint8Array(Uint16Array.from({ length: 256 }, () => ((next() >> 8) % exponents + 20) << 7).buffer);
+  const wholes = Float32Array.from({ length: 128 }, () => 64 + next() % 64);
   return [
     ...floatTensors("f32", 250),
     ...floatTensors("bf16", 200).map(({ spec, bytes }) => ({
       spec: { ...spec, name: `${spec.name}.bf16` },
       bytes,
     })),
-    tensorOf("f64", "f64", [40], weightsOf("f64", 40, 3)),
-    tensorOf("whole numbers", "f32", [120], new Uint8Array(wholes.buffer)),
-    tensorOf("f16", "f16", [128], weightsOf("f16", 128, 4)),
+    tensorOf("f64", "f64", [64], weightsOf("f64", 64, 3)),
+    tensorOf("whole numbers", "f32", [128], new Uint8Array(wholes.buffer)),
+    tensorOf("f16", "f16", [256], weightsOf("f16", 256, 4)),
     tensorOf("moment", "f32", [256], sparse(weightsOf("f32", 256, 6), 4, 6)),
     tensorOf("mask", "bool", [600], sparse(new Uint8Array(600).fill(1), 1, 9)),
-    tensorOf("powers", "u16", [200], powers(200)),
-    tensorOf("fifteen powers", "i16", [200], powers(15)),
+    tensorOf("powers", "u16", [256], powers(200)),
+    tensorOf("fifteen powers", "i16", [256], powers(15)),
     tensorOf("zeros", "u16", [512], new Uint8Array(1024)),
+    tensorOf("seven powers", "i16", [256], powers(7)),
   ];
 }
 

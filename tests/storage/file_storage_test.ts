@@ -95,6 +95,33 @@ describe("FileStorage", () => {
     expect(stats.mode & 0o777).toBe(0o666 & ~process.umask());
   });
 
+  test("takes a new name by a rename where there are no hard links, and never one that is taken", async () => {
+    const root = temporaryDirectory();
+    const storage = await FileStorage.open(root);
+    const { promises } = process.getBuiltinModule("node:fs");
+    const { link } = promises;
+    for (const code of ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EIO"]) {
+      for (const name of ["a.bin", "taken.bin"]) await writeFile(storage, name, bytes(name));
+      promises.link = () => Promise.reject(Object.assign(new Error(code), { code }));
+      try {
+        const move = (to: string): Promise<void> => storage.move("a.bin", to, { replace: false });
+        if (code === "EIO") {
+          expect(await codeOf(move("b.bin"))).toBe("storage_failed");
+          await storage.move("a.bin", "b.bin");
+        } else {
+          expect([code, await codeOf(move("taken.bin"))]).toEqual([code, "already_exists"]);
+          await move("b.bin");
+        }
+      } finally {
+        promises.link = link;
+      }
+      expect(await readFile(storage, "b.bin")).toBe("a.bin");
+      expect(await readFile(storage, "taken.bin")).toBe("taken.bin");
+      expect(fs.readdirSync(root).sort()).toEqual(["b.bin", "taken.bin"]);
+      for (const name of ["b.bin", "taken.bin"]) await storage.remove(name);
+    }
+  });
+
   test("says what a full device means", async () => {
     if (!fs.existsSync("/dev/full")) return console.log("SKIP storage: no /dev/full here");
     const full = fs.openSync("/dev/full", fs.constants.O_WRONLY);

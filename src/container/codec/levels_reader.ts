@@ -161,13 +161,50 @@ export class LevelsReader {
     if (lastBits !== 0 && (words[this.#at - 1] as number) >>> lastBits !== 0) {
       throw invalid("bits behind a row of a group are not zero");
     }
-    const mask = bits === 32 ? -1 : (1 << bits) - 1;
-    for (let i = 0, bit = 32 * at; i < count; i++, bit += bits) {
-      const offset = bit & 31;
-      let field = (words[bit >>> 5] as number) >>> offset;
-      if (offset + bits > 32) field |= (words[(bit >>> 5) + 1] as number) << (32 - offset);
-      fields[i] = field & mask;
-    }
+    if (bits === 24) unpackTriples(words, at, fields, count);
+    else if (32 % bits === 0) unpackWords(words, at, fields, { count, bits });
+    else unpackFields(words, at, fields, { count, bits });
+  }
+}
+
+/** Fields that never lie across two words. May write up to the end of the last word's. */
+function unpackWords(
+  words: Uint32Array,
+  at: number,
+  fields: Uint32Array,
+  { count, bits }: { count: number; bits: number },
+): void {
+  const mask = bits === 32 ? -1 : (1 << bits) - 1;
+  const inWord = 32 / bits;
+  for (let first = 0; first < count; first += inWord) {
+    const word = words[at++] as number;
+    for (let i = 0, offset = 0; i < inWord; i++, offset += bits) fields[first + i] = (word >>> offset) & mask;
+  }
+}
+
+/** Fields of 24 bits, four in three words. May write up to three more. */
+function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array, count: number): void {
+  for (let i = 0; i < count; i += 4, at += 3) {
+    const [a, b, c] = [words[at] as number, words[at + 1] as number, words[at + 2] as number];
+    fields[i] = a & 0xffffff;
+    fields[i + 1] = (a >>> 24) | ((b & 0xffff) << 8);
+    fields[i + 2] = (b >>> 16) | ((c & 0xff) << 16);
+    fields[i + 3] = c >>> 8;
+  }
+}
+
+function unpackFields(
+  words: Uint32Array,
+  at: number,
+  fields: Uint32Array,
+  { count, bits }: { count: number; bits: number },
+): void {
+  const mask = (1 << bits) - 1;
+  for (let i = 0, bit = 32 * at; i < count; i++, bit += bits) {
+    const offset = bit & 31;
+    let field = (words[bit >>> 5] as number) >>> offset;
+    if (offset + bits > 32) field |= (words[(bit >>> 5) + 1] as number) << (32 - offset);
+    fields[i] = field & mask;
   }
 }
 

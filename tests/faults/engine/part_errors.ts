@@ -14,8 +14,8 @@ const MOST_POINTS = 1000;
 const GAPS = [0, 1, 2, 3, 4, 5, 6, Infinity];
 
 /**
- * Row B1 for a checkpoint in several files that takes the place of another: an error, and another soon after, as of a move
- * that was done although it failed, and of the look at what it did.
+ * Row B1 for a checkpoint that takes the place of another, in several files and in one: an error, and another soon after, as of a
+ * move that was done although it failed, and of the look at what it did.
  *
  * @param gaps As {@link GAPS}, for a short run.
  */
@@ -26,12 +26,14 @@ export async function partErrors(
 ): Promise<void> {
   await campaign.row(
     "B1",
-    "one error, and two, at every operation of a save in several files",
+    "one error, and two, in a save over its tag, in one file or more",
     async (row) => {
       for (const gap of gaps) {
         for (const takesEffect of [false, true]) {
-          let at = 0;
-          while (at < MOST_POINTS && await failAt({ at, gap, takesEffect }, row, outcome)) at++;
+          for (const components of [true, false]) {
+            let at = 0;
+            while (at < MOST_POINTS && await failAt({ at, gap, takesEffect, components }, row, outcome)) at++;
+          }
         }
       }
     },
@@ -43,16 +45,18 @@ interface Errors {
   readonly gap: number;
   /** Whether what fails first is done all the same. */
   readonly takesEffect: boolean;
+  /** Whether the checkpoint is in several files. */
+  readonly components: boolean;
 }
 
 /** @returns Whether the save came as far as operation `at`. */
 async function failAt(
-  { at, gap, takesEffect }: Errors,
+  { at, gap, takesEffect, components }: Errors,
   row: RowRecorder,
   outcome: Outcome,
 ): Promise<boolean> {
   const disk = new MemoryStorage();
-  await saveBest(disk, 1);
+  await saveBest(disk, 1, components);
   let first: string | undefined;
   const fail = ({ op, path }: StorageCall): void => {
     first ??= `${op} ${path}`;
@@ -67,26 +71,32 @@ async function failAt(
       if (call.index === at && takesEffect) fail(call);
     },
   });
-  const end = await saveBest(storage, 2);
+  const end = await saveBest(storage, 2, components);
   if (first === undefined) return false;
   row.point();
   const where = `EIO from ${first}${takesEffect ? ", though it was done," : ""} and ${gap} operations later`;
-  const step = await recoveredStep(await engineOn(disk, { components: true }));
+  const step = await recoveredStep(await engineOn(disk));
   const isRight = end === "committed" ? step === 2 : step === 1 || step === 2;
   if (!isRight) {
     if (step === "mixed") outcome.mixed++;
     else outcome.lost++;
     row.fail(`${where}: ${end}, and ${step} was recovered`);
   }
-  if (await saveBest(disk, 3) !== "committed" || await recoveredStep(await engineOn(disk)) !== 3) {
+  if (
+    await saveBest(disk, 3, components) !== "committed" || await recoveredStep(await engineOn(disk)) !== 3
+  ) {
     row.fail(`${where}: the next save is not recovered`);
   }
   return true;
 }
 
 /** Saves the state of a step as the one checkpoint that there is. */
-async function saveBest(storage: MemoryStorage | HookedStorage, step: number): Promise<string> {
-  const engine = await engineOn(storage, { components: true, random: counterRandom(step) });
+async function saveBest(
+  storage: MemoryStorage | HookedStorage,
+  step: number,
+  components: boolean,
+): Promise<string> {
+  const engine = await engineOn(storage, { components, random: counterRandom(step) });
   const run = await DeviceRun.open(new FakeDevice().device, engine, { overwrite: true });
   run.become(step);
   const end = await run.save(step, "best");
