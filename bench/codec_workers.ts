@@ -27,7 +27,7 @@ interface BenchChunk {
 const CHUNKS = 64;
 // So many before each: a thread that was just woken is put on the processor of the one that woke it, and is moved to another only
 // when it has been busy for some time.
-const CHUNKS_BEFORE = 192;
+const CHUNKS_BEFORE = 256;
 
 /**
  * How much faster two workers are than one, in encoding and in decoding chunks that lie in memory that both threads see, as after
@@ -92,8 +92,8 @@ function encoding(pool: CodecPool, chunks: readonly BenchChunk[]): Contender<num
   return {
     name: `encode ${pool.size}`,
     async prepare() {
-      await warmUp(pool, chunks);
       raws = chunks.map(({ raw }) => filled(pool, raw, raw.byteLength));
+      await warmUp(pool, chunks);
     },
     run: () =>
       inOrder(
@@ -113,8 +113,8 @@ function decoding(pool: CodecPool, chunks: readonly BenchChunk[]): Contender<num
   return {
     name: `decode ${pool.size}`,
     async prepare() {
-      await warmUp(pool, chunks);
       all = chunks.map(({ stored, raw }) => filled(pool, stored, raw.byteLength));
+      await warmUp(pool, chunks);
     },
     run: () =>
       inOrder(pool, chunks, ({ sums }, i) => pool.decode(all[i] as Uint8Array, "planes", sums), () => 1),

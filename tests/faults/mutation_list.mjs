@@ -357,4 +357,11 @@ export const MUTATIONS = [
     "",
     SWEEP,
   ],
+  [
+    "a name that is taken, without hard links",
+    FILES,
+    'if (found !== undefined) throw hostError("EEXIST");',
+    "",
+    REAL,
+  ],
 ];

@@ -25,7 +25,7 @@ export const levelsCodec: Codec = {
     const stored = levelsBytes(raw, dtype);
     return stored.byteLength > raw.byteLength * WORTHWHILE ? undefined : stored;
   },
-  decode(stored, rawLength, dtype) {
+  decode(stored, rawLength, dtype, into) {
     const items = itemBitsOf(dtype);
     if (rawLength % byteSizeOf(dtype) !== 0) {
       throw invalid(`${rawLength} raw bytes are no whole number of ${dtype}`);
@@ -33,7 +33,7 @@ export const levelsCodec: Codec = {
     if (stored.byteLength % 4 !== 0) throw invalid(`it has ${stored.byteLength} bytes`);
     const groups = groupCount(rawLength, items);
     const reader = new LevelsReader(items, rawLength, wordsOf(stored));
-    const whole = new Uint8Array(Math.ceil(rawLength / 4) * 4);
+    const whole = roomFor(rawLength, into);
     const target = itemsOf(whole, items);
     const group = new Uint32Array(GROUP_ITEMS);
     for (let index = 0; index < groups; index++) {
@@ -62,6 +62,12 @@ export function levelsBytes(raw: Uint8Array, dtype: DType): Uint8Array {
     writer.addGroup(group, place.count);
   }
   return writer.toBytes();
+}
+
+/** Whole words for so many bytes: those of `into` where it has just as many, and is aligned. */
+function roomFor(byteLength: number, into: Uint8Array | undefined): Uint8Array {
+  const fits = into !== undefined && byteLength % 4 === 0 && into.byteOffset % 4 === 0;
+  return fits ? into.subarray(0, byteLength) : new Uint8Array(Math.ceil(byteLength / 4) * 4);
 }
 
 /** A view of bytes as items; a copy where they are not aligned, or where the last item is not complete. */

@@ -16,11 +16,11 @@ export class LevelsReader {
   readonly #items: ItemBits;
   readonly #words: Uint32Array;
   readonly #lastHead: number;
-  readonly #exponents: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  readonly #exponents: Int32Array = new Int32Array(GROUP_ITEMS);
   // Which items are left for the next level.
-  readonly #left: Uint32Array = new Uint32Array(GROUP_ITEMS);
-  readonly #mask: Uint32Array = new Uint32Array(GROUP_ITEMS);
-  readonly #fields: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  readonly #left: Uint16Array = new Uint16Array(GROUP_ITEMS + 1);
+  readonly #mask: Int32Array = new Int32Array(GROUP_ITEMS);
+  readonly #fields: Int32Array = new Int32Array(GROUP_ITEMS);
   readonly #ofCode: Uint16Array = new Uint16Array(1 << GROUP_KIND.mostLevelBits);
   #groups = 0;
   #at: number;
@@ -115,21 +115,40 @@ export class LevelsReader {
       return;
     }
     const [left, fields] = [this.#left, this.#fields];
-    for (let i = 0; i < kept; i++) left[i] = i;
-    for (const window of levelWindows(kind)) kept = this.#readLevel(kept, base, window, kind);
+    const [first, ...others] = levelWindows(kind);
+    kept = this.#readFirstLevel(kept, base, first as LevelWindow, kind);
+    for (const window of others) kept = this.#readLevel(kept, base, window, kind);
     this.#readRow(fields, kept, this.#items.exponentBits);
     for (let i = 0; i < kept; i++) exponents[left[i] as number] = fields[i] as number;
   }
 
-  /** The exponents of one level; gives how many are left for the next. */
-  #readLevel(count: number, base: number, { differences }: LevelWindow, bits: number): number {
+  /** The exponents of the first level, which has a code for every item; gives how many are left for the next. */
+  #readFirstLevel(count: number, base: number, { differences }: LevelWindow, bits: number): number {
     const [left, exponents, codes] = [this.#left, this.#exponents, this.#fields];
     const ofCode = this.#exponentsOf(base, differences);
-    const escape = differences.length;
     this.#readRow(codes, count, bits);
     let next = 0;
     let all = 0;
-    // Without a branch for each item: which of them are left is as good as random.
+    for (let i = 0; i < count; i++) {
+      const code = codes[i] as number;
+      const exponent = ofCode[code] as number;
+      exponents[i] = exponent;
+      all |= exponent;
+      left[next] = i;
+      next += (code + 1) >>> bits;
+    }
+    this.#checkExponents(all);
+    return next;
+  }
+
+  /** The same for one of the others, of those items that are left. */
+  #readLevel(count: number, base: number, { differences }: LevelWindow, bits: number): number {
+    const [left, exponents, codes] = [this.#left, this.#exponents, this.#fields];
+    const ofCode = this.#exponentsOf(base, differences);
+    this.#readRow(codes, count, bits);
+    let next = 0;
+    let all = 0;
+    // Without a branch for each item, here as above: which of them are left is as good as random.
     for (let i = 0; i < count; i++) {
       const item = left[i] as number;
       const code = codes[i] as number;
@@ -137,10 +156,14 @@ export class LevelsReader {
       exponents[item] = exponent;
       all |= exponent;
       left[next] = item;
-      next += code === escape ? 1 : 0;
+      next += (code + 1) >>> bits;
     }
-    if (all >>> this.#items.exponentBits !== 0) throw invalid("a code is for an exponent that there is not");
+    this.#checkExponents(all);
     return next;
+  }
+
+  #checkExponents(all: number): void {
+    if (all >>> this.#items.exponentBits !== 0) throw invalid("a code is for an exponent that there is not");
   }
 
   /** The exponent of each code: 0 for one that is for none, and too large a number for one that cannot be. */
@@ -152,7 +175,7 @@ export class LevelsReader {
   }
 
   /** The next `count` fields of `bits` bits. */
-  #readRow(fields: Uint32Array, count: number, bits: number): void {
+  #readRow(fields: Uint32Array | Int32Array, count: number, bits: number): void {
     const at = this.#at;
     const words = this.#words;
     this.#at += wordsFor(count, bits);
@@ -171,7 +194,7 @@ export class LevelsReader {
 function unpackWords(
   words: Uint32Array,
   at: number,
-  fields: Uint32Array,
+  fields: Uint32Array | Int32Array,
   { count, bits }: { count: number; bits: number },
 ): void {
   const mask = bits === 32 ? -1 : (1 << bits) - 1;
@@ -183,7 +206,7 @@ function unpackWords(
 }
 
 /** Fields of 24 bits, four in three words. May write up to three more. */
-function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array, count: number): void {
+function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array | Int32Array, count: number): void {
   for (let i = 0; i < count; i += 4, at += 3) {
     const [a, b, c] = [words[at] as number, words[at + 1] as number, words[at + 2] as number];
     fields[i] = a & 0xffffff;
@@ -196,7 +219,7 @@ function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array, coun
 function unpackFields(
   words: Uint32Array,
   at: number,
-  fields: Uint32Array,
+  fields: Uint32Array | Int32Array,
   { count, bits }: { count: number; bits: number },
 ): void {
   const mask = (1 << bits) - 1;

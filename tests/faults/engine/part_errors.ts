@@ -18,11 +18,13 @@ const GAPS = [0, 1, 2, 3, 4, 5, 6, Infinity];
  * move that was done although it failed, and of the look at what it did.
  *
  * @param gaps As {@link GAPS}, for a short run.
+ * @param stride Only every so many operations, likewise.
  */
 export async function partErrors(
   campaign: Campaign,
   outcome: Outcome,
   gaps: readonly number[] = GAPS,
+  stride = 1,
 ): Promise<void> {
   await campaign.row(
     "B1",
@@ -32,7 +34,9 @@ export async function partErrors(
         for (const takesEffect of [false, true]) {
           for (const components of [true, false]) {
             let at = 0;
-            while (at < MOST_POINTS && await failAt({ at, gap, takesEffect, components }, row, outcome)) at++;
+            while (at < MOST_POINTS && await failAt({ at, gap, takesEffect, components }, row, outcome)) {
+              at += stride;
+            }
           }
         }
       }
