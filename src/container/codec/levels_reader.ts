@@ -16,11 +16,11 @@ export class LevelsReader {
   readonly #items: ItemBits;
   readonly #words: Uint32Array;
   readonly #lastHead: number;
-  readonly #exponents: Int32Array = new Int32Array(GROUP_ITEMS);
+  readonly #exponents: Uint32Array = new Uint32Array(GROUP_ITEMS);
   // Which items are left for the next level.
   readonly #left: Uint16Array = new Uint16Array(GROUP_ITEMS + 1);
-  readonly #mask: Int32Array = new Int32Array(GROUP_ITEMS);
-  readonly #fields: Int32Array = new Int32Array(GROUP_ITEMS);
+  readonly #mask: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  readonly #fields: Uint32Array = new Uint32Array(GROUP_ITEMS);
   readonly #ofCode: Uint16Array = new Uint16Array(1 << GROUP_KIND.mostLevelBits);
   #groups = 0;
   #at: number;
@@ -175,7 +175,7 @@ export class LevelsReader {
   }
 
   /** The next `count` fields of `bits` bits. */
-  #readRow(fields: Uint32Array | Int32Array, count: number, bits: number): void {
+  #readRow(fields: Uint32Array, count: number, bits: number): void {
     const at = this.#at;
     const words = this.#words;
     this.#at += wordsFor(count, bits);
@@ -194,7 +194,7 @@ export class LevelsReader {
 function unpackWords(
   words: Uint32Array,
   at: number,
-  fields: Uint32Array | Int32Array,
+  fields: Uint32Array,
   { count, bits }: { count: number; bits: number },
 ): void {
   const mask = bits === 32 ? -1 : (1 << bits) - 1;
@@ -206,7 +206,7 @@ function unpackWords(
 }
 
 /** Fields of 24 bits, four in three words. May write up to three more. */
-function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array | Int32Array, count: number): void {
+function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array, count: number): void {
   for (let i = 0; i < count; i += 4, at += 3) {
     const [a, b, c] = [words[at] as number, words[at + 1] as number, words[at + 2] as number];
     fields[i] = a & 0xffffff;
@@ -219,7 +219,7 @@ function unpackTriples(words: Uint32Array, at: number, fields: Uint32Array | Int
 function unpackFields(
   words: Uint32Array,
   at: number,
-  fields: Uint32Array | Int32Array,
+  fields: Uint32Array,
   { count, bits }: { count: number; bits: number },
 ): void {
   const mask = (1 << bits) - 1;

@@ -104,7 +104,7 @@ export class LevelsWriter {
       const code = codeOf[exponent] as number;
       codes[i] = code;
       exponents[left] = exponent;
-      left += code === escape ? 1 : 0;
+      left += (code + 1) >>> bits;
     }
     this.#putRow(codes, count, bits);
     return left;
