@@ -107,6 +107,8 @@ const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
  * first ones in the file, so that training waits no longer than for them. Whoever changes the store before that is done
  * makes the save fail: nothing is ever saved that is half of one step and half of the next.
  *
+ * Where the GPU encodes what was copied, that takes up to 64 MiB more, kept for the next time; where there is no room for that, nothing is encoded.
+ *
  * A canary, a pattern that differs with every copy, travels with the tensors: read-backs that give zeros or old bytes,
  * which a dying device may do without an error, are found by it.
  */

@@ -1,7 +1,7 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { EncodingRates } from "./encoding_place.ts";
+import { KeptBuffers } from "./kept_buffers.ts";
 import { LevelsEncoder } from "./levels_encoder.ts";
 
 /** Options of {@link measureEncodingRates}. */
@@ -37,10 +37,8 @@ export async function measureEncodingRates(
   { encodeOnCpu, byteLength = encodingSampleBytes(gpu), now = () => performance.now() }: MeasureRatesOptions,
 ): Promise<EncodingRates> {
   const weights = madeUpWeights(Math.min(PART_BYTES, byteLength));
-  const { STORAGE, COPY_SRC, COPY_DST } = BufferUsage;
-  const buffer = gpu.createBuffer("weights to measure with", byteLength, STORAGE | COPY_SRC | COPY_DST);
+  const buffers = new KeptBuffers(gpu);
   const encoder = new LevelsEncoder(gpu);
-  const range = { buffer, offset: 0, size: byteLength };
   const secondsOf = async (work: () => unknown): Promise<number> => {
     await work();
     const start = now();
@@ -49,7 +47,8 @@ export async function measureEncodingRates(
     return Math.max(now() - start, 1e-3) / 1000;
   };
   try {
-    for (let at = 0; at < byteLength; at += PART_BYTES) gpu.write(buffer, at, weights);
+    const range = await gpu.validated("sample", () => buffers.take("weights to measure with", byteLength));
+    for (let at = 0; at < byteLength; at += PART_BYTES) gpu.write(range.buffer, at, weights);
     let storedBytes = 0;
     const through = await secondsOf(async () => storedBytes = await storedLength(encoder, range));
     const read = await secondsOf(() => gpu.read([range]));
@@ -65,7 +64,7 @@ export async function measureEncodingRates(
     };
   } finally {
     encoder.close();
-    gpu.destroyBuffer(buffer);
+    buffers.close();
   }
 }
 

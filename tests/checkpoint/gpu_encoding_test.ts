@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { describe, expect } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { FileMaker } from "../../src/checkpoint/file_maker.ts";
@@ -12,13 +12,14 @@ import { writeCheckpoint, type WriteCheckpointOptions } from "../../src/checkpoi
 import { ContainerReader } from "../../src/container/container_reader.ts";
 import type { WriteReport } from "../../src/container/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
-import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
+import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { measureEncodingRates } from "../../src/kernels/encoding_rates.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { ALL_DTYPES, asBytes, bytesOf, FILE_ID, weightsOf } from "../container/samples.ts";
+import { FakeDevice } from "../helpers/fake_device.ts";
 import { ownGpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { contentsOf, fileNames, fillStore, memoryEngine, RUN_ID } from "./fixtures.ts";
@@ -352,13 +353,19 @@ describe("MeasuredGpuEncoding", () => {
     expect(measured).toBe(2);
   });
 
-  ownGpuTest("does without a GPU that has no room to measure it, but not without the device", async (gpu) => {
-    asRealGpu(gpu).createBuffer = () => {
-      throw new CairnError("out_of_memory", "the GPU is full");
-    };
+  test("does without a GPU that has no room to measure it, and harms nothing there", async () => {
+    const fake = new FakeDevice();
+    const gpu = await GpuDevice.open({ device: fake.device });
+    fake.allocate = () => "out-of-memory";
     const share = await new MeasuredGpuEncoding().shareOf(gpu, new Set(["levels"]));
     expect([share.choices.size, share.rates]).toEqual([0, undefined]);
-    gpu.createBuffer = () => {
+    await gpu.idle();
+    expect(gpu.counters.buffers).toBe(0);
+    await gpu.close();
+  });
+
+  ownGpuTest("does not do without the device", async (gpu) => {
+    asRealGpu(gpu).createBuffer = () => {
       gpu.device.destroy();
       throw new CairnError("gpu_validation", "no such device");
     };

@@ -35,11 +35,8 @@ export const levelsCodec: Codec = {
     const reader = new LevelsReader(items, rawLength, wordsOf(stored));
     const whole = roomFor(rawLength, into);
     const target = itemsOf(whole, items);
-    const group = new Uint32Array(GROUP_ITEMS);
     for (let index = 0; index < groups; index++) {
-      const place = groupPlace(index, rawLength, items);
-      reader.readGroup(group, place.count);
-      scatter(group, place, target);
+      reader.readGroup(target, groupPlace(index, rawLength, items));
     }
     reader.finish();
     for (let at = rawLength; at < whole.byteLength; at++) {
@@ -93,14 +90,6 @@ function gather(
   group: Uint32Array,
 ): void {
   for (let i = 0, at = first; i < count; i++, at += step) group[i] = source[at] as number;
-}
-
-function scatter(
-  group: Uint32Array,
-  { first, step, count }: GroupPlace,
-  target: Uint16Array | Uint32Array,
-): void {
-  for (let i = 0, at = first; i < count; i++, at += step) target[at] = group[i] as number;
 }
 
 function invalid(problem: string): CairnError {

@@ -5,11 +5,15 @@ import {
   GROUP_ITEMS,
   GROUP_KIND,
   groupCount,
+  type GroupPlace,
   type LevelWindow,
   levelWindows,
   unpackGroup,
   wordsFor,
 } from "./levels_format.ts";
+
+/** All items of a chunk, each as wide as it is. */
+export type Items = Uint16Array | Uint32Array;
 
 /** Reads the groups of a chunk, one after the other. Refuses what is not exactly as a writer may make it. */
 export class LevelsReader {
@@ -21,6 +25,8 @@ export class LevelsReader {
   readonly #left: Uint16Array = new Uint16Array(GROUP_ITEMS + 1);
   readonly #mask: Uint32Array = new Uint32Array(GROUP_ITEMS);
   readonly #fields: Uint32Array = new Uint32Array(GROUP_ITEMS);
+  // The items of a group of which some are left out.
+  readonly #kept: Uint32Array = new Uint32Array(GROUP_ITEMS + 1);
   readonly #ofCode: Uint16Array = new Uint16Array(1 << GROUP_KIND.mostLevelBits);
   #groups = 0;
   #at: number;
@@ -38,17 +44,19 @@ export class LevelsReader {
     this.#end = this.#at;
   }
 
-  /** Writes the items of the next group to `group`. Throws `CairnError("invalid_container")`. */
-  readGroup(group: Uint32Array, count: number): void {
+  /** Writes the items of the next group to their place in `target`. Throws `CairnError("invalid_container")`. */
+  readGroup(target: Items, place: GroupPlace): void {
+    const { count } = place;
     const head = unpackGroup(this.#words[++this.#groups] as number);
     this.#check(head, count);
     this.#end = this.#at + head.words;
     if (this.#end > this.#words.length) {
       throw invalid(`a group of ${head.words} words has ${this.#words.length - this.#at} left`);
     }
-    if (head.kind === GROUP_KIND.zeros) group.fill(0, 0, count);
-    else if (head.kind === GROUP_KIND.raw) this.#readRaw(group, count);
-    else this.#readCoded(group, count, head);
+    if (head.kind === GROUP_KIND.zeros) scatter(this.#kept.fill(0), target, place);
+    else if (head.kind === GROUP_KIND.raw) this.#readRaw(target, place);
+    else if (head.hasMask) this.#readMasked(target, place, head);
+    else this.#readCoded(target, place, head);
     if (this.#at !== this.#end) throw invalid(`a group has ${this.#end - this.#at} words too many`);
   }
 
@@ -73,23 +81,28 @@ export class LevelsReader {
     }
   }
 
-  #readRaw(group: Uint32Array, count: number): void {
-    this.#readRow(group, count, this.#items.bits);
+  #readRaw(target: Items, place: GroupPlace): void {
+    this.#readRow(this.#fields, place.count, this.#items.bits);
+    scatter(this.#fields, target, place);
   }
 
-  #readCoded(group: Uint32Array, count: number, head: Group): void {
-    const kept = head.hasMask ? this.#readMask(count) : count;
-    this.#readExponents(kept, head);
+  #readMasked(target: Items, place: GroupPlace, head: Group): void {
+    const count = this.#readMask(place.count);
+    this.#readCoded(this.#kept, { first: 0, step: 1, count }, head);
+    this.#spread(target, place, count);
+  }
+
+  #readCoded(target: Items, { first, step, count }: GroupPlace, head: Group): void {
+    this.#readExponents(count, head);
     const [rests, exponents] = [this.#fields, this.#exponents];
-    this.#readRow(rests, kept, head.restBits);
+    this.#readRow(rests, count, head.restBits);
     const { bits, shift } = this.#items;
     const mantissa = (1 << shift) - 1;
     const zeroBits = 8 * head.zeroBytes;
-    for (let i = 0; i < kept; i++) {
+    for (let i = 0, at = first; i < count; i++, at += step) {
       const rest = (rests[i] as number) << zeroBits;
-      group[i] = ((rest >>> shift) << (bits - 1)) | ((exponents[i] as number) << shift) | (rest & mantissa);
+      target[at] = ((rest >>> shift) << (bits - 1)) | ((exponents[i] as number) << shift) | (rest & mantissa);
     }
-    if (head.hasMask) this.#spread(group, kept, count);
   }
 
   #readMask(count: number): number {
@@ -99,9 +112,15 @@ export class LevelsReader {
     return kept;
   }
 
-  /** Puts items that lie together where the mask says, from the last one on. */
-  #spread(group: Uint32Array, kept: number, count: number): void {
-    for (let i = count - 1; i >= 0; i--) group[i] = this.#mask[i] === 1 ? group[--kept] as number : 0;
+  /** Puts items that lie together where the mask says. */
+  #spread(target: Items, { first, step, count }: GroupPlace, kept: number): void {
+    const [mask, items] = [this.#mask, this.#kept];
+    items[kept] = 0;
+    for (let i = 0, at = first, next = 0; i < count; i++, at += step) {
+      const isKept = mask[i] as number;
+      target[at] = (items[next] as number) & -isKept;
+      next += isKept;
+    }
   }
 
   #readExponents(kept: number, { kind, base }: Group): void {
@@ -188,6 +207,10 @@ export class LevelsReader {
     else if (32 % bits === 0) unpackWords(words, at, fields, { count, bits });
     else unpackFields(words, at, fields, { count, bits });
   }
+}
+
+function scatter(items: Uint32Array, target: Items, { first, step, count }: GroupPlace): void {
+  for (let i = 0, at = first; i < count; i++, at += step) target[at] = items[i] as number;
 }
 
 /** Fields that never lie across two words. May write up to the end of the last word's. */
