@@ -42,6 +42,7 @@ export { HostTensor, type TensorArray } from "./src/tensor/host_tensor.ts";
 export type { Shape } from "./src/tensor/shape.ts";
 export type { Slab, StoredTensor, TensorGroup } from "./src/tensor/tensor_group.ts";
 export { TensorStore, type TensorStoreStats } from "./src/tensor/tensor_store.ts";
+export type { RawCut } from "./src/kernels/levels_sources.ts";
 export type { StepScalars } from "./src/kernels/step_scalars.ts";
 
 // Values, gradients, executables
@@ -60,6 +61,7 @@ export * as optim from "./src/nn/optim/optim.ts";
 
 // The `.cairn` file
 export type { CastDType } from "./src/container/cast.ts";
+export type { ChunkCut } from "./src/container/chunk_plan.ts";
 export type { ChunkRecord } from "./src/container/chunk_table.ts";
 export type { CodecChoice, CompressionMode, EncodedChunk } from "./src/container/codec/choose.ts";
 export type { Codec } from "./src/container/codec/codec.ts";
@@ -124,6 +126,7 @@ export {
 } from "./src/checkpoint/checkpointing_config.ts";
 export { chooseEngine, type EngineChoice } from "./src/checkpoint/choose_engine.ts";
 export { CommitInfo, type CommitInfoFields } from "./src/checkpoint/commit_info.ts";
+export type { EncodableCut, EncodableCuts } from "./src/checkpoint/encoding_stages.ts";
 export { DecoupledEngine, type DecoupledEngineOptions } from "./src/checkpoint/decoupled_engine.ts";
 export type { DiskRoomOptions, DiskShortage, OnDiskFull } from "./src/checkpoint/disk_room.ts";
 export type {
@@ -201,6 +204,7 @@ export type { NamePattern, RenameRule } from "./src/checkpoint/name_pattern.ts";
 export { type CheckpointManifest, type ManifestEntry, objectPath } from "./src/checkpoint/object_path.ts";
 export type { EngineTarget } from "./src/checkpoint/open_engine.ts";
 export { openCheckpoint } from "./src/checkpoint/open_path.ts";
+export type { EncodableTensors } from "./src/checkpoint/parts/checkpoint_source.ts";
 export type { Components, PartPlan } from "./src/checkpoint/parts/components.ts";
 export { type PlacementReport, type RankView, rowsOfRank } from "./src/checkpoint/parts/rank_view.ts";
 export type { WrittenPart } from "./src/checkpoint/parts/write_part.ts";
@@ -251,7 +255,7 @@ export {
   type SnapshotOptions,
   type SnapshotState,
 } from "./src/checkpoint/snapshot.ts";
-export type { Staging, StoreCopyOptions } from "./src/checkpoint/store_copy.ts";
+export type { EncodedPiece, Staging, StoreCopyOptions } from "./src/checkpoint/store_copy.ts";
 export {
   agreeOnTag,
   parseTagValidation,

@@ -1,5 +1,5 @@
-// `npm run bench -- codec`: runs bench/codec_bench.ts in Bun and then in Deno. `npm run bench` says which there are.
-// `--gpu` for the bench of the GPU's own code: `npm run bench -- codec --gpu` is bench/codec_gpu_bench.ts.
+// `npm run bench -- codec`: runs bench/codec/main.ts in Bun and then in Deno. `npm run bench` says which there are.
+// `--gpu` for the bench of the GPU's own code: `npm run bench -- codec --gpu` is bench/codec/gpu.ts.
 // `--bun` or `--deno` for one runtime only; everything else goes to the bench itself. A bench of the GPU that has to hold for
 // each provider runs once more in Deno, with Dawn, unless `--provider=` says which.
 import { spawnSync } from "node:child_process";
@@ -7,19 +7,22 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
-const SUFFIX = "_bench.ts";
-const [subject, ...options] = process.argv.slice(2);
-const name = options.includes("--gpu") ? `${subject}_gpu` : subject;
-const script = join(root, "bench", `${name}${SUFFIX}`);
-if (name === undefined || !existsSync(script)) {
-  const files = readdirSync(join(root, "bench")).filter((file) => file.endsWith(SUFFIX));
-  const names = files.map((file) => file.slice(0, -SUFFIX.length)).join(", ");
-  console.error(`bench: ${name === undefined ? "say which" : `there is no ${name}`}; there are ${names}`);
+const [name = "", ...options] = process.argv.slice(2);
+const file = options.includes("--gpu") ? "gpu.ts" : "main.ts";
+const script = join(root, "bench", name, file);
+if (name === "" || !existsSync(script)) {
+  const names = readdirSync(join(root, "bench")).filter((each) =>
+    existsSync(join(root, "bench", each, "main.ts"))
+  );
+  console.error(
+    `bench: ${name === "" ? "say which" : `there is no ${name}/${file}`}; there are ${names.join(", ")}`,
+  );
   process.exit(2);
 }
 
-const EACH_PROVIDER = ["checkpoint", "codec_gpu"];
-const isForEach = EACH_PROVIDER.includes(name) && !options.some((option) => option.startsWith("--provider="));
+const EACH_PROVIDER = ["checkpoint/main.ts", "codec/gpu.ts"];
+const isForEach = EACH_PROVIDER.includes(`${name}/${file}`) &&
+  !options.some((option) => option.startsWith("--provider="));
 const runs = [["bun"], ["deno"], ...isForEach ? [["deno", "--provider=dawn"]] : []];
 const chosen = ["bun", "deno"].filter((runtime) => options.includes(`--${runtime}`));
 const forBench = options.filter((option) => !["--bun", "--deno", "--gpu"].includes(option));
