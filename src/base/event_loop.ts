@@ -1,5 +1,5 @@
 /** How long work may hold the event loop: a chunk is worked on meanwhile, and a training step waits no longer than for that. */
-const HOLD_MS = 0.5;
+const HOLD_MS = 0.25;
 
 /**
  * Resolves in a later turn of the event loop, so that timers, files and GPU callbacks get theirs. A resolved promise would not

@@ -3,9 +3,8 @@ import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError } from "../base/errors.ts";
 import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
-import { layoutTensors } from "../container/layout.ts";
+import { layoutTensors, type TensorSpec } from "../container/layout.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { FrozenCheckpoint } from "./frozen_checkpoint.ts";
 
 /**
  * What happens to a save for which there is no room: `error` fails it before anything is written, `pause` waits until somebody
@@ -50,13 +49,13 @@ const TABLE_BYTES_PER_CHUNK = 64;
 const FIXED_BYTES = 16 * 1024;
 
 /**
- * How much room a checkpoint may need: all tensors uncompressed, as nobody knows how far they will shrink, and the tables. A
+ * How much room a file may need: all of its tensors uncompressed, as nobody knows how far they will shrink, and the tables. A
  * large state beside the tensors is not counted.
  */
-export function roomFor(frozen: FrozenCheckpoint, chunkBytes: number = DEFAULT_CHUNK_BYTES): number {
-  const { rawByteLength } = layoutTensors(frozen.tensors);
-  const tables = frozen.tensors.length * TABLE_BYTES_PER_TENSOR +
-    Math.ceil(rawByteLength / chunkBytes + frozen.tensors.length) * TABLE_BYTES_PER_CHUNK;
+export function roomFor(tensors: readonly TensorSpec[], chunkBytes: number = DEFAULT_CHUNK_BYTES): number {
+  const { rawByteLength } = layoutTensors(tensors);
+  const tables = tensors.length * TABLE_BYTES_PER_TENSOR +
+    Math.ceil(rawByteLength / chunkBytes + tensors.length) * TABLE_BYTES_PER_CHUNK;
   return alignUp(rawByteLength, TENSOR_ALIGNMENT) + tables + FIXED_BYTES;
 }
 

@@ -1,5 +1,7 @@
 import { CairnError } from "../base/errors.ts";
+import { nextTurn } from "../base/event_loop.ts";
 import type { WriteReport } from "../container/container_writer.ts";
+import type { TensorSpec } from "../container/layout.ts";
 import { TEMPORARY_PREFIX } from "../storage/durable_file.ts";
 import { openStorage } from "../storage/open_storage.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -18,20 +20,21 @@ import type {
   RemoveOptions,
   SaveOptions,
 } from "./engine.ts";
+import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
-import { FileMaker } from "./file_maker.ts";
 import type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
+import { FileMaker } from "./file_maker.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
-import { writeLatestHint } from "./latest_hint.ts";
+import { moveLatestHint } from "./latest_hint.ts";
 import { removeLeftovers } from "./leftovers.ts";
-import { checkComponents, type PartPlan, planComponents } from "./parts/components.ts";
+import { OneAtATime } from "./one_at_a_time.ts";
+import { checkComponents, type PartPlan, planComponents, tensorsOfPart } from "./parts/components.ts";
 import { partsAt, removeDeadParts, removeUnnamedParts } from "./parts/part_sweep.ts";
 import { StagedCheckpoint } from "./parts/staged_checkpoint.ts";
 import { writePart, type WrittenPart } from "./parts/write_part.ts";
 import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
-import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
-import { nextTurn } from "../base/event_loop.ts";
+import { checkTag, tagOfFileName } from "./tags.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 
@@ -56,12 +59,13 @@ export class FileEngine implements Engine {
   readonly directory: string;
   readonly #options: FileEngineOptions;
   readonly #files: FileMaker;
+  readonly #paths: EnginePaths;
   /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
   readonly #unconfirmed = new Set<string>();
   readonly #locks: DirectoryLocks;
+  readonly #calls = new OneAtATime();
   #resumedFrom: string | undefined;
   #pending: Pending | undefined;
-  #isBusy = false;
   #commits = 0;
 
   private constructor(storage: Storage, options: FileEngineOptions) {
@@ -69,7 +73,8 @@ export class FileEngine implements Engine {
     this.directory = options.directory ?? "";
     this.#options = options;
     this.#files = new FileMaker(options);
-    this.#locks = new DirectoryLocks(storage);
+    this.#paths = new EnginePaths(storage, this.directory);
+    this.#locks = new DirectoryLocks(storage, this.#files, options.exclusive);
   }
 
   /**
@@ -102,15 +107,15 @@ export class FileEngine implements Engine {
         `${this.#pending.info} was saved and not committed; commit it or call abort() first`,
       );
     }
-    await this.#exclusively("create", async () => {
+    await this.#calls.run("create", async () => {
       this.#pending = undefined;
       const directory = this.directoryOf(info);
       await this.storage.makeDirectory(directory);
-      await this.#lock(directory);
+      await this.#locks.hold(directory);
       const owner = { runId: this.#files.runId, nowMs: this.#files.now(), inUse: this.#files.inUse };
       await removeLeftovers(this.storage, directory, owner);
       await removeDeadParts(this.storage, directory, owner);
-      const isRetry = this.#unconfirmed.has(this.#fileOf(info));
+      const isRetry = this.#unconfirmed.has(this.#paths.fileOf(info));
       const overwrite = (options.overwrite ?? false) || isRetry;
       await refuseTwins(this.storage, directory, info.tag, overwrite);
       this.#pending = { info, overwrite };
@@ -128,15 +133,16 @@ export class FileEngine implements Engine {
         details: { op: "save" },
       });
     }
-    if (path !== undefined) this.#checkPath(path, pending.info);
-    this.#requireIdle("save");
+    if (path !== undefined) this.#paths.requireFileOf(pending.info, path);
+    this.#calls.requireIdle("save");
     // In this very tick, as a caller that passes live state expects.
     const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
     try {
-      return await this.#exclusively("save", async () => {
+      return await this.#calls.run("save", async () => {
         // Whoever has set the commit info, in the place of create, has not asked for it yet.
-        await this.#lock(this.directoryOf(pending.info));
-        await this.#requireRoom(pending, frozen, options);
+        await this.#locks.hold(this.directoryOf(pending.info));
+        await this.#requireRoom(pending.info, options.ranks?.files ?? [frozen.tensors], options);
+        await options.ranks?.begin();
         return await this.#write(pending, frozen, options);
       });
     } catch (error) {
@@ -157,7 +163,7 @@ export class FileEngine implements Engine {
     }
     const { saved } = pending;
     if (saved === undefined) throw commitFailed(info, "nothing was saved; call save() first");
-    return await this.#exclusively("commit", async () => {
+    return await this.#calls.run("commit", async () => {
       const isVerified = options.verify ?? this.#isTimeToVerify;
       try {
         // A device that is going down says so a turn later than its last answer.
@@ -168,21 +174,25 @@ export class FileEngine implements Engine {
         await saved.staged.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
       } catch (error) {
         await this.#drop(pending);
-        if (saved.staged.isPublished) this.#unconfirmed.add(this.#fileOf(info));
+        if (saved.staged.isPublished) this.#unconfirmed.add(this.#paths.fileOf(info));
         throw error;
       }
       this.#forget(pending);
-      this.#unconfirmed.delete(this.#fileOf(info));
+      this.#unconfirmed.delete(this.#paths.fileOf(info));
       this.#commits++;
-      const warnings = await this.#updateHint(info);
-      const path = this.storage.describe(this.#fileOf(info));
+      const warnings = info.saveLatest
+        ? await moveLatestHint(this.storage, this.directoryOf(info), info.tag, this.#files.randomName())
+        : [];
+      const path = this.storage.describe(this.#paths.fileOf(info));
       return { info, tag: info.tag, path, written: saved.staged.written, isVerified, warnings };
     });
   }
 
   /**
-   * Writes one rank's part of a checkpoint that another process commits. It is durable when this resolves, and belongs to nothing until
-   * an index names it.
+   * Writes one rank's part of a checkpoint that another process commits, the first rank of the run `runId`. The part is durable when this
+   * resolves, and belongs to nothing until an index names it. To make room is left to the first rank, which deletes checkpoints of its run.
+   *
+   * @throws CairnError `locked` when this engine is to be exclusive and that run has not locked the directory; `disk_full`.
    */
   async savePart(
     info: CommitInfo,
@@ -191,8 +201,12 @@ export class FileEngine implements Engine {
     options: SaveOptions & { readonly runId: string },
   ): Promise<WrittenPart> {
     const { runId, ...saving } = options;
-    return await this.#exclusively("save", async () => {
-      const part = await writePart(this.storage, this.directoryOf(info), frozen, plan, {
+    return await this.#calls.run("save", async () => {
+      const directory = this.directoryOf(info);
+      await this.#locks.requireHeldBy(runId, directory);
+      const nothing = (): Promise<undefined> => Promise.resolve(undefined);
+      await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);
+      const part = await writePart(this.storage, directory, frozen, plan, {
         ...this.#files.coding,
         ...saving,
         newFiles: this.#files,
@@ -213,12 +227,7 @@ export class FileEngine implements Engine {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Checkpoint> {
     const tag = this.tagOf(tagOrPath);
-    return await Checkpoint.open(
-      this.storage,
-      joinPath(this.directory, fileNameOf(tag)),
-      tag,
-      options.signal,
-    );
+    return await Checkpoint.open(this.storage, this.#paths.fileOfTag(tag), tag, options.signal);
   }
 
   async list(): Promise<string[]> {
@@ -230,7 +239,7 @@ export class FileEngine implements Engine {
     const randomName = this.#files.randomName();
     this.#files.inUse.add(TEMPORARY_PREFIX + randomName);
     try {
-      const path = joinPath(this.directory, fileNameOf(checkTag(tag)));
+      const path = this.#paths.fileOfTag(tag);
       const parts = await partsAt(this.storage, path);
       const isGone = await removeDurably(this.storage, path, { ...options, randomName });
       if (isGone) await removeUnnamedParts(this.storage, this.directory, parts);
@@ -240,7 +249,7 @@ export class FileEngine implements Engine {
   }
 
   pathOf(tag: string): string {
-    return this.storage.describe(joinPath(this.directory, fileNameOf(checkTag(tag))));
+    return this.storage.describe(this.#paths.fileOfTag(tag));
   }
 
   /**
@@ -249,11 +258,12 @@ export class FileEngine implements Engine {
    * @throws CairnError `invalid_tag` for anything else.
    */
   tagOf(tagOrPath: string | number): string {
-    if (typeof tagOrPath === "string") {
-      const prefix = this.storage.describe(joinPath(this.directory, "x")).slice(0, -1);
-      if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
-    }
-    return checkTag(tagOrPath);
+    return this.#paths.tagOf(tagOrPath);
+  }
+
+  /** The directory inside the storage that a checkpoint is made in. */
+  directoryOf(info: CommitInfo): string {
+    return this.#paths.directoryOf(info);
   }
 
   continueRun(runId: string, tag: string): void {
@@ -303,37 +313,28 @@ export class FileEngine implements Engine {
     await this.cleanup();
   }
 
-  /** The right to write to a directory, where that is asked for. */
-  async #lock(directory: string): Promise<void> {
-    const { exclusive = false } = this.#options;
-    if (exclusive === false) return;
-    await this.storage.makeDirectory(directory);
-    await this.#locks.hold(directory, {
-      ...exclusive === true ? {} : exclusive,
-      runId: this.#files.runId,
-      now: this.#files.now,
-      random: () => this.#files.randomHex(8),
-    });
-  }
-
+  /** Looks for room for all files of a checkpoint, each given by its tensors. */
   async #requireRoom(
-    { info }: Pending,
-    frozen: FrozenCheckpoint,
+    info: CommitInfo,
+    files: readonly (readonly TensorSpec[])[],
     { signal }: SaveOptions,
+    evict: () => Promise<string | undefined> = () =>
+      evictOldest(this, { beingSaved: info.tag, mayEvict: this.#options.mayEvict }),
   ): Promise<void> {
+    const { chunkBytes } = this.#options;
     await requireRoom(this.storage, this.directoryOf(info), {
       ...this.#options,
       tag: info.tag,
-      neededBytes: roomFor(frozen, this.#options.chunkBytes),
+      neededBytes: files.reduce((sum, tensors) => sum + roomFor(tensors, chunkBytes), 0),
       signal,
-      evict: () => evictOldest(this, { beingSaved: info.tag, mayEvict: this.#options.mayEvict }),
+      evict,
     });
   }
 
   async #write(pending: Pending, frozen: FrozenCheckpoint, options: FileSaveOptions): Promise<WriteReport> {
     const { info, overwrite } = pending;
     const { ranks, ...saving } = options;
-    const staged = await StagedCheckpoint.write(this.storage, this.#fileOf(info), frozen, {
+    const staged = await StagedCheckpoint.write(this.storage, this.#paths.fileOf(info), frozen, {
       ...this.#files.coding,
       ...saving,
       newFiles: this.#files,
@@ -353,18 +354,6 @@ export class FileEngine implements Engine {
     return every > 0 && this.#commits % every === 0;
   }
 
-  async #updateHint(info: CommitInfo): Promise<CairnError[]> {
-    if (!info.saveLatest) return [];
-    try {
-      const randomName = this.#files.randomName();
-      await writeLatestHint(this.storage, this.directoryOf(info), info.tag, randomName);
-      return [];
-    } catch (error) {
-      if (error instanceof CairnError) return [error];
-      throw error;
-    }
-  }
-
   async #drop(pending: Pending): Promise<void> {
     this.#forget(pending);
     await pending.saved?.staged.abort();
@@ -373,38 +362,6 @@ export class FileEngine implements Engine {
   #forget(pending: Pending): void {
     if (this.#pending === pending) this.#pending = undefined;
     pending.saved?.frozen.release();
-  }
-
-  async #exclusively<T>(op: string, work: () => Promise<T>): Promise<T> {
-    this.#requireIdle(op);
-    this.#isBusy = true;
-    try {
-      return await work();
-    } finally {
-      this.#isBusy = false;
-    }
-  }
-
-  #requireIdle(op: string): void {
-    if (!this.#isBusy) return;
-    const message = `Cannot ${op}: another call of this engine is under way; await that first`;
-    throw new CairnError("commit_failed", message, { details: { op } });
-  }
-
-  #checkPath(path: string, info: CommitInfo): void {
-    const name = fileNameOf(info.tag);
-    const allowed = [info.tag, name, this.#fileOf(info), this.storage.describe(this.#fileOf(info))];
-    if (allowed.includes(path)) return;
-    throw new TypeError(`Cannot save to "${path}": checkpoint ${info} is the one file "${name}"`);
-  }
-
-  /** The directory inside the storage that a checkpoint is made in. */
-  directoryOf(info: CommitInfo): string {
-    return info.saveDir === "" ? this.directory : info.saveDir;
-  }
-
-  #fileOf(info: CommitInfo): string {
-    return joinPath(this.directoryOf(info), fileNameOf(info.tag));
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
+import type { TensorSpec } from "../container/layout.ts";
 import type { PartList, PartRecord } from "../container/part_list.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import type { DiskRoomOptions } from "./disk_room.ts";
@@ -47,9 +48,15 @@ export interface FileEngineOptions extends DiskRoomOptions {
 
 /** Options of {@link FileEngine.save}. */
 export interface FileSaveOptions extends SaveOptions {
-  /** For the first of several ranks: its own part, and the list of all ranks' parts when those are durable. */
+  /** For the first of several ranks. */
   readonly ranks?: {
+    /** Its own part. */
     readonly part: PartPlan;
+    /** The tensors of each file of the checkpoint, whichever rank writes it: there has to be room for all of them. */
+    readonly files: readonly (readonly TensorSpec[])[];
+    /** Called when there is room, before anything is written: from then on the other ranks write. */
+    readonly begin: () => Promise<void>;
+    /** Resolves to the list of all ranks' parts when those are durable, given the own ones. */
     readonly completeParts: (own: readonly PartRecord[]) => Promise<PartList>;
   };
 }

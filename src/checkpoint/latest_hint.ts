@@ -33,6 +33,19 @@ export async function writeLatestHint(
   }
 }
 
+/** As {@link writeLatestHint}, for a checkpoint that is durable anyway: what went wrong is given back and not thrown. */
+export async function moveLatestHint(
+  ...hint: Parameters<typeof writeLatestHint>
+): Promise<CairnError[]> {
+  try {
+    await writeLatestHint(...hint);
+    return [];
+  } catch (error) {
+    if (error instanceof CairnError) return [error];
+    throw error;
+  }
+}
+
 /**
  * The tag in the file `latest`, or `undefined` when there is no such file or no tag in it. It is a hint and no more: the
  * checkpoint may be gone or damaged, and a newer one may be there.

@@ -130,6 +130,25 @@ export class WriterLock {
   }
 }
 
+/**
+ * Makes sure that a run has the lock of a directory, for one of its processes that writes there while another one holds it.
+ *
+ * @throws CairnError `locked` when nobody has it, or another run.
+ */
+export async function requireLockOf(storage: Storage, directory: string, runId: string): Promise<void> {
+  const locks = await locksOf(storage, directory);
+  if (locks.some(({ owner }) => owner?.runId === runId)) return;
+  const path = storage.describe(directory);
+  const owner = locks.at(-1)?.owner;
+  const found = owner === undefined ? "nobody has locked it" : `it is locked by ${nameOfOwner(owner)}`;
+  throw new CairnError(
+    "locked",
+    `Cannot write into "${path}": ${found}, expected rank 0 of run ${runId.slice(0, 8)}; ` +
+      "open the engines of all ranks with the same option exclusive",
+    { details: { op: "lock", path, value: owner } },
+  );
+}
+
 async function locksOf(storage: Storage, directory: string): Promise<LockFile[]> {
   const locks: LockFile[] = [];
   for (const { name } of await storage.list(directory)) {

@@ -83,16 +83,20 @@ export class ReadbackRing {
   ): AsyncGenerator<Uint8Array> {
     for (const range of ranges) checkCopyRange(range, "Cannot read back");
     const release = await this.#takeTurn();
+    const turns = planTurns(ranges, this.slots, this.slotBytes);
     const coming: Promise<Mapped[]>[] = [];
+    let begun = 0;
+    let copying = 0;
     try {
-      const turns = planTurns(ranges, this.slots, this.slotBytes);
-      let begun = 0;
-      for (const index of turns.keys()) {
+      for (const turn of turns) {
         throwIfAborted(options.signal);
-        for (; begun < Math.min(turns.length, index + this.slots); begun++) {
-          coming.push(this.#begin(turns[begun] as Turn));
+        // What is only mapped takes no slot.
+        for (let next = turns[begun]; next !== undefined && copying < this.slots; next = turns[++begun]) {
+          coming.push(this.#begin(next));
+          if ("fills" in next) copying++;
         }
         yield* this.#piecesOf(await (coming.shift() as Promise<Mapped[]>));
+        if ("fills" in turn) copying--;
       }
     } finally {
       for (const turn of coming) for (const { buffer } of await turn.catch(() => [])) unmap(buffer);

@@ -24,6 +24,7 @@ const PROCESSES = ["tests/base/process_mark_test.ts"];
 const RETAINED = ["tests/checkpoint/retention_test.ts", "tests/checkpoint/retention/properties_test.ts"];
 const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
 const SWEEP = ["tests/checkpoint/parts/part_sweep_test.ts"];
+const WRITERS = ["tests/checkpoint/ranks/writers_test.ts"];
 const RING = ["tests/gpu/readback_test.ts"];
 /** The short tier's test of one row. */
 const row = (name) => ["tests/faults/short_test.ts", "-t", name];
@@ -124,7 +125,7 @@ export const MUTATIONS = [
     "hint only after the commit",
     ENGINE,
     "await saved.staged.commit({",
-    "await this.#updateHint(info);\n        await saved.staged.commit({",
+    "await moveLatestHint(this.storage, this.directoryOf(info), info.tag, this.#files.randomName());\n        await saved.staged.commit({",
     [...ENGINES, ...SAVES],
   ],
   ["clean-up after a failed save", STAGED, "await index.abort().catch(() => {});", "", ENGINES],
@@ -249,7 +250,7 @@ export const MUTATIONS = [
   [
     "lock before a save without create",
     ENGINE,
-    "await this.#lock(this.directoryOf(pending.info));",
+    "await this.#locks.hold(this.directoryOf(pending.info));",
     "",
     LOCKS,
   ],
@@ -363,5 +364,33 @@ export const MUTATIONS = [
     'if (found !== undefined) throw hostError("EEXIST");',
     "",
     REAL,
+  ],
+  [
+    "lock of the first rank, before another rank's part",
+    ENGINE,
+    "await this.#locks.requireHeldBy(runId, directory);",
+    "",
+    WRITERS,
+  ],
+  [
+    "room for a rank's part",
+    ENGINE,
+    "await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);",
+    "",
+    WRITERS,
+  ],
+  [
+    "lock that is still held at the commit of all ranks' parts",
+    "src/checkpoint/directory_locks.ts",
+    "await this.#held.get(directory)?.assertHeld();",
+    "",
+    WRITERS,
+  ],
+  [
+    "refusal of the other ranks",
+    "src/checkpoint/ranks/first_rank.ts",
+    "    await refuse(save, error);\n",
+    "",
+    ["tests/checkpoint/ranks/refusal_test.ts"],
   ],
 ];

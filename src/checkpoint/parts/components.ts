@@ -34,6 +34,14 @@ export function planComponents(tensors: readonly TensorSpec[], components: Compo
   }));
 }
 
+/** The tensors that a part is to have; one that shares the bytes of another is where that is. */
+export function tensorsOfPart<Tensor extends Pick<TensorSpec, "name" | "aliasOf">>(
+  tensors: readonly Tensor[],
+  { has }: PartPlan,
+): Tensor[] {
+  return tensors.filter(({ name, aliasOf }) => has(aliasOf ?? name));
+}
+
 /** @throws TypeError for a name that cannot be one of a part. */
 export function checkComponents(components: Components): void {
   for (const name of typeof components === "boolean" ? [] : components) {

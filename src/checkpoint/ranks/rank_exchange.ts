@@ -112,6 +112,11 @@ export class RankExchange {
     }
   }
 
+  /** Removes one message, if it is there and can be removed. */
+  async takeBack(name: string): Promise<void> {
+    await this.#storage.remove(this.#path(name)).catch(() => {});
+  }
+
   /**
    * Removes messages: those whose names begin so, and what a dead process left of one. What another rank is writing stays, as what cannot
    * be removed.

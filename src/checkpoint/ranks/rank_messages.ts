@@ -1,9 +1,14 @@
 import { z } from "zod";
 import { type DType, DTYPES } from "../../base/dtype.ts";
-import { CairnError } from "../../base/errors.ts";
+import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
 import type { PartRecord, RowShard } from "../../container/part_list.ts";
 import type { StateValue } from "../../container/state_tree.ts";
 import type { RankPlan, RankState } from "./rank_plan.ts";
+
+/** What each other rank leaves until it knows what to write. */
+export interface Waiting {
+  readonly nonce: string;
+}
 
 /** What the first rank begins with. */
 export interface Call {
@@ -27,16 +32,32 @@ export interface PlanMessage {
   readonly warning?: string | undefined;
 }
 
+/** Why a rank could not save. */
+export interface Failure {
+  readonly code: CairnErrorCode;
+  readonly message: string;
+}
+
 /** What each other rank says when its part is durable, or why there is none. */
 export interface Done {
   readonly part?: PartRecord | undefined;
-  readonly failure?: string | undefined;
+  readonly failure?: Failure | undefined;
 }
 
-/** What the first rank says when there will be no checkpoint. */
-export interface Failure {
+/** What the first rank says when there will be no checkpoint, to those whose nonces it has heard. */
+export interface GivenUp extends Failure {
   readonly nonces: readonly string[];
-  readonly message: string;
+}
+
+/** What to tell the other ranks of an error. */
+export function failureOf(error: unknown): Failure {
+  const code = error instanceof CairnError ? error.code : "commit_failed";
+  return { code, message: error instanceof Error ? error.message : String(error) };
+}
+
+/** The error of a rank on another one. */
+export function errorOfRank(rank: number, { code, message }: Failure): CairnError {
+  return new CairnError(code, `Rank ${rank} could not save: ${message}`, { details: { op: "save" } });
 }
 
 /** The plan of a message, and back. */
@@ -84,20 +105,24 @@ function schemas() {
     checksum: count,
     rank: count.exactOptional(),
   });
-  const done: z.ZodType<Done> = z.strictObject({ part: part.optional(), failure: text.optional() });
-  const failure: z.ZodType<Failure> = z.strictObject({ nonces: z.array(text), message: text });
-  return { call, hello, plan, done, failure };
+  const code = z.custom<CairnErrorCode>((value) => typeof value === "string");
+  const failure: z.ZodType<Failure> = z.strictObject({ code, message: text });
+  const done: z.ZodType<Done> = z.strictObject({ part: part.optional(), failure: failure.optional() });
+  const givenUp: z.ZodType<GivenUp> = z.strictObject({ code, message: text, nonces: z.array(text) });
+  const waiting: z.ZodType<Waiting> = z.strictObject({ nonce: text });
+  return { waiting, call, hello, plan, done, givenUp };
 }
 
 let known: ReturnType<typeof schemas> | undefined;
 
 /** The messages by their kinds. */
 export interface Messages {
+  readonly waiting: Waiting;
   readonly call: Call;
   readonly hello: Hello;
   readonly plan: PlanMessage;
   readonly done: Done;
-  readonly failure: Failure;
+  readonly givenUp: GivenUp;
 }
 
 /**

@@ -47,33 +47,42 @@ async function stepOf(directory: string): Promise<number> {
 }
 
 describe("ranks in processes of their own", () => {
-  test("TS-10 save together, and a rank that is killed leaves what was committed", async () => {
-    const directory = await mkdtemp(path.join(os.tmpdir(), "cairn-ranks-"));
-    try {
-      const together = await runRanks(directory, { worldSize: 3, first: 1, last: 2, timeoutMs: 60_000 });
-      expect(together.map(({ output, errors }) => output + errors)).toEqual(
-        Array.from({ length: 3 }, () => "COMMIT 1\nCOMMIT 2\n"),
-      );
-      expect(await stepOf(directory)).toBe(2);
-      const killed = await runRanks(
-        directory,
-        { worldSize: 2, first: 3, last: 99, timeoutMs: 1500 },
-        "COMMIT 3",
-      );
-      expect([killed[0]?.status, killed[1]?.signal]).toEqual([1, "SIGKILL"]);
-      const committed = killed.flatMap(({ output }) =>
-        [...output.matchAll(/COMMIT (\d+)/g)].map(([, step]) => Number(step))
-      );
-      const newest = Math.max(...committed);
-      expect(await stepOf(directory)).toBe(newest);
-      // What the killed rank left is gone with the next save of the run.
-      const engine = await FileEngine.open(directory, { runId: RUN_ID });
-      await engine.create("next");
-      await engine.abort();
-      const parts = await engine.storage.list(PARTS_DIRECTORY);
-      expect(parts).toHaveLength(2 * 3 + (newest - 2) * 2);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  }, 60_000);
+  test(
+    "TS-10 save together, are told of a tag that is taken, and one that is killed leaves what was committed",
+    async () => {
+      const directory = await mkdtemp(path.join(os.tmpdir(), "cairn-ranks-"));
+      try {
+        const together = await runRanks(directory, { worldSize: 3, first: 1, last: 2, timeoutMs: 60_000 });
+        expect(together.map(({ output, errors }) => output + errors)).toEqual(
+          Array.from({ length: 3 }, () => "COMMIT 1\nCOMMIT 2\n"),
+        );
+        expect(await stepOf(directory)).toBe(2);
+        const taken = await runRanks(directory, { worldSize: 2, first: 2, last: 2, timeoutMs: 60_000 });
+        expect(taken.map(({ status, output }) => [status, output])).toEqual([[1, ""], [1, ""]]);
+        expect(taken[0]?.errors).toContain('Cannot create checkpoint "2"');
+        expect(taken[1]?.errors).toContain('Rank 0 could not save: Cannot create checkpoint "2"');
+        expect(taken[1]?.errors).toContain("already_exists");
+        const killed = await runRanks(
+          directory,
+          { worldSize: 2, first: 3, last: 99, timeoutMs: 1500 },
+          "COMMIT 3",
+        );
+        expect([killed[0]?.status, killed[1]?.signal]).toEqual([1, "SIGKILL"]);
+        const committed = killed.flatMap(({ output }) =>
+          [...output.matchAll(/COMMIT (\d+)/g)].map(([, step]) => Number(step))
+        );
+        const newest = Math.max(...committed);
+        expect(await stepOf(directory)).toBe(newest);
+        // What the killed rank left is gone with the next save of the run.
+        const engine = await FileEngine.open(directory, { runId: RUN_ID });
+        await engine.create("next");
+        await engine.abort();
+        const parts = await engine.storage.list(PARTS_DIRECTORY);
+        expect(parts).toHaveLength(2 * 3 + (newest - 2) * 2);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+    60_000,
+  );
 });

@@ -1,15 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
-import { CommitInfo } from "../../../src/checkpoint/commit_info.ts";
 import type { CommitReport } from "../../../src/checkpoint/engine.ts";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/load_checkpoint.ts";
 import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
 import { rowsOfRank } from "../../../src/checkpoint/parts/rank_view.ts";
 import { RankExchange, RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/rank_exchange.ts";
 import { asState } from "../../../src/checkpoint/ranks/rank_messages.ts";
-import type { RankSaveOptions } from "../../../src/checkpoint/ranks/rank_options.ts";
-import { saveByRanks } from "../../../src/checkpoint/ranks/save_by_ranks.ts";
 import { recover } from "../../../src/checkpoint/recovery.ts";
 import { saveCheckpoint } from "../../../src/checkpoint/save_checkpoint.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
@@ -19,88 +15,21 @@ import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { CrashStorage, storageOf } from "../../helpers/crash_storage.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
-import { atEveryOperation, counterRandom, errorOf, FaultStorage, memoryEngine, RUN_ID } from "../fixtures.ts";
-import { frozenTensors, type TensorsByName } from "../parts/frozen_tensors.ts";
-
-const ROWS = 7;
-const WIDTH = 3;
-
-/** Rows of a tensor in which each element says which one it is. */
-function rows(start: number, end: number, dtype: "f32" | "u8" = "f32"): HostTensor {
-  const numbers = Array.from({ length: (end - start) * WIDTH }, (_, index) => start * WIDTH + index);
-  const bytes = dtype === "f32"
-    ? new Uint8Array(Float32Array.from(numbers).buffer)
-    : Uint8Array.from(numbers);
-  return HostTensor.fromBytes(bytes, dtype, [end - start, WIDTH]);
-}
-
-/** What one rank of several has: its rows of two tables, a model that all have, and numbers of its own. */
-function tensorsOf(rank: number, worldSize: number): { tensors: TensorsByName; ranks: RankSaveOptions } {
-  const shard = rowsOfRank(ROWS, rank, worldSize);
-  return {
-    tensors: {
-      "model.w": HostTensor.from([[1, 2], [3, 4]]),
-      "model.tied": "model.w",
-      "model.b": HostTensor.from([5, 6]),
-      "model.table": rows(shard.start, shard.end),
-      "model.bytes": rows(shard.start, shard.end, "u8"),
-      "own.x": HostTensor.from([rank, rank]),
-    },
-    ranks: {
-      rank,
-      worldSize,
-      replicated: ["model.*"],
-      sharded: { "model.table": shard, "model.bytes": shard },
-      pollMs: 0,
-      timeoutMs: 4000,
-    },
-  };
-}
-
-async function engineOf(storage: Storage, rank: number, seed = 0): Promise<FileEngine> {
-  return await memoryEngine(storage, { random: counterRandom(rank + 1 + 100 * seed), codec: "raw" });
-}
-
-interface Attempt {
-  readonly tag?: string;
-  readonly overwrite?: boolean;
-  readonly signal?: AbortSignal;
-  readonly step?: number;
-  readonly ranks?: Partial<RankSaveOptions>;
-  readonly tensors?: TensorsByName;
-}
-
-async function saveRank(
-  storage: Storage,
-  rank: number,
-  worldSize: number,
-  attempt: Attempt = {},
-): Promise<CommitReport> {
-  const { tensors, ranks } = tensorsOf(rank, worldSize);
-  const { tag = "a", overwrite = false, step = 1, signal } = attempt;
-  return await saveByRanks({
-    engine: await engineOf(storage, rank, step),
-    info: CommitInfo.of(tag),
-    overwrite,
-    frozen: frozenTensors({ ...tensors, ...attempt.tensors }, {
-      state: { rank, step, numbers: new Float32Array([rank]) },
-      provenance: { step },
-    }),
-    ranks: { ...ranks, ...attempt.ranks },
-    ...signal === undefined ? {} : { signal },
-  });
-}
-
-/** All ranks at the same time, each with what `of` says of it. */
-function saveAll(
-  storage: Storage,
-  worldSize: number,
-  of: (rank: number) => Attempt = () => ({}),
-): Promise<PromiseSettledResult<CommitReport>[]> {
-  return Promise.allSettled(
-    Array.from({ length: worldSize }, (_, rank) => saveRank(storage, rank, worldSize, of(rank))),
-  );
-}
+import { atEveryOperation, errorOf, FaultStorage, memoryEngine, RUN_ID } from "../fixtures.ts";
+import { frozenTensors } from "../parts/frozen_tensors.ts";
+import {
+  type Attempt,
+  codes,
+  engineOf,
+  filesIn,
+  messages,
+  ROWS,
+  rows,
+  saveAll,
+  saveRank,
+  tensorsOf,
+  WIDTH,
+} from "./rank_saves.ts";
 
 async function saved(worldSize: number): Promise<{ storage: Storage; reports: CommitReport[] }> {
   const storage = new MemoryStorage();
@@ -123,14 +52,6 @@ async function open(storage: Storage, tag = "a"): Promise<Checkpoint> {
 async function numbersOf({ reader }: Checkpoint, name: string): Promise<number[]> {
   const bytes = await reader.read(name);
   return [...reader.tensor(name).dtype === "u8" ? bytes : new Float32Array(bytes.buffer)];
-}
-
-async function filesIn(storage: Storage, directory: string): Promise<string[]> {
-  return (await storage.list(directory)).map(({ name }) => name);
-}
-
-function messages(results: PromiseSettledResult<unknown>[]): string[] {
-  return results.map((result) => result.status === "rejected" ? `${result.reason.message}` : "saved");
 }
 
 describe("ranks that save together", () => {
@@ -402,10 +323,8 @@ describe("ranks that save together", () => {
   test("a tag that is taken fails every rank at once, unless it is to be replaced", async () => {
     const { storage } = await saved(2);
     const results = await saveAll(storage, 2, () => ({ step: 2 }));
-    expect(results.map((result) => result.status === "rejected" ? result.reason.code : "saved")).toEqual([
-      "already_exists",
-      "already_exists",
-    ]);
+    expect(codes(results)).toEqual(["already_exists", "already_exists"]);
+    expect(await filesIn(storage, RANKS_DIRECTORY)).toEqual([]);
     expect(messages(await saveAll(storage, 2, () => ({ step: 3, overwrite: true })))).toEqual([
       "saved",
       "saved",
@@ -522,7 +441,10 @@ describe("ranks that save together", () => {
     const call = { session: "old", runId: RUN_ID, tag: "a", worldSize: 2 };
     await exchange.send("call", asState(call));
     await exchange.send("old-plan", asState({ nonces: ["", "gone"], writers: [["model.w", 1]] }));
-    await exchange.send("old-failed", asState({ nonces: ["", "gone"], message: "it was stopped" }));
+    await exchange.send(
+      "old-failed",
+      asState({ code: "locked", message: "it was stopped", nonces: ["", "gone"] }),
+    );
     const storage = new FaultStorage(disk);
     const other = saveRank(storage, 1, 2);
     const answer = `${RANKS_DIRECTORY}/old-hello-1`;

@@ -1,0 +1,153 @@
+import { CairnError } from "../../base/errors.ts";
+import type { TensorSpec } from "../../container/layout.ts";
+import type { PartList, PartRecord } from "../../container/part_list.ts";
+import type { CommitReport } from "../engine.ts";
+import { type OpenPart, openPart } from "../parts/checkpoint_files.ts";
+import { tensorsOfPart } from "../parts/components.ts";
+import { isStoreTensor, placementsOf } from "../parts/placement.ts";
+import { list } from "../parts/rank_view.ts";
+import { randomHex } from "../small_file.ts";
+import { RankExchange } from "./rank_exchange.ts";
+import { asState, errorOfRank, failureOf, type Hello, parseMessage } from "./rank_messages.ts";
+import { partOfRank, planRanks, type RankPlan, type RankState } from "./rank_plan.ts";
+import { type JoinedSave, MESSAGE, withWarning, writingOf } from "./rank_save.ts";
+import { MOST_TELLING_MS, refuseOthers } from "./refusal.ts";
+
+/** Calls the other ranks, says who writes what, writes its own part, and commits the index when all parts are durable. */
+export async function saveAsFirst(save: JoinedSave): Promise<CommitReport> {
+  const { engine, info, overwrite } = save;
+  try {
+    await engine.create(info, { overwrite });
+  } catch (error) {
+    await refuse(save, error);
+    throw error;
+  }
+  const session = randomHex();
+  const nonces = Array.from({ length: save.own.worldSize }, () => "");
+  try {
+    return await saveInSession(save, session, nonces);
+  } catch (error) {
+    await engine.abort();
+    const givenUp = { ...failureOf(error), nonces };
+    await save.exchange.send(MESSAGE.givenUp(session), asState(givenUp)).catch(() => {});
+    await save.exchange.takeBack(MESSAGE.call);
+    throw error;
+  }
+}
+
+/** Tells the others that there will be no call, and why. Where they cannot be told, they wait until their time is up. */
+async function refuse({ engine, info, ranks, signal, own }: JoinedSave, error: unknown): Promise<void> {
+  const exchange = new RankExchange(engine.storage, engine.directoryOf(info), {
+    pollMs: ranks.pollMs,
+    clock: ranks.clock,
+    timeoutMs: Math.min(ranks.timeoutMs ?? MOST_TELLING_MS, MOST_TELLING_MS),
+    signal,
+  });
+  await refuseOthers(exchange, own.worldSize, error).catch(() => {});
+}
+
+/** @param nonces Gets what each rank that was heard calls itself, at the place of its rank. */
+async function saveInSession(save: JoinedSave, session: string, nonces: string[]): Promise<CommitReport> {
+  const { engine, info, frozen, ranks, exchange, own } = save;
+  // What earlier sessions left means nothing any more.
+  await exchange.clear();
+  const { worldSize } = own;
+  await exchange.send(MESSAGE.call, asState({ session, runId: engine.runId, tag: info.tag, worldSize }));
+  const states = [own, ...await receiveHellos(save, session, nonces)];
+  const plan = planRanks(states, ranks.tagValidation);
+  const { warning } = plan;
+  await engine.save(frozen, undefined, {
+    ...writingOf(save),
+    ranks: {
+      part: partOfRank(own, plan),
+      files: [frozen.tensors.filter(({ name }) => !isStoreTensor(name)), ...partsOf(states, plan)],
+      begin: () =>
+        exchange.send(MESSAGE.plan(session), asState({ nonces, writers: [...plan.writers], warning })),
+      completeParts: (parts) => receiveParts(save, session, parts),
+    },
+  });
+  const report = await engine.commit(info, save.signal === undefined ? {} : { signal: save.signal });
+  // Not all of them: who is faster is waiting for the next save already.
+  await exchange.clear(session);
+  await exchange.takeBack(MESSAGE.call);
+  return withWarning(report, warning);
+}
+
+/** The tensors of a store in each rank's part. */
+function partsOf(states: readonly RankState[], plan: RankPlan): TensorSpec[][] {
+  return states.map((state) =>
+    tensorsOfPart<TensorSpec>(state.tensors, partOfRank(state, plan)).map(({ name, dtype, shape }) => ({
+      name,
+      dtype,
+      shape,
+    }))
+  );
+}
+
+/**
+ * The answers of all other ranks, in order of rank.
+ *
+ * @param nonces Gets each answer's at the place of its rank, so that those who were heard can be told when another one is missing.
+ */
+async function receiveHellos(save: JoinedSave, session: string, nonces: string[]): Promise<Hello[]> {
+  const { exchange, own } = save;
+  const hellos = await receiveFromAll(save, "answer", async (rank) => {
+    const hello = parseMessage("hello", await exchange.receive(MESSAGE.hello(session, rank)));
+    if (hello?.rank !== rank) return undefined;
+    nonces[rank] = hello.nonce;
+    return hello;
+  });
+  const other = hellos.find(({ worldSize }) => worldSize !== own.worldSize);
+  if (other === undefined) return hellos;
+  throw new CairnError(
+    "state_mismatch",
+    `The ranks cannot save together: rank ${other.rank} says there are ${other.worldSize} of them, and rank 0 says ${own.worldSize}`,
+  );
+}
+
+/** The parts of all ranks, when they are durable and are what those ranks say. */
+async function receiveParts(
+  save: JoinedSave,
+  session: string,
+  own: readonly PartRecord[],
+): Promise<PartList> {
+  const { exchange, engine, info, ranks, signal } = save;
+  const others = await receiveFromAll(save, "finish its part", async (rank) => {
+    const done = parseMessage("done", await exchange.receive(MESSAGE.done(session, rank)));
+    if (done?.failure !== undefined) throw errorOfRank(rank, done.failure);
+    return done?.part;
+  });
+  const files = [...own, ...others];
+  const opened: OpenPart[] = [];
+  try {
+    for (const record of files) {
+      opened.push({
+        record,
+        reader: await openPart(engine.storage, engine.directoryOf(info), record, signal),
+      });
+    }
+    // As whoever loads it will do, before there is anything to be loaded.
+    placementsOf(opened);
+  } finally {
+    for (const { reader } of opened) await reader.close();
+  }
+  return { worldSize: ranks.worldSize, files };
+}
+
+async function receiveFromAll<T>(
+  { exchange, own }: JoinedSave,
+  what: string,
+  receive: (rank: number) => Promise<T | undefined>,
+): Promise<T[]> {
+  const received = new Map<number, T>();
+  const missing = (): number[] =>
+    Array.from({ length: own.worldSize - 1 }, (_, index) => index + 1).filter((rank) => !received.has(rank));
+  await exchange.until(async () => {
+    for (const rank of missing()) {
+      const found = await receive(rank);
+      if (found !== undefined) received.set(rank, found);
+    }
+    return missing().length === 0 ? true : undefined;
+  }, () => `${list(missing())} of ${own.worldSize} did not ${what}`);
+  return [...received].sort(([a], [b]) => a - b).map(([, found]) => found);
+}
