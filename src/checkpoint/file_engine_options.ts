@@ -37,7 +37,7 @@ export interface FileEngineOptions extends DiskRoomOptions {
   /**
    * Whether this engine has to be the only one that writes to its directory, from the first `create` to `cleanup` or the end of
    * the process; see `WriterLock`. Default false: two engines cannot mix a checkpoint anyway, and one that was forgotten
-   * would lock its own process out.
+   * would lock its own process out. Of ranks that save together the first one holds the lock, and the others write under it.
    */
   readonly exclusive?: boolean | WriterLockOptions;
   /** The clock, in milliseconds since 1970. */

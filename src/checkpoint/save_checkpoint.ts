@@ -39,8 +39,8 @@ export interface SaveCheckpointOptions {
  * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only after
  * the commit, and by the same durable protocol.
  *
- * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is missing or
- * fails, and `state_mismatch` when the ranks' states do not go together; of the storage or the GPU.
+ * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is missing,
+ * `state_mismatch` when the ranks' states do not go together, and what another rank failed of; of the storage or the GPU.
  * @throws TypeError for an empty directory, a missing tag, or a state that cannot be saved.
  */
 export async function saveCheckpoint(

@@ -2,6 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
 import { isAllZero } from "../base/little_endian.ts";
 import { allocate } from "./allocate.ts";
+import { chunkAt } from "./chunk_at.ts";
 import type { ChunkRecord } from "./chunk_table.ts";
 import { ChunksUnderWay, type RawChunk } from "./chunks_under_way.ts";
 import { type CodecPool, type Lent, type LentBytes, MIN_POOL_BYTES } from "./codec/codec_pool.ts";
@@ -171,17 +172,9 @@ export class ChunkReader {
     return this.#tables.chunks[index] as ChunkRecord;
   }
 
-  /** Index of the chunk with the raw byte at `rawOffset`, by binary search. */
+  /** Index of the chunk with the raw byte at `rawOffset`. */
   indexAt(rawOffset: number): number {
-    const { chunks } = this.#tables;
-    let low = 0;
-    let high = chunks.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.chunk(middle).rawOffset <= rawOffset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return chunkAt(this.#tables.chunks, rawOffset);
   }
 
   /** Names of the tensors that have a part in chunk `index`, aliases included: 1000 at most. */

@@ -2,6 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
 import { allocate } from "./allocate.ts";
+import { chunkAt } from "./chunk_at.ts";
 import type { RawChunk } from "./chunks_under_way.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import type { ChunkRecord } from "./chunk_table.ts";
@@ -48,11 +49,12 @@ export function joinContainers(contents: JoinedContents): ContainerReader {
   const { fileId, manifest, tensors, files, close } = contents;
   const layout = layoutTensors(tensors);
   const pieces = planPieces(runsOf(layout, tensors), layout.rawByteLength);
+  const chunks = pieces.map(({ chunk }) => chunk);
   const columns = parseTensorTable(encodeTensorTable(layout.tensors), layout.tensors.length);
   return ContainerReader.over({
     fileId,
-    tables: { layout: columns, chunks: pieces.map(({ chunk }) => chunk), manifest },
-    chunks: new JoinedChunks(pieces, new Map(files.map(({ label, reader }) => [reader, label]))),
+    tables: { layout: columns, chunks, manifest },
+    chunks: new JoinedChunks(pieces, chunks, new Map(files.map(({ label, reader }) => [reader, label]))),
     verify: (options) => verifyAll(files, options),
     close,
   });
@@ -123,7 +125,7 @@ function* rangesOf(
   { reader, rawOffset, byteLength }: Run,
 ): Generator<{ readonly chunk: ChunkRecord; readonly range: RawRange }> {
   const runEnd = rawOffset + byteLength;
-  for (let at = firstChunk(reader.chunks, rawOffset); at < reader.chunks.length; at++) {
+  for (let at = chunkAt(reader.chunks, rawOffset); at < reader.chunks.length; at++) {
     const chunk = reader.chunks[at] as ChunkRecord;
     if (chunk.rawOffset >= runEnd) return;
     const start = Math.max(chunk.rawOffset, rawOffset);
@@ -164,41 +166,28 @@ function lengthen(pieces: Piece[], rawLength: number): void {
   pieces[pieces.length - 1] = { ...last, chunk: { ...last.chunk, rawLength } };
 }
 
-/** Index of the chunk with the raw byte at `rawOffset`. */
-function firstChunk(chunks: readonly { readonly rawOffset: number }[], rawOffset: number): number {
-  let low = 0;
-  let high = chunks.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if ((chunks[middle]?.rawOffset ?? 0) <= rawOffset) low = middle;
-    else high = middle - 1;
-  }
-  return Math.max(low, 0);
-}
-
 class JoinedChunks implements ChunkSource {
   readonly readBytes: number = DEFAULT_READ_BYTES;
   readonly #pieces: readonly Piece[];
+  readonly #chunks: readonly ChunkRecord[];
   readonly #labels: ReadonlyMap<ContainerReader, string>;
 
-  constructor(pieces: readonly Piece[], labels: ReadonlyMap<ContainerReader, string>) {
+  constructor(
+    pieces: readonly Piece[],
+    chunks: readonly ChunkRecord[],
+    labels: ReadonlyMap<ContainerReader, string>,
+  ) {
     this.#pieces = pieces;
+    this.#chunks = chunks;
     this.#labels = labels;
   }
 
   chunk(index: number): ChunkRecord {
-    return this.#piece(index).chunk;
+    return this.#chunks[index] as ChunkRecord;
   }
 
   indexAt(rawOffset: number): number {
-    let low = 0;
-    let high = this.#pieces.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.chunk(middle).rawOffset <= rawOffset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return chunkAt(this.#chunks, rawOffset);
   }
 
   async read(
@@ -232,13 +221,9 @@ class JoinedChunks implements ChunkSource {
     }
   }
 
-  #piece(index: number): Piece {
-    return this.#pieces[index] as Piece;
-  }
-
   async #fill(into: Uint8Array, index: number, signal: AbortSignal | undefined): Promise<void> {
     let end = 0;
-    for (const { reader, rawOffset, byteLength, at } of this.#piece(index).ranges) {
+    for (const { reader, rawOffset, byteLength, at } of this.#pieces[index]?.ranges ?? []) {
       end = at + byteLength;
       try {
         await reader.readRange(rawOffset, byteLength, { into: into.subarray(at, end), signal });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { FileEngine } from "../../src/checkpoint/file_engine.ts";
@@ -9,6 +9,7 @@ import { splitCheckpoint } from "../../src/checkpoint/split_checkpoint.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { RUN_ID } from "./fixtures.ts";
 import { frozenTensors, modelTensors } from "./parts/frozen_tensors.ts";
+import { messages, saveAll } from "./ranks/rank_saves.ts";
 
 const STATE = { epoch: 3, losses: new Float64Array([1, 2]) };
 
@@ -92,6 +93,33 @@ describe("splitCheckpoint", () => {
       expect(await engine.storage.list("parts")).toHaveLength(1);
       const temporaries = (await engine.storage.list("")).filter(({ name }) => name.startsWith(".tmp-"));
       expect(temporaries).toEqual([]);
+    });
+  });
+
+  test("a target that cannot get its name leaves nothing behind", async () => {
+    await inDirectory(async (directory, engine) => {
+      await mkdir(path.join(directory, "taken.cairn", "in it"), { recursive: true });
+      const taken = path.join(directory, "taken");
+      const error = await thrownBy(() =>
+        splitCheckpoint(path.join(directory, "full"), taken, { overwrite: true })
+      );
+      expect(error.code).toBe("storage_failed");
+      expect(await engine.storage.list("parts")).toEqual([]);
+      const names = (await engine.storage.list("")).map(({ name }) => name).sort();
+      expect(names).toEqual(["full.cairn", "latest", "parts", "taken.cairn"]);
+    });
+  });
+
+  test("what several ranks saved is refused, as each has a state of its own", async () => {
+    await inDirectory(async (directory, engine) => {
+      const results = await saveAll(engine.storage, 2, () => ({ tag: "ranks" }));
+      expect(messages(results)).toEqual(["saved", "saved"]);
+      const error = await thrownBy(() =>
+        splitCheckpoint(path.join(directory, "ranks"), path.join(directory, "cut"))
+      );
+      expect(error.code).toBe("unsupported");
+      expect(error.message).toContain("2 ranks saved it, each with a state of its own; use exportWeights");
+      expect(await engine.list()).toEqual(["full", "ranks"]);
     });
   });
 });

@@ -1,5 +1,6 @@
 import { CairnError } from "../../base/errors.ts";
 import { ContainerReader } from "../../container/container_reader.ts";
+import { hex32 } from "../../container/header.ts";
 import type { PartRecord } from "../../container/part_list.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { TRAILER_BYTES, trailerChecksum } from "../../container/trailer.ts";
@@ -150,7 +151,10 @@ async function requirePinned(source: ByteSource, record: PartRecord, label: stri
   await source.read(source.byteLength - TRAILER_BYTES, trailer);
   const checksum = trailerChecksum(trailer);
   if (checksum !== record.checksum) {
-    throw otherFile(label, `its trailer's checksum is ${hex(checksum)}, expected ${hex(record.checksum)}`);
+    throw otherFile(
+      label,
+      `its trailer's checksum is ${hex32(checksum)}, expected ${hex32(record.checksum)}`,
+    );
   }
 }
 
@@ -159,8 +163,4 @@ function otherFile(label: string, why: string): CairnError {
     "invalid_container",
     `Its ${label} is damaged or another file than the one that was saved: ${why}`,
   );
-}
-
-function hex(checksum: number): string {
-  return checksum.toString(16).padStart(8, "0");
 }

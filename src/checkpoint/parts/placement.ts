@@ -6,6 +6,7 @@ import type { TensorRecord } from "../../container/layout.ts";
 import type { RowShard } from "../../container/part_list.ts";
 import { isHostTensorName } from "../host_state.ts";
 import type { OpenPart } from "./checkpoint_files.ts";
+import { byRows, flawInRows } from "./rows_once.ts";
 
 /** A tensor, and the file that it is in. */
 export interface PlacedTensor {
@@ -108,10 +109,7 @@ function putShard(placements: Map<string, Placement>, placed: PlacedShard): void
   if (shape[0] !== shard.end - shard.start) {
     throw invalid(name, `has a shard of ${shape[0]} rows, expected ${shard.end - shard.start}`);
   }
-  // In order of their rows; an empty one changes nothing wherever it stands.
-  const shards = [...found?.shards ?? [], placed].sort((a, b) =>
-    a.shard.start - b.shard.start || a.shard.end - b.shard.end
-  );
+  const shards = [...found?.shards ?? [], placed].sort((a, b) => byRows(a.shard, b.shard));
   placements.set(name, { kind: "sharded", rows: shard.rows, shards });
 }
 
@@ -121,19 +119,11 @@ function requireAllRows(
   placements: ReadonlyMap<string, Placement>,
 ): void {
   if (placement.kind !== "sharded") return;
-  let end = 0;
-  for (const { shard } of placement.shards) {
-    if (shard.start !== end) {
-      throw invalid(
-        name,
-        shard.start < end
-          ? `has the rows ${shard.start} to ${end} twice`
-          : `lacks the rows ${end} to ${shard.start}`,
-      );
-    }
-    end = shard.end;
+  const flaw = flawInRows(placement.shards.map(({ shard }) => shard), placement.rows);
+  if (flaw !== undefined) {
+    const rows = `the rows ${flaw.start} to ${flaw.end}`;
+    throw invalid(name, flaw.kind === "missing" ? `lacks ${rows}` : `has ${rows} twice`);
   }
-  if (end !== placement.rows) throw invalid(name, `lacks the rows ${end} to ${placement.rows}`);
   const root = placement.shards[0]?.record.aliasOf;
   if (root !== undefined && !placements.has(root)) throw invalid(name, `shares the bytes of "${root}"`);
 }

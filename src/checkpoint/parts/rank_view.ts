@@ -5,8 +5,14 @@ import type { TensorRecord } from "../../container/layout.ts";
 import type { Manifest } from "../../container/manifest.ts";
 import type { RowShard } from "../../container/part_list.ts";
 import type { CheckpointFiles } from "./checkpoint_files.ts";
-import { isStoreTensor, type PlacedTensor, type Placement, placementsOf } from "./placement.ts";
-import { rowsOf, rowsOfShards } from "./placement.ts";
+import {
+  isStoreTensor,
+  type PlacedTensor,
+  type Placement,
+  placementsOf,
+  rowsOf,
+  rowsOfShards,
+} from "./placement.ts";
 
 /** Who looks at a checkpoint. */
 export interface RankView {
@@ -177,7 +183,7 @@ function joinedTensor(
     throw new CairnError(
       "state_mismatch",
       `Cannot cut "${name}" into rows: it was saved as the own tensor of ${
-        list(placement.byRank.keys())
+        listRanks(placement.byRank.keys())
       }; leave it out of sharded, or save it with sharded or replicated`,
       { details: { tensor: name } },
     );
@@ -281,7 +287,7 @@ function elsewhereOf(
 }
 
 /** `rank 2` or `ranks 0, 1`. */
-export function list(ranks: Iterable<number>): string {
+export function listRanks(ranks: Iterable<number>): string {
   const all = [...ranks];
   return `${all.length === 1 ? "rank" : "ranks"} ${all.join(", ")}`;
 }

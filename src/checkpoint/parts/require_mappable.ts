@@ -2,7 +2,7 @@ import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { NameSelection, renameBy } from "../name_pattern.ts";
 import type { LoadIntoOptions } from "../load_into.ts";
-import { type JoinedView, list } from "./rank_view.ts";
+import { type JoinedView, listRanks } from "./rank_view.ts";
 
 /**
  * Refuses a load after which something that ranks had of their own would be missing: a tensor that the store wants and only other
@@ -30,7 +30,7 @@ export function requireMappable(
   for (const [tensor, ranks] of elsewhere) {
     if (!isAskedFor(tensor) || !wanted.has(renameBy(rename, tensor))) continue;
     throw cannot(
-      `"${tensor}" was the own tensor of ${list(ranks)} of ${savedWorldSize}, and this is rank ${rank}`,
+      `"${tensor}" was the own tensor of ${listRanks(ranks)} of ${savedWorldSize}, and this is rank ${rank}`,
       "save it as replicated or sharded, load with that many ranks, or leave it out with exclude",
       tensor,
       from,

@@ -18,7 +18,7 @@ export interface SplitTarget {
   /** Asked for when all bytes are written, and the targets before this one are complete. */
   readonly manifest: () => Manifest | Promise<Manifest>;
   /** Told what was written, before the next target is completed. */
-  readonly onWritten: (report: WriteReport) => void | Promise<void>;
+  readonly onWritten: (report: WriteReport) => void;
 }
 
 /** How chunks are coded, as a whole checkpoint's are. */
@@ -62,7 +62,7 @@ export async function writeSplit(
   }
   for (const [target, writer] of writers) {
     const manifest = await target.manifest();
-    await target.onWritten(await writer.finish(manifest));
+    target.onWritten(await writer.finish(manifest));
   }
   source.assertAlive();
 }

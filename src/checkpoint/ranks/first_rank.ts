@@ -1,15 +1,13 @@
-import { CairnError } from "../../base/errors.ts";
-import type { TensorSpec } from "../../container/layout.ts";
 import type { PartList, PartRecord } from "../../container/part_list.ts";
 import type { CommitReport } from "../engine.ts";
 import { type OpenPart, openPart } from "../parts/checkpoint_files.ts";
 import { tensorsOfPart } from "../parts/components.ts";
 import { isStoreTensor, placementsOf } from "../parts/placement.ts";
-import { list } from "../parts/rank_view.ts";
+import { listRanks } from "../parts/rank_view.ts";
 import { randomHex } from "../small_file.ts";
 import { RankExchange } from "./rank_exchange.ts";
 import { asState, errorOfRank, failureOf, type Hello, parseMessage } from "./rank_messages.ts";
-import { partOfRank, planRanks, type RankPlan, type RankState } from "./rank_plan.ts";
+import { partOfRank, planRanks, requireOneWorld } from "./rank_plan.ts";
 import { type JoinedSave, MESSAGE, withWarning, writingOf } from "./rank_save.ts";
 import { MOST_TELLING_MS, refuseOthers } from "./refusal.ts";
 
@@ -56,14 +54,15 @@ async function saveInSession(save: JoinedSave, session: string, nonces: string[]
   const states = [own, ...await receiveHellos(save, session, nonces)];
   const plan = planRanks(states, ranks.tagValidation);
   const { warning } = plan;
+  const parts = states.map((state) => tensorsOfPart(state.tensors, partOfRank(state, plan)));
   await engine.save(frozen, undefined, {
     ...writingOf(save),
     ranks: {
       part: partOfRank(own, plan),
-      files: [frozen.tensors.filter(({ name }) => !isStoreTensor(name)), ...partsOf(states, plan)],
+      files: [frozen.tensors.filter(({ name }) => !isStoreTensor(name)), ...parts],
       begin: () =>
         exchange.send(MESSAGE.plan(session), asState({ nonces, writers: [...plan.writers], warning })),
-      completeParts: (parts) => receiveParts(save, session, parts),
+      completeParts: (durable) => receiveParts(save, session, durable),
     },
   });
   const report = await engine.commit(info, save.signal === undefined ? {} : { signal: save.signal });
@@ -73,17 +72,6 @@ async function saveInSession(save: JoinedSave, session: string, nonces: string[]
   return withWarning(report, warning);
 }
 
-/** The tensors of a store in each rank's part. */
-function partsOf(states: readonly RankState[], plan: RankPlan): TensorSpec[][] {
-  return states.map((state) =>
-    tensorsOfPart<TensorSpec>(state.tensors, partOfRank(state, plan)).map(({ name, dtype, shape }) => ({
-      name,
-      dtype,
-      shape,
-    }))
-  );
-}
-
 /**
  * The answers of all other ranks, in order of rank.
  *
@@ -91,18 +79,14 @@ function partsOf(states: readonly RankState[], plan: RankPlan): TensorSpec[][] {
  */
 async function receiveHellos(save: JoinedSave, session: string, nonces: string[]): Promise<Hello[]> {
   const { exchange, own } = save;
-  const hellos = await receiveFromAll(save, "answer", async (rank) => {
+  return await receiveFromAll(save, "answer", async (rank) => {
     const hello = parseMessage("hello", await exchange.receive(MESSAGE.hello(session, rank)));
     if (hello?.rank !== rank) return undefined;
     nonces[rank] = hello.nonce;
+    // At once: it is not known how many others there are to wait for.
+    requireOneWorld(own, hello);
     return hello;
   });
-  const other = hellos.find(({ worldSize }) => worldSize !== own.worldSize);
-  if (other === undefined) return hellos;
-  throw new CairnError(
-    "state_mismatch",
-    `The ranks cannot save together: rank ${other.rank} says there are ${other.worldSize} of them, and rank 0 says ${own.worldSize}`,
-  );
 }
 
 /** The parts of all ranks, when they are durable and are what those ranks say. */
@@ -148,6 +132,6 @@ async function receiveFromAll<T>(
       if (found !== undefined) received.set(rank, found);
     }
     return missing().length === 0 ? true : undefined;
-  }, () => `${list(missing())} of ${own.worldSize} did not ${what}`);
+  }, () => `${listRanks(missing())} of ${own.worldSize} did not ${what}`);
   return [...received].sort(([a], [b]) => a - b).map(([, found]) => found);
 }

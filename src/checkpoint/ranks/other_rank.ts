@@ -1,4 +1,4 @@
-import { CairnError } from "../../base/errors.ts";
+import type { CairnError } from "../../base/errors.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { CommitInfo } from "../commit_info.ts";
 import type { CommitReport } from "../engine.ts";
@@ -16,7 +16,7 @@ import {
   type PlanMessage,
   planOf,
 } from "./rank_messages.ts";
-import { partOfRank } from "./rank_plan.ts";
+import { partOfRank, requireOneWorld } from "./rank_plan.ts";
 import { type JoinedSave, MESSAGE, withWarning, writingOf } from "./rank_save.ts";
 import { WaitingRank } from "./refusal.ts";
 
@@ -49,6 +49,7 @@ async function nextOrder(save: JoinedSave, last: string | undefined): Promise<Or
       answered = call.session;
       const nonce = randomHex();
       await exchange.send(MESSAGE.hello(call.session, own.rank), asState({ ...own, nonce }));
+      requireOneWorld(call, own);
       const plan = await exchange.until(async () => {
         await waiting.assertNotRefused();
         return await receivePlan(save, call, nonce);
@@ -61,20 +62,15 @@ async function nextOrder(save: JoinedSave, last: string | undefined): Promise<Or
 }
 
 async function nextCall(
-  { exchange, own }: JoinedSave,
+  { exchange }: JoinedSave,
   waiting: WaitingRank,
   answered: string | undefined,
 ): Promise<Call> {
-  const call = await exchange.until(async () => {
+  return await exchange.until(async () => {
     await waiting.assertNotRefused();
     const found = parseMessage("call", await exchange.receive(MESSAGE.call));
     return found?.session === answered ? undefined : found;
   }, () => "rank 0 did not call");
-  if (call.worldSize === own.worldSize) return call;
-  throw new CairnError(
-    "state_mismatch",
-    `The ranks cannot save together: rank 0 says there are ${call.worldSize} of them, and rank ${own.rank} says ${own.worldSize}`,
-  );
 }
 
 async function receivePlan(

@@ -7,6 +7,7 @@ import { NameSelection } from "../name_pattern.ts";
 import type { PartPlan } from "../parts/components.ts";
 import { isStoreTensor } from "../parts/placement.ts";
 import { checkShard } from "../parts/rank_view.ts";
+import { byRows, flawInRows } from "../parts/rows_once.ts";
 import { type TagValidation, validateTagDigests } from "../tag_validation.ts";
 import type { RankSaveOptions } from "./rank_options.ts";
 
@@ -137,6 +138,22 @@ function requireRows(name: string, shape: readonly number[], shard: RowShard): v
   );
 }
 
+/**
+ * How many ranks there are is the same on all of them.
+ *
+ * @param first What rank 0 says.
+ * @throws CairnError `state_mismatch`.
+ */
+export function requireOneWorld(
+  first: Pick<RankState, "worldSize">,
+  other: Pick<RankState, "rank" | "worldSize">,
+): void {
+  if (other.worldSize === first.worldSize) return;
+  throw mismatch(
+    `rank 0 says that there are ${first.worldSize} of them, and rank ${other.rank} says ${other.worldSize}; pass the same worldSize everywhere`,
+  );
+}
+
 function requireOneStep(states: readonly RankState[]): void {
   const [first] = states;
   const other = states.find(({ step }) => step !== first?.step);
@@ -172,8 +189,7 @@ function requireSameAliases(name: string, tensors: readonly RankTensor[], first:
 function requireAllRows(name: string, tensors: readonly RankTensor[]): void {
   const [first] = tensors;
   if (first !== undefined) requireSameAliases(name, tensors, first);
-  const shards = tensors.flatMap(({ shard }) => shard ?? [])
-    .sort((a, b) => a.start - b.start || a.end - b.end);
+  const shards = tensors.flatMap(({ shard }) => shard ?? []).sort(byRows);
   const rows = shards[0]?.rows ?? 0;
   const isAlike = shards.length === tensors.length &&
     tensors.every(({ dtype, shape, shard }) =>
@@ -182,18 +198,10 @@ function requireAllRows(name: string, tensors: readonly RankTensor[]): void {
   if (!isAlike) {
     throw mismatch(`the ranks do not say the same of "${name}": some cut it otherwise than others`, name);
   }
-  let end = 0;
-  for (const shard of shards) {
-    if (shard.start !== end) {
-      const problem = shard.start > end ? "no rank has" : "more than one rank has";
-      throw mismatch(
-        `${problem} the rows ${Math.min(end, shard.start)} to ${Math.max(end, shard.start)} of "${name}"`,
-        name,
-      );
-    }
-    end = shard.end;
-  }
-  if (end !== rows) throw mismatch(`no rank has the rows ${end} to ${rows} of "${name}"`, name);
+  const flaw = flawInRows(shards, rows);
+  if (flaw === undefined) return;
+  const who = flaw.kind === "missing" ? "no rank has" : "more than one rank has";
+  throw mismatch(`${who} the rows ${flaw.start} to ${flaw.end} of "${name}"`, name);
 }
 
 function mismatch(problem: string, tensor?: string): CairnError {

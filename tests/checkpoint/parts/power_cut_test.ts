@@ -5,15 +5,16 @@ import { CrashStorage, storageOf } from "../../helpers/crash_storage.ts";
 import { atEveryOperation, FaultStorage } from "../fixtures.ts";
 import { cutEverywhere, durableImage, engineOn, recoveredStep, saveStep, WORKLOADS } from "./power_cuts.ts";
 
-/** `npm run faults -- engine` looks at more of them. */
+/** `npm run faults -- engine` cuts at every operation, and looks at more of the disks that this could leave. */
+const STRIDE = 2;
 const MOST_IMAGES = 3;
 
 describe("a power cut at any operation of a checkpoint of several files", () => {
   for (const workload of WORKLOADS) {
     test(workload.what, async () => {
-      const { images, failures } = await cutEverywhere(workload, MOST_IMAGES);
+      const { images, failures } = await cutEverywhere(workload, MOST_IMAGES, STRIDE);
       expect(failures).toEqual([]);
-      expect(images.size).toBeGreaterThan(40);
+      expect(images.size).toBeGreaterThan(30);
     });
   }
 
@@ -44,7 +45,9 @@ describe("a power cut at any operation of a checkpoint of several files", () => 
     await saveStep(await engineOn(before), 1, "last");
     const start = durableImage(before);
     for (const takesEffect of [false, true]) {
-      await atEveryOperation(async (at) => {
+      await atEveryOperation(async (index) => {
+        // Each operation fails in one of the two ways here, and in both in the campaign.
+        const at = 2 * index + (takesEffect ? 1 : 0);
         const storage = new FaultStorage(await storageOf(start));
         storage.failAt(at, "EIO", { takesEffect });
         const engine = await engineOn(storage, 7);

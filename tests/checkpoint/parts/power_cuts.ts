@@ -100,18 +100,19 @@ export function durableImage(disk: CrashStorage): DiskImage {
 }
 
 /**
- * Cuts the power at every operation of a workload, and looks at disks that this could leave.
+ * Cuts the power at every operation of a workload, or each `stride`th, and looks at disks that this could leave.
  *
  * @param most How many disks after each operation, for each of the two models of what a disk keeps.
  */
-export async function cutEverywhere(workload: Workload, most: number): Promise<PowerCutReport> {
+export async function cutEverywhere(workload: Workload, most: number, stride = 1): Promise<PowerCutReport> {
   const random = randomNumbers(20261122);
   const images = new Set<string>();
   const failures: { isLost: boolean; message: string }[] = [];
   const before = new CrashStorage();
   await workload.before(await engineOn(before));
   const start = durableImage(before);
-  await atEveryOperation(async (at) => {
+  await atEveryOperation(async (index) => {
+    const at = index * stride;
     const disk = await CrashStorage.from(start);
     const storage = new FaultStorage(disk);
     storage.crashAt(at);

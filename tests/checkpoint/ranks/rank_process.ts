@@ -1,4 +1,5 @@
 import process from "node:process";
+import { CairnError } from "../../../src/base/errors.ts";
 import { CommitInfo } from "../../../src/checkpoint/commit_info.ts";
 import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
 import { rowsOfRank } from "../../../src/checkpoint/parts/rank_view.ts";
@@ -21,7 +22,7 @@ const engine = await FileEngine.open(directory, { runId: "0123456789abcdef012345
 for (let step = first; step <= last; step++) {
   const rows = rowsOfRank(64, rank, worldSize);
   const numbers = new Float32Array((rows.end - rows.start) * 4).fill(step);
-  await saveByRanks({
+  const saving = saveByRanks({
     engine,
     info: CommitInfo.of(step),
     overwrite: false,
@@ -38,6 +39,10 @@ for (let step = first; step <= last; step++) {
       // The other processes have to start first.
       timeoutMs: step === first ? 60_000 : Number(timeoutText),
     },
+  });
+  await saving.catch((error: unknown) => {
+    if (error instanceof CairnError) console.error(error.code);
+    throw error;
   });
   console.log(`COMMIT ${step}`);
 }

@@ -64,7 +64,7 @@ describe("ranks in processes of their own", () => {
         expect(taken[1]?.errors).toContain("already_exists");
         const killed = await runRanks(
           directory,
-          { worldSize: 2, first: 3, last: 99, timeoutMs: 1500 },
+          { worldSize: 2, first: 3, last: 99, timeoutMs: 1000 },
           "COMMIT 3",
         );
         expect([killed[0]?.status, killed[1]?.signal]).toEqual([1, "SIGKILL"]);

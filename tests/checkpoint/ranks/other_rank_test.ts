@@ -1,0 +1,74 @@
+import { describe, expect, test } from "bun:test";
+import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
+import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
+import { errorOf, FaultStorage } from "../fixtures.ts";
+import { codes, engineOf, filesIn, messages, saveRank } from "./rank_saves.ts";
+
+/** A storage that does something when a message of this name has been left in it. */
+function whenSent(disk: MemoryStorage, name: string, then: () => void): FaultStorage {
+  const storage = new FaultStorage(disk);
+  storage.move = async (from, to, options) => {
+    await FaultStorage.prototype.move.call(storage, from, to, options);
+    if (to.endsWith(name)) then();
+  };
+  return storage;
+}
+
+describe("a rank that waits for the first one's commit", () => {
+  test("leaves its part when it is aborted, and the others may still commit", async () => {
+    const disk = new MemoryStorage();
+    const aborting = new AbortController();
+    const reason = new Error("enough");
+    const storage = whenSent(disk, "-done-1", () => aborting.abort(reason));
+    const results = await Promise.allSettled([
+      saveRank(disk, 0, 2),
+      saveRank(storage, 1, 2, { signal: aborting.signal }),
+    ]);
+    expect(messages(results)).toEqual(["saved", "enough"]);
+    const checkpoint = await (await engineOf(disk, 0)).load("a");
+    await checkpoint.verify();
+    expect(checkpoint.parts).toHaveLength(2);
+    await checkpoint.close();
+  });
+
+  test("says that its time is up when the first one is gone, and the next attempt clears its part away", async () => {
+    const disk = new MemoryStorage();
+    const first = new FaultStorage(disk);
+    const storage = whenSent(disk, "-done-1", () => first.crashAt(first.operations.length));
+    const results = await Promise.allSettled([
+      saveRank(first, 0, 2, { ranks: { timeoutMs: 50 } }),
+      saveRank(storage, 1, 2, { ranks: { timeoutMs: 50 } }),
+    ]);
+    expect(messages(results)[1]).toContain("rank 0 did not commit after 50 ms");
+    expect((await filesIn(disk, PARTS_DIRECTORY)).some((name) => name.startsWith("rank-1-"))).toBe(true);
+    const again = await Promise.allSettled([0, 1].map((rank) => saveRank(disk, rank, 2, { step: 2 })));
+    expect(messages(again)).toEqual(["saved", "saved"]);
+    expect(await filesIn(disk, PARTS_DIRECTORY)).toHaveLength(2);
+  });
+
+  test("writes another part for a first one that was stopped and calls again", async () => {
+    const disk = new MemoryStorage();
+    const stopped = new FaultStorage(disk);
+    const storage = whenSent(disk, "-done-1", () => {
+      if (!stopped.hasFired) stopped.crashAt(stopped.operations.length);
+    });
+    const other = saveRank(storage, 1, 2);
+    await errorOf(saveRank(stopped, 0, 2));
+    expect(stopped.hasFired).toBe(true);
+    expect(messages(await Promise.allSettled([saveRank(disk, 0, 2), other]))).toEqual(["saved", "saved"]);
+    expect(storage.operations.filter(({ op, path }) => op === "move" && path.startsWith(PARTS_DIRECTORY)))
+      .toHaveLength(2);
+    expect(await filesIn(disk, PARTS_DIRECTORY)).toHaveLength(2);
+  });
+});
+
+describe("ranks that do not agree how many they are", () => {
+  test("are refused at once, although some of those that were expected never come", async () => {
+    const disk = new MemoryStorage();
+    const results = await Promise.allSettled([saveRank(disk, 0, 3), saveRank(disk, 1, 2)]);
+    expect(codes(results)).toEqual(["state_mismatch", "state_mismatch"]);
+    for (const message of messages(results)) {
+      expect(message).toContain("rank 0 says that there are 3 of them, and rank 1 says 2");
+    }
+  });
+});
