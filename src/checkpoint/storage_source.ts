@@ -16,8 +16,8 @@ export async function openSource(storage: Storage, path: string): Promise<FileSo
 export function breathingSink(sink: ByteSink): ByteSink {
   const breather = new Breather();
   return {
-    write: async (bytes) => {
-      await sink.write(bytes);
+    write: async (bytes, crc) => {
+      await sink.write(bytes, crc);
       await breather.breathe();
     },
   };

@@ -315,15 +315,15 @@ export class ContainerWriter {
       rawCrc,
       codec: codecByName(codec),
     });
-    await this.#encoder.timeWrite(stored.byteLength, () => this.#emit(stored));
+    await this.#encoder.timeWrite(stored.byteLength, () => this.#emit(stored, storedCrc));
     const padding = alignUp(this.#fileOffset, FILE_ALIGNMENT) - this.#fileOffset;
     if (padding > 0) await this.#emit(new Uint8Array(padding));
     this.#onProgress?.({ done: rawOffset + rawLength, total: this.layout.rawByteLength });
   }
 
-  async #emit(bytes: Uint8Array): Promise<void> {
+  async #emit(bytes: Uint8Array, crc?: number): Promise<void> {
     throwIfAborted(this.#signal);
-    await this.#sink.write(bytes);
+    await this.#sink.write(bytes, crc);
     this.#fileOffset += bytes.byteLength;
   }
 

@@ -19,8 +19,8 @@ export interface ByteSource {
 
 /** Where a container's bytes are written to, front to back. */
 export interface ByteSink {
-  /** Takes all the bytes, and keeps no reference to them after it resolves. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Takes all the bytes, and keeps no reference to them after it resolves. `crc` is their CRC-32, where that is known. */
+  write(bytes: Uint8Array, crc?: number): Promise<void>;
 }
 
 /** A source over bytes in memory. It keeps a reference to them and copies nothing until it is read. */

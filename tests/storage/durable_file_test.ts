@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Storage } from "../../src/storage/storage.ts";
+import { crc32 } from "../../src/base/crc32.ts";
 import { DurableFile } from "../../src/storage/durable_file.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { atEveryOperation, FaultStorage } from "../helpers/fault_storage.ts";
@@ -186,6 +187,20 @@ describe("DurableFile", () => {
     expect(error.message).toContain("read back has checksum");
     await file.abort();
     expect(await names(inner)).toEqual([]);
+  });
+
+  test("joins the checksums that it is given, of pieces as long as the one before and of others", async () => {
+    const pieces = ["same", "long", "as it", "is", "this", "that"].map(bytes);
+    const storage = new MemoryStorage();
+    const file = await DurableFile.create(storage, PATH, { randomName: "0123" });
+    for (const piece of pieces) await file.write(piece, crc32(piece));
+    await file.commit({ verify: true });
+    expect(file.isCommitted).toBe(true);
+
+    const wrong = await DurableFile.create(storage, PATH, { randomName: "4567", overwrite: true });
+    for (const piece of pieces) await wrong.write(piece, crc32(piece) ^ 1);
+    expect((await errorOf(wrong.commit({ verify: true }))).code).toBe("commit_failed");
+    await wrong.abort();
   });
 
   test("publishes nothing when what it reads back is longer, shorter or ends early", async () => {
