@@ -1,6 +1,8 @@
 import { CairnError } from "../base/errors.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
+import { isDamage } from "../container/damage.ts";
 import type { TensorRecord } from "../container/layout.ts";
+import { GapCheck } from "../container/raw_gaps.ts";
 import type { DType } from "../base/dtype.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
@@ -13,8 +15,6 @@ import type { FitOptions, FoundTensor } from "./tensor_fit.ts";
 import { endOf, type PartOfFile, partsWith, planSegments, writePart } from "./store_segments.ts";
 import { requireUndamaged } from "./undamaged.ts";
 import type { Undo } from "./undo.ts";
-
-const DAMAGE_CODES: ReadonlySet<string> = new Set(["checksum_mismatch", "invalid_container", "truncated"]);
 
 /** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
 export interface PartialLoadOptions extends FitOptions {
@@ -80,12 +80,12 @@ export async function loadInto(
   if (strict) requireMatch(report, from);
   const { fitted, whole } = tensorsToWrite(wanted, report);
   const segments = planSegments(whole, found);
-  const write = async (parts: Iterable<PartOfFile>): Promise<void> => {
+  const write = async (parts: Iterable<PartOfFile>, gaps?: GapCheck): Promise<void> => {
     await writeFitted(store.gpu, reader, fitted, found, signal);
-    await copyParts(store.gpu, reader, parts, options);
+    await copyParts(store.gpu, reader, parts, { ...options, gaps });
   };
   const all = { start: 0, end: reader.rawByteLength, segments };
-  const isDone = verify && await writeOnce(reader, options, () => write([all]));
+  const isDone = verify && await writeOnce(reader, options, () => write([all], new GapCheck(reader)));
   if (isDone) return report;
   if (verify) await requireUndamaged(reader, from, aborting(signal));
   await write(partsWith(segments));
@@ -106,9 +106,8 @@ async function writeOnce(
   try {
     return await undo.attempt(write);
   } catch (error) {
-    const isDamage = error instanceof CairnError && DAMAGE_CODES.has(error.code);
     // All that is damaged is named, not only what was found first.
-    if (isDamage) await requireUndamaged(reader, from, aborting(signal));
+    if (isDamage(error)) await requireUndamaged(reader, from, aborting(signal));
     throw error;
   }
 }
@@ -180,11 +179,12 @@ async function writeFitted(
   }
 }
 
+/** @param options With `gaps` where the bytes between tensors were not checked before. */
 async function copyParts(
   gpu: GpuDevice,
   reader: ContainerReader,
   parts: Iterable<PartOfFile>,
-  { signal, onProgress }: LoadIntoOptions,
+  { signal, onProgress, gaps }: LoadIntoOptions & { readonly gaps: GapCheck | undefined },
 ): Promise<void> {
   const total = reader.rawByteLength;
   let done = 0;
@@ -193,6 +193,12 @@ async function copyParts(
     for await (const { rawOffset, bytes } of reader.rawChunks({ start, end, ...aborting(signal) })) {
       gpu.assertAlive();
       done = rawOffset + bytes.byteLength;
+      for (const { start, end } of gaps?.damagedUpTo(done, rawOffset, bytes) ?? []) {
+        throw new CairnError(
+          "invalid_container",
+          `The raw bytes ${start} to ${end}, between two tensors, are not zero`,
+        );
+      }
       while (first < segments.length && endOf(segments[first]) <= rawOffset) first++;
       for (let index = first; index < segments.length; index++) {
         const segment = segments[index];

@@ -8,6 +8,7 @@ import { ChunksUnderWay, type RawChunk } from "./chunks_under_way.ts";
 import { type CodecPool, type Lent, type LentBytes, MIN_POOL_BYTES } from "./codec/codec_pool.ts";
 import { checkSum, decodeChecked } from "./codec/decode_checked.ts";
 import type { CodecName } from "./codec/table.ts";
+import { isDamage } from "./damage.ts";
 import { DEFAULT_READ_BYTES, paddedLength, planReads } from "./read_plan.ts";
 import { Scratch } from "./scratch.ts";
 import type { ByteSource } from "./source.ts";
@@ -30,8 +31,6 @@ export interface ChunkOutcome extends Lent {
   readonly raw?: Uint8Array;
   readonly damage?: CairnError;
 }
-
-const DAMAGE_CODES: ReadonlySet<string> = new Set(["checksum_mismatch", "invalid_container", "truncated"]);
 
 /** Reads single chunks and checks all there is to check about them. */
 export class ChunkReader {
@@ -296,6 +295,6 @@ export class ChunkReader {
 
 /** Throws what is no damage. */
 function damagedChunk(index: number, error: unknown): ChunkOutcome {
-  if (!(error instanceof CairnError) || !DAMAGE_CODES.has(error.code)) throw error;
+  if (!isDamage(error)) throw error;
   return { index, damage: error, release: () => {} };
 }

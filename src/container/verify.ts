@@ -1,6 +1,5 @@
-import { isAllZero } from "../base/little_endian.ts";
 import type { ChunkReader } from "./chunk_reader.ts";
-import { rawGaps } from "./raw_gaps.ts";
+import { GapCheck } from "./raw_gaps.ts";
 import type { Tables } from "./tail.ts";
 
 /** A chunk that cannot be read, and the tensors that have a part in it. */
@@ -32,22 +31,17 @@ export async function verifyChunks(
   tables: Tables,
   { signal, onProgress }: ReadOptions = {},
 ): Promise<VerifyReport> {
-  const gaps = rawGaps(tables.layout);
+  const gaps = new GapCheck(tables.layout);
   const damaged: Damage[] = [];
-  let nextGap = 0;
   for await (const { index, raw, damage } of reader.outcomes(signal)) {
     const { rawOffset, rawLength } = reader.chunk(index);
     const end = rawOffset + rawLength;
     if (damage !== undefined) {
       damaged.push({ chunk: index, tensors: reader.tensorsIn(index), message: damage.message });
     }
-    for (let gap = gaps[nextGap]; gap !== undefined && gap.start < end; gap = gaps[++nextGap]) {
-      const isClean = raw === undefined ||
-        isAllZero(raw.subarray(gap.start - rawOffset, gap.end - rawOffset));
-      if (!isClean) {
-        const message = `The raw bytes ${gap.start} to ${gap.end}, between two tensors, are not zero`;
-        damaged.push({ chunk: index, tensors: reader.tensorsIn(index), message });
-      }
+    for (const gap of gaps.damagedUpTo(end, rawOffset, raw)) {
+      const message = `The raw bytes ${gap.start} to ${gap.end}, between two tensors, are not zero`;
+      damaged.push({ chunk: index, tensors: reader.tensorsIn(index), message });
     }
     onProgress?.({ done: end, total: tables.layout.rawByteLength });
   }

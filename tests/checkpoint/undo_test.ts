@@ -1,4 +1,5 @@
 import { describe, expect } from "bun:test";
+import { crc32 } from "../../src/base/crc32.ts";
 import { loadInto } from "../../src/checkpoint/load_into.ts";
 import { StoreCopy } from "../../src/checkpoint/store_copy.ts";
 import { undoBy } from "../../src/checkpoint/undo.ts";
@@ -9,6 +10,7 @@ import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
+import { forged, poke } from "../container/forge.ts";
 import { containerOf } from "./container_fixture.ts";
 import { contentsOf, fillStore } from "./fixtures.ts";
 
@@ -96,6 +98,27 @@ describe("a load that can be undone", () => {
     expect(error.message).toContain('2 chunks are damaged, of "model.b", "model.c"');
     expect(await contentsOf(store)).toEqual(before);
     expect(copy.isTaken).toBe(false);
+    copy.close();
+    await store.close();
+  });
+
+  gpuTest("refuses bytes between tensors that are not zero, as a load that reads twice does", async (gpu) => {
+    const bytes = forged(await containerOf({ "model.w": HostTensor.from([1, 2]) }), (parts) => {
+      parts.data[200] = 1;
+      // The columns of a table of one chunk.
+      for (const column of [16, 20]) poke(parts.chunks, column, 4, crc32(parts.data.subarray(0, 256)));
+    });
+    const store = TensorStore.on(gpu);
+    store.define("model", [{ name: "w", dtype: "f32", shape: [2] }]);
+    fillStore(store, 7);
+    const before = await contentsOf(store);
+    const copy = new StoreCopy(store);
+    for (const undo of [undefined, undoBy(store, copy)]) {
+      const reader = await ContainerReader.open(bytesSource(bytes));
+      const error = await thrownBy(() => loadInto(store, reader, { undo }));
+      expect(error.message).toContain("The raw bytes 8 to 256, between two tensors, are not zero");
+      expect(await contentsOf(store)).toEqual(before);
+    }
     copy.close();
     await store.close();
   });
