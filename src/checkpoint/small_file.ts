@@ -26,22 +26,27 @@ export async function writeSmallFile(storage: Storage, path: string, value: Json
   }
 }
 
+/** The beginning of a file as text: at most `maxBytes` of it. @throws CairnError `not_found`. */
+export async function readSmallText(storage: Storage, path: string, maxBytes: number): Promise<string> {
+  const reader = await storage.openRead(path);
+  try {
+    const buffer = new Uint8Array(Math.min(reader.byteLength, maxBytes));
+    let filled = 0;
+    while (filled < buffer.byteLength) {
+      const count = await reader.read(filled, buffer.subarray(filled));
+      if (count === 0) break;
+      filled += count;
+    }
+    return new TextDecoder().decode(buffer.subarray(0, filled));
+  } finally {
+    await reader.close();
+  }
+}
+
 /** What {@link writeSmallFile} wrote, or `undefined` when there is no such file or it is no small JSON file. */
 export async function readSmallFile(storage: Storage, path: string): Promise<JsonValue | undefined> {
   try {
-    const reader = await storage.openRead(path);
-    try {
-      const buffer = new Uint8Array(Math.min(reader.byteLength, MAX_BYTES));
-      let filled = 0;
-      while (filled < buffer.byteLength) {
-        const count = await reader.read(filled, buffer.subarray(filled));
-        if (count === 0) break;
-        filled += count;
-      }
-      return parseCanonicalJson(new TextDecoder().decode(buffer.subarray(0, filled)), storage.describe(path));
-    } finally {
-      await reader.close();
-    }
+    return parseCanonicalJson(await readSmallText(storage, path, MAX_BYTES), storage.describe(path));
   } catch (error) {
     if (error instanceof CairnError) return undefined;
     throw error;

@@ -12,6 +12,7 @@ import {
   ownIdentity,
   stateOfOwner,
 } from "./lock_owner.ts";
+import { readSmallText } from "./small_file.ts";
 
 /** Options of {@link WriterLock.acquire} that a user sets. */
 export interface WriterLockOptions {
@@ -209,19 +210,7 @@ async function createLock(
 
 /** @throws CairnError `not_found`. */
 async function readOwner(storage: Storage, path: string): Promise<LockOwner | undefined> {
-  const reader = await storage.openRead(path);
-  try {
-    const buffer = new Uint8Array(Math.min(reader.byteLength, MAX_LOCK_BYTES));
-    let filled = 0;
-    while (filled < buffer.byteLength) {
-      const count = await reader.read(filled, buffer.subarray(filled));
-      if (count === 0) break;
-      filled += count;
-    }
-    return decodeOwner(new TextDecoder().decode(buffer.subarray(0, filled)));
-  } finally {
-    await reader.close();
-  }
+  return decodeOwner(await readSmallText(storage, path, MAX_LOCK_BYTES));
 }
 
 function nameOfOwner({ pid, host, runId, since }: LockOwner): string {
