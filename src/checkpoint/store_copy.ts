@@ -11,8 +11,9 @@ import { ReadbackRing } from "../gpu/readback.ts";
 import { LevelsEncoder, type LevelsSource } from "../kernels/levels_encoder.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { nextTurn } from "../base/event_loop.ts";
+import { Canary, CANARY_BYTES } from "./canary.ts";
 import { type EncodableCuts, planStages, type Stage } from "./encoding_stages.ts";
-import { allocateShadow, copiesOf, type Copy, type Shadow, SHADOW_USAGE, submitCopies } from "./shadow.ts";
+import { allocateShadow, copiesOf, type Copy, type Shadow, submitCopies } from "./shadow.ts";
 import { byteLengthOf, includedTensors, type Run, runsOf, slabsOf, specOf } from "./store_runs.ts";
 
 /** Where the tensors of a save come from. */
@@ -92,7 +93,6 @@ interface Placed extends Staging {
   readonly shortage: CairnError | undefined;
 }
 
-const CANARY_WORDS = 64;
 const RING_SLOTS = 4;
 /** Where each wait for the GPU takes 11 ms, more has to be waited for at once. */
 const RING_SLOTS_OF_SLOW_FENCES = 12;
@@ -109,8 +109,7 @@ const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
  *
  * Where the GPU encodes what was copied, that takes up to 64 MiB more, kept for the next time; where there is no room for that, nothing is encoded.
  *
- * A canary, a pattern that differs with every copy, travels with the tensors: read-backs that give zeros or old bytes,
- * which a dying device may do without an error, are found by it.
+ * A {@link Canary} travels with the tensors.
  */
 export class StoreCopy {
   readonly #store: TensorStore;
@@ -121,8 +120,7 @@ export class StoreCopy {
   readonly #shadows = new Map<GPUBuffer, Shadow>();
   #ring: ReadbackRing | undefined;
   #encoder: LevelsEncoder | undefined;
-  #canary: { source: GPUBuffer; shadow: GPUBuffer } | undefined;
-  #copies = 0;
+  readonly #canary = new Canary();
   #isTaken = false;
   #isClosed = false;
 
@@ -196,10 +194,7 @@ export class StoreCopy {
     this.#encoder?.close();
     this.#encoder = undefined;
     this.#freeShadows();
-    if (this.#canary === undefined) return;
-    this.#gpu.destroyBuffer(this.#canary.source);
-    this.#gpu.destroyBuffer(this.#canary.shadow);
-    this.#canary = undefined;
+    this.#canary.free(this.#gpu);
   }
 
   #freeShadows(): void {
@@ -217,7 +212,7 @@ export class StoreCopy {
     const changes = gpu.changesOf(slabsOf(runs));
     const first = this.#firstShadowed(runs);
     const allocating = this.#allocateShadows(runs.slice(first));
-    const pattern = this.#nextPattern();
+    const pattern = this.#canary.nextPattern();
     const { copying, ranges } = this.#submitCopies(runs, first, pattern);
     const placed = { ...sizesOf(runs, first), ranges, copying, shortage: undefined };
     return {
@@ -292,21 +287,11 @@ export class StoreCopy {
         copies.push(...added);
         return added.map(({ target }) => target);
       });
-      const canary = this.#canaryCopy(pattern);
+      const canary = this.#canary.copy(gpu, pattern);
       submitCopies(gpu, [...copies, canary]);
       return [...ranges, canary.target];
     });
     return { ranges, copying };
-  }
-
-  #canaryCopy(pattern: Uint8Array): Copy {
-    const { gpu } = this.#store;
-    const { source, shadow } = this.#canary ??= {
-      source: gpu.createBuffer("canary", pattern.byteLength, SHADOW_USAGE),
-      shadow: gpu.createBuffer("shadow of canary", pattern.byteLength, SHADOW_USAGE),
-    };
-    gpu.write(source, 0, pattern);
-    return { source, sourceOffset: 0, target: { buffer: shadow, offset: 0, size: pattern.byteLength } };
   }
 
   async *#read(
@@ -421,20 +406,11 @@ export class StoreCopy {
     }
   }
 
-  #nextPattern(): Uint8Array {
-    const words = new Uint32Array(CANARY_WORDS);
-    for (let index = 0; index < CANARY_WORDS; index++) {
-      words[index] = Math.imul(this.#copies * CANARY_WORDS + index + 1, 0x9e3779b1);
-    }
-    this.#copies++;
-    return new Uint8Array(words.buffer);
-  }
-
   /** Staging memory for one pass over `byteLength` bytes, at most 48 MiB of it. */
   #ringFor(byteLength: number): ReadbackRing {
     const { gpu } = this.#store;
     const slots = gpu.hasBlockingFences ? RING_SLOTS_OF_SLOW_FENCES : RING_SLOTS;
-    const share = Math.ceil((byteLength + CANARY_WORDS * 4) / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+    const share = Math.ceil((byteLength + CANARY_BYTES) / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     const slotBytes = Math.min(RING_SLOT_BYTES, share);
     if (this.#ring !== undefined && this.#ring.slotBytes >= slotBytes) return this.#ring;
     this.#ring?.close();

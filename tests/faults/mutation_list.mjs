@@ -11,6 +11,7 @@ const LOCK = "src/checkpoint/writer_lock.ts";
 const PROCESS = "src/base/process_mark.ts";
 const RETENTION = "src/checkpoint/retention.ts";
 const STORE_COPY = "src/checkpoint/store_copy.ts";
+const CANARY = "src/checkpoint/canary.ts";
 const READBACK = "src/gpu/readback.ts";
 
 const SAVES = ["tests/storage/durable_file_test.ts", "tests/checkpoint/power_cut_test.ts"];
@@ -317,7 +318,7 @@ export const MUTATIONS = [
     "",
     row("J3"),
   ],
-  ["another canary for each copy", STORE_COPY, "this.#copies++;", "", row("J3")],
+  ["another canary for each copy", CANARY, "this.#patterns++;", "", row("J3")],
   ["errors of the GPU's copies", STORE_COPY, "if (failure !== undefined) {", "if (false) {", row("J1")],
   [
     "changes of tensors that are read themselves",
