@@ -1,4 +1,4 @@
-// Compiles wasm/planes.ts with AssemblyScript and writes the module, as base64, to src/container/codec/planes_wasm.ts.
+// Compiles wasm/planes.ts with AssemblyScript and writes the module, as base64, to src/container/codec/planes/planes_wasm.ts.
 // The same source and the same compiler give the same bytes: `--check` says whether the tree has them.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,5 +1,5 @@
 /**
- * Where the tables are: as in src/container/codec/plane_heap.ts, which says what is in them.
+ * Where the tables are: as in src/container/codec/planes/plane_heap.ts, which says what is in them.
  * Constants, because an address that the compiler knows costs no instruction.
  */
 export const COUNTS: usize = 0;

@@ -1,7 +1,7 @@
 /**
  * The inner loops of the codec `planes`, in AssemblyScript: TypeScript's syntax, compiled to WebAssembly by
- * `node tools/build_wasm.mjs`, which writes src/container/codec/planes_wasm.ts. Their twins in plain
- * TypeScript, for reading and for hosts without WebAssembly, are in src/container/codec/portable_kernels.ts;
+ * `node tools/build_wasm.mjs`, which writes src/container/codec/planes/planes_wasm.ts. Their twins in plain
+ * TypeScript, for reading and for hosts without WebAssembly, are in src/container/codec/planes/portable_kernels.ts;
  * tests hold that both give the same bytes, and that the module in the tree is the one this source makes.
  *
  * All parameters are addresses and counts in the module's one memory, which the caller lays out. Nothing here

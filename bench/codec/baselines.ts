@@ -6,8 +6,8 @@ import zlib from "node:zlib";
 import { zlibSync } from "fflate";
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import { splitPlanes } from "../../src/container/codec/byte_planes.ts";
-import { withKernels } from "../../src/container/codec/plane_kernels.ts";
-import { portableKernels } from "../../src/container/codec/portable_kernels.ts";
+import { withKernels } from "../../src/container/codec/planes/chosen_kernels.ts";
+import { portableKernels } from "../../src/container/codec/planes/portable_kernels.ts";
 import { codecByName, type CodecName } from "../../src/container/codec/table.ts";
 import { CHUNK_BYTES } from "./samples.ts";
 

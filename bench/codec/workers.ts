@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { crc32 } from "../../src/base/crc32.ts";
 import { CodecPool, type Lent } from "../../src/container/codec/codec_pool.ts";
 import type { ChunkSums } from "../../src/container/codec/decode_checked.ts";
-import { planesCodec } from "../../src/container/codec/planes.ts";
+import { planesCodec } from "../../src/container/codec/planes/planes.ts";
 import { CHUNK_BYTES, type Sample } from "./samples.ts";
 import { type Contender, interleavedWithCpu, type Measured, median, ratioOf } from "../interleaved.ts";
 import { SpinningThreads } from "./spinning_threads.ts";

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
 import { isAllZero } from "../base/little_endian.ts";
-import { allocate } from "./allocate.ts";
+import { allocate } from "../base/allocate.ts";
 import { chunkAt } from "./chunk_at.ts";
 import type { ChunkRecord } from "./chunk_table.ts";
 import { ChunksUnderWay, type RawChunk } from "./chunks_under_way.ts";

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
-import { allocate } from "./allocate.ts";
+import { allocate } from "../base/allocate.ts";
 import type { CastDType } from "./cast.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import type { ChunkSource } from "./chunk_source.ts";

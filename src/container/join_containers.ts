@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
-import { allocate } from "./allocate.ts";
+import { allocate } from "../base/allocate.ts";
 import { chunkAt } from "./chunk_at.ts";
 import type { RawChunk } from "./chunks_under_way.ts";
 import type { ChunkSource } from "./chunk_source.ts";

@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
-import { allocate } from "./allocate.ts";
+import { allocate } from "../base/allocate.ts";
 import type { CodecPool } from "./codec/codec_pool.ts";
 import { DATA_OFFSET, type Header, parseHeader } from "./header.ts";
 import type { ByteSource } from "./source.ts";

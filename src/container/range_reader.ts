@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../base/abort.ts";
-import { allocate } from "./allocate.ts";
+import { allocate } from "../base/allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import { Scratch } from "./scratch.ts";
 import type { ReadOptions } from "./verify.ts";

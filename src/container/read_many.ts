@@ -1,4 +1,4 @@
-import { allocate } from "./allocate.ts";
+import { allocate } from "../base/allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import type { RangeReader } from "./range_reader.ts";
 import type { TensorPart } from "./tensor_part.ts";

@@ -214,14 +214,14 @@ export const MUTATIONS = [
   ],
   [
     "cap on what a stream unpacks to",
-    "src/container/codec/zlib_stream.ts",
+    "src/container/codec/deflate/zlib_stream.ts",
     "if (buffer.byteLength !== rawLength) {",
     "if (false) {",
     DAMAGE,
   ],
   [
     "end of a stream",
-    "src/container/codec/zlib_stream.ts",
+    "src/container/codec/deflate/zlib_stream.ts",
     "if (engine.bytesWritten !== stream.byteLength) {",
     "if (false) {",
     DAMAGE,

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { describe, expect, test } from "bun:test";
 import { alignUp } from "../../src/base/checked.ts";
-import { portableKernels } from "../../src/container/codec/portable_kernels.ts";
+import { portableKernels } from "../../src/container/codec/planes/portable_kernels.ts";
 import {
   type BytePlanesOptions,
   encodeBytePlanes,

@@ -1,6 +1,6 @@
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import { itemBitsOf } from "../../src/base/item_bits.ts";
-import { levelsBytes } from "../../src/container/codec/levels.ts";
+import { levelsBytes } from "../../src/container/codec/levels/levels.ts";
 import { encodeLevelsRun, type LevelsCounts, levelsCounts } from "../../src/kernels/levels_run.ts";
 import { asBytes, bytesOf, weightsOf } from "../container/samples.ts";
 

@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
-import { allocate } from "../../container/allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import { MAX_RANK } from "../../container/layout.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";

@@ -1,7 +1,7 @@
 import { type JsonValue, parseStrictJson } from "../../base/canonical_json.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
 import { readU64, viewOf } from "../../base/little_endian.ts";
-import { allocate } from "../../container/allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { elementCount } from "../../tensor/shape.ts";
 import { type SafetensorsDType, safetensorsDType } from "./safetensors_dtype.ts";

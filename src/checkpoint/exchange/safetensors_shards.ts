@@ -1,6 +1,6 @@
 import { parseStrictJson, toCanonicalJson } from "../../base/canonical_json.ts";
 import { CairnError } from "../../base/errors.ts";
-import { allocate } from "../../container/allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { MAX_SAFETENSORS_HEADER_BYTES } from "./safetensors_header.ts";
 import { quoted } from "./tensor_file.ts";

@@ -1,4 +1,4 @@
-import { allocate } from "../../container/allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import { elementCount, type Shape } from "../../tensor/shape.ts";
 
 /** Where the elements of a tensor lie: element `[i, j]` is at `offset + i * strides[0] + j * strides[1]`. */

@@ -1,7 +1,7 @@
 import { deflateSync } from "fflate";
 import { CairnError } from "../../base/errors.ts";
 import { nodeBuiltin } from "../../base/node_builtin.ts";
-import { inflateRawStrictly } from "../../container/codec/inflate.ts";
+import { inflateRawStrictly } from "../../container/codec/deflate/inflate.ts";
 
 const LEVEL = 6;
 

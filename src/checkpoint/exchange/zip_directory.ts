@@ -1,6 +1,6 @@
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
 import { readU64, viewOf } from "../../base/little_endian.ts";
-import { allocate } from "../../container/allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { quoted } from "./tensor_file.ts";
 

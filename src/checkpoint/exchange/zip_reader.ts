@@ -1,7 +1,7 @@
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
-import { allocate } from "../../container/allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { quoted } from "./tensor_file.ts";
 import { readZipDirectory, type ZipEntry } from "./zip_directory.ts";

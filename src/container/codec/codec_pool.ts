@@ -1,6 +1,6 @@
 import type { DType } from "../../base/dtype.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
-import { allocate } from "../allocate.ts";
+import { allocate } from "../../base/allocate.ts";
 import type { EncodedChunk } from "./choose.ts";
 import type { CodecAnswer, CodecJob, CodecWork, JobOutput } from "./codec_job.ts";
 import { canStartThreads, type CodecThread, startThread, type ThreadListeners } from "./codec_thread.ts";

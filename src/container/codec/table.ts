@@ -1,9 +1,9 @@
 import type { Codec } from "./codec.ts";
-import { deflateCodec } from "./deflate.ts";
-import { levelsCodec } from "./levels.ts";
-import { planesCodec } from "./planes.ts";
+import { deflateCodec } from "./deflate/deflate.ts";
+import { levelsCodec } from "./levels/levels.ts";
+import { planesCodec } from "./planes/planes.ts";
 import { rawCodec } from "./raw.ts";
-import { zstdCodec } from "./zstd.ts";
+import { zstdCodec } from "./zstd/zstd.ts";
 
 /** The codecs a writer can be asked for. */
 export type CodecName = "raw" | "deflate" | "planes" | "zstd" | "levels";

@@ -3,7 +3,7 @@ import { crc32 } from "../../../src/base/crc32.ts";
 import { deflateRaw, inflateRaw } from "../../../src/checkpoint/exchange/zip_deflate.ts";
 import { ZipReader } from "../../../src/checkpoint/exchange/zip_reader.ts";
 import { ZipWriter } from "../../../src/checkpoint/exchange/zip_writer.ts";
-import { inflateRawStrictly } from "../../../src/container/codec/inflate.ts";
+import { inflateRawStrictly } from "../../../src/container/codec/deflate/inflate.ts";
 import { type ByteSource, BytesSink, bytesSource } from "../../../src/container/source.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { latin1 } from "./torch_files.ts";

@@ -4,7 +4,7 @@ import type { DType } from "../../../src/base/dtype.ts";
 import { CodecPool } from "../../../src/container/codec/codec_pool.ts";
 import { startThread } from "../../../src/container/codec/codec_thread.ts";
 import type { ChunkSums } from "../../../src/container/codec/decode_checked.ts";
-import { planesCodec } from "../../../src/container/codec/planes.ts";
+import { planesCodec } from "../../../src/container/codec/planes/planes.ts";
 import { codecByName } from "../../../src/container/codec/table.ts";
 import { ContainerReader } from "../../../src/container/container_reader.ts";
 import { ContainerWriter } from "../../../src/container/container_writer.ts";

@@ -1,0 +1,13 @@
+import { CairnError } from "./errors.ts";
+
+/** `byteLength` zero bytes, or `CairnError("out_of_memory")` where the runtime has no room for them. */
+export function allocate(byteLength: number): Uint8Array {
+  try {
+    return new Uint8Array(byteLength);
+  } catch (cause) {
+    throw new CairnError("out_of_memory", `There is no room for ${byteLength} bytes`, {
+      details: { value: byteLength },
+      cause,
+    });
+  }
+}
