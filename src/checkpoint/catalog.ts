@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { Engine } from "./engine.ts";
 
@@ -35,6 +36,9 @@ export interface CatalogOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Every option of {@link CatalogOptions}. */
+export const CATALOG_OPTIONS: OptionNames<CatalogOptions> = { signal: true };
+
 /** How often a directory is looked at again that changes under its reader. Each time a writer has saved and cleaned up. */
 export const MOST_LOOKS = 10;
 
@@ -43,6 +47,7 @@ export const MOST_LOOKS = 10;
  * one, the directory is listed again.
  */
 export async function readCatalog(engine: Engine, options: CatalogOptions = {}): Promise<Catalog> {
+  checkOptions("readCatalog()", options, CATALOG_OPTIONS);
   for (let looks = 1;; looks++) {
     const { hasVanished, ...catalog } = await look(engine, options);
     if (!hasVanished || looks === MOST_LOOKS) return catalog;

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { DType } from "../base/dtype.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
 import type { Provenance } from "../container/manifest.ts";
@@ -7,10 +8,10 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CairnError } from "../base/errors.ts";
 import type { UserFields } from "./frozen_checkpoint.ts";
 import type { HostState } from "./host_state.ts";
-import { loadInto, type LoadIntoOptions } from "./load_into.ts";
+import { loadInto, type LoadIntoOptions, PARTIAL_LOAD_OPTIONS } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type CheckpointManifest, listEntries, objectPath, type StateTrees } from "./object_path.ts";
-import { readObject, type ReadObjectOptions, readState } from "./read_object.ts";
+import { READ_OBJECT_OPTIONS, readObject, type ReadObjectOptions, readState } from "./read_object.ts";
 import { asModelCode, type ModelCode } from "./model_code.ts";
 import { CheckpointFiles } from "./parts/checkpoint_files.ts";
 import { type JoinedView, joinForRank, type PlacementReport, type RankView } from "./parts/rank_view.ts";
@@ -25,8 +26,21 @@ export interface CheckpointReadOptions {
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
+/** Every option of {@link CheckpointReadOptions}. */
+export const CHECKPOINT_READ_OPTIONS: OptionNames<CheckpointReadOptions> = { signal: true, onProgress: true };
+
 /** Options of {@link Checkpoint.loadInto}: those of `loadInto` that a checkpoint does not know itself. */
 export type CheckpointLoadOptions = Omit<LoadIntoOptions, "verify" | "from" | "excused">;
+
+/** Every option of {@link CheckpointLoadOptions}. */
+export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {
+  ...PARTIAL_LOAD_OPTIONS,
+  ...CHECKPOINT_READ_OPTIONS,
+  groups: true,
+  strict: true,
+  castFrom: true,
+  undo: true,
+};
 
 /** A checkpoint on disk, open: its tables are checked, its data is read when asked for. Close it when done. */
 export class Checkpoint {
@@ -149,6 +163,11 @@ export class Checkpoint {
    * @throws CairnError `checksum_mismatch` that names the damaged tensors.
    */
   async verify(options: CheckpointReadOptions = {}): Promise<void> {
+    checkOptions("verify()", options, CHECKPOINT_READ_OPTIONS);
+    await this.#verify(options);
+  }
+
+  async #verify(options: CheckpointReadOptions): Promise<void> {
     while (!this.#isVerified) {
       try {
         await requireUndamaged(this.reader, this.#name, options);
@@ -188,6 +207,7 @@ export class Checkpoint {
    * @throws CairnError `not_found` for an unknown path; TypeError for `into` that does not fit, or where there is no tensor.
    */
   async readObject(path: string, options: ReadObjectOptions = {}): Promise<HostState | ArrayBufferView> {
+    checkOptions("readObject()", options, READ_OBJECT_OPTIONS);
     return await readObject({ reader: this.reader, trees: this.#trees, from: this.#name }, path, options);
   }
 
@@ -207,7 +227,8 @@ export class Checkpoint {
    * @throws CairnError `state_mismatch` when `strict`, the default, and something does not fit; `checksum_mismatch`.
    */
   async loadInto(store: TensorStore, options: CheckpointLoadOptions = {}): Promise<LoadReport> {
-    if (this.#otherCopies.length > 0 && options.dryRun !== true) await this.verify(options);
+    checkOptions("loadInto()", options, CHECKPOINT_LOAD_OPTIONS);
+    if (this.#otherCopies.length > 0 && options.dryRun !== true) await this.#verify(options);
     if (options.strict !== false && options.dryRun !== true) {
       requireMappable(store, this.#view, options, this.#name);
     }

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
 import { isDamage } from "../container/damage.ts";
@@ -11,7 +12,7 @@ import { readFitted } from "./fitted_tensor.ts";
 import { isHostTensorName } from "./host_state.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
 import { type NamePattern, NameSelection, renameBy, type RenameRule } from "./name_pattern.ts";
-import type { FitOptions, FoundTensor } from "./tensor_fit.ts";
+import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "./tensor_fit.ts";
 import { endOf, type PartOfFile, partsWith, planSegments, writePart } from "./store_segments.ts";
 import { requireUndamaged } from "./undamaged.ts";
 import type { Undo } from "./undo.ts";
@@ -27,6 +28,15 @@ export interface PartialLoadOptions extends FitOptions {
   /** Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes. Default false. */
   readonly dryRun?: boolean;
 }
+
+/** Every option of {@link PartialLoadOptions}. */
+export const PARTIAL_LOAD_OPTIONS: OptionNames<PartialLoadOptions> = {
+  ...FIT_OPTIONS,
+  only: true,
+  exclude: true,
+  rename: true,
+  dryRun: true,
+};
 
 /** Options of {@link loadInto}. */
 export interface LoadIntoOptions extends PartialLoadOptions {

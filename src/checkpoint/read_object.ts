@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
@@ -7,7 +8,7 @@ import { HostTensor } from "../tensor/host_tensor.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import { type HostState, isHostTensorName, thawState } from "./host_state.ts";
 import { keysOfPath, type StateTrees, valueAt } from "./object_path.ts";
-import { readWithin, type ReadWithinOptions } from "./read_within.ts";
+import { READ_WITHIN_OPTIONS, readWithin, type ReadWithinOptions } from "./read_within.ts";
 import { formatForm } from "./tensor_fit.ts";
 
 /** Options of `Checkpoint.readObject`. */
@@ -15,6 +16,9 @@ export interface ReadObjectOptions extends ReadWithinOptions {
   /** For a tensor: where its bytes go, a host tensor of the same form or a typed array of the same width and length. */
   readonly into?: HostTensor | ArrayBufferView;
 }
+
+/** Every option of {@link ReadObjectOptions}. */
+export const READ_OBJECT_OPTIONS: OptionNames<ReadObjectOptions> = { ...READ_WITHIN_OPTIONS, into: true };
 
 /** What {@link readObject} reads from. */
 export interface ObjectSource {

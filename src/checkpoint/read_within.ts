@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import type { ContainerReader } from "../container/container_reader.ts";
 import { paddedLength } from "../container/read_plan.ts";
 
@@ -7,6 +8,9 @@ export interface ReadWithinOptions {
   readonly memoryBudgetBytes?: number;
   readonly signal?: AbortSignal;
 }
+
+/** Every option of {@link ReadWithinOptions}. */
+export const READ_WITHIN_OPTIONS: OptionNames<ReadWithinOptions> = { memoryBudgetBytes: true, signal: true };
 
 /**
  * Reads one tensor into memory that the caller has, in parts of as many chunks as fit the budget.

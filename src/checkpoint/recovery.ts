@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import {
   type CheckpointSummary,
@@ -6,7 +7,7 @@ import {
   skipped as skippedCheckpoint,
   type SkippedCheckpoint,
 } from "./catalog.ts";
-import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
+import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 import { LoadFailures } from "./load_failures.ts";
 import { setAside, type SetAsideReport } from "./set_aside.ts";
@@ -22,6 +23,13 @@ export interface RecoverOptions extends CheckpointReadOptions {
   /** Move what is damaged for certain into the directory `damaged`. Default false: nothing is changed. */
   readonly setsAsideDamaged?: boolean;
 }
+
+/** Every option of {@link RecoverOptions}. */
+export const RECOVER_OPTIONS: OptionNames<RecoverOptions> = {
+  ...CHECKPOINT_READ_OPTIONS,
+  maxFailures: true,
+  setsAsideDamaged: true,
+};
 
 /** One look through a directory. */
 interface Look {
@@ -52,7 +60,11 @@ export interface Recovery {
  * @throws RangeError for a `maxFailures` below 1.
  */
 export async function recover(engine: Engine, options: RecoverOptions = {}): Promise<Recovery> {
-  const { maxFailures, setsAsideDamaged = false, ...reading } = options;
+  const { maxFailures, setsAsideDamaged = false, ...reading } = checkOptions(
+    "recover()",
+    options,
+    RECOVER_OPTIONS,
+  );
   if (maxFailures !== undefined && !(Number.isSafeInteger(maxFailures) && maxFailures >= 1)) {
     throw new RangeError(`maxFailures is ${maxFailures}, expected an integer from 1`);
   }
@@ -88,7 +100,10 @@ async function look(
   maxFailures: number,
   isLast: boolean,
 ): Promise<Look> {
-  const { checkpoints, unreadable } = await readCatalog(engine, options);
+  const { checkpoints, unreadable } = await readCatalog(
+    engine,
+    options.signal === undefined ? {} : { signal: options.signal },
+  );
   const newestFirst = [...checkpoints].reverse();
   const tired = failures === undefined ? [] : await tiredOf(newestFirst, failures, maxFailures);
   const damaged: SkippedCheckpoint[] = [...unreadable];
@@ -129,7 +144,7 @@ async function attempt(
   await failures?.record(tag, fileId, before + 1);
   let checkpoint: Checkpoint | undefined;
   try {
-    checkpoint = await engine.load(tag, options);
+    checkpoint = await engine.load(tag, options.signal === undefined ? {} : { signal: options.signal });
     await checkpoint.verify(options);
     return checkpoint;
   } catch (error) {

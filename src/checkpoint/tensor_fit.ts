@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import type { DType } from "../base/dtype.ts";
 import type { CastDType } from "../container/cast.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
@@ -28,6 +29,9 @@ export interface FitOptions {
   /** Whether f32, f16 and bf16 are converted into each other, rounded once, to nearest even. Default false. */
   readonly cast?: boolean;
 }
+
+/** Every option of {@link FitOptions}. */
+export const FIT_OPTIONS: OptionNames<FitOptions> = { shapePolicy: true, cast: true };
 
 /** Whether and how a tensor of the file fits one of the store. */
 export interface TensorFit {

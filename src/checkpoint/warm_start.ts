@@ -1,9 +1,10 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
+import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 import { MODEL_GROUP } from "./load_checkpoint.ts";
-import type { PartialLoadOptions } from "./load_into.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { openCheckpoint } from "./open_path.ts";
 
@@ -12,6 +13,13 @@ export interface WarmStartOptions extends CheckpointReadOptions, PartialLoadOpti
   /** Whether the model's tensors have to fit exactly. Default true. */
   readonly strict?: boolean;
 }
+
+/** Every option of {@link WarmStartOptions}. */
+export const WARM_START_OPTIONS: OptionNames<WarmStartOptions> = {
+  ...CHECKPOINT_READ_OPTIONS,
+  ...PARTIAL_LOAD_OPTIONS,
+  strict: true,
+};
 
 /**
  * Loads a checkpoint's model and nothing else: no optimiser state, no step, no run id. The run that follows is a new one from
@@ -25,6 +33,7 @@ export async function warmStart(
   path: string | URL,
   options: WarmStartOptions = {},
 ): Promise<LoadReport> {
+  checkOptions("warmStart()", options, WARM_START_OPTIONS, "{ strict: false }");
   const checkpoint = await openCheckpoint(path, options.signal);
   try {
     return await checkpoint.loadInto(store, { ...options, groups: [MODEL_GROUP] });

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { ProcessState } from "../base/process_mark.ts";
 import { DurableFile } from "../storage/durable_file.ts";
@@ -24,6 +25,9 @@ export interface WriterLockOptions {
   /** What this process says of itself. */
   readonly identity?: LockIdentity;
 }
+
+/** Every option of {@link WriterLockOptions}. */
+export const WRITER_LOCK_OPTIONS: OptionNames<WriterLockOptions> = { isOwnerDead: true, identity: true };
 
 /** What {@link WriterLock.acquire} needs besides. */
 export interface AcquireOptions extends WriterLockOptions {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { add } from "../graph/ops/arithmetic.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { reshape } from "../graph/ops/views.ts";
@@ -15,6 +16,13 @@ export interface LinearOptions {
   readonly biasInitializer?: Initializer;
 }
 
+/** Every option of {@link LinearOptions}. */
+export const LINEAR_OPTIONS: OptionNames<LinearOptions> = {
+  bias: true,
+  weightInitializer: true,
+  biasInitializer: true,
+};
+
 /**
  * `y = x Wᵀ + b` over the last axis: `[…, inputs]` to `[…, outputs]`. Parameters `weight` `[outputs, inputs]`
  * and `bias` `[outputs]`, as in PyTorch. A `TypeError` when the last axis of `x` has another size.
@@ -27,7 +35,7 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     bias = true,
     weightInitializer = uniform(-bound, bound),
     biasInitializer = uniform(-bound, bound),
-  } = options;
+  } = checkOptions("linear()", options, LINEAR_OPTIONS);
   return (x, scope) => {
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== inputs) {
       throw new TypeError(

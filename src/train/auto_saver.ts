@@ -1,10 +1,11 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { OnDiskFull } from "../checkpoint/disk_room.ts";
 import type { Engine } from "../checkpoint/engine.ts";
 import { asModelCode, type ModelCode } from "../checkpoint/model_code.ts";
 import type { EngineTarget } from "../checkpoint/open_engine.ts";
 import { directionOf } from "../checkpoint/retention/metric_direction.ts";
 import type { RetentionRule } from "../checkpoint/retention/rule.ts";
-import type { WriterLockOptions } from "../checkpoint/writer_lock.ts";
+import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../checkpoint/writer_lock.ts";
 import { BASE_FIELDS, NameTemplate } from "./name_template.ts";
 
 /** Which checkpoint a metric calls the best. */
@@ -14,6 +15,9 @@ export interface BestPolicy {
   /** Required unless the name says it: `loss` and `error` are minimised, `accuracy` is maximised. */
   readonly direction?: "min" | "max";
 }
+
+/** Every option of {@link BestPolicy}. */
+export const BEST_POLICY: OptionNames<BestPolicy> = { metric: true, direction: true };
 
 /**
  * What is kept when a new checkpoint is durable, besides the one that the run was resumed from. Without
@@ -27,6 +31,9 @@ export interface KeepPolicy {
   /** And what this keeps. It is code, and so it is not saved with the run. */
   readonly rule?: RetentionRule;
 }
+
+/** Every option of {@link KeepPolicy}. */
+export const KEEP_POLICY: OptionNames<KeepPolicy> = { last: true, best: true, rule: true };
 
 /** A {@link KeepPolicy} with nothing left to be guessed. */
 export interface KeepSettings {
@@ -69,6 +76,21 @@ export interface AutoSaveOptions {
    */
   readonly onDiskFull?: OnDiskFull;
 }
+
+/** Every option of {@link AutoSaveOptions}. */
+export const AUTO_SAVE_OPTIONS: OptionNames<AutoSaveOptions> = {
+  interval: true,
+  everySteps: true,
+  savePath: true,
+  name: true,
+  stepName: true,
+  keep: true,
+  overwrite: true,
+  saveOnLastEpoch: true,
+  modelCode: true,
+  exclusive: true,
+  onDiskFull: true,
+};
 
 /** The settings in force. */
 export interface AutoSaveSettings {
@@ -142,10 +164,7 @@ export class AutoSaver {
   /** Replaces the settings that `options` has. All are checked first: after an error none has changed. */
   configure(options: AutoSaveOptions): void {
     const old = this.#settings;
-    const unknown = Object.keys(options).find((key) => !(key in old));
-    if (unknown !== undefined) {
-      throw new TypeError(`There is no setting "${unknown}"; there is ${Object.keys(old).join(", ")}`);
-    }
+    checkOptions("autoSave()", options, AUTO_SAVE_OPTIONS, '{ interval: 1, savePath: "checkpoints" }');
     const pick = <K extends keyof AutoSaveOptions, T>(key: K, read: (value: unknown) => T, otherwise: T): T =>
       options[key] === undefined ? otherwise : read(options[key]);
     const settings: AutoSaveSettings = {
@@ -283,7 +302,9 @@ function isEngine(value: unknown): value is Engine {
 
 function readExclusive(value: unknown): boolean | WriterLockOptions {
   if (typeof value === "boolean") return value;
-  if (typeof value === "object" && value !== null) return value;
+  if (typeof value === "object" && value !== null) {
+    return checkOptions<WriterLockOptions>("exclusive", value, WRITER_LOCK_OPTIONS);
+  }
   throw new TypeError(`exclusive is true, false or { isOwnerDead }, found ${typeName(value)}`);
 }
 
@@ -318,7 +339,7 @@ function readKeep(value: unknown, knownFields: readonly string[]): KeepSettings 
   if (typeof value !== "object" || value === null) {
     throw new TypeError(`keep is an object like { last: 3, best: "val_loss" }, found ${typeName(value)}`);
   }
-  const { last, best, rule } = value as KeepPolicy;
+  const { last, best, rule } = checkOptions<KeepPolicy>("keep", value, KEEP_POLICY, "{ last: 3 }");
   if (last !== undefined && (!Number.isInteger(last) || last < 1)) {
     throw new RangeError(`keep.last is an integer from 1, found ${String(last)}`);
   }
@@ -333,7 +354,14 @@ function readKeep(value: unknown, knownFields: readonly string[]): KeepSettings 
 }
 
 function readBest(best: unknown, knownFields: readonly string[]): Required<BestPolicy> {
-  const { metric, direction } = (typeof best === "string" ? { metric: best } : best) as Partial<BestPolicy>;
+  const { metric, direction } = typeof best === "string"
+    ? { metric: best }
+    : checkOptions<Partial<BestPolicy>>(
+      "keep.best",
+      best as Partial<BestPolicy>,
+      BEST_POLICY,
+      '{ metric: "val_loss", direction: "min" }',
+    );
   if (typeof metric !== "string") throw new TypeError(`keep.best names a metric, found ${typeName(metric)}`);
   if (!knownFields.includes(metric)) {
     throw new RangeError(

@@ -1,5 +1,5 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
-import { requireOptions } from "../base/options.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, formatShape } from "../tensor/shape.ts";
 import {
@@ -20,6 +20,9 @@ export interface Dataset {
   readonly labels: HostTensor;
 }
 
+/** Every option of {@link Dataset}. */
+export const DATASET: OptionNames<Dataset> = { inputs: true, labels: true };
+
 /** Options of {@link DataLoader.from}. */
 export interface DataLoaderOptions {
   readonly batchSize: number;
@@ -28,6 +31,13 @@ export interface DataLoaderOptions {
   /** Seed of the order. Default: the seed of the run. */
   readonly seed?: Seed;
 }
+
+/** Every option of {@link DataLoaderOptions}. */
+export const DATA_LOADER_OPTIONS: OptionNames<DataLoaderOptions> = {
+  batchSize: true,
+  shuffle: true,
+  seed: true,
+};
 
 /** Where a loader stands: before batch `position` of `epoch`, both from 0. */
 export interface LoaderState {
@@ -68,8 +78,13 @@ export class DataLoader implements BatchSource {
    * is none. The tensors are not copied.
    */
   static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
-    const { batchSize } = requireOptions("DataLoader.from()", options, "{ batchSize: 64 }");
-    requireOptions("DataLoader.from()", dataset, "{ inputs, labels }");
+    const { batchSize } = checkOptions(
+      "DataLoader.from()",
+      options,
+      DATA_LOADER_OPTIONS,
+      "{ batchSize: 64 }",
+    );
+    checkOptions("DataLoader.from()", dataset, DATASET);
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
     }

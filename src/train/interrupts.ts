@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 
 /** The signals that ask a process to end. */
@@ -11,6 +12,9 @@ export interface SignalOptions {
    */
   readonly graceMs?: number;
 }
+
+/** Every option of {@link SignalOptions}. */
+export const SIGNAL_OPTIONS: OptionNames<SignalOptions> = { graceMs: true };
 
 /** A process that tells of signals. */
 export interface SignalHost {
@@ -49,7 +53,7 @@ export class Interrupts {
     host: SignalHost | null = (globalThis as { process?: SignalHost }).process ?? null,
     clock: Clock = systemClock,
   ) {
-    const { graceMs } = options;
+    const { graceMs } = checkOptions("handleSignals", options, SIGNAL_OPTIONS, "{ graceMs: 20_000 }");
     if (graceMs !== undefined && !(Number.isFinite(graceMs) && graceMs >= 0)) {
       throw new RangeError(`graceMs is a number of milliseconds from 0, found ${String(graceMs)}`);
     }

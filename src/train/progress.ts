@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 /** Where a run stands. */
 export interface TrainingProgress {
   /** Optimiser updates done. */
@@ -38,6 +39,13 @@ export interface TerminalProgressOptions {
   readonly now?: () => number;
 }
 
+/** Every option of {@link TerminalProgressOptions}. */
+export const TERMINAL_PROGRESS_OPTIONS: OptionNames<TerminalProgressOptions> = {
+  stream: true,
+  lineIntervalMs: true,
+  now: true,
+};
+
 /** The process's standard error, or undefined in a browser. */
 export function standardError(): TextStream | undefined {
   return (globalThis as { process?: { stderr?: TextStream } }).process?.stderr;
@@ -48,6 +56,7 @@ export function standardError(): TextStream | undefined {
  * where there is no stream.
  */
 export function terminalProgress(options: TerminalProgressOptions = {}): ProgressReporter {
+  checkOptions("terminalProgress()", options, TERMINAL_PROGRESS_OPTIONS);
   const stream = options.stream ?? standardError();
   if (stream === undefined) {
     throw new TypeError("There is no standard error here; give terminalProgress a stream");

@@ -1,8 +1,9 @@
+import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "../checkpoint/catalog.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Engine } from "../checkpoint/engine.ts";
-import type { PartialLoadOptions } from "../checkpoint/load_into.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../checkpoint/load_into.ts";
 import { type LoadReport, requireMatch } from "../checkpoint/load_report.ts";
 import { recover, type RecoverOptions, type Recovery } from "../checkpoint/recovery.ts";
 import { openFrom } from "../checkpoint/warm_start.ts";
@@ -15,11 +16,21 @@ import { fromStateTree } from "./training_state.ts";
 /** Options of `Trainer.resume`. */
 export type ResumeOptions = Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged">;
 
+/** Every option of {@link ResumeOptions}. */
+export const RESUME_OPTIONS: OptionNames<ResumeOptions> = {
+  signal: true,
+  maxFailures: true,
+  setsAsideDamaged: true,
+};
+
 /** Options of `Trainer.recover`. */
 export interface RecoverRunOptions extends ResumeOptions {
   /** An open device to go on with, which stays the caller's. Unless given, the store opens one as it did before. */
   readonly gpu?: GpuDevice;
 }
+
+/** Every option of {@link RecoverRunOptions}. */
+export const RECOVER_RUN_OPTIONS: OptionNames<RecoverRunOptions> = { ...RESUME_OPTIONS, gpu: true };
 
 /** Options of `Trainer.load` and `Trainer.warmStart`: which tensors, how they are made to fit, or to try it first. */
 export interface TrainerLoadOptions extends PartialLoadOptions {
@@ -30,6 +41,13 @@ export interface TrainerLoadOptions extends PartialLoadOptions {
   readonly strict?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** Every option of {@link TrainerLoadOptions}. */
+export const TRAINER_LOAD_OPTIONS: OptionNames<TrainerLoadOptions> = {
+  ...PARTIAL_LOAD_OPTIONS,
+  strict: true,
+  signal: true,
+};
 
 /** What `Trainer.resume` did. */
 export interface ResumeReport {

@@ -1,5 +1,5 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
-import { requireOptions } from "../base/options.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Pace } from "../gpu/pace.ts";
 import type { Loss } from "../nn/losses.ts";
@@ -35,6 +35,18 @@ export interface RunOptions {
   /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
   readonly now?: () => number;
 }
+
+/** Every option of {@link RunOptions}. */
+export const RUN_OPTIONS: OptionNames<RunOptions> = {
+  model: true,
+  loss: true,
+  optimizer: true,
+  data: true,
+  validation: true,
+  seed: true,
+  metrics: true,
+  now: true,
+};
 
 /**
  * The state of a run and what changes it: the tensors in the store, the number of the step, the history. A
@@ -337,9 +349,10 @@ export class Run {
 
 /** A `TypeError` that names the part of a run that is missing or is something else. */
 function requireParts(options: RunOptions): void {
-  const { model, loss, optimizer, data, validation = data } = requireOptions(
+  const { model, loss, optimizer, data, validation = data } = checkOptions(
     "A trainer",
     options,
+    RUN_OPTIONS,
     "{ model, loss, optimizer, data }",
   );
   const requirePart = (isOne: boolean, what: string, found: unknown): void => {

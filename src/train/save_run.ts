@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkpointPath } from "../checkpoint/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
@@ -14,6 +15,13 @@ export interface TrainerSaveOptions {
   readonly tagAgreement?: TagAgreement;
   readonly signal?: AbortSignal;
 }
+
+/** Every option of {@link TrainerSaveOptions}. */
+export const TRAINER_SAVE_OPTIONS: OptionNames<TrainerSaveOptions> = {
+  overwrite: true,
+  tagAgreement: true,
+  signal: true,
+};
 
 /** Saves a run as a tag in its directory, or as a file anywhere. Resolves when that is durable. */
 export async function saveRun(

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
@@ -50,6 +51,19 @@ export interface TrainOptions {
    */
   readonly onDeviceLost?: OnDeviceLost;
 }
+
+/** Every option of {@link TrainOptions}. */
+export const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
+  epochs: true,
+  signal: true,
+  onStep: true,
+  onEpoch: true,
+  onSave: true,
+  onWarning: true,
+  progress: true,
+  handleSignals: true,
+  onDeviceLost: true,
+};
 
 /** What a call of `Trainer.train` did. */
 export interface TrainReport {

@@ -3,7 +3,7 @@ import type { LoadReport } from "../checkpoint/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
-import { requireOptions } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type AutoSaveOptions, AutoSaver, type AutoSaveSettings } from "./auto_saver.ts";
 import { AutoSaves } from "./auto_saves.ts";
@@ -17,19 +17,23 @@ import { BASE_FIELDS } from "./name_template.ts";
 import { type ProgressReporter, reporterOf } from "./progress.ts";
 import {
   loadRun,
+  RECOVER_RUN_OPTIONS,
   recoverRun,
   type RecoverRunOptions,
   type RestoreTarget,
+  RESUME_OPTIONS,
   resumeNewest,
   type ResumeOptions,
   type ResumeReport,
+  TRAINER_LOAD_OPTIONS,
   type TrainerLoadOptions,
 } from "./restore.ts";
 import { Run, type RunOptions } from "./run.ts";
-import { saveRun, type TrainerSaveOptions } from "./save_run.ts";
+import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import {
   type LoopEnd,
   progressOf,
+  TRAIN_OPTIONS,
   TrainLog,
   trainLoop,
   type TrainOptions,
@@ -41,6 +45,15 @@ export type { TrainerSaveOptions } from "./save_run.ts";
 
 /** Options of {@link Trainer}. */
 export interface TrainerOptions extends RunOptions {}
+
+/** Options of {@link Trainer.evaluate}. */
+export interface EvaluateOptions {
+  /** Stops between two batches, with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Every option of {@link EvaluateOptions}. */
+export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
 
 /**
  * Trains a model, saves it on the way, and goes on from where it was.
@@ -152,6 +165,7 @@ export class Trainer {
    * size.
    */
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
+    checkOptions("resume()", options, RESUME_OPTIONS, "{ maxFailures: 3 }");
     return await this.#alone("resume", async () => await resumeNewest(await this.#target(), options));
   }
 
@@ -166,6 +180,7 @@ export class Trainer {
    * @throws TypeError when the device is not lost, or none was given and the store did not open its own.
    */
   async recover(options: RecoverRunOptions = {}): Promise<ResumeReport> {
+    checkOptions("recover()", options, RECOVER_RUN_OPTIONS, "{ maxFailures: 3 }");
     return await this.#alone("recover", async () => {
       if (!this.#run.isLost) {
         throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
@@ -180,6 +195,7 @@ export class Trainer {
    * on from.
    */
   async warmStart(path: string | URL, options: TrainerLoadOptions = {}): Promise<LoadReport | null> {
+    checkOptions("warmStart()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
     return await this.#alone("warmStart", async () => {
       if (this.#run.step > 0) return null;
       const { place } = await this.#target();
@@ -198,7 +214,7 @@ export class Trainer {
    * @throws CairnError `short_batch`, `device_lost`; `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
-    const { epochs } = requireOptions("train()", options, "{ epochs: 10 }");
+    const { epochs } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");
     if (!Number.isSafeInteger(epochs) || epochs < 0) {
       throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
     }
@@ -223,8 +239,9 @@ export class Trainer {
   /** Means over every example of `source`, by default the validation data, without dropout. */
   async evaluate(
     source: BatchSource | undefined = this.#validation,
-    options: { readonly signal?: AbortSignal } = {},
+    options: EvaluateOptions = {},
   ): Promise<EvaluationReport> {
+    checkOptions("evaluate()", options, EVALUATE_OPTIONS, "{ signal }");
     this.#requireStill("evaluate");
     if (source === undefined) throw new TypeError("There is no validation data; give evaluate() a loader");
     return await this.#run.evaluate(source, options.signal);
@@ -238,6 +255,7 @@ export class Trainer {
    * older checkpoint is touched.
    */
   async save(target: string | URL, options: TrainerSaveOptions = {}): Promise<SaveReport> {
+    checkOptions("save()", options, TRAINER_SAVE_OPTIONS, "{ overwrite: true }");
     this.#requireStill("save");
     await this.#run.initialize();
     return await saveRun(await this.#target(), target, options);
@@ -252,6 +270,7 @@ export class Trainer {
    * @throws CairnError `not_found`, `state_mismatch`, `checksum_mismatch`; then nothing has changed.
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
+    checkOptions("load()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
     return await this.#alone("load", async () => await loadRun(await this.#target(), target, options));
   }
 

@@ -15,11 +15,11 @@ describe("AutoSaver", () => {
   test("a setting that there is not is refused, since a typo would save nothing", () => {
     const typo = { everyStep: 5 } as object;
     expect(() => new AutoSaver(typo)).toThrow(
-      'There is no setting "everyStep"; there is interval, everySteps',
+      'autoSave() has no option "everyStep"; did you mean "everySteps"?',
     );
     const heard: string[] = [];
     new AutoSaver().configureLeniently({ ...typo, interval: 1 }, (message) => heard.push(message));
-    expect(heard).toEqual([expect.stringContaining('There is no setting "everyStep"')]);
+    expect(heard).toEqual([expect.stringContaining('has no option "everyStep"')]);
   });
 
   test("NN-01 the defaults", () => {

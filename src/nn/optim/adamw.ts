@@ -1,7 +1,7 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { adamw as adamwKernel } from "../../kernels/adamw.ts";
-import { requireOptions } from "../../base/options.ts";
 import { requireAtLeast, scheduleOf, slotOf, wholePower } from "./hyperparameters.ts";
-import type { LearningRateOption, Optimizer } from "./optimizer.ts";
+import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 
 /** Options of {@link adamw}. */
 export interface AdamWOptions extends LearningRateOption {
@@ -15,11 +15,21 @@ export interface AdamWOptions extends LearningRateOption {
   readonly weightDecay?: number;
 }
 
+/** Every option of {@link AdamWOptions}. */
+export const ADAMW_OPTIONS: OptionNames<AdamWOptions> = {
+  ...LEARNING_RATE_OPTION,
+  beta1: true,
+  beta2: true,
+  epsilon: true,
+  weightDecay: true,
+};
+
 /** Adam with decoupled weight decay (Loshchilov and Hutter 2019), as in PyTorch. */
 export function adamw(options: AdamWOptions): Optimizer {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = requireOptions(
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = checkOptions(
     "adamw()",
     options,
+    ADAMW_OPTIONS,
     "{ learningRate: 1e-3 }",
   );
   const rate = scheduleOf("adamw", options.learningRate);

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../../base/options.ts";
 import type { Dispatch } from "../../kernels/dispatch.ts";
 import type { Schedule } from "../schedules.ts";
 
@@ -35,3 +36,6 @@ export interface LearningRateOption {
   /** A number, or a function of the update's number, which begins at 0. */
   readonly learningRate: number | Schedule;
 }
+
+/** Every option of {@link LearningRateOption}. */
+export const LEARNING_RATE_OPTION: OptionNames<LearningRateOption> = { learningRate: true };

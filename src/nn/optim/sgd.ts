@@ -1,7 +1,7 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { sgd as sgdKernel } from "../../kernels/sgd.ts";
-import { requireOptions } from "../../base/options.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
-import type { LearningRateOption, Optimizer } from "./optimizer.ts";
+import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 
 /** Options of {@link sgd}. */
 export interface SgdOptions extends LearningRateOption {
@@ -13,11 +13,20 @@ export interface SgdOptions extends LearningRateOption {
   readonly weightDecay?: number;
 }
 
+/** Every option of {@link SgdOptions}. */
+export const SGD_OPTIONS: OptionNames<SgdOptions> = {
+  ...LEARNING_RATE_OPTION,
+  momentum: true,
+  nesterov: true,
+  weightDecay: true,
+};
+
 /** Stochastic gradient descent as in PyTorch: `v = momentum * v + g`, `p = p - learningRate * v`. */
 export function sgd(options: SgdOptions): Optimizer {
-  const { momentum = 0, nesterov = false, weightDecay = 0 } = requireOptions(
+  const { momentum = 0, nesterov = false, weightDecay = 0 } = checkOptions(
     "sgd()",
     options,
+    SGD_OPTIONS,
     "{ learningRate: 0.1 }",
   );
   const rate = scheduleOf("sgd", options.learningRate);
