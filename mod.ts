@@ -42,7 +42,7 @@ export { HostTensor, type TensorArray } from "./src/tensor/host_tensor.ts";
 export type { Shape } from "./src/tensor/shape.ts";
 export type { Slab, StoredTensor, TensorGroup } from "./src/tensor/tensor_group.ts";
 export { TensorStore, type TensorStoreStats } from "./src/tensor/tensor_store.ts";
-export type { RawCut } from "./src/kernels/levels_sources.ts";
+export type { RawCut } from "./src/gpu_codec/levels_sources.ts";
 export type { StepScalars } from "./src/kernels/step_scalars.ts";
 
 // Values, gradients, executables

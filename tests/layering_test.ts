@@ -29,6 +29,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: ["base"],
   tensor: ["base", "container", "gpu"],
   kernels: ["base", "gpu", "tensor"],
+  gpu_codec: ["base", "container", "container/codec", "gpu", "tensor", "kernels"],
   graph: ["base", "gpu", "tensor", "kernels"],
   nn: ["base", "gpu", "tensor", "kernels", "graph"],
   checkpoint: [
@@ -39,7 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "storage",
     "gpu",
     "tensor",
-    "kernels",
+    "gpu_codec",
   ],
   train: ["base", "container", "storage", "gpu", "tensor", "kernels", "graph", "nn", "checkpoint"],
 };

@@ -1,7 +1,7 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { BufferUsage } from "../gpu/constants.ts";
-import type { LevelsSource } from "../kernels/levels_encoder.ts";
-import { joinRanges, levelsSources, type RawCut } from "../kernels/levels_sources.ts";
+import type { LevelsSource } from "../gpu_codec/levels_encoder.ts";
+import { joinRanges, levelsSources, type RawCut } from "../gpu_codec/levels_sources.ts";
 
 /** A chunk of the file, and where it may be encoded. */
 export interface EncodableCut extends RawCut {

@@ -1,6 +1,6 @@
 import type { Provenance } from "../container/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
-import { MeasuredGpuEncoding } from "./gpu_encoding.ts";
+import { MeasuredGpuEncoding } from "../gpu_codec/gpu_encoding.ts";
 import { temporaryName } from "./leftovers.ts";
 import type { NewFiles } from "./parts/staged_part.ts";
 import type { SplitOptions } from "./parts/write_split.ts";

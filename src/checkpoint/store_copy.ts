@@ -8,7 +8,7 @@ import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
-import { LevelsEncoder, type LevelsSource } from "../kernels/levels_encoder.ts";
+import { LevelsEncoder, type LevelsSource } from "../gpu_codec/levels_encoder.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import { Canary, CANARY_BYTES } from "./canary.ts";

@@ -5,7 +5,7 @@ import { ContainerWriter, type WriteReport } from "../container/container_writer
 import type { Provenance } from "../container/manifest.ts";
 import type { ByteSink } from "../container/source.ts";
 import type { SaveOptions } from "./engine.ts";
-import type { GpuEncoding, GpuShare } from "./gpu_encoding.ts";
+import type { GpuEncoding, GpuShare } from "../gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource } from "./parts/checkpoint_source.ts";
 import { breathingSink } from "./storage_source.ts";
 import type { EncodedPiece } from "./store_copy.ts";

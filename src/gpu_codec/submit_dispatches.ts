@@ -1,5 +1,5 @@
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import type { Dispatch } from "./dispatch.ts";
+import type { Dispatch } from "../kernels/dispatch.ts";
 
 /**
  * Compiles what has to be, and submits the dispatches in their order, in one pass.

@@ -1,5 +1,5 @@
 import { crc32Shift, shifted } from "../base/crc32_shift.ts";
-import { type Dispatch, gridFor } from "./dispatch.ts";
+import { type Dispatch, gridFor } from "../kernels/dispatch.ts";
 
 const INVOCATIONS = 256;
 const ROWS = 32;

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { itemBitsOf } from "../../src/base/item_bits.ts";
 import type { Dispatch } from "../../src/kernels/dispatch.ts";
-import { levelsDecode } from "../../src/kernels/levels_decode.ts";
-import { levelsEncode } from "../../src/kernels/levels_encode.ts";
-import { levelsMeasure } from "../../src/kernels/levels_measure.ts";
-import { levelsPlace } from "../../src/kernels/levels_place.ts";
-import { encodeLevelsRun, levelsCounts } from "../../src/kernels/levels_run.ts";
+import { levelsEncode } from "../../src/gpu_codec/levels_encode.ts";
+import { levelsMeasure } from "../../src/gpu_codec/levels_measure.ts";
+import { levelsPlace } from "../../src/gpu_codec/levels_place.ts";
+import { encodeLevelsRun, levelsCounts } from "../../src/gpu_codec/levels_run.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../helpers/run_dispatch.ts";
 import { type LevelsSample, levelsSamples, partsOf, placed, wordsOf } from "./levels_samples.ts";
@@ -91,22 +90,6 @@ describe("levels kernels", () => {
     });
   });
 
-  gpuTest("decode gives the raw bytes back", async (gpu) => {
-    await eachSample(async (sample) => {
-      const { run, raw, stored, counts, name } = sample;
-      const { words, places } = placed(stored);
-      const { offsets } = partsOf(sample);
-      const expected = wordsOf(raw);
-      const out = junk(expected.length);
-      const bindings = { run, stored: words, places, offsets, raw: out };
-      expectWords(
-        name,
-        (await runDispatch(gpu, levelsDecode<HostArray>(bindings, counts), [out]))[0],
-        expected,
-      );
-    });
-  });
-
   gpuTest("number their groups over both dimensions of a grid", async (gpu) => {
     const sample = SAMPLES.find(({ counts }) => counts.groups === 5);
     if (sample === undefined) throw new Error("no sample has five groups");
@@ -114,16 +97,11 @@ describe("levels kernels", () => {
     const { heads, offsets } = partsOf(sample);
     const { words, places } = placed(stored);
     const source = wordsOf(raw);
-    const [measured, encoded, decoded] = [
-      junk(heads.length),
-      new Uint32Array(words.length),
-      junk(source.length),
-    ];
+    const [measured, encoded] = [junk(heads.length), new Uint32Array(words.length)];
     const bindings = { run, source, heads, offsets, places };
     const dispatches: [Dispatch<HostArray>, Uint32Array, Uint32Array][] = [
       [levelsMeasure<HostArray>({ ...bindings, heads: measured }, counts), measured, heads],
       [levelsEncode<HostArray>({ ...bindings, stored: encoded }, counts), encoded, words],
-      [levelsDecode<HostArray>({ ...bindings, stored: words, raw: decoded }, counts), decoded, source],
     ];
     for (const [dispatch, out, expected] of dispatches) {
       const [result] = await runDispatch(gpu, { ...dispatch, workgroups: [2, 4, 1] }, [out]);

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { KeptBuffers } from "../../src/kernels/kept_buffers.ts";
+import { KeptBuffers } from "../../src/gpu_codec/kept_buffers.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 
 gpuTest("KeptBuffers gives the same buffer again until it has to be larger", async (gpu) => {

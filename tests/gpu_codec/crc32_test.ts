@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { crc32 as crc32OnHost } from "../../src/base/crc32.ts";
-import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Run } from "../../src/kernels/crc32.ts";
+import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Run } from "../../src/gpu_codec/crc32.ts";
 import { bytesOf } from "../container/samples.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../helpers/run_dispatch.ts";

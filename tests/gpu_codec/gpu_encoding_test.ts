@@ -4,7 +4,7 @@ import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { FileMaker } from "../../src/checkpoint/file_maker.ts";
 import { type CheckpointState, FrozenCheckpoint } from "../../src/checkpoint/frozen_checkpoint.ts";
-import { type GpuEncoding, MeasuredGpuEncoding } from "../../src/checkpoint/gpu_encoding.ts";
+import { type GpuEncoding, MeasuredGpuEncoding } from "../../src/gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource } from "../../src/checkpoint/parts/checkpoint_source.ts";
 import { StagedCheckpoint } from "../../src/checkpoint/parts/staged_checkpoint.ts";
 import { StoreCopy } from "../../src/checkpoint/store_copy.ts";
@@ -13,7 +13,7 @@ import { ContainerReader } from "../../src/container/container_reader.ts";
 import type { WriteReport } from "../../src/container/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { measureEncodingRates } from "../../src/kernels/encoding_rates.ts";
+import { measureEncodingRates } from "../../src/gpu_codec/encoding_rates.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
@@ -22,7 +22,7 @@ import { ALL_DTYPES, asBytes, bytesOf, FILE_ID, weightsOf } from "../container/s
 import { FakeDevice } from "../helpers/fake_device.ts";
 import { ownGpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
-import { contentsOf, fileNames, fillStore, memoryEngine, RUN_ID } from "./fixtures.ts";
+import { contentsOf, fileNames, fillStore, memoryEngine, RUN_ID } from "../checkpoint/fixtures.ts";
 
 const CHUNK_BYTES = 4096;
 

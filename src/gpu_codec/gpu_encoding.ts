@@ -4,8 +4,8 @@ import { candidatesFor, type CodecChoice, encodeSmallest } from "../container/co
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { GpuCodingRates } from "../container/codec/coding_rates.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { chooseEncodingPlace } from "../kernels/encoding_place.ts";
-import { encodingSampleBytes, measureEncodingRates } from "../kernels/encoding_rates.ts";
+import { chooseEncodingPlace } from "./encoding_place.ts";
+import { encodingSampleBytes, measureEncodingRates } from "./encoding_rates.ts";
 
 /** What the GPU encodes of a save. */
 export interface GpuShare {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { chooseEncodingPlace } from "../../src/kernels/encoding_place.ts";
+import { chooseEncodingPlace } from "../../src/gpu_codec/encoding_place.ts";
 
 const GB = 1e9;
 const FAST_GPU = { gpuEncode: 300 * GB, readBack: 20 * GB, cpuEncode: 5 * GB, gpuStoredPerRaw: 0.84 };

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { DType } from "../../src/base/dtype.ts";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
-import { levelsSources, type RawCut } from "../../src/kernels/levels_sources.ts";
+import { levelsSources, type RawCut } from "../../src/gpu_codec/levels_sources.ts";
 
 /** Buffers that are only compared. */
 const [A, B] = [{ label: "a" }, { label: "b" }] as unknown as [GPUBuffer, GPUBuffer];

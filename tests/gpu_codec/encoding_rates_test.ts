@@ -1,6 +1,6 @@
 import { describe, expect } from "bun:test";
-import { chooseEncodingPlace } from "../../src/kernels/encoding_place.ts";
-import { measureEncodingRates } from "../../src/kernels/encoding_rates.ts";
+import { chooseEncodingPlace } from "../../src/gpu_codec/encoding_place.ts";
+import { measureEncodingRates } from "../../src/gpu_codec/encoding_rates.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 
 describe("measureEncodingRates", () => {

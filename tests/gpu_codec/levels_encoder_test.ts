@@ -6,8 +6,7 @@ import { codecByName } from "../../src/container/codec/table.ts";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { LevelsDecoder } from "../../src/kernels/levels_decoder.ts";
-import { type LevelsChunk, LevelsEncoder } from "../../src/kernels/levels_encoder.ts";
+import { type LevelsChunk, LevelsEncoder } from "../../src/gpu_codec/levels_encoder.ts";
 import { asBytes, bytesOf, weightsOf } from "../container/samples.ts";
 import { gpuTest, ownGpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
@@ -119,34 +118,5 @@ describe("LevelsEncoder", () => {
 
   test("refuses batches of nothing", () => {
     expect(() => new LevelsEncoder({} as GpuDevice, { batchBytes: 0 })).toThrow("batchBytes is 0");
-  });
-});
-
-describe("LevelsDecoder", () => {
-  gpuTest("gives the raw bytes of chunks that the CPU made, and their checksums", async (gpu) => {
-    const raw = asBytes(weightsOf(5 * CHUNK_BYTES / 4 + 64, 4));
-    const chunks = onHost(raw, "f32");
-    const range = uploaded(gpu, new Uint8Array(raw.byteLength).fill(9));
-    const decoder = new LevelsDecoder(gpu);
-    const target = { range, dtype: "f32", chunkBytes: CHUNK_BYTES } as const;
-    const stored = chunks.map((chunk) => chunk.stored);
-    expect(await decoder.decode(stored, target)).toEqual(chunks.map(({ rawCrc }) => rawCrc));
-    const [decoded = raw.subarray(0)] = await gpu.read([{ ...range, offset: 0, size: range.size + 512 }]);
-    expect(Buffer.compare(decoded.subarray(256, 256 + raw.byteLength), raw)).toBe(0);
-    expect(decoded.subarray(256 + raw.byteLength).every((byte) => byte === 0)).toBe(true);
-
-    // Damage that no checksum saw: other sums, and nothing outside of the target.
-    for (let at = 4; at < (stored[1]?.byteLength ?? 0); at += 97) {
-      const damaged = stored.map((bytes) => bytes.slice());
-      damaged[1]?.fill(0xff, at, at + 3);
-      const sums = await decoder.decode(damaged, target);
-      expect(sums.filter((sum, i) => sum !== chunks[i]?.rawCrc).length).toBe(1);
-      if (at > 10 * 97) break;
-    }
-    const [after = raw] = await gpu.read([{ ...range, offset: 0, size: range.size + 512 }]);
-    expect(after.subarray(256 + raw.byteLength).every((byte) => byte === 0)).toBe(true);
-    expect((await thrownBy(() => decoder.decode(stored.slice(1), target))).message).toContain("expected 6");
-    decoder.close();
-    gpu.destroyBuffer(range.buffer);
   });
 });

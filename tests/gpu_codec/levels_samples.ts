@@ -1,7 +1,7 @@
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import { itemBitsOf } from "../../src/base/item_bits.ts";
 import { levelsBytes } from "../../src/container/codec/levels/levels.ts";
-import { encodeLevelsRun, type LevelsCounts, levelsCounts } from "../../src/kernels/levels_run.ts";
+import { encodeLevelsRun, type LevelsCounts, levelsCounts } from "../../src/gpu_codec/levels_run.ts";
 import { asBytes, bytesOf, weightsOf } from "../container/samples.ts";
 
 /** A run of chunks, and what the codec on the CPU makes of it. */
