@@ -60,27 +60,31 @@ export * as nn from "./src/nn/nn.ts";
 export * as optim from "./src/nn/optim/optim.ts";
 
 // The `.cairn` file
-export type { CastDType } from "./src/container/cast.ts";
-export type { ChunkCut } from "./src/container/chunk_plan.ts";
-export type { ChunkRecord } from "./src/container/chunk_table.ts";
+export type { CastDType } from "./src/container/read/cast.ts";
+export type { ChunkCut } from "./src/container/format/chunk_plan.ts";
+export type { ChunkRecord } from "./src/container/format/chunk_table.ts";
 export type { CodecChoice, CompressionMode, EncodedChunk } from "./src/container/codec/choose.ts";
 export type { Codec } from "./src/container/codec/codec.ts";
 export { CodecPool, type Lent, type LentBytes, type LentChunk } from "./src/container/codec/codec_pool.ts";
 export type { GpuCodingRates, WriteRates } from "./src/container/codec/coding_rates.ts";
 export type { ChunkSums } from "./src/container/codec/decode_checked.ts";
 export type { CodecName } from "./src/container/codec/table.ts";
-export { ContainerReader } from "./src/container/container_reader.ts";
-export { ContainerWriter, type PlannedCut, type WriteReport } from "./src/container/container_writer.ts";
-export type { RawLayout, TensorRecord, TensorSpec } from "./src/container/layout.ts";
-export type { Manifest, Provenance } from "./src/container/manifest.ts";
-export type { PartList, PartRecord, PartRole, RowShard } from "./src/container/part_list.ts";
-export type { OpenOptions } from "./src/container/open_container.ts";
+export { ContainerReader } from "./src/container/read/container_reader.ts";
+export {
+  ContainerWriter,
+  type PlannedCut,
+  type WriteReport,
+} from "./src/container/write/container_writer.ts";
+export type { RawLayout, TensorRecord, TensorSpec } from "./src/container/format/layout.ts";
+export type { Manifest, Provenance } from "./src/container/format/manifest.ts";
+export type { PartList, PartRecord, PartRole, RowShard } from "./src/container/format/part_list.ts";
+export type { OpenOptions } from "./src/container/read/open_container.ts";
 export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "./src/container/source.ts";
-export type { StateValue } from "./src/container/state_tree.ts";
-export type { TensorReadOptions } from "./src/container/tensor_part.ts";
-export type { TensorRef } from "./src/container/tensor_ref.ts";
-export type { TensorSlice } from "./src/container/tensor_slice.ts";
-export type { Damage, ReadOptions, VerifyReport } from "./src/container/verify.ts";
+export type { StateValue } from "./src/container/format/state_tree.ts";
+export type { TensorReadOptions } from "./src/container/read/tensor_part.ts";
+export type { TensorRef } from "./src/container/format/tensor_ref.ts";
+export type { TensorSlice } from "./src/container/read/tensor_slice.ts";
+export type { Damage, ReadOptions, VerifyReport } from "./src/container/read/verify.ts";
 
 // Where bytes live
 export { BlobSource } from "./src/storage/blob_source.ts";

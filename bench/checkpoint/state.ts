@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
-import { ContainerReader } from "../../src/container/container_reader.ts";
-import { layoutTensors, type TensorSpec } from "../../src/container/layout.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
+import { layoutTensors, type TensorSpec } from "../../src/container/format/layout.ts";
 import { FileSource } from "../../src/storage/file_source.ts";
 import type { StoredTensor } from "../../src/tensor/tensor_group.ts";
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";

@@ -2,9 +2,9 @@ import { Buffer } from "node:buffer";
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { CodecPool } from "../../src/container/codec/codec_pool.ts";
 import type { CodecName } from "../../src/container/codec/table.ts";
-import { ContainerWriter, type WriteReport } from "../../src/container/container_writer.ts";
-import type { TensorSpec } from "../../src/container/layout.ts";
-import type { Manifest } from "../../src/container/manifest.ts";
+import { ContainerWriter, type WriteReport } from "../../src/container/write/container_writer.ts";
+import type { TensorSpec } from "../../src/container/format/layout.ts";
+import type { Manifest } from "../../src/container/format/manifest.ts";
 import type { ByteSink } from "../../src/container/source.ts";
 
 export const MiB: number = 1024 * 1024;

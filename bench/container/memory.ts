@@ -5,7 +5,7 @@
 import process from "node:process";
 import { CodecPool } from "../../src/container/codec/codec_pool.ts";
 import type { CodecName } from "../../src/container/codec/table.ts";
-import type { TensorSpec } from "../../src/container/layout.ts";
+import type { TensorSpec } from "../../src/container/format/layout.ts";
 import { peakGrowth } from "../../tests/helpers/peak_memory.ts";
 import { MiB, writeFile } from "./files.ts";
 

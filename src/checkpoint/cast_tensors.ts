@@ -1,7 +1,7 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { byteSizeOf, type DType } from "../base/dtype.ts";
-import { castBytes } from "../container/cast.ts";
-import type { TensorSpec } from "../container/layout.ts";
+import { castBytes } from "../container/read/cast.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { isCastable, type TensorForm } from "./tensor_fit.ts";
 

@@ -1,8 +1,8 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { DType } from "../base/dtype.ts";
-import type { ContainerReader } from "../container/container_reader.ts";
-import type { Provenance } from "../container/manifest.ts";
-import type { PartRecord } from "../container/part_list.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import type { Provenance } from "../container/format/manifest.ts";
+import type { PartRecord } from "../container/format/part_list.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CairnError } from "../base/errors.ts";

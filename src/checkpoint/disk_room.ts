@@ -2,8 +2,8 @@ import { throwIfAborted } from "../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError } from "../base/errors.ts";
-import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
-import { layoutTensors, type TensorSpec } from "../container/layout.ts";
+import { DEFAULT_CHUNK_BYTES } from "../container/format/chunk_plan.ts";
+import { layoutTensors, type TensorSpec } from "../container/format/layout.ts";
 import type { Storage } from "../storage/storage.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { WriteReport } from "../container/container_writer.ts";
+import type { WriteReport } from "../container/write/container_writer.ts";
 import type { CairnError } from "../base/errors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitInfo, CommitInfoFields } from "./commit_info.ts";

@@ -1,5 +1,5 @@
 import { CairnError } from "../base/errors.ts";
-import type { WriteReport } from "../container/container_writer.ts";
+import type { WriteReport } from "../container/write/container_writer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { CommitInfo } from "./commit_info.ts";
 import type {

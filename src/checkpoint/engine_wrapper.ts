@@ -1,4 +1,4 @@
-import type { WriteReport } from "../container/container_writer.ts";
+import type { WriteReport } from "../container/write/container_writer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitInfo } from "./commit_info.ts";
 import type {

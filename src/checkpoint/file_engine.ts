@@ -1,7 +1,7 @@
 import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
-import type { WriteReport } from "../container/container_writer.ts";
-import type { TensorSpec } from "../container/layout.ts";
+import type { WriteReport } from "../container/write/container_writer.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
 import { TEMPORARY_PREFIX } from "../storage/durable_file.ts";
 import { openStorage } from "../storage/open_storage.ts";
 import type { Storage } from "../storage/storage.ts";

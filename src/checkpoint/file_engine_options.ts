@@ -1,8 +1,8 @@
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
-import type { TensorSpec } from "../container/layout.ts";
-import type { PartList, PartRecord } from "../container/part_list.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
+import type { PartList, PartRecord } from "../container/format/part_list.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import type { DiskRoomOptions } from "./disk_room.ts";
 import type { SaveOptions } from "./engine.ts";

@@ -1,4 +1,4 @@
-import type { Provenance } from "../container/manifest.ts";
+import type { Provenance } from "../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
 import { MeasuredGpuEncoding } from "../gpu_codec/gpu_encoding.ts";
 import { temporaryName } from "./leftovers.ts";

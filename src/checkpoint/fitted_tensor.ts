@@ -1,6 +1,6 @@
 import { byteSizeOf } from "../base/dtype.ts";
-import type { ContainerReader } from "../container/container_reader.ts";
-import type { TensorRecord } from "../container/layout.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import type { TensorRecord } from "../container/format/layout.ts";
 import { elementCount, type Shape, shapesEqual } from "../tensor/shape.ts";
 import { isCastable, type TensorForm } from "./tensor_fit.ts";
 

@@ -1,9 +1,9 @@
 import { byteSizeOf, type DType } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
-import type { TensorSpec } from "../container/layout.ts";
-import type { Manifest, Provenance } from "../container/manifest.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
+import type { Manifest, Provenance } from "../container/format/manifest.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
-import type { StateValue } from "../container/state_tree.ts";
+import type { StateValue } from "../container/format/state_tree.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";

@@ -1,8 +1,8 @@
 import { plainEntries } from "../base/canonical_json.ts";
 import type { DType } from "../base/dtype.ts";
-import type { TensorSpec } from "../container/layout.ts";
-import { encodeState, type StateValue, TensorRef } from "../container/state_tree.ts";
-import { problemOfName } from "../container/tensor_name.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
+import { encodeState, type StateValue, TensorRef } from "../container/format/state_tree.ts";
+import { problemOfName } from "../container/format/tensor_name.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { asTypedArray, dtypeOfView, isTypedArray, type TypedArray, viewNameOf } from "./typed_arrays.ts";
 

@@ -1,4 +1,4 @@
-import type { ContainerReader } from "../container/container_reader.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "./catalog.ts";

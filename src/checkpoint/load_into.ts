@@ -1,9 +1,9 @@
 import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
-import type { ContainerReader } from "../container/container_reader.ts";
-import { isDamage } from "../container/damage.ts";
-import type { TensorRecord } from "../container/layout.ts";
-import { GapCheck } from "../container/raw_gaps.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import { isDamage } from "../container/format/damage.ts";
+import type { TensorRecord } from "../container/format/layout.ts";
+import { GapCheck } from "../container/format/raw_gaps.ts";
 import type { DType } from "../base/dtype.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";

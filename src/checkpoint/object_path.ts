@@ -1,8 +1,8 @@
 import type { DType } from "../base/dtype.ts";
-import type { ContainerReader } from "../container/container_reader.ts";
-import type { Provenance } from "../container/manifest.ts";
-import type { StateValue } from "../container/state_tree.ts";
-import { TensorRef } from "../container/tensor_ref.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import type { Provenance } from "../container/format/manifest.ts";
+import type { StateValue } from "../container/format/state_tree.ts";
+import { TensorRef } from "../container/format/tensor_ref.ts";
 import { isHostTensorName } from "./host_state.ts";
 import { isPlain } from "./restore_state.ts";
 

@@ -1,9 +1,9 @@
 import type { OptionNames } from "../base/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
-import type { ContainerReader } from "../container/container_reader.ts";
-import type { StateValue } from "../container/state_tree.ts";
-import { TensorRef } from "../container/tensor_ref.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import type { StateValue } from "../container/format/state_tree.ts";
+import { TensorRef } from "../container/format/tensor_ref.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import { type HostState, isHostTensorName, thawState } from "./host_state.ts";

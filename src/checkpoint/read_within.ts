@@ -1,6 +1,6 @@
 import type { OptionNames } from "../base/options.ts";
-import type { ContainerReader } from "../container/container_reader.ts";
-import { paddedLength } from "../container/read_plan.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import { paddedLength } from "../container/read/read_plan.ts";
 
 /** Options of {@link readWithin}. */
 export interface ReadWithinOptions {

@@ -1,8 +1,8 @@
 import { CairnError } from "../base/errors.ts";
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecName } from "../container/codec/table.ts";
-import type { WriteReport } from "../container/container_writer.ts";
-import type { Manifest } from "../container/manifest.ts";
+import type { WriteReport } from "../container/write/container_writer.ts";
+import type { Manifest } from "../container/format/manifest.ts";
 import { FileStorage } from "../storage/file_storage.ts";
 import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
 import { FileMaker } from "./file_maker.ts";

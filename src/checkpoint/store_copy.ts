@@ -1,9 +1,9 @@
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
-import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
+import { DEFAULT_CHUNK_BYTES } from "../container/format/chunk_plan.ts";
 import type { EncodedChunk } from "../container/codec/choose.ts";
-import type { TensorSpec } from "../container/layout.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { inErrorScopes } from "../gpu/error_scopes.ts";

@@ -1,5 +1,5 @@
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
-import type { TensorSpec } from "../container/layout.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 

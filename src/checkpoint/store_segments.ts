@@ -1,5 +1,5 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
-import type { TensorRecord } from "../container/layout.ts";
+import type { TensorRecord } from "../container/format/layout.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 

@@ -1,6 +1,6 @@
 import type { OptionNames } from "../base/options.ts";
 import type { DType } from "../base/dtype.ts";
-import type { CastDType } from "../container/cast.ts";
+import type { CastDType } from "../container/read/cast.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 
 /** A tensor as far as loading cares. */

@@ -1,5 +1,5 @@
-import type { ContainerReader } from "../container/container_reader.ts";
-import type { ReadOptions } from "../container/verify.ts";
+import type { ContainerReader } from "../container/read/container_reader.ts";
+import type { ReadOptions } from "../container/read/verify.ts";
 import { CairnError } from "../base/errors.ts";
 
 /**

@@ -1,8 +1,8 @@
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
-import { ContainerWriter, type WriteReport } from "../container/container_writer.ts";
-import type { Provenance } from "../container/manifest.ts";
+import { ContainerWriter, type WriteReport } from "../container/write/container_writer.ts";
+import type { Provenance } from "../container/format/manifest.ts";
 import type { ByteSink } from "../container/source.ts";
 import type { SaveOptions } from "./engine.ts";
 import type { GpuEncoding, GpuShare } from "../gpu_codec/gpu_encoding.ts";

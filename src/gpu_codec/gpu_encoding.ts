@@ -1,5 +1,5 @@
 import { Breather, nextTurn } from "../base/event_loop.ts";
-import { DEFAULT_CHUNK_BYTES } from "../container/chunk_plan.ts";
+import { DEFAULT_CHUNK_BYTES } from "../container/format/chunk_plan.ts";
 import { candidatesFor, type CodecChoice, encodeSmallest } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { GpuCodingRates } from "../container/codec/coding_rates.ts";

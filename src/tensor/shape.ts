@@ -1,5 +1,5 @@
 import { checkedMultiply } from "../base/checked.ts";
-import { MAX_RANK } from "../container/layout.ts";
+import { MAX_RANK } from "../container/format/layout.ts";
 
 /** Sizes of a tensor's dimensions, outermost first. `[]` is a scalar; a 0 makes a tensor without elements. */
 export type Shape = readonly number[];

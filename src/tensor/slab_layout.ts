@@ -1,6 +1,6 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
-import { layoutTensors, type TensorRecord, type TensorSpec } from "../container/layout.ts";
+import { layoutTensors, type TensorRecord, type TensorSpec } from "../container/format/layout.ts";
 
 /** A tensor with its place in the slabs of its group. */
 export interface PlacedTensor extends TensorRecord {

@@ -1,5 +1,5 @@
 import type { DType } from "../base/dtype.ts";
-import type { TensorSpec } from "../container/layout.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";

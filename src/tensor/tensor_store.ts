@@ -1,6 +1,6 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
-import type { TensorSpec } from "../container/layout.ts";
+import type { TensorSpec } from "../container/format/layout.ts";
 import type { GpuOptions } from "../gpu/find_gpu.ts";
 import { GpuDevice } from "../gpu/gpu_device.ts";
 import { HostTensor } from "./host_tensor.ts";

@@ -1,6 +1,6 @@
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import type { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { counterRandom } from "./fixtures.ts";
 

@@ -3,7 +3,7 @@ import { loadInto, type LoadIntoOptions } from "../../src/checkpoint/load_into.t
 import type { LoadReport } from "../../src/checkpoint/load_report.ts";
 import { readFitted } from "../../src/checkpoint/fitted_tensor.ts";
 import type { DType } from "../../src/base/dtype.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";

@@ -3,7 +3,7 @@ import { crc32 } from "../../src/base/crc32.ts";
 import { loadInto } from "../../src/checkpoint/load_into.ts";
 import { StoreCopy } from "../../src/checkpoint/store_copy.ts";
 import { undoBy } from "../../src/checkpoint/undo.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { type ByteSource, bytesSource } from "../../src/container/source.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { crc32OfTables } from "../../src/base/crc32_tables.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { cpuMs } from "../helpers/cpu_time.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { BAD, plane } from "./bad_files.ts";

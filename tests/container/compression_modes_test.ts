@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import type { CodecChoice } from "../../src/container/codec/choose.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import {
   ContainerWriter,
   type ContainerWriterOptions,
   type WriteReport,
-} from "../../src/container/container_writer.ts";
+} from "../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
-import { writeContainerTo } from "../../src/container/write_container.ts";
+import { writeContainerTo } from "../../src/container/write/write_container.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { asBytes, FILE_ID, manifestOf, weightsOf, withoutBuiltins } from "./samples.ts";
 

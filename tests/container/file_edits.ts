@@ -1,8 +1,8 @@
 import { crc32OfTables } from "../../src/base/crc32_tables.ts";
 import { CairnError } from "../../src/base/errors.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { type Parts, peek, poke, tensorColumns } from "./forge.ts";
 import { FILE_ID, sampleManifest, sampleTensors } from "./samples.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { forged } from "./forge.ts";
 import { mutate, mutateParts, tryAll } from "./mutations.ts";
 import { FILE_ID, randomNumbers, sampleManifest, sampleTensors } from "./samples.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { codecByName } from "../../src/container/codec/table.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
-import { ContainerWriter } from "../../src/container/container_writer.ts";
-import { encodeManifest } from "../../src/container/manifest.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
+import { ContainerWriter } from "../../src/container/write/container_writer.ts";
+import { encodeManifest } from "../../src/container/format/manifest.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { asMade, contentsOf, GOLDEN_FILES, goldenBytes, type GoldenFile } from "../golden/golden_files.ts";
 import { rewritten } from "../golden/rewritten.js";
 

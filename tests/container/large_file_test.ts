@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { asBytes, FILE_ID, manifestOf, randomNumbers } from "./samples.ts";
 
 const FLIPS = 20_000;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { ContainerReader } from "../../src/container/container_reader.ts";
-import { ContainerWriter } from "../../src/container/container_writer.ts";
-import type { TensorSpec } from "../../src/container/layout.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
+import { ContainerWriter } from "../../src/container/write/container_writer.ts";
+import type { TensorSpec } from "../../src/container/format/layout.ts";
 import type { ByteSource } from "../../src/container/source.ts";
 import { peakGrowth } from "../helpers/peak_memory.ts";
 import { bytesOf, FILE_ID, manifestOf } from "./samples.ts";

@@ -1,6 +1,6 @@
 import { crc32OfTables } from "../../src/base/crc32_tables.ts";
 import { CairnError } from "../../src/base/errors.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";
 import type { Parts } from "./forge.ts";
 

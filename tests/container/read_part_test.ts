@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { CodecPool } from "../../src/container/codec/codec_pool.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { type ByteSource, bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { asBytes, FILE_ID, manifestOf, randomNumbers, type Tensor, tensorOf, weightsOf } from "./samples.ts";
 

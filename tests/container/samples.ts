@@ -1,7 +1,7 @@
 import { byteSizeOf, type DType, DTYPES } from "../../src/base/dtype.ts";
-import type { TensorSpec } from "../../src/container/layout.ts";
-import type { Manifest } from "../../src/container/manifest.ts";
-import { type StateValue, TensorRef } from "../../src/container/state_tree.ts";
+import type { TensorSpec } from "../../src/container/format/layout.ts";
+import type { Manifest } from "../../src/container/format/manifest.ts";
+import { type StateValue, TensorRef } from "../../src/container/format/state_tree.ts";
 
 /** Reproducible noise (a linear congruential generator). */
 export function randomNumbers(seed: number): () => number {

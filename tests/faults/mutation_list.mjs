@@ -4,7 +4,7 @@
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
 const ENGINE = "src/checkpoint/file_engine.ts";
-const READER = "src/container/chunk_reader.ts";
+const READER = "src/container/read/chunk_reader.ts";
 const DECODING = "src/container/codec/decode_checked.ts";
 const STAGED = "src/checkpoint/parts/staged_checkpoint.ts";
 const LOCK = "src/checkpoint/writer_lock.ts";
@@ -17,9 +17,9 @@ const READBACK = "src/gpu/readback.ts";
 const SAVES = ["tests/storage/durable_file_test.ts", "tests/checkpoint/power_cut_test.ts"];
 const REAL = ["tests/storage/file_storage_test.ts", "tests/storage/system_calls_test.ts"];
 const ENGINES = ["tests/checkpoint/file_engine_test.ts", "tests/checkpoint/recovery_test.ts"];
-const DAMAGE = ["tests/container/damage_test.ts", "tests/container/bad_files_test.ts"];
+const DAMAGE = ["tests/container/format/damage_test.ts", "tests/container/bad_files_test.ts"];
 const TAGS = ["tests/checkpoint/tags_test.ts"];
-const POOLED = ["tests/container/verify_test.ts", "tests/container/codec/codec_pool_test.ts"];
+const POOLED = ["tests/container/read/verify_test.ts", "tests/container/codec/codec_pool_test.ts"];
 const LOCKS = ["tests/checkpoint/writer_lock_test.ts", "tests/checkpoint/set_commit_info_test.ts"];
 const PROCESSES = ["tests/base/process_mark_test.ts"];
 const RETAINED = ["tests/checkpoint/retention_test.ts", "tests/checkpoint/retention/properties_test.ts"];
@@ -179,35 +179,35 @@ export const MUTATIONS = [
   ],
   [
     "checksum of the header",
-    "src/container/header.ts",
+    "src/container/format/header.ts",
     "if (actual !== headerCrc) {",
     "if (false) {",
     DAMAGE,
   ],
   [
     "zeros behind the header",
-    "src/container/header.ts",
+    "src/container/format/header.ts",
     "if (!isAllZero(bytes.subarray(HEADER_BYTES, DATA_OFFSET))) {",
     "if (false) {",
     DAMAGE,
   ],
   [
     "refusal of required flags",
-    "src/container/header.ts",
+    "src/container/format/header.ts",
     "if (requiredFlags !== 0) {",
     "if (false) {",
     DAMAGE,
   ],
   [
     "cap on the tables",
-    "src/container/open_container.ts",
+    "src/container/read/open_container.ts",
     "if (byteLength > limit) {",
     "if (false) {",
     DAMAGE,
   ],
   [
     "cap on the expansion of a chunk",
-    "src/container/chunk_table.ts",
+    "src/container/format/chunk_table.ts",
     "if (rawLength > storedLength * MAX_EXPANSION) {",
     "if (false) {",
     DAMAGE,

@@ -1,5 +1,5 @@
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
-import type { ContainerContents } from "../../src/container/write_container.ts";
+import type { ContainerContents } from "../../src/container/write/write_container.ts";
 
 /** A tensor with its bytes, as a golden file has it. */
 export type GoldenTensor = ContainerContents["tensors"][number];

@@ -1,6 +1,6 @@
 import { byteSizeOf, type DType, DTYPES } from "../../src/base/dtype.ts";
-import { type StateValue, TensorRef } from "../../src/container/state_tree.ts";
-import type { ContainerContents } from "../../src/container/write_container.ts";
+import { type StateValue, TensorRef } from "../../src/container/format/state_tree.ts";
+import type { ContainerContents } from "../../src/container/write/write_container.ts";
 
 type Tensors = ContainerContents["tensors"];
 

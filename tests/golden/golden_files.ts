@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { byteSizeOf, type DType, DTYPES } from "../../src/base/dtype.ts";
 import type { CodecName } from "../../src/container/codec/table.ts";
-import type { StateValue } from "../../src/container/state_tree.ts";
-import { VIEW_NAMES } from "../../src/container/tensor_ref.ts";
-import type { ContainerContents } from "../../src/container/write_container.ts";
+import type { StateValue } from "../../src/container/format/state_tree.ts";
+import { VIEW_NAMES } from "../../src/container/format/tensor_ref.ts";
+import type { ContainerContents } from "../../src/container/write/write_container.ts";
 import {
   countersOf,
   type FloatDType,

@@ -1,5 +1,5 @@
-import { type StateValue, TensorRef } from "../../src/container/state_tree.ts";
-import { VIEW_NAMES } from "../../src/container/tensor_ref.ts";
+import { type StateValue, TensorRef } from "../../src/container/format/state_tree.ts";
+import { VIEW_NAMES } from "../../src/container/format/tensor_ref.ts";
 
 /** Every kind of value that a state tree can have, at its edges. `tensor` is the name of one in the same file. */
 export function everyValue(tensor: string): StateValue {

@@ -4,7 +4,7 @@
  * has to be readable for ever. A new version of the format gets files of its own, beside these.
  */
 import { existsSync, writeFileSync } from "node:fs";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { asMade, contentsOf, GOLDEN_FILES } from "./golden_files.ts";
 
 for (const golden of GOLDEN_FILES) {

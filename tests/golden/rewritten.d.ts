@@ -1,5 +1,5 @@
-import type { ContainerReader } from "../../src/container/container_reader.ts";
-import type { ContainerWriter } from "../../src/container/container_writer.ts";
+import type { ContainerReader } from "../../src/container/read/container_reader.ts";
+import type { ContainerWriter } from "../../src/container/write/container_writer.ts";
 import type { BytesSink, bytesSource } from "../../src/container/source.ts";
 import type { GoldenFile } from "./golden_files.ts";
 

@@ -9,8 +9,8 @@ import type { CheckpointSource } from "../../src/checkpoint/parts/checkpoint_sou
 import { StagedCheckpoint } from "../../src/checkpoint/parts/staged_checkpoint.ts";
 import { StoreCopy } from "../../src/checkpoint/store_copy.ts";
 import { writeCheckpoint, type WriteCheckpointOptions } from "../../src/checkpoint/write_checkpoint.ts";
-import { ContainerReader } from "../../src/container/container_reader.ts";
-import type { WriteReport } from "../../src/container/container_writer.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
+import type { WriteReport } from "../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { measureEncodingRates } from "../../src/gpu_codec/encoding_rates.ts";

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { ContainerReader } from "../../src/container/container_reader.ts";
-import { writeContainer } from "../../src/container/write_container.ts";
+import { ContainerReader } from "../../src/container/read/container_reader.ts";
+import { writeContainer } from "../../src/container/write/write_container.ts";
 import { HttpSource } from "../../src/storage/http_source.ts";
 import { bytesOf, FILE_ID, manifestOf, tensorOf } from "../container/samples.ts";
 import { thrownBy } from "../helpers/thrown.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
-import { layoutTensors, type TensorSpec } from "../../src/container/layout.ts";
+import { layoutTensors, type TensorSpec } from "../../src/container/format/layout.ts";
 import { layoutSlabs } from "../../src/tensor/slab_layout.ts";
 
 /** A u8 tensor of so many bytes. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { TensorSpec } from "../../src/container/layout.ts";
+import type { TensorSpec } from "../../src/container/format/layout.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { TensorGroup } from "../../src/tensor/tensor_group.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect } from "bun:test";
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
-import type { TensorSpec } from "../../src/container/layout.ts";
+import type { TensorSpec } from "../../src/container/format/layout.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";

@@ -1,4 +1,4 @@
-import type { ContainerReader } from "../../container/container_reader.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { OutgoingTensor } from "./outgoing.ts";
 import { type ExchangeReadOptions, quoted, type TensorFile } from "./tensor_file.ts";

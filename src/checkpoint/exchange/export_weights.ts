@@ -1,10 +1,10 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import type { CastDType } from "../../container/cast.ts";
-import type { ContainerReader } from "../../container/container_reader.ts";
-import { ContainerWriter } from "../../container/container_writer.ts";
-import type { TensorRecord } from "../../container/layout.ts";
+import type { CastDType } from "../../container/read/cast.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import { ContainerWriter } from "../../container/write/container_writer.ts";
+import type { TensorRecord } from "../../container/format/layout.ts";
 import { DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { Checkpoint } from "../checkpoint.ts";

@@ -2,7 +2,7 @@ import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
-import { MAX_RANK } from "../../container/layout.ts";
+import { MAX_RANK } from "../../container/format/layout.ts";
 import { type ByteSink, type ByteSource, bytesSource } from "../../container/source.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { type CheckedTensor, checkedTensors } from "./outgoing.ts";

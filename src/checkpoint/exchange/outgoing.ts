@@ -1,4 +1,4 @@
-import type { TensorSpec } from "../../container/layout.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
 import { checkedMultiply } from "../../base/checked.ts";
 import { byteSizeOf, DTYPES } from "../../base/dtype.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
-import { MAX_RANK } from "../../container/layout.ts";
+import { MAX_RANK } from "../../container/format/layout.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import {

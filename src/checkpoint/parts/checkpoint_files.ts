@@ -1,9 +1,9 @@
 import { CairnError } from "../../base/errors.ts";
-import { ContainerReader } from "../../container/container_reader.ts";
-import { hex32 } from "../../container/header.ts";
-import type { PartRecord } from "../../container/part_list.ts";
+import { ContainerReader } from "../../container/read/container_reader.ts";
+import { hex32 } from "../../container/format/header.ts";
+import type { PartRecord } from "../../container/format/part_list.ts";
 import type { ByteSource } from "../../container/source.ts";
-import { TRAILER_BYTES, trailerChecksum } from "../../container/trailer.ts";
+import { TRAILER_BYTES, trailerChecksum } from "../../container/format/trailer.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { directoryOf } from "../../storage/storage_path.ts";
 import { openSource } from "../storage_source.ts";

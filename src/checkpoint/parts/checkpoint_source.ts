@@ -1,5 +1,5 @@
-import type { TensorSpec } from "../../container/layout.ts";
-import type { Manifest } from "../../container/manifest.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { EncodableCuts } from "../encoding_stages.ts";
 import type { EncodedPiece } from "../store_copy.ts";

@@ -1,5 +1,5 @@
-import type { TensorSpec } from "../../container/layout.ts";
-import { isPartName, type PartRole } from "../../container/part_list.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
+import { isPartName, type PartRole } from "../../container/format/part_list.ts";
 import { isStoreTensor } from "./placement.ts";
 
 /** A part to be written. */

@@ -1,6 +1,6 @@
-import type { PartRecord } from "../../container/part_list.ts";
+import type { PartRecord } from "../../container/format/part_list.ts";
 import type { ByteSink } from "../../container/source.ts";
-import { TRAILER_BYTES, trailerChecksum } from "../../container/trailer.ts";
+import { TRAILER_BYTES, trailerChecksum } from "../../container/format/trailer.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { CHECKPOINT_EXTENSION } from "../tags.ts";
 

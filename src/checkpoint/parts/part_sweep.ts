@@ -1,7 +1,7 @@
 import { CairnError } from "../../base/errors.ts";
-import { ContainerReader } from "../../container/container_reader.ts";
-import type { Manifest } from "../../container/manifest.ts";
-import type { PartRecord } from "../../container/part_list.ts";
+import { ContainerReader } from "../../container/read/container_reader.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
+import type { PartRecord } from "../../container/format/part_list.ts";
 import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";

@@ -1,9 +1,9 @@
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import type { ContainerReader } from "../../container/container_reader.ts";
-import type { RawRange } from "../../container/join_containers.ts";
-import type { TensorRecord } from "../../container/layout.ts";
-import type { RowShard } from "../../container/part_list.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import type { RawRange } from "../../container/write/join_containers.ts";
+import type { TensorRecord } from "../../container/format/layout.ts";
+import type { RowShard } from "../../container/format/part_list.ts";
 import { isHostTensorName } from "../host_state.ts";
 import type { OpenPart } from "./checkpoint_files.ts";
 import { byRows, flawInRows } from "./rows_once.ts";

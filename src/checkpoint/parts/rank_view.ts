@@ -1,9 +1,13 @@
 import { CairnError } from "../../base/errors.ts";
-import type { ContainerReader } from "../../container/container_reader.ts";
-import { joinContainers, type JoinedContents, type JoinedTensor } from "../../container/join_containers.ts";
-import type { TensorRecord } from "../../container/layout.ts";
-import type { Manifest } from "../../container/manifest.ts";
-import type { RowShard } from "../../container/part_list.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import {
+  joinContainers,
+  type JoinedContents,
+  type JoinedTensor,
+} from "../../container/write/join_containers.ts";
+import type { TensorRecord } from "../../container/format/layout.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
+import type { RowShard } from "../../container/format/part_list.ts";
 import type { CheckpointFiles } from "./checkpoint_files.ts";
 import {
   isStoreTensor,

@@ -1,5 +1,5 @@
-import type { ContainerReader } from "../../container/container_reader.ts";
-import type { Manifest } from "../../container/manifest.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
 import type { CheckpointSource } from "./checkpoint_source.ts";
 
 /** What an open container has as something to write from, with another manifest. It is read chunk by chunk, and each is checked. */

@@ -1,4 +1,4 @@
-import type { RowShard } from "../../container/part_list.ts";
+import type { RowShard } from "../../container/format/part_list.ts";
 
 /** Rows of a tensor that no shard has, or more than one. */
 export interface RowFlaw {

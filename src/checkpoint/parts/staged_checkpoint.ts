@@ -1,6 +1,6 @@
-import type { WriteReport } from "../../container/container_writer.ts";
-import type { Manifest, Provenance } from "../../container/manifest.ts";
-import type { PartList, PartRecord } from "../../container/part_list.ts";
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { Manifest, Provenance } from "../../container/format/manifest.ts";
+import type { PartList, PartRecord } from "../../container/format/part_list.ts";
 import { type CommitOptions, DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { directoryOf } from "../../storage/storage_path.ts";

@@ -1,7 +1,7 @@
-import type { WriteReport } from "../../container/container_writer.ts";
-import { fileIdToHex } from "../../container/header.ts";
-import type { Manifest } from "../../container/manifest.ts";
-import type { PartRecord } from "../../container/part_list.ts";
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import { fileIdToHex } from "../../container/format/header.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
+import type { PartRecord } from "../../container/format/part_list.ts";
 import { DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { PartPlan } from "./components.ts";

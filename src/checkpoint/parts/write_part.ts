@@ -1,6 +1,6 @@
-import type { WriteReport } from "../../container/container_writer.ts";
-import type { Provenance } from "../../container/manifest.ts";
-import type { PartRecord } from "../../container/part_list.ts";
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { Provenance } from "../../container/format/manifest.ts";
+import type { PartRecord } from "../../container/format/part_list.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { CheckpointSource } from "./checkpoint_source.ts";
 import type { PartPlan } from "./components.ts";

@@ -1,8 +1,8 @@
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
-import { ContainerWriter, type WriteReport } from "../../container/container_writer.ts";
-import { layoutTensors, type TensorSpec } from "../../container/layout.ts";
-import type { Manifest } from "../../container/manifest.ts";
+import { ContainerWriter, type WriteReport } from "../../container/write/container_writer.ts";
+import { layoutTensors, type TensorSpec } from "../../container/format/layout.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
 import type { ByteSink } from "../../container/source.ts";
 import { breathingSink } from "../storage_source.ts";
 import type { WriteCheckpointOptions } from "../write_checkpoint.ts";

@@ -1,4 +1,4 @@
-import type { PartList, PartRecord } from "../../container/part_list.ts";
+import type { PartList, PartRecord } from "../../container/format/part_list.ts";
 import type { CommitReport } from "../engine.ts";
 import { type OpenPart, openPart } from "../parts/checkpoint_files.ts";
 import { tensorsOfPart } from "../parts/components.ts";

@@ -1,9 +1,9 @@
 import { throwIfAborted } from "../../base/abort.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
-import { ContainerReader } from "../../container/container_reader.ts";
-import type { StateValue } from "../../container/state_tree.ts";
-import { writeContainerTo } from "../../container/write_container.ts";
+import { ContainerReader } from "../../container/read/container_reader.ts";
+import type { StateValue } from "../../container/format/state_tree.ts";
+import { writeContainerTo } from "../../container/write/write_container.ts";
 import { DurableFile, TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { type DType, DTYPES } from "../../base/dtype.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
-import type { PartRecord, RowShard } from "../../container/part_list.ts";
-import type { StateValue } from "../../container/state_tree.ts";
+import type { PartRecord, RowShard } from "../../container/format/part_list.ts";
+import type { StateValue } from "../../container/format/state_tree.ts";
 import type { RankPlan, RankState } from "./rank_plan.ts";
 
 /** What each other rank leaves until it knows what to write. */

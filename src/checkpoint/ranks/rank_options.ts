@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
-import type { RowShard } from "../../container/part_list.ts";
+import type { RowShard } from "../../container/format/part_list.ts";
 import type { NamePattern } from "../name_pattern.ts";
 import type { TagValidation } from "../tag_validation.ts";
 

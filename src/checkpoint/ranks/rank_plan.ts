@@ -1,7 +1,7 @@
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import type { TensorSpec } from "../../container/layout.ts";
-import type { PartRole, RowShard } from "../../container/part_list.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
+import type { PartRole, RowShard } from "../../container/format/part_list.ts";
 import { elementCount, shapesEqual } from "../../tensor/shape.ts";
 import { NameSelection } from "../name_pattern.ts";
 import type { PartPlan } from "../parts/components.ts";

@@ -5,7 +5,7 @@ import { readNpz, writeNpz } from "../../../src/checkpoint/exchange/npz.ts";
 import { readSafetensors } from "../../../src/checkpoint/exchange/read_safetensors.ts";
 import { readTorch } from "../../../src/checkpoint/exchange/read_torch.ts";
 import { writeSafetensors } from "../../../src/checkpoint/exchange/write_safetensors.ts";
-import { ContainerReader } from "../../../src/container/container_reader.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { decodeBfloat16, decodeFloat16 } from "../../../src/base/float16.ts";
-import { ContainerReader } from "../../../src/container/container_reader.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../../src/container/source.ts";
 import { CommitInfo } from "../../../src/checkpoint/commit_info.ts";
 import { exportWeights } from "../../../src/checkpoint/exchange/export_weights.ts";

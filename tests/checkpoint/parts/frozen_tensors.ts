@@ -1,7 +1,7 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../../../src/base/checked.ts";
 import { FrozenCheckpoint } from "../../../src/checkpoint/frozen_checkpoint.ts";
 import type { StateInput } from "../../../src/checkpoint/host_state.ts";
-import type { Provenance } from "../../../src/container/manifest.ts";
+import type { Provenance } from "../../../src/container/format/manifest.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { counterRandom } from "../fixtures.ts";

@@ -6,10 +6,10 @@ import { startThread } from "../../../src/container/codec/codec_thread.ts";
 import type { ChunkSums } from "../../../src/container/codec/decode_checked.ts";
 import { planesCodec } from "../../../src/container/codec/planes/planes.ts";
 import { codecByName } from "../../../src/container/codec/table.ts";
-import { ContainerReader } from "../../../src/container/container_reader.ts";
-import { ContainerWriter } from "../../../src/container/container_writer.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
+import { ContainerWriter } from "../../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
-import { writeContainer } from "../../../src/container/write_container.ts";
+import { writeContainer } from "../../../src/container/write/write_container.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { asBytes, bytesOf, FILE_ID, manifestOf, weightsOf } from "../samples.ts";
 

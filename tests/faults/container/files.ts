@@ -1,9 +1,9 @@
 import { CairnError } from "../../../src/base/errors.ts";
 import { codecById } from "../../../src/container/codec/table.ts";
 import type { CodecName } from "../../../src/container/codec/table.ts";
-import { ContainerReader } from "../../../src/container/container_reader.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../../src/container/source.ts";
-import { writeContainer } from "../../../src/container/write_container.ts";
+import { writeContainer } from "../../../src/container/write/write_container.ts";
 import { asBytes, FILE_ID, randomNumbers, sampleManifest, type Tensor } from "../../container/samples.ts";
 
 /** Every codec that the table has a number for: a new one joins all campaigns by being there. */

@@ -1,7 +1,7 @@
-import { ContainerReader } from "../../../src/container/container_reader.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../../src/container/source.ts";
-import type { StateValue } from "../../../src/container/state_tree.ts";
-import { writeContainer } from "../../../src/container/write_container.ts";
+import type { StateValue } from "../../../src/container/format/state_tree.ts";
+import { writeContainer } from "../../../src/container/write/write_container.ts";
 import { asBytes, FILE_ID, manifestOf } from "../../container/samples.ts";
 import type { RowRecorder } from "../campaign.ts";
 import { CODECS } from "./files.ts";

@@ -1,0 +1,196 @@
+import { z } from "zod";
+import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../base/canonical_json.ts";
+import { CairnError } from "../../base/errors.ts";
+import { type PartList, partListSchema, type PartRole, partRoleSchema } from "./part_list.ts";
+import { decodeState, encodeState, type StateValue } from "./state_tree.ts";
+
+/** Who wrote a container, when, and in the course of what. Every field is optional. */
+export interface Provenance {
+  runId?: string;
+  tag?: string;
+  step?: number;
+  epoch?: number;
+  /** ISO 8601, as `Date.toISOString` writes it. */
+  createdAt?: string;
+  /** The program, such as `"cairn 0.1.0"`. */
+  writer?: string;
+  /** The GPU adapter's name. */
+  adapter?: string;
+  /** Such as `"deno 2.9.6"`. */
+  runtime?: string;
+  /** Which kernel variant was chosen for what. */
+  variants?: Record<string, string>;
+}
+
+/** All of a container that is not a tensor. */
+export interface Manifest {
+  readonly kind: "checkpoint" | "tensors";
+  readonly state: StateValue;
+  /** Figures by name. NaN and the infinities are fine. */
+  readonly metrics: Record<string, number>;
+  readonly provenance: Provenance;
+  /** Whatever the user wants to keep beside the state. */
+  readonly user: StateValue;
+  /** The other files of a checkpoint that has several; only in its index. */
+  readonly parts?: PartList;
+  /** What a rank's part of a checkpoint is; only in such a part. */
+  readonly part?: PartRole;
+}
+
+const PROVENANCE_FIELDS = [
+  "runId",
+  "tag",
+  "step",
+  "epoch",
+  "createdAt",
+  "writer",
+  "adapter",
+  "runtime",
+  "variants",
+] as const;
+
+interface ManifestJson {
+  readonly kind: "checkpoint" | "tensors";
+  readonly state: JsonValue;
+  readonly metrics: JsonValue;
+  readonly provenance: Provenance;
+  readonly user: JsonValue;
+  readonly parts?: PartList;
+  readonly part?: PartRole;
+}
+
+let schema: z.ZodType<ManifestJson> | undefined;
+
+/** Built at the first use, because importing a module does no work here. */
+function manifestSchema(): z.ZodType<ManifestJson> {
+  // The state tree has rules of its own, which `decodeState` checks.
+  const json = z.custom<JsonValue>((value) => value !== undefined, "is missing");
+  const text = z.string().exactOptional();
+  const count = z.int().nonnegative().exactOptional();
+  return schema ??= z.strictObject({
+    kind: z.enum(["checkpoint", "tensors"]),
+    state: json,
+    metrics: json,
+    provenance: z.strictObject({
+      runId: text,
+      tag: text,
+      step: count,
+      epoch: count,
+      createdAt: z.iso.datetime({ offset: true }).exactOptional(),
+      writer: text,
+      adapter: text,
+      runtime: text,
+      variants: z.record(z.string(), z.string()).exactOptional(),
+    }),
+    user: json,
+    parts: partListSchema().exactOptional(),
+    part: partRoleSchema().exactOptional(),
+  });
+}
+
+/**
+ * The manifest as canonical JSON in UTF-8. Equal manifests give equal bytes, whatever the order of the
+ * provenance's fields. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
+ */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const json: { [key: string]: JsonValue } = {
+    kind: manifest.kind,
+    state: encodeState(manifest.state),
+    metrics: encodeMetrics(manifest.metrics),
+    provenance: orderedProvenance(manifest.provenance),
+    user: encodeState(manifest.user),
+    ...manifest.parts === undefined ? {} : { parts: partsAsJson(manifest.parts) },
+    ...manifest.part === undefined ? {} : { part: roleAsJson(manifest.part) },
+  };
+  const checked = manifestSchema().safeParse(json);
+  if (!checked.success) {
+    throw new TypeError(`The manifest cannot be saved: ${z.prettifyError(checked.error)}`);
+  }
+  return new TextEncoder().encode(toCanonicalJson(json));
+}
+
+/**
+ * Reads a manifest; `onTensor` sees the name of each tensor it refers to. Throws
+ * `CairnError("invalid_container")`.
+ */
+export function parseManifest(bytes: Uint8Array, onTensor: (name: string) => void = () => {}): Manifest {
+  const parsed = manifestSchema().safeParse(parseCanonicalJson(decodeUtf8(bytes), "The manifest"));
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
+  const { kind, state, metrics, provenance, user, parts, part } = parsed.data;
+  return {
+    kind,
+    state: decodeState(state, (tensor) => onTensor(tensor.name)),
+    metrics: decodeMetrics(metrics),
+    provenance,
+    user: decodeState(user, (tensor) => onTensor(tensor.name)),
+    ...parts === undefined ? {} : { parts },
+    ...part === undefined ? {} : { part },
+  };
+}
+
+/** With the keys in one order, whatever the order of the caller's. */
+function partsAsJson({ worldSize, files }: PartList): JsonValue {
+  return {
+    ...worldSize === undefined ? {} : { worldSize },
+    files: files.map(({ name, fileId, byteLength, checksum, rank }) => ({
+      name,
+      fileId,
+      byteLength,
+      checksum,
+      ...rank === undefined ? {} : { rank },
+    })),
+  };
+}
+
+function roleAsJson({ replicated, sharded }: PartRole): JsonValue {
+  const shards = Object.entries(sharded).map(([name, { start, end, rows }]) => [name, { start, end, rows }]);
+  return { replicated: [...replicated], sharded: Object.fromEntries(shards) };
+}
+
+function encodeMetrics(metrics: Record<string, number>): JsonValue {
+  for (const [name, value] of Object.entries(metrics)) {
+    if (typeof value !== "number") {
+      throw new TypeError(`Metric "${name}" is a ${typeof value}; expected a number`);
+    }
+  }
+  return encodeState(metrics);
+}
+
+function decodeMetrics(json: JsonValue): Record<string, number> {
+  const metrics = decodeState(json);
+  const isPlain = typeof json === "object" && json !== null && !Array.isArray(json) &&
+    !Object.hasOwn(json, "$");
+  if (!isPlain || !isRecordOfNumbers(metrics)) throw invalid("its metrics are no numbers by name");
+  return metrics;
+}
+
+function isRecordOfNumbers(state: unknown): state is Record<string, number> {
+  return typeof state === "object" && state !== null &&
+    Object.values(state).every((value) => typeof value === "number");
+}
+
+function orderedProvenance(provenance: Provenance): JsonValue {
+  const known: readonly string[] = PROVENANCE_FIELDS;
+  const stranger = Object.keys(provenance).find((key) => !known.includes(key));
+  if (stranger !== undefined) {
+    throw new TypeError(`The provenance has the field "${stranger}"; expected ${known.join(", ")}`);
+  }
+  const json: { [key: string]: JsonValue } = {};
+  for (const key of PROVENANCE_FIELDS) {
+    const value = provenance[key];
+    if (value !== undefined) json[key] = value;
+  }
+  return json;
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw invalid("it is no UTF-8", cause);
+  }
+}
+
+function invalid(problem: string, cause?: unknown): CairnError {
+  return new CairnError("invalid_container", `The manifest is not valid: ${problem}`, { cause });
+}

@@ -1,0 +1,106 @@
+import type { ChunkCut } from "../format/chunk_plan.ts";
+import { candidatesFor, type CodecChoice, type EncodedChunk, encodeSmallest } from "../codec/choose.ts";
+import { type CodecPool, MIN_POOL_BYTES } from "../codec/codec_pool.ts";
+import { CodingRates, type WriteRates } from "../codec/coding_rates.ts";
+import type { CodecName } from "../codec/table.ts";
+
+/** What a {@link ChunkEncoder} is made of. */
+export interface ChunkEncoderOptions {
+  /** Every choice that a cut may have. */
+  readonly choices: ReadonlySet<CodecChoice>;
+  readonly pool: CodecPool | undefined;
+  /** Milliseconds that only rise. */
+  readonly now: () => number;
+}
+
+/** Encodes chunks as their cuts ask for, here or in a pool, and measures what `fast` decides by. */
+export class ChunkEncoder {
+  readonly #candidates: ReadonlyMap<CodecChoice, readonly CodecName[]>;
+  readonly #pool: CodecPool | undefined;
+  readonly #now: () => number;
+  readonly #rates: CodingRates = new CodingRates();
+  // New memory for each chunk costs more than copying it.
+  readonly #spare: ArrayBuffer[] = [];
+  readonly #spareOnLoan: Set<ArrayBufferLike> = new Set();
+  #here = new Uint8Array(0);
+
+  /** Throws as `candidatesFor` does for each of the choices. */
+  constructor({ choices, pool, now }: ChunkEncoderOptions) {
+    this.#candidates = new Map([...choices].map((choice) => [choice, candidatesFor(choice)]));
+    this.#pool = pool;
+    this.#now = now;
+  }
+
+  /** Chunks that may be under way at once. */
+  get maxInFlight(): number {
+    return this.#pool?.depth ?? 0;
+  }
+
+  /** The codecs to try on the next chunk; none where it is to be raw. */
+  candidates({ choice }: ChunkCut): readonly CodecName[] {
+    if (choice === "fast" && !this.#rates.isWorthwhile()) return [];
+    return this.#candidates.get(choice) ?? [];
+  }
+
+  /** Whether a chunk with these candidates is better encoded on another thread. */
+  isForPool({ rawLength }: ChunkCut, names: readonly CodecName[]): boolean {
+    return this.#pool !== undefined && names.length > 0 && rawLength >= MIN_POOL_BYTES;
+  }
+
+  /** Encodes a chunk on this thread. `stored` may be `raw` itself, and is overwritten by the next chunk. */
+  encodeHere({ dtype }: ChunkCut, raw: Uint8Array, names: readonly CodecName[]): EncodedChunk {
+    const start = this.#now();
+    if (names.length > 0 && this.#here.byteLength < raw.byteLength) {
+      this.#here = new Uint8Array(raw.byteLength);
+    }
+    const encoded = encodeSmallest(raw, dtype, names, this.#here);
+    if (names.length > 0) this.#rates.encoded(raw.byteLength, encoded.stored.byteLength, this.#now() - start);
+    return encoded;
+  }
+
+  /**
+   * Encodes a copy of `raw` in the pool, while `inFlight` others are under way. The result is in memory that is not shared, since
+   * not every sink takes any that is; {@link takeBack} saves the next chunk from allocating some.
+   */
+  async encodeInPool(
+    { dtype, rawLength }: ChunkCut,
+    raw: Uint8Array,
+    names: readonly CodecName[],
+    inFlight: number,
+  ): Promise<EncodedChunk> {
+    const start = this.#now();
+    const { release, ...encoded } = await (this.#pool as CodecPool).encode(raw, dtype, names);
+    const stored = this.#plain(encoded.stored, rawLength);
+    release();
+    this.#rates.encoded(rawLength, stored.byteLength, (this.#now() - start) / (inFlight + 1));
+    return { ...encoded, stored };
+  }
+
+  /** Takes the memory of a chunk that {@link encodeInPool} gave, and that nobody looks at any more. */
+  takeBack({ stored }: EncodedChunk): void {
+    const { buffer } = stored;
+    if (this.#spareOnLoan.delete(buffer) && buffer instanceof ArrayBuffer) this.#spare.push(buffer);
+  }
+
+  #plain(stored: Uint8Array, rawLength: number): Uint8Array {
+    if (stored.buffer instanceof ArrayBuffer) return stored;
+    const spare = this.#spare.pop();
+    const memory = spare !== undefined && spare.byteLength >= rawLength ? spare : new ArrayBuffer(rawLength);
+    this.#spareOnLoan.add(memory);
+    const plain = new Uint8Array(memory, 0, stored.byteLength);
+    plain.set(stored);
+    return plain;
+  }
+
+  /** Runs `write`, which gives `bytes` to the sink, and takes its time. */
+  async timeWrite(bytes: number, write: () => Promise<void>): Promise<void> {
+    const start = this.#now();
+    await write();
+    this.#rates.wrote(bytes, this.#now() - start);
+  }
+
+  /** What was measured. */
+  rates(): WriteRates {
+    return this.#rates.report();
+  }
+}

@@ -1,0 +1,399 @@
+import { throwIfAborted } from "../../base/abort.ts";
+import { alignUp } from "../../base/checked.ts";
+import { CairnError } from "../../base/errors.ts";
+import { ChunkEncoder } from "./chunk_encoder.ts";
+import { type ChunkCut, DEFAULT_CHUNK_BYTES, planChunks } from "../format/chunk_plan.ts";
+import { type ChunkRecord, chunkTableBytes } from "../format/chunk_table.ts";
+import type { CodecChoice, CompressionMode, EncodedChunk } from "../codec/choose.ts";
+import type { CodecPool } from "../codec/codec_pool.ts";
+import type { WriteRates } from "../codec/coding_rates.ts";
+import { codecByName, type CodecName } from "../codec/table.ts";
+import { DATA_OFFSET, encodeHeader, fileIdToHex, type Header } from "../format/header.ts";
+import { layoutTensors, type RawLayout, type TensorSpec } from "../format/layout.ts";
+import { encodeManifest, type Manifest, parseManifest } from "../format/manifest.ts";
+import { type RawGap, rawGaps } from "../format/raw_gaps.ts";
+import type { ByteSink } from "../source.ts";
+import { DEFAULT_MAX_TABLE_BYTES, encodeTail, expectedTailBytes } from "../format/tail.ts";
+import { encodeTensorTable } from "../format/tensor_table.ts";
+import { FILE_ALIGNMENT } from "../format/trailer.ts";
+
+/** Options of {@link ContainerWriter.create}. */
+export interface ContainerWriterOptions {
+  /** The tensors in the order in which their bytes will come. */
+  tensors: readonly TensorSpec[];
+  /** Sixteen bytes that no other file has, such as random ones. */
+  fileId: Uint8Array;
+  /**
+   * How much time to give for how few bytes. Default `"balanced"`: each chunk by the codec `planes` where
+   * that pays, which gives the same bytes everywhere. Which bytes `"fast"` gives depends on measured rates: by them it also says
+   * whether a GPU encodes what it has, by the codec `levels`.
+   */
+  mode?: CompressionMode | undefined;
+  /** One codec for all chunks instead of a mode. Chunks that it does not make smaller are stored raw. */
+  codec?: CodecName | undefined;
+  /** A codec or a mode for single tensors, by name: for them it comes before `codec` and `mode`. */
+  tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
+  /** Encodes chunks on other threads, with four chunks a thread under way. The caller closes it. */
+  pool?: CodecPool | undefined;
+  /** Milliseconds that only rise, for the rates that `"fast"` goes by. Default `performance.now`. */
+  now?: (() => number) | undefined;
+  /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
+  chunkBytes?: number;
+  signal?: AbortSignal | undefined;
+  /** Called after each chunk with raw bytes. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+}
+
+/** A piece of the raw space that becomes one chunk, as a caller sees it who encodes some by itself. */
+export interface PlannedCut extends ChunkCut {
+  /** Whether bytes between tensors fall into it, which {@link ContainerWriter.write} makes zero. */
+  readonly hasGap: boolean;
+}
+
+/** What was written. */
+export interface WriteReport {
+  /** In hexadecimal. */
+  fileId: string;
+  rawBytes: number;
+  /** Bytes of all chunks as stored. */
+  storedBytes: number;
+  fileBytes: number;
+  /** `rawBytes / storedBytes`, or 1 when there are none. */
+  ratio: number;
+  chunks: number;
+  /** Chunks by the name of their codec. */
+  codecs: Record<string, number>;
+  /** The codec or the mode that was asked for. */
+  choice: CodecChoice;
+  /** What was measured on the way, and what was chosen by: with the mode `"fast"`, and where a GPU could encode. Else absent. */
+  rates?: WriteRates;
+}
+
+/**
+ * Writes one container front to back. It holds one chunk of raw bytes (four for each thread of a pool, and
+ * their stored forms) and the chunk table, whatever the size of the tensors. Equal tensors, manifest, file id
+ * and options give equal bytes: with the codecs `"deflate"` and `"zstd"` only where the same implementations
+ * of these are at work, with the mode `"fast"` only where it measures the same.
+ *
+ * Nothing is durable when `finish` resolves: that is the sink's affair.
+ */
+export class ContainerWriter {
+  /** Where each tensor's bytes are in the raw space that {@link write} takes. */
+  readonly layout: RawLayout;
+  readonly #sink: ByteSink;
+  readonly #choice: CodecChoice;
+  readonly #encoder: ChunkEncoder;
+  readonly #header: Header;
+  readonly #cuts: readonly ChunkCut[];
+  readonly #gaps: readonly RawGap[];
+  readonly #signal: AbortSignal | undefined;
+  readonly #onProgress: ContainerWriterOptions["onProgress"];
+  readonly #chunks: ChunkRecord[] = [];
+  readonly #inFlight: ChunkInFlight[] = [];
+  #cutCount = 0;
+  #buffer = new Uint8Array(0);
+  #bufferedBytes = 0;
+  #rawOffset = 0;
+  #fileOffset = DATA_OFFSET;
+  #nextGap = 0;
+  #state: "ready" | "busy" | "finished" | "failed" = "ready";
+
+  private constructor(sink: ByteSink, header: Header, plan: ChunkPlan, options: ContainerWriterOptions) {
+    const { layout, cuts } = plan;
+    this.layout = layout;
+    this.#sink = sink;
+    this.#header = header;
+    this.#choice = choiceOf(options);
+    this.#cuts = cuts;
+    this.#encoder = new ChunkEncoder({
+      choices: new Set([this.#choice, ...Object.values(options.tensorCodecs ?? {})]),
+      pool: options.pool,
+      now: options.now ?? (() => performance.now()),
+    });
+    this.#gaps = rawGaps(layout);
+    this.#signal = options.signal;
+    this.#onProgress = options.onProgress;
+  }
+
+  /**
+   * Checks the options and writes the header. Throws a `TypeError` or `RangeError` for options that cannot
+   * be, and `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
+   */
+  static async create(sink: ByteSink, options: ContainerWriterOptions): Promise<ContainerWriter> {
+    throwIfAborted(options.signal);
+    const layout = layoutTensors(options.tensors);
+    const cuts = plannedCuts(layout, options);
+    const { bytes, header } = encodeHeader(options.fileId, expectedTailBytes(layout, cuts.length));
+    const writer = new ContainerWriter(sink, header, { layout, cuts }, options);
+    checkTableBytes(
+      encodeTensorTable(writer.layout.tensors).byteLength + chunkTableBytes(writer.#cuts.length),
+    );
+    await sink.write(bytes);
+    return writer;
+  }
+
+  /**
+   * Takes the next bytes of the raw space, as few or as many as the caller likes; they may change again once
+   * it has resolved. Bytes between tensors become zero, whatever comes. After an error or an abort the writer
+   * is of no further use. Throws a `RangeError` for more bytes than the layout has.
+   */
+  async write(raw: Uint8Array): Promise<void> {
+    this.#expect("ready");
+    const left = this.layout.rawByteLength - this.#rawOffset - this.#bufferedBytes;
+    if (raw.byteLength > left) {
+      throw new RangeError(`Cannot write ${raw.byteLength} bytes: the layout has room for ${left} more`);
+    }
+    await this.#exclusively(() => this.#take(raw));
+  }
+
+  /** Every choice that a chunk may have. */
+  get choices(): ReadonlySet<CodecChoice> {
+    return new Set(this.#cuts.map(({ choice }) => choice));
+  }
+
+  /** Where the raw space is cut into chunks. */
+  get cuts(): PlannedCut[] {
+    let gap = 0;
+    return this.#cuts.map((cut) => {
+      const end = cut.rawOffset + cut.rawLength;
+      const first = gap;
+      while ((this.#gaps[gap]?.start ?? Infinity) < end) gap++;
+      return { ...cut, hasGap: gap > first };
+    });
+  }
+
+  /**
+   * Takes the next chunk as somebody else has encoded it, in the place of its raw bytes: all chunks before it have to be complete.
+   * It may change again once this has resolved. Throws a `RangeError` where no chunk begins or where it cannot be of the
+   * chunk's bytes: one with bytes between tensors has to come raw.
+   */
+  async writeEncoded(chunk: EncodedChunk): Promise<void> {
+    this.#expect("ready");
+    const cut = this.#cuts[this.#cutCount];
+    const { codec, stored: { byteLength } } = chunk;
+    if (cut === undefined || this.#bufferedBytes > 0) {
+      throw new RangeError(
+        `Cannot write an encoded chunk at ${this.#rawOffset + this.#bufferedBytes}: none begins there`,
+      );
+    }
+    const fits = codec === "raw" ? byteLength === cut.rawLength : byteLength < cut.rawLength;
+    if (!fits || this.#hasGap(cut)) {
+      throw new RangeError(
+        `Cannot write an encoded chunk of ${byteLength} bytes (${codec}) for ${cut.rawLength} raw bytes at ${cut.rawOffset}` +
+          (fits ? ": there are bytes between tensors in it, so that it has to come raw" : ""),
+      );
+    }
+    await this.#exclusively(async () => {
+      throwIfAborted(this.#signal);
+      this.#begin(cut);
+      await this.#drain(0);
+      await this.#store(cut, chunk);
+    });
+  }
+
+  /**
+   * Writes the tables, the manifest and the trailer. Throws a `RangeError` unless all of the raw space was
+   * written, a `TypeError` for a manifest that cannot be kept or refers to a tensor that is not there, and
+   * `CairnError("limit_exceeded")` for one that is too large; the manifest may then be tried again.
+   */
+  async finish(manifest: Manifest): Promise<WriteReport> {
+    this.#expect("ready");
+    if (this.#rawOffset !== this.layout.rawByteLength) {
+      const written = this.#rawOffset + this.#bufferedBytes;
+      throw new RangeError(
+        `Cannot finish: ${written} of ${this.layout.rawByteLength} raw bytes were written`,
+      );
+    }
+    const manifestBytes = this.#checkedManifest(manifest);
+    await this.#exclusively(() => this.#drain(0));
+    const tables = { layout: this.layout, chunks: this.#chunks, manifest: manifestBytes };
+    const tail = encodeTail(tables, this.#header, this.#fileOffset);
+    checkTableBytes(tail.byteLength);
+    await this.#exclusively(() => this.#emit(tail));
+    this.#state = "finished";
+    return this.#report();
+  }
+
+  #expect(state: "ready"): void {
+    if (this.#state === state) return;
+    if (this.#state === "busy") throw new TypeError("Wait for one call of a ContainerWriter before the next");
+    throw new CairnError("closed", `This ContainerWriter has ${this.#state}; make another`);
+  }
+
+  async #exclusively(work: () => Promise<void>): Promise<void> {
+    this.#state = "busy";
+    try {
+      await work();
+      this.#state = "ready";
+    } finally {
+      if (this.#state === "busy") this.#state = "failed";
+    }
+  }
+
+  async #take(raw: Uint8Array): Promise<void> {
+    for (let at = 0; at < raw.byteLength;) {
+      const cut = this.#cuts[this.#cutCount] as ChunkCut;
+      const isWhole = this.#bufferedBytes === 0 && raw.byteLength - at >= cut.rawLength;
+      if (isWhole && !this.#hasGap(cut)) {
+        await this.#writeChunk(cut, raw.subarray(at, at + cut.rawLength));
+        at += cut.rawLength;
+        continue;
+      }
+      const end = Math.min(raw.byteLength, at + cut.rawLength - this.#bufferedBytes);
+      this.#keep(cut, raw.subarray(at, end));
+      at = end;
+      if (this.#bufferedBytes < cut.rawLength) return;
+      const chunk = this.#buffer.subarray(0, cut.rawLength);
+      this.#zeroGaps(cut, chunk);
+      this.#bufferedBytes = 0;
+      await this.#writeChunk(cut, chunk);
+    }
+  }
+
+  #keep(cut: ChunkCut, raw: Uint8Array): void {
+    if (this.#buffer.byteLength < cut.rawLength) this.#buffer = new Uint8Array(cut.rawLength);
+    this.#buffer.set(raw, this.#bufferedBytes);
+    this.#bufferedBytes += raw.byteLength;
+  }
+
+  /**
+   * Whether padding between tensors falls into the chunk. Gaps never cross a cut, as both keep to multiples
+   * of 256.
+   */
+  #hasGap(cut: ChunkCut): boolean {
+    const gap = this.#gaps[this.#nextGap];
+    return gap !== undefined && gap.start < cut.rawOffset + cut.rawLength;
+  }
+
+  #zeroGaps(cut: ChunkCut, chunk: Uint8Array): void {
+    for (; this.#hasGap(cut); this.#nextGap++) {
+      const { start, end } = this.#gaps[this.#nextGap] as RawGap;
+      chunk.fill(0, start - cut.rawOffset, end - cut.rawOffset);
+    }
+  }
+
+  async #writeChunk(cut: ChunkCut, raw: Uint8Array): Promise<void> {
+    throwIfAborted(this.#signal);
+    this.#begin(cut);
+    const names = this.#encoder.candidates(cut);
+    if (this.#encoder.isForPool(cut, names)) {
+      const encoded = this.#encoder.encodeInPool(cut, raw, names, this.#inFlight.length);
+      // Its error is thrown when its turn comes, which may be never.
+      encoded.catch(() => {});
+      this.#inFlight.push({ cut, encoded });
+      await this.#drain(this.#encoder.maxInFlight - 1);
+    } else {
+      await this.#drain(0);
+      await this.#store(cut, this.#encoder.encodeHere(cut, raw, names));
+    }
+  }
+
+  #begin(cut: ChunkCut): void {
+    this.#cutCount++;
+    this.#rawOffset += cut.rawLength;
+  }
+
+  /** Stores what the pool encodes, in order, until no more than `most` chunks are under way. */
+  async #drain(most: number): Promise<void> {
+    while (this.#inFlight.length > most) {
+      const { cut, encoded } = this.#inFlight.shift() as ChunkInFlight;
+      const chunk = await encoded;
+      await this.#store(cut, chunk);
+      this.#encoder.takeBack(chunk);
+    }
+  }
+
+  async #store(cut: ChunkCut, { codec, stored, storedCrc, rawCrc }: EncodedChunk): Promise<void> {
+    const { rawOffset, rawLength, dtype } = cut;
+    this.#chunks.push({
+      rawOffset,
+      rawLength,
+      dtype,
+      storedOffset: this.#fileOffset,
+      storedLength: stored.byteLength,
+      storedCrc,
+      rawCrc,
+      codec: codecByName(codec),
+    });
+    await this.#encoder.timeWrite(stored.byteLength, () => this.#emit(stored, storedCrc));
+    const padding = alignUp(this.#fileOffset, FILE_ALIGNMENT) - this.#fileOffset;
+    if (padding > 0) await this.#emit(new Uint8Array(padding));
+    this.#onProgress?.({ done: rawOffset + rawLength, total: this.layout.rawByteLength });
+  }
+
+  async #emit(bytes: Uint8Array, crc?: number): Promise<void> {
+    throwIfAborted(this.#signal);
+    await this.#sink.write(bytes, crc);
+    this.#fileOffset += bytes.byteLength;
+  }
+
+  /** The manifest's bytes, after reading them as a reader will. */
+  #checkedManifest(manifest: Manifest): Uint8Array {
+    const names = new Set(this.layout.tensors.map((tensor) => tensor.name));
+    const bytes = encodeManifest(manifest);
+    parseManifest(bytes, (name) => {
+      if (!names.has(name)) {
+        throw new TypeError(`The manifest refers to a tensor "${name}", which is not in the file`);
+      }
+    });
+    return bytes;
+  }
+
+  #report(): WriteReport {
+    const codecs: Record<string, number> = {};
+    let storedBytes = 0;
+    for (const chunk of this.#chunks) {
+      storedBytes += chunk.storedLength;
+      codecs[chunk.codec.name] = (codecs[chunk.codec.name] ?? 0) + 1;
+    }
+    const rawBytes = this.layout.rawByteLength;
+    return {
+      fileId: fileIdToHex(this.#header.fileId),
+      rawBytes,
+      storedBytes,
+      fileBytes: this.#fileOffset,
+      ratio: storedBytes === 0 ? 1 : rawBytes / storedBytes,
+      chunks: this.#chunks.length,
+      codecs,
+      choice: this.#choice,
+      ...this.#choice === "fast" ? { rates: this.#encoder.rates() } : {},
+    };
+  }
+}
+
+/** A chunk that another thread is at. */
+interface ChunkInFlight {
+  readonly cut: ChunkCut;
+  readonly encoded: Promise<EncodedChunk>;
+}
+
+/** The raw space, and where it is cut. */
+interface ChunkPlan {
+  readonly layout: RawLayout;
+  readonly cuts: readonly ChunkCut[];
+}
+
+function choiceOf({ codec, mode = "balanced" }: ContainerWriterOptions): CodecChoice {
+  return codec ?? mode;
+}
+
+function plannedCuts(layout: RawLayout, options: ContainerWriterOptions): ChunkCut[] {
+  const choices = new Map(Object.entries(options.tensorCodecs ?? {}));
+  const names = new Set(layout.tensors.map((tensor) => tensor.name));
+  for (const name of choices.keys()) {
+    if (!names.has(name)) throw new TypeError(`tensorCodecs names a tensor "${name}", which is not there`);
+  }
+  const general = choiceOf(options);
+  const chunkBytes = options.chunkBytes ?? DEFAULT_CHUNK_BYTES;
+  return planChunks(layout, chunkBytes, (name) => choices.get(name) ?? general);
+}
+
+function checkTableBytes(byteLength: number): void {
+  if (byteLength <= DEFAULT_MAX_TABLE_BYTES) return;
+  throw new CairnError(
+    "limit_exceeded",
+    `The tables and the manifest take ${byteLength} bytes; ${DEFAULT_MAX_TABLE_BYTES} is the most. ` +
+      "Use larger chunks, fewer tensors, or typed arrays instead of long lists in the state",
+    { details: { limit: DEFAULT_MAX_TABLE_BYTES, value: byteLength } },
+  );
+}
