@@ -19,7 +19,7 @@ export interface CheckpointState {
   readonly store?: TensorStore;
   /** Everything else that the run needs to go on: counters, histories, state of the data loader. */
   readonly state?: StateInput;
-  /** Figures by name, for whoever picks the best checkpoint. NaN is fine, and never the best. */
+  /** Figures by name, for whoever picks the best checkpoint. NaN and infinities are fine, and never the best. */
   readonly metrics?: Readonly<Record<string, number>>;
   /** What is known of the run; the engine adds its run id, the tag and the time. */
   readonly provenance?: Partial<Provenance>;

@@ -12,7 +12,7 @@ import type { RetentionCandidate, RetentionRule } from "./retention/rule.ts";
 export interface RetentionPolicy {
   /** The newest so many of this run, at least 1. All of them unless this or `rule` is given. */
   readonly last?: number;
-  /** And the one whose metric is the best. NaN and a missing metric are never the best. */
+  /** And the one whose metric is the best. A value that is not finite is never the best, nor a missing one. */
   readonly best?: { readonly metric: string; readonly direction: "min" | "max" };
   /** And what this keeps; `anyOf(everyNSteps(1000), bestN(3, "val_loss"))`. */
   readonly rule?: RetentionRule;

@@ -43,9 +43,7 @@ export interface BatchSource {
 
 /** Whole batches in an epoch of training. Throws a `RangeError` when there is none, or a size is no number. */
 export function trainingBatches(source: BatchSource): number {
-  const { batchSize, exampleCount } = source;
-  requireInteger("batchSize", batchSize, 1);
-  requireInteger("exampleCount", exampleCount, 0);
+  const { batchSize, exampleCount } = requireExamples("The training data", source);
   const batches = Math.floor(exampleCount / batchSize);
   if (batches < 1) {
     throw new RangeError(
@@ -53,6 +51,20 @@ export function trainingBatches(source: BatchSource): number {
     );
   }
   return batches;
+}
+
+/**
+ * `source`, or a `RangeError` when it has no examples, of which there is no mean, or a size is no number.
+ *
+ * @param what Such as "The validation data".
+ */
+export function requireExamples(what: string, source: BatchSource): BatchSource {
+  requireInteger("batchSize", source.batchSize, 1);
+  requireInteger("exampleCount", source.exampleCount, 0);
+  if (source.exampleCount > 0) return source;
+  throw new RangeError(
+    `${what} has no examples (exampleCount is 0), so that nothing can be measured; give it some`,
+  );
 }
 
 function requireInteger(name: string, value: number, least: number): void {

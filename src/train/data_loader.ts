@@ -75,7 +75,7 @@ export class DataLoader implements BatchSource {
 
   /**
    * Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for a batch size that
-   * is none. The tensors are not copied.
+   * is none and for a data set without examples. The tensors are not copied.
    */
   static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
     const { batchSize } = checkOptions(
@@ -96,6 +96,12 @@ export class DataLoader implements BatchSource {
       throw new TypeError(
         `Inputs and labels count their examples with their first axis, found inputs ` +
           `${formatShape(dataset.inputs.shape)} and labels ${formatShape(dataset.labels.shape)}`,
+      );
+    }
+    if (inputCount === 0) {
+      const shape = formatShape(dataset.inputs.shape);
+      throw new RangeError(
+        `The data set has no examples: its inputs have the shape ${shape}; give it at least one`,
       );
     }
     return new DataLoader(dataset, inputCount, options);

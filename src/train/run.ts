@@ -9,7 +9,7 @@ import { Model } from "../nn/model.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver.ts";
-import { type BatchSource, fetchBatch, trainingBatches } from "./batch_source.ts";
+import { type BatchSource, fetchBatch, requireExamples, trainingBatches } from "./batch_source.ts";
 import { Evaluation, type EvaluationReport } from "./evaluation.ts";
 import { TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
@@ -84,8 +84,9 @@ export class Run {
    */
   constructor(store: TensorStore, options: RunOptions) {
     requireParts(options);
-    const { model, optimizer, data, seed = 0, metrics } = options;
+    const { model, optimizer, data, validation, seed = 0, metrics } = options;
     this.batchesPerEpoch = trainingBatches(data);
+    if (validation !== undefined) requireExamples("The validation data", validation);
     this.exampleCount = data.exampleCount;
     this.seed = checkedSeed(seed);
     this.metrics = metrics ?? defaultMetrics(data);
@@ -190,8 +191,9 @@ export class Run {
     await this.#ring.drain(this.#step);
   }
 
-  /** Means over every example of `source`. */
+  /** Means over every example of `source`. Throws a `RangeError` when it has none. */
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
+    requireExamples("The data to evaluate on", source);
     await this.initialize();
     this.#requireOpen();
     const { loss } = this.#options;

@@ -105,6 +105,17 @@ describe("DataLoader", () => {
     expect(batch.labels).toEqual(new Uint8Array([8]));
   });
 
+  test("a data set without examples is refused when the loader is made", () => {
+    const empty = {
+      inputs: HostTensor.from(new Float32Array(0), [0, 2]),
+      labels: HostTensor.from(new Uint32Array(0), [0]),
+    };
+    expect(() => DataLoader.from(empty, { batchSize: 1 })).toThrow(RangeError);
+    expect(() => DataLoader.from(empty, { batchSize: 1 })).toThrow(
+      "The data set has no examples: its inputs have the shape [0, 2]",
+    );
+  });
+
   test("refuses a batch size that is none, a count that differs, and a batch outside", () => {
     for (const batchSize of [0, -1, 1.5, NaN]) expect(() => numbered(4, { batchSize })).toThrow(RangeError);
     const labels = HostTensor.from(new Uint32Array(3), [3]);

@@ -284,6 +284,22 @@ describe("Trainer", () => {
     }
   });
 
+  gpuTest("refuses training data, validation data and data to evaluate on that are empty", async (gpu) => {
+    const { inputs, labels } = blobs(8, { batchSize: 8 });
+    const empty = { batchSize: 8, exampleCount: 0, inputs, labels, batchAt: () => never() };
+    const store = TensorStore.on(gpu);
+    for (const overrides of [{ data: empty }, { validation: empty }]) {
+      const error = await thrownBy(() => new Trainer(store, smallRun(overrides)));
+      expect(error).toBeInstanceOf(RangeError);
+      expect(error.message).toContain("data has no examples (exampleCount is 0)");
+    }
+    expect(store.groups()).toHaveLength(0);
+    await store.close();
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      expect(await thrownBy(() => trainer.evaluate(empty))).toBeInstanceOf(RangeError);
+    });
+  });
+
   gpuTest("a loss that is one number for the batch is refused with what to do", async (gpu) => {
     const loss = (output: Parameters<ReturnType<typeof crossEntropy>>[0], labels: typeof output) =>
       mean(crossEntropy()(output, labels));

@@ -9,7 +9,8 @@ export interface BestNOptions {
 
 /**
  * Keeps the best `count` by a metric; of several metrics, the best `count` by each. Of equally good ones the newer are
- * better. NaN is worse than anything and never among the best; neither is a checkpoint that does not have the metric.
+ * better. A value that is not finite is never among the best: a loss of -Infinity is an overflow, not a record. Neither is a
+ * checkpoint that does not have the metric.
  *
  * @param metrics A name that says its direction (`val_loss`, `accuracy`), or the name with the direction.
  * @throws RangeError for a count below 1, and for a metric whose direction is neither given nor in its name.
@@ -53,11 +54,9 @@ function rank(
   const sign = direction === "min" ? 1 : -1;
   const measured = checkpoints.flatMap((checkpoint, age) => {
     const value = valueOf(checkpoint, metric);
-    return value === undefined || Number.isNaN(value) ? [] : [{ checkpoint, age, value }];
+    return value === undefined || !Number.isFinite(value) ? [] : [{ checkpoint, age, value }];
   });
-  // Not by the difference: that of two infinities is NaN.
-  const compare = (a: number, b: number): number => (a < b ? -1 : a > b ? 1 : 0);
-  measured.sort((a, b) => sign * compare(a.value, b.value) || b.age - a.age);
+  measured.sort((a, b) => sign * (a.value - b.value) || b.age - a.age);
   return measured.map(({ checkpoint }) => checkpoint);
 }
 

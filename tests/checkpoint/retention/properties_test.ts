@@ -117,7 +117,7 @@ describe("every plan of retention", () => {
       const losses = checkpoints.filter(({ runId }) => runId === RUN_ID).map(({ metrics }) =>
         metrics.loss ?? NaN
       );
-      const lowest = losses.filter((loss) => !Number.isNaN(loss)).sort((a, b) => (a < b ? -1 : 1))[0];
+      const lowest = losses.filter(Number.isFinite).sort((a, b) => (a < b ? -1 : 1))[0];
       const gone = new Set(plan.filter(({ keeps }) => !keeps).map(({ tag }) => tag));
       deletions += gone.size;
       for (const { tag, runId } of checkpoints.filter((each) => gone.has(each.tag))) {

@@ -113,10 +113,13 @@ describe("bestN", () => {
     expect(kept(bestN(1, "val_accuracy"), scored)).toEqual(["1"]);
   });
 
-  test("never counts NaN or a missing metric as best, and compares infinities", () => {
+  test("never counts a metric as best that is not finite, or missing", () => {
+    const highest = { metric: "loss", direction: "max" } as const;
     expect(kept(bestN(3, "loss"), withLoss(NaN, undefined, 1))).toEqual(["2"]);
-    expect(kept(bestN(1, { metric: "loss", direction: "max" }), withLoss(NaN, -Infinity))).toEqual(["1"]);
-    expect(kept(bestN(2, "loss"), withLoss(Infinity, 5, Infinity, -Infinity))).toEqual(["1", "3"]);
+    expect(kept(bestN(1, "loss"), withLoss(5, -Infinity))).toEqual(["0"]);
+    expect(kept(bestN(1, highest), withLoss(5, Infinity))).toEqual(["0"]);
+    expect(kept(bestN(2, "loss"), withLoss(Infinity, 5, Infinity, -Infinity))).toEqual(["1"]);
+    expect(kept(bestN(1, highest), withLoss(NaN, -Infinity, Infinity))).toEqual([]);
     expect(kept(bestN(1, { metric: "toString", direction: "max" }), withLoss(1))).toEqual([]);
   });
 
