@@ -27,6 +27,7 @@ const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
 const SWEEP = ["tests/checkpoint/parts/part_sweep_test.ts"];
 const WRITERS = ["tests/checkpoint/ranks/writers_test.ts"];
 const RING = ["tests/gpu/readback_test.ts"];
+const FOREIGN = ["tests/checkpoint/exchange"];
 /** The short tier's test of one row. */
 const row = (name) => ["tests/faults/short_test.ts", "-t", name];
 
@@ -393,5 +394,12 @@ export const MUTATIONS = [
     "    await refuse(save, error);\n",
     "",
     ["tests/checkpoint/ranks/refusal_test.ts"],
+  ],
+  [
+    "a name that a safetensors header has twice",
+    "src/base/json_entries.ts",
+    "if (keys.has(key)) throw",
+    "if (false) throw",
+    FOREIGN,
   ],
 ];

@@ -1,5 +1,6 @@
-import { type JsonValue, parseStrictJson } from "../../base/canonical_json.ts";
+import type { JsonValue } from "../../base/canonical_json.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
+import { strictJsonEntries } from "../../base/json_entries.ts";
 import { readU64, viewOf } from "../../base/little_endian.ts";
 import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
@@ -71,10 +72,10 @@ function decodeText(bytes: Uint8Array): string {
 }
 
 function parseHeader(text: string, dataOffset: number, dataBytes: number): SafetensorsHeader {
-  const header = parseStrictJson(text, "The header of the safetensors file", { naturalNumbersOnly: true });
   let metadata = new Map<string, string>();
   const entries: SafetensorsEntry[] = [];
-  for (const [name, value] of Object.entries(header as { [key: string]: JsonValue })) {
+  const what = "The header of the safetensors file";
+  for (const [name, value] of strictJsonEntries(text, what, { naturalNumbersOnly: true })) {
     if (name === METADATA_KEY) metadata = parseMetadata(value);
     else entries.push(parseEntry(name, value, dataOffset));
   }
@@ -97,8 +98,7 @@ function parseMetadata(value: JsonValue): Map<string, string> {
 }
 
 function parseEntry(name: string, value: JsonValue, dataOffset: number): SafetensorsEntry {
-  const isEntry = isObject(value) && Object.keys(value).sort().join() === "data_offsets,dtype,shape";
-  if (!isEntry) throw bad(name, "has to have dtype, shape and data_offsets, and nothing else");
+  if (!isEntry(value)) throw bad(name, "has to have dtype, shape and data_offsets, and nothing else");
   const { dtype: dtypeName, shape, data_offsets: offsets } = value;
   const dtype = typeof dtypeName === "string" ? safetensorsDType(dtypeName) : undefined;
   if (dtype === undefined) {
@@ -161,6 +161,11 @@ function checkTiling(entries: readonly SafetensorsEntry[], dataOffset: number, d
 
 function isObject(value: JsonValue | undefined): value is { [key: string]: JsonValue } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isEntry(value: JsonValue): value is Record<"dtype" | "shape" | "data_offsets", JsonValue> {
+  return isObject(value) && Object.keys(value).length === 3 && Object.hasOwn(value, "dtype") &&
+    Object.hasOwn(value, "shape") && Object.hasOwn(value, "data_offsets");
 }
 
 function isNumbers(value: JsonValue | undefined): value is number[] {

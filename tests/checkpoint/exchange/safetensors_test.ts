@@ -1,3 +1,4 @@
+import process from "node:process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -278,6 +279,37 @@ describe("safetensors files", () => {
     expect(closed).toBe(1);
     expect((await thrownBy(() => file.read("a"))).code).toBe("closed");
   });
+});
+
+describe("safetensors headers of many tensors", () => {
+  const names: [kind: string, nameOf: (i: number) => string][] = [
+    ["of layers", (i) => `model.layers.${i}.weight`],
+    ["that are numbers, backwards", (i) => `${4_000_000 - i}`],
+    ["that differ in their first letters only", (i) => `${i}.${"weight".repeat(10)}`],
+    ["with escapes", (i) => `\\u0061\\n${i}`],
+  ];
+  for (const [kind, nameOf] of names) {
+    test(`names ${kind}: four times the tensors take about four times the processor's time`, async () => {
+      const fileWith = (count: number): Uint8Array => {
+        const entries = Array.from(
+          { length: count },
+          (_, i) => `"${nameOf(i)}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`,
+        );
+        return fileOf(`{${entries.join(",")}}`, count);
+      };
+      const microsecondsOf = async (count: number): Promise<number> => {
+        const file = fileWith(count);
+        const before = process.cpuUsage();
+        expect((await readSafetensors(bytesSource(file))).names().length).toBe(count);
+        const { user } = process.cpuUsage(before);
+        return user;
+      };
+      await microsecondsOf(2_000);
+      const few = Math.max(await microsecondsOf(8_000), await microsecondsOf(8_000));
+      // In quadratic time it would be 16 times as much.
+      expect(await microsecondsOf(32_000) / few).toBeLessThan(10);
+    }, 60_000);
+  }
 });
 
 describe("safetensors in a storage", () => {
