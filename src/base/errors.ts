@@ -24,6 +24,7 @@ export type CairnErrorCode =
   | "invalid_tag"
   | "no_checkpoint"
   | "commit_failed"
+  | "not_saved"
   | "locked"
   | "state_mismatch"
   | "state_changed"

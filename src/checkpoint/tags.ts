@@ -1,9 +1,13 @@
+import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
 
 /** What the files of checkpoints end with. */
 export const CHECKPOINT_EXTENSION = ".cairn";
 
-/** 1 to 128 letters, digits, ".", "_" and "-", and neither end is punctuation. */
+/** Characters of a tag, so that its file has a name that every file system takes. */
+const MAX_TAG_LENGTH = 128;
+
+/** 1 to {@link MAX_TAG_LENGTH} letters, digits, ".", "_" and "-", and neither end is punctuation. */
 const TAG = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
 
 /** Devices on Windows, with any extension; names that a careless reader of a directory would trip over. */
@@ -34,6 +38,22 @@ export function checkTag(value: string | number): string {
   return tag;
 }
 
+/** Whether {@link checkTag} takes `text` as it is. */
+export function isTag(text: string): boolean {
+  return TAG.test(text) && !text.includes("..") && !RESERVED.test(text);
+}
+
+/**
+ * `text` with `ending` behind it. Where that is longer than a tag may be, the end of the text is cut off and its checksum
+ * stands there, so that names that differ only behind the cut stay different.
+ */
+export function withEnding(text: string, ending: string = ""): string {
+  const room = MAX_TAG_LENGTH - ending.length;
+  if (text.length <= room) return text + ending;
+  const checksum = crc32(new TextEncoder().encode(text)).toString(16).padStart(8, "0");
+  return `${text.slice(0, room - checksum.length - 1)}-${checksum}${ending}`;
+}
+
 /** The file of the checkpoint `tag`. */
 export function fileNameOf(tag: string): string {
   return tag + CHECKPOINT_EXTENSION;
@@ -43,7 +63,7 @@ export function fileNameOf(tag: string): string {
 export function tagOfFileName(name: string): string | undefined {
   if (!name.endsWith(CHECKPOINT_EXTENSION)) return undefined;
   const tag = name.slice(0, -CHECKPOINT_EXTENSION.length);
-  return TAG.test(tag) && !tag.includes("..") && !RESERVED.test(tag) ? tag : undefined;
+  return isTag(tag) ? tag : undefined;
 }
 
 /** The step that a tag is, as in "1200" of `1200.cairn`, or `undefined` when it is no integer. */

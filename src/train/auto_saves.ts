@@ -4,7 +4,8 @@ import type { CheckpointState } from "../checkpoint/frozen_checkpoint.ts";
 import type { PendingSnapshot, SaveReport } from "../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../checkpoint/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
-import type { CheckpointPlace } from "./checkpoint_place.ts";
+import type { CheckpointPlace, FreeTag } from "./checkpoint_place.ts";
+import { mayReplace } from "./replacing.ts";
 import type { Run } from "./run.ts";
 import { toStateTree } from "./training_state.ts";
 
@@ -139,10 +140,12 @@ export class AutoSaves {
     }
     this.#isRetryDue = false;
     this.#isPaused = false;
-    const { tag, overwrite } = this.#place.freeTag(wanted);
+    let tag = wanted;
     try {
+      const free = await this.#freeTag(wanted, moment);
+      tag = free.tag;
       const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy), tag, {
-        overwrite,
+        overwrite: free.overwrite,
         keep: this.#keep(),
         signal: this.#giveUp,
         onProgress: () => this.#isPaused = false,
@@ -169,7 +172,7 @@ export class AutoSaves {
     const { tag, step, stallMs, start } = begun;
     try {
       const report = await pending.wait();
-      this.#place.claim(tag);
+      this.#place.claim(tag, report.retention?.deleted);
       this.#policy.lastSavedTag = tag;
       this.#durableStep = step;
       for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
@@ -237,6 +240,16 @@ export class AutoSaves {
         `The name of a checkpoint has "na" for "${field}", which is not measured at that moment`,
       );
     });
+  }
+
+  async #freeTag(wanted: string, moment: "epoch" | "step"): Promise<FreeTag> {
+    const { step, measured } = this.#run;
+    const { engine } = this.#place;
+    const newcomer = { step, metrics: measured };
+    return await this.#place.freeTag(
+      wanted,
+      (tag) => mayReplace(tag, moment, { engine, policy: this.#policy, newcomer }),
+    );
   }
 
   #keep(): RetentionPolicy {

@@ -6,13 +6,14 @@ import type { Engine } from "../checkpoint/engine.ts";
 import type { EngineTarget } from "../checkpoint/open_engine.ts";
 import { FileEngine } from "../checkpoint/file_engine.ts";
 import { planRetention } from "../checkpoint/retention.ts";
+import { withEnding } from "../checkpoint/tags.ts";
 import type { WriterLockOptions } from "../checkpoint/writer_lock.ts";
 import type { BestPolicy } from "./auto_saver.ts";
 
 /** A tag to save under. */
 export interface FreeTag {
   readonly tag: string;
-  /** Whether this run has a checkpoint of that tag, which is replaced. */
+  /** Whether this run has a checkpoint of that tag, and it is to be replaced. */
   readonly overwrite: boolean;
 }
 
@@ -116,20 +117,24 @@ export class CheckpointPlace {
   }
 
   /**
-   * `wanted`, or `wanted-v2` and so on where another run, or a file that cannot be read, has that name:
-   * nothing of theirs is replaced.
+   * `wanted`, or `wanted-v2` and so on where that name is taken: nothing of another run is replaced, nor a file that cannot
+   * be read, nor a checkpoint of this run unless `mayReplace` says so.
    */
-  freeTag(wanted: string): FreeTag {
+  async freeTag(
+    wanted: string,
+    mayReplace: (tag: string) => Promise<boolean> = () => Promise.resolve(false),
+  ): Promise<FreeTag> {
     for (let version = 1;; version++) {
-      const tag = `${wanted}${this.#suffix}${version === 1 ? "" : `-v${version}`}`;
+      const tag = withEnding(wanted, `${this.#suffix}${version === 1 ? "" : `-v${version}`}`);
       const found = this.#taken?.get(tag.toLowerCase());
       if (found === undefined) return { tag, overwrite: false };
-      if (found.isOwn && found.tag === tag) return { tag, overwrite: true };
+      if (found.isOwn && found.tag === tag && await mayReplace(tag)) return { tag, overwrite: true };
     }
   }
 
-  /** Remembers that this run has `tag` now. */
-  claim(tag: string): void {
+  /** Remembers that this run has `tag` now, and nobody has those of `deleted` any more. */
+  claim(tag: string, deleted: readonly string[] = []): void {
+    for (const gone of deleted) this.#taken?.delete(gone.toLowerCase());
     this.#taken?.set(tag.toLowerCase(), { tag, isOwn: true });
   }
 

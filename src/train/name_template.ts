@@ -1,5 +1,5 @@
 import { CairnError } from "../base/errors.ts";
-import { checkTag } from "../checkpoint/tags.ts";
+import { checkTag, isTag, withEnding } from "../checkpoint/tags.ts";
 
 /** One `{field:0width.precisiontype}` of a template. */
 interface Field {
@@ -19,6 +19,9 @@ const FIELD = /^([A-Za-z_][A-Za-z0-9_]*)(?::(0?)([1-9][0-9]?)?(?:\.([0-9]{1,2}))
  * The name of a checkpoint as a template: literal text with fields in Python's format syntax, `{epoch:02d}`,
  * `{step}`, `{val_loss:.4f}`. `{{` and `}}` are refused, as a brace can be in no tag. A trailing `.cairn` is
  * dropped: it is the extension that every checkpoint gets.
+ *
+ * Text that no name may have is refused when the template is parsed. What only a value makes of it is mended when it is
+ * expanded: no save fails for its name.
  */
 export class NameTemplate {
   readonly source: string;
@@ -44,7 +47,7 @@ export class NameTemplate {
       part,
     ) => part.startsWith("{") && part.endsWith("}") ? parseField(part, source, known) : part);
     const template = new NameTemplate(source, parts);
-    requireTag(source, template.expand({}, () => undefined));
+    requireTag(source, template.#text({}, () => undefined));
     template.#requireNoOtherNumber();
     return template;
   }
@@ -55,8 +58,7 @@ export class NameTemplate {
    */
   #requireNoOtherNumber(): void {
     const ones = Object.fromEntries(this.fields.map((field) => [field, 1]));
-    const isNumber = /^[0-9]+$/.test(this.expand(ones, () => undefined));
-    if (!isNumber || (this.#parts.length === 1 && this.fields[0] === "step")) return;
+    if (!this.#isOtherNumber(this.#text(ones, () => undefined))) return;
     throw new CairnError(
       "invalid_tag",
       `The name template "${this.source}" gives names that are numbers, and those are read as steps; ` +
@@ -65,8 +67,24 @@ export class NameTemplate {
     );
   }
 
-  /** The name for `values`. A field without a value becomes `na`, and `onMissing` is told. */
+  /** Whether `text` is a number, and not the step that a name may be. */
+  #isOtherNumber(text: string): boolean {
+    return /^[0-9]+$/.test(text) && !(this.#parts.length === 1 && this.fields[0] === "step");
+  }
+
+  /**
+   * The name for `values`. A field without a value becomes `na`, and `onMissing` is told. Where the values make a name
+   * of it that is none, it begins with the name of the first field ("loss_-0.25"); one that is too long ends with its checksum.
+   */
   expand(values: Readonly<Record<string, number | undefined>>, onMissing: (field: string) => void): string {
+    const text = this.#text(values, onMissing);
+    const tag = withEnding(text);
+    if (isTag(tag) && !this.#isOtherNumber(tag)) return tag;
+    const [field = "checkpoint"] = this.fields;
+    return withEnding(`${field.replace(/^_+/, "") || "value"}_${text}`);
+  }
+
+  #text(values: Readonly<Record<string, number | undefined>>, onMissing: (field: string) => void): string {
     return this.#parts.map((part) => {
       if (typeof part === "string") return part;
       const value = values[part.name];

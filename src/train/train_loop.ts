@@ -1,5 +1,6 @@
 import type { OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
+import { CairnError } from "../base/errors.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
 import { nextTurn } from "../base/event_loop.ts";
@@ -72,8 +73,8 @@ export interface TrainReport {
   /** Why it returned: everything was done, or which signal came. */
   readonly endedBy: "end" | InterruptSignal;
   /**
-   * For `process.exitCode`: 0 when everything was done; after a signal 130 (SIGINT) or 143 (SIGTERM) when the
-   * last step is in a durable checkpoint, and 1 when it is not.
+   * For `process.exitCode`: 0 when everything was done, and 1 when the last step was then to be saved and could not be;
+   * after a signal 130 (SIGINT) or 143 (SIGTERM) when the last step is in a durable checkpoint, and 1 when it is not.
    */
   readonly exitCode: number;
   /** Checkpoints that became durable. */
@@ -176,11 +177,30 @@ export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
   }
   log.throwIfCallbackFailed();
   const signal = interrupts?.received;
-  if (signal === undefined) return { endedBy: "end", exitCode: 0 };
+  if (signal === undefined) {
+    requireSomeSave(log, run.step);
+    const isLastSaved = log.failedSaves.every(({ step }) => step !== run.step) ||
+      saves?.durableStep === run.step;
+    return { endedBy: "end", exitCode: isLastSaved ? 0 : 1 };
+  }
   const isDone = run.step >= totalSteps && !run.isEpochUnmeasured;
   const isSaved = saves !== undefined && (run.step === startStep || saves.durableStep === run.step);
   if (!isSaved) return { endedBy: isDone ? "end" : signal, exitCode: 1 };
   return isDone ? { endedBy: "end", exitCode: 0 } : { endedBy: signal, exitCode: exitCodeOf(signal) };
+}
+
+/** A run of which nothing was saved is not one that went well, whatever it trained. */
+function requireSomeSave({ saves, failedSaves }: TrainLog, step: number): void {
+  const last = failedSaves.at(-1);
+  if (saves.length > 0 || last === undefined) return;
+  const { error, tag } = last;
+  const reason = error instanceof Error ? error.message : String(error);
+  throw new CairnError(
+    "not_saved",
+    `Training went to step ${step}, but no checkpoint of it could be saved (${failedSaves.length} failed). ` +
+      `The last one, "${tag}": ${reason}. The tensors are still in the store: save them elsewhere with trainer.save(path)`,
+    { details: { tag, value: failedSaves.length }, cause: error },
+  );
 }
 
 async function oneStep(

@@ -209,9 +209,11 @@ export class Trainer {
    * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when
    * they are done already, after a resume for example.
    *
-   * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`.
+   * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`. When none of those that
+   * were to be saved could be, the call ends with `not_saved`, after all the training.
    *
-   * @throws CairnError `short_batch`, `device_lost`; `signal.reason`; and what a callback throws.
+   * @throws CairnError `short_batch`, `device_lost`, `not_saved` with the last save's error as its cause;
+   * `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     const { epochs } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { checkTag, stepOfTag, tagOfFileName } from "../../src/checkpoint/tags.ts";
+import { checkTag, stepOfTag, tagOfFileName, withEnding } from "../../src/checkpoint/tags.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { BAD_TAGS } from "./bad_tags.ts";
@@ -65,5 +65,16 @@ describe("tags", () => {
     expect(error.message).toBe(
       'Cannot create checkpoint "best": "memory:Best.cairn" exists already; choose another tag',
     );
+  });
+
+  test("an ending fits behind every text, and texts that differ only at their end stay different", () => {
+    expect(withEnding("step-7", "-v2")).toBe("step-7-v2");
+    expect(withEnding("x".repeat(128))).toBe("x".repeat(128));
+    const long = [1, 2].map((last) => withEnding(`${"x".repeat(127)}${last}`, "-v2"));
+    for (const tag of long) {
+      expect(tag).toMatch(/^x{116}-[0-9a-f]{8}-v2$/);
+      expect(checkTag(tag)).toBe(tag);
+    }
+    expect(new Set(long).size).toBe(2);
   });
 });

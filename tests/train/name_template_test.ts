@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
+import { checkTag } from "../../src/checkpoint/tags.ts";
 import { NameTemplate } from "../../src/train/name_template.ts";
 
 function expand(source: string, values: Record<string, number>): { name: string; missing: string[] } {
@@ -106,6 +107,78 @@ describe("NameTemplate", () => {
       expect(errorOf(() => NameTemplate.parse(source)).message).toContain("those are read as steps");
     }
     expect(NameTemplate.parse("{step}").fields).toEqual(["step"]);
+  });
+
+  test("a value that a name cannot begin with is named by its field", () => {
+    const cases: [string, Record<string, number>, string][] = [
+      ["{loss:.3f}", { loss: -0.25 }, "loss_-0.250"],
+      ["{loss:.3f}-{epoch}", { loss: -Infinity, epoch: 2 }, "loss_-inf-2"],
+      ["{_score:.1f}", { _score: -1 }, "score_-1.0"],
+      ["{__:.1f}", { __: -1 }, "value_-1.0"],
+      ["{loss:.3f}", { loss: NaN }, "nan"],
+      ["{loss:.3f}", { loss: 0.25 }, "0.250"],
+    ];
+    for (const [source, values, name] of cases) expect(expand(source, values).name).toBe(name);
+  });
+
+  test("values that make a number of a name that is no step, or a reserved one, are named by their field", () => {
+    const cases: [string, Record<string, number>, string][] = [
+      // "1.00" is a name, and "123" would be the step 123.
+      ["{loss:.3}", { loss: 1 }, "1.00"],
+      ["{loss:.3}", { loss: 123 }, "loss_123"],
+      ["2{loss:.3}", { loss: 123 }, "loss_2123"],
+      ["com{epoch}", { epoch: 1 }, "epoch_com1"],
+      ["lpt{epoch}.{step}", { epoch: 3, step: 7 }, "epoch_lpt3.7"],
+      ["com{epoch}", { epoch: 10 }, "com10"],
+      ["{step}", { step: 123 }, "123"],
+    ];
+    for (const [source, values, name] of cases) expect(expand(source, values).name).toBe(name);
+  });
+
+  test("a name that its values make too long is cut, and stays another one than those of other values", () => {
+    const text = "x".repeat(110);
+    const names = [1, 2].map((epoch) => expand(`${text}-{epoch:030d}`, { epoch }).name);
+    expect(names.map((name) => name.length)).toEqual([128, 128]);
+    expect(new Set(names).size).toBe(2);
+    for (const name of names) expect(name).toMatch(/^x{110}-0{8}-[0-9a-f]{8}$/);
+    const [negative, positive] = [-1e20, 1e20].map((loss) => expand("{loss:.99f}", { loss }).name);
+    expect(negative).toMatch(/^loss_-1000/);
+    expect(positive).toMatch(/^1000/);
+  });
+
+  test("whatever the values are, the name is one that a checkpoint may have", () => {
+    const sources = [
+      "{loss:d}x",
+      "{loss:f}",
+      "{loss:.99f}",
+      "{loss:099d}.z",
+      "a.{loss}",
+      "{loss}.{loss}",
+      "{loss:.3}",
+    ];
+    const values = [
+      0,
+      -0,
+      1,
+      -1,
+      12,
+      0.1,
+      -0.1,
+      1e-320,
+      1e21,
+      -1e21,
+      1.7e308,
+      NaN,
+      Infinity,
+      -Infinity,
+      2 ** 53,
+    ];
+    for (const source of sources) {
+      for (const loss of values) {
+        const { name } = expand(source, { loss });
+        expect(checkTag(name)).toBe(name);
+      }
+    }
   });
 
   test("a template is a string", () => {
