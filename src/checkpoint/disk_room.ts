@@ -4,6 +4,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError } from "../base/errors.ts";
 import { DEFAULT_CHUNK_BYTES } from "../container/format/chunk_plan.ts";
 import { layoutTensors, type TensorSpec } from "../container/format/layout.ts";
+import { asByteCount } from "../storage/free_bytes.ts";
 import type { Storage } from "../storage/storage.ts";
 
 /**
@@ -71,7 +72,7 @@ export async function requireRoom(storage: Storage, directory: string, request: 
   const path = storage.describe(directory);
   const evicted: string[] = [];
   for (let isFirst = true;; isFirst = false) {
-    const freeBytes = await storage.freeBytes(directory).catch(() => undefined);
+    const freeBytes = await knownFreeBytes(storage, directory);
     if (freeBytes === undefined || freeBytes >= neededBytes) return;
     if (onDiskFull === "error") throw noRoom(tag, { path, neededBytes, freeBytes }, evicted);
     if (isFirst) request.onDiskShortage?.({ path, neededBytes, freeBytes });
@@ -83,6 +84,15 @@ export async function requireRoom(storage: Storage, directory: string, request: 
       evicted.push(gone);
     }
     throwIfAborted(signal);
+  }
+}
+
+/** Free bytes, or `undefined` where the storage does not know, fails to say, or says what is no number of bytes. */
+async function knownFreeBytes(storage: Storage, directory: string): Promise<number | undefined> {
+  try {
+    return asByteCount(await storage.freeBytes(directory));
+  } catch {
+    return undefined;
   }
 }
 

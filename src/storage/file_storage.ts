@@ -2,6 +2,7 @@ import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter }
 import { CairnError } from "../base/errors.ts";
 import { BlockMemory, BlockWriter, type PositionedFile } from "./block_writer.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
+import { freeBytesOf } from "./free_bytes.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
 import { hostError, hostErrorCode, isDeniedByDeno, unlessCode } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
@@ -178,7 +179,7 @@ export class FileStorage implements Storage {
       // The directory need not exist yet: what counts is the file system that it will be on.
       for (let full = this.describe(directory);; full = this.#path.dirname(full)) {
         const found = await unlessCode(this.#fs.promises.statfs(full), "ENOENT");
-        if (found !== undefined) return found.bavail * found.bsize;
+        if (found !== undefined) return freeBytesOf(found);
         if (full === this.#path.dirname(full)) return undefined;
       }
     });

@@ -76,6 +76,23 @@ describe("room on the disk", () => {
     await engine.commit(1);
   });
 
+  test("a storage that says what is no number of bytes holds nothing up, and one that says 0 is full", async () => {
+    const storage = new MemoryStorage();
+    for (const said of [NaN, Infinity, -1, null, "none", undefined]) {
+      storage.freeBytes = () => Promise.resolve(said as number);
+      for (const onDiskFull of ["error", "pause", "evictOldest"] as const) {
+        await save(await memoryEngine(storage, { onDiskFull }), 1);
+        await storage.remove("1.cairn");
+      }
+    }
+    storage.freeBytes = () => {
+      throw new TypeError("not a function");
+    };
+    await save(await memoryEngine(storage), 1);
+    storage.freeBytes = () => Promise.resolve(0);
+    expect((await errorOf(save(await memoryEngine(storage), 2))).code).toBe("disk_full");
+  });
+
   test("pause waits for somebody to make room, tells once, and stops on an abort", async () => {
     const shortages: DiskShortage[] = [];
     const storage = new MemoryStorage({ capacityBytes: CAPACITY });

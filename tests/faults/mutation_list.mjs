@@ -44,6 +44,20 @@ export const MUTATIONS = [
     SAVES,
   ],
   ["error of close", DURABLE, "await writer.close();\n", "await writer.close().catch(() => {});\n", SAVES],
+  [
+    "file system that reports no sizes",
+    "src/storage/free_bytes.ts",
+    "return all > 0 && free <= all && blockBytes > 0 ? ",
+    "return free <= all && blockBytes > 0 ? ",
+    ["tests/storage/free_bytes_test.ts"],
+  ],
+  [
+    "free room that is no number",
+    "src/checkpoint/disk_room.ts",
+    "return asByteCount(await storage.freeBytes(directory));",
+    "return await storage.freeBytes(directory);",
+    ["tests/checkpoint/disk_room_test.ts"],
+  ],
   ["read-back", DURABLE, "if (options.verify ?? false) await this.#compareWithDisk();", "", SAVES],
   ["comparison of the read-back", DURABLE, "if (checksum !== this.#checksum) {", "if (false) {", SAVES],
   [
