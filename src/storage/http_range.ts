@@ -1,4 +1,5 @@
-import { CairnError, type CairnErrorCode } from "../base/errors.ts";
+import { unlessAborted } from "../base/abort.ts";
+import { requestFailure, type UnderWay } from "./http_request.ts";
 
 /** What a server says of the state of a file: it changes when the file does. */
 export interface Validator {
@@ -32,7 +33,7 @@ export function checkRangeResponse(
   checkStatus(response, url);
   const encoding = response.headers.get("content-encoding") ?? "identity";
   if (encoding !== "identity") {
-    throw problem("unsupported", url, `the server sent it as ${encoding}; have it sent as it is`);
+    throw requestFailure("unsupported", url, `the server sent it as ${encoding}; have it sent as it is`);
   }
   const header = response.headers.get("content-range");
   const match = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(header ?? "");
@@ -43,7 +44,7 @@ export function checkRangeResponse(
     byteLength < expectedEnd
   ) {
     const hint = header === null ? " (in a browser, CORS has to expose Content-Range)" : "";
-    throw problem(
+    throw requestFailure(
       "storage_failed",
       url,
       `the server sent the range "${header}", expected "bytes ${start}-${end - 1}/"${hint}`,
@@ -56,14 +57,16 @@ export function checkRangeResponse(
 function checkStatus({ status, statusText }: Response, url: string): void {
   if (status === 206) return;
   if (status === 200) {
-    throw problem(
+    throw requestFailure(
       "unsupported",
       url,
       "the server sent the whole file instead of a range; use one that knows ranges",
     );
   }
-  if (status === 404 || status === 410) throw problem("not_found", url, `there is no such file (${status})`);
-  throw problem("storage_failed", url, `the server answered ${status} ${statusText}`.trimEnd());
+  if (status === 404 || status === 410) {
+    throw requestFailure("not_found", url, `there is no such file (${status})`);
+  }
+  throw requestFailure("storage_failed", url, `the server answered ${status} ${statusText}`.trimEnd());
 }
 
 function checkUnchanged(
@@ -78,7 +81,7 @@ function checkUnchanged(
     // A server that has ETags may well have several clocks.
     (etag !== null || lastModified === before.lastModified);
   if (isSame) return;
-  throw problem(
+  throw requestFailure(
     "storage_failed",
     url,
     `it has changed since it was opened (ETag ${etag}, ${byteLength} bytes; it was ${before.etag}, ${known.byteLength}); open it again`,
@@ -89,15 +92,22 @@ function checkUnchanged(
  * Fills all of `into` from a response's body, which may be no longer.
  * @throws CairnError `storage_failed` for a body of another length.
  */
-export async function fillFromBody(response: Response, into: Uint8Array, url: string): Promise<void> {
+export async function fillFromBody(
+  response: Response,
+  into: Uint8Array,
+  url: string,
+  { signal, heard }: UnderWay,
+): Promise<void> {
   const reader = response.body?.getReader();
   let filled = 0;
   try {
     for (;;) {
-      const { done, value } = await reader?.read() ?? { done: true };
-      if (done || value === undefined) break;
+      if (reader === undefined) break;
+      const { done, value } = await unlessAborted(reader.read(), signal);
+      if (done) break;
+      if (value.byteLength > 0) heard();
       if (value.byteLength > into.byteLength - filled) {
-        throw problem(
+        throw requestFailure(
           "storage_failed",
           url,
           `the body goes on after the ${into.byteLength} bytes that it should have`,
@@ -111,13 +121,9 @@ export async function fillFromBody(response: Response, into: Uint8Array, url: st
     reader?.releaseLock();
   }
   if (filled === into.byteLength) return;
-  throw problem(
+  throw requestFailure(
     "storage_failed",
     url,
     `the body ended after ${filled} of ${into.byteLength} bytes; try again`,
   );
-}
-
-function problem(code: CairnErrorCode, url: string, why: string): CairnError {
-  return new CairnError(code, `Cannot read ${url}: ${why}`, { details: { path: url, op: "read" } });
 }

@@ -1,24 +1,27 @@
 import { throwIfAborted } from "../base/abort.ts";
-import { CairnError, type CairnErrorCode } from "../base/errors.ts";
+import type { CairnError } from "../base/errors.ts";
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { checkRangeResponse, fillFromBody, type Validator, validatorOf } from "./http_range.ts";
+import { checkTimeout, type HttpRequestOptions, requestFailure, requestRange } from "./http_request.ts";
 
 /** The first request asks for these: a container's header, so that opening one takes two requests. */
 const FIRST_BYTES = 4096;
 
 /** Options of {@link HttpSource.open}. */
-export interface HttpSourceOptions {
-  /** Sent with each request, such as `authorization`. */
-  readonly headers?: HeadersInit;
-  /** Ends whatever is under way, with its own reason. */
-  readonly signal?: AbortSignal;
-  /** What makes the requests: default the global `fetch`. */
-  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
-}
+export interface HttpSourceOptions extends HttpRequestOptions {}
+
+const HTTP_SOURCE_OPTIONS: OptionNames<HttpSourceOptions> = {
+  headers: true,
+  signal: true,
+  timeoutMs: true,
+  fetch: true,
+  clock: true,
+};
 
 /**
  * A file on a web server, read by range requests: a source for a `ContainerReader`. It takes nothing on trust: each response has
- * to be the range that was asked for, of a file of the same length and ETag as at first. It never tries again; that is for the
- * caller to decide.
+ * to be the range that was asked for, of a file of the same length and ETag as at first. Redirects are followed, but the caller's headers
+ * stay with the origin of the address that was opened. It never tries again; that is for the caller to decide.
  */
 export class HttpSource {
   readonly url: string;
@@ -47,16 +50,18 @@ export class HttpSource {
    * Asks for the first 4096 bytes, which also tells how long the file is.
    *
    * @throws CairnError `not_found`; `unsupported` where the server knows no ranges; `storage_failed` for all else that goes wrong
-   * on the way. An abort rejects with the signal's reason.
+   * on the way, such as nothing that arrives for `timeoutMs`. An abort rejects with the signal's reason.
    */
   static async open(url: string | URL, options: HttpSourceOptions = {}): Promise<HttpSource> {
+    checkOptions("HttpSource.open()", options, HTTP_SOURCE_OPTIONS, "{ headers, timeoutMs: 30_000 }");
+    checkTimeout(options);
     const address = String(url);
-    return await request(
+    return await requestRange(
       address,
       { start: 0, end: FIRST_BYTES },
       options,
-      options.signal,
-      async (response) => {
+      [options.signal],
+      async (response, underWay) => {
         // The one thing that a server can say of a file without bytes.
         if (response.status === 416 && response.headers.get("content-range") === "bytes */0") {
           return new HttpSource(address, options, {
@@ -67,7 +72,7 @@ export class HttpSource {
         }
         const { end, byteLength } = checkRangeResponse(response, address, { start: 0, end: FIRST_BYTES });
         const first = new Uint8Array(end);
-        await fillFromBody(response, first, address);
+        await fillFromBody(response, first, address, underWay);
         return new HttpSource(address, options, { byteLength, first, validator: validatorOf(response) });
       },
     );
@@ -83,19 +88,22 @@ export class HttpSource {
     if (this.#closing.signal.aborted) throw closed(this.url);
     const end = offset + into.byteLength;
     if (end > this.byteLength) {
-      throw failure("truncated", this.url, `bytes ${offset} to ${end} were asked for, of ${this.byteLength}`);
+      throw requestFailure(
+        "truncated",
+        this.url,
+        `bytes ${offset} to ${end} were asked for, of ${this.byteLength}`,
+      );
     }
     if (end <= this.#first.byteLength) return into.set(this.#first.subarray(offset, end));
-    const signals = [this.#closing.signal, this.#options.signal, signal].filter((one) => one !== undefined);
-    await request(
+    await requestRange(
       this.url,
       { start: offset, end },
       this.#options,
-      AbortSignal.any(signals),
-      async (response) => {
+      [this.#closing.signal, this.#options.signal, signal],
+      async (response, underWay) => {
         const known = { byteLength: this.byteLength, validator: this.#validator };
         checkRangeResponse(response, this.url, { start: offset, end }, known);
-        await fillFromBody(response, into, this.url);
+        await fillFromBody(response, into, this.url, underWay);
       },
     );
   }
@@ -107,42 +115,6 @@ export class HttpSource {
   }
 }
 
-async function request<T>(
-  url: string,
-  { start, end }: { readonly start: number; readonly end: number },
-  options: HttpSourceOptions,
-  signal: AbortSignal | undefined,
-  use: (response: Response) => Promise<T>,
-): Promise<T> {
-  throwIfAborted(signal);
-  const headers = new Headers(options.headers);
-  headers.set("range", `bytes=${start}-${end - 1}`);
-  // Ranges of compressed bytes would be of no use.
-  headers.set("accept-encoding", "identity");
-  const init: RequestInit = signal === undefined ? { headers } : { headers, signal };
-  let response: Response | undefined;
-  try {
-    response = await (options.fetch ?? fetch)(url, init);
-    return await use(response);
-  } catch (cause) {
-    // What is left of the body is not wanted, and would hold the connection.
-    await response?.body?.cancel().catch(() => {});
-    throwIfAborted(signal);
-    if (cause instanceof CairnError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw failure(
-      "storage_failed",
-      url,
-      `the request failed (${why}); check the network and try again`,
-      cause,
-    );
-  }
-}
-
 function closed(url: string): CairnError {
-  return failure("closed", url, "this HttpSource is closed");
-}
-
-function failure(code: CairnErrorCode, url: string, why: string, cause?: unknown): CairnError {
-  return new CairnError(code, `Cannot read ${url}: ${why}`, { details: { path: url, op: "read" }, cause });
+  return requestFailure("closed", url, "this HttpSource is closed");
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { throwIfAborted } from "../../src/base/abort.ts";
+import { throwIfAborted, unlessAborted } from "../../src/base/abort.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 
 test("throwIfAborted throws the signal's own reason, and only once it is aborted", async () => {
@@ -9,4 +9,16 @@ test("throwIfAborted throws the signal's own reason, and only once it is aborted
   throwIfAborted(controller.signal);
   controller.abort(reason);
   expect(await thrownBy(() => throwIfAborted(controller.signal))).toBe(reason);
+});
+
+test("unlessAborted gives what the work gives, or the signal's reason when the work never ends", async () => {
+  const controller = new AbortController();
+  expect(await unlessAborted(Promise.resolve(1), controller.signal)).toBe(1);
+  const failure = new Error("failed");
+  expect(await thrownBy(() => unlessAborted(Promise.reject(failure), controller.signal))).toBe(failure);
+  const waiting = unlessAborted(new Promise(() => {}), controller.signal);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  expect(await thrownBy(() => waiting)).toBe(reason);
+  expect(await thrownBy(() => unlessAborted(Promise.resolve(1), controller.signal))).toBe(reason);
 });

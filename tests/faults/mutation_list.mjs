@@ -29,6 +29,8 @@ const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
 const SWEEP = ["tests/checkpoint/parts/part_sweep_test.ts"];
 const WRITERS = ["tests/checkpoint/ranks/writers_test.ts"];
 const RING = ["tests/gpu/readback_test.ts"];
+const HTTP = "src/storage/http_request.ts";
+const REQUESTS = ["tests/storage/http_request_test.ts"];
 const FOREIGN = ["tests/checkpoint/exchange"];
 /** The short tier's test of one row. */
 const row = (name) => ["tests/faults/short_test.ts", "-t", name];
@@ -464,5 +466,34 @@ export const MUTATIONS = [
     "    requireSomeSave(log, run.step);\n",
     "",
     ["tests/train/train_loop_test.ts"],
+  ],
+  [
+    "origin of a caller's headers",
+    HTTP,
+    "if (next.origin !== from.origin) own = new Headers();",
+    "",
+    REQUESTS,
+  ],
+  ["bound of redirects", HTTP, "redirects <= MAX_REDIRECTS", "redirects < 100", REQUESTS],
+  [
+    "refusal of a redirect to no web address",
+    HTTP,
+    'if (next?.protocol === "http:" || next?.protocol === "https:") return next;',
+    "if (next !== undefined) return next;",
+    REQUESTS,
+  ],
+  [
+    "time to wait for a byte",
+    HTTP,
+    "DEFAULT_TIMEOUT_MS = 30_000",
+    "DEFAULT_TIMEOUT_MS = 3_000_000",
+    REQUESTS,
+  ],
+  [
+    "byte that a wait is for",
+    "src/storage/http_range.ts",
+    "if (value.byteLength > 0) heard();",
+    "heard();",
+    REQUESTS,
   ],
 ];
