@@ -4,6 +4,7 @@ import type { ComputeDType, Expression } from "./expression.ts";
 import { computeDTypeOf, operandsOf } from "./expression_dtype.ts";
 import { expressionFunctionsWgsl, expressionTypesWgsl } from "./expression_functions.ts";
 import { ExpressionWriter, TYPE_NAMES } from "./expression_wgsl.ts";
+import { HIDE_WGSL, opaqueWgsl } from "./opaque.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
 import { STEP_SCALARS_WGSL } from "./step_scalars.ts";
 import {
@@ -188,6 +189,7 @@ function kernelWgsl({ inputs, outputs, read, accesses, sizes, width, used }: Ker
     used.scalars
       ? `@group(0) @binding(${read.length + outputs.length}) var<uniform> scalars: StepScalars;`
       : "",
+    opaqueWgsl(width),
     expressionFunctionsWgsl(writer.functions, width),
   ];
   const loads = read.map(({ index }, which) => `let element_${index} = ${accesses[which]?.load ?? ""};`);
@@ -195,6 +197,7 @@ function kernelWgsl({ inputs, outputs, read, accesses, sizes, width, used }: Ker
   return `override count: u32;
 ${declarations.filter((text) => text !== "").join("\n")}
 ${LINEAR_MAIN_WGSL}
+${HIDE_WGSL}
 ${body.map((line) => `  ${line}`).join("\n")}
 }
 `;

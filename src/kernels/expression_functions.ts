@@ -72,17 +72,25 @@ fn tanh_of(x: Float) -> Float {
   return select(result, x, is_nan(x));
 }
 `,
-  power: `// WGSL's pow is exp2(y * log2(x)): undefined for a negative x, which has a power when y is whole.
+  power:
+    `// WGSL's pow is exp2(y * log2(x)): undefined for a negative x, which has a power when y is whole, and for what C and IEEE 754
+// list: x^0 and 1^y are 1, also where the other is NaN; (-1)^±infinity is 1; powers of 0 and infinity have a sign.
 fn power(x: Float, y: Float) -> Float {
-  let is_pole = (x == Float()) & (y < Float()); // Mesa makes it 0
-  let magnitude = select(pow(abs(x), y), Float(from_bits(0x7f800000u)), is_pole);
+  let infinity = Float(from_bits(0x7f800000u));
+  let magnitude = abs(x);
+  let is_endless = abs(y) == infinity;
+  let grows = (magnitude > Float(1.0)) == (y > Float());
+  let is_limit = (x == Float()) | (magnitude == infinity) | is_endless;
+  let result = select(pow(magnitude, y), select(Float(), infinity, grows), is_limit);
   let is_whole = floor(y) == y;
-  let is_odd = is_whole & (floor(y * 0.5) != y * 0.5);
-  let is_negative = x < Float();
-  let signed = select(magnitude, -magnitude, is_odd & is_negative);
-  let is_undefined = (is_negative & !is_whole) | is_nan(x) | is_nan(y);
-  let result = select(signed, Float(from_bits(0x7fc00000u)), is_undefined);
-  return select(result, Float(1.0), (y == Float()) & !is_nan(y));
+  let is_odd = is_whole & (floor(y * 0.5) != y * 0.5) & !is_endless;
+  let is_minus = (bitcast<Unsigned>(x) >> Unsigned(31u)) == Unsigned(1u);
+  let signed = select(result, -result, is_odd & is_minus);
+  let has_no_power = (x < Float()) & (magnitude < infinity) & !is_whole;
+  let nan = Float(from_bits(0x7fc00000u));
+  let defined = select(signed, nan, has_no_power | is_nan(x) | is_nan(y));
+  let is_one = ((y == Float()) & !is_nan(y)) | ((x == Float(1.0)) & !is_nan(x));
+  return select(defined, Float(1.0), is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x)));
 }
 `,
   signed_from_float: `// Towards zero, clamped; 2147483520 is the largest f32 below 2^31.

@@ -26,6 +26,9 @@ interface Term {
 /**
  * Turns expressions into WGSL statements, each node into one `let`. A node that was met before, the same object, is not
  * computed again.
+ *
+ * Constants and the results of floats are opaque to the compiler (see `opaque.ts`): it computes each operation on its own, as the
+ * graph says. So the bits do not depend on what was fused with what.
  */
 export class ExpressionWriter {
   /** `let value_0 = …;` and so on. */
@@ -54,7 +57,7 @@ export class ExpressionWriter {
       case "input":
         return this.#input(expression.index);
       case "constant":
-        return { text: literal(expression.value, expression.dtype), dtype: expression.dtype };
+        return this.#constant(expression.value, expression.dtype);
       case "scalar":
         return { text: scalarValue(expression.index), dtype: "f32" };
       case "unary": {
@@ -65,7 +68,8 @@ export class ExpressionWriter {
       case "binary": {
         const [a, b] = [this.write(expression.a), this.write(expression.b)];
         const dtype = binaryDType(expression.op, a.dtype, b.dtype);
-        return this.#let(this.#binary(expression.op, a, b), dtype);
+        const power = expression.op === "pow" ? exactPower(a, expression.b) : undefined;
+        return this.#let(power ?? this.#binary(expression.op, a, b), dtype);
       }
       case "select": {
         const condition = this.write(expression.condition);
@@ -94,9 +98,17 @@ export class ExpressionWriter {
     return input;
   }
 
+  #constant(value: number, dtype: ComputeDType): Term {
+    const text = literal(value, dtype);
+    return this.#let(
+      dtype === "f32" ? text : `opaque_${dtype === "i32" ? "signed" : "unsigned"}(${text})`,
+      dtype,
+    );
+  }
+
   #let(value: string, dtype: ComputeDType): Term {
     const text = `value_${this.statements.length}`;
-    this.statements.push(`let ${text} = ${value};`);
+    this.statements.push(`let ${text} = ${dtype === "f32" ? `opaque(${value})` : value};`);
     return { text, dtype };
   }
 
@@ -153,13 +165,13 @@ export class ExpressionWriter {
       case "add":
         return `${a.text} + ${b.text}`;
       case "sub":
-        return `${a.text} - ${b.text}`;
+        return `${a.text} - ${apart(b)}`;
       case "mul":
         return `${a.text} * ${b.text}`;
       case "div":
-        return `${a.text} / ${b.text}`;
+        return `${a.text} / ${apart(b)}`;
       case "mod":
-        return `${a.text} % ${b.text}`;
+        return `${a.text} % ${apart(b)}`;
       case "pow":
         return this.#call("power", a, b);
       case "max":
@@ -192,6 +204,28 @@ function comparison(op: ComparisonOp, a: Term, b: Term): string {
   if (a.dtype !== "f32" || op === "less" || op === "greater") return compared;
   if (op === "notEqual") return `${compared} | is_nan(${a.text}) | is_nan(${b.text})`;
   return `${compared} & !is_nan(${a.text})`;
+}
+
+/** An operand that compilers cannot find equal to the other one: they take `x - x` for 0 and `x / x` for 1, whatever x is. */
+function apart({ text, dtype }: Term): string {
+  return dtype === "f32" ? `apart(${text})` : text;
+}
+
+/** Powers that a multiplication or two give exactly. A general power is the exponential of a logarithm. */
+function exactPower({ text }: Term, exponent: Expression): string | undefined {
+  if (exponent.kind !== "constant") return undefined;
+  switch (exponent.value) {
+    case 1:
+      return text;
+    case 2:
+      return `${text} * ${text}`;
+    case 3:
+      return `${text} * ${text} * ${text}`;
+    case -1:
+      return `Float(1.0) / ${text}`;
+    default:
+      return undefined;
+  }
 }
 
 function isTrue({ text }: Term): string {

@@ -182,9 +182,21 @@ describe("elementwise on f32", () => {
   });
 
   gpuTest("raises negative numbers to whole powers, and gives NaN for others", async (gpu) => {
-    const numbers = [N, 0, 1, 2, -2, 0.5, -3, 3, 10, -1.5, 2.5, -1];
+    const numbers = [N, I, -I, 0, 1, 2, -2, 0.5, -0.5, -3, 3, 10, -1.5, 2.5, -1];
     const [left, right] = pairs(numbers, (values) => Float32Array.from(values));
     await expectTwins(gpu, binaryCases(["pow"], { relative: 2e-5 }), [left, right]);
+  });
+
+  gpuTest("raises to powers that are known as closely, keeping the sign of 0 and infinity", async (gpu) => {
+    const powers = [1, 2, 3, -1, -2, 0.5, 0, N, I, -I].map((power) => ({
+      name: `power ${power}`,
+      expression: binary("pow", X, constant(power)),
+      tolerance: { relative: 2e-5 },
+    }));
+    await expectTwins(gpu, powers, [SPECIAL.map((x) => Math.abs(x) > 1e30 ? Math.sign(x) * 1e5 : x)]);
+    const odd = [1, 3, -1].map((power) => binary("pow", X, constant(power)));
+    const poles = odd.map((a) => ({ name: "1 / power", expression: unary("reciprocal", a) }));
+    await expectTwins(gpu, poles, [Float32Array.of(0, -0, I, -I)]);
   });
 
   gpuTest("compares NaN, infinity and every pair", async (gpu) => {

@@ -1,7 +1,7 @@
 import type { OpDefinition } from "../op.ts";
-import type { Value } from "../value.ts";
+import { constant, type NumberAttributes, type Value } from "../value.ts";
 import { div, mul, neg, square, sub } from "./arithmetic.ts";
-import { equal, where } from "./comparison.ts";
+import { equal, greaterEqual, logicalAnd, where } from "./comparison.ts";
 import { binaryOp, binaryValue, type Operand, unaryOp, unaryValue } from "./elementwise.ts";
 
 /** `e^a`. */
@@ -103,16 +103,30 @@ export const cosOp: OpDefinition = unaryOp(
   (a, _result, outGrad) => neg(mul(outGrad, sin(a))),
 );
 
-/** `a` to the power `b`, `f32`. A negative `a` has one where `b` is whole, and NaN elsewhere. */
+/**
+ * `a` to the power `b`, `f32`, as C and IEEE 754 have it. A negative `a` has one where `b` is whole, and NaN elsewhere; `a^0` and
+ * `1^b` are 1, also of NaN.
+ */
 export function pow(a: Operand, b: Operand): Value {
   return binaryValue("pow", a, b, { allowed: ["f32"] });
 }
 
-/** d(a^b) = b a^(b-1) da + a^b log(a) db. As in PyTorch the first is 0 where b is 0, the second where a is 0. */
+/**
+ * d(a^b) = b a^(b-1) da + a^b log(a) db. As in PyTorch the first is 0 where b is 0, the second where a is 0 and b is not
+ * negative.
+ */
 export const powOp: OpDefinition = binaryOp("pow", "pow", "dear", [
-  (outGrad, a, b) => where(equal(b, 0), 0, mul(outGrad, mul(b, pow(a, sub(b, 1))))),
-  (outGrad, a, _b, result) => where(equal(a, 0), 0, mul(outGrad, mul(result, log(a)))),
+  (outGrad, a, b) => where(equal(b, 0), 0, mul(outGrad, mul(b, pow(a, oneLess(b))))),
+  (outGrad, a, b, result) => {
+    const isFlat = logicalAnd(equal(a, 0), greaterEqual(b, 0));
+    return where(isFlat, 0, mul(outGrad, mul(result, log(a))));
+  },
 ]);
+
+/** `b - 1`; of a number a number, since some powers are exact where the exponent is known. */
+function oneLess(b: Value): Value {
+  return b.op === "number" ? constant((b as Value<NumberAttributes>).attributes.value - 1) : sub(b, 1);
+}
 
 /** Every op of this family. */
 export const transcendentalOps: readonly OpDefinition[] = [

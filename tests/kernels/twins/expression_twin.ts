@@ -85,12 +85,17 @@ function binary(op: BinaryOp, a: Element, b: Element): Element {
     case "mod":
       return a.dtype === "f32" ? wrap(x % y, "f32") : wrap(y === 0 ? 0 : x % y, a.dtype);
     case "pow":
-      return wrap(x ** y, a.dtype);
+      return wrap(power(x, y), a.dtype);
     case "max":
       return wrap(Math.max(x, y), a.dtype);
     case "min":
       return wrap(Math.min(x, y), a.dtype);
   }
+}
+
+/** As C has it. JavaScript gives NaN for 1 to a power that is NaN, and for 1 and -1 to one that is infinite. */
+function power(x: number, y: number): number {
+  return x === 1 || x === -1 && Math.abs(y) === Infinity ? 1 : x ** y;
 }
 
 function cast({ value, dtype: from }: Element, dtype: Element["dtype"]): Element {
