@@ -197,7 +197,6 @@ export {
   type LoadTarget,
 } from "./src/checkpoint/load_checkpoint.ts";
 export { loadModelCode, type LoadModelCodeOptions } from "./src/checkpoint/load_model_code.ts";
-export type { LoadIntoOptions, PartialLoadOptions } from "./src/checkpoint/load_into.ts";
 export { loadParts, type LoadPartsOptions, type LoadPartsReport } from "./src/checkpoint/load_parts.ts";
 export type { LoadReport, Mismatch, TensorForm } from "./src/checkpoint/load_report.ts";
 export { loadTensor } from "./src/checkpoint/load_tensor.ts";
@@ -271,7 +270,6 @@ export {
 export type { FitOptions, FoundTensor, ShapePolicy } from "./src/checkpoint/tensor_fit.ts";
 export { type Tier, TieredEngine } from "./src/checkpoint/tiered_engine.ts";
 export type { TypedArray } from "./src/checkpoint/typed_arrays.ts";
-export type { Undo } from "./src/checkpoint/undo.ts";
 export { warmStart, type WarmStartOptions } from "./src/checkpoint/warm_start.ts";
 export type { WriterLockOptions } from "./src/checkpoint/writer_lock.ts";
 

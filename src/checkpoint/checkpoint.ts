@@ -8,7 +8,6 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CairnError } from "../base/errors.ts";
 import type { UserFields } from "./frozen_checkpoint.ts";
 import type { HostState } from "./host_state.ts";
-import { loadInto, type LoadIntoOptions, PARTIAL_LOAD_OPTIONS } from "./load_into.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type CheckpointManifest, listEntries, objectPath, type StateTrees } from "./object_path.ts";
 import { READ_OBJECT_OPTIONS, readObject, type ReadObjectOptions, readState } from "./read_object.ts";
@@ -16,21 +15,19 @@ import { asModelCode, type ModelCode } from "./model_code.ts";
 import { CheckpointFiles } from "./parts/checkpoint_files.ts";
 import { type JoinedView, joinForRank, type PlacementReport, type RankView } from "./parts/rank_view.ts";
 import { requireMappable } from "./parts/require_mappable.ts";
+import { PARTIAL_LOAD_OPTIONS } from "./restore/tensor_plan.ts";
+import { restore, type RestorePlan, type RestoreReadOptions, type RestoreSource } from "./restore/restore.ts";
 import { stepOfTag } from "./tags.ts";
 import { requireUndamaged } from "./undamaged.ts";
 
 /** Options of reading a checkpoint. */
-export interface CheckpointReadOptions {
-  readonly signal?: AbortSignal;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
-}
+export interface CheckpointReadOptions extends RestoreReadOptions {}
 
 /** Every option of {@link CheckpointReadOptions}. */
 export const CHECKPOINT_READ_OPTIONS: OptionNames<CheckpointReadOptions> = { signal: true, onProgress: true };
 
-/** Options of {@link Checkpoint.loadInto}: those of `loadInto` that a checkpoint does not know itself. */
-export type CheckpointLoadOptions = Omit<LoadIntoOptions, "verify" | "from" | "excused">;
+/** Options of {@link Checkpoint.loadInto}. */
+export type CheckpointLoadOptions = Omit<RestorePlan, "names" | "advice" | "check" | "prepare" | "putState">;
 
 /** Every option of {@link CheckpointLoadOptions}. */
 export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {
@@ -38,8 +35,6 @@ export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {
   ...CHECKPOINT_READ_OPTIONS,
   groups: true,
   strict: true,
-  castFrom: true,
-  undo: true,
 };
 
 /** A checkpoint on disk, open: its tables are checked, its data is read when asked for. Close it when done. */
@@ -228,21 +223,32 @@ export class Checkpoint {
    */
   async loadInto(store: TensorStore, options: CheckpointLoadOptions = {}): Promise<LoadReport> {
     checkOptions("loadInto()", options, CHECKPOINT_LOAD_OPTIONS);
-    if (this.#otherCopies.length > 0 && options.dryRun !== true) await this.#verify(options);
-    if (options.strict !== false && options.dryRun !== true) {
-      requireMappable(store, this.#view, options, this.#name);
-    }
-    const isOneFile = this.parts.length === 0 && this.#otherCopies.length === 0;
-    const report = await loadInto(store, this.reader, {
-      ...options,
-      undo: isOneFile ? options.undo : undefined,
-      excused: this.excludedTensors,
+    return (await restore(this.source, { store }, options)).tensors;
+  }
+
+  /** This checkpoint as `restore` sees it. */
+  get source(): RestoreSource {
+    const view = (): JoinedView => this.#view;
+    const isVerified = (): boolean => this.#isVerified;
+    const title = (): string => this.#name;
+    return {
+      get reader() {
+        return view().reader;
+      },
+      get isVerified() {
+        return isVerified();
+      },
+      get title() {
+        return title();
+      },
+      excludedTensors: this.excludedTensors,
       castFrom: this.castFrom,
-      verify: !this.#isVerified,
-      from: this.#name,
-    });
-    this.#isVerified ||= options.dryRun !== true;
-    return report;
+      isOneFile: this.reader === this.#files.index && this.#otherCopies.length === 0,
+      verify: (options = {}) => this.#verify(options),
+      state: () => this.state(),
+      onVerified: () => this.#isVerified = true,
+      requireMappable: (store, options) => requireMappable(store, this.#view, options, this.#name),
+    };
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,7 @@ import { FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import type { HostState, StateInput } from "./host_state.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 import { checkpointPath, openCheckpoint } from "./open_path.ts";
+import { restore } from "./restore/restore.ts";
 
 /** Fields of a snapshot: whatever names the caller likes, such as `modelStateDict`, `epoch` and `loss`. */
 export type SnapshotFields = { readonly [name: string]: StateInput };
@@ -68,8 +69,8 @@ export class FieldSnapshot {
     const { signal, storages } = options;
     const checkpoint = await openCheckpoint(path, signal, storages);
     try {
-      await checkpoint.verify(signal === undefined ? {} : { signal });
-      return await checkpoint.state() as { [name: string]: HostState };
+      const { saved } = await restore(checkpoint.source, {}, signal === undefined ? {} : { signal });
+      return saved as { [name: string]: HostState };
     } finally {
       await checkpoint.close();
     }

@@ -2,7 +2,8 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { CheckpointReadOptions } from "./checkpoint.ts";
 import { isHostTensorName } from "./host_state.ts";
 import { MODEL_GROUP } from "./load_checkpoint.ts";
-import type { PartialLoadOptions } from "./load_into.ts";
+import { restore } from "./restore/restore.ts";
+import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "./open_path.ts";
@@ -36,7 +37,8 @@ export async function initializeFromCheckpoint(
   try {
     const { reader } = checkpoint;
     const rename = options.rename ?? adaptModulePrefix(reader, store);
-    const report = await checkpoint.loadInto(store, { ...options, rename, groups: [MODEL_GROUP] });
+    const plan = { ...options, rename, groups: [MODEL_GROUP] };
+    const { tensors: report } = await restore(checkpoint.source, { store }, plan);
     const taken = report.loaded.length + report.unexpected.length + report.mismatched.length +
       report.skipped.length;
     const others = reader.tensors.filter(({ name }) => !isHostTensorName(name)).length - taken;

@@ -4,12 +4,14 @@ import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "./catalog.ts";
 import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
 import type { HostState } from "./host_state.ts";
-import type { PartialLoadOptions } from "./load_into.ts";
+import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 import type { PlacementReport, RankView } from "./parts/rank_view.ts";
 import { recover } from "./recovery.ts";
-import { applyState, requireState, type StateByName } from "./restore_state.ts";
+import { restore, type RestorePlan } from "./restore/restore.ts";
+import { undoable } from "./restore/undoable.ts";
+import { requireState, type StateByName } from "./restore_state.ts";
 import { checkTag } from "./tags.ts";
 
 /** The group of a store that holds a model's parameters. */
@@ -41,7 +43,10 @@ export interface LoadCheckpointOptions extends PartialLoadOptions {
   readonly loadLrSchedulerStates?: boolean;
   /** Load the group `model` and nothing else. Default false. */
   readonly loadModuleOnly?: boolean;
-  /** Loads the model's tensors in the place of Cairn. The reader is verified; it is closed afterwards. */
+  /**
+   * Loads the model's tensors in the place of Cairn. The reader is verified; it is closed afterwards. When it throws, those tensors
+   * are put back to what they were.
+   */
   readonly customLoadFn?: (reader: ContainerReader, store: TensorStore) => void | Promise<void>;
   /** Loads as one of several ranks, which need not be as many as saved it; see `Checkpoint.forRank`. */
   readonly ranks?: RankView;
@@ -85,18 +90,30 @@ export async function loadCheckpoint(
     return { path: null, tag: null, clientState: null, report: undefined, placement: undefined, skipped };
   }
   try {
-    const { dryRun = false } = options;
-    if (!dryRun) await checkpoint.verify(progress);
-    const { placement } = checkpoint.forRank(options.ranks ?? {});
-    const saved = await checkpoint.state();
+    const { dryRun = false, ranks, customLoadFn } = options;
+    // With other eyes, or by another hand, not all of it is read.
+    if (!dryRun && (ranks !== undefined || customLoadFn !== undefined)) await checkpoint.verify(progress);
+    const { placement } = checkpoint.forRank(ranks ?? {});
     const names = namesToRestore(target, options);
     if (names.length > 0) requireOwnState(checkpoint);
-    if (!dryRun) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
-    const report = target.store === undefined
-      ? undefined
-      : await loadTensors(checkpoint, target.store, options);
-    if (target.state !== undefined && !dryRun) await applyState(target.state, saved, names);
-    const clientState = await checkpoint.clientState();
+    const { store, state } = target;
+    let clientState = dryRun ? await checkpoint.clientState() : undefined;
+    const outcome = await restore(checkpoint.source, { store, ...state === undefined ? {} : { state } }, {
+      ...tensorsToLoad(store, options),
+      names,
+      check: (saved) => requireState(names, saved, checkpoint.source.title),
+      prepare: async () => {
+        clientState = await checkpoint.clientState();
+        return undefined;
+      },
+      putState: async (changes) => {
+        for (const name of names) await changes.restore(name);
+        if (store !== undefined && customLoadFn !== undefined) {
+          await undoable(store, MODEL_GROUP, () => customLoadFn(checkpoint.reader, store));
+        }
+      },
+    });
+    const report = store === undefined ? undefined : outcome.tensors;
     return { path: checkpoint.path, tag: checkpoint.tag, clientState, report, placement, skipped };
   } finally {
     await checkpoint.close();
@@ -140,26 +157,19 @@ function namesToRestore(target: LoadTarget, options: LoadCheckpointOptions): str
   return Object.keys(target.state).filter((name) => loadLrSchedulerStates || !SCHEDULER_NAMES.includes(name));
 }
 
-async function loadTensors(
-  checkpoint: Checkpoint,
-  store: TensorStore,
-  options: LoadCheckpointOptions,
-): Promise<LoadReport> {
+/** Which tensors are loaded, and how. */
+function tensorsToLoad(store: TensorStore | undefined, options: LoadCheckpointOptions): RestorePlan {
   const {
     loadModuleStrict: strict = true,
     loadOptimizerStates = true,
     loadModuleOnly = false,
     customLoadFn,
-    // Reading all of it for the checks was the part that takes long.
-    onProgress: _,
     ...loading
   } = options;
   const isOptimizer = (group: string): boolean =>
     group === OPTIMIZER_PREFIX || group.startsWith(`${OPTIMIZER_PREFIX}.`);
-  const groups = (loadModuleOnly ? [MODEL_GROUP] : store.groups().map(({ name }) => name))
+  const groups = (loadModuleOnly ? [MODEL_GROUP] : store?.groups().map(({ name }) => name) ?? [])
     .filter((group) => loadOptimizerStates || !isOptimizer(group))
     .filter((group) => customLoadFn === undefined || group !== MODEL_GROUP);
-  const report = await checkpoint.loadInto(store, { ...loading, groups, strict });
-  if (options.dryRun !== true) await customLoadFn?.(checkpoint.reader, store);
-  return report;
+  return { ...loading, groups, strict };
 }

@@ -3,17 +3,13 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { Checkpoint, CheckpointLoadOptions, CheckpointReadOptions } from "./checkpoint.ts";
 import type { HostState } from "./host_state.ts";
 import { type LoadTarget, MODEL_GROUP, OPTIMIZER_PREFIX, SCHEDULER_NAMES } from "./load_checkpoint.ts";
-import type { PartialLoadOptions } from "./load_into.ts";
-import { compareTensors, type LoadReport } from "./load_report.ts";
+import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
+import type { LoadReport } from "./load_report.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "./open_path.ts";
-import {
-  applyState,
-  compareState,
-  requireState,
-  type StateByName,
-  type StateReport,
-} from "./restore_state.ts";
+import { restore } from "./restore/restore.ts";
+import type { StateChanges } from "./restore/state_changes.ts";
+import { compareState, type StateReport } from "./restore_state.ts";
 
 /** Options of {@link loadParts}. A part that is skipped stays as it is and is not missed. */
 export interface LoadPartsOptions extends CheckpointReadOptions, Omit<PartialLoadOptions, "dryRun"> {
@@ -56,7 +52,6 @@ export async function loadParts(
 ): Promise<LoadPartsReport> {
   const checkpoint = await openCheckpoint(path, options.signal);
   try {
-    await checkpoint.verify(options);
     return await loadFrom(checkpoint, target, options);
   } finally {
     await checkpoint.close();
@@ -70,36 +65,74 @@ async function loadFrom(
 ): Promise<LoadPartsReport> {
   const { strict = true } = options;
   const isSkipped = skippedBy(options);
-  const saved = await checkpoint.state();
   const names = Object.keys(state).filter((name) => !isSkipped(name));
-  if (strict) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
-  const warnings: string[] = [];
-  const leaveOut = (part: string, why: string): void => void warnings.push(`${part} was left out: ${why}`);
   const plan = store === undefined ? undefined : await planTensors(checkpoint, store, options);
-  if (plan?.optimizerProblem !== undefined) leaveOut("The optimiser", plan.optimizerProblem);
-  const report = store === undefined
-    ? compareTensors([], new Map(), new Set())
-    : await checkpoint.loadInto(store, { ...options, ...plan?.loading });
-  const misfits = [...report.missing, ...report.unexpected, ...report.mismatched.map(({ name }) => name)];
-  if (misfits.length > 0) {
-    warnings.push(
-      `${misfits.length} of the tensors did not fit, "${misfits[0]}" for one; the report names them all`,
-    );
+  const isOptimizerOut = plan?.optimizerProblem !== undefined;
+  const parts = new StateParts(strict, isOptimizerOut);
+  const outcome = await restore(checkpoint.source, { store, state }, {
+    ...options,
+    ...plan?.loading,
+    names,
+    putState: (changes, { saved }) => parts.restore(names, changes, saved),
+  });
+  return {
+    ...outcome.tensors,
+    state: { ...outcome.state, restored: parts.restored },
+    warnings: [
+      ...plan?.optimizerProblem === undefined ? [] : [leftOut("The optimiser", plan.optimizerProblem)],
+      ...misfitsOf(outcome.tensors),
+      ...parts.warnings,
+    ],
+  };
+}
+
+function misfitsOf({ missing, unexpected, mismatched }: LoadReport): string[] {
+  const misfits = [...missing, ...unexpected, ...mismatched.map(({ name }) => name)];
+  if (misfits.length === 0) return [];
+  return [`${misfits.length} of the tensors did not fit, "${misfits[0]}" for one; the report names them all`];
+}
+
+function leftOut(part: string, why: string): string {
+  return `${part} was left out: ${why}`;
+}
+
+/** Puts the parts of the state back, each of which may fail by itself unless `isStrict`. */
+class StateParts {
+  readonly restored: string[] = [];
+  readonly warnings: string[] = [];
+  readonly #isStrict: boolean;
+  #isOptimizerOut: boolean;
+
+  constructor(isStrict: boolean, isOptimizerOut: boolean) {
+    this.#isStrict = isStrict;
+    this.#isOptimizerOut = isOptimizerOut;
   }
-  const restored: string[] = [];
-  let isOptimizerOut = plan?.optimizerProblem !== undefined;
-  // The optimiser first, as the schedule depends on it.
-  const isLater = (name: string): number => name === OPTIMIZER_PREFIX ? 0 : 1;
-  for (const name of [...names].sort((a, b) => isLater(a) - isLater(b))) {
-    const isDropped = isOptimizerOut && SCHEDULER_NAMES.includes(name);
-    const problem = isDropped ? "so was the optimiser" : await restoreOne(state, saved, name, strict);
-    if (problem === undefined) restored.push(name);
-    else {
-      isOptimizerOut ||= name === OPTIMIZER_PREFIX;
-      leaveOut(`State "${name}"`, problem);
+
+  async restore(names: readonly string[], changes: StateChanges, saved: HostState): Promise<void> {
+    // The optimiser first, as the schedule depends on it.
+    const isLater = (name: string): number => name === OPTIMIZER_PREFIX ? 0 : 1;
+    for (const name of [...names].sort((a, b) => isLater(a) - isLater(b))) {
+      const isDropped = this.#isOptimizerOut && SCHEDULER_NAMES.includes(name);
+      const problem = isDropped ? "so was the optimiser" : await this.#restoreOne(name, changes, saved);
+      if (problem === undefined) this.restored.push(name);
+      else {
+        this.#isOptimizerOut ||= name === OPTIMIZER_PREFIX;
+        this.warnings.push(leftOut(`State "${name}"`, problem));
+      }
     }
   }
-  return { ...report, state: { ...compareState(names, saved), restored }, warnings };
+
+  /** Gives what went wrong, unless that is to be an error. */
+  async #restoreOne(name: string, changes: StateChanges, saved: HostState): Promise<string | undefined> {
+    if (compareState([name], saved).missing.length > 0) return "it was not saved";
+    try {
+      await changes.restore(name);
+      return undefined;
+    } catch (error) {
+      if (this.#isStrict) throw error;
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
 }
 
 /** What is loaded into the store: without the optimiser when some of it does not fit, unless that is to be an error. */
@@ -111,7 +144,8 @@ async function planTensors(
   const isSkipped = skippedBy(options);
   const groups = store.groups().map(({ name }) => name).filter((name) => !isSkipped(name));
   const rename = options.rename ?? adaptModulePrefix(checkpoint.reader, store);
-  const plan = await checkpoint.loadInto(store, { ...options, groups, rename, dryRun: true });
+  const planning = { ...options, groups, rename, dryRun: true };
+  const { tensors: plan } = await restore(checkpoint.source, { store }, planning);
   if (!plan.loaded.some((name) => name.startsWith(`${MODEL_GROUP}.`))) {
     throw new CairnError(
       "state_mismatch",
@@ -128,23 +162,6 @@ async function planTensors(
     loading: { groups: groups.filter((name) => !isOptimizerName(name)), rename },
     optimizerProblem: `"${misfit}" is missing or does not fit`,
   };
-}
-
-/** Puts one name of the state back. Gives what went wrong, unless that is to be an error. */
-async function restoreOne(
-  state: StateByName,
-  saved: HostState,
-  name: string,
-  strict: boolean,
-): Promise<string | undefined> {
-  if (compareState([name], saved).missing.length > 0) return "it was not saved";
-  try {
-    await applyState(state, saved, [name]);
-    return undefined;
-  } catch (error) {
-    if (strict) throw error;
-    return error instanceof Error ? error.message : String(error);
-  }
 }
 
 function skippedBy(options: LoadPartsOptions): (name: string) => boolean {

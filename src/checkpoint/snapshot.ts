@@ -5,31 +5,22 @@ import {
   type BackgroundSaverOptions,
 } from "./background_saver.ts";
 import type { StoredDType } from "./cast_tensors.ts";
-import type { Checkpoint } from "./checkpoint.ts";
 import { CheckpointEvents } from "./checkpoint_events.ts";
 import type { Engine } from "./engine.ts";
 import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
 import { FileEngine, type FileEngineOptions } from "./file_engine.ts";
 import type { CheckpointState } from "./frozen_checkpoint.ts";
 import { type HostState, isStateful, type Stateful, type StateInput } from "./host_state.ts";
-import type { PartialLoadOptions } from "./load_into.ts";
-import { compareTensors, type LoadReport } from "./load_report.ts";
+import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
+import type { LoadReport } from "./load_report.ts";
 import type { ModelCode } from "./model_code.ts";
 import type { EngineTarget } from "./open_engine.ts";
 import { checkpointPath } from "./open_path.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
-import {
-  applyState,
-  compareState,
-  isPlain,
-  requireState,
-  type StateByName,
-  type StateReport,
-} from "./restore_state.ts";
-import { isRunId } from "./run_id.ts";
+import { restore } from "./restore/restore.ts";
+import { compareState, isPlain, type StateByName, type StateReport } from "./restore_state.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
-import { openFrom } from "./warm_start.ts";
-import { type Undo, undoBy } from "./undo.ts";
+import { openFrom, runToContinue } from "./open_from.ts";
 
 /** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
 export type SnapshotState = { [name: string]: StateInput | TensorStore };
@@ -231,52 +222,33 @@ export class Snapshot {
     options: RestoreOptions,
   ): Promise<{ report: RestoreReport; bytes: number }> {
     const engine = await this.#engine;
-    const { strict = true, dryRun = false } = options;
     const { store, rest } = this.#parts();
-    const undo = this.#undoOf(store);
-    const checkpoint = await this.#load(engine, path, { ...options, isCheckedLater: undo !== undefined });
+    const checkpoint = await this.#events.during(
+      "load",
+      String(path),
+      () => openFrom(engine, path, options.signal, this.#options.storages),
+      ({ reader }) => ({ bytes: reader.rawByteLength }),
+    );
     try {
-      const saved = await checkpoint.state();
       const names = Object.keys(rest).filter((name) => name !== EXTRA_STATE);
-      if (strict && !dryRun) requireState(names, saved, `checkpoint "${checkpoint.tag}"`);
-      const report = store === undefined
-        ? compareTensors([], new Map(), new Set())
-        : await checkpoint.loadInto(store, { ...options, undo });
-      if (!dryRun) {
-        await applyState(rest, saved, names);
-        Object.assign(this.#state, rest, { [EXTRA_STATE]: migrateExtraState(saved) });
-        this.#continueRun(engine, checkpoint);
-      }
-      const state = compareState(Object.keys(rest), saved);
-      return { report: { ...report, state }, bytes: checkpoint.reader.rawByteLength };
+      const runId = runToContinue(engine, checkpoint);
+      const outcome = await restore(checkpoint.source, { store, state: this.#state }, {
+        ...options,
+        names,
+        putState: async (changes, { saved }) => {
+          for (const name of names) await changes.restore(name);
+          changes.set(EXTRA_STATE, migrateExtraState(saved));
+        },
+        prepare: () =>
+          Promise.resolve(() => {
+            if (runId !== undefined) engine.continueRun(runId, checkpoint.tag);
+          }),
+      });
+      const state = compareState(Object.keys(rest), outcome.saved);
+      return { report: { ...outcome.tensors, state }, bytes: checkpoint.reader.rawByteLength };
     } finally {
       await checkpoint.close();
     }
-  }
-
-  /** On a software adapter a copy takes longer than reading the file a second time. */
-  #undoOf(store: TensorStore | undefined): Undo | undefined {
-    if (store === undefined || store.gpu.isCpuAdapter) return undefined;
-    const copy = this.#saver.idleCopyOf(store);
-    return copy === undefined ? undefined : undoBy(store, copy);
-  }
-
-  /** Opens a checkpoint and, unless it is only looked at, or read as a whole later, reads all of it. */
-  async #load(
-    engine: Engine,
-    path: string | number | URL,
-    options: RestoreOptions & { readonly isCheckedLater: boolean },
-  ): Promise<Checkpoint> {
-    return await this.#events.during("load", String(path), async () => {
-      const checkpoint = await openFrom(engine, path, options.signal, this.#options.storages);
-      try {
-        if (options.dryRun !== true && !options.isCheckedLater) await checkpoint.verify(options);
-        return checkpoint;
-      } catch (error) {
-        await checkpoint.close();
-        throw error;
-      }
-    }, ({ reader }) => ({ bytes: reader.rawByteLength }));
   }
 
   /** Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nobody waited. */
@@ -340,10 +312,6 @@ export class Snapshot {
       else throw new TypeError(`A snapshot covers one TensorStore; "${name}" is a second one`);
     }
     return { store, rest };
-  }
-
-  #continueRun(engine: Engine, { path, tag, provenance: { runId } }: Checkpoint): void {
-    if (isRunId(runId) && engine.pathOf(tag) === path) engine.continueRun(runId, tag);
   }
 }
 

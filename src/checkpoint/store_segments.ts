@@ -1,14 +1,13 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { TensorRecord } from "../container/format/layout.ts";
-import type { GpuDevice } from "../gpu/gpu_device.ts";
+import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { StoredTensor } from "../tensor/tensor_group.ts";
 
 /** A run of bytes that lies the same way in the file's raw space and in a slab. */
 export interface Segment {
   readonly rawOffset: number;
-  byteLength: number;
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
+  /** Where in the slab, and how many bytes. */
+  readonly target: BufferRange;
 }
 
 /** Where the bytes of `found`, which are tensors of a file, belong in the memory of `tensors`, in the order of the file. */
@@ -20,14 +19,16 @@ export function planSegments(
     const record = found.get(tensor.name);
     if (record === undefined || record.byteLength === 0) return [];
     const { buffer, offset } = tensor.range;
-    return [{ rawOffset: record.rawOffset, byteLength: alignUp(record.byteLength, 4), buffer, offset }];
+    const size = alignUp(record.byteLength, 4);
+    return [{ rawOffset: record.rawOffset, target: { buffer, offset, size } }];
   });
   parts.sort((a, b) => a.rawOffset - b.rawOffset);
   const segments: Segment[] = [];
   for (const part of parts) {
     const last = segments.at(-1);
     if (last !== undefined && isNext(last, part)) {
-      last.byteLength = part.rawOffset + part.byteLength - last.rawOffset;
+      const size = endOf(part) - last.rawOffset;
+      segments[segments.length - 1] = { rawOffset: last.rawOffset, target: { ...last.target, size } };
     } else segments.push(part);
   }
   return segments;
@@ -36,8 +37,8 @@ export function planSegments(
 /** Whether `part` follows `last` in the file and in the same slab, with nothing but padding, which is zero, between. */
 function isNext(last: Segment, part: Segment): boolean {
   const distance = part.rawOffset - last.rawOffset;
-  return last.buffer === part.buffer && part.offset - last.offset === distance &&
-    distance === alignUp(last.byteLength, TENSOR_ALIGNMENT);
+  return last.target.buffer === part.target.buffer && part.target.offset - last.target.offset === distance &&
+    distance === alignUp(last.target.size, TENSOR_ALIGNMENT);
 }
 
 /** A part of a file's raw space, and what of it belongs into the store, in order. */
@@ -65,18 +66,21 @@ function partOf(segments: readonly Segment[]): PartOfFile {
   return { start: segments[0]?.rawOffset ?? 0, end: endOf(segments.at(-1)), segments };
 }
 
-/** Writes those of `bytes`, which begin at `rawOffset` of the raw space, that belong to the segment. */
-export function writePart(gpu: GpuDevice, segment: Segment, rawOffset: number, bytes: Uint8Array): void {
+/** Those of `bytes`, which begin at `rawOffset` of the raw space, that belong to the segment, and where in it. */
+export function bytesOfSegment(
+  segment: Segment,
+  rawOffset: number,
+  bytes: Uint8Array,
+): { at: number; piece: Uint8Array } {
   const start = Math.max(segment.rawOffset, rawOffset);
   const end = Math.min(endOf(segment), rawOffset + bytes.byteLength);
-  gpu.write(
-    segment.buffer,
-    segment.offset + start - segment.rawOffset,
-    bytes.subarray(start - rawOffset, end - rawOffset),
-  );
+  return {
+    at: start - segment.rawOffset,
+    piece: bytes.subarray(start - rawOffset, end - rawOffset),
+  };
 }
 
 /** Behind the last raw byte of a segment; 0 of none. */
 export function endOf(segment: Segment | undefined): number {
-  return segment === undefined ? 0 : segment.rawOffset + segment.byteLength;
+  return segment === undefined ? 0 : segment.rawOffset + segment.target.size;
 }

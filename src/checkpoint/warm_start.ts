@@ -1,10 +1,9 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
-import type { Storages } from "../storage/open_storage.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
-import type { Engine } from "./engine.ts";
+import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import { MODEL_GROUP } from "./load_checkpoint.ts";
-import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./load_into.ts";
+import { restore } from "./restore/restore.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
 import { openCheckpoint } from "./open_path.ts";
 
@@ -36,29 +35,8 @@ export async function warmStart(
   checkOptions("warmStart()", options, WARM_START_OPTIONS, "{ strict: false }");
   const checkpoint = await openCheckpoint(path, options.signal);
   try {
-    return await checkpoint.loadInto(store, { ...options, groups: [MODEL_GROUP] });
+    return (await restore(checkpoint.source, { store }, { ...options, groups: [MODEL_GROUP] })).tensors;
   } finally {
     await checkpoint.close();
   }
-}
-
-/**
- * Opens a checkpoint by what a user may name it: the engine's own by step, tag or path, any other by its path in the file
- * system or in one of `storages`. The caller closes it.
- */
-export async function openFrom(
-  engine: Engine,
-  name: string | number | URL,
-  signal?: AbortSignal,
-  storages?: Storages,
-): Promise<Checkpoint> {
-  return typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))
-    ? await engine.load(name, signal === undefined ? {} : { signal })
-    : await openCheckpoint(name, signal, storages);
-}
-
-/** Whether `name` is a tag, a file name, or the path of a file right in the engine's directory, and not below it. */
-function isOwnName(engine: Engine, name: string): boolean {
-  const own = engine.pathOf("x").slice(0, -"x.cairn".length);
-  return !/[/\\]/.test(name.startsWith(own) ? name.slice(own.length) : name);
 }

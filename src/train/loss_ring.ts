@@ -8,6 +8,8 @@ const CAPACITY = 2 * HALF;
 
 /** Group of the store that holds the ring. */
 export const TRAINER_GROUP = "trainer";
+/** Full name of the ring's tensor. */
+export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
 
 /**
  * The losses of the last steps, on the GPU.
@@ -67,6 +69,17 @@ export class LossRing {
     return Math.max(0, Math.floor(stepsDone / HALF) - 1) * HALF;
   }
 
+  /**
+   * The losses of the first `stepsDone` steps, of which a checkpoint's history has those up to {@link historyLengthAt} and its ring
+   * the others.
+   */
+  static join(history: Float32Array, ring: Float32Array, stepsDone: number): Float32Array {
+    const losses = new Float32Array(stepsDone);
+    losses.set(history);
+    for (let step = history.length; step < stepsDone; step++) losses[step] = ring[step % CAPACITY] ?? NaN;
+    return losses;
+  }
+
   async #read(from: number, to: number): Promise<void> {
     if (from >= to) return;
     const start = from % CAPACITY;
@@ -83,7 +96,7 @@ export class LossRing {
 
   #slots(start: number, count: number): BufferRange {
     // Asked for each time: after a lost device it is elsewhere.
-    const { buffer, offset } = this.#store.tensor(`${TRAINER_GROUP}.loss_ring`).range;
+    const { buffer, offset } = this.#store.tensor(LOSS_RING).range;
     return { buffer, offset: offset + 4 * start, size: 4 * count };
   }
 }

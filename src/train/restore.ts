@@ -3,13 +3,16 @@ import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "../checkpoint/catalog.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Engine } from "../checkpoint/engine.ts";
-import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../checkpoint/load_into.ts";
-import { type LoadReport, requireMatch } from "../checkpoint/load_report.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";
+import { readFitted } from "../checkpoint/fitted_tensor.ts";
+import type { LoadReport } from "../checkpoint/load_report.ts";
+import { isOwnFile, openFrom, runToContinue } from "../checkpoint/open_from.ts";
 import { recover, type RecoverOptions, type Recovery } from "../checkpoint/recovery.ts";
-import { openFrom } from "../checkpoint/warm_start.ts";
+import { restore } from "../checkpoint/restore/restore.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { CheckpointPlace } from "./checkpoint_place.ts";
+import { LOSS_RING, LossRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
 import { fromStateTree } from "./training_state.ts";
 
@@ -99,16 +102,12 @@ export async function recoverRun(
   const found = await recover(place.engine, reading);
   const { checkpoint } = found;
   if (checkpoint === undefined) throw nothingToGoOnFrom(place.engine);
-  try {
+  return await goOnFrom(target, { ...found, checkpoint }, options.signal, async () => {
     // One that is under way fails on the lost device first.
     await place.saver.latest?.settled();
     // A store that was put on another device already only lacks its tensors.
     if (gpu !== undefined || run.store.gpu.isLost) await run.rebuild(gpu);
-  } catch (error) {
-    await checkpoint.close();
-    throw error;
-  }
-  return await goOnFrom(target, { ...found, checkpoint }, options.signal);
+  });
 }
 
 function nothingToGoOnFrom(engine: Engine): CairnError {
@@ -125,19 +124,18 @@ async function goOnFrom(
   target: RestoreTarget,
   { checkpoint, skipped, confirm }: Recovery & { readonly checkpoint: Checkpoint },
   signal: AbortSignal | undefined,
+  toDevice?: () => Promise<void>,
 ): Promise<ResumeReport> {
   const { run } = target;
   const { tag, path } = checkpoint;
   try {
-    run.requireSame(fromStateTree(await checkpoint.state(), tag), tag);
-    requireMatch(
-      await checkpoint.loadInto(run.store, { dryRun: true }),
-      `checkpoint "${tag}" (${path})`,
-      "take the weights alone with warmStart(), or save this run into another directory",
-    );
-    await restoreRun(target, checkpoint, signal);
-    await confirm();
     const warnings = [...adapterWarnings(run, checkpoint), ...await dataWarnings(run, checkpoint)];
+    await restoreRun(target, checkpoint, {
+      signal,
+      toDevice,
+      advice: "take the weights alone with warmStart(), or save this run into another directory",
+    });
+    await confirm();
     return { resumedFrom: tag, path, step: run.step, skipped, warnings };
   } finally {
     await checkpoint.close();
@@ -158,15 +156,22 @@ export async function loadRun(
   const checkpoint = await openFrom(place.engine, name, signal);
   try {
     const isWhole = strict && Object.values(which).every((option) => option === undefined);
-    if (isWhole && !dryRun) return await restoreRun(target, checkpoint, signal);
+    if (isWhole && !dryRun) return await restoreRun(target, checkpoint, { signal });
     if (!dryRun) await run.initialize();
-    return await checkpoint.loadInto(run.store, {
-      ...options,
-      ...isWhole ? {} : { groups: run.trainedGroups },
-    });
+    const groups = isWhole ? {} : { groups: run.trainedGroups };
+    return (await restore(checkpoint.source, { store: run.store }, { ...options, ...groups })).tensors;
   } finally {
     await checkpoint.close();
   }
+}
+
+/** How {@link restoreRun} does it. */
+interface RestoreRunOptions {
+  readonly signal: AbortSignal | undefined;
+  /** What to do when the model is another one. */
+  readonly advice?: string;
+  /** Puts the store on the device that the tensors are to go to, when it is known that they fit. */
+  readonly toDevice?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -175,25 +180,41 @@ export async function loadRun(
  * @throws CairnError `state_mismatch` for a checkpoint of another model, optimiser, seed or batch size; then
  * nothing has changed.
  */
-export async function restoreRun(
+async function restoreRun(
   target: RestoreTarget,
   checkpoint: Checkpoint,
-  signal?: AbortSignal,
+  { signal, advice, toDevice }: RestoreRunOptions,
 ): Promise<LoadReport> {
   const { run, place, policy } = target;
-  const { tag, path, provenance } = checkpoint;
-  const state = fromStateTree(await checkpoint.state(), tag);
-  run.requireSame(state, tag);
-  // One that is under way would write over what is loaded.
-  await run.initialization;
-  const report = await checkpoint.loadInto(run.store, signal === undefined ? {} : { signal });
-  await run.restore(state, provenance.variants);
-  // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
-  if (path !== place.engine.pathOf(tag)) return report;
-  place.continueRun(provenance.runId, tag);
-  // The file holds the name of the one before it, as it was not saved yet itself.
-  if (policy !== undefined) policy.lastSavedTag = tag;
-  return report;
+  const { tag, provenance } = checkpoint;
+  const isOwn = isOwnFile(place.engine, checkpoint);
+  const runId = runToContinue(place.engine, checkpoint);
+  const { tensors } = await restore(checkpoint.source, { store: run.store }, {
+    ...signal === undefined ? {} : { signal },
+    ...advice === undefined ? {} : { advice },
+    check: (saved) => run.requireSame(fromStateTree(saved, tag), tag),
+    prepare: async ({ saved }) => {
+      const state = fromStateTree(saved, tag);
+      const { reader } = checkpoint;
+      const ring = await readFitted(reader, reader.tensor(LOSS_RING), run.store.tensor(LOSS_RING), signal);
+      const losses = LossRing.join(state.history.loss, asFloats(ring), state.step);
+      await toDevice?.();
+      const becomeThat = await run.toRestore(state, losses, provenance.variants);
+      return () => {
+        becomeThat();
+        // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
+        if (!isOwn) return;
+        place.continueRun(runId, tag);
+        // The file holds the name of the one before it, as it was not saved yet itself.
+        if (policy !== undefined) policy.lastSavedTag = tag;
+      };
+    },
+  });
+  return tensors;
+}
+
+function asFloats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer);
 }
 
 /** As many batches of another number of examples are other batches. */

@@ -76,6 +76,7 @@ export class Run {
   #clockStart: number | undefined;
   #initialized: Promise<void> | undefined;
   #trainStep: Promise<TrainStep> | undefined;
+  #freeing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   /**
@@ -154,11 +155,6 @@ export class Run {
     // One promise for all callers: a second initialisation could undo the first step.
     this.#initialized ??= this.model.initialize(this.seed);
     await this.#initialized;
-  }
-
-  /** The initialisation that is done or under way. */
-  get initialization(): Promise<void> | undefined {
-    return this.#initialized;
   }
 
   /** Initialises and compiles, so that the first step takes as long as the others. */
@@ -249,22 +245,34 @@ export class Run {
     );
   }
 
-  /** Goes on from `state`, whose tensors are in the store by now. */
-  async restore(state: TrainingState, variants: Readonly<Record<string, string>> = {}): Promise<void> {
+  /**
+   * Everything of going on from `state` that takes time or may fail.
+   *
+   * @param losses Of all its steps.
+   * @returns What makes this run that one, in the tick in which the tensors change. It never throws.
+   */
+  async toRestore(
+    state: TrainingState,
+    losses: Float32Array,
+    variants: Readonly<Record<string, string>> = {},
+  ): Promise<() => void> {
     // Losses of the run before, of which the last may still be on their way.
     await this.#ring.settled();
-    await this.#followStore();
-    this.#initialized = Promise.resolve();
-    this.#step = state.step;
-    this.#walltime = state.walltime;
-    this.history.replace(state.history.loss, state.history.epochs);
-    await this.#useVariants(variants);
-    await this.#ring.drain(state.step);
+    // One that is under way would write over what is loaded. How it ends does not matter by now.
+    await this.#initialized?.catch(() => {});
+    return () => {
+      this.#followStore();
+      this.#initialized = Promise.resolve();
+      this.#step = state.step;
+      this.#walltime = state.walltime;
+      this.history.replace(losses, state.history.epochs);
+      this.#useVariants(variants);
+    };
   }
 
   /**
    * Puts the store on another device after the one it was on was lost. Nothing runs until
-   * {@link Run.restore}, as all tensors are zero.
+   * {@link Run.toRestore}, as all tensors are zero.
    */
   async rebuild(gpu?: GpuDevice): Promise<void> {
     // What is under way fails on the lost device first.
@@ -280,16 +288,18 @@ export class Run {
   /** Frees what is not the store's. Nothing runs afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#freePrograms();
+    this.#freePrograms();
+    await this.#freeing;
   }
 
-  async #freePrograms(): Promise<void> {
-    const closing = [this.#trainStep, ...this.#evaluations.values()];
+  /** Forgets what was compiled, and frees it behind. */
+  #freePrograms(): void {
+    const closing = Promise.allSettled([this.#trainStep, ...this.#evaluations.values()]);
     this.#trainStep = undefined;
     this.#evaluations.clear();
-    for (const compiled of await Promise.allSettled(closing)) {
-      if (compiled.status === "fulfilled") compiled.value?.close();
-    }
+    this.#freeing = this.#freeing.then(async () => {
+      for (const compiled of await closing) if (compiled.status === "fulfilled") compiled.value?.close();
+    });
   }
 
   #identity(): Pick<TrainingState, "batchesPerEpoch" | "batchSize" | "seed" | "optimizer"> {
@@ -304,10 +314,10 @@ export class Run {
   }
 
   /** What was compiled for a device that the store is no longer on is forgotten. */
-  async #followStore(): Promise<void> {
+  #followStore(): void {
     const { gpu } = this.store;
     if (gpu === this.#gpu) return;
-    await this.#freePrograms();
+    this.#freePrograms();
     this.#pace = new Pace(gpu);
     this.#gpu = gpu;
   }
@@ -340,11 +350,11 @@ export class Run {
    * Other variants of the kernels round differently, so a resumed run takes those of the run that it
    * continues.
    */
-  async #useVariants(variants: Readonly<Record<string, string>>): Promise<void> {
+  #useVariants(variants: Readonly<Record<string, string>>): void {
     const own = this.store.variants;
     const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);
     if (isSame) return;
-    await this.#freePrograms();
+    this.#freePrograms();
     for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { loadInto, type LoadIntoOptions } from "../../src/checkpoint/load_into.ts";
+import { loadInto, type LoadIntoOptions } from "./load_into.ts";
 import type { LoadReport } from "../../src/checkpoint/load_report.ts";
 import { readFitted } from "../../src/checkpoint/fitted_tensor.ts";
 import type { DType } from "../../src/base/dtype.ts";

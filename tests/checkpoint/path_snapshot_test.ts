@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
-import { loadInto } from "../../src/checkpoint/load_into.ts";
+import { loadInto } from "./load_into.ts";
 import { openCheckpoint } from "../../src/checkpoint/open_path.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { gpuTest } from "../helpers/gpu.ts";

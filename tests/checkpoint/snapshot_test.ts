@@ -243,7 +243,7 @@ describe("Snapshot", () => {
     const error = await errorOf(new Snapshot(engine, state).restore(1));
     expect(error.code).toBe("state_mismatch");
     expect(error.message).toBe(
-      'Cannot load checkpoint "1": it has no state named "scheduler"; it has "epoch", "extraState". Nothing was changed',
+      'Cannot load checkpoint "1" (memory:1.cairn): it has no state named "scheduler"; it has "epoch", "extraState". Nothing was changed',
     );
     expect(state.epoch).toBe(0);
     await new Snapshot(engine, state).restore(1, { strict: false });

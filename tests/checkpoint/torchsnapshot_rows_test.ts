@@ -168,9 +168,9 @@ describe("restore", () => {
     fillStore(store, 2);
     history.fill(0);
     const slabs = store.groups().flatMap((group) => group.slabs.map(({ buffer }) => buffer));
-    const { buffersCreated } = gpu.counters;
+    const { buffers } = gpu.counters;
     await new Snapshot(engine, { store, history }).restore(1);
-    expect(gpu.counters.buffersCreated).toBe(buffersCreated);
+    expect(gpu.counters.buffers).toBe(buffers);
     expect(store.groups().flatMap((group) => group.slabs.map(({ buffer }) => buffer))).toEqual(slabs);
     expect(history).toEqual(new Float32Array([1, 2, 3]));
     expect(await contentsOf(store)).toEqual(saved);

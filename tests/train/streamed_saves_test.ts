@@ -3,6 +3,7 @@ import type { Engine } from "../../src/checkpoint/engine.ts";
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { contentsOf, memoryEngine } from "../checkpoint/fixtures.ts";
 import { ownGpuTest } from "../helpers/gpu.ts";
+import { refuseBuffers } from "../helpers/refuse_buffers.ts";
 import { smallRun, withTrainer } from "./fixtures.ts";
 
 describe("a trainer on a GPU that is full", () => {
@@ -10,7 +11,7 @@ describe("a trainer on a GPU that is full", () => {
     const engines = [await memoryEngine(), await memoryEngine()];
     const contents: Record<string, string>[][] = [];
     for (const [run, engine] of engines.entries()) {
-      if (run === 1) refuseShadows(gpu.device);
+      if (run === 1) refuseBuffers(gpu.device, /^shadow .*of .* slab/);
       await withTrainer(gpu, smallRun(), async ({ trainer, store, tensors }) => {
         trainer.autoSave({ everySteps: 3, savePath: engine });
         const report = await trainer.train({ epochs: 1, progress: false });
@@ -30,32 +31,6 @@ describe("a trainer on a GPU that is full", () => {
     expect(contents[1]).toEqual(contents[0] as never);
   });
 });
-
-/** Has `device` say that memory ran out whenever a copy of the store is allocated. */
-function refuseShadows(device: GPUDevice): void {
-  const createBuffer = device.createBuffer.bind(device);
-  const popErrorScope = device.popErrorScope.bind(device);
-  const pushErrorScope = device.pushErrorScope.bind(device);
-  const filters: { filter: GPUErrorFilter; isStarved: boolean }[] = [];
-  const patch = (name: string, value: unknown): void => {
-    Object.defineProperty(device, name, { value, configurable: true });
-  };
-  patch("pushErrorScope", (filter: GPUErrorFilter) => {
-    filters.push({ filter, isStarved: false });
-    pushErrorScope(filter);
-  });
-  patch("createBuffer", (descriptor: GPUBufferDescriptor) => {
-    const isShadow = /^shadow .*of .* slab/.test(descriptor.label ?? "");
-    const scope = filters.findLast(({ filter }) => filter === "out-of-memory");
-    if (isShadow && scope !== undefined) scope.isStarved = true;
-    return createBuffer(descriptor);
-  });
-  patch("popErrorScope", async () => {
-    const isStarved = filters.pop()?.isStarved ?? false;
-    const error = await popErrorScope();
-    return isStarved ? { message: "not enough memory" } : error;
-  });
-}
 
 async function savedContents(
   engine: Engine,

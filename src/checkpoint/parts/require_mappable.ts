@@ -1,7 +1,7 @@
 import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { NameSelection, renameBy } from "../name_pattern.ts";
-import type { LoadIntoOptions } from "../load_into.ts";
+import type { RestorePlan } from "../restore/restore.ts";
 import { type JoinedView, listRanks } from "./rank_view.ts";
 
 /**
@@ -13,7 +13,7 @@ import { type JoinedView, listRanks } from "./rank_view.ts";
 export function requireMappable(
   store: TensorStore,
   { report, elsewhere, reader }: JoinedView,
-  options: Pick<LoadIntoOptions, "groups" | "only" | "exclude" | "rename">,
+  options: Pick<RestorePlan, "groups" | "only" | "exclude" | "rename">,
   from: string,
 ): void {
   const { savedWorldSize, worldSize, rank, leftBehind } = report;

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { loadInto } from "../../src/checkpoint/load_into.ts";
-import { compareTensors, type LoadReport, type TensorForm } from "../../src/checkpoint/load_report.ts";
-import { ContainerReader } from "../../src/container/read/container_reader.ts";
-import { bytesSource } from "../../src/container/source.ts";
-import { writeContainer } from "../../src/container/write/write_container.ts";
-import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { HostTensor } from "../../src/tensor/host_tensor.ts";
-import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import { gpuTest } from "../helpers/gpu.ts";
-import { containerOf, MANIFEST } from "./container_fixture.ts";
-import { contentsOf, counterRandom, errorOf, fillStore, smallStore } from "./fixtures.ts";
+import { loadInto } from "../load_into.ts";
+import { compareTensors, type LoadReport, type TensorForm } from "../../../src/checkpoint/load_report.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
+import { bytesSource } from "../../../src/container/source.ts";
+import { writeContainer } from "../../../src/container/write/write_container.ts";
+import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
+import { HostTensor } from "../../../src/tensor/host_tensor.ts";
+import { TensorStore } from "../../../src/tensor/tensor_store.ts";
+import { gpuTest } from "../../helpers/gpu.ts";
+import { containerOf, MANIFEST } from "../container_fixture.ts";
+import { contentsOf, counterRandom, errorOf, fillStore, smallStore } from "../fixtures.ts";
 
 const NOTHING_ELSE = {
   skipped: [],

@@ -1,0 +1,175 @@
+import { alignUp } from "../../base/checked.ts";
+import { CairnError } from "../../base/errors.ts";
+import { allocate } from "../../base/allocate.ts";
+import type { BufferRange } from "../../gpu/buffer_range.ts";
+import { BufferUsage } from "../../gpu/constants.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
+
+/** Of host memory that goes to the GPU, what may be under way at once. */
+const PACE_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Bytes on their way into GPU memory: nothing of what they are for changes until {@link apply}, and then all of it does.
+ *
+ * They wait on the GPU, which takes as much memory again for as long as it lasts; where there is no room for that, in the
+ * memory of the host.
+ */
+export interface StagedTensors {
+  /**
+   * Puts bytes where they wait. Calls for one target may come in any order.
+   *
+   * @param target One of those that it was made for, the same object.
+   * @param at Where in the target they belong, a multiple of 4.
+   */
+  write(target: BufferRange, at: number, bytes: Uint8Array): void;
+  /** Takes what the targets hold now, so that `apply` puts that back. */
+  remember(): Promise<void>;
+  /** Resolves when everything that can fail is done. @throws CairnError `device_lost`, `out_of_memory`. */
+  ready(): Promise<void>;
+  /**
+   * Puts everything in its place. From the GPU's memory that is done in the tick of the call; from the host's it takes until
+   * the promise resolves, and only the loss of the device can prevent it.
+   */
+  apply(): Promise<void>;
+  /** Frees the memory. Safe to call twice, and after `apply`. */
+  free(): void;
+}
+
+/** Makes room for what goes to `targets`, which do not overlap. */
+export async function stageTensors(gpu: GpuDevice, targets: readonly BufferRange[]): Promise<StagedTensors> {
+  return await OnGpu.of(gpu, targets) ?? new OnHost(gpu, targets);
+}
+
+/** One buffer a slab, and one command buffer that copies them all. */
+class OnGpu implements StagedTensors {
+  readonly #gpu: GpuDevice;
+  readonly #places: ReadonlyMap<BufferRange, BufferRange>;
+  readonly #buffers: readonly GPUBuffer[];
+  #commands: GPUCommandBuffer | undefined;
+
+  private constructor(
+    gpu: GpuDevice,
+    places: ReadonlyMap<BufferRange, BufferRange>,
+    buffers: readonly GPUBuffer[],
+  ) {
+    this.#gpu = gpu;
+    this.#places = places;
+    this.#buffers = buffers;
+  }
+
+  /** `undefined` where the GPU has no room. */
+  static async of(gpu: GpuDevice, targets: readonly BufferRange[]): Promise<OnGpu | undefined> {
+    const byteLengths = new Map<GPUBuffer, number>();
+    for (const { buffer, size } of targets) {
+      byteLengths.set(buffer, (byteLengths.get(buffer) ?? 0) + alignUp(size, 4));
+    }
+    const staging = new Map<GPUBuffer, { readonly buffer: GPUBuffer; end: number }>();
+    try {
+      await gpu.validated("memory for a load", () => {
+        for (const [slab, byteLength] of byteLengths) {
+          const usage = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+          staging.set(slab, { buffer: gpu.createBuffer(`load of ${slab.label}`, byteLength, usage), end: 0 });
+        }
+      });
+    } catch (error) {
+      for (const { buffer } of staging.values()) gpu.destroyBuffer(buffer);
+      if (error instanceof CairnError && error.code === "out_of_memory") return undefined;
+      throw error;
+    }
+    const places = new Map<BufferRange, BufferRange>();
+    for (const target of targets) {
+      const place = staging.get(target.buffer);
+      if (place === undefined) continue;
+      const size = alignUp(target.size, 4);
+      places.set(target, { buffer: place.buffer, offset: place.end, size });
+      place.end += size;
+    }
+    return new OnGpu(gpu, places, [...staging.values()].map(({ buffer }) => buffer));
+  }
+
+  write(target: BufferRange, at: number, bytes: Uint8Array): void {
+    const { buffer, offset } = placeOf(this.#places, target);
+    this.#gpu.write(buffer, offset + at, bytes);
+  }
+
+  async remember(): Promise<void> {
+    await this.#gpu.validated("memory for a load", () => {
+      const encoder = this.#gpu.device.createCommandEncoder({ label: "remember tensors" });
+      for (const [target, place] of this.#places) copy(encoder, target, place);
+      this.#gpu.submit(encoder, this.#buffers);
+    });
+  }
+
+  async ready(): Promise<void> {
+    await this.#gpu.validated("memory for a load", () => {
+      const encoder = this.#gpu.device.createCommandEncoder({ label: "load tensors" });
+      for (const [target, place] of this.#places) copy(encoder, place, target);
+      this.#commands = encoder.finish();
+    });
+    await this.#gpu.idle();
+  }
+
+  apply(): Promise<void> {
+    const changed = new Set(Array.from(this.#places.keys(), ({ buffer }) => buffer));
+    if (this.#commands !== undefined) this.#gpu.submit([this.#commands], [...changed]);
+    this.#commands = undefined;
+    return Promise.resolve();
+  }
+
+  free(): void {
+    for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
+  }
+}
+
+/** The host's memory, in which there is always as much room as the system gives. */
+class OnHost implements StagedTensors {
+  readonly #gpu: GpuDevice;
+  readonly #places: ReadonlyMap<BufferRange, Uint8Array>;
+
+  constructor(gpu: GpuDevice, targets: readonly BufferRange[]) {
+    this.#gpu = gpu;
+    this.#places = new Map(targets.map((target) => [target, allocate(alignUp(target.size, 4))]));
+  }
+
+  write(target: BufferRange, at: number, bytes: Uint8Array): void {
+    placeOf(this.#places, target).set(bytes, at);
+  }
+
+  async remember(): Promise<void> {
+    for (const [target, place] of this.#places) {
+      const [bytes] = await this.#gpu.read([{ ...target, size: place.byteLength }]);
+      if (bytes !== undefined) place.set(bytes);
+    }
+  }
+
+  async ready(): Promise<void> {
+    await this.#gpu.idle();
+  }
+
+  async apply(): Promise<void> {
+    let underWay = 0;
+    for (const [{ buffer, offset }, bytes] of this.#places) {
+      for (let start = 0; start < bytes.byteLength; start += PACE_BYTES) {
+        const piece = bytes.subarray(start, start + PACE_BYTES);
+        this.#gpu.write(buffer, offset + start, piece);
+        underWay += piece.byteLength;
+        if (underWay < PACE_BYTES) continue;
+        await this.#gpu.idle();
+        underWay = 0;
+      }
+    }
+    await this.#gpu.idle();
+  }
+
+  free(): void {}
+}
+
+function copy(encoder: GPUCommandEncoder, from: BufferRange, to: BufferRange): void {
+  encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, alignUp(from.size, 4));
+}
+
+function placeOf<T>(places: ReadonlyMap<BufferRange, T>, target: BufferRange): T {
+  const place = places.get(target);
+  if (place === undefined) throw new RangeError("There is no room for these bytes: they belong to no target");
+  return place;
+}

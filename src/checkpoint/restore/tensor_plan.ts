@@ -1,0 +1,201 @@
+import type { OptionNames } from "../../base/options.ts";
+import { CairnError } from "../../base/errors.ts";
+import type { DType } from "../../base/dtype.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import type { TensorRecord } from "../../container/format/layout.ts";
+import { GapCheck } from "../../container/format/raw_gaps.ts";
+import type { ReadOptions } from "../../container/read/verify.ts";
+import type { BufferRange } from "../../gpu/buffer_range.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
+import type { StoredTensor } from "../../tensor/tensor_group.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+import { readFitted } from "../fitted_tensor.ts";
+import { isHostTensorName } from "../host_state.ts";
+import { compareTensors, type LoadReport } from "../load_report.ts";
+import { type NamePattern, NameSelection, renameBy, type RenameRule } from "../name_pattern.ts";
+import { bytesOfSegment, endOf, type PartOfFile, partsWith, planSegments } from "../store_segments.ts";
+import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "../tensor_fit.ts";
+import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
+
+/** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
+export interface PartialLoadOptions extends FitOptions {
+  /** Tensors to load, by their names in the store; all of them unless given. The others are neither loaded nor missed. */
+  readonly only?: readonly NamePattern[];
+  /** Tensors to leave as they are, by their names in the store. They are not missed. */
+  readonly exclude?: readonly NamePattern[];
+  /** How the file's names become those of the store: by the first rule that matches. */
+  readonly rename?: readonly RenameRule[];
+  /** Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes. Default false. */
+  readonly dryRun?: boolean;
+}
+
+/** Every option of {@link PartialLoadOptions}. */
+export const PARTIAL_LOAD_OPTIONS: OptionNames<PartialLoadOptions> = {
+  ...FIT_OPTIONS,
+  only: true,
+  exclude: true,
+  rename: true,
+  dryRun: true,
+};
+
+/** What {@link TensorPlan.of} looks at. */
+export interface TensorPlanOptions extends PartialLoadOptions {
+  /** Names of the store's groups to load; all of them unless given. */
+  readonly groups?: readonly string[];
+  /** Names that are not missed, because they were left out when the file was written. */
+  readonly excused?: Iterable<string>;
+  /** By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast back. */
+  readonly castFrom?: ReadonlyMap<string, DType>;
+}
+
+/** Which tensors of a file go where in a store. */
+export class TensorPlan {
+  readonly report: LoadReport;
+  readonly #store: TensorStore;
+  readonly #found: ReadonlyMap<string, TensorRecord>;
+
+  private constructor(store: TensorStore, found: ReadonlyMap<string, TensorRecord>, report: LoadReport) {
+    this.#store = store;
+    this.#found = found;
+    this.report = report;
+  }
+
+  /** Compares the tables of the file with the store. Reads nothing. @throws TypeError for names that are no tensor's or group's. */
+  static of(store: TensorStore, reader: ContainerReader, options: TensorPlanOptions): TensorPlan {
+    const { groups, excused = [] } = options;
+    const selection = new NameSelection(options.only, options.exclude);
+    const wanted = (groups?.map((name) => store.group(name)) ?? store.groups())
+      .flatMap((group) => group.tensors)
+      .filter(({ name }) => selection.has(name));
+    const found = tensorsToLoad(reader, options, selection);
+    const compared = compareTensors(wanted, withCasts(found, options.castFrom), new Set(excused), options);
+    return new TensorPlan(store, found, { ...compared, unmatched: selection.unmatched() });
+  }
+
+  /**
+   * Reads what the plan takes, to where it waits. Where the file lies as the slabs do, that is chunk by chunk; otherwise the
+   * parts that fit. On the host it needs a chunk at a time, whatever the size.
+   *
+   * @param options With `readsAll` every byte of the file is read and checked.
+   */
+  async stage(
+    reader: ContainerReader,
+    options: ReadOptions & { readonly readsAll: boolean },
+  ): Promise<StagedTensors> {
+    const { gpu } = this.#store;
+    const { fitted, whole } = this.#tensorsToWrite();
+    const segments = planSegments(whole, this.#found);
+    const fittedTargets = fitted.map((tensor) => ({ tensor, target: rangeOf(tensor) }));
+    const targets = [...segments.map(({ target }) => target), ...fittedTargets.map(({ target }) => target)];
+    const staged = await stageTensors(gpu, targets);
+    try {
+      for (const { tensor, target } of fittedTargets) {
+        const record = this.#found.get(tensor.name);
+        if (record === undefined) continue;
+        const bytes = await readFitted(reader, record, tensor, options.signal);
+        gpu.assertAlive();
+        staged.write(target, 0, bytes);
+      }
+      const all = { start: 0, end: reader.rawByteLength, segments };
+      const parts = options.readsAll ? [all] : partsWith(segments);
+      const gaps = options.readsAll ? new GapCheck(reader) : undefined;
+      await copyParts(gpu, reader, parts, { ...options, staged, gaps });
+      await staged.ready();
+      return staged;
+    } catch (error) {
+      staged.free();
+      throw error;
+    }
+  }
+
+  /** What is loaded, without tensors whose memory another one writes: those that differ, and those that are copied as they are. */
+  #tensorsToWrite(): { fitted: StoredTensor[]; whole: StoredTensor[] } {
+    const loaded = new Set(this.report.loaded);
+    const { cast, sliced, padded } = this.report;
+    const differs = new Set([...cast, ...sliced, ...padded].map(({ name }) => name));
+    // A tied tensor's memory is written once, with the bytes of the tensor that holds it.
+    const isTied = ({ aliasOf }: StoredTensor): boolean => aliasOf !== undefined && loaded.has(aliasOf);
+    // Asked for by now: a store that was put on another device has them elsewhere.
+    const written = [...loaded].map((name) => this.#store.tensor(name)).filter((tensor) => !isTied(tensor));
+    return {
+      fitted: written.filter(({ name }) => differs.has(name)),
+      whole: written.filter(({ name }) => !differs.has(name)),
+    };
+  }
+}
+
+function rangeOf({ range }: StoredTensor): BufferRange {
+  return { ...range };
+}
+
+/** Tensors of the file that could belong into the store, or into the groups of it that are asked for, by their new names. */
+function tensorsToLoad(
+  reader: ContainerReader,
+  { groups, rename = [] }: TensorPlanOptions,
+  selection: NameSelection,
+): Map<string, TensorRecord> {
+  const found = new Map<string, TensorRecord>();
+  for (const tensor of reader.tensors) {
+    if (isHostTensorName(tensor.name)) continue;
+    const name = renameBy(rename, tensor.name);
+    const isInGroups = groups?.some((group) => name.startsWith(`${group}.`)) ?? true;
+    if (!isInGroups || !selection.has(name)) continue;
+    const other = found.get(name);
+    if (other !== undefined) {
+      throw new TypeError(
+        `"${other.name}" and "${tensor.name}" would both be loaded as "${name}"; see rename`,
+      );
+    }
+    found.set(name, tensor);
+  }
+  return found;
+}
+
+function withCasts(
+  found: ReadonlyMap<string, TensorRecord>,
+  castFrom: ReadonlyMap<string, DType> | undefined,
+): ReadonlyMap<string, FoundTensor> {
+  if (castFrom === undefined || castFrom.size === 0) return found;
+  return new Map(
+    [...found].map((
+      [to, { name, dtype, shape }],
+    ) => [to, { name, dtype, shape, castFrom: castFrom.get(name) }]),
+  );
+}
+
+/** @param options With `gaps` where the bytes between tensors were not checked before. */
+async function copyParts(
+  gpu: GpuDevice,
+  reader: ContainerReader,
+  parts: Iterable<PartOfFile>,
+  { staged, gaps, signal, onProgress }: ReadOptions & {
+    readonly staged: StagedTensors;
+    readonly gaps: GapCheck | undefined;
+  },
+): Promise<void> {
+  const total = reader.rawByteLength;
+  let done = 0;
+  for (const { start, end, segments } of parts) {
+    let first = 0;
+    for await (const { rawOffset, bytes } of reader.rawChunks({ start, end, signal })) {
+      gpu.assertAlive();
+      done = rawOffset + bytes.byteLength;
+      for (const { start, end } of gaps?.damagedUpTo(done, rawOffset, bytes) ?? []) {
+        throw new CairnError(
+          "invalid_container",
+          `The raw bytes ${start} to ${end}, between two tensors, are not zero`,
+        );
+      }
+      while (first < segments.length && endOf(segments[first]) <= rawOffset) first++;
+      for (let index = first; index < segments.length; index++) {
+        const segment = segments[index];
+        if (segment === undefined || segment.rawOffset >= done) break;
+        const { at, piece } = bytesOfSegment(segment, rawOffset, bytes);
+        staged.write(segment.target, at, piece);
+      }
+      onProgress?.({ done, total });
+    }
+  }
+  // What comes behind is not for the GPU.
+  if (done < total) onProgress?.({ done: total, total });
+}
