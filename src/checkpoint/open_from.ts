@@ -1,5 +1,7 @@
 import type { Storages } from "../storage/open_storage.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { joinPath } from "../storage/storage_path.ts";
+import { Checkpoint } from "./checkpoint.ts";
+import { folderOf } from "./checkpoint_folder.ts";
 import type { Engine } from "./engine.ts";
 import { openCheckpoint } from "./open_path.ts";
 import { isRunId } from "./run_id.ts";
@@ -15,9 +17,14 @@ export async function openFrom(
   signal?: AbortSignal,
   storages?: Storages,
 ): Promise<Checkpoint> {
-  return typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))
-    ? await engine.load(name, signal === undefined ? {} : { signal })
-    : await openCheckpoint(name, signal, storages);
+  if (typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))) {
+    return await engine.load(name, signal === undefined ? {} : { signal });
+  }
+  const folder = typeof name === "string" && !/[/\\]/.test(name) ? await folderOf(engine) : undefined;
+  if (folder === undefined || typeof name !== "string") return await openCheckpoint(name, signal, storages);
+  // A file of the own directory that the engine itself would not have called so.
+  const tag = name.slice(0, -CHECKPOINT_EXTENSION.length);
+  return await Checkpoint.open(folder.storage, joinPath(folder.directory, name), tag, signal);
 }
 
 /** Whether a checkpoint lies in the engine's own directory, under a name that the engine could have given it. */
@@ -32,13 +39,15 @@ export function runToContinue(engine: Engine, checkpoint: Checkpoint): string | 
   return isRunId(runId) && isOwnFile(engine, checkpoint) ? runId : undefined;
 }
 
-/** Whether `name` is a tag, a file name, or the path of a file right in the engine's directory, and not below it. */
+/** Whether `name` is the engine's to open: a tag, a file of that name, or the path of one right in its directory. */
 function isOwnName(engine: Engine, name: string): boolean {
   const own = engine.pathOf("x").slice(0, -"x.cairn".length);
-  if (!name.startsWith(own)) return !/[/\\]/.test(name);
-  const file = name.slice(own.length);
-  return !/[/\\]/.test(file) &&
-    isTag(file.endsWith(CHECKPOINT_EXTENSION) ? file.slice(0, -CHECKPOINT_EXTENSION.length) : file);
+  const isPath = name.startsWith(own);
+  const file = isPath ? name.slice(own.length) : name;
+  if (/[/\\]/.test(file)) return false;
+  // What is neither is refused by the engine, which says what a tag is.
+  const isFile = file.endsWith(CHECKPOINT_EXTENSION);
+  return isFile ? tagOfFileName(file) !== undefined : !isPath || isTag(file);
 }
 
 function isTag(tag: string): boolean {
