@@ -4,6 +4,7 @@ import { BlockMemory, BlockWriter, type PositionedFile } from "./block_writer.ts
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { freeBytesOf } from "./free_bytes.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
+import { OpenFile } from "./open_file.ts";
 import { hostError, hostErrorCode, isDeniedByDeno, unlessCode } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
 import { WriteThread } from "./write_thread.ts";
@@ -11,7 +12,6 @@ import { WriteThread } from "./write_thread.ts";
 // Types only, written so that no module of the host is imported.
 type FileSystem = typeof import("node:fs");
 type PathModule = typeof import("node:path");
-type FileHandle = import("node:fs/promises").FileHandle;
 type Stats = import("node:fs").Stats;
 
 /** A file, and what the system knows it by. */
@@ -118,8 +118,7 @@ export class FileStorage implements Storage {
       await this.#refuseLinks(directoryOf(path));
       const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = this.#fs.constants;
       const flags = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0);
-      const handle = await this.#fs.promises.open(this.describe(path), flags, 0o666);
-      return this.#writer(path, handle);
+      return this.#writer(path, await OpenFile.open(this.#fs, this.describe(path), flags, 0o666));
     });
   }
 
@@ -130,14 +129,14 @@ export class FileStorage implements Storage {
       const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = this.#fs.constants;
       // Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
       const flags = O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0);
-      const handle = await this.#fs.promises.open(this.describe(path), flags);
+      const file = await OpenFile.open(this.#fs, this.describe(path), flags);
       try {
-        const stats = await handle.stat();
+        const stats = await file.stat();
         if (stats.isDirectory()) throw hostError("EISDIR");
         if (!stats.isFile()) throw new Error("it is no plain file");
-        return this.#reader(path, handle, stats.size);
+        return this.#reader(path, file, stats.size);
       } catch (error) {
-        await handle.close();
+        await file.close();
         throw error;
       }
     });
@@ -185,26 +184,26 @@ export class FileStorage implements Storage {
     });
   }
 
-  #writer(path: string, handle: FileHandle): StorageWriter {
+  #writer(path: string, file: OpenFile): StorageWriter {
     const blocks = new BlockWriter(
-      { write: (bytes, position) => writeTo(handle, bytes, position), close: () => handle.close() },
-      (memory) => this.#openDirect(path, handle, memory),
+      file,
+      (memory) => this.#openDirect(path, file, memory),
       this.#blockMemory,
     );
     return {
       write: (bytes) => this.#run("write", path, () => blocks.write(bytes)),
       sync: async () => {
         await this.#run("write", path, () => blocks.flush());
-        await this.#run("sync", path, () => handle.sync());
+        await this.#run("sync", path, () => this.#sync(file));
       },
       close: () => this.#run("close", path, () => blocks.close()),
     };
   }
 
-  /** The file that `handle` has open, for writes that go around the system's cache; `undefined` where it cannot be had. */
+  /** The `file` that is open, for writes that go around the system's cache; `undefined` where it cannot be had. */
   async #openDirect(
     path: string,
-    handle: FileHandle,
+    file: OpenFile,
     memory: ArrayBufferLike,
   ): Promise<PositionedFile | undefined> {
     const { O_WRONLY, O_NOFOLLOW, O_DIRECT } = this.#fs.constants;
@@ -215,14 +214,14 @@ export class FileStorage implements Storage {
       : WriteThread.shared().open(this.describe(path), flags, memory);
     // Whatever is wrong, the file that is open already can be written to.
     const direct = await opening.catch(() => undefined);
-    const ours = await handle.stat();
+    const ours = await file.stat();
     if (direct === undefined) return undefined;
     if (ours.ino === direct.identity.ino && ours.dev === direct.identity.dev) return direct;
     await direct.close();
     return undefined;
   }
 
-  #reader(path: string, handle: FileHandle, byteLength: number): StorageReader {
+  #reader(path: string, file: OpenFile, byteLength: number): StorageReader {
     let isOpen = true;
     return {
       byteLength,
@@ -232,15 +231,13 @@ export class FileStorage implements Storage {
           if (!isOpen) throw hostError("EBADF");
           // readSync refuses a position outside of the file in one runtime and an empty buffer in another.
           if (into.byteLength === 0 || offset >= byteLength) return 0;
-          if (into.byteLength <= MAX_SYNC_READ) {
-            return this.#fs.readSync(handle.fd, into, 0, into.byteLength, offset);
-          }
-          return (await handle.read(into, 0, into.byteLength, offset)).bytesRead;
+          if (into.byteLength <= MAX_SYNC_READ) return file.readHere(into, offset);
+          return await file.read(into, offset);
         }),
       close: async () => {
         if (!isOpen) return;
         isOpen = false;
-        await this.#run("close", path, () => handle.close());
+        await this.#run("close", path, () => file.close());
       },
     };
   }
@@ -298,12 +295,16 @@ export class FileStorage implements Storage {
     const { O_RDONLY, O_DIRECTORY } = this.#fs.constants;
     // Windows has no O_DIRECTORY and opens no directories.
     if (this.#path.sep === "\\") return;
-    const handle = await this.#fs.promises.open(full, O_RDONLY | (O_DIRECTORY ?? 0));
+    const directory = await OpenFile.open(this.#fs, full, O_RDONLY | (O_DIRECTORY ?? 0));
     try {
-      await handle.sync();
+      await this.#sync(directory);
     } finally {
-      await handle.close();
+      await directory.close();
     }
+  }
+
+  async #sync(file: OpenFile): Promise<void> {
+    await file.ask<void>((fd, done) => this.#fs.fsync(fd, (error) => done(error)));
   }
 
   /** Throws when `directory` or one above it, up to the root, is a symbolic link. */
@@ -324,17 +325,13 @@ export class FileStorage implements Storage {
   }
 }
 
-async function writeTo(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
-  return (await handle.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
-}
-
 async function openHere(fs: FileSystem, path: string, flags: number): Promise<IdentifiedFile> {
-  const handle = await fs.promises.open(path, flags);
-  const { ino, dev } = await handle.stat();
+  const file = await OpenFile.open(fs, path, flags);
+  const { ino, dev } = await file.stat();
   return {
     identity: { ino, dev },
-    write: (bytes, position) => writeTo(handle, bytes, position),
-    close: () => handle.close(),
+    write: (bytes, position) => file.write(bytes, position),
+    close: () => file.close(),
   };
 }
 
