@@ -60,6 +60,20 @@ export const MUTATIONS = [
     "return await storage.freeBytes(directory);",
     ["tests/checkpoint/disk_room_test.ts"],
   ],
+  [
+    "end of a file that was forgotten",
+    "src/storage/open_file.ts",
+    "forgottenFiles().register(this, () => fs.close(fd, () => {}), this);",
+    "",
+    ["tests/storage/open_file_test.ts"],
+  ],
+  [
+    "wait for what is asked of a file that is closed",
+    "src/storage/open_file.ts",
+    "await Promise.allSettled(this.#underWay);",
+    "",
+    ["tests/storage/open_file_test.ts"],
+  ],
   ["read-back", DURABLE, "if (options.verify ?? false) await this.#compareWithDisk();", "", SAVES],
   ["comparison of the read-back", DURABLE, "if (checksum !== this.#checksum) {", "if (false) {", SAVES],
   [
