@@ -118,11 +118,11 @@ export const MUTATIONS = [
   [
     "fsync of a real file",
     FILES,
-    'this.#run("sync", path, () => handle.sync())',
+    'this.#run("sync", path, () => this.#sync(file))',
     'this.#run("sync", path, () => Promise.resolve())',
     REAL,
   ],
-  ["fsync of a real directory", FILES, "await handle.sync();", "", REAL],
+  ["fsync of a real directory", FILES, "await this.#sync(directory);", "", REAL],
   [
     "fsync of a new root's parent",
     FILES,
