@@ -85,7 +85,8 @@ export interface Engine {
   /** Drops what was created or saved and not committed. Does nothing when there is nothing. */
   abort(): Promise<void>;
   /**
-   * Opens a checkpoint by tag, by step, or by a path that {@link pathOf} gave. The caller closes it.
+   * Opens a checkpoint by tag, by a path that {@link pathOf} gave, or, as a number, by its step, whatever it is called: the newest of
+   * that step. The caller closes it.
    * @throws CairnError `not_found`, or what is wrong with the file.
    */
   load(tagOrPath: string | number, options?: { readonly signal?: AbortSignal }): Promise<Checkpoint>;

@@ -227,7 +227,17 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     for (const name of [100, "100", engine.pathOf("100")]) {
       expectSame(await stateOf(engine, name), { step: 100 }, `the state of ${JSON.stringify(name)}`);
     }
-    await expectCode(engine.load(101), "not_found", "load of what never was");
+    await saveStep(engine, "named", 300);
+    await saveStep(engine, "named-again", 300);
+    expectSame(
+      await tagLoadedBy(engine, 300),
+      "named-again",
+      "the newest of the step 300, which has another name",
+    );
+    await saveStep(engine, "7", 8);
+    for (const step of [7, 101]) {
+      await expectCode(engine.load(step), "not_found", "load of a step that never was");
+    }
   },
 
   "goes on as the run that it is told": async ({ engine }) => {
@@ -312,6 +322,12 @@ async function stateOf(engine: Engine, tag: string | number): Promise<unknown> {
   } finally {
     await checkpoint.close();
   }
+}
+
+async function tagLoadedBy(engine: Engine, step: number): Promise<string> {
+  const checkpoint = await engine.load(step);
+  await checkpoint.close();
+  return checkpoint.tag;
 }
 
 /** Long enough for an engine to do behind the caller's back what it must not do. */

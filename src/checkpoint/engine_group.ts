@@ -12,6 +12,7 @@ import type {
   SaveOptions,
 } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { tagOfStep } from "./step_tag.ts";
 import { checkTag, fileNameOf } from "./tags.ts";
 
 /** An engine that could not do its part of a save, and why. */
@@ -162,7 +163,9 @@ export abstract class EngineGroup implements Engine {
     tagOrPath: string | number,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Checkpoint> {
-    const tag = this.#tagOf(tagOrPath);
+    const tag = typeof tagOrPath === "number"
+      ? await tagOfStep(this, tagOrPath, options)
+      : this.#tagOf(tagOrPath);
     const copies = await this.copiesOf(tag, options.signal);
     let failure: unknown;
     for (const [index, open] of copies.entries()) {
@@ -311,12 +314,10 @@ export abstract class EngineGroup implements Engine {
     }
   }
 
-  #tagOf(tagOrPath: string | number): string {
-    if (typeof tagOrPath === "string") {
-      for (const engine of this.engines) {
-        const prefix = engine.pathOf("x").slice(0, -fileNameOf("x").length);
-        if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
-      }
+  #tagOf(tagOrPath: string): string {
+    for (const engine of this.engines) {
+      const prefix = engine.pathOf("x").slice(0, -fileNameOf("x").length);
+      if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
     }
     return checkTag(tagOrPath);
   }

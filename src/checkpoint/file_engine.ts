@@ -34,6 +34,7 @@ import { StagedCheckpoint } from "./parts/staged_checkpoint.ts";
 import { writePart, type WrittenPart } from "./parts/write_part.ts";
 import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
+import { tagOfStep } from "./step_tag.ts";
 import { checkTag, tagOfFileName } from "./tags.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
@@ -226,7 +227,9 @@ export class FileEngine implements Engine {
     tagOrPath: string | number,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Checkpoint> {
-    const tag = this.tagOf(tagOrPath);
+    const tag = typeof tagOrPath === "number"
+      ? await tagOfStep(this, tagOrPath, options)
+      : this.tagOf(tagOrPath);
     return await Checkpoint.open(this.storage, this.#paths.fileOfTag(tag), tag, options.signal);
   }
 

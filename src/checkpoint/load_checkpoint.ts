@@ -33,7 +33,7 @@ export interface LoadTarget {
  * state either.
  */
 export interface LoadCheckpointOptions extends PartialLoadOptions {
-  /** Which checkpoint; the newest that verifies unless given. */
+  /** Which checkpoint, by its tag, or its step as a number; the newest that verifies unless given. */
   readonly tag?: string | number;
   /** Whether the tensors have to fit exactly. Default true. */
   readonly loadModuleStrict?: boolean;
@@ -126,11 +126,11 @@ async function find(
   options: CheckpointReadOptions,
 ): Promise<{ checkpoint: Checkpoint | undefined; skipped: readonly SkippedCheckpoint[] }> {
   if (loadDir === "") throw new TypeError("The directory to load from must not be empty");
-  const checkedTag = tag === undefined ? undefined : checkTag(tag);
+  if (tag !== undefined) checkTag(tag);
   const engine = await openEngine(loadDir);
-  if (checkedTag === undefined) return await recover(engine, options);
+  if (tag === undefined) return await recover(engine, options);
   try {
-    return { checkpoint: await engine.load(checkedTag, options), skipped: [] };
+    return { checkpoint: await engine.load(tag, options), skipped: [] };
   } catch (error) {
     if (error instanceof CairnError && error.code === "not_found") {
       return { checkpoint: undefined, skipped: [] };

@@ -275,7 +275,7 @@ describe("TieredEngine", () => {
     await memory.remove("1.cairn");
     expect(await codeOf(engine.create(1))).toBe("already_exists");
     await save(engine, 1, 2, true);
-    expect(await valueOf(engine, 1)).toBe(2);
+    expect(await valueOf(engine, "1")).toBe(2);
   });
 
   test("a memory that fails after the disk has committed is a warning", async () => {

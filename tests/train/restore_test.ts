@@ -129,3 +129,22 @@ describe("what a file says of its run", () => {
     await rm(root, { recursive: true });
   });
 });
+
+describe("a number", () => {
+  gpuTest("is a step, with the names that automatic saves have by default", async (gpu) => {
+    const storage = new MemoryStorage();
+    await withTrainer(gpu, smallRun(), async (made) => {
+      made.trainer.autoSave({ savePath: await engineOn(storage), everySteps: 2, interval: 1 });
+      await made.trainer.train({ epochs: 1, progress: false });
+      const trained = await lookOf(made);
+      for (const step of [2, 4, 6, 7]) {
+        await made.trainer.load(step);
+        expect(made.trainer.step).toBe(step);
+      }
+      expect(await lookOf(made)).toEqual(trained);
+      const error = await thrownBy(() => made.trainer.load(3));
+      expect(error.code).toBe("not_found");
+      expect(error.message).toContain("there are 2, 4, 6, 7");
+    });
+  });
+});

@@ -5,6 +5,7 @@ import type { Engine } from "../engine.ts";
 import { openEngine } from "../open_engine.ts";
 import { checkpointPath } from "../open_path.ts";
 import { readSmallFile, writeSmallFile } from "../small_file.ts";
+import { tagOfStep } from "../step_tag.ts";
 import { CHECKPOINT_EXTENSION, checkTag } from "../tags.ts";
 
 /** The directory beside the checkpoints that the marks of evaluators lie in. */
@@ -13,7 +14,7 @@ export const DONE_EVAL_SUBDIR = "evaled_by";
 const PARTITION = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
 const MARK_END = "_DONE";
 
-/** A checkpoint by its path in the file system, or by the engine that has it and its tag. */
+/** A checkpoint by its path in the file system, or by the engine that has it and its tag, or its step. */
 export type CheckpointName = string | URL | { readonly engine: Engine; readonly tag: string | number };
 
 /**
@@ -49,8 +50,9 @@ export async function markDoneEval(checkpoint: CheckpointName, partition: string
 
 /** Whether {@link markDoneEval} was called for the checkpoint as it is now. False when it is not there any more. */
 export async function isDoneEval(checkpoint: CheckpointName, partition: string): Promise<boolean> {
-  const { engine, tag } = await resolveName(checkpoint);
-  return (await donePartitions(engine, tag, [partition])).has(partition);
+  checkPartition(partition);
+  const found = await resolveName(checkpoint).catch(absent);
+  return found !== undefined && (await donePartitions(found.engine, found.tag, [partition])).has(partition);
 }
 
 /** Those of `partitions` whose evaluation of a checkpoint is done; none when the checkpoint is not there. */
@@ -106,7 +108,8 @@ function markName(tag: string, partition: string): string {
 
 async function resolveName(name: CheckpointName): Promise<{ engine: Engine; tag: string }> {
   if (typeof name !== "string" && !(name instanceof URL)) {
-    return { engine: name.engine, tag: checkTag(name.tag) };
+    const { engine, tag } = name;
+    return { engine, tag: typeof tag === "number" ? await tagOfStep(engine, tag) : checkTag(tag) };
   }
   const { directory, fileName } = checkpointPath(name);
   return { engine: await openEngine(directory), tag: checkTag(fileName) };
@@ -119,5 +122,5 @@ async function fileIdOf(engine: Engine, tag: string): Promise<string> {
 }
 
 function absent(error: unknown): undefined {
-  if (!(error instanceof CairnError)) throw error;
+  if (!(error instanceof CairnError) || error.code === "invalid_tag") throw error;
 }
