@@ -4,10 +4,16 @@
  *
  * @example
  * ```ts
- * import { openSafetensors } from "@cairn-ml/cairn/exchange";
+ * import { FileStorage, HostTensor } from "@cairn-ml/cairn";
+ * import { openSafetensors, saveSafetensors } from "@cairn-ml/cairn/exchange";
  *
- * const file = await openSafetensors("model.safetensors");
+ * const models = await FileStorage.open("models");
+ * const weight = HostTensor.from([1, 2, 3, 4, 5, 6], [2, 3], "f32");
+ * await saveSafetensors(models, "model.safetensors", { weight }, { overwrite: true });
+ *
+ * const file = await openSafetensors(models, "model.safetensors");
  * for (const name of file.names()) console.log(name, (await file.read(name)).shape);
+ * await file.close();
  * ```
  *
  * @module

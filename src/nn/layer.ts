@@ -8,7 +8,8 @@ import type { Scope } from "./scope.ts";
  *
  * @example
  * ```ts
- * const scaled: Layer = (x, scope) => mul(x, scope.parameter("scale", [x.shape[1] ?? 1], ones()));
+ * const scaled: nn.Layer = (x, scope) =>
+ *   ops.mul(x, scope.parameter("scale", [x.shape[1] ?? 1], nn.ones()));
  * ```
  */
 export type Layer = (x: Value, scope: Scope) => Value;
