@@ -277,12 +277,12 @@ export type { WriterLockOptions } from "./src/checkpoint/writer_lock.ts";
 export {
   type AutoSaveOptions,
   AutoSaver,
-  type AutoSaverState,
   type AutoSaveSettings,
   type BestPolicy,
   type KeepPolicy,
   type KeepSettings,
 } from "./src/train/auto_saver.ts";
+export type { AutoSaverState, BestSave } from "./src/train/auto_saver_state.ts";
 export type { FailedSave, SaveRecord } from "./src/train/auto_saves.ts";
 export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/train/batch_source.ts";
 export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";

@@ -6,6 +6,7 @@ import type { EngineTarget } from "../checkpoint/open_engine.ts";
 import { directionOf } from "../checkpoint/retention/metric_direction.ts";
 import type { RetentionRule } from "../checkpoint/retention/rule.ts";
 import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../checkpoint/writer_lock.ts";
+import { type AutoSaverState, type BestSave, betterOf, takenFrom } from "./auto_saver_state.ts";
 import { BASE_FIELDS, NameTemplate } from "./name_template.ts";
 
 /** Which checkpoint a metric calls the best. */
@@ -107,18 +108,6 @@ export interface AutoSaveSettings {
   readonly onDiskFull: OnDiskFull;
 }
 
-/** What an {@link AutoSaver} writes into a checkpoint. It has no path: a checkpoint may be moved. */
-export type AutoSaverState = {
-  interval: number | null;
-  everySteps: number | null;
-  name: string;
-  stepName: string;
-  overwrite: boolean;
-  saveOnLastEpoch: boolean;
-  keepLast: number | null;
-  lastSavedTag: string | null;
-};
-
 /**
  * Says when a run is saved and what the checkpoint is called. It does no work itself: the trainer asks it and
  * saves. Follows the `AutoSaver` of NNHandler for epochs, and the cadence of the-algorithm-ml for steps.
@@ -126,8 +115,12 @@ export type AutoSaverState = {
 export class AutoSaver {
   #settings: AutoSaveSettings;
   readonly #knownFields: readonly string[];
-  /** Tag of the last checkpoint that became durable, through restarts too. */
+  /** Tag of the last checkpoint that became durable, or that the run was resumed from. */
   lastSavedTag: string | null = null;
+  /** Checkpoints that became durable, through restarts too. */
+  saves = 0;
+  /** The best of them by `keep.best`, through restarts too. */
+  best: BestSave | null = null;
 
   /**
    * Throws a `TypeError` or `RangeError` that names the setting, and `unknown_field` for a template field
@@ -234,17 +227,27 @@ export class AutoSaver {
       saveOnLastEpoch,
       keepLast: keep.last ?? null,
       lastSavedTag: this.lastSavedTag,
+      saves: this.saves,
+      best: this.best,
     };
   }
 
-  /** The opposite of {@link AutoSaver.stateDict}. What the state does not have stays as it is. */
-  loadStateDict(state: Partial<AutoSaverState>): void {
-    const { keepLast, lastSavedTag, ...options } = state;
-    this.configure(options);
-    if (keepLast !== undefined && keepLast !== null) {
-      this.configure({ keep: { ...this.#settings.keep, last: keepLast } });
-    }
-    if (lastSavedTag !== undefined) this.lastSavedTag = lastSavedTag;
+  /**
+   * Takes what goes on over restarts from a saved state: how many saves there were, and the best by `keep.best`. Path, names and
+   * policies stay the script's, whatever the file says; what it says wrongly is left aside.
+   */
+  loadStateDict(state: unknown): void {
+    const { saves = this.saves, best = this.best } = takenFrom(state, this.#settings.keep.best);
+    this.saves = saves;
+    this.best = best;
+  }
+
+  /** To be told of each checkpoint that became durable, with what was measured of it. */
+  onSaved(tag: string, step: number, metrics: Readonly<Record<string, number>>): void {
+    this.lastSavedTag = tag;
+    this.saves++;
+    const { best } = this.#settings.keep;
+    this.best = best === undefined ? null : betterOf(this.best, best, metrics[best.metric], step);
   }
 
   #template(setting: string, value: unknown): NameTemplate {

@@ -128,7 +128,7 @@ export class AutoSaves {
   async save(moment: "epoch" | "step"): Promise<void> {
     const run = this.#run;
     if (this.#lastStep === run.step) return;
-    const { step } = run;
+    const { step, measured } = run;
     this.#lastStep = step;
     const start = run.now();
     const wanted = this.#nameFor(moment);
@@ -154,7 +154,7 @@ export class AutoSaves {
       if (pending.staging === "streamed") this.#warnOfStreaming(tag);
       const stallMs = this.#since(start);
       // It asks for the outcome, and so the next save does not fail with this one's error.
-      this.#outcome = this.#settle(pending, { tag, step, stallMs, start });
+      this.#outcome = this.#settle(pending, { tag, step, measured, stallMs, start });
     } catch (error) {
       this.#fail({ tag, step, error });
     }
@@ -167,13 +167,19 @@ export class AutoSaves {
 
   async #settle(
     pending: PendingSnapshot,
-    begun: { tag: string; step: number; stallMs: number; start: number },
+    begun: {
+      tag: string;
+      step: number;
+      measured: Readonly<Record<string, number>>;
+      stallMs: number;
+      start: number;
+    },
   ): Promise<void> {
-    const { tag, step, stallMs, start } = begun;
+    const { tag, step, measured, stallMs, start } = begun;
     try {
       const report = await pending.wait();
       this.#place.claim(tag, report.retention?.deleted);
-      this.#policy.lastSavedTag = tag;
+      this.#policy.onSaved(tag, step, measured);
       this.#durableStep = step;
       for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
         this.#listener.onWarning(`Checkpoint "${tag}" is saved, but: ${warning.message}`);

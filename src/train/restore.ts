@@ -205,6 +205,7 @@ async function restoreRun(
         // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
         if (!isOwn) return;
         place.continueRun(runId, tag);
+        policy?.loadStateDict(state.autoSaver);
         // The file holds the name of the one before it, as it was not saved yet itself.
         if (policy !== undefined) policy.lastSavedTag = tag;
       };

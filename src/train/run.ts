@@ -8,7 +8,7 @@ import { accuracy, type Metric } from "../nn/metrics.ts";
 import { Model } from "../nn/model.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import type { AutoSaverState } from "./auto_saver.ts";
+import type { AutoSaverState } from "./auto_saver_state.ts";
 import { type BatchSource, fetchBatch, requireExamples, trainingBatches } from "./batch_source.ts";
 import { Evaluation, type EvaluationReport } from "./evaluation.ts";
 import { TrainingHistory } from "./history.ts";

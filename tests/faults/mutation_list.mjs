@@ -511,6 +511,13 @@ export const MUTATIONS = [
     REQUESTS,
   ],
   [
+    "look at the best of a file",
+    "src/train/auto_saver_state.ts",
+    "wanted !== undefined && isBestSave(best) && best.metric === wanted.metric &&",
+    'wanted !== undefined && typeof best === "object" && best !== null &&',
+    ["tests/train/auto_saver_test.ts"],
+  ],
+  [
     "step rather than name",
     "src/checkpoint/step_tag.ts",
     "checkpoints.findLast((each) => each.step === step)",

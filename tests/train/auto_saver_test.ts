@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { directionOf } from "../../src/checkpoint/retention/metric_direction.ts";
+import type { BestSave } from "../../src/train/auto_saver_state.ts";
 import { type AutoSaveOptions, AutoSaver } from "../../src/train/auto_saver.ts";
 
 const FIELDS = ["epoch", "step", "loss", "val_loss", "val_accuracy", "val_f1"];
@@ -107,19 +108,58 @@ describe("AutoSaver", () => {
     expect(() => new AutoSaver({ stepName: "m{nothing}" }, FIELDS)).toThrow('"nothing"');
   });
 
-  test("NN-10 the state has eight keys and comes back, and what is missing keeps its value", () => {
-    const saver = new AutoSaver({ interval: 3, everySteps: 7, name: "m{epoch}", keep: { last: 2 } }, FIELDS);
-    saver.lastSavedTag = "m3";
-    const state = saver.stateDict();
-    expect(Object.keys(state)).toHaveLength(8);
-    const other = new AutoSaver({ savePath: "elsewhere" }, FIELDS);
-    other.loadStateDict(state);
-    expect(other.stateDict()).toEqual(state);
-    expect(other.settings.savePath).toBe("elsewhere");
-    other.loadStateDict({});
-    expect(other.stateDict()).toEqual(state);
-    other.loadStateDict({ interval: 1 });
-    expect(other.stateDict()).toEqual({ ...state, interval: 1 });
+  test("NN-10 of a saved state the counter and the best are taken, and every setting stays the script's", () => {
+    const saver = new AutoSaver({ interval: 3, everySteps: 7, keep: { last: 2, best: "val_loss" } }, FIELDS);
+    saver.onSaved("m1", 7, { val_loss: 2 });
+    saver.onSaved("m2", 14, { val_loss: 1 });
+    saver.onSaved("m3", 21, { val_loss: NaN });
+    saver.onSaved("m4", 28, {});
+    const best = { metric: "val_loss", direction: "min" as const, value: 1, step: 14 };
+    expect(saver.stateDict()).toMatchObject({ interval: 3, lastSavedTag: "m4", saves: 4, best });
+    const other = new AutoSaver({ savePath: "elsewhere", keep: { best: "val_loss" } }, FIELDS);
+    const { settings } = other;
+    other.loadStateDict({
+      ...saver.stateDict(),
+      savePath: "/etc",
+      overwrite: true,
+      onDiskFull: "evictOldest",
+      exclusive: true,
+      keep: { last: 1 },
+      keepLast: 1,
+    });
+    expect(other.settings).toEqual(settings);
+    expect([other.saves, other.best, other.lastSavedTag]).toEqual([4, best, null]);
+    other.onSaved("n1", 35, { val_loss: 1.5 });
+    expect([other.saves, other.best]).toEqual([5, best]);
+  });
+
+  test("NN-10 what a state says wrongly is left aside, and throws nothing", () => {
+    const saver = new AutoSaver({ keep: { best: "val_loss" } }, FIELDS);
+    const right = { metric: "val_loss", direction: "min", value: 1, step: 2 };
+    const states: unknown[] = [
+      undefined,
+      null,
+      5,
+      "saves",
+      [],
+      {},
+      { saves: -1 },
+      { saves: 1.5 },
+      { saves: "3" },
+      { saves: 2 ** 60 },
+      { best: 1 },
+      ...[{ metric: "loss" }, { direction: "max" }, { value: NaN }, { value: "1" }, { step: -1 }, {
+        step: null,
+      }]
+        .map((wrong) => ({ best: { ...right, ...wrong } })),
+    ];
+    for (const state of states) {
+      saver.loadStateDict(state);
+      expect([saver.saves, saver.best]).toEqual([0, null]);
+    }
+    saver.loadStateDict({ saves: 3, best: { ...right, extra: "x" } });
+    expect([saver.saves, saver.best]).toEqual([3, right as BestSave]);
+    new AutoSaver().loadStateDict({ best: right });
   });
 
   test("TW-17 saves on multiples of everySteps, and never right after a restore", () => {

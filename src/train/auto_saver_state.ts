@@ -1,0 +1,72 @@
+/** The best checkpoint so far, by the metric of `keep.best`. */
+export type BestSave = {
+  readonly metric: string;
+  readonly direction: "min" | "max";
+  readonly value: number;
+  readonly step: number;
+};
+
+/** What is best. */
+type BestBy = Pick<BestSave, "metric" | "direction">;
+
+/**
+ * What an {@link AutoSaver} writes into a checkpoint. It has no path: a checkpoint may be moved. The settings are there to be read by
+ * people; only `saves` and `best` are taken back.
+ */
+export type AutoSaverState = {
+  interval: number | null;
+  everySteps: number | null;
+  name: string;
+  stepName: string;
+  overwrite: boolean;
+  saveOnLastEpoch: boolean;
+  keepLast: number | null;
+  lastSavedTag: string | null;
+  /** Checkpoints that became durable; not in the first checkpoints. */
+  saves?: number | undefined;
+  best?: BestSave | null | undefined;
+};
+
+/** What of a saved state an {@link AutoSaver} goes on from. */
+export interface TakenState {
+  readonly saves?: number;
+  readonly best?: BestSave;
+}
+
+/**
+ * The counter and the best of a state that stood in a file, each if it can be one: the best only by the metric and in the
+ * direction that the settings have now. Whatever else the file holds is left aside, whoever wrote it.
+ */
+export function takenFrom(state: unknown, wanted: BestBy | undefined): TakenState {
+  if (typeof state !== "object" || state === null) return {};
+  const { saves, best } = state as { readonly saves?: unknown; readonly best?: unknown };
+  const isBest = wanted !== undefined && isBestSave(best) && best.metric === wanted.metric &&
+    best.direction === wanted.direction;
+  return {
+    ...isCount(saves) ? { saves } : {},
+    ...isBest ? { best: { ...wanted, value: best.value, step: best.step } } : {},
+  };
+}
+
+/** The better one of the best so far and a checkpoint with `value`, which never is if that is no finite number. */
+export function betterOf(
+  best: BestSave | null,
+  { metric, direction }: BestBy,
+  value: number | undefined,
+  step: number,
+): BestSave | null {
+  if (value === undefined || !Number.isFinite(value)) return best;
+  const isOther = best === null || best.metric !== metric || best.direction !== direction;
+  const isBetter = isOther || (direction === "min" ? value <= best.value : value >= best.value);
+  return isBetter ? { metric, direction, value, step } : best;
+}
+
+function isBestSave(value: unknown): value is BestSave {
+  if (typeof value !== "object" || value === null) return false;
+  const { value: measured, step } = value as Partial<BestSave>;
+  return typeof measured === "number" && Number.isFinite(measured) && isCount(step);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
