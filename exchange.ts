@@ -28,7 +28,8 @@ export {
   readNpz,
   writeNpz,
 } from "./src/checkpoint/exchange/npz.ts";
-export { PickleOpaque } from "./src/checkpoint/exchange/pickle_values.ts";
+export { OpaqueValue } from "./src/checkpoint/exchange/opaque_value.ts";
+export { ComplexNumber, PickleOpaque } from "./src/checkpoint/exchange/pickle_values.ts";
 export type { StridedView } from "./src/checkpoint/exchange/strided.ts";
 export { openSafetensors } from "./src/checkpoint/exchange/open_safetensors.ts";
 export type { OutgoingTensor, TensorsToWrite } from "./src/checkpoint/exchange/outgoing.ts";
@@ -46,6 +47,7 @@ export type {
 } from "./src/checkpoint/exchange/tensor_file.ts";
 export type { TorchState } from "./src/checkpoint/exchange/torch_state.ts";
 export { type TorchDType, type TorchStorage, TorchTensor } from "./src/checkpoint/exchange/torch_tensor.ts";
+export { UnreadableTensor } from "./src/checkpoint/exchange/unreadable_tensor.ts";
 export {
   type SafetensorsOptions,
   type SafetensorsReport,

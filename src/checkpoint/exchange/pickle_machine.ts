@@ -1,14 +1,13 @@
 import { CairnError } from "../../base/errors.ts";
 import { PickleReader } from "./pickle_reader.ts";
-import { PickleDict, PickleGlobal, PickleSet, type PickleValue } from "./pickle_values.ts";
-import { quoted } from "./tensor_file.ts";
+import { PickleDict, PickleGlobal, PickleObject, PickleSet, type PickleValue } from "./pickle_values.ts";
 
 const MAX_INTEGER_BYTES = 256;
 const STOP = 0x2e;
 
 /** What a pickle may refer to. */
 export interface PickleHost {
-  /** What a global's name stands for; `undefined` refuses it. */
+  /** What a global's name stands for; `undefined` for a name of which nothing is known. */
   global(name: string): PickleValue | undefined;
   /** What a persistent id stands for. */
   persistent(id: PickleValue): PickleValue;
@@ -18,10 +17,11 @@ export interface PickleHost {
 
 /**
  * The value of a pickle. A pickle is a program for a small machine with a stack. This machine knows only the instructions
- * that build plain values, and of the names that a pickle can call only those that `host` has on its list; whatever else a
- * pickle asks for is an error, and nothing of it is ever looked up or run.
+ * that build plain values, and of the names that a pickle can call only those that `host` has on its list. Every other name
+ * stands for itself: what a pickle does with it is written down in a {@link PickleObject}, and nothing of it is ever looked
+ * up or run.
  *
- * @throws CairnError `unsupported` for an instruction or a name that is not on the list; `truncated` or `invalid_file`.
+ * @throws CairnError `unsupported` for an instruction that is not on the list; `truncated` or `invalid_file`.
  */
 export function runPickle(bytes: Uint8Array, host: PickleHost): PickleValue {
   const machine = new PickleMachine(bytes, host);
@@ -61,6 +61,12 @@ class PickleMachine {
     const value = this.#stack.pop();
     if (value === undefined) throw this.invalid("takes from an empty stack");
     return value;
+  }
+
+  /** Takes the last value away, or a mark that nothing stands on. */
+  drop(): void {
+    if (this.#stack.length > 0) this.#stack.pop();
+    else this.popToMark();
   }
 
   top(): PickleValue {
@@ -106,50 +112,60 @@ class PickleMachine {
 
   pushGlobal(module: string, name: string): void {
     const full = `${module}.${name}`;
-    const value = this.host.global(full);
-    if (value !== undefined) return this.push(value);
-    throw new CairnError(
-      "unsupported",
-      `The pickle names ${
-        quoted(full)
-      }, which is not among the names that are plain data; it is refused, and nothing was ` +
-        "run. Save tensors, numbers, texts, lists and dicts only",
-      { details: { value: full } },
-    );
+    this.push(this.host.global(full) ?? new PickleObject(full));
   }
 
   setItems(pairs: readonly PickleValue[]): void {
     const dict = this.top();
-    if (!(dict instanceof PickleDict) || pairs.length % 2 !== 0) {
-      throw this.invalid("sets items of what is no dict");
-    }
+    const items = dict instanceof PickleDict
+      ? dict.items
+      : dict instanceof PickleObject
+      ? dict.entries
+      : undefined;
+    if (items === undefined || pairs.length % 2 !== 0) throw this.invalid("sets items of what is no dict");
     for (let i = 0; i < pairs.length; i += 2) {
-      dict.items.set(pairs[i] as PickleValue, pairs[i + 1] as PickleValue);
+      items.set(pairs[i] as PickleValue, pairs[i + 1] as PickleValue);
     }
   }
 
   append(values: readonly PickleValue[]): void {
-    const list = this.top();
+    const top = this.top();
+    const list = top instanceof PickleObject ? top.items : top;
     if (!Array.isArray(list) || Object.isFrozen(list)) throw this.invalid("appends to what is no list");
     for (const value of values) list.push(value);
   }
 
-  call(): void {
-    const args = this.pop();
+  add(values: readonly PickleValue[]): void {
+    const set = this.top();
+    if (set instanceof PickleObject) return this.append(values);
+    if (!(set instanceof PickleSet)) throw this.invalid("adds to what is no set");
+    for (const value of values) set.items.add(value);
+  }
+
+  /** Calls what is below `args`, or has it make an object; `keywords` are arguments by name, if any. */
+  call(args: PickleValue, keywords?: PickleValue): void {
     const callee = this.pop();
-    const isCall = callee instanceof PickleGlobal && callee.call !== undefined && isTuple(args);
-    if (!isCall) throw this.invalid("calls what is no function");
-    this.push(callee.call(args));
+    if (!isTuple(args)) throw this.invalid("calls what is no function");
+    const all = keywords === undefined ? args : [...args, keywords];
+    if (callee instanceof PickleObject) {
+      const isName = callee.args === undefined;
+      return this.push(new PickleObject(callee.name, isName ? all : [callee, ...all]));
+    }
+    if (!(callee instanceof PickleGlobal) || callee.call === undefined) {
+      throw this.invalid("calls what is no function");
+    }
+    this.push(callee.call(all));
   }
 
   build(): void {
     const state = this.pop();
-    if (!this.host.build(this.top(), state)) {
-      throw new CairnError(
-        "unsupported",
-        "The pickle sets the state of an object that has none; it is refused",
-      );
-    }
+    const target = this.top();
+    if (target instanceof PickleObject) return void (target.state = state);
+    if (this.host.build(target, state)) return;
+    throw new CairnError(
+      "unsupported",
+      "The pickle sets the state of an object that has none; it is refused",
+    );
   }
 
   invalid(problem: string): CairnError {
@@ -208,6 +224,14 @@ const INSTRUCTIONS: Readonly<Record<number, (machine: PickleMachine) => void>> =
   0x8c: (m) => m.push(m.reader.text(m.reader.u8())),
   0x42: (m) => m.push(m.reader.bytes(m.reader.u32()).slice()),
   0x43: (m) => m.push(m.reader.bytes(m.reader.u8()).slice()),
+  // BINUNICODE8, BINBYTES8, BYTEARRAY8
+  0x8d: (m) => m.push(m.reader.text(m.reader.u64())),
+  0x8e: (m) => m.push(m.reader.bytes(m.reader.u64()).slice()),
+  0x96: (m) => m.push(m.reader.bytes(m.reader.u64()).slice()),
+  // POP, POP_MARK, DUP
+  0x30: (m) => m.drop(),
+  0x31: (m) => void m.popToMark(),
+  0x32: (m) => m.push(m.top()),
   // MARK, EMPTY_TUPLE, TUPLE, TUPLE1, TUPLE2, TUPLE3
   0x28: (m) => m.mark(),
   0x29: (m) => m.push(tuple([])),
@@ -240,9 +264,13 @@ const INSTRUCTIONS: Readonly<Record<number, (machine: PickleMachine) => void>> =
   0x8f: (m) => m.push(new PickleSet()),
   0x90: (m) => {
     const values = m.popToMark();
-    const set = m.top();
-    if (!(set instanceof PickleSet)) throw m.invalid("adds to what is no set");
-    for (const value of values) set.items.add(value);
+    m.add(values);
+  },
+  // FROZENSET
+  0x91: (m) => {
+    const set = new PickleSet();
+    for (const value of m.popToMark()) set.items.add(value);
+    m.push(set);
   },
   // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
   0x71: (m) => m.remember(m.reader.u8()),
@@ -258,8 +286,13 @@ const INSTRUCTIONS: Readonly<Record<number, (machine: PickleMachine) => void>> =
     if (typeof name !== "string" || typeof module !== "string") throw m.invalid("has a name that is no text");
     m.pushGlobal(module, name);
   },
-  // REDUCE, BUILD, BINPERSID
-  0x52: (m) => m.call(),
+  // REDUCE, NEWOBJ, NEWOBJ_EX, BUILD, BINPERSID
+  0x52: (m) => m.call(m.pop()),
+  0x81: (m) => m.call(m.pop()),
+  0x92: (m) => {
+    const keywords = m.pop();
+    m.call(m.pop(), keywords);
+  },
   0x62: (m) => m.build(),
   0x51: (m) => m.push(m.host.persistent(m.pop())),
 };

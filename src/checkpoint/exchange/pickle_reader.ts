@@ -1,5 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
-import { viewOf } from "../../base/little_endian.ts";
+import { readU64, viewOf } from "../../base/little_endian.ts";
 
 /** Reads the bytes of a pickle, front to back. Every read past the end throws. */
 export class PickleReader {
@@ -31,6 +31,11 @@ export class PickleReader {
 
   u32(): number {
     return this.#view.getUint32(this.#skip(4), true);
+  }
+
+  /** A number that is not exact is a length that no pickle has. */
+  u64(): number {
+    return readU64(this.#view, this.#skip(8));
   }
 
   i32(): number {
@@ -71,7 +76,21 @@ export class PickleReader {
   }
 }
 
+/** UTF-8 as Python writes it in pickles: half a surrogate pair, as file names there may have, is three bytes of its own. */
 function decodeText(bytes: Uint8Array): string {
+  let text = "";
+  let start = 0;
+  for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
+    const [high = 0, low = 0] = bytes.subarray(at + 1, at + 3);
+    if (high >> 5 !== 0b101 || low >> 6 !== 0b10) continue;
+    text += decodeStrictly(bytes.subarray(start, at)) +
+      String.fromCharCode(0xd000 | ((high & 0x3f) << 6) | (low & 0x3f));
+    start = at + 3;
+  }
+  return text + decodeStrictly(bytes.subarray(start));
+}
+
+function decodeStrictly(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {

@@ -9,10 +9,12 @@ export type PickleValue =
   | bigint
   | string
   | Uint8Array
+  | ComplexNumber
   | PickleValue[]
   | PickleDict
   | PickleSet
   | PickleGlobal
+  | PickleObject
   | PickleOpaque;
 
 /** A Python dict, with its items in order. */
@@ -23,6 +25,17 @@ export class PickleDict {
 /** A Python set. */
 export class PickleSet {
   readonly items: Set<PickleValue> = new Set();
+}
+
+/** A complex number of Python or NumPy. */
+export class ComplexNumber {
+  readonly real: number;
+  readonly imaginary: number;
+
+  constructor(real: number, imaginary: number) {
+    this.real = real;
+    this.imaginary = imaginary;
+  }
 }
 
 /** Something that a global or a persistent id stood for: a storage, a tensor, a dtype. */
@@ -39,5 +52,26 @@ export class PickleGlobal {
   constructor(name: string, call?: (args: readonly PickleValue[]) => PickleValue) {
     this.name = name;
     if (call !== undefined) this.call = call;
+  }
+}
+
+/**
+ * A name that is not on the list, or what a pickle wants to have made by it. The name is never looked up and nothing is
+ * made: this only keeps what the pickle says of it.
+ */
+export class PickleObject {
+  readonly name: string;
+  /** What the name was called with; absent for the name itself. */
+  readonly args: readonly PickleValue[] | undefined;
+  /** The attributes that it was given. */
+  state: PickleValue | undefined;
+  /** What was appended or added to it. */
+  readonly items: PickleValue[] = [];
+  /** What was put into it by key. */
+  readonly entries: Map<PickleValue, PickleValue> = new Map();
+
+  constructor(name: string, args?: readonly PickleValue[]) {
+    this.name = name;
+    this.args = args;
   }
 }

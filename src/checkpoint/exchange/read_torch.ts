@@ -1,9 +1,10 @@
 import { CairnError } from "../../base/errors.ts";
 import type { ByteSource } from "../../container/source.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
+import { NumpyArray } from "./numpy_arrays.ts";
 import { NumpyDType } from "./numpy_scalars.ts";
 import { isTuple, runPickle } from "./pickle_machine.ts";
-import { PickleDict, type PickleValue } from "./pickle_values.ts";
+import { PickleDict, PickleObject, type PickleValue } from "./pickle_values.ts";
 import {
   type ExchangeReadOptions,
   type ForeignTensor,
@@ -11,21 +12,23 @@ import {
   quoted,
   type TensorFile,
 } from "./tensor_file.ts";
-import { torchGlobal, TorchType } from "./torch_globals.ts";
+import { TorchType } from "./torch_dtypes.ts";
+import { torchGlobal } from "./torch_globals.ts";
 import { plainState, tensorsByPath, type TorchState } from "./torch_state.ts";
-import { TorchStorage, type TorchTensor } from "./torch_tensor.ts";
+import { TorchStorage, TorchTensor } from "./torch_tensor.ts";
+import type { UnreadableTensor } from "./unreadable_tensor.ts";
 import type { ZipEntry } from "./zip_directory.ts";
 import { ZipReader } from "./zip_reader.ts";
 
 const PICKLE_NAME = "data.pkl";
-const MAX_PICKLE_BYTES = 256 * 1024 * 1024;
+const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
 
 /**
  * Opens a checkpoint that `torch.save` wrote (PyTorch 1.6 and newer, a zip file): its state is read, its tensors are not
  * touched. No pickle is ever executed: the instructions are followed by a machine that can build plain values and tensors
  * and nothing else. The file owns the source from then on; when opening fails, the caller still does.
  *
- * @throws CairnError `unsupported` for whatever is no plain data, with the name that the pickle asked for; `truncated`,
+ * @throws CairnError `unsupported` where there is no plain data at all, with the name that the pickle asked for; `truncated`,
  * `invalid_file`, `limit_exceeded` or `checksum_mismatch`.
  */
 export async function readTorch(source: ByteSource): Promise<TorchFile> {
@@ -57,7 +60,7 @@ export class TorchFile implements TensorFile {
   /** All that was saved, tensors in their places. */
   readonly state: TorchState;
   readonly #zip: ZipReader;
-  #byPath: ReadonlyMap<string, TorchTensor> | undefined;
+  #byPath: ReadonlyMap<string, TorchTensor | UnreadableTensor> | undefined;
   #byView: ReadonlyMap<string, string> | undefined;
   #isClosed = false;
 
@@ -80,6 +83,10 @@ export class TorchFile implements TensorFile {
   describe(name: string): Promise<ForeignTensor> {
     return new Promise((resolve) => {
       const tensor = this.#tensor(name);
+      if (!(tensor instanceof TorchTensor)) {
+        const { storedAs, shape } = tensor;
+        return resolve({ name, storedAs, shape, byteLength: 0 });
+      }
       const { type, shape, byteLength } = tensor;
       const first = this.#firstNames().get(tensor.viewKey) ?? name;
       resolve({
@@ -109,20 +116,22 @@ export class TorchFile implements TensorFile {
     await this.close();
   }
 
-  #tensor(name: string): TorchTensor {
+  #tensor(name: string): TorchTensor | UnreadableTensor {
     const tensor = this.#tensors().get(name);
     if (tensor === undefined) throw noSuchTensor(name, this.#tensors().size);
     return tensor;
   }
 
-  #tensors(): ReadonlyMap<string, TorchTensor> {
+  #tensors(): ReadonlyMap<string, TorchTensor | UnreadableTensor> {
     return this.#byPath ??= tensorsByPath(this.state);
   }
 
   /** The first name of each view. */
   #firstNames(): ReadonlyMap<string, string> {
     return this.#byView ??= new Map(
-      [...this.#tensors()].reverse().map(([name, tensor]) => [tensor.viewKey, name]),
+      [...this.#tensors()].reverse().flatMap(([name, tensor]): [string, string][] =>
+        tensor instanceof TorchTensor ? [[tensor.viewKey, name]] : []
+      ),
     );
   }
 }
@@ -131,7 +140,7 @@ export class TorchFile implements TensorFile {
 class Storages {
   readonly #zip: ZipReader;
   readonly #prefix: string;
-  readonly #byKey = new Map<string, TorchStorage>();
+  readonly #byTypeAndKey = new Map<string, TorchStorage>();
   #recent: { readonly key: string; readonly bytes: Uint8Array } | undefined;
 
   constructor(zip: ZipReader, prefix: string) {
@@ -139,16 +148,24 @@ class Storages {
     this.#prefix = prefix;
   }
 
-  /** What `("storage", class, key, location, length)` stands for. */
+  /** What `("storage", class, key, location, length)` stands for. Where it was, its elements are read into memory here. */
   get(id: PickleValue): TorchStorage {
-    const [kind, storageClass, key, , length] = isTuple(id) ? id : [];
+    const [kind, storageClass, key, location, length, ...more] = isTuple(id) ? id : [];
     const fits = kind === "storage" && storageClass instanceof TorchType && storageClass.isStorage &&
-      typeof key === "string" && typeof length === "number";
-    if (!fits) throw new CairnError("invalid_file", "The pickle refers to what is no storage");
-    const before = this.#byKey.get(key);
-    if (before !== undefined) return before;
+      typeof key === "string" && typeof location === "string" && typeof length === "number";
+    if (!fits) {
+      const what = storageClass instanceof PickleObject ? `: ${quoted(storageClass.name)}` : "";
+      throw new CairnError("invalid_file", `The pickle refers to what is no storage${what}`);
+    }
+    if (more.length > 0) {
+      throw new CairnError("unsupported", `Storage ${quoted(key)} is a view of another one; save it anew`);
+    }
+    // Two tensors may name one storage by two types, and each is then read by its own.
+    const typed = `${storageClass.type.name} ${key}`;
+    const before = this.#byTypeAndKey.get(typed);
+    const byteLength = length * storageClass.type.byteSize;
+    if (before?.byteLength === byteLength) return before;
     const entry = this.#zip.entries.get(`${this.#prefix}data/${key}`);
-    const byteLength = length * (storageClass.type?.byteSize ?? 1);
     if (entry?.rawLength !== byteLength) {
       throw new CairnError(
         "invalid_file",
@@ -161,7 +178,7 @@ class Storages {
       type: storageClass.type,
       load: () => this.#load(key, entry),
     });
-    this.#byKey.set(key, storage);
+    this.#byTypeAndKey.set(typed, storage);
     return storage;
   }
 
@@ -173,9 +190,9 @@ class Storages {
 
 /** Objects that a checkpoint's own kinds of values may be told afterwards. */
 function build(target: PickleValue, state: PickleValue): boolean {
-  if (target instanceof NumpyDType) return target.setState(state);
+  if (target instanceof NumpyDType || target instanceof NumpyArray) return target.setState(state);
   // A module's state dict carries version numbers of its layers as an attribute, which plain data has no place for.
-  return target instanceof PickleDict && state instanceof PickleDict;
+  return target instanceof PickleDict && (state instanceof PickleDict || isTuple(state));
 }
 
 /** What the names of all entries begin with: the name the file had when it was saved. */
@@ -201,8 +218,8 @@ function prefixOf(zip: ZipReader): string {
 
 async function refuseBigEndian(zip: ZipReader, prefix: string): Promise<void> {
   const entry = zip.entries.get(`${prefix}byteorder`);
-  if (entry === undefined || entry.rawLength > 16) return;
-  const order = new TextDecoder().decode(await zip.read(entry));
+  if (entry === undefined) return;
+  const order = entry.rawLength > 16 ? "unknown" : new TextDecoder().decode(await zip.read(entry));
   if (order !== "little") {
     throw new CairnError("unsupported", `The checkpoint's byte order is ${quoted(order)}, expected "little"`);
   }

@@ -3,7 +3,8 @@ import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { elementCount, type Shape, validateShape } from "../../tensor/shape.ts";
-import { PickleOpaque } from "./pickle_values.ts";
+import { negate } from "./negate.ts";
+import { PickleOpaque, type PickleValue } from "./pickle_values.ts";
 import { endOfView, gather, isContiguous, type StridedView } from "./strided.ts";
 import type { ExchangeReadOptions } from "./tensor_file.ts";
 
@@ -24,8 +25,8 @@ export class TorchStorage extends PickleOpaque {
   /** Its name in the checkpoint. Tensors with the same storage share memory in PyTorch. */
   readonly key: string;
   readonly byteLength: number;
-  /** Of its elements; absent when it has no type, and each tensor says its own. */
-  readonly type: TorchDType | undefined;
+  /** Of its elements; where it is untyped its elements are bytes, and each tensor says its own. */
+  readonly type: TorchDType;
   /** Reads all of it, from the file or from what was read last. The bytes are not the caller's. */
   readonly load: () => Promise<Uint8Array>;
 
@@ -38,6 +39,13 @@ export class TorchStorage extends PickleOpaque {
   }
 }
 
+/** What a tensor is beside its elements. */
+interface TorchTensorProperties {
+  readonly requiresGrad: boolean;
+  readonly isNegated?: boolean;
+  readonly pickledAttributes?: PickleValue | undefined;
+}
+
 /** A tensor of a PyTorch checkpoint. Its elements are read when {@link read} is called. */
 export class TorchTensor extends PickleOpaque implements StridedView {
   readonly storage: TorchStorage;
@@ -46,17 +54,36 @@ export class TorchTensor extends PickleOpaque implements StridedView {
   readonly strides: readonly number[];
   readonly offset: number;
   readonly requiresGrad: boolean;
+  /** Whether the elements are those of the storage with the other sign. {@link read} gives the tensor's own. */
+  readonly isNegated: boolean;
+  /** What somebody has set on the tensor beside its elements: a `TorchState`, if anything. */
+  attributes: unknown;
+  /** The same as the pickle has it. */
+  readonly pickledAttributes: PickleValue | undefined;
 
   /** Throws `CairnError("invalid_file")` unless all its elements are inside its storage. */
-  constructor(storage: TorchStorage, type: TorchDType, view: StridedView, requiresGrad: boolean) {
+  constructor(storage: TorchStorage, type: TorchDType, view: StridedView, properties: TorchTensorProperties) {
     super();
     this.storage = storage;
     this.type = type;
     this.shape = view.shape;
     this.strides = view.strides;
     this.offset = view.offset;
-    this.requiresGrad = requiresGrad;
+    this.requiresGrad = properties.requiresGrad;
+    this.isNegated = properties.isNegated ?? false;
+    this.pickledAttributes = properties.pickledAttributes;
     checkView(view, Math.floor(storage.byteLength / type.byteSize), storage.key);
+  }
+
+  /** The same tensor with other properties. */
+  with(properties: Partial<TorchTensorProperties>): TorchTensor {
+    const { requiresGrad, isNegated, pickledAttributes } = this;
+    return new TorchTensor(this.storage, this.type, this, {
+      requiresGrad,
+      isNegated,
+      pickledAttributes,
+      ...properties,
+    });
   }
 
   /** Of its elements, without gaps. */
@@ -66,7 +93,8 @@ export class TorchTensor extends PickleOpaque implements StridedView {
 
   /** The same text for tensors that are the same view of the same storage, as tied weights are. */
   get viewKey(): string {
-    return JSON.stringify([this.storage.key, this.type.name, this.offset, this.shape, this.strides]);
+    const { storage, type, offset, shape, strides, isNegated } = this;
+    return JSON.stringify([storage.key, type.name, offset, shape, strides, isNegated]);
   }
 
   /**
@@ -79,6 +107,12 @@ export class TorchTensor extends PickleOpaque implements StridedView {
     if (dtype === undefined) {
       throw new CairnError("unsupported", `Cairn has no tensors of PyTorch's dtype ${this.type.name}`);
     }
+    if (this.isNegated && dtype === "bool") {
+      throw new CairnError(
+        "unsupported",
+        "Cannot read a tensor of PyTorch: it is a bool with the negative bit",
+      );
+    }
     validateRank(this.shape);
     const { byteLength } = this;
     if (byteLength > this.storage.byteLength && byteLength > MAX_EXPANDED_BYTES) {
@@ -88,8 +122,9 @@ export class TorchTensor extends PickleOpaque implements StridedView {
         { details: { limit: MAX_EXPANDED_BYTES, value: byteLength } },
       );
     }
-    const bytes = await this.storage.load();
-    return HostTensor.fromBytes(this.#elements(bytes, byteSizeOf(dtype)), dtype, this.shape);
+    const elements = this.#elements(await this.storage.load(), byteSizeOf(dtype));
+    if (this.isNegated) negate(elements, dtype, byteSizeOf(dtype));
+    return HostTensor.fromBytes(elements, dtype, this.shape);
   }
 
   #elements(bytes: Uint8Array, byteSize: number): Uint8Array {

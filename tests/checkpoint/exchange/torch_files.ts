@@ -32,6 +32,22 @@ export function global(module: string, name: string): string {
   return `c${module}\n${name}\n`;
 }
 
+/** What calling a name gives. */
+export function call(name: string, ...args: string[]): string {
+  const at = name.lastIndexOf(".");
+  return `${global(name.slice(0, at), name.slice(at + 1))}${tuple(...args)}R`;
+}
+
+/** A dict with texts for keys. */
+export function dict(items: Readonly<Record<string, string>>): string {
+  return `}(${Object.entries(items).map(([key, value]) => text(key) + value).join("")}u`;
+}
+
+/** Texts whose letters are bytes, as protocol 3 has them. */
+export function bytes(value: string): string {
+  return `C${String.fromCharCode(value.length)}${value}`;
+}
+
 /** A reference to a storage of the file. */
 export function storage(key: string, length: number, type = "FloatStorage"): string {
   return `${tuple(text("storage"), global("torch", type), text(key), text("cpu"), integer(length))}Q`;

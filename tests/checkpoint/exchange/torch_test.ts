@@ -181,7 +181,8 @@ describe("pickles that are more than data", () => {
   }
 
   test("every instruction that is not on the list is refused by its code", async () => {
-    const known = "\x80\x95N\x88\x89JKM\x8a\x8bGX\x8cBC()t\x85\x86\x87]lae}su\x8f\x90qr\x94hjc\x93RbQ.";
+    const known = "\x80\x95N\x88\x89JKM\x8a\x8bGX\x8c\x8dBC\x8e\x96()t\x85\x86\x87]lae}su\x8f\x90\x91" +
+      "qr\x94hjc\x93R\x81\x92bQ012.";
     for (let opcode = 0; opcode < 256; opcode++) {
       if (known.includes(String.fromCharCode(opcode))) continue;
       const error = await thrownBy(async () =>
@@ -293,9 +294,11 @@ describe("pickles that are more than data", () => {
     }
     // What was pushed before is packed into one tuple with it.
     const file = await opened(await checkpointOf(`(${pickle}t.`));
-    const before = performance.now();
-    expect((await thrownBy(() => file.names())).code).toBe("unsupported");
-    expect(performance.now() - before).toBeLessThan(3000);
+    const error = await thrownBy(() => file.names());
+    expect([error.code, error.message]).toEqual([
+      "unsupported",
+      "The checkpoint's state has more than 1000000 places",
+    ]);
   });
 
   test("numbers of NumPy are numbers, in either byte order", async () => {
