@@ -76,7 +76,7 @@ export {
   type WriteReport,
 } from "./src/container/write/container_writer.ts";
 export type { RawLayout, TensorRecord, TensorSpec } from "./src/container/format/layout.ts";
-export type { Manifest, Provenance } from "./src/container/format/manifest.ts";
+export type { Manifest, Provenance, SavedBy } from "./src/container/format/manifest.ts";
 export type { PartList, PartRecord, PartRole, RowShard } from "./src/container/format/part_list.ts";
 export type { OpenOptions } from "./src/container/read/open_container.ts";
 export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "./src/container/source.ts";

@@ -87,7 +87,7 @@ export class BackgroundSaver {
     }
     options.signal?.throwIfAborted();
     const taken = typeof state === "function" ? state() : state;
-    const frozen = FrozenCheckpoint.of(taken, this.#copyOf(taken.store));
+    const frozen = FrozenCheckpoint.of(markedBy(options, taken), this.#copyOf(taken.store));
     const { isOnGpu, rawByteLength } = frozen;
     const pending = new PendingSnapshot(
       { tag: info.tag, isOnGpu, rawByteLength },
@@ -211,6 +211,11 @@ export class BackgroundSaver {
     this.#latest = undefined;
     throw latest.error;
   }
+}
+
+/** What is saved with a retention is that retention's to delete, unless the state says otherwise. */
+function markedBy({ keep }: BackgroundSaveOptions, state: CheckpointState): CheckpointState {
+  return keep === undefined ? state : { ...state, provenance: { savedBy: "auto", ...state.provenance } };
 }
 
 /** The stages, of which an engine that may read the bytes again is told nothing of the first time that they were read. */

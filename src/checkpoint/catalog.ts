@@ -1,5 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
+import type { SavedBy } from "../container/format/manifest.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 
 /** What is known of a checkpoint without reading its data. */
@@ -11,6 +13,14 @@ export interface CheckpointSummary {
   readonly step: number | undefined;
   readonly createdAt: string | undefined;
   readonly runId: string | undefined;
+  /** When it was committed, among those of its directory: the highest is the newest. Older files have none. */
+  readonly order?: number | undefined;
+  /** File id of the checkpoint that its run went on from. */
+  readonly parent?: string | undefined;
+  /** Whether it was saved by itself or for somebody who asked for it. Older files do not say. */
+  readonly savedBy?: SavedBy | undefined;
+  /** The tag that it was saved under; a copy may have another name. */
+  readonly savedTag?: string | undefined;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -25,7 +35,7 @@ export interface SkippedCheckpoint {
 
 /** All checkpoints of an engine. */
 export interface Catalog {
-  /** Oldest first: by step, then by time, then by name. */
+  /** Oldest first, by when they were committed: by `order`, then by time, then by name; without an `order` before all others. */
   readonly checkpoints: readonly CheckpointSummary[];
   /** Files that are named like checkpoints and cannot be opened. */
   readonly unreadable: readonly SkippedCheckpoint[];
@@ -38,6 +48,9 @@ export interface CatalogOptions {
 
 /** Every option of {@link CatalogOptions}. */
 export const CATALOG_OPTIONS: OptionNames<CatalogOptions> = { signal: true };
+
+/** Of the disk, and not of what is on it. */
+const FAILURES: ReadonlySet<string> = new Set(["storage_failed", "disk_full"]);
 
 /** How often a directory is looked at again that changes under its reader. Each time a writer has saved and cleaned up. */
 export const MOST_LOOKS = 10;
@@ -63,11 +76,7 @@ async function look(
   let hasVanished = false;
   for (const tag of await engine.list()) {
     try {
-      const checkpoint = await engine.load(tag, options);
-      const { path, step, metrics, provenance: { createdAt, runId } } = checkpoint;
-      const { fileId } = checkpoint.reader;
-      await checkpoint.close();
-      checkpoints.push({ tag, path, fileId, step, createdAt, runId, metrics });
+      checkpoints.push(await summarize(() => engine.load(tag, options)));
     } catch (error) {
       if (!(error instanceof CairnError)) throw error;
       if (error.code === "not_found") hasVanished = true;
@@ -77,20 +86,48 @@ async function look(
   return { checkpoints: checkpoints.sort(byAge), unreadable, hasVanished };
 }
 
+/** What there is to know of a checkpoint. A disk that fails once must not make an old one of the newest. */
+export async function summarize(open: () => Promise<Checkpoint>): Promise<CheckpointSummary> {
+  for (let isFirst = true;; isFirst = false) {
+    try {
+      const checkpoint = await open();
+      await checkpoint.close();
+      return summaryOf(checkpoint);
+    } catch (error) {
+      if (!isFirst || !(error instanceof CairnError) || !FAILURES.has(error.code)) throw error;
+    }
+  }
+}
+
+function summaryOf(
+  { tag, path, step, metrics, provenance, reader: { fileId } }: Checkpoint,
+): CheckpointSummary {
+  const { createdAt, runId, order, parent, savedBy, tag: savedTag } = provenance;
+  return { tag, path, fileId, step, createdAt, runId, metrics, order, parent, savedBy, savedTag };
+}
+
 /** A passed-over checkpoint with the reason in words. */
 export function skipped(tag: string, path: string, error: CairnError): SkippedCheckpoint {
   return { tag, path, reason: error.message, error };
 }
 
-function byAge(a: CheckpointSummary, b: CheckpointSummary): number {
-  // Without a step it cannot be told from a weights-only export: it is the last choice.
-  const steps = (a.step ?? -1) - (b.step ?? -1);
-  if (steps !== 0) return steps;
-  const times = compare(a.createdAt ?? "", b.createdAt ?? "");
-  return times !== 0 ? times : compare(a.tag, b.tag);
+/** What says how old a checkpoint is. */
+interface Aged {
+  readonly order?: number | undefined;
+  readonly createdAt?: string | undefined;
+  readonly tag: string;
 }
 
-/** By code unit: the same order in every locale. */
-function compare(a: string, b: string): number {
+/** Oldest first: by which was committed first, whatever the steps and the times of the files are. */
+export function byAge(a: Aged, b: Aged): number {
+  return (a.order ?? 0) - (b.order ?? 0) || compare(timeOf(a), timeOf(b)) || compare(a.tag, b.tag);
+}
+
+function timeOf({ createdAt }: Aged): number {
+  return createdAt === undefined ? -Infinity : Date.parse(createdAt);
+}
+
+/** Text by code unit: the same order in every locale. */
+function compare<T extends string | number>(a: T, b: T): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -211,6 +211,7 @@ export class DecoupledEngine extends EngineWrapper {
       waiting: 0,
       written: Promise.resolve().then(async () => {
         await this.inner.save(frozen, path, {
+          ...options,
           signal: controller.signal,
           onProgress: (progress) => {
             job.progress = { ...progress, lastMs: clock.now() };

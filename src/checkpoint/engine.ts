@@ -1,5 +1,6 @@
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { CairnError } from "../base/errors.ts";
+import type { SavedBy } from "../container/format/manifest.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitInfo, CommitInfoFields } from "./commit_info.ts";
 import type { CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
@@ -19,6 +20,11 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
   /** Called after each chunk with raw bytes. */
   readonly onProgress?: (progress: { done: number; total: number }) => void;
+  /**
+   * Who is said to save it, where the provenance of the state does not say: with `auto`, retention may delete it again. Default
+   * `auto` for an engine that is to evict checkpoints when the disk is full, else `user`.
+   */
+  readonly savedBy?: SavedBy;
 }
 
 /** Options of {@link Engine.commit}. */

@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import type { SavedBy } from "../container/format/manifest.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { CommitInfo } from "./commit_info.ts";
@@ -79,6 +80,11 @@ export abstract class EngineGroup implements Engine {
     signal: AbortSignal | undefined,
   ): Promise<(() => Promise<Checkpoint>)[]>;
 
+  /** Who is said to save with one of them, where nobody else says. */
+  protected savedByAt(_engine: Engine): SavedBy | undefined {
+    return undefined;
+  }
+
   get runId(): string {
     return this.inner.runId;
   }
@@ -123,9 +129,10 @@ export abstract class EngineGroup implements Engine {
       const members = save.members.splice(0);
       let report: WriteReport | undefined;
       await this.#each(save, members, "save", async (engine) => {
-        report =
-          await engine.save(frozen, undefined, partOf(options, members.indexOf(engine), members.length)) ??
-            report;
+        const savedBy = options.savedBy ?? this.savedByAt(engine);
+        const part = partOf(options, members.indexOf(engine), members.length);
+        report = await engine.save(frozen, undefined, savedBy === undefined ? part : { ...part, savedBy }) ??
+          report;
       });
       if (report === undefined) throw failed("save", save.info, "no engine said what it had written");
       save.isSaved = true;

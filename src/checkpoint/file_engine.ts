@@ -25,6 +25,7 @@ import { evictOldest } from "./evict_oldest.ts";
 import type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 import { FileMaker } from "./file_maker.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { KnownCheckpoints } from "./known_checkpoints.ts";
 import { moveLatestHint } from "./latest_hint.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { OneAtATime } from "./one_at_a_time.ts";
@@ -35,7 +36,7 @@ import { writePart, type WrittenPart } from "./parts/write_part.ts";
 import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
 import { tagOfStep } from "./step_tag.ts";
-import { checkTag, tagOfFileName } from "./tags.ts";
+import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 
@@ -64,6 +65,8 @@ export class FileEngine implements Engine {
   /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
   readonly #unconfirmed = new Set<string>();
   readonly #locks: DirectoryLocks;
+  /** By directory: what is there. */
+  readonly #known = new Map<string, KnownCheckpoints>();
   readonly #calls = new OneAtATime();
   #resumedFrom: string | undefined;
   #pending: Pending | undefined;
@@ -166,6 +169,7 @@ export class FileEngine implements Engine {
     if (saved === undefined) throw commitFailed(info, "nothing was saved; call save() first");
     return await this.#calls.run("commit", async () => {
       const isVerified = options.verify ?? this.#isTimeToVerify;
+      this.#known.get(this.directoryOf(info))?.forget(info.tag);
       try {
         // A device that is going down says so a turn later than its last answer.
         await nextTurn();
@@ -346,10 +350,28 @@ export class FileEngine implements Engine {
       parts: ranks === undefined
         ? planComponents(frozen.tensors, this.#options.components ?? false)
         : [ranks.part],
-      provenance: this.#files.provenanceOf(info.tag),
+      provenance: {
+        ...this.#files.provenanceOf(info.tag),
+        savedBy: frozen.manifest.provenance.savedBy ?? options.savedBy ?? this.#files.savedBy,
+        order: await this.#nextOrder(this.directoryOf(info)),
+      },
     });
     pending.saved = { staged, frozen };
     return staged.written;
+  }
+
+  /** One above the highest in the directory, of which what is new since the last save is opened. */
+  async #nextOrder(directory: string): Promise<number> {
+    const known = this.#known.get(directory) ?? new KnownCheckpoints();
+    this.#known.set(directory, known);
+    const pathOf = (tag: string): string => joinPath(directory, fileNameOf(tag));
+    const tags = (await this.storage.list(directory)).flatMap(({ name }) => tagOfFileName(name) ?? []);
+    await known.see(
+      tags,
+      (tag) => Checkpoint.open(this.storage, pathOf(tag), tag),
+      (tag) => this.storage.describe(pathOf(tag)),
+    );
+    return known.highestOrder + 1;
   }
 
   get #isTimeToVerify(): boolean {

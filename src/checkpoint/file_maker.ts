@@ -1,4 +1,4 @@
-import type { Provenance } from "../container/format/manifest.ts";
+import type { Provenance, SavedBy } from "../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
 import { MeasuredGpuEncoding } from "../gpu_codec/gpu_encoding.ts";
 import { temporaryName } from "./leftovers.ts";
@@ -14,10 +14,14 @@ export class FileMaker implements NewFiles {
   readonly inUse: Set<string> = new Set();
   readonly coding: SplitOptions;
   readonly now: () => number;
+  /** Who is said to save, where nothing else says. */
+  readonly savedBy: SavedBy;
   readonly #random: (byteLength: number) => Uint8Array;
 
-  constructor({ now, random, runId, mode, codec, tensorCodecs, pool, chunkBytes }: FileEngineOptions) {
+  constructor(options: FileEngineOptions) {
+    const { now, random, runId, mode, codec, tensorCodecs, pool, chunkBytes, onDiskFull } = options;
     this.now = now ?? Date.now;
+    this.savedBy = onDiskFull === "evictOldest" ? "auto" : "user";
     this.#random = random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
     this.coding = { mode, codec, tensorCodecs, pool, chunkBytes, gpuEncoding: new MeasuredGpuEncoding() };
     this.runId = runId ?? this.randomHex(16);

@@ -30,15 +30,16 @@ export function stepFromCheckpoint(path: string): number {
 }
 
 /**
- * Paths of all complete checkpoints of a directory or an engine, in order of their steps. A name that is no integer counts with
- * the step that was saved in the file. What is damaged or unfinished is left out; a directory that is not there has none.
+ * Paths of all complete checkpoints of a directory or an engine, in order of their steps, at the same step the older first. A name
+ * that is no integer counts with the step that was saved in the file. What is damaged or unfinished is left out; a directory that
+ * is not there has none.
  */
 export async function getCheckpoints(target: EngineTarget): Promise<string[]> {
-  return (await summaries(target)).map(({ path }) => path);
+  return [...await summaries(target)].sort(byStep).map(({ path }) => path);
 }
 
 /**
- * Path of the newest complete checkpoint, or of the one with exactly this step.
+ * Path of the newest complete checkpoint, which is the one committed last, or of the newest with exactly this step.
  *
  * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step.
  */
@@ -58,7 +59,7 @@ export async function getCheckpoint(
   if (options.step === undefined) return newest.path;
   const exact = found.findLast(({ step }) => step === options.step);
   if (exact !== undefined) return exact.path;
-  const steps = found.map(({ step }) => step ?? "none").join(", ");
+  const steps = [...found].sort(byStep).map(({ step }) => step ?? "none").join(", ");
   throw new CairnError(
     "no_checkpoint",
     `There is no checkpoint of step ${options.step} in ${where}; there are ${steps}`,
@@ -66,6 +67,11 @@ export async function getCheckpoint(
       details: { value: options.step },
     },
   );
+}
+
+/** Without a step it cannot be told from a weights-only export: those come first. */
+function byStep(a: CheckpointSummary, b: CheckpointSummary): number {
+  return (a.step ?? -1) - (b.step ?? -1);
 }
 
 async function summaries(target: EngineTarget): Promise<readonly CheckpointSummary[]> {

@@ -1,5 +1,7 @@
 import { CairnError } from "../base/errors.ts";
+import type { Provenance } from "../container/format/manifest.ts";
 import type { Storage } from "../storage/storage.ts";
+import { byAge } from "./catalog.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitReport, Engine, EngineCommitOptions } from "./engine.ts";
 import { EngineGroup, type GroupSave } from "./engine_group.ts";
@@ -104,20 +106,19 @@ export class MirrorEngine extends EngineGroup {
     signal: AbortSignal | undefined,
   ): Promise<(() => Promise<Checkpoint>)[]> {
     const options = signal === undefined ? {} : { signal };
-    const found: { open: () => Promise<Checkpoint>; createdAt: string }[] = [];
+    const found: { open: () => Promise<Checkpoint>; age: Pick<Provenance, "order" | "createdAt"> }[] = [];
     for (const engine of this.engines) {
       const open = (): Promise<Checkpoint> => engine.load(tag, options);
       try {
         const checkpoint = await open();
-        found.push({ open, createdAt: checkpoint.provenance.createdAt ?? "" });
+        found.push({ open, age: checkpoint.provenance });
         await checkpoint.close();
       } catch (error) {
         if (!(error instanceof CairnError)) throw error;
-        found.push({ open, createdAt: "" });
+        found.push({ open, age: {} });
       }
     }
-    // ISO times compare as text; a copy without one is tried last, for its error.
-    return found.sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0))
-      .map(({ open }) => open);
+    // One that cannot be opened is tried last, for its error.
+    return found.sort((a, b) => byAge({ ...b.age, tag }, { ...a.age, tag })).map(({ open }) => open);
   }
 }

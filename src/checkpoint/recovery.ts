@@ -54,7 +54,7 @@ export interface Recovery {
 
 /**
  * The newest checkpoint that verifies. The file `latest` is not asked: between a commit and its update, a crash leaves it
- * behind. Checkpoints are tried from the highest step down (at the same step the one saved last), and each is read
+ * behind. Checkpoints are tried from the one that was committed last, whatever their steps are, and each is read
  * completely before it is believed. Nothing is removed, and nothing is changed unless the options ask for it.
  *
  * @throws RangeError for a `maxFailures` below 1.

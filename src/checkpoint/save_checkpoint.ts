@@ -63,6 +63,8 @@ export async function saveCheckpoint(
   signal?.throwIfAborted();
   const frozen = FrozenCheckpoint.of({
     ...state,
+    // Whatever is in it, as when it is that of a checkpoint that was loaded: no retention deletes this one.
+    provenance: { ...state.provenance, savedBy: "user" },
     ...clientState === undefined ? {} : { clientState },
     ...excludeFrozenParameters && frozenParameters !== undefined ? { excludedTensors: frozenParameters } : {},
   });

@@ -80,6 +80,8 @@ export class Snapshot {
   /** Tag of the one file, in the path shape. */
   readonly #file: string | undefined;
   #hasSavedFile = false;
+  /** File id of the checkpoint that was restored last. */
+  #parent: string | undefined;
   readonly #engine: Promise<Engine>;
   /** Whether it was opened here, for a directory. */
   readonly #isOwnEngine: boolean;
@@ -241,6 +243,7 @@ export class Snapshot {
         },
         prepare: () =>
           Promise.resolve(() => {
+            this.#parent = checkpoint.reader.fileId;
             if (runId !== undefined) engine.continueRun(runId, checkpoint.tag);
           }),
       });
@@ -299,7 +302,11 @@ export class Snapshot {
       ...modelCode === undefined ? {} : { modelCode },
     };
     if (globalStep === undefined) return captured;
-    return { ...captured, provenance: { step: typeof globalStep === "number" ? globalStep : this.step } };
+    const provenance = {
+      step: typeof globalStep === "number" ? globalStep : this.step,
+      ...this.#parent === undefined ? {} : { parent: this.#parent },
+    };
+    return { ...captured, provenance };
   }
 
   /** The store, and everything else. */

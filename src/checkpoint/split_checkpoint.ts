@@ -74,7 +74,7 @@ export async function splitCheckpoint(
 function manifestOf({ reader }: Checkpoint, tag: string): Manifest {
   const { parts: _, ...manifest } = reader.manifest;
   const { runId: __, ...provenance } = manifest.provenance;
-  return { ...manifest, provenance: { ...provenance, tag } };
+  return { ...manifest, provenance: { ...provenance, tag, savedBy: "user" } };
 }
 
 function refuseRanks({ placement: { savedWorldSize }, tag, path }: Checkpoint): void {

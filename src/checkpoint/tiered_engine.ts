@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import type { SavedBy } from "../container/format/manifest.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitReport, Engine, EngineCommitOptions } from "./engine.ts";
 import { EngineGroup, type GroupSave } from "./engine_group.ts";
@@ -58,6 +59,10 @@ export class TieredEngine extends EngineGroup {
   protected participants(): readonly Engine[] {
     // A save that failed does not count, so that the next one goes where it should have gone.
     return this.tiers.filter(({ every = 1 }) => this.#commits % every === 0).map(({ engine }) => engine);
+  }
+
+  protected override savedByAt(engine: Engine): SavedBy | undefined {
+    return this.tiers.find((tier) => tier.engine === engine)?.keep === undefined ? undefined : "auto";
   }
 
   protected requireEnough({ failures }: GroupSave): void {

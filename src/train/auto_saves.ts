@@ -1,6 +1,7 @@
 import { CairnError } from "../base/errors.ts";
 import type { OnDiskFull } from "../checkpoint/disk_room.ts";
 import type { CheckpointState } from "../checkpoint/frozen_checkpoint.ts";
+import type { SavedBy } from "../container/format/manifest.ts";
 import type { PendingSnapshot, SaveReport } from "../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../checkpoint/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
@@ -43,13 +44,19 @@ const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
 };
 
 /** Everything of a run, for a checkpoint. */
-export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined): CheckpointState {
+export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy: SavedBy): CheckpointState {
+  const { parent } = run;
   const modelCode = autoSaver?.settings.modelCode ?? undefined;
   return {
     store: run.store,
     state: toStateTree(run.state(autoSaver?.stateDict() ?? null)),
     metrics: run.measured,
-    provenance: { step: run.step, epoch: run.currentEpoch },
+    provenance: {
+      step: run.step,
+      epoch: run.currentEpoch,
+      ...parent === undefined ? {} : { parent },
+      savedBy,
+    },
     ...modelCode === undefined ? {} : { modelCode },
   };
 }
@@ -144,7 +151,7 @@ export class AutoSaves {
     try {
       const free = await this.#freeTag(wanted, moment);
       tag = free.tag;
-      const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy), tag, {
+      const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy, "auto"), tag, {
         overwrite: free.overwrite,
         keep: this.#keep(),
         signal: this.#giveUp,

@@ -202,6 +202,7 @@ async function restoreRun(
       const becomeThat = await run.toRestore(state, losses, provenance.variants);
       return () => {
         becomeThat();
+        run.parent = reader.fileId;
         // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
         if (!isOwn) return;
         place.continueRun(runId, tag);

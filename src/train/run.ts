@@ -71,6 +71,8 @@ export class Run {
   #pace: Pace;
   /** One for all sources of the same shapes, as a caller may make a new source for each evaluation. */
   readonly #evaluations = new Map<string, Promise<Evaluation>>();
+  /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
+  parent: string | undefined;
   #step = 0;
   #walltime = 0;
   #clockStart: number | undefined;

@@ -49,7 +49,7 @@ async function saveIn(
 ): Promise<SaveReport> {
   const { tagAgreement, ...saving } = options;
   const doubt = tagAgreement === undefined ? undefined : await agreeOnTag(tag, tagAgreement);
-  const pending = await place.saver.save(() => checkpointOf(run, policy), tag, saving);
+  const pending = await place.saver.save(() => checkpointOf(run, policy, "user"), tag, saving);
   const report = await pending.wait();
   place.claim(report.tag);
   if (doubt === undefined) return report;

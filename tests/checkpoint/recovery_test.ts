@@ -50,7 +50,7 @@ async function threeCheckpoints(storage: Storage = new MemoryStorage()): Promise
 }
 
 describe("recover", () => {
-  test("takes the highest step, by number and not by name", async () => {
+  test("takes the last one, by when it was committed and not by name", async () => {
     expect(await summaryOf(await threeCheckpoints())).toEqual(["11", []]);
   });
 
@@ -98,12 +98,15 @@ describe("recover", () => {
     expect(await summaryOf(engine)).toEqual(["11", ["98 storage_failed", "99 truncated"]]);
   });
 
-  test("at one step takes the one that was saved last, and last of all what has no step", async () => {
+  test("takes the one that was committed last, whatever its step is, or if it has none", async () => {
     const engine = await memoryEngine();
     await saveState(engine, "b", { n: 1 }, { step: 5 });
-    await saveState(engine, "a", { n: 2 }, { step: 5 });
-    await saveState(engine, "z", { n: 3 });
+    await saveState(engine, "a", { n: 2 }, { step: 3 });
     expect((await summaryOf(engine))[0]).toBe("a");
+    await saveState(engine, "c", { n: 3 });
+    expect((await summaryOf(engine))[0]).toBe("c");
+    await saveState(engine, "0", { n: 4 }, { step: 5 });
+    expect((await summaryOf(engine))[0]).toBe("0");
   });
 
   test("says so when nothing is sound", async () => {

@@ -10,7 +10,7 @@ import { asMade, contentsOf, GOLDEN_FILES, goldenBytes, type GoldenFile } from "
 import { rewritten } from "../golden/rewritten.js";
 
 const CLASSES = { ContainerReader, ContainerWriter, BytesSink, bytesSource };
-const MAX_TOTAL_BYTES = 200 * 1024;
+const MAX_TOTAL_BYTES = 256 * 1024;
 
 const open = (bytes: Uint8Array): Promise<ContainerReader> => ContainerReader.open(bytesSource(bytes));
 

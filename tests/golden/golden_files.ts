@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { byteSizeOf, type DType, DTYPES } from "../../src/base/dtype.ts";
 import type { CodecName } from "../../src/container/codec/table.ts";
+import type { Provenance } from "../../src/container/format/manifest.ts";
 import type { StateValue } from "../../src/container/format/state_tree.ts";
 import { VIEW_NAMES } from "../../src/container/format/tensor_ref.ts";
 import type { ContainerContents } from "../../src/container/write/write_container.ts";
@@ -45,10 +46,10 @@ export function contentsOf({ file, codec, chunkBytes }: GoldenFile): ContainerCo
     return goldenContents(file.slice(3, -6) as "raw");
   }
   const index = GOLDEN_FILES.findIndex((golden) => golden.file === file);
-  const { tensors, state } = CONTENTS[file]?.() ?? { tensors: [] };
+  const { tensors, state, provenance = {} } = CONTENTS[file]?.() ?? { tensors: [] };
   return {
     tensors,
-    manifest: { kind: state ? "checkpoint" : "tensors", state, metrics: {}, provenance: {}, user: file },
+    manifest: { kind: state ? "checkpoint" : "tensors", state, metrics: {}, provenance, user: file },
     fileId: Uint8Array.from({ length: 16 }, (_, i) => 16 * index + i),
     codec,
     chunkBytes,
@@ -69,6 +70,7 @@ export async function asMade<T>({ rewrites }: GoldenFile, work: () => Promise<T>
 interface Contents {
   readonly tensors: GoldenTensor[];
   readonly state?: StateValue;
+  readonly provenance?: Provenance;
 }
 
 const ALL_DTYPES = Object.keys(DTYPES) as DType[];
@@ -92,6 +94,20 @@ const CONTENTS: Readonly<Record<string, () => Contents>> = {
   "v1_state_tree.cairn": () => ({ tensors: viewTensors(), state: everyValue("view.Float32Array") }),
   "v1_names.cairn": () => ({ tensors: namedTensors() }),
   "v1_levels.cairn": () => ({ tensors: levelsTensors() }),
+  // Where it stands among others, what its run went on from, and who saved it: files from before have none of it.
+  "v1_order.cairn": () => ({
+    tensors: [],
+    state: { step: 7 },
+    provenance: {
+      runId: "0123456789abcdef0123456789abcdef",
+      tag: "step-7",
+      step: 7,
+      createdAt: "2026-11-30T06:30:00.000Z",
+      order: 3,
+      parent: "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf",
+      savedBy: "auto",
+    },
+  }),
 };
 
 function floatTensors(dtype: FloatDType, count: number): GoldenTensor[] {

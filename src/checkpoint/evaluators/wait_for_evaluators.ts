@@ -35,7 +35,7 @@ export interface EvaluatorsReport {
 
 /**
  * Waits until each partition's evaluator has marked the checkpoint of a step as done. It returns as soon as the last one has, or when
- * the time is over, or when a newer checkpoint is there and the one of that step is gone; it does not reject for those.
+ * the time is over, or when the newest checkpoint is of a higher step and the one of that step is gone; it does not reject for those.
  *
  * @param partitionNames Left as they are.
  */
@@ -66,8 +66,11 @@ export async function waitForEvaluators(
       const { checkpoints } = await readCatalog(engine, signal === undefined ? {} : { signal });
       const found = checkpoints.findLast(({ step }) => step === globalStep);
       if (found === undefined) {
-        const newer = newerThan(checkpoints, globalStep);
-        if (newer !== undefined) return end("skipped", skippedMessage(globalStep, newer));
+        // Only the newest says where the run is now: it may have gone back and be about to save this step.
+        const newer = checkpoints.at(-1);
+        if (newer?.step !== undefined && newer.step > globalStep) {
+          return end("skipped", skippedMessage(globalStep, newer));
+        }
       } else {
         const done = await donePartitions(engine, found.tag, partitions);
         finished = partitions.filter((partition) => done.has(partition));
@@ -83,13 +86,6 @@ export async function waitForEvaluators(
   } finally {
     watch.close();
   }
-}
-
-function newerThan(
-  checkpoints: readonly CheckpointSummary[],
-  globalStep: number,
-): CheckpointSummary | undefined {
-  return checkpoints.find(({ step }) => step !== undefined && step > globalStep);
 }
 
 function skippedMessage(globalStep: number, newer: CheckpointSummary): string {

@@ -159,7 +159,7 @@ async function writeCairn(
   { overwrite = false, signal, onProgress }: ExportWeightsOptions,
 ): Promise<number> {
   // It belongs to no run, so that no retention deletes it.
-  const { runId: _, tag: __, ...provenance } = reader.manifest.provenance;
+  const { runId: _, tag: __, order: ___, savedBy: ____, ...provenance } = reader.manifest.provenance;
   const randomName = temporaryName(randomHex() + randomHex(), randomHex());
   const file = await DurableFile.create(storage, path, { overwrite, randomName });
   try {

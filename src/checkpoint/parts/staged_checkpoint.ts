@@ -110,7 +110,8 @@ async function writeFiles(
 ): Promise<WriteReport> {
   const { completeParts } = options;
   const provenance = { ...source.manifest.provenance, ...options.provenance };
-  const partManifest: Manifest = { kind: "tensors", state: {}, metrics: {}, provenance, user: {} };
+  const { order: _, ...ofPart } = provenance;
+  const partManifest: Manifest = { kind: "tensors", state: {}, metrics: {}, provenance: ofPart, user: {} };
   for (const plan of options.parts) {
     parts.push(await StagedPart.create(storage, directoryOf(index.path), plan, options.newFiles));
   }

@@ -20,7 +20,19 @@ export interface Provenance {
   runtime?: string;
   /** Which kernel variant was chosen for what. */
   variants?: Record<string, string>;
+  /**
+   * Which of its directory's checkpoints was committed last: from 1, one above the highest that the engine saw there when it wrote
+   * this one. Of checkpoints only, not of their parts. Without it a checkpoint is older than all that have one.
+   */
+  order?: number;
+  /** File id of the checkpoint that the run went on from; none for a run that began afresh. */
+  parent?: string;
+  /** Whether it was saved by itself, so that retention may delete it, or because somebody asked for this very checkpoint. */
+  savedBy?: SavedBy;
 }
+
+/** See {@link Provenance.savedBy}. */
+export type SavedBy = "auto" | "user";
 
 /** All of a container that is not a tensor. */
 export interface Manifest {
@@ -47,6 +59,9 @@ const PROVENANCE_FIELDS = [
   "adapter",
   "runtime",
   "variants",
+  "order",
+  "parent",
+  "savedBy",
 ] as const;
 
 interface ManifestJson {
@@ -58,6 +73,8 @@ interface ManifestJson {
   readonly parts?: PartList;
   readonly part?: PartRole;
 }
+
+const FILE_ID = /^[0-9a-f]{32}$/;
 
 let schema: z.ZodType<ManifestJson> | undefined;
 
@@ -81,6 +98,9 @@ function manifestSchema(): z.ZodType<ManifestJson> {
       adapter: text,
       runtime: text,
       variants: z.record(z.string(), z.string()).exactOptional(),
+      order: z.int().positive().exactOptional(),
+      parent: z.string().regex(FILE_ID, "is no file id").exactOptional(),
+      savedBy: z.enum(["auto", "user"]).exactOptional(),
     }),
     user: json,
     parts: partListSchema().exactOptional(),

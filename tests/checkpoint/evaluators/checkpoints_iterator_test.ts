@@ -112,7 +112,7 @@ describe("checkpointsIterator", () => {
     const found = await collect(engine, { mode: "every", pollMs: 10, timeoutMs: 20, clock }, async (each) => {
       if (each.includes("10")) await engine.remove("20");
     });
-    expect(found).toEqual(["10", "30", "5", "40"]);
+    expect(found).toEqual(["10", "30", "40", "5"]);
   });
 
   test("asks timeoutFn whether to end, and waits once more when it says no", async () => {
