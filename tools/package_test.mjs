@@ -14,7 +14,7 @@ function check(name, program, args, cwd) {
     cwd,
     env: environment(),
     encoding: "utf8",
-    timeout: 180_000,
+    timeout: 900_000,
   });
   const holds = status === 0;
   console.log(`${holds ? "ok" : "FAILED"}  ${name}`);

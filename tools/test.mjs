@@ -68,7 +68,7 @@ const steps = {
   format: () => check(denoPath(), ["fmt", "--check", "--quiet"]),
   lint: () => check(denoPath(), ["lint", "--quiet"]),
   bun: () =>
-    suite(bunPath(), ["test", "--timeout", "60000", "tests/"], [/^\s*(\d+) pass$/gm, /^\s*(\d+) fail$/gm]),
+    suite(bunPath(), ["test", "--timeout", "600000", "tests/"], [/^\s*(\d+) pass$/gm, /^\s*(\d+) fail$/gm]),
   deno: () =>
     suite(
       denoPath(),

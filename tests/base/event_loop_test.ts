@@ -5,8 +5,7 @@ describe("nextTurn", () => {
   test("lets a timer that is due have its turn", async () => {
     let fired = false;
     setTimeout(() => fired = true, 0);
-    const start = performance.now();
-    while (!fired && performance.now() - start < 5000) await nextTurn();
+    for (let turn = 0; !fired && turn < 1_000_000; turn++) await nextTurn();
     expect(fired).toBe(true);
   });
 
@@ -17,8 +16,7 @@ describe("nextTurn", () => {
     try {
       let fired = false;
       setTimeout(() => fired = true, 0);
-      const start = performance.now();
-      while (!fired && performance.now() - start < 5000) await nextTurn();
+      for (let turn = 0; !fired && turn < 1_000_000; turn++) await nextTurn();
       expect(fired).toBe(true);
     } finally {
       host.setImmediate = setImmediate;
@@ -38,9 +36,9 @@ async function givesATurn(work: () => Promise<void>): Promise<boolean> {
 
 describe("Breather", () => {
   test("goes straight on while the work has not held the loop for long", async () => {
-    // A machine that stands still for 8 ms at the wrong moment makes a turn due, but not five times.
+    // A machine that stands still for 8 ms at the wrong moment makes a turn due, but not a hundred times.
     const turns: boolean[] = [];
-    for (let attempt = 0; attempt < 5; attempt++) {
+    for (let attempt = 0; attempt < 100; attempt++) {
       const breather = new Breather();
       turns.push(await givesATurn(() => breather.breathe()));
     }

@@ -18,7 +18,7 @@ function markOf(pid: number): string {
 
 async function until(isTrue: () => boolean): Promise<void> {
   for (let turn = 0; !isTrue(); turn++) {
-    if (turn > 2500) throw new Error("What is waited for never happens");
+    if (turn > 100_000) throw new Error("What is waited for never happens");
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

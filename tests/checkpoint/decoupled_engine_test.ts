@@ -8,6 +8,7 @@ import type { CheckpointState, FrozenCheckpoint } from "../../src/checkpoint/fro
 import { recover } from "../../src/checkpoint/recovery.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { codeOf, errorOf, FaultStorage, fileNames, loadState, memoryEngine } from "./fixtures.ts";
+import { letTurnsPass, until } from "../helpers/turns.ts";
 
 /** A clock that stands until somebody sleeps, and then jumps to the end of that sleep. */
 class JumpingClock implements Clock {
@@ -101,7 +102,8 @@ describe("DecoupledEngine", () => {
       await engine.create("a");
       storage.failAt(storage.operations.length + 3, "ENOSPC");
       await engine.save({ state: { step: 1 } });
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await until(() => storage.hasFired);
+      await letTurnsPass();
       const error = await errorOf(call(engine));
       expect(storage.hasFired).toBe(true);
       expect(error.message).toContain("the disk is full");
@@ -143,7 +145,8 @@ describe("DecoupledEngine", () => {
     expect((await errorOf(engine.commit("a"))).message).toContain("the writer is alive");
     storage.failAt(storage.operations.length, "EIO", { onward: true });
     stuck.release();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => storage.hasFired);
+    await letTurnsPass();
     storage.heal();
     expect((await errorOf(engine.create("b"))).message).toContain(
       'the save of "a" before it failed in the background and was not committed',
@@ -160,7 +163,8 @@ describe("DecoupledEngine", () => {
     expect((await errorOf(engine.commit("a"))).message).toContain("the writer is alive");
     storage.failAt(storage.operations.length, "EIO", { onward: true });
     stuck.release();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => storage.hasFired);
+    await letTurnsPass();
     storage.heal();
     expect((await errorOf(engine.create("b"))).message).toContain('the save of "a" before it failed');
     await engine.create("b");
@@ -201,12 +205,12 @@ describe("DecoupledEngine", () => {
       'Cannot create "b": "a" was saved and not committed; commit it or call abort() first',
     );
     expect(await codeOf(engine.save({ state: {} }))).toBe("commit_failed");
-    const order: string[] = [];
-    const committing = engine.commit("a").then(() => order.push("committed a"));
-    const creating = engine.create("b").then(() => order.push("created b"));
+    const committing = engine.commit("a");
+    // Which of the two is told first is nobody's business, but by then "a" is there.
+    const creating = engine.create("b").then(() => engine.list());
     stuck.release();
-    await Promise.all([committing, creating]);
-    expect(order[0]).toBe("committed a");
+    expect(await creating).toEqual(["a"]);
+    await committing;
     await engine.save({ state: { step: 2 } });
     await engine.commit("b");
     expect(await engine.list()).toEqual(["a", "b"]);
@@ -256,7 +260,8 @@ describe("DecoupledEngine", () => {
     };
     await atBoundary(1);
     await atBoundary(2);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(async () => (await fileNames(storage)).some((name) => name.startsWith(".tmp-")));
+    await letTurnsPass();
     // The machine stops here: what is left of the second save has no name.
     const next = await memoryEngine(storage);
     expect(await next.list()).toEqual(["1"]);

@@ -9,6 +9,7 @@ import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { blobs, engineOn, smallRun, withTrainer } from "../train/fixtures.ts";
 import { errorOf, FaultStorage, fileNames, loadState, memoryEngine } from "./fixtures.ts";
+import { until } from "../helpers/turns.ts";
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), "cairn-full-save-"));
 
@@ -124,12 +125,16 @@ describe("a failed save", () => {
     const faults = new FaultStorage(new MemoryStorage());
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       trainer.autoSave({ interval: 1, savePath: await engineOn(faults) });
+      let saves = 0;
       const report = await trainer.train({
         epochs: 2,
         progress: false,
         onWarning: () => {},
-        onEpoch: ({ epoch }) => {
-          if (epoch === 2) faults.failAt(faults.operations.length + 2, "EIO", { onward: true });
+        onSave: () => void saves++,
+        onEpoch: async ({ epoch }) => {
+          if (epoch !== 2) return;
+          await until(() => saves === 1);
+          faults.failAt(faults.operations.length + 2, "EIO", { onward: true });
         },
       });
       expect(report.saves.map(({ tag }) => tag)).toEqual(["model_epoch01"]);

@@ -445,7 +445,7 @@ describe("Snapshot of a store", () => {
       expect(losses).toBeGreaterThan(5);
       expect(await fileNames(storage)).toEqual([`${losses + 1}.cairn`, "latest"]);
     },
-    60_000,
+    600_000,
   );
 
   gpuTest("finds out when what is read back is not what was copied", async (gpu) => {

@@ -329,7 +329,7 @@ describe("an exclusive FileEngine", () => {
       for (const writer of writers) await writer.kill();
       await rm(folder, { recursive: true });
     }
-  }, 30_000);
+  }, 600_000);
 });
 
 /** Another process of this runtime, which writes; see exclusive_writer.ts. */
@@ -362,7 +362,7 @@ class Writer {
 
 async function until(condition: () => boolean): Promise<void> {
   for (let turn = 0; !condition(); turn++) {
-    if (turn > 2500) throw new Error("What is waited for never happens");
+    if (turn > 30_000) throw new Error("What is waited for never happens");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

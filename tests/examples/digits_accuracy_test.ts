@@ -84,6 +84,6 @@ describe("digits", () => {
       await trainer.close();
       await store.close();
     },
-    120_000,
+    600_000,
   );
 });

@@ -30,42 +30,42 @@ async function failuresOf(work: (campaign: Campaign) => Promise<void>, rows: str
 describe("the fault campaigns", () => {
   test("find what is wrong with four known-bad protocols, and nothing in ours (A0)", async () => {
     expect(await failuresOf(knownBad, ["A0"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("lose and mix nothing at a power cut anywhere in a first save (A1)", async () => {
     const outcome = new Outcome();
     expect(await failuresOf((campaign) => crashes(campaign, outcome), ["A1"])).toEqual([]);
     expect(outcome.images.size).toBeGreaterThan(200);
     expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
-  }, 60_000);
+  }, 600_000);
 
   test("stand short writes, failed syncs and bad reads (B2, B3, B5)", async () => {
     expect(await failuresOf((campaign) => ioErrors(campaign, new Outcome()), ["B2", "B3", "B5"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("lose no checkpoint to two errors in one save, in one file or more (B1)", async () => {
     const outcome = new Outcome();
     expect(await failuresOf((campaign) => partErrors(campaign, outcome, [3], 13), ["B1"])).toEqual([]);
     expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
-  }, 60_000);
+  }, 600_000);
 
   test("stand an abort at every operation (K1)", async () => {
     expect(await failuresOf(aborts, ["K1"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("save what they can when they are told to end, and a second signal spoils nothing (A6)", async () => {
-    const cases = [{ moment: "save", graceMs: 5000 }, { moment: "twice", graceMs: 50 }] as const;
+    const cases = [{ moment: "save", graceMs: 60_000 }, { moment: "twice", graceMs: 50 }] as const;
     expect(await failuresOf((campaign) => signals(campaign, new Outcome(), cases), ["A6"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("save what was there at the call, whatever changes meanwhile (C3)", async () => {
     expect(await failuresOf((campaign) => changes(campaign, new Outcome(), 9), ["C3"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("take a lock over from the dead, and from nobody else (C4)", async () => {
     const isTried = (name: string): boolean => /nobody has asked|was stopped|started again/.test(name);
     expect(await failuresOf((campaign) => locks(campaign, new Outcome(), isTried), ["C4"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test(
     "commit nothing wrong when the device is lost, is out of memory or refuses a command (J1, J2)",
@@ -74,26 +74,26 @@ describe("the fault campaigns", () => {
       expect(await failuresOf((campaign) => devices(campaign, outcome, 19), ["J1", "J2"])).toEqual([]);
       expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
     },
-    60_000,
+    600_000,
   );
 
   test("find out that a device gives other bytes than were copied (J3)", async () => {
     expect(await failuresOf((campaign) => silentFaults(campaign, new Outcome()), ["J3"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("stand a real EIO of a sync (B4)", async () => {
     const sync = ["fsync,fdatasync"];
     expect(await failuresOf((campaign) => hostErrors(campaign, new Outcome(), sync), ["B4"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("refuse hostile tags, links, pipes and devices (D1, D2)", async () => {
     expect(await failuresOf(paths, ["D1", "D2"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("refuse every truncation, extension, polyglot and bomb of every codec (F1, I1)", async () => {
     expect(await failuresOf(truncation, ["F1"])).toEqual([]);
     expect(await failuresOf(bombs, ["I1"])).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("count a row that injects nothing, and one that throws, as failed", async () => {
     const campaign = new Campaign("itself");

@@ -21,7 +21,7 @@ function pattern(byteLength: number): Uint8Array<ArrayBuffer> {
 
 /** Waits until errors that no scope caught have been reported. */
 async function untilThrown(gpu: GpuDevice): Promise<Error & { code?: unknown }> {
-  for (let i = 0; i < 50; i++) {
+  for (let i = 0; i < 5000; i++) {
     await gpu.device.queue.onSubmittedWorkDone();
     await new Promise((resolve) => setTimeout(resolve, 5));
     try {

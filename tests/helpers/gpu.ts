@@ -46,7 +46,7 @@ async function inScope(gpu: GpuDevice, body: () => unknown): Promise<void> {
  *
  * Without an adapter it prints `SKIP gpu: …` and passes; with REQUIRE_GPU=1 it fails instead.
  */
-export function gpuTest(name: string, body: (gpu: GpuDevice) => unknown, timeoutMs: number = 30_000): void {
+export function gpuTest(name: string, body: (gpu: GpuDevice) => unknown, timeoutMs: number = 600_000): void {
   test(name, async () => {
     const gpu = await (shared ??= openTestGpu());
     if (gpu === undefined) return printSkip(name);
@@ -62,7 +62,7 @@ export function gpuTest(name: string, body: (gpu: GpuDevice) => unknown, timeout
 export function ownGpuTest(
   name: string,
   body: (gpu: GpuDevice) => unknown,
-  timeoutMs: number = 30_000,
+  timeoutMs: number = 600_000,
 ): void {
   test(name, async () => {
     const gpu = await openTestGpu();

@@ -20,7 +20,7 @@ describe("fill", () => {
     expect(dispatch.workgroups[1]).toBe(2);
     const [result] = await runDispatch(gpu, dispatch, [out]);
     expect(result.every((word) => word === 0xdead_beef)).toBe(true);
-  }, 60_000);
+  }, 600_000);
 
   gpuTest("writes the bits of NaN, infinities, -0 and integers", async (gpu) => {
     for (const value of [NaN, Infinity, -Infinity, -0, 1e-45]) {

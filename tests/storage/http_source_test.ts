@@ -233,9 +233,10 @@ describe("HttpSource", () => {
 
   test("closing ends what hangs, and refuses what comes after", async () => {
     good = 1;
-    misbehave = () => {};
+    let arrived = (): void => {};
+    misbehave = () => arrived();
     const source = await HttpSource.open(url);
-    setTimeout(() => void source.close(), 30);
+    arrived = () => void source.close();
     expect(await thrownBy(() => source.read(5000, new Uint8Array(100)))).toMatchObject({ code: "closed" });
     expect(await thrownBy(() => source.read(5000, new Uint8Array(100)))).toMatchObject({ code: "closed" });
     expect(seen.length).toBe(2);

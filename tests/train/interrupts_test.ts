@@ -98,8 +98,7 @@ describe("nextTurn", () => {
   test("lets a timer that is due have its turn", async () => {
     let fired = false;
     setTimeout(() => fired = true, 0);
-    const start = performance.now();
-    while (!fired && performance.now() - start < 2000) await nextTurn();
+    for (let turn = 0; !fired && turn < 1_000_000; turn++) await nextTurn();
     expect(fired).toBe(true);
   });
 });

@@ -59,7 +59,7 @@ describe("a path", () => {
       }
     }
     await rm(root, { recursive: true });
-  }, 120_000);
+  }, 600_000);
 
   gpuTest("is not needed for a file of the own directory whose name is no tag", async (gpu) => {
     const root = await mkdtemp(join(tmpdir(), "cairn-restore-"));
@@ -113,7 +113,7 @@ describe("what a file says of its run", () => {
           else expect((await thrownBy(() => training)).code).toBe("unsupported");
         });
       }
-    }, 60_000);
+    }, 600_000);
   }
 
   gpuTest("is not looked for in a file that is none", async (gpu) => {

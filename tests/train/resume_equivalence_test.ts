@@ -103,7 +103,7 @@ describe("2N steps, and N steps, a save, a kill, a load and N steps", () => {
       const expected = await undisturbed(gpu, make, steps);
       expect(await interrupted(gpu, make, steps)).toEqual(expected);
       expect(expected).toMatchObject({ state: { step: 2 * steps } });
-    }, 60_000);
+    }, 600_000);
   }
 
   gpuTest("M2 is a comparison that notices another order of the data", async (gpu) => {

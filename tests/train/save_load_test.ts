@@ -30,6 +30,7 @@ import {
   smallRun,
   withTrainer,
 } from "./fixtures.ts";
+import { until } from "../helpers/turns.ts";
 
 async function tagsIn(storage: Storage): Promise<string[]> {
   return (await (await engineOn(storage)).list()).sort();
@@ -57,13 +58,22 @@ describe("failed saves", () => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       trainer.autoSave({ interval: 1, savePath: await engineOn(faults) });
       const warnings: string[] = [];
+      let saves = 0;
       const report = await trainer.train({
         epochs: 4,
         progress: false,
         onWarning: (text) => warnings.push(text),
-        onEpoch: ({ epoch }) => {
-          if (epoch === 2) faults.failAt(faults.operations.length + 3, "ENOSPC", { onward: true });
-          if (epoch === 4) faults.heal();
+        onSave: () => void saves++,
+        // Each waits for the saves before it, which may still be under way.
+        onEpoch: async ({ epoch }) => {
+          if (epoch === 2) {
+            await until(() => saves === 1);
+            faults.failAt(faults.operations.length + 3, "ENOSPC", { onward: true });
+          }
+          if (epoch === 4) {
+            await until(() => warnings.length === 2);
+            faults.heal();
+          }
         },
       });
       expect(report.steps).toBe(28);
@@ -380,7 +390,7 @@ describe("signals", () => {
   }
 
   gpuTest("save within the grace time", async (gpu) => {
-    const { report, names, step } = await terminated(gpu, 20_000, 20);
+    const { report, names, step } = await terminated(gpu, 600_000, 20);
     expect([report.endedBy, report.exitCode, report.steps, step]).toEqual(["SIGTERM", 143, 9, 9]);
     expect(names).toEqual(["latest", "model_epoch01.cairn", "step-00000009.cairn"]);
   });

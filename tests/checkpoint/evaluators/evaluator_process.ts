@@ -11,7 +11,7 @@ if (what === "evaluate") {
     mode: "every",
     lastStep: Number(argument),
     pollMs: 50,
-    timeoutMs: 20_000,
+    timeoutMs: 300_000,
     evaluate: async (checkpoint) => console.log(JSON.stringify(await checkpoint.state())),
   });
   console.log(report.endedBy);

@@ -64,7 +64,7 @@ describe("a lease", () => {
     expect([await isHeldAt(899), await isHeldAt(900)]).toEqual([true, false]);
     clock.nowMs = 300;
     wake();
-    for (let turn = 0; turn < 100 && !(await isHeldAt(1199)); turn++) {
+    for (let turn = 0; turn < 100_000 && !(await isHeldAt(1199)); turn++) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     expect([await isHeldAt(1199), await isHeldAt(1200)]).toEqual([true, false]);

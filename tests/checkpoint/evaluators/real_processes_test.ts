@@ -36,7 +36,7 @@ function linesOf(child: ChildProcess): { lines: string[]; ended: Promise<void> }
 
 async function until(condition: () => boolean): Promise<void> {
   for (let turn = 0; !condition(); turn++) {
-    if (turn > 2000) throw new Error("What is waited for never happens");
+    if (turn > 30_000) throw new Error("What is waited for never happens");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -51,7 +51,7 @@ describe("evaluators in processes of their own", () => {
       const engine = await FileEngine.open(run);
       for (const step of [1, 2, 3]) {
         await saveState(engine, step, { step });
-        const report = await waitForEvaluators(engine, ["test"], step, { pollMs: 50, timeoutMs: 20_000 });
+        const report = await waitForEvaluators(engine, ["test"], step, { pollMs: 50, timeoutMs: Infinity });
         expect([step, report.endedBy]).toEqual([step, "done"]);
         await retain(engine, String(step), { last: 1 });
       }
@@ -62,7 +62,7 @@ describe("evaluators in processes of their own", () => {
       expect(fs.readdirSync(path.join(run, "evaled_by"))).toEqual(["3@test_DONE"]);
       expect(await engine.list()).toEqual(["3"]);
     },
-    60_000,
+    600_000,
   );
 
   test("a lease of another process holds while that lives, and ends when it is killed", async () => {
@@ -79,7 +79,7 @@ describe("evaluators in processes of their own", () => {
     const later = ownProcessMark() === undefined ? Date.now() + 11 * 60 * 1000 : Date.now();
     expect((await retain(engine, "2", { last: 1 }, { now: () => later })).deleted).toEqual(["1"]);
     expect(fs.readdirSync(path.join(run, "leases"))).toEqual([]);
-  }, 60_000);
+  }, 600_000);
 
   test("a lease does not keep its process alive", async () => {
     const run = path.join(directory, "idle");
@@ -90,5 +90,5 @@ describe("evaluators in processes of their own", () => {
     child.stdin?.end("end\n");
     await ended;
     expect(child.exitCode).toBe(0);
-  }, 60_000);
+  }, 600_000);
 });

@@ -8,6 +8,7 @@ import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { counterRandom, memoryEngine } from "../fixtures.ts";
 import { frozenTensors, type TensorsByName } from "../parts/frozen_tensors.ts";
+import { LookClock } from "../../helpers/turns.ts";
 
 export const ROWS = 7;
 export const WIDTH = 3;
@@ -43,6 +44,7 @@ export function tensorsOf(
       sharded: { "model.table": shard, "model.bytes": shard },
       pollMs: 0,
       timeoutMs: 4000,
+      clock: new LookClock(),
     },
   };
 }

@@ -8,11 +8,12 @@ import type { Storage } from "../../../src/storage/storage.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { errorOf, FaultStorage, memoryEngine, OTHER_RUN_ID } from "../fixtures.ts";
 import { codes, engineOf, filesIn, messages, saveAll, saveRank } from "./rank_saves.ts";
+import { LookClock } from "../../helpers/turns.ts";
 
 const ERROR = new CairnError("disk_full", "there is no room");
 
 function exchangeOf(storage: Storage, timeoutMs = 4000): RankExchange {
-  return new RankExchange(storage, "", { timeoutMs, pollMs: 0 });
+  return new RankExchange(storage, "", { timeoutMs, pollMs: 0, clock: new LookClock() });
 }
 
 /** A rank that waits until it is refused. */

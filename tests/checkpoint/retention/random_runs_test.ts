@@ -138,5 +138,5 @@ describe("retention in a run that is killed and read at any time", () => {
     }
     expect(crashes).toBeGreaterThan(RUNS);
     expect(deletions).toBeGreaterThan(RUNS);
-  }, 60_000);
+  }, 600_000);
 });

@@ -7,7 +7,7 @@ import type { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { counterRandom, fillStore, smallStore } from "../../checkpoint/fixtures.ts";
 
 const GENERATOR_WORDS = 6;
-const HANG_MS = 10_000;
+const HANG_MS = 120_000;
 
 /** The part of a run's state that the host has. Every number in it follows from the step. */
 interface HostPart {

@@ -8,7 +8,7 @@ import type { Campaign, RowRecorder } from "../campaign.ts";
 import type { Outcome } from "./outcome.ts";
 
 const CHILD = runtimeCommand(new URL("./error_child.ts", import.meta.url));
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 300_000;
 const MOST_CALLS = 12;
 
 /** System calls that may fail; a file that is written front to back may be written by any of the last ones. */

@@ -14,7 +14,7 @@ import type { Outcome } from "./outcome.ts";
 import { saveStep, stepOfState } from "./runs.ts";
 
 const CHILD = runtimeCommand(new URL("./lock_child.ts", import.meta.url));
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 300_000;
 const IN_NAMESPACE = ["unshare", "-rpf", "--mount-proc"];
 
 /** Kills an owner, has its number used by another process, and takes the right then. "$0" is the folder, "$@" the command. */

@@ -213,7 +213,7 @@ async function loadedStep(engine: FileEngine): Promise<number | "mixed"> {
 async function within<T>(work: Promise<T>, name: string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${name}: no answer in 5 s`)), 5000);
+    timer = setTimeout(() => reject(new Error(`${name}: no answer in 120 s`)), 120_000);
   });
   try {
     return await Promise.race([work, late]);

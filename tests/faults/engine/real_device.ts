@@ -8,8 +8,8 @@ import { gpuTestOptions } from "../../helpers/gpu.ts";
 import type { Campaign, RowRecorder } from "../campaign.ts";
 
 const CHILD = runtimeCommand(new URL("./device_child.ts", import.meta.url));
-const SILENCE_MS = 10_000;
-const SETTLED_MS = 1000;
+const SILENCE_MS = 120_000;
+const SETTLED_MS = 60_000;
 
 /** Row J1 on a real device, in processes of their own. */
 export async function realDevice(campaign: Campaign): Promise<void> {

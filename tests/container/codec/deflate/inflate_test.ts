@@ -180,9 +180,10 @@ for (const isNative of [true, false]) {
     test("stops a bomb at the declared length, not at its end", async () => {
       const bomb = zlib.deflateSync(new Uint8Array(64 << 20), { level: 9 });
       expect(bomb.byteLength).toBeLessThan(70_000);
-      const before = performance.now();
-      expect((await thrownBy(() => inflate(bomb, 1024))).code).toBe("invalid_container");
-      expect(performance.now() - before).toBeLessThan(1000);
+      const whole = await thrownBy(() => inflate(bomb, 1024));
+      expect(whole.code).toBe("invalid_container");
+      // What comes later is not looked at, and so it may be missing.
+      expect((await thrownBy(() => inflate(bomb.subarray(0, 200), 1024))).message).toBe(whole.message);
     });
 
     test("gives back what deflateBytes made, with either effort", () => {
