@@ -29,7 +29,7 @@ const SYNONYMS: readonly (readonly string[])[] = [
   ["direction", "mode"],
   ["signal", "abortSignal", "abort", "controller"],
   ["tensors", "weights", "parameters"],
-  ["state", "hostState", "stateDict"],
+  ["state", "hostState", "stateDict", "tensors", "fields"],
   ["weightInitializer", "kernelInitializer", "initializer", "init"],
   ["bias", "useBias"],
   ["onStep", "onBatchEnd", "onBatch", "callback", "callbacks"],

@@ -31,6 +31,17 @@ export function checkOptions<T extends object>(
   return options;
 }
 
+/**
+ * The part of checked `options` that another function takes: those that are in `names`.
+ */
+export function pickOptions<T extends object>(options: T, names: OptionNames<T>): T {
+  const picked = {} as T;
+  for (const name in options) {
+    if (Object.hasOwn(names, name)) picked[name] = options[name];
+  }
+  return picked;
+}
+
 function requireObject(caller: string, options: unknown, example: () => string): void {
   if (isPromise(options)) {
     throw new TypeError(`${caller} takes options like ${example()}, found a promise; await it first`);

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
@@ -7,13 +8,19 @@ import type { CommitReport, CommitTarget, Engine, EngineCommitOptions } from "./
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import { kindOf, PendingSnapshot, type SaveReport, type SaveStages } from "./pending_snapshot.ts";
 import { retain, type RetentionPolicy, type RetentionReport } from "./retention.ts";
-import { StoreCopy, type StoreCopyOptions } from "./store_copy.ts";
+import { STORE_COPY_OPTIONS, StoreCopy, type StoreCopyOptions } from "./store_copy.ts";
 
 /** Options of {@link BackgroundSaver}. */
 export interface BackgroundSaverOptions extends StoreCopyOptions {
   /** Told when a save, its commit and its retention begin and end. What it throws is dropped. */
   readonly onEvent?: CheckpointEventHandler;
 }
+
+/** Every option of {@link BackgroundSaverOptions}. */
+export const BACKGROUND_SAVER_OPTIONS: OptionNames<BackgroundSaverOptions> = {
+  ...STORE_COPY_OPTIONS,
+  onEvent: true,
+};
 
 /** Options of {@link BackgroundSaver.save}. */
 export interface BackgroundSaveOptions {
@@ -28,6 +35,15 @@ export interface BackgroundSaveOptions {
   /** Called when the save before is still under way and this one has to wait for it. */
   readonly onWait?: (previous: PendingSnapshot) => void;
 }
+
+/** Every option of {@link BackgroundSaveOptions}. */
+export const BACKGROUND_SAVE_OPTIONS: OptionNames<BackgroundSaveOptions> = {
+  overwrite: true,
+  keep: true,
+  signal: true,
+  onProgress: true,
+  onWait: true,
+};
 
 /**
  * Saves without holding up the training: `save` returns as soon as the tensors' copy is in the GPU's queue and the rest is

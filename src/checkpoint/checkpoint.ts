@@ -13,7 +13,13 @@ import { type CheckpointManifest, listEntries, objectPath, type StateTrees } fro
 import { READ_OBJECT_OPTIONS, readObject, type ReadObjectOptions, readState } from "./read_object.ts";
 import { asModelCode, type ModelCode } from "./model_code.ts";
 import { CheckpointFiles } from "./parts/checkpoint_files.ts";
-import { type JoinedView, joinForRank, type PlacementReport, type RankView } from "./parts/rank_view.ts";
+import {
+  type JoinedView,
+  joinForRank,
+  type PlacementReport,
+  RANK_VIEW,
+  type RankView,
+} from "./parts/rank_view.ts";
 import { requireMappable } from "./parts/require_mappable.ts";
 import { PARTIAL_LOAD_OPTIONS } from "./restore/tensor_plan.ts";
 import { restore, type RestorePlan, type RestoreReadOptions, type RestoreSource } from "./restore/restore.ts";
@@ -104,6 +110,7 @@ export class Checkpoint {
    * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit.
    */
   forRank(view: RankView): this {
+    checkOptions("forRank()", view, RANK_VIEW, "{ rank: 0, worldSize: 2 }");
     this.#view = joinForRank(this.#files, view);
     this.#rank = view;
     return this;

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { lastN } from "./retention/by_count.ts";
 import type { RetentionRule } from "./retention/rule.ts";
 
@@ -11,6 +12,13 @@ export interface CheckpointingFields {
   readonly evalTimeoutInS?: number;
 }
 
+/** Every option of {@link CheckpointingFields}. */
+export const CHECKPOINTING_FIELDS: OptionNames<CheckpointingFields> = {
+  checkpointEveryN: true,
+  checkpointMaxToKeep: true,
+  evalTimeoutInS: true,
+};
+
 /** The settings in force, in the terms of what they are given to. */
 export interface CheckpointingConfig {
   /** For `autoSave({ everySteps })`. */
@@ -23,19 +31,13 @@ export interface CheckpointingConfig {
   readonly evalTimeoutMs: number;
 }
 
-const KNOWN: readonly string[] = ["checkpointEveryN", "checkpointMaxToKeep", "evalTimeoutInS"];
-
 /**
  * Checks the fields of a configuration, and fills in the defaults.
  *
  * @throws TypeError for a field that is not known; RangeError for a figure that makes no sense. Both name it.
  */
 export function checkpointingConfig(fields: CheckpointingFields = {}): CheckpointingConfig {
-  for (const name of Object.keys(fields)) {
-    if (!KNOWN.includes(name)) {
-      throw new TypeError(`"${name}" is no setting of checkpointing; there are ${KNOWN.join(", ")}`);
-    }
-  }
+  checkOptions("checkpointingConfig()", fields, CHECKPOINTING_FIELDS);
   const { checkpointEveryN = 1000, checkpointMaxToKeep, evalTimeoutInS = 1800 } = fields;
   requireCount("checkpointEveryN", checkpointEveryN);
   if (typeof evalTimeoutInS !== "number" || !(evalTimeoutInS >= 0)) {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { MemoryStorage } from "../storage/memory_storage.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -24,6 +25,22 @@ export interface EngineChoice {
   readonly file?: FileEngineOptions;
   readonly decoupled?: DecoupledEngineOptions;
 }
+
+/** Every option of {@link EngineChoice}. */
+export const ENGINE_CHOICE: OptionNames<EngineChoice> = {
+  writer: true,
+  tiers: true,
+  optional: true,
+  onFallback: true,
+  file: true,
+  decoupled: true,
+};
+
+const TIERS_CHOICE: OptionNames<NonNullable<EngineChoice["tiers"]>> = {
+  every: true,
+  keepInMemory: true,
+  keepOnDisk: true,
+};
 
 const METHODS: readonly (keyof Engine)[] = [
   "create",
@@ -53,7 +70,12 @@ export async function chooseEngine(
   target: string | URL | Storage,
   choice: EngineChoice = {},
 ): Promise<Engine> {
-  const { writer, tiers, optional, onFallback = () => {}, file = {}, decoupled = {} } = choice;
+  const { writer, tiers, optional, onFallback = () => {}, file = {}, decoupled = {} } = checkOptions(
+    "chooseEngine()",
+    choice,
+    ENGINE_CHOICE,
+  );
+  if (tiers !== undefined) checkOptions("tiers", tiers, TIERS_CHOICE, "{ every: 10 }");
   if (writer === undefined && tiers === undefined && optional !== undefined) {
     try {
       return requireEngine(await optional());

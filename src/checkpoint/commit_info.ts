@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { checkTag } from "./tags.ts";
 
 /** What {@link CommitInfo.of} takes. */
@@ -9,6 +10,13 @@ export interface CommitInfoFields {
   /** Whether the hint file `latest` is to name this checkpoint. Default true. */
   readonly saveLatest?: boolean;
 }
+
+/** Every option of {@link CommitInfoFields}. */
+export const COMMIT_INFO_FIELDS: OptionNames<CommitInfoFields> = {
+  tag: true,
+  saveDir: true,
+  saveLatest: true,
+};
 
 /**
  * Which checkpoint is being made: a value, equal to another one with the same fields.
@@ -32,7 +40,9 @@ export class CommitInfo {
    */
   static of(value: string | number | CommitInfoFields): CommitInfo {
     if (value instanceof CommitInfo) return value;
-    const fields = typeof value === "object" ? value : { tag: value };
+    const fields = typeof value === "object"
+      ? checkOptions("A checkpoint to be", value, COMMIT_INFO_FIELDS, '{ tag: "100" }')
+      : { tag: value };
     return Object.freeze(
       new CommitInfo(checkTag(fields.tag), fields.saveDir ?? "", fields.saveLatest ?? true),
     );

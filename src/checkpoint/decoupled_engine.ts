@@ -1,13 +1,16 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError } from "../base/errors.ts";
 import { CommitInfo } from "./commit_info.ts";
-import type {
-  CommitReport,
-  CommitTarget,
-  CreateOptions,
-  Engine,
-  EngineCommitOptions,
-  SaveOptions,
+import {
+  type CommitReport,
+  type CommitTarget,
+  type CreateOptions,
+  type Engine,
+  ENGINE_COMMIT_OPTIONS,
+  type EngineCommitOptions,
+  SAVE_OPTIONS,
+  type SaveOptions,
 } from "./engine.ts";
 import { EngineWrapper } from "./engine_wrapper.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
@@ -25,6 +28,15 @@ export interface DecoupledEngineOptions {
   readonly onCleanupError?: (error: unknown) => void;
   readonly clock?: Clock;
 }
+
+/** Every option of {@link DecoupledEngineOptions}. */
+export const DECOUPLED_ENGINE_OPTIONS: OptionNames<DecoupledEngineOptions> = {
+  timeoutMs: true,
+  livenessIntervalMs: true,
+  isWriterAlive: true,
+  onCleanupError: true,
+  clock: true,
+};
 
 interface Job {
   readonly info: CommitInfo;
@@ -63,7 +75,11 @@ export class DecoupledEngine extends EngineWrapper {
 
   constructor(inner: Engine, options: DecoupledEngineOptions = {}) {
     super(inner);
-    const { timeoutMs = 300_000, livenessIntervalMs = 10_000, isWriterAlive = () => true } = options;
+    const { timeoutMs = 300_000, livenessIntervalMs = 10_000, isWriterAlive = () => true } = checkOptions(
+      "DecoupledEngine()",
+      options,
+      DECOUPLED_ENGINE_OPTIONS,
+    );
     if (!(timeoutMs > 0) || !(livenessIntervalMs > 0)) {
       throw new RangeError(
         `timeoutMs is ${timeoutMs} and livenessIntervalMs ${livenessIntervalMs}, expected numbers above 0`,
@@ -111,6 +127,7 @@ export class DecoupledEngine extends EngineWrapper {
     path?: string,
     options: SaveOptions = {},
   ): Promise<undefined> {
+    checkOptions("save()", options, SAVE_OPTIONS);
     this.#throwFailure("save");
     const info = this.inner.getCommitInfo();
     if (this.#job !== undefined) throw notCommitted("save", this.#job);
@@ -130,6 +147,7 @@ export class DecoupledEngine extends EngineWrapper {
   }
 
   override async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
+    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
     const info = CommitInfo.of(target);
     const what = `commit ${info}`;
     this.#throwDeath(what);

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
@@ -33,6 +34,15 @@ export interface DiskRoomOptions {
   /** For the pauses. */
   readonly clock?: Clock;
 }
+
+/** Every option of {@link DiskRoomOptions}. */
+export const DISK_ROOM_OPTIONS: OptionNames<DiskRoomOptions> = {
+  onDiskFull: true,
+  diskPollMs: true,
+  onDiskShortage: true,
+  mayEvict: true,
+  clock: true,
+};
 
 /** What {@link requireRoom} needs besides. */
 export interface RoomRequest extends DiskRoomOptions {

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { CairnError } from "../base/errors.ts";
 import type { SavedBy } from "../container/format/manifest.ts";
@@ -14,6 +15,9 @@ export interface CreateOptions {
   readonly overwrite?: boolean;
 }
 
+/** Every option of {@link CreateOptions}. */
+export const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
+
 /** Options of {@link Engine.save}. */
 export interface SaveOptions {
   /** Removes what was written so far and rejects with the signal's reason. */
@@ -27,6 +31,9 @@ export interface SaveOptions {
   readonly savedBy?: SavedBy;
 }
 
+/** Every option of {@link SaveOptions}. */
+export const SAVE_OPTIONS: OptionNames<SaveOptions> = { signal: true, onProgress: true };
+
 /** Options of {@link Engine.commit}. */
 export interface EngineCommitOptions {
   /** Has an effect until the checkpoint is published; from then on success wins. */
@@ -34,6 +41,26 @@ export interface EngineCommitOptions {
   /** Read the file back before it is published. Unless given, the engine decides. */
   readonly verify?: boolean;
 }
+
+/** Every option of {@link EngineCommitOptions}. */
+export const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
+
+/** Options of {@link Engine.load}. */
+export interface EngineLoadOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Every option of {@link EngineLoadOptions}. */
+export const ENGINE_LOAD_OPTIONS: OptionNames<EngineLoadOptions> = { signal: true };
+
+/** Options of {@link Engine.makedirs}. */
+export interface MakeDirsOptions {
+  /** Whether the directory may be there already. Default false. */
+  readonly existOk?: boolean;
+}
+
+/** Every option of {@link MakeDirsOptions}. */
+export const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
 
 /** Options of {@link Engine.remove}. */
 export interface RemoveOptions {
@@ -43,6 +70,9 @@ export interface RemoveOptions {
    */
   readonly confirm?: () => Promise<boolean>;
 }
+
+/** Every option of {@link RemoveOptions}. */
+export const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true };
 
 /** What was committed. */
 export interface CommitReport {
@@ -95,7 +125,7 @@ export interface Engine {
    * that step. The caller closes it.
    * @throws CairnError `not_found`, or what is wrong with the file.
    */
-  load(tagOrPath: string | number, options?: { readonly signal?: AbortSignal }): Promise<Checkpoint>;
+  load(tagOrPath: string | number, options?: EngineLoadOptions): Promise<Checkpoint>;
   /** Tags of all checkpoints, unfinished ones aside, in order of name. None when there is no directory yet. */
   list(): Promise<string[]>;
   /**
@@ -111,7 +141,7 @@ export interface Engine {
   /** The tag that this process went on from, if any. */
   readonly resumedFrom: string | undefined;
   /** Creates a directory, durably. Unless `existOk`, it must not exist. */
-  makedirs(path: string, options?: { readonly existOk?: boolean }): Promise<void>;
+  makedirs(path: string, options?: MakeDirsOptions): Promise<void>;
   /** Whether `save` only begins the work, which is then done behind the caller's back until `commit` resolves. */
   isDecoupled(): boolean;
   /**

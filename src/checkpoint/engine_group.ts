@@ -1,16 +1,24 @@
+import { checkOptions } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { SavedBy } from "../container/format/manifest.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { CommitInfo } from "./commit_info.ts";
-import type {
-  CommitReport,
-  CommitTarget,
-  CreateOptions,
-  Engine,
-  EngineCommitOptions,
-  RemoveOptions,
-  SaveOptions,
+import {
+  type CommitReport,
+  type CommitTarget,
+  CREATE_OPTIONS,
+  type CreateOptions,
+  type Engine,
+  ENGINE_COMMIT_OPTIONS,
+  ENGINE_LOAD_OPTIONS,
+  type EngineCommitOptions,
+  type EngineLoadOptions,
+  type MakeDirsOptions,
+  REMOVE_OPTIONS,
+  type RemoveOptions,
+  SAVE_OPTIONS,
+  type SaveOptions,
 } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import { tagOfStep } from "./step_tag.ts";
@@ -94,6 +102,7 @@ export abstract class EngineGroup implements Engine {
   }
 
   async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
+    checkOptions("create()", options, CREATE_OPTIONS);
     const info = CommitInfo.of(target);
     if (this.#pending?.isSaved) {
       throw failed(
@@ -116,6 +125,7 @@ export abstract class EngineGroup implements Engine {
     path?: string,
     options: SaveOptions = {},
   ): Promise<WriteReport> {
+    checkOptions("save()", options, SAVE_OPTIONS);
     const save = this.#pending;
     if (save === undefined || save.isSaved) {
       throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
@@ -144,6 +154,7 @@ export abstract class EngineGroup implements Engine {
   }
 
   async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
+    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
     const info = CommitInfo.of(target);
     const save = this.#pending;
     if (save === undefined) {
@@ -168,8 +179,9 @@ export abstract class EngineGroup implements Engine {
   /** The best copy. When a byte of it turns out to be damaged, `verify` goes on with the next one. */
   async load(
     tagOrPath: string | number,
-    options: { readonly signal?: AbortSignal } = {},
+    options: EngineLoadOptions = {},
   ): Promise<Checkpoint> {
+    checkOptions("load()", options, ENGINE_LOAD_OPTIONS);
     const tag = typeof tagOrPath === "number"
       ? await tagOfStep(this, tagOrPath, options)
       : this.#tagOf(tagOrPath);
@@ -203,7 +215,7 @@ export abstract class EngineGroup implements Engine {
 
   /** Removes all copies. One that cannot be reached keeps its own, and that is the error. */
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
-    const { confirm } = options;
+    const { confirm } = checkOptions("remove()", options, REMOVE_OPTIONS);
     let mayGo = true;
     let removed = 0;
     let failure: unknown;
@@ -232,7 +244,7 @@ export abstract class EngineGroup implements Engine {
     for (const engine of this.engines) engine.continueRun(runId, tag);
   }
 
-  async makedirs(path: string, options?: { readonly existOk?: boolean }): Promise<void> {
+  async makedirs(path: string, options?: MakeDirsOptions): Promise<void> {
     for (const engine of this.engines) await engine.makedirs(path, options);
   }
 

@@ -7,6 +7,8 @@ import type {
   CreateOptions,
   Engine,
   EngineCommitOptions,
+  EngineLoadOptions,
+  MakeDirsOptions,
   RemoveOptions,
   SaveOptions,
 } from "./engine.ts";
@@ -53,7 +55,7 @@ export class EngineWrapper implements Engine {
     return this.inner.abort();
   }
 
-  load(tagOrPath: string | number, options?: { readonly signal?: AbortSignal }): Promise<Checkpoint> {
+  load(tagOrPath: string | number, options?: EngineLoadOptions): Promise<Checkpoint> {
     return this.inner.load(tagOrPath, options);
   }
 
@@ -73,7 +75,7 @@ export class EngineWrapper implements Engine {
     this.inner.continueRun(runId, tag);
   }
 
-  makedirs(path: string, options?: { readonly existOk?: boolean }): Promise<void> {
+  makedirs(path: string, options?: MakeDirsOptions): Promise<void> {
     return this.inner.makedirs(path, options);
   }
 

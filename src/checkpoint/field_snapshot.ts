@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import type { CommitReport } from "./engine.ts";
@@ -18,11 +19,17 @@ export interface FieldLoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Every option of {@link FieldLoadOptions}. */
+export const FIELD_LOAD_OPTIONS: OptionNames<FieldLoadOptions> = { storages: true, signal: true };
+
 /** Options of {@link FieldSnapshot.save}. */
 export interface FieldSaveOptions extends FieldLoadOptions {
   /** Replace a file that is there already; otherwise that is `already_exists`. */
   readonly overwrite?: boolean;
 }
+
+/** Every option of {@link FieldSaveOptions}. */
+export const FIELD_SAVE_OPTIONS: OptionNames<FieldSaveOptions> = { ...FIELD_LOAD_OPTIONS, overwrite: true };
 
 /** Named values to be written to one file, without a run around them. `Snapshot.of` makes one. */
 export class FieldSnapshot {
@@ -45,8 +52,8 @@ export class FieldSnapshot {
    * @param path Of the file; ".cairn" is added where it is missing.
    */
   async save(path: string | URL, options: FieldSaveOptions = {}): Promise<CommitReport> {
+    const { overwrite = false, signal, storages = {} } = checkOptions("save()", options, FIELD_SAVE_OPTIONS);
     const frozen = FrozenCheckpoint.of({ state: this.fields });
-    const { overwrite = false, signal, storages = {} } = options;
     const { directory, fileName } = checkpointPath(path, storages);
     const tag = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
     const info = { tag, saveLatest: false };
@@ -66,7 +73,7 @@ export class FieldSnapshot {
     path: string | URL,
     options: FieldLoadOptions = {},
   ): Promise<{ [name: string]: HostState }> {
-    const { signal, storages } = options;
+    const { signal, storages } = checkOptions("Snapshot.load()", options, FIELD_LOAD_OPTIONS);
     const checkpoint = await openCheckpoint(path, signal, storages);
     try {
       const { saved } = await restore(checkpoint.source, {}, signal === undefined ? {} : { signal });

@@ -1,3 +1,4 @@
+import { checkOptions } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
@@ -11,18 +12,30 @@ import { CommitInfo } from "./commit_info.ts";
 import { makeNewDirectory, refuseTwins } from "./directory_check.ts";
 import { DirectoryLocks } from "./directory_locks.ts";
 import { requireRoom, roomFor } from "./disk_room.ts";
-import type {
-  CommitReport,
-  CommitTarget,
-  CreateOptions,
-  Engine,
-  EngineCommitOptions,
-  RemoveOptions,
-  SaveOptions,
+import {
+  type CommitReport,
+  type CommitTarget,
+  CREATE_OPTIONS,
+  type CreateOptions,
+  type Engine,
+  ENGINE_COMMIT_OPTIONS,
+  ENGINE_LOAD_OPTIONS,
+  type EngineCommitOptions,
+  type EngineLoadOptions,
+  MAKE_DIRS_OPTIONS,
+  type MakeDirsOptions,
+  REMOVE_OPTIONS,
+  type RemoveOptions,
+  type SaveOptions,
 } from "./engine.ts";
 import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
-import type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
+import {
+  FILE_ENGINE_OPTIONS,
+  FILE_SAVE_OPTIONS,
+  type FileEngineOptions,
+  type FileSaveOptions,
+} from "./file_engine_options.ts";
 import { FileMaker } from "./file_maker.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
 import { KnownCheckpoints } from "./known_checkpoints.ts";
@@ -37,6 +50,7 @@ import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
 import { tagOfStep } from "./step_tag.ts";
 import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
+import { WRITER_LOCK_OPTIONS } from "./writer_lock.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 
@@ -87,6 +101,10 @@ export class FileEngine implements Engine {
    * @throws TypeError for an empty path or a component that cannot have a file; CairnError `storage_failed` when it is no directory.
    */
   static async open(target: string | URL | Storage, options: FileEngineOptions = {}): Promise<FileEngine> {
+    checkOptions("FileEngine.open()", options, FILE_ENGINE_OPTIONS);
+    if (typeof options.exclusive === "object") {
+      checkOptions("exclusive", options.exclusive, WRITER_LOCK_OPTIONS);
+    }
     checkDirectoryPath(options.directory ?? "");
     if (options.runId !== undefined) checkRunId(options.runId);
     checkComponents(options.components ?? false);
@@ -103,6 +121,7 @@ export class FileEngine implements Engine {
   }
 
   async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
+    checkOptions("create()", options, CREATE_OPTIONS);
     const info = CommitInfo.of(target);
     checkDirectoryPath(info.saveDir);
     if (this.#pending?.saved !== undefined) {
@@ -131,6 +150,7 @@ export class FileEngine implements Engine {
     path?: string,
     options: FileSaveOptions = {},
   ): Promise<WriteReport> {
+    checkOptions("save()", options, FILE_SAVE_OPTIONS);
     const pending = this.#pending;
     if (pending === undefined || pending.saved !== undefined) {
       throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
@@ -157,6 +177,7 @@ export class FileEngine implements Engine {
   }
 
   async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
+    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
     const info = CommitInfo.of(target);
     const pending = this.#pending;
     if (pending === undefined) {
@@ -227,10 +248,8 @@ export class FileEngine implements Engine {
     if (this.#pending !== undefined) await this.#drop(this.#pending);
   }
 
-  async load(
-    tagOrPath: string | number,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<Checkpoint> {
+  async load(tagOrPath: string | number, options: EngineLoadOptions = {}): Promise<Checkpoint> {
+    checkOptions("load()", options, ENGINE_LOAD_OPTIONS);
     const tag = typeof tagOrPath === "number"
       ? await tagOfStep(this, tagOrPath, options)
       : this.tagOf(tagOrPath);
@@ -243,6 +262,7 @@ export class FileEngine implements Engine {
   }
 
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
+    checkOptions("remove()", options, REMOVE_OPTIONS);
     const randomName = this.#files.randomName();
     this.#files.inUse.add(TEMPORARY_PREFIX + randomName);
     try {
@@ -279,7 +299,8 @@ export class FileEngine implements Engine {
     this.#resumedFrom = checkTag(tag);
   }
 
-  async makedirs(path: string, options: { readonly existOk?: boolean } = {}): Promise<void> {
+  async makedirs(path: string, options: MakeDirsOptions = {}): Promise<void> {
+    checkOptions("makedirs()", options, MAKE_DIRS_OPTIONS);
     const directory = path === "" ? this.directory : joinPath(this.directory, path);
     await makeNewDirectory(this.storage, directory, options.existOk ?? false);
   }

@@ -1,11 +1,12 @@
+import type { OptionNames } from "../base/options.ts";
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
 import type { TensorSpec } from "../container/format/layout.ts";
 import type { PartList, PartRecord } from "../container/format/part_list.ts";
 import type { Storages } from "../storage/open_storage.ts";
-import type { DiskRoomOptions } from "./disk_room.ts";
-import type { SaveOptions } from "./engine.ts";
+import { DISK_ROOM_OPTIONS, type DiskRoomOptions } from "./disk_room.ts";
+import { SAVE_OPTIONS, type SaveOptions } from "./engine.ts";
 import type { Components, PartPlan } from "./parts/components.ts";
 import type { WriterLockOptions } from "./writer_lock.ts";
 
@@ -46,6 +47,24 @@ export interface FileEngineOptions extends DiskRoomOptions {
   readonly random?: (byteLength: number) => Uint8Array;
 }
 
+/** Every option of {@link FileEngineOptions}. */
+export const FILE_ENGINE_OPTIONS: OptionNames<FileEngineOptions> = {
+  ...DISK_ROOM_OPTIONS,
+  storages: true,
+  directory: true,
+  runId: true,
+  components: true,
+  codec: true,
+  mode: true,
+  tensorCodecs: true,
+  pool: true,
+  chunkBytes: true,
+  verifyEvery: true,
+  exclusive: true,
+  now: true,
+  random: true,
+};
+
 /** Options of {@link FileEngine.save}. */
 export interface FileSaveOptions extends SaveOptions {
   /** For the first of several ranks. */
@@ -60,3 +79,6 @@ export interface FileSaveOptions extends SaveOptions {
     readonly completeParts: (own: readonly PartRecord[]) => Promise<PartList>;
   };
 }
+
+/** Every option of {@link FileSaveOptions}. */
+export const FILE_SAVE_OPTIONS: OptionNames<FileSaveOptions> = { ...SAVE_OPTIONS, ranks: true };

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "./catalog.ts";
 import type { Engine } from "./engine.ts";
@@ -11,6 +12,9 @@ export interface GetCheckpointOptions {
   /** Return `""` when there is no checkpoint at all. A step that is not there is an error all the same. */
   readonly missingOk?: boolean;
 }
+
+/** Every option of {@link GetCheckpointOptions}. */
+export const GET_CHECKPOINT_OPTIONS: OptionNames<GetCheckpointOptions> = { step: true, missingOk: true };
 
 /**
  * The step that a checkpoint's path names: 1200 for `runs/a/1200.cairn` and for `1200`.
@@ -47,6 +51,7 @@ export async function getCheckpoint(
   target: EngineTarget,
   options: GetCheckpointOptions = {},
 ): Promise<string> {
+  checkOptions("getCheckpoint()", options, GET_CHECKPOINT_OPTIONS, "{ step: 100 }");
   const found = await summaries(target);
   const newest = found.at(-1);
   const where = typeof target === "string" || target instanceof URL

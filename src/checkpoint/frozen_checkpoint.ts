@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { byteSizeOf, type DType } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorSpec } from "../container/format/layout.ts";
@@ -5,7 +6,7 @@ import type { Manifest, Provenance } from "../container/format/manifest.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { StateValue } from "../container/format/state_tree.ts";
 import { elementCount } from "../tensor/shape.ts";
-import type { TensorStore } from "../tensor/tensor_store.ts";
+import { TensorStore } from "../tensor/tensor_store.ts";
 import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";
 import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
 import type { ModelCode } from "./model_code.ts";
@@ -31,6 +32,26 @@ export interface CheckpointState {
   readonly storedDType?: StoredDType;
   /** Text of the module that makes the model, kept for people to read; see `readModelCode`. */
   readonly modelCode?: ModelCode;
+}
+
+/** Every option of {@link CheckpointState}. */
+export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
+  store: true,
+  state: true,
+  metrics: true,
+  provenance: true,
+  clientState: true,
+  excludedTensors: true,
+  storedDType: true,
+  modelCode: true,
+};
+
+/** @throws TypeError for what is no state of a checkpoint, such as a store, or tensors by name without `state` around them. */
+export function requireCheckpointState(source: CheckpointState): void {
+  if (source instanceof TensorStore) {
+    throw new TypeError("What is saved is { store, state, … }, found a TensorStore; pass { store }");
+  }
+  checkOptions("What is saved", source, CHECKPOINT_STATE);
 }
 
 /** Told how far the bytes of a {@link FrozenCheckpoint} are. */
@@ -103,6 +124,7 @@ export class FrozenCheckpoint {
    * @throws TypeError for a state that cannot be saved; CairnError when the GPU cannot copy.
    */
   static of(source: CheckpointState, copy?: StoreCopy): FrozenCheckpoint {
+    requireCheckpointState(source);
     const ownCopy = copy === undefined && source.store !== undefined
       ? new StoreCopy(source.store)
       : undefined;

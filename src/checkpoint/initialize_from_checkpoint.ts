@@ -1,9 +1,10 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import type { CheckpointReadOptions } from "./checkpoint.ts";
+import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import { isHostTensorName } from "./host_state.ts";
 import { MODEL_GROUP } from "./load_checkpoint.ts";
 import { restore } from "./restore/restore.ts";
-import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "./open_path.ts";
@@ -13,6 +14,13 @@ export interface InitializeOptions extends CheckpointReadOptions, PartialLoadOpt
   /** Whether the model's tensors have to fit exactly. Default true. */
   readonly strict?: boolean;
 }
+
+/** Every option of {@link InitializeOptions}. */
+export const INITIALIZE_OPTIONS: OptionNames<InitializeOptions> = {
+  ...CHECKPOINT_READ_OPTIONS,
+  ...PARTIAL_LOAD_OPTIONS,
+  strict: true,
+};
 
 /** What {@link initializeFromCheckpoint} did. */
 export interface InitializeReport extends LoadReport {
@@ -33,6 +41,7 @@ export async function initializeFromCheckpoint(
   path: string | URL,
   options: InitializeOptions = {},
 ): Promise<InitializeReport> {
+  checkOptions("initializeFromCheckpoint()", options, INITIALIZE_OPTIONS, "{ strict: false }");
   const checkpoint = await openCheckpoint(path, options.signal);
   try {
     const { reader } = checkpoint;

@@ -1,7 +1,8 @@
+import { checkOptions } from "../base/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import type { Engine } from "./engine.ts";
-import { getCheckpoint, type GetCheckpointOptions } from "./find.ts";
+import type { Engine, EngineLoadOptions } from "./engine.ts";
+import { GET_CHECKPOINT_OPTIONS, getCheckpoint, type GetCheckpointOptions } from "./find.ts";
 import { loadTensor } from "./load_tensor.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 
@@ -21,7 +22,7 @@ export class LazyCheckpoint {
    *
    * @throws CairnError `not_found` when it was deleted meanwhile, or what is wrong with the file.
    */
-  async open(options: { readonly signal?: AbortSignal } = {}): Promise<Checkpoint> {
+  async open(options: EngineLoadOptions = {}): Promise<Checkpoint> {
     return await this.#engine.load(this.path, options);
   }
 
@@ -29,7 +30,7 @@ export class LazyCheckpoint {
   async loadTensor(
     name: string,
     into: HostTensor,
-    options: { readonly signal?: AbortSignal } = {},
+    options: EngineLoadOptions = {},
   ): Promise<void> {
     const checkpoint = await this.open(options);
     try {
@@ -51,6 +52,7 @@ export async function findCheckpoint(
   target: EngineTarget,
   options: GetCheckpointOptions = {},
 ): Promise<LazyCheckpoint | undefined> {
+  checkOptions("findCheckpoint()", options, GET_CHECKPOINT_OPTIONS, "{ step: 100 }");
   const engine = await openEngine(target);
   const path = await getCheckpoint(engine, options);
   return path === "" ? undefined : new LazyCheckpoint(engine, path);

@@ -1,10 +1,12 @@
+import { checkOptions, type OptionNames, pickOptions } from "../base/options.ts";
 import type { ContainerReader } from "../container/read/container_reader.ts";
-import type { TensorStore } from "../tensor/tensor_store.ts";
+import { TensorStore } from "../tensor/tensor_store.ts";
 import { CairnError } from "../base/errors.ts";
 import type { SkippedCheckpoint } from "./catalog.ts";
-import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
+import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
+import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "./engine.ts";
 import type { HostState } from "./host_state.ts";
-import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 import type { PlacementReport, RankView } from "./parts/rank_view.ts";
@@ -26,6 +28,17 @@ export interface LoadTarget {
   readonly store?: TensorStore;
   /** Put back in place, name by name; see `restoreState`. */
   readonly state?: StateByName;
+}
+
+/** Every option of {@link LoadTarget}. */
+export const LOAD_TARGET: OptionNames<LoadTarget> = { store: true, state: true };
+
+/** @throws TypeError for what is no target, such as the store itself. */
+export function requireLoadTarget(target: LoadTarget): void {
+  if (target instanceof TensorStore) {
+    throw new TypeError("What is loaded into is { store, state }, found a TensorStore; pass { store }");
+  }
+  checkOptions("What is loaded into", target, LOAD_TARGET);
 }
 
 /**
@@ -55,6 +68,20 @@ export interface LoadCheckpointOptions extends PartialLoadOptions {
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
+/** Every option of {@link LoadCheckpointOptions}. */
+export const LOAD_CHECKPOINT_OPTIONS: OptionNames<LoadCheckpointOptions> = {
+  ...PARTIAL_LOAD_OPTIONS,
+  tag: true,
+  loadModuleStrict: true,
+  loadOptimizerStates: true,
+  loadLrSchedulerStates: true,
+  loadModuleOnly: true,
+  customLoadFn: true,
+  ranks: true,
+  signal: true,
+  onProgress: true,
+};
+
 /** What {@link loadCheckpoint} did. */
 export interface LoadCheckpointResult {
   /** Full name of the checkpoint that was loaded; null when there was none, and then nothing was changed. */
@@ -80,11 +107,10 @@ export async function loadCheckpoint(
   target: LoadTarget = {},
   options: LoadCheckpointOptions = {},
 ): Promise<LoadCheckpointResult> {
-  const { tag, signal, onProgress } = options;
-  const progress = {
-    ...signal === undefined ? {} : { signal },
-    ...onProgress === undefined ? {} : { onProgress },
-  };
+  checkOptions("loadCheckpoint()", options, LOAD_CHECKPOINT_OPTIONS, '{ tag: "100" }');
+  requireLoadTarget(target);
+  const { tag } = options;
+  const progress = pickOptions<CheckpointReadOptions>(options, CHECKPOINT_READ_OPTIONS);
   const { checkpoint, skipped } = await find(loadDir, tag, progress);
   if (checkpoint === undefined) {
     return { path: null, tag: null, clientState: null, report: undefined, placement: undefined, skipped };
@@ -130,7 +156,8 @@ async function find(
   const engine = await openEngine(loadDir);
   if (tag === undefined) return await recover(engine, options);
   try {
-    return { checkpoint: await engine.load(tag, options), skipped: [] };
+    const loading = pickOptions<EngineLoadOptions>(options, ENGINE_LOAD_OPTIONS);
+    return { checkpoint: await engine.load(tag, loading), skipped: [] };
   } catch (error) {
     if (error instanceof CairnError && error.code === "not_found") {
       return { checkpoint: undefined, skipped: [] };

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import type { ModelCode } from "./model_code.ts";
@@ -10,6 +11,9 @@ export interface LoadModelCodeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Every option of {@link LoadModelCodeOptions}. */
+export const LOAD_MODEL_CODE_OPTIONS: OptionNames<LoadModelCodeOptions> = { storages: true, signal: true };
+
 /**
  * The code that a checkpoint was saved with, as text. It is not run, and nothing else of the file is read.
  *
@@ -20,6 +24,7 @@ export async function loadModelCode(
   path: string | URL,
   options: LoadModelCodeOptions = {},
 ): Promise<ModelCode> {
+  checkOptions("loadModelCode()", options, LOAD_MODEL_CODE_OPTIONS);
   const checkpoint = await openCheckpoint(path, options.signal, options.storages);
   try {
     const { modelCode } = checkpoint;

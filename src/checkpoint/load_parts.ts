@@ -1,10 +1,23 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import type { Checkpoint, CheckpointLoadOptions, CheckpointReadOptions } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  CHECKPOINT_READ_OPTIONS,
+  type CheckpointLoadOptions,
+  type CheckpointReadOptions,
+} from "./checkpoint.ts";
 import type { HostState } from "./host_state.ts";
-import { type LoadTarget, MODEL_GROUP, OPTIMIZER_PREFIX, SCHEDULER_NAMES } from "./load_checkpoint.ts";
+import {
+  type LoadTarget,
+  MODEL_GROUP,
+  OPTIMIZER_PREFIX,
+  requireLoadTarget,
+  SCHEDULER_NAMES,
+} from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
+import { FIT_OPTIONS } from "./tensor_fit.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "./open_path.ts";
 import { restore } from "./restore/restore.ts";
@@ -30,6 +43,21 @@ export interface LoadPartsOptions extends CheckpointReadOptions, Omit<PartialLoa
   readonly skip?: readonly string[];
 }
 
+/** Every option of {@link LoadPartsOptions}. */
+export const LOAD_PARTS_OPTIONS: OptionNames<LoadPartsOptions> = {
+  ...CHECKPOINT_READ_OPTIONS,
+  only: true,
+  exclude: true,
+  rename: true,
+  ...FIT_OPTIONS,
+  strict: true,
+  skipOptimizer: true,
+  skipScheduler: true,
+  skipHistory: true,
+  skipCallbacks: true,
+  skip: true,
+};
+
 /** What {@link loadParts} did. */
 export interface LoadPartsReport extends LoadReport {
   readonly state: StateReport;
@@ -50,6 +78,8 @@ export async function loadParts(
   target: LoadTarget,
   options: LoadPartsOptions = {},
 ): Promise<LoadPartsReport> {
+  checkOptions("loadParts()", options, LOAD_PARTS_OPTIONS, "{ skipOptimizer: true }");
+  requireLoadTarget(target);
   const checkpoint = await openCheckpoint(path, options.signal);
   try {
     return await loadFrom(checkpoint, target, options);

@@ -1,7 +1,9 @@
+import { checkOptions } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "./engine.ts";
 import { formatForm } from "./tensor_fit.ts";
 
 /**
@@ -15,8 +17,9 @@ export async function loadTensor(
   checkpoint: Checkpoint,
   name: string,
   into: HostTensor,
-  options: { readonly signal?: AbortSignal } = {},
+  options: EngineLoadOptions = {},
 ): Promise<void> {
+  checkOptions("loadTensor()", options, ENGINE_LOAD_OPTIONS);
   const { reader, tag, path } = checkpoint;
   const found = reader.tensor(name);
   if (found.dtype !== into.dtype || !shapesEqual(found.shape, into.shape)) {

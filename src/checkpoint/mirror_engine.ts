@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames, pickOptions } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { Provenance } from "../container/format/manifest.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -5,13 +6,17 @@ import { byAge } from "./catalog.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitReport, Engine, EngineCommitOptions } from "./engine.ts";
 import { EngineGroup, type GroupSave } from "./engine_group.ts";
-import { FileEngine, type FileEngineOptions } from "./file_engine.ts";
+import { FileEngine } from "./file_engine.ts";
+import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./file_engine_options.ts";
 
 /** Options of {@link MirrorEngine}. */
 export interface MirrorOptions {
   /** How many copies have to be committed for a save to count. All of them unless given. */
   readonly quorum?: number;
 }
+
+/** Every option of {@link MirrorOptions}. */
+export const MIRROR_OPTIONS: OptionNames<MirrorOptions> = { quorum: true };
 
 /**
  * Keeps each checkpoint in several places. A save counts when a quorum of them committed; those that did not are named in the
@@ -26,6 +31,7 @@ export class MirrorEngine extends EngineGroup {
   /** @param engines Of one run: open them with the same `runId`, or use {@link open}. */
   constructor(engines: readonly Engine[], options: MirrorOptions = {}) {
     super(engines);
+    checkOptions("MirrorEngine()", options, MIRROR_OPTIONS, "{ quorum: 2 }");
     this.quorum = options.quorum ?? engines.length;
     if (!Number.isInteger(this.quorum) || this.quorum < 1 || this.quorum > engines.length) {
       throw new RangeError(`quorum is ${this.quorum}, expected an integer from 1 to ${engines.length}`);
@@ -37,12 +43,14 @@ export class MirrorEngine extends EngineGroup {
     places: readonly (string | URL | Storage)[],
     options: MirrorOptions & FileEngineOptions = {},
   ): Promise<MirrorEngine> {
+    checkOptions("MirrorEngine.open()", options, { ...MIRROR_OPTIONS, ...FILE_ENGINE_OPTIONS });
+    const ofEngines = pickOptions<FileEngineOptions>(options, FILE_ENGINE_OPTIONS);
     const engines: FileEngine[] = [];
     for (const place of places) {
       const runId = engines[0]?.runId ?? options.runId;
-      engines.push(await FileEngine.open(place, { ...options, ...runId === undefined ? {} : { runId } }));
+      engines.push(await FileEngine.open(place, { ...ofEngines, ...runId === undefined ? {} : { runId } }));
     }
-    return new MirrorEngine(engines, options);
+    return new MirrorEngine(engines, pickOptions<MirrorOptions>(options, MIRROR_OPTIONS));
   }
 
   get name(): string {

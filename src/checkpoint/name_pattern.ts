@@ -1,3 +1,6 @@
+import { kindOf } from "../base/kind_of.ts";
+import { checkOptions, type OptionNames } from "../base/options.ts";
+
 /**
  * Names of tensors: one name; or one with `*`, which stands for any run of characters, dots included; or an expression that is
  * found somewhere in them.
@@ -12,6 +15,19 @@ export interface RenameRule {
    * `String.replace` takes, with `$1`. A function gets what was matched and the groups.
    */
   readonly to: string | ((match: string, ...groups: string[]) => string);
+}
+
+/** Every option of {@link RenameRule}. */
+export const RENAME_RULE: OptionNames<RenameRule> = { from: true, to: true };
+
+/** @throws TypeError unless `rules` is a list of {@link RenameRule}. */
+export function checkRenameRules(rules: readonly RenameRule[]): void {
+  if (!Array.isArray(rules)) {
+    throw new TypeError(
+      `rename is a list of rules like [{ from: "encoder.*", to: "model.*" }], found ${kindOf(rules)}`,
+    );
+  }
+  for (const rule of rules) checkOptions("A rule of rename", rule, RENAME_RULE);
 }
 
 /** The names that are meant by `only` and `exclude`. Notes which patterns match nothing. */

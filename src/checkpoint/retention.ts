@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "./catalog.ts";
 import type { Engine } from "./engine.ts";
@@ -6,6 +7,7 @@ import { type LeaseSurvey, removeDeadLeases, surveyLeases } from "./evaluators/l
 import { LoadFailures } from "./load_failures.ts";
 import { lastN } from "./retention/by_count.ts";
 import { bestN } from "./retention/by_metric.ts";
+import { RANKED_METRIC } from "./retention/metric_direction.ts";
 import type { RetentionCandidate, RetentionRule } from "./retention/rule.ts";
 
 /** Which checkpoints to keep when a new one is durable. What none of the fields asks for is deleted. */
@@ -21,6 +23,23 @@ export interface RetentionPolicy {
    * otherwise protects a checkpoint.
    */
   readonly replaces?: string;
+}
+
+/** Every option of {@link RetentionPolicy}. */
+export const RETENTION_POLICY: OptionNames<RetentionPolicy> = {
+  last: true,
+  best: true,
+  rule: true,
+  replaces: true,
+};
+
+/** @throws TypeError for a field that there is not. */
+export function checkRetentionPolicy(policy: RetentionPolicy): void {
+  checkOptions("keep", policy, RETENTION_POLICY, "{ last: 3 }");
+  const { best } = policy;
+  if (best !== undefined) {
+    checkOptions("keep.best", best, RANKED_METRIC, '{ metric: "val_loss", direction: "min" }');
+  }
 }
 
 /** What a plan depends on besides the policy. */
@@ -48,6 +67,9 @@ export interface RetainOptions {
   readonly now?: () => number;
 }
 
+/** Every option of {@link RetainOptions}. */
+export const RETAIN_OPTIONS: OptionNames<RetainOptions> = { dryRun: true, now: true };
+
 /** What {@link retain} did. */
 export interface RetentionReport {
   readonly deleted: readonly string[];
@@ -69,6 +91,7 @@ export function planRetention(
   policy: RetentionPolicy,
   context: RetentionContext,
 ): RetentionDecision[] {
+  checkRetentionPolicy(policy);
   const { replaces } = policy;
   const own = checkpoints.filter(({ runId }) => runId === context.runId);
   const newestLast = [
@@ -102,7 +125,8 @@ export async function retain(
   policy: RetentionPolicy,
   options: RetainOptions = {},
 ): Promise<RetentionReport> {
-  const { dryRun = false, now = Date.now } = options;
+  const { dryRun = false, now = Date.now } = checkOptions("retain()", options, RETAIN_OPTIONS);
+  checkRetentionPolicy(policy);
   const { checkpoints } = await readCatalog(engine);
   const leases = await surveyLeases(engine, now());
   const context = {

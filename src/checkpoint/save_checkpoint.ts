@@ -1,12 +1,13 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CommitInfo } from "./commit_info.ts";
 import type { CommitReport, Engine } from "./engine.ts";
-import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { type CheckpointState, FrozenCheckpoint, requireCheckpointState } from "./frozen_checkpoint.ts";
 import type { StateInput } from "./host_state.ts";
 import { CairnError } from "../base/errors.ts";
 import { FileEngine } from "./file_engine.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 import type { Components } from "./parts/components.ts";
-import type { RankSaveOptions } from "./ranks/rank_options.ts";
+import { RANK_SAVE_OPTIONS, type RankSaveOptions } from "./ranks/rank_options.ts";
 import { saveByRanks } from "./ranks/save_by_ranks.ts";
 
 /** Options of {@link saveCheckpoint}, named as DeepSpeed names them. */
@@ -35,6 +36,20 @@ export interface SaveCheckpointOptions {
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
+/** Every option of {@link SaveCheckpointOptions}. */
+export const SAVE_CHECKPOINT_OPTIONS: OptionNames<SaveCheckpointOptions> = {
+  tag: true,
+  clientState: true,
+  saveLatest: true,
+  excludeFrozenParameters: true,
+  frozenParameters: true,
+  components: true,
+  ranks: true,
+  overwrite: true,
+  signal: true,
+  onProgress: true,
+};
+
 /**
  * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only after
  * the commit, and by the same durable protocol.
@@ -56,7 +71,9 @@ export async function saveCheckpoint(
     overwrite,
     signal,
     onProgress,
-  } = options;
+  } = checkOptions("saveCheckpoint()", options, SAVE_CHECKPOINT_OPTIONS, '{ tag: "100" }');
+  if (options.ranks !== undefined) checkOptions("ranks", options.ranks, RANK_SAVE_OPTIONS);
+  requireCheckpointState(state);
   if (saveDir === "") throw new TypeError("The directory to save to must not be empty");
   const tag = options.tag ?? defaultTag(state);
   const info = CommitInfo.of(saveLatest === undefined ? { tag } : { tag, saveLatest });

@@ -1,47 +1,33 @@
+import { checkOptions, pickOptions } from "../base/options.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
-import {
-  type BackgroundSaveOptions,
-  BackgroundSaver,
-  type BackgroundSaverOptions,
-} from "./background_saver.ts";
-import type { StoredDType } from "./cast_tensors.ts";
+import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
 import { CheckpointEvents } from "./checkpoint_events.ts";
 import type { Engine } from "./engine.ts";
 import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
-import { FileEngine, type FileEngineOptions } from "./file_engine.ts";
+import { FileEngine } from "./file_engine.ts";
+import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./file_engine_options.ts";
 import type { CheckpointState } from "./frozen_checkpoint.ts";
 import { type HostState, isStateful, type Stateful, type StateInput } from "./host_state.ts";
-import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
-import type { ModelCode } from "./model_code.ts";
 import type { EngineTarget } from "./open_engine.ts";
 import { checkpointPath } from "./open_path.ts";
+import { checkRetentionPolicy } from "./retention.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
 import { restore } from "./restore/restore.ts";
 import { compareState, isPlain, type StateByName, type StateReport } from "./restore_state.ts";
+import {
+  RESTORE_OPTIONS,
+  type RestoreOptions,
+  SNAPSHOT_OPTIONS,
+  type SnapshotOptions,
+} from "./snapshot_options.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 import { openFrom, runToContinue } from "./open_from.ts";
 
+export type { RestoreOptions, SnapshotOptions } from "./snapshot_options.ts";
+
 /** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
 export type SnapshotState = { [name: string]: StateInput | TensorStore };
-
-/** Options of {@link Snapshot}: those of the engine, used when it is given a directory, of the saver, and of each save. */
-export interface SnapshotOptions
-  extends FileEngineOptions, BackgroundSaverOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {
-  /** As what each tensor of the store is written, such as `({ dtype }) => dtype === "f32" ? "bf16" : undefined`. */
-  readonly storedDType?: StoredDType;
-  /** Code of the model to keep in each checkpoint; see `readModelCode`. */
-  readonly modelCode?: ModelCode;
-}
-
-/** Options of {@link Snapshot.restore}: which tensors, how they are made to fit, or to try it first. */
-export interface RestoreOptions extends PartialLoadOptions {
-  /** Whether everything that is asked for has to be there and fit. Default true. */
-  readonly strict?: boolean;
-  readonly signal?: AbortSignal;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
-}
 
 /** What {@link Snapshot.restore} did, or would do: about the store's tensors, and about everything else by name. */
 export interface RestoreReport extends LoadReport {
@@ -94,6 +80,8 @@ export class Snapshot {
    * @param state Kept by reference. It gets an entry `extraState` with the step and the wall time, in the place of any other.
    */
   constructor(target: EngineTarget, state?: SnapshotState, options: SnapshotOptions = {}) {
+    checkOptions("Snapshot()", options, SNAPSHOT_OPTIONS);
+    if (options.keep !== undefined) checkRetentionPolicy(options.keep);
     const isPath = typeof target === "string" || target instanceof URL;
     if (state === undefined && !isPath) {
       throw new TypeError(
@@ -107,7 +95,12 @@ export class Snapshot {
     this.#events = new CheckpointEvents(options.onEvent);
     if (file === undefined) this.#state[EXTRA_STATE] = { step: 0, walltime: 0 };
     this.#isOwnEngine = isPath;
-    this.#engine = isPath ? FileEngine.open(file?.directory ?? target, options) : Promise.resolve(target);
+    this.#engine = isPath
+      ? FileEngine.open(
+        file?.directory ?? target,
+        pickOptions<FileEngineOptions>(options, FILE_ENGINE_OPTIONS),
+      )
+      : Promise.resolve(target);
     this.#saver = new BackgroundSaver(this.#engine, options);
   }
 
@@ -177,6 +170,8 @@ export class Snapshot {
     what: number | string | ModelState,
     options: BackgroundSaveOptions = {},
   ): Promise<PendingSnapshot> {
+    checkOptions("save()", options, BACKGROUND_SAVE_OPTIONS);
+    if (options.keep !== undefined) checkRetentionPolicy(options.keep);
     const { keep, overwrite, onWait } = this.#options;
     const defaults: BackgroundSaveOptions = {
       ...keep === undefined ? {} : { keep },
@@ -202,6 +197,7 @@ export class Snapshot {
    * @throws CairnError as `Checkpoint.loadInto` and for state that is missing; then nothing was changed.
    */
   async restore(path: string | number | URL, options: RestoreOptions = {}): Promise<RestoreReport> {
+    checkOptions("restore()", options, RESTORE_OPTIONS, "{ strict: false }");
     if (path === "") {
       throw new TypeError("Cannot restore: the path is empty, so there was no checkpoint to be found");
     }

@@ -1,10 +1,11 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecName } from "../container/codec/table.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { Manifest } from "../container/format/manifest.ts";
 import { FileStorage } from "../storage/file_storage.ts";
-import type { Checkpoint, CheckpointReadOptions } from "./checkpoint.ts";
+import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import { FileMaker } from "./file_maker.ts";
 import { checkpointPath, openCheckpoint } from "./open_path.ts";
 import { checkComponents, type Components, planComponents } from "./parts/components.ts";
@@ -24,6 +25,16 @@ export interface SplitCheckpointOptions extends CheckpointReadOptions {
   readonly tensorCodecs?: Readonly<Record<string, CodecChoice>>;
 }
 
+/** Every option of {@link SplitCheckpointOptions}. */
+export const SPLIT_CHECKPOINT_OPTIONS: OptionNames<SplitCheckpointOptions> = {
+  ...CHECKPOINT_READ_OPTIONS,
+  components: true,
+  overwrite: true,
+  mode: true,
+  codec: true,
+  tensorCodecs: true,
+};
+
 /**
  * Writes a checkpoint once more, in a file per component or in one file, with bounded memory. The source stays as it is. The copy
  * belongs to no run, so that no retention deletes it.
@@ -39,7 +50,11 @@ export async function splitCheckpoint(
   to: string | URL,
   options: SplitCheckpointOptions = {},
 ): Promise<WriteReport> {
-  const { components = true, overwrite = false, ...writing } = options;
+  const { components = true, overwrite = false, ...writing } = checkOptions(
+    "splitCheckpoint()",
+    options,
+    SPLIT_CHECKPOINT_OPTIONS,
+  );
   checkComponents(components);
   const { directory, fileName } = checkpointPath(to);
   const tag = checkTag(fileName.slice(0, -CHECKPOINT_EXTENSION.length));

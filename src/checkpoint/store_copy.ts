@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
@@ -35,6 +36,9 @@ export interface StoreCopyOptions {
    */
   readonly memoryBudgetBytes?: number;
 }
+
+/** Every option of {@link StoreCopyOptions}. */
+export const STORE_COPY_OPTIONS: OptionNames<StoreCopyOptions> = { memoryBudgetBytes: true };
 
 /** A store at one moment, in the same queue as the training steps. */
 export interface StoreMoment {

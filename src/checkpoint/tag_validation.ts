@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkTag } from "./tags.ts";
 
@@ -61,6 +62,9 @@ export interface TagAgreement {
   readonly gather: (digest: string) => Promise<readonly string[]>;
 }
 
+/** Every option of {@link TagAgreement}. */
+export const TAG_AGREEMENT: OptionNames<TagAgreement> = { mode: true, gather: true };
+
 /**
  * Compares a tag with those of the other processes, before anything is written under it.
  *
@@ -69,8 +73,9 @@ export interface TagAgreement {
  */
 export async function agreeOnTag(
   tag: string | number,
-  { mode = "warn", gather }: TagAgreement,
+  agreement: TagAgreement,
 ): Promise<string | undefined> {
+  const { mode = "warn", gather } = checkOptions("tagAgreement", agreement, TAG_AGREEMENT);
   const digest = await tagDigest(tag);
   return mode === "ignore" ? undefined : validateTagDigests(await gather(digest), mode);
 }

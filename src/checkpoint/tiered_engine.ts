@@ -1,9 +1,10 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { SavedBy } from "../container/format/manifest.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitReport, Engine, EngineCommitOptions } from "./engine.ts";
 import { EngineGroup, type GroupSave } from "./engine_group.ts";
-import { retain, type RetentionPolicy } from "./retention.ts";
+import { checkRetentionPolicy, retain, type RetentionPolicy } from "./retention.ts";
 
 /** One of the places of a {@link TieredEngine}. */
 export interface Tier {
@@ -13,6 +14,9 @@ export interface Tier {
   /** What this tier deletes after each of its own saves. Nothing unless given. */
   readonly keep?: RetentionPolicy;
 }
+
+/** Every option of {@link Tier}. */
+export const TIER: OptionNames<Tier> = { engine: true, every: true, keep: true };
 
 /**
  * Keeps checkpoints in tiers, the fastest first: memory at every save, the disk at each tenth. A load takes the first tier that
@@ -36,6 +40,10 @@ export class TieredEngine extends EngineGroup {
   /** @param tiers The fastest first, which takes part in every save. All of one run. */
   constructor(tiers: readonly Tier[]) {
     super(tiers.map(({ engine }) => engine));
+    for (const tier of tiers) {
+      checkOptions("A tier", tier, TIER, "{ engine, every: 10 }");
+      if (tier.keep !== undefined) checkRetentionPolicy(tier.keep);
+    }
     for (const [index, { every = 1 }] of tiers.entries()) {
       const isFine = index === 0 ? every === 1 : Number.isSafeInteger(every) && every >= 1;
       if (!isFine) {

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { type GpuHost, type RuntimeName, thisHost } from "./host.ts";
 
@@ -12,6 +13,14 @@ export interface GpuOptions {
   /** Which adapter to prefer where there are two. Default "high-performance". */
   powerPreference?: "low-power" | "high-performance" | undefined;
 }
+
+/** Every option of {@link GpuOptions}. */
+export const GPU_OPTIONS: OptionNames<GpuOptions> = {
+  device: true,
+  gpu: true,
+  provider: true,
+  powerPreference: true,
+};
 
 /** Where the GPU came from: `navigator.gpu`, the npm package `webgpu`, or the caller's options. */
 export type GpuProvider = "native" | "dawn" | "given";

@@ -1,10 +1,11 @@
+import { checkOptions } from "../base/options.ts";
 import { alignUp } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
 import { adapterNameOf, isCpuAdapter } from "./adapter_name.ts";
 import type { BufferRange } from "./buffer_range.ts";
 import { compilePipeline, pipelineKey, type PipelineSpec } from "./compute_pipeline.ts";
 import { gpuFailure, inErrorScopes } from "./error_scopes.ts";
-import { findGpu, type GpuOptions, type GpuProvider, requestAdapter } from "./find_gpu.ts";
+import { findGpu, GPU_OPTIONS, type GpuOptions, type GpuProvider, requestAdapter } from "./find_gpu.ts";
 import { type GpuHost, type RuntimeName, thisHost } from "./host.ts";
 import { ReadbackRing } from "./readback.ts";
 import { requestDevice } from "./request_device.ts";
@@ -93,6 +94,7 @@ export class GpuDevice {
    * @throws CairnError `no_webgpu` or `no_adapter` with what to install.
    */
   static async open(options: GpuOptions = {}, host: GpuHost = thisHost()): Promise<GpuDevice> {
+    checkOptions("GpuDevice.open()", options, GPU_OPTIONS);
     const given = options.device;
     if (given !== undefined) {
       return new GpuDevice(

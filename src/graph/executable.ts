@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
@@ -9,7 +10,7 @@ import { describeProgram } from "./describe_program.ts";
 import { ProgramLowering, storageBytes } from "./lower_program.ts";
 import type { Binding, Region } from "./op.ts";
 import { type PlacedResults, placeResults } from "./place_results.ts";
-import type { Program } from "./program.ts";
+import { PROGRAM, type Program } from "./program.ts";
 import { ProgramMemory } from "./program_memory.ts";
 import { bytesForInput, type RunInput } from "./run_inputs.ts";
 import type { Value } from "./value.ts";
@@ -25,6 +26,9 @@ export interface CompileOptions {
   /** Stands in messages and in the labels of GPU objects. */
   readonly label?: string;
 }
+
+/** Every option of {@link CompileOptions}. */
+export const COMPILE_OPTIONS: OptionNames<CompileOptions> = { variants: true, label: true };
 
 /** What a compiled program is made of. */
 export interface ExecutableStats {
@@ -87,6 +91,8 @@ export class Executable {
    * `limit_exceeded` when a tensor is too large for the adapter, `unsupported` for a variant that there is not.
    */
   static async compile(gpu: GpuDevice, program: Program, options: CompileOptions = {}): Promise<Executable> {
+    checkOptions("Executable.compile()", options, COMPILE_OPTIONS);
+    checkOptions("Executable.compile()", program, PROGRAM);
     const label = options.label ?? "program";
     checkProgram(program);
     const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { Dispatch } from "../kernels/dispatch.ts";
 import type { Value } from "./value.ts";
@@ -26,3 +27,12 @@ export interface Program {
   /** Where the parameter `name` is. */
   readonly parameters: (name: string) => BufferRange;
 }
+
+/** Every option of {@link Program}. */
+export const PROGRAM: OptionNames<Program> = {
+  inputs: true,
+  outputs: true,
+  stores: true,
+  updates: true,
+  parameters: true,
+};

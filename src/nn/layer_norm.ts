@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { add, mul, square, sub } from "../graph/ops/arithmetic.ts";
 import { mean } from "../graph/ops/reduce.ts";
 import { rsqrt } from "../graph/ops/transcendental.ts";
@@ -5,12 +6,21 @@ import { formatShape } from "../tensor/shape.ts";
 import { ones, zeros } from "./initializers.ts";
 import type { Layer } from "./layer.ts";
 
+/** Options of {@link layerNorm}. */
+export interface LayerNormOptions {
+  /** Added to the variance. Default 1e-5. */
+  readonly epsilon?: number;
+}
+
+/** Every option of {@link LayerNormOptions}. */
+export const LAYER_NORM_OPTIONS: OptionNames<LayerNormOptions> = { epsilon: true };
+
 /**
  * Shifts and scales the last axis to mean 0 and variance 1, then multiplies by `weight` and adds `bias`, both
  * of shape `[features]` (Ba et al. 2016). `epsilon` is added to the variance; default 1e-5, as in PyTorch.
  */
-export function layerNorm(features: number, options: { readonly epsilon?: number } = {}): Layer {
-  const { epsilon = 1e-5 } = options;
+export function layerNorm(features: number, options: LayerNormOptions = {}): Layer {
+  const { epsilon = 1e-5 } = checkOptions("layerNorm()", options, LAYER_NORM_OPTIONS);
   return (x, scope) => {
     const axis = x.shape.length - 1;
     if (x.shape[axis] !== features) {

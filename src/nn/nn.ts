@@ -14,7 +14,7 @@ export {
   zeros,
 } from "./initializers.ts";
 export { type Layer } from "./layer.ts";
-export { layerNorm } from "./layer_norm.ts";
+export { layerNorm, type LayerNormOptions } from "./layer_norm.ts";
 export { linear, type LinearOptions } from "./linear.ts";
 export { crossEntropy, type Loss, mse } from "./losses.ts";
 export { accuracy, type Metric } from "./metrics.ts";

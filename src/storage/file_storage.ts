@@ -1,4 +1,12 @@
-import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
+import { checkOptions } from "../base/options.ts";
+import {
+  MOVE_OPTIONS,
+  type MoveOptions,
+  type Storage,
+  type StorageEntry,
+  type StorageReader,
+  type StorageWriter,
+} from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
 import { BlockMemory, BlockWriter, type PositionedFile } from "./block_writer.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
@@ -144,6 +152,7 @@ export class FileStorage implements Storage {
 
   move(from: string, to: string, options: MoveOptions = {}): Promise<void> {
     return this.#run("move", to, async () => {
+      checkOptions("move()", options, MOVE_OPTIONS);
       checkFilePath(from);
       checkFilePath(to);
       await this.#refuseLinks(directoryOf(from));

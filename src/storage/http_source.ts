@@ -10,7 +10,8 @@ const FIRST_BYTES = 4096;
 /** Options of {@link HttpSource.open}. */
 export interface HttpSourceOptions extends HttpRequestOptions {}
 
-const HTTP_SOURCE_OPTIONS: OptionNames<HttpSourceOptions> = {
+/** Every option of {@link HttpSourceOptions}. */
+export const HTTP_SOURCE_OPTIONS: OptionNames<HttpSourceOptions> = {
   headers: true,
   signal: true,
   timeoutMs: true,

@@ -1,4 +1,12 @@
-import type { MoveOptions, Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
+import { checkOptions, type OptionNames } from "../base/options.ts";
+import {
+  MOVE_OPTIONS,
+  type MoveOptions,
+  type Storage,
+  type StorageEntry,
+  type StorageReader,
+  type StorageWriter,
+} from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath, nameOf } from "./storage_path.ts";
 import { hostError } from "./host_error.ts";
@@ -18,6 +26,9 @@ export interface MemoryStorageOptions {
   readonly capacityBytes?: number;
 }
 
+/** Every option of {@link MemoryStorageOptions}. */
+export const MEMORY_STORAGE_OPTIONS: OptionNames<MemoryStorageOptions> = { now: true, capacityBytes: true };
+
 /** A {@link Storage} in memory: for tests, for browsers and for states that need no disk. Gone with the process. */
 export class MemoryStorage implements Storage {
   readonly #files = new Map<string, MemoryFile>();
@@ -26,6 +37,7 @@ export class MemoryStorage implements Storage {
   readonly #capacityBytes: number;
 
   constructor(options: MemoryStorageOptions = {}) {
+    checkOptions("MemoryStorage()", options, MEMORY_STORAGE_OPTIONS);
     this.#now = options.now ?? Date.now;
     this.#capacityBytes = options.capacityBytes ?? Number.POSITIVE_INFINITY;
   }
@@ -89,6 +101,7 @@ export class MemoryStorage implements Storage {
 
   move(from: string, to: string, options: MoveOptions = {}): Promise<void> {
     return this.#run("move", to, () => {
+      checkOptions("move()", options, MOVE_OPTIONS);
       checkFilePath(from);
       checkFilePath(to);
       const file = this.#require(from);

@@ -1,3 +1,5 @@
+import type { OptionNames } from "../base/options.ts";
+
 /** One entry of a directory. Anything that is neither a plain file nor a directory (a link, a device) is `other`. */
 export interface StorageEntry {
   readonly name: string;
@@ -34,6 +36,9 @@ export interface MoveOptions {
   /** `true` (the default) replaces it in one step; `false` throws `already_exists` and changes nothing. */
   readonly replace?: boolean;
 }
+
+/** Every option of {@link MoveOptions}. */
+export const MOVE_OPTIONS: OptionNames<MoveOptions> = { replace: true };
 
 /**
  * Where files live: primitives only. The durable protocol stands above them, in `DurableFile`.

@@ -1,7 +1,8 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorSpec } from "../container/format/layout.ts";
-import type { GpuOptions } from "../gpu/find_gpu.ts";
+import { GPU_OPTIONS, type GpuOptions } from "../gpu/find_gpu.ts";
 import { GpuDevice } from "../gpu/gpu_device.ts";
 import { HostTensor } from "./host_tensor.ts";
 import { formatShape, shapesEqual } from "./shape.ts";
@@ -16,8 +17,14 @@ export interface SlabOptions {
   slabBytes?: number | undefined;
 }
 
+/** Every option of {@link SlabOptions}. */
+export const SLAB_OPTIONS: OptionNames<SlabOptions> = { slabBytes: true };
+
 /** Options of {@link TensorStore.open}. */
 export interface TensorStoreOptions extends GpuOptions, SlabOptions {}
+
+/** Every option of {@link TensorStoreOptions}. */
+export const TENSOR_STORE_OPTIONS: OptionNames<TensorStoreOptions> = { ...GPU_OPTIONS, ...SLAB_OPTIONS };
 
 /** What a store holds. */
 export interface TensorStoreStats {
@@ -70,9 +77,10 @@ export class TensorStore {
    * @throws CairnError `no_webgpu` or `no_adapter` with what to install.
    */
   static async open(options: TensorStoreOptions = {}): Promise<TensorStore> {
-    const gpu = await GpuDevice.open(options);
+    const { slabBytes, ...where } = checkOptions("TensorStore.open()", options, TENSOR_STORE_OPTIONS);
+    const gpu = await GpuDevice.open(where);
     try {
-      return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), options);
+      return new TensorStore(gpu, slabBytesFor(gpu, slabBytes), where);
     } catch (error) {
       await gpu.close();
       throw error;
@@ -81,6 +89,7 @@ export class TensorStore {
 
   /** A store on a device that is open already, and stays open when the store is closed. */
   static on(gpu: GpuDevice, options: SlabOptions = {}): TensorStore {
+    checkOptions("TensorStore.on()", options, SLAB_OPTIONS);
     return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), undefined);
   }
 

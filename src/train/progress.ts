@@ -1,4 +1,5 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
+
 /** Where a run stands. */
 export interface TrainingProgress {
   /** Optimiser updates done. */

@@ -37,7 +37,7 @@ describe("checkpointingConfig", () => {
   test("TW-21 a field that is misspelt or makes no sense is refused by name", () => {
     const misspelt = { checkpointEveryN: 1, checkpointMaxToKepp: 3 };
     expect(() => checkpointingConfig(misspelt)).toThrow(
-      '"checkpointMaxToKepp" is no setting of checkpointing',
+      'no option "checkpointMaxToKepp"; did you mean "checkpointMaxToKeep"?',
     );
     for (
       const bad of [

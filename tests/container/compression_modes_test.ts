@@ -1,11 +1,8 @@
+import type { ContainerWriterOptions } from "../../src/container/write/container_writer_options.ts";
 import { describe, expect, test } from "bun:test";
 import type { CodecChoice } from "../../src/container/codec/choose.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
-import {
-  ContainerWriter,
-  type ContainerWriterOptions,
-  type WriteReport,
-} from "../../src/container/write/container_writer.ts";
+import { ContainerWriter, type WriteReport } from "../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
 import { writeContainerTo } from "../../src/container/write/write_container.ts";
 import { thrownBy } from "../helpers/thrown.ts";

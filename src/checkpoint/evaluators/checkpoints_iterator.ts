@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -30,6 +31,16 @@ export interface CheckpointsIteratorOptions {
   readonly clock?: Clock;
 }
 
+/** Every option of {@link CheckpointsIteratorOptions}. */
+export const CHECKPOINTS_ITERATOR_OPTIONS: OptionNames<CheckpointsIteratorOptions> = {
+  mode: true,
+  pollMs: true,
+  timeoutMs: true,
+  timeoutFn: true,
+  signal: true,
+  clock: true,
+};
+
 /**
  * Paths of checkpoints, as a training process saves them: for an evaluator beside it. It looks when the next one is asked for, and
  * ends, without a word, when none comes in time. Only complete checkpoints are given. One that was overwritten is a new one.
@@ -45,23 +56,38 @@ export interface CheckpointsIteratorOptions {
  * }
  * ```
  */
-export async function* checkpointsIterator(
+export function checkpointsIterator(
   target: EngineTarget,
   options: CheckpointsIteratorOptions = {},
 ): AsyncGenerator<string, void, undefined> {
-  for await (const { path } of watchCheckpoints(target, options)) yield path;
+  return pathsOf(watchCheckpoints(target, options));
+}
+
+async function* pathsOf(
+  checkpoints: AsyncIterable<CheckpointSummary>,
+): AsyncGenerator<string, void, undefined> {
+  for await (const { path } of checkpoints) yield path;
 }
 
 /** As {@link checkpointsIterator}, with what is known of each checkpoint without reading its data. */
-export async function* watchCheckpoints(
+export function watchCheckpoints(
   target: EngineTarget,
   options: CheckpointsIteratorOptions = {},
 ): AsyncGenerator<CheckpointSummary, void, undefined> {
-  const { mode = "latest", timeoutFn } = options;
+  // Here and not in the generator, which does nothing before it is asked for the first one.
+  const { mode = "latest" } = checkOptions("checkpointsIterator()", options, CHECKPOINTS_ITERATOR_OPTIONS);
   if (mode !== "latest" && mode !== "every") {
     throw new RangeError(`mode is "latest" or "every", found ${JSON.stringify(mode)}`);
   }
   checkTimes(options);
+  return summaries(target, options);
+}
+
+async function* summaries(
+  target: EngineTarget,
+  options: CheckpointsIteratorOptions,
+): AsyncGenerator<CheckpointSummary, void, undefined> {
+  const { mode = "latest", timeoutFn } = options;
   const engine = await openEngine(target);
   const given = new Set<string>();
   let last: string | undefined;

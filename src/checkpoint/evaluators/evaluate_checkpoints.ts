@@ -1,9 +1,14 @@
+import { checkOptions, type OptionNames, pickOptions } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type CheckpointSummary, skipped, type SkippedCheckpoint } from "../catalog.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { Engine } from "../engine.ts";
 import { type EngineTarget, openEngine } from "../open_engine.ts";
-import { type CheckpointsIteratorOptions, watchCheckpoints } from "./checkpoints_iterator.ts";
+import {
+  CHECKPOINTS_ITERATOR_OPTIONS,
+  type CheckpointsIteratorOptions,
+  watchCheckpoints,
+} from "./checkpoints_iterator.ts";
 import { checkPartition, isDoneEval, markDoneEval } from "./done_marks.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
 
@@ -23,6 +28,16 @@ export interface EvaluateCheckpointsOptions extends CheckpointsIteratorOptions {
   /** How long the lease holds without being renewed; see {@link LeaseOptions.leaseMs}. */
   readonly leaseMs?: number;
 }
+
+/** Every option of {@link EvaluateCheckpointsOptions}. */
+export const EVALUATE_CHECKPOINTS_OPTIONS: OptionNames<EvaluateCheckpointsOptions> = {
+  ...CHECKPOINTS_ITERATOR_OPTIONS,
+  partition: true,
+  evaluate: true,
+  lastStep: true,
+  marks: true,
+  leaseMs: true,
+};
 
 /** What {@link evaluateCheckpoints} did. */
 export interface EvaluationLoopReport {
@@ -46,13 +61,19 @@ export async function evaluateCheckpoints(
   target: EngineTarget,
   options: EvaluateCheckpointsOptions,
 ): Promise<EvaluationLoopReport> {
-  const { partition, lastStep } = options;
+  const { partition, lastStep } = checkOptions(
+    "evaluateCheckpoints()",
+    options,
+    EVALUATE_CHECKPOINTS_OPTIONS,
+    "{ partition, evaluate }",
+  );
+  const watching = pickOptions<CheckpointsIteratorOptions>(options, CHECKPOINTS_ITERATOR_OPTIONS);
   checkPartition(partition);
   const engine = await openEngine(target);
   const evaluated: string[] = [];
   const alreadyDone: string[] = [];
   const passedOver: SkippedCheckpoint[] = [];
-  for await (const summary of watchCheckpoints(engine, options)) {
+  for await (const summary of watchCheckpoints(engine, watching)) {
     const { tag, path, step } = summary;
     try {
       if (await orUnusable(isDoneEval({ engine, tag }, partition))) alreadyDone.push(tag);

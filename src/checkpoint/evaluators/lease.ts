@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { JsonValue } from "../../base/canonical_json.ts";
 import { backgroundClock, type Clock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -29,6 +30,9 @@ export interface LeaseOptions {
   readonly leaseMs?: number;
   readonly clock?: Clock;
 }
+
+/** Every option of {@link LeaseOptions}. */
+export const LEASE_OPTIONS: OptionNames<LeaseOptions> = { holder: true, leaseMs: true, clock: true };
 
 /** What is known of the leases of a directory. */
 export interface LeaseSurvey {
@@ -67,8 +71,12 @@ export class Lease {
    * @throws CairnError `not_found` when there is no such checkpoint; `unsupported` for an engine without a storage.
    */
   static async take(target: EngineTarget, tag: string, options: LeaseOptions = {}): Promise<Lease> {
+    const { holder = "a reader", leaseMs = DEFAULT_LEASE_MS, clock = backgroundClock } = checkOptions(
+      "Lease.take()",
+      options,
+      LEASE_OPTIONS,
+    );
     const engine = await openEngine(target);
-    const { holder = "a reader", leaseMs = DEFAULT_LEASE_MS, clock = backgroundClock } = options;
     if (!(leaseMs > 0)) throw new RangeError(`leaseMs is ${leaseMs}, expected a number above 0`);
     const lease = new Lease(await requireFolder(engine), checkTag(tag), { holder, leaseMs, clock });
     await lease.renew();

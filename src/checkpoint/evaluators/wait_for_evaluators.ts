@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { joinPath } from "../../storage/storage_path.ts";
@@ -19,6 +20,15 @@ export interface WaitForEvaluatorsOptions {
   readonly onWarning?: (message: string) => void;
   readonly clock?: Clock;
 }
+
+/** Every option of {@link WaitForEvaluatorsOptions}. */
+export const WAIT_FOR_EVALUATORS_OPTIONS: OptionNames<WaitForEvaluatorsOptions> = {
+  timeoutMs: true,
+  pollMs: true,
+  signal: true,
+  onWarning: true,
+  clock: true,
+};
 
 /** How {@link waitForEvaluators} ended. */
 export interface EvaluatorsReport {
@@ -45,7 +55,11 @@ export async function waitForEvaluators(
   globalStep: number,
   options: WaitForEvaluatorsOptions = {},
 ): Promise<EvaluatorsReport> {
-  const { timeoutMs = 1_800_000, pollMs = 10_000, signal, onWarning, clock = systemClock } = options;
+  const { timeoutMs = 1_800_000, pollMs = 10_000, signal, onWarning, clock = systemClock } = checkOptions(
+    "waitForEvaluators()",
+    options,
+    WAIT_FOR_EVALUATORS_OPTIONS,
+  );
   const partitions = [...new Set(partitionNames)];
   for (const partition of partitions) checkPartition(partition);
   const engine = await openEngine(target);

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import {
@@ -27,6 +28,9 @@ export interface RankView {
   /** Which rows this rank has of the tensors that are cut among the ranks; all of them unless given. */
   readonly sharded?: Readonly<Record<string, RowShard>>;
 }
+
+/** Every option of {@link RankView}. */
+export const RANK_VIEW: OptionNames<RankView> = { rank: true, worldSize: true, sharded: true };
 
 /** How the tensors that ranks saved become those of other ranks. */
 export interface PlacementReport {

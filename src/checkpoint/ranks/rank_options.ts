@@ -1,3 +1,4 @@
+import type { OptionNames } from "../../base/options.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { RowShard } from "../../container/format/part_list.ts";
 import type { NamePattern } from "../name_pattern.ts";
@@ -24,3 +25,15 @@ export interface RankSaveOptions {
   readonly pollMs?: number;
   readonly clock?: Clock;
 }
+
+/** Every option of {@link RankSaveOptions}. */
+export const RANK_SAVE_OPTIONS: OptionNames<RankSaveOptions> = {
+  rank: true,
+  worldSize: true,
+  replicated: true,
+  sharded: true,
+  tagValidation: true,
+  timeoutMs: true,
+  pollMs: true,
+  clock: true,
+};

@@ -12,7 +12,13 @@ import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { readFitted } from "../fitted_tensor.ts";
 import { isHostTensorName } from "../host_state.ts";
 import { compareTensors, type LoadReport } from "../load_report.ts";
-import { type NamePattern, NameSelection, renameBy, type RenameRule } from "../name_pattern.ts";
+import {
+  checkRenameRules,
+  type NamePattern,
+  NameSelection,
+  renameBy,
+  type RenameRule,
+} from "../name_pattern.ts";
 import { bytesOfSegment, endOf, type PartOfFile, partsWith, planSegments } from "../store_segments.ts";
 import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "../tensor_fit.ts";
 import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
@@ -63,6 +69,7 @@ export class TensorPlan {
   /** Compares the tables of the file with the store. Reads nothing. @throws TypeError for names that are no tensor's or group's. */
   static of(store: TensorStore, reader: ContainerReader, options: TensorPlanOptions): TensorPlan {
     const { groups, excused = [] } = options;
+    if (options.rename !== undefined) checkRenameRules(options.rename);
     const selection = new NameSelection(options.only, options.exclude);
     const wanted = (groups?.map((name) => store.group(name)) ?? store.groups())
       .flatMap((group) => group.tensors)

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { type RankedMetric, rankedMetric } from "./metric_direction.ts";
 import { checkCount, type RetentionCandidate, type RetentionRule } from "./rule.ts";
 
@@ -6,6 +7,9 @@ export interface BestNOptions {
   /** Also keep checkpoints that do not have the metric, until one measures them. Default false. */
   readonly keepWithoutMetric?: boolean;
 }
+
+/** Every option of {@link BestNOptions}. */
+export const BEST_N_OPTIONS: OptionNames<BestNOptions> = { keepWithoutMetric: true };
 
 /**
  * Keeps the best `count` by a metric; of several metrics, the best `count` by each. Of equally good ones the newer are
@@ -24,7 +28,7 @@ export function bestN(
   const list = (Array.isArray(metrics) ? metrics : [metrics]) as readonly (string | RankedMetric)[];
   const ranked = list.map(rankedMetric);
   if (ranked.length === 0) throw new RangeError("bestN needs the name of a metric, found an empty list");
-  const { keepWithoutMetric = false } = options;
+  const { keepWithoutMetric = false } = checkOptions("bestN()", options, BEST_N_OPTIONS);
   const phrase = (metric: string): string =>
     count === 1 ? `the best by ${metric}` : `one of the ${count} best by ${metric}`;
   return {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { checkCount, type RetentionCandidate, type RetentionRule, rule } from "./rule.ts";
 
 /** Options of {@link everyNSteps}. */
@@ -11,13 +12,16 @@ export interface EveryNStepsOptions {
   readonly maxToKeep?: number;
 }
 
+/** Every option of {@link EveryNStepsOptions}. */
+export const EVERY_N_STEPS_OPTIONS: OptionNames<EveryNStepsOptions> = { mode: true, maxToKeep: true };
+
 /**
  * Keeps a checkpoint every so many steps. One without a step is not kept by this.
  *
  * @throws RangeError for a number that is no integer from 1.
  */
 export function everyNSteps(steps: number, options: EveryNStepsOptions = {}): RetentionRule {
-  const { mode = "exact", maxToKeep } = options;
+  const { mode = "exact", maxToKeep } = checkOptions("everyNSteps()", options, EVERY_N_STEPS_OPTIONS);
   checkCount("everyNSteps", steps);
   if (maxToKeep !== undefined) checkCount("everyNSteps: maxToKeep", maxToKeep);
   const description = mode === "exact"

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -15,7 +16,7 @@ import { readTensors } from "./read_many.ts";
 import type { ByteSource } from "../source.ts";
 import type { Tables } from "../format/tail.ts";
 import { partOf, type TensorPart, type TensorReadOptions } from "./tensor_part.ts";
-import { type ReadOptions, verifyChunks, type VerifyReport } from "./verify.ts";
+import { READ_OPTIONS, type ReadOptions, verifyChunks, type VerifyReport } from "./verify.ts";
 
 /** What a {@link ContainerReader} reads from. */
 export interface ContainerAccess {
@@ -27,6 +28,35 @@ export interface ContainerAccess {
   readonly verify: (options: ReadOptions) => Promise<VerifyReport>;
   readonly close: () => Promise<void>;
 }
+
+/** Options of {@link ContainerReader.readMany}. */
+export interface ReadManyOptions extends ReadOptions {
+  /** The floating-point dtype to give the elements in, as in {@link TensorReadOptions}. */
+  readonly cast?: CastDType;
+}
+
+/** Every option of {@link ReadManyOptions}. */
+export const READ_MANY_OPTIONS: OptionNames<ReadManyOptions> = { ...READ_OPTIONS, cast: true };
+
+/** Options of {@link ContainerReader.readRange}. */
+export interface ReadRangeOptions extends ReadOptions {
+  /** Memory to read into, as long as the range. Default: memory of its own. */
+  readonly into?: Uint8Array;
+}
+
+/** Every option of {@link ReadRangeOptions}. */
+export const READ_RANGE_OPTIONS: OptionNames<ReadRangeOptions> = { ...READ_OPTIONS, into: true };
+
+/** Options of {@link ContainerReader.rawChunks}. */
+export interface RawChunksOptions extends ReadOptions {
+  /** Where in the raw space to begin. Default 0. */
+  readonly start?: number;
+  /** Where to end. Default: at its end. */
+  readonly end?: number;
+}
+
+/** Every option of {@link RawChunksOptions}. */
+export const RAW_CHUNKS_OPTIONS: OptionNames<RawChunksOptions> = { ...READ_OPTIONS, start: true, end: true };
 
 /**
  * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either
@@ -155,9 +185,9 @@ export class ContainerReader {
    */
   async *readMany(
     names: Iterable<string>,
-    options: ReadOptions & { readonly cast?: CastDType } = {},
+    options: ReadManyOptions = {},
   ): AsyncGenerator<{ name: string; bytes: Uint8Array }> {
-    const { cast } = options;
+    const { cast } = checkOptions("readMany()", options, READ_MANY_OPTIONS);
     const asked = Array.from(new Set(names), (name) => {
       const tensor = this.tensor(name);
       return { tensor, ...partOf(tensor, cast === undefined ? {} : { cast }) };
@@ -176,8 +206,9 @@ export class ContainerReader {
   async readRange(
     rawOffset: number,
     byteLength: number,
-    options: ReadOptions & { readonly into?: Uint8Array } = {},
+    options: ReadRangeOptions = {},
   ): Promise<Uint8Array> {
+    checkOptions("readRange()", options, READ_RANGE_OPTIONS);
     const isInside = Number.isSafeInteger(rawOffset) && Number.isSafeInteger(byteLength) && rawOffset >= 0 &&
       byteLength >= 0 && rawOffset + byteLength <= this.rawByteLength;
     if (!isInside) {
@@ -199,9 +230,9 @@ export class ContainerReader {
    * chunk, so a caller that wants to keep it has to copy it.
    */
   async *rawChunks(
-    options: ReadOptions & { readonly start?: number; readonly end?: number } = {},
+    options: RawChunksOptions = {},
   ): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
-    const { start = 0, end = this.rawByteLength } = options;
+    const { start = 0, end = this.rawByteLength } = checkOptions("rawChunks()", options, RAW_CHUNKS_OPTIONS);
     this.#begin(options.signal);
     for await (const piece of this.#ranges.pieces(start, end, options.signal)) {
       yield piece;
@@ -215,6 +246,7 @@ export class ContainerReader {
    * rest.
    */
   async verify(options: ReadOptions = {}): Promise<VerifyReport> {
+    checkOptions("verify()", options, READ_OPTIONS);
     this.#assertOpen();
     return await this.#verify(options);
   }

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
@@ -19,6 +20,9 @@ export interface OpenOptions {
   pool?: CodecPool | undefined;
 }
 
+/** Every option of {@link OpenOptions}. */
+export const OPEN_OPTIONS: OptionNames<OpenOptions> = { signal: true, maxTableBytes: true, pool: true };
+
 /**
  * Reads and checks all of a container but its chunks: the header, then as much from the end as the header's hint says, and once
  * more in front of that only where the hint was too low. Throws `CairnError` with `not_a_container`, `truncated`,
@@ -29,6 +33,7 @@ export async function openContainer(
   source: ByteSource,
   options: OpenOptions = {},
 ): Promise<Tables & { header: Header }> {
+  checkOptions("ContainerReader.open()", options, OPEN_OPTIONS);
   const limit = options.maxTableBytes ?? DEFAULT_MAX_TABLE_BYTES;
   if (!Number.isInteger(limit) || limit < 1 || limit > TABLE_BYTES_CEILING) {
     throw new RangeError(`maxTableBytes is ${limit}; expected 1 to ${TABLE_BYTES_CEILING}`);

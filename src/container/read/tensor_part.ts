@@ -1,8 +1,9 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { castBytes, type CastDType, castFrom } from "./cast.ts";
 import type { TensorRecord } from "../format/layout.ts";
 import { rangeOfSlice, type TensorSlice } from "./tensor_slice.ts";
-import type { ReadOptions } from "./verify.ts";
+import { READ_OPTIONS, type ReadOptions } from "./verify.ts";
 
 /** Options of reading one tensor. */
 export interface TensorReadOptions extends ReadOptions {
@@ -14,6 +15,13 @@ export interface TensorReadOptions extends ReadOptions {
    */
   readonly cast?: CastDType;
 }
+
+/** Every option of {@link TensorReadOptions}. */
+export const TENSOR_READ_OPTIONS: OptionNames<TensorReadOptions> = {
+  ...READ_OPTIONS,
+  slice: true,
+  cast: true,
+};
 
 /** What a caller wants of a tensor: a range of the raw space, and what becomes of its bytes. */
 export interface TensorPart {
@@ -34,7 +42,8 @@ export interface TensorPart {
  * @throws RangeError for a slice that is not inside, or is cast and not of whole elements.
  * @throws CairnError `dtype_mismatch` where the dtype cannot be cast.
  */
-export function partOf(tensor: TensorRecord, { slice, cast }: TensorReadOptions): TensorPart {
+export function partOf(tensor: TensorRecord, options: TensorReadOptions): TensorPart {
+  const { slice, cast } = checkOptions(`Reading "${tensor.name}"`, options, TENSOR_READ_OPTIONS);
   const { start, end } = rangeOfSlice(tensor, slice);
   const rawStart = tensor.rawOffset + start;
   const from = cast === undefined ? undefined : castFrom(tensor.name, tensor.dtype, cast);

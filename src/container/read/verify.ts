@@ -1,3 +1,4 @@
+import type { OptionNames } from "../../base/options.ts";
 import type { ChunkReader } from "./chunk_reader.ts";
 import { GapCheck } from "../format/raw_gaps.ts";
 import type { Tables } from "../format/tail.ts";
@@ -21,6 +22,9 @@ export interface ReadOptions {
   /** Called after each chunk with raw bytes. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
+
+/** Every option of {@link ReadOptions}. */
+export const READ_OPTIONS: OptionNames<ReadOptions> = { signal: true, onProgress: true };
 
 /**
  * Reads every chunk and every byte between chunks, and goes on after a damaged one. Opening a container

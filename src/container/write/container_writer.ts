@@ -1,48 +1,22 @@
+import { checkOptions } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp } from "../../base/checked.ts";
 import { CairnError } from "../../base/errors.ts";
 import { ChunkEncoder } from "./chunk_encoder.ts";
 import { type ChunkCut, DEFAULT_CHUNK_BYTES, planChunks } from "../format/chunk_plan.ts";
 import { type ChunkRecord, chunkTableBytes } from "../format/chunk_table.ts";
-import type { CodecChoice, CompressionMode, EncodedChunk } from "../codec/choose.ts";
-import type { CodecPool } from "../codec/codec_pool.ts";
+import type { CodecChoice, EncodedChunk } from "../codec/choose.ts";
 import type { WriteRates } from "../codec/coding_rates.ts";
-import { codecByName, type CodecName } from "../codec/table.ts";
+import { codecByName } from "../codec/table.ts";
+import { CONTAINER_WRITER_OPTIONS, type ContainerWriterOptions } from "./container_writer_options.ts";
 import { DATA_OFFSET, encodeHeader, fileIdToHex, type Header } from "../format/header.ts";
-import { layoutTensors, type RawLayout, type TensorSpec } from "../format/layout.ts";
+import { layoutTensors, type RawLayout } from "../format/layout.ts";
 import { encodeManifest, type Manifest, parseManifest } from "../format/manifest.ts";
 import { type RawGap, rawGaps } from "../format/raw_gaps.ts";
 import type { ByteSink } from "../source.ts";
 import { DEFAULT_MAX_TABLE_BYTES, encodeTail, expectedTailBytes } from "../format/tail.ts";
 import { encodeTensorTable } from "../format/tensor_table.ts";
 import { FILE_ALIGNMENT } from "../format/trailer.ts";
-
-/** Options of {@link ContainerWriter.create}. */
-export interface ContainerWriterOptions {
-  /** The tensors in the order in which their bytes will come. */
-  tensors: readonly TensorSpec[];
-  /** Sixteen bytes that no other file has, such as random ones. */
-  fileId: Uint8Array;
-  /**
-   * How much time to give for how few bytes. Default `"balanced"`: each chunk by the codec `planes` where
-   * that pays, which gives the same bytes everywhere. Which bytes `"fast"` gives depends on measured rates: by them it also says
-   * whether a GPU encodes what it has, by the codec `levels`.
-   */
-  mode?: CompressionMode | undefined;
-  /** One codec for all chunks instead of a mode. Chunks that it does not make smaller are stored raw. */
-  codec?: CodecName | undefined;
-  /** A codec or a mode for single tensors, by name: for them it comes before `codec` and `mode`. */
-  tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
-  /** Encodes chunks on other threads, with four chunks a thread under way. The caller closes it. */
-  pool?: CodecPool | undefined;
-  /** Milliseconds that only rise, for the rates that `"fast"` goes by. Default `performance.now`. */
-  now?: (() => number) | undefined;
-  /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
-  chunkBytes?: number;
-  signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
-}
 
 /** A piece of the raw space that becomes one chunk, as a caller sees it who encodes some by itself. */
 export interface PlannedCut extends ChunkCut {
@@ -120,6 +94,7 @@ export class ContainerWriter {
    * be, and `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
    */
   static async create(sink: ByteSink, options: ContainerWriterOptions): Promise<ContainerWriter> {
+    checkOptions("ContainerWriter.create()", options, CONTAINER_WRITER_OPTIONS);
     throwIfAborted(options.signal);
     const layout = layoutTensors(options.tensors);
     const cuts = plannedCuts(layout, options);

@@ -1,4 +1,5 @@
-import { ContainerWriter, type ContainerWriterOptions, type WriteReport } from "./container_writer.ts";
+import { ContainerWriter, type WriteReport } from "./container_writer.ts";
+import type { ContainerWriterOptions } from "./container_writer_options.ts";
 import type { TensorRecord, TensorSpec } from "../format/layout.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { type ByteSink, BytesSink } from "../source.ts";
@@ -24,11 +25,12 @@ export async function writeContainer(contents: ContainerContents): Promise<Uint8
 
 /** Writes a whole container to a sink. Throws as {@link writeContainer} does. */
 export async function writeContainerTo(sink: ByteSink, contents: ContainerContents): Promise<WriteReport> {
-  const specs = contents.tensors.map((tensor) => tensor.spec);
-  const writer = await ContainerWriter.create(sink, { ...contents, tensors: specs });
+  const { tensors, manifest, ...options } = contents;
+  const specs = tensors.map((tensor) => tensor.spec);
+  const writer = await ContainerWriter.create(sink, { ...options, tensors: specs });
   let end = 0;
   for (const [index, record] of writer.layout.tensors.entries()) {
-    const bytes = contents.tensors[index]?.bytes;
+    const bytes = tensors[index]?.bytes;
     if (record.aliasOf !== undefined || bytes === undefined) continue;
     checkLength(record, bytes);
     await writer.write(new Uint8Array(record.rawOffset - end));
@@ -36,7 +38,7 @@ export async function writeContainerTo(sink: ByteSink, contents: ContainerConten
     end = record.rawOffset + record.byteLength;
   }
   await writer.write(new Uint8Array(writer.layout.rawByteLength - end));
-  return await writer.finish(contents.manifest);
+  return await writer.finish(manifest);
 }
 
 function checkLength(record: TensorRecord, bytes: Uint8Array): void {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { argmax as launchArgmax } from "../../kernels/argmax.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
@@ -13,8 +14,12 @@ export interface ArgmaxOptions {
   readonly keepDims?: boolean;
 }
 
+/** Every option of {@link ArgmaxOptions}. */
+export const ARGMAX_OPTIONS: OptionNames<ArgmaxOptions> = { axis: true, keepDims: true };
+
 /** Index along an axis of the largest element, the first of equal ones: `u32`. A NaN counts as largest. */
 export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
+  checkOptions("argmax()", options, ARGMAX_OPTIONS, "{ axis: 1 }");
   requireDType("argmax", value, ["f32"]);
   const axis = options.axis ?? -1;
   return reduceAxes(

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { ComputeDType } from "../../kernels/expression.ts";
 import { type Dispatch, MAX_WORKGROUPS_PER_DIMENSION } from "../../kernels/dispatch.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
@@ -35,6 +36,19 @@ export interface CustomOpOptions {
   readonly gradient?: CustomGradient;
 }
 
+/** Every option of {@link CustomOpOptions}. */
+export const CUSTOM_OP_OPTIONS: OptionNames<CustomOpOptions> = {
+  name: true,
+  inputs: true,
+  outputShape: true,
+  dtype: true,
+  wgsl: true,
+  constants: true,
+  workgroups: true,
+  usesScalars: true,
+  gradient: true,
+};
+
 /** Attributes of a custom op. */
 export type CustomAttributes = {
   readonly name: string;
@@ -45,7 +59,11 @@ export type CustomAttributes = {
 
 /** The output of a user's own WGSL kernel. Compiling the program compiles it and reports its errors by its name. */
 export function customOp(options: CustomOpOptions): Value {
-  const { name, inputs, outputShape, wgsl, constants, workgroups, gradient } = options;
+  const { name, inputs, outputShape, wgsl, constants, workgroups, gradient } = checkOptions(
+    "customOp()",
+    options,
+    CUSTOM_OP_OPTIONS,
+  );
   validateShape(outputShape, name);
   if (inputs.length > MAX_INPUTS) {
     throw new TypeError(

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
@@ -13,11 +14,15 @@ export interface MatmulOptions {
   readonly transposeB?: boolean;
 }
 
+/** Every option of {@link MatmulOptions}. */
+export const MATMUL_OPTIONS: OptionNames<MatmulOptions> = { transposeA: true, transposeB: true };
+
 /** Attributes of `matmul`. */
 export type MatmulAttributes = { readonly transposeA: boolean; readonly transposeB: boolean };
 
 /** Matrix product of `a` `[m, k]` and `b` `[k, n]`, `f32`: `[m, n]`. Transposed operands are read in place. */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
+  checkOptions("matmul()", options, MATMUL_OPTIONS, "{ transposeB: true }");
   if (isTransposedMatrix(a)) {
     return matmul(item(a.inputs, 0), b, { ...options, transposeA: options.transposeA !== true });
   }

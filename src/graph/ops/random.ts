@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { type Distribution, philox } from "../../kernels/philox.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
 import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
@@ -14,6 +15,9 @@ export interface RandomOptions {
    */
   readonly stream: number;
 }
+
+/** Every option of {@link RandomOptions}. */
+export const RANDOM_OPTIONS: OptionNames<RandomOptions> = { stream: true };
 
 /** Attributes of the random ops. */
 export type RandomAttributes = { readonly stream: number };
@@ -34,9 +38,17 @@ export interface DropoutOptions extends RandomOptions {
   readonly rate: number;
 }
 
+/** Every option of {@link DropoutOptions}. */
+export const DROPOUT_OPTIONS: OptionNames<DropoutOptions> = { ...RANDOM_OPTIONS, rate: true };
+
 /** Zeroes each element with probability `rate` and divides the others by `1 - rate`, so that the mean stays. */
 export function dropout(value: Value, options: DropoutOptions): Value {
-  const { rate, stream } = options;
+  const { rate, stream } = checkOptions(
+    "dropout()",
+    options,
+    DROPOUT_OPTIONS,
+    "{ rate: 0.5, stream: 0 }",
+  );
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: the rate is from 0 to below 1, not ${rate}`);
   if (rate === 0) return value;
   const isKept = greaterEqual(randomUniform(value.shape, { stream }), rate);
@@ -76,7 +88,8 @@ function randomLowering(distribution: Distribution): KernelLowering<RandomAttrib
   };
 }
 
-function randomValue(op: string, shape: Shape, { stream }: RandomOptions): Value {
+function randomValue(op: string, shape: Shape, options: RandomOptions): Value {
+  const { stream } = checkOptions(`${op}()`, options, RANDOM_OPTIONS, "{ stream: 0 }");
   validateShape(shape, op);
   if (!Number.isInteger(stream) || stream < 0 || stream > 0xffff_ffff) {
     throw new RangeError(`${op}: the stream is a whole number from 0 to 2^32 - 1, not ${stream}`);

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { reduce, type ReduceOp } from "../../kernels/reduce.ts";
 import { elementCount, formatShape, type Shape } from "../../tensor/shape.ts";
 import { type Binding, item, type KernelLowering } from "../op.ts";
@@ -12,6 +13,9 @@ export interface ReductionOptions {
   /** Whether reduced axes stay, with size 1. `false` when left out. */
   readonly keepDims?: boolean;
 }
+
+/** Every option of {@link ReductionOptions}. */
+export const REDUCTION_OPTIONS: OptionNames<ReductionOptions> = { axes: true, keepDims: true };
 
 /** A tensor seen as `[outer, reduced, inner]`: what the reduction kernels take. */
 export type ReductionAttributes = {
@@ -38,6 +42,7 @@ export function reductionLowering(op: ReduceOp): KernelLowering<ReductionAttribu
 
 /** Reduces `value` as `options` say, one run of neighbouring axes at a time, the last first. */
 export function reduceAxes(op: string, value: Value, options: ReductionOptions, reduceRun: ReduceRun): Value {
+  checkOptions(`${op}()`, options, REDUCTION_OPTIONS, "{ axes: 0 }");
   const axes = resolveAxes(op, value.shape, options.axes);
   let result = value;
   for (const { start, end } of runsOf(value.shape, axes)) {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { Value } from "../value.ts";
 import { div, sub } from "./arithmetic.ts";
 import { max } from "./reduce.ts";
@@ -11,14 +12,19 @@ export interface SoftmaxOptions {
   readonly axis?: number;
 }
 
+/** Every option of {@link SoftmaxOptions}. */
+export const SOFTMAX_OPTIONS: OptionNames<SoftmaxOptions> = { axis: true };
+
 /** `e^x / Σ e^x` along an axis, after taking away the largest so that nothing overflows. */
 export function softmax(value: Value, options: SoftmaxOptions = {}): Value {
+  checkOptions("softmax()", options, SOFTMAX_OPTIONS, "{ axis: 0 }");
   const powers = exp(shifted(value, options));
   return div(powers, sum(powers, alongAxis(options)));
 }
 
 /** `log(softmax(x))`, exact also where softmax rounds to 0. */
 export function logSoftmax(value: Value, options: SoftmaxOptions = {}): Value {
+  checkOptions("logSoftmax()", options, SOFTMAX_OPTIONS, "{ axis: 0 }");
   const shiftedValue = shifted(value, options);
   return sub(shiftedValue, log(sum(exp(shiftedValue), alongAxis(options))));
 }

@@ -288,8 +288,9 @@ describe("ContainerWriter with a pool", () => {
     await withPool(2, async (pool) => {
       expect(Buffer.compare(await writeContainer({ ...options, pool }), alone)).toBe(0);
       const sink = new BytesSink();
+      const { manifest, ...writing } = options;
       const writer = await ContainerWriter.create(sink, {
-        ...options,
+        ...writing,
         tensors: tensors.map(({ spec }) => spec),
         pool,
       });
@@ -302,7 +303,7 @@ describe("ContainerWriter with a pool", () => {
         await writer.write(piece);
         piece.fill(0xee);
       }
-      await writer.finish(options.manifest);
+      await writer.finish(manifest);
       expect(Buffer.compare(sink.toBytes(), alone)).toBe(0);
     });
   });

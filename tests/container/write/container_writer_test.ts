@@ -1,13 +1,11 @@
+import type { ContainerWriterOptions } from "../../../src/container/write/container_writer_options.ts";
 import { describe, expect, test } from "bun:test";
 import { crc32 } from "../../../src/base/crc32.ts";
 import { type EncodedChunk, encodeSmallest } from "../../../src/container/codec/choose.ts";
 import { CodecPool } from "../../../src/container/codec/codec_pool.ts";
 import type { CodecName } from "../../../src/container/codec/table.ts";
 import { ContainerReader } from "../../../src/container/read/container_reader.ts";
-import {
-  ContainerWriter,
-  type ContainerWriterOptions,
-} from "../../../src/container/write/container_writer.ts";
+import { ContainerWriter } from "../../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
 import { TensorRef } from "../../../src/container/format/state_tree.ts";
 import { writeContainer, writeContainerTo } from "../../../src/container/write/write_container.ts";
