@@ -7,9 +7,8 @@ import {
   type CommitTarget,
   type CreateOptions,
   type Engine,
-  ENGINE_COMMIT_OPTIONS,
+  ENGINE_OPTIONS,
   type EngineCommitOptions,
-  SAVE_OPTIONS,
   type SaveOptions,
 } from "./engine.ts";
 import { EngineWrapper } from "./engine_wrapper.ts";
@@ -127,7 +126,7 @@ export class DecoupledEngine extends EngineWrapper {
     path?: string,
     options: SaveOptions = {},
   ): Promise<undefined> {
-    checkOptions("save()", options, SAVE_OPTIONS);
+    checkOptions("save()", options, ENGINE_OPTIONS.save);
     this.#throwFailure("save");
     const info = this.inner.getCommitInfo();
     if (this.#job !== undefined) throw notCommitted("save", this.#job);
@@ -147,7 +146,7 @@ export class DecoupledEngine extends EngineWrapper {
   }
 
   override async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
+    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
     const info = CommitInfo.of(target);
     const what = `commit ${info}`;
     this.#throwDeath(what);

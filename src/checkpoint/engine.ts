@@ -15,8 +15,7 @@ export interface CreateOptions {
   readonly overwrite?: boolean;
 }
 
-/** Every option of {@link CreateOptions}. */
-export const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
+const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
 
 /** Options of {@link Engine.save}. */
 export interface SaveOptions {
@@ -32,7 +31,7 @@ export interface SaveOptions {
 }
 
 /** Every option of {@link SaveOptions}. */
-export const SAVE_OPTIONS: OptionNames<SaveOptions> = { signal: true, onProgress: true };
+export const SAVE_OPTIONS: OptionNames<SaveOptions> = { signal: true, onProgress: true, savedBy: true };
 
 /** Options of {@link Engine.commit}. */
 export interface EngineCommitOptions {
@@ -42,8 +41,7 @@ export interface EngineCommitOptions {
   readonly verify?: boolean;
 }
 
-/** Every option of {@link EngineCommitOptions}. */
-export const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
+const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
 
 /** Options of {@link Engine.load}. */
 export interface EngineLoadOptions {
@@ -59,8 +57,7 @@ export interface MakeDirsOptions {
   readonly existOk?: boolean;
 }
 
-/** Every option of {@link MakeDirsOptions}. */
-export const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
+const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
 
 /** Options of {@link Engine.remove}. */
 export interface RemoveOptions {
@@ -71,8 +68,24 @@ export interface RemoveOptions {
   readonly confirm?: () => Promise<boolean>;
 }
 
-/** Every option of {@link RemoveOptions}. */
-export const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true };
+const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true };
+
+/** Every option of each method of an {@link Engine}. */
+export const ENGINE_OPTIONS: {
+  readonly create: OptionNames<CreateOptions>;
+  readonly save: OptionNames<SaveOptions>;
+  readonly commit: OptionNames<EngineCommitOptions>;
+  readonly load: OptionNames<EngineLoadOptions>;
+  readonly remove: OptionNames<RemoveOptions>;
+  readonly makedirs: OptionNames<MakeDirsOptions>;
+} = {
+  create: CREATE_OPTIONS,
+  save: SAVE_OPTIONS,
+  commit: ENGINE_COMMIT_OPTIONS,
+  load: ENGINE_LOAD_OPTIONS,
+  remove: REMOVE_OPTIONS,
+  makedirs: MAKE_DIRS_OPTIONS,
+};
 
 /** What was committed. */
 export interface CommitReport {

@@ -3,21 +3,18 @@ import { CairnError } from "../base/errors.ts";
 import type { SavedBy } from "../container/format/manifest.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { commitFailed, notCommitted } from "./commit_failed.ts";
 import { CommitInfo } from "./commit_info.ts";
 import {
   type CommitReport,
   type CommitTarget,
-  CREATE_OPTIONS,
   type CreateOptions,
   type Engine,
-  ENGINE_COMMIT_OPTIONS,
-  ENGINE_LOAD_OPTIONS,
+  ENGINE_OPTIONS,
   type EngineCommitOptions,
   type EngineLoadOptions,
   type MakeDirsOptions,
-  REMOVE_OPTIONS,
   type RemoveOptions,
-  SAVE_OPTIONS,
   type SaveOptions,
 } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
@@ -102,14 +99,10 @@ export abstract class EngineGroup implements Engine {
   }
 
   async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
-    checkOptions("create()", options, CREATE_OPTIONS);
+    checkOptions("create()", options, ENGINE_OPTIONS.create);
     const info = CommitInfo.of(target);
     if (this.#pending?.isSaved) {
-      throw failed(
-        "create",
-        info,
-        `${this.#pending.info} was saved and not committed; commit it or call abort() first`,
-      );
+      throw commitFailed(info, notCommitted(this.#pending.info), "create");
     }
     await this.abort();
     const participants = this.participants();
@@ -125,7 +118,7 @@ export abstract class EngineGroup implements Engine {
     path?: string,
     options: SaveOptions = {},
   ): Promise<WriteReport> {
-    checkOptions("save()", options, SAVE_OPTIONS);
+    checkOptions("save()", options, ENGINE_OPTIONS.save);
     const save = this.#pending;
     if (save === undefined || save.isSaved) {
       throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
@@ -144,7 +137,7 @@ export abstract class EngineGroup implements Engine {
         report = await engine.save(frozen, undefined, savedBy === undefined ? part : { ...part, savedBy }) ??
           report;
       });
-      if (report === undefined) throw failed("save", save.info, "no engine said what it had written");
+      if (report === undefined) throw commitFailed(save.info, "no engine said what it had written", "save");
       save.isSaved = true;
       return report;
     } catch (error) {
@@ -154,16 +147,16 @@ export abstract class EngineGroup implements Engine {
   }
 
   async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
+    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
     const info = CommitInfo.of(target);
     const save = this.#pending;
     if (save === undefined) {
-      throw failed("commit", info, "nothing was created; call create() and save() first");
+      throw commitFailed(info, "nothing was created; call create() and save() first");
     }
     if (!save.info.equals(info)) {
-      throw failed("commit", info, `${save.info} was created, with other fields or tag`);
+      throw commitFailed(info, `${save.info} was created, with other fields or tag`);
     }
-    if (!save.isSaved) throw failed("commit", info, "nothing was saved; call save() first");
+    if (!save.isSaved) throw commitFailed(info, "nothing was saved; call save() first");
     try {
       return await this.commitMembers(save, options);
     } finally {
@@ -181,7 +174,7 @@ export abstract class EngineGroup implements Engine {
     tagOrPath: string | number,
     options: EngineLoadOptions = {},
   ): Promise<Checkpoint> {
-    checkOptions("load()", options, ENGINE_LOAD_OPTIONS);
+    checkOptions("load()", options, ENGINE_OPTIONS.load);
     const tag = typeof tagOrPath === "number"
       ? await tagOfStep(this, tagOrPath, options)
       : this.#tagOf(tagOrPath);
@@ -215,7 +208,7 @@ export abstract class EngineGroup implements Engine {
 
   /** Removes all copies. One that cannot be reached keeps its own, and that is the error. */
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
-    const { confirm } = checkOptions("remove()", options, REMOVE_OPTIONS);
+    const { confirm } = checkOptions("remove()", options, ENGINE_OPTIONS.remove);
     let mayGo = true;
     let removed = 0;
     let failure: unknown;
@@ -266,7 +259,7 @@ export abstract class EngineGroup implements Engine {
 
   setCommitInfo(info: CommitInfo | null): void {
     if (this.#pending?.isSaved) {
-      throw failed("set", info ?? this.#pending.info, `${this.#pending.info} was saved and not committed`);
+      throw commitFailed(info ?? this.#pending.info, notCommitted(this.#pending.info), "set");
     }
     const members = [...this.participants()];
     for (const engine of members) engine.setCommitInfo(info);
@@ -350,8 +343,4 @@ function partOf({ signal, onProgress }: SaveOptions, index: number, count: numbe
       onProgress: ({ done, total }) => onProgress({ done: index * total + done, total: count * total }),
     },
   };
-}
-
-function failed(op: string, info: CommitInfo, why: string): CairnError {
-  return new CairnError("commit_failed", `Cannot ${op} ${info}: ${why}`, { details: { op, tag: info.tag } });
 }

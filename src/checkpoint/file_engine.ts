@@ -8,6 +8,7 @@ import { openStorage } from "../storage/open_storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { checkDirectoryPath, joinPath } from "../storage/storage_path.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { commitFailed, notCommitted } from "./commit_failed.ts";
 import { CommitInfo } from "./commit_info.ts";
 import { makeNewDirectory, refuseTwins } from "./directory_check.ts";
 import { DirectoryLocks } from "./directory_locks.ts";
@@ -15,23 +16,19 @@ import { requireRoom, roomFor } from "./disk_room.ts";
 import {
   type CommitReport,
   type CommitTarget,
-  CREATE_OPTIONS,
   type CreateOptions,
   type Engine,
-  ENGINE_COMMIT_OPTIONS,
-  ENGINE_LOAD_OPTIONS,
+  ENGINE_OPTIONS,
   type EngineCommitOptions,
   type EngineLoadOptions,
-  MAKE_DIRS_OPTIONS,
   type MakeDirsOptions,
-  REMOVE_OPTIONS,
   type RemoveOptions,
   type SaveOptions,
 } from "./engine.ts";
 import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
 import {
-  FILE_ENGINE_OPTIONS,
+  checkFileEngineOptions,
   FILE_SAVE_OPTIONS,
   type FileEngineOptions,
   type FileSaveOptions,
@@ -42,7 +39,7 @@ import { KnownCheckpoints } from "./known_checkpoints.ts";
 import { moveLatestHint } from "./latest_hint.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { OneAtATime } from "./one_at_a_time.ts";
-import { checkComponents, type PartPlan, planComponents, tensorsOfPart } from "./parts/components.ts";
+import { type PartPlan, planComponents, tensorsOfPart } from "./parts/components.ts";
 import { partsAt, removeDeadParts, removeUnnamedParts } from "./parts/part_sweep.ts";
 import { StagedCheckpoint } from "./parts/staged_checkpoint.ts";
 import { writePart, type WrittenPart } from "./parts/write_part.ts";
@@ -50,7 +47,6 @@ import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
 import { tagOfStep } from "./step_tag.ts";
 import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
-import { WRITER_LOCK_OPTIONS } from "./writer_lock.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 
@@ -101,13 +97,7 @@ export class FileEngine implements Engine {
    * @throws TypeError for an empty path or a component that cannot have a file; CairnError `storage_failed` when it is no directory.
    */
   static async open(target: string | URL | Storage, options: FileEngineOptions = {}): Promise<FileEngine> {
-    checkOptions("FileEngine.open()", options, FILE_ENGINE_OPTIONS);
-    if (typeof options.exclusive === "object") {
-      checkOptions("exclusive", options.exclusive, WRITER_LOCK_OPTIONS);
-    }
-    checkDirectoryPath(options.directory ?? "");
-    if (options.runId !== undefined) checkRunId(options.runId);
-    checkComponents(options.components ?? false);
+    checkFileEngineOptions(options);
     const isPath = typeof target === "string" || target instanceof URL;
     return new FileEngine(isPath ? await openStorage(target, options.storages) : target, options);
   }
@@ -121,14 +111,11 @@ export class FileEngine implements Engine {
   }
 
   async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
-    checkOptions("create()", options, CREATE_OPTIONS);
+    checkOptions("create()", options, ENGINE_OPTIONS.create);
     const info = CommitInfo.of(target);
     checkDirectoryPath(info.saveDir);
     if (this.#pending?.saved !== undefined) {
-      throw commitFailed(
-        info,
-        `${this.#pending.info} was saved and not committed; commit it or call abort() first`,
-      );
+      throw commitFailed(info, notCommitted(this.#pending.info));
     }
     await this.#calls.run("create", async () => {
       this.#pending = undefined;
@@ -177,7 +164,7 @@ export class FileEngine implements Engine {
   }
 
   async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
+    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
     const info = CommitInfo.of(target);
     const pending = this.#pending;
     if (pending === undefined) {
@@ -249,7 +236,7 @@ export class FileEngine implements Engine {
   }
 
   async load(tagOrPath: string | number, options: EngineLoadOptions = {}): Promise<Checkpoint> {
-    checkOptions("load()", options, ENGINE_LOAD_OPTIONS);
+    checkOptions("load()", options, ENGINE_OPTIONS.load);
     const tag = typeof tagOrPath === "number"
       ? await tagOfStep(this, tagOrPath, options)
       : this.tagOf(tagOrPath);
@@ -262,7 +249,7 @@ export class FileEngine implements Engine {
   }
 
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
-    checkOptions("remove()", options, REMOVE_OPTIONS);
+    checkOptions("remove()", options, ENGINE_OPTIONS.remove);
     const randomName = this.#files.randomName();
     this.#files.inUse.add(TEMPORARY_PREFIX + randomName);
     try {
@@ -300,7 +287,7 @@ export class FileEngine implements Engine {
   }
 
   async makedirs(path: string, options: MakeDirsOptions = {}): Promise<void> {
-    checkOptions("makedirs()", options, MAKE_DIRS_OPTIONS);
+    checkOptions("makedirs()", options, ENGINE_OPTIONS.makedirs);
     const directory = path === "" ? this.directory : joinPath(this.directory, path);
     await makeNewDirectory(this.storage, directory, options.existOk ?? false);
   }
@@ -327,7 +314,7 @@ export class FileEngine implements Engine {
 
   setCommitInfo(info: CommitInfo | null): void {
     if (this.#pending?.saved !== undefined) {
-      throw commitFailed(info ?? this.#pending.info, `${this.#pending.info} was saved and not committed`);
+      throw commitFailed(info ?? this.#pending.info, notCommitted(this.#pending.info));
     }
     this.#pending = info === null ? undefined : { info: CommitInfo.of(info), overwrite: false };
   }
@@ -409,10 +396,4 @@ export class FileEngine implements Engine {
     if (this.#pending === pending) this.#pending = undefined;
     pending.saved?.frozen.release();
   }
-}
-
-function commitFailed(info: CommitInfo, why: string): CairnError {
-  return new CairnError("commit_failed", `Cannot commit ${info}: ${why}`, {
-    details: { op: "commit", tag: info.tag },
-  });
 }

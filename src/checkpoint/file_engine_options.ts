@@ -1,14 +1,16 @@
-import type { OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
 import type { TensorSpec } from "../container/format/layout.ts";
 import type { PartList, PartRecord } from "../container/format/part_list.ts";
 import type { Storages } from "../storage/open_storage.ts";
+import { checkDirectoryPath } from "../storage/storage_path.ts";
 import { DISK_ROOM_OPTIONS, type DiskRoomOptions } from "./disk_room.ts";
 import { SAVE_OPTIONS, type SaveOptions } from "./engine.ts";
-import type { Components, PartPlan } from "./parts/components.ts";
-import type { WriterLockOptions } from "./writer_lock.ts";
+import { checkComponents, type Components, type PartPlan } from "./parts/components.ts";
+import { checkRunId } from "./run_id.ts";
+import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "./writer_lock.ts";
 
 /** Options of {@link FileEngine.open}. All have defaults. */
 export interface FileEngineOptions extends DiskRoomOptions {
@@ -82,3 +84,13 @@ export interface FileSaveOptions extends SaveOptions {
 
 /** Every option of {@link FileSaveOptions}. */
 export const FILE_SAVE_OPTIONS: OptionNames<FileSaveOptions> = { ...SAVE_OPTIONS, ranks: true };
+
+/** @throws TypeError for options that there are not, and for values that cannot be; RangeError. */
+export function checkFileEngineOptions(options: FileEngineOptions): void {
+  checkOptions("FileEngine.open()", options, FILE_ENGINE_OPTIONS);
+  const { directory = "", runId, components = false, exclusive } = options;
+  if (typeof exclusive === "object") checkOptions("exclusive", exclusive, WRITER_LOCK_OPTIONS);
+  checkDirectoryPath(directory);
+  if (runId !== undefined) checkRunId(runId);
+  checkComponents(components);
+}
