@@ -16,6 +16,7 @@ import { elementwise } from "../../src/kernels/elementwise.ts";
 import type { Expression } from "../../src/kernels/expression.ts";
 import { matmul } from "../../src/kernels/matmul.ts";
 import { reduce } from "../../src/kernels/reduce.ts";
+import type { ReductionRun } from "../../src/kernels/reduction_plan.ts";
 import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
 
 /** Something that is timed. */
@@ -130,16 +131,49 @@ function randomNumbers(count: number): Float32Array {
   return Float32Array.from({ length: count }, () => Math.random() - 0.5);
 }
 
-async function encoderOf(dispatch: Dispatch): Promise<Contender["encode"]> {
-  const pipeline = await gpu.pipeline(dispatch);
-  const group = gpu.bindGroup(dispatch.label, pipeline, dispatch.bindings);
+async function encoderOf(...dispatches: Dispatch[]): Promise<Contender["encode"]> {
+  const ready = await Promise.all(dispatches.map(async (dispatch) => {
+    const pipeline = await gpu.pipeline(dispatch);
+    const group = gpu.bindGroup(dispatch.label, pipeline, dispatch.bindings);
+    return { pipeline, group, workgroups: dispatch.workgroups };
+  }));
   return (encoder, repetitions) => {
     const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    for (let index = 0; index < repetitions; index++) pass.dispatchWorkgroups(...dispatch.workgroups);
+    for (let index = 0; index < repetitions; index++) {
+      for (const { pipeline, group, workgroups } of ready) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(...workgroups);
+      }
+    }
     pass.end();
   };
+}
+
+/** What is summed of the streams' 4 Mi elements. */
+const SUMS: readonly [name: string, run: ReductionRun][] = [
+  ["column sums", { outer: 1, reduced: 1024, inner: 4096 }],
+  ["row sums", { outer: 4096, reduced: 1024, inner: 1 }],
+  ["64 long columns", { outer: 1, reduced: 65_536, inner: 64 }],
+  ["64 long rows", { outer: 64, reduced: 65_536, inner: 1 }],
+  ["one sum", { outer: 1, reduced: 4_194_304, inner: 1 }],
+];
+
+function checkSums(name: string, result: Float32Array, x: Float32Array, run: ReductionRun): void {
+  const { outer, reduced, inner } = run;
+  for (let index = 0; index < outer * inner; index += 31) {
+    const first = Math.floor(index / inner) * reduced * inner + index % inner;
+    let total = 0;
+    for (let term = 0; term < reduced; term++) total += x[first + term * inner] ?? NaN;
+    if (!(Math.abs((result[index] ?? NaN) - total) < 1e-6 * reduced)) {
+      throw new Error(`${name}: element ${index} is ${result[index]}, not ${total}`);
+    }
+  }
+}
+
+function sumSteps(input: BufferRange, out: BufferRange, run: ReductionRun): Dispatch[] {
+  const scratch = (byteLength: number) => upload(new Uint8Array(byteLength));
+  return reduce({ input, out }, { op: "sum", runs: [run] }, scratch).map(({ dispatch }) => dispatch);
 }
 
 interface MatmulSizes {
@@ -245,7 +279,6 @@ async function streamContenders(): Promise<Contender[]> {
     expression: { kind: "unary" as const, op: "relu" as const, a: sum },
   }];
   const fused = elementwise({ inputs, outputs, shape: [count] });
-  const columns = reduce({ input: x, out }, { op: "sum", outer: 1, reduced: 1024, inner: 4096 });
   const step = adamw({ parameter, gradient: y, m, v, scalars }, { count });
   const common = { group: "streams of 16 MiB", unit: "GB/s" as const, reset: () => {}, result: out };
   const each = (name: string, of: (index: number) => number) => (result: Float32Array): void => {
@@ -276,18 +309,14 @@ async function streamContenders(): Promise<Contender[]> {
         (index) => Math.max((xValues[index] ?? NaN) * (yValues[index] ?? NaN) + 1, 0),
       ),
     },
-    {
+    ...await Promise.all(SUMS.map(async ([name, run]): Promise<Contender> => ({
       ...common,
-      name: "column sums",
+      name,
       work: 4 * count,
-      encode: await encoderOf(columns),
-      result: { ...out, size: 4 * 4096 },
-      check: each("column sums", (column) => {
-        let total = 0;
-        for (let row = 0; row < 1024; row++) total += xValues[row * 4096 + column] ?? NaN;
-        return total;
-      }),
-    },
+      encode: await encoderOf(...sumSteps(x, out, run)),
+      result: { ...out, size: 4 * run.outer * run.inner },
+      check: (result) => checkSums(name, result, xValues, run),
+    }))),
     {
       ...common,
       name: "adamw",

@@ -68,6 +68,8 @@ export interface LoweringContext {
   regionOf(value: Value): Region;
   /** Where the second output of its kernel goes. `undefined` when the program has no use for it. */
   companionOf(value: Value): Region | undefined;
+  /** Memory for what stands between two dispatches of one op. It lives from its first to its last use in the steps. */
+  scratch(label: string, byteLength: number): Region;
   /** The variant of `kernel` that this program runs, one of `choices`. */
   variant<Choice extends string>(kernel: string, choices: VariantChoices<Choice>): Choice;
 }

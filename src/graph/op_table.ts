@@ -7,7 +7,7 @@ import { customOpDefinition } from "./ops/custom.ts";
 import { matmulOp } from "./ops/matmul.ts";
 import { piecewiseOps } from "./ops/piecewise.ts";
 import { randomNormalOp, randomUniformOp } from "./ops/random.ts";
-import { maxOp, meanOp } from "./ops/reduce.ts";
+import { maxOp, meanOp, minOp } from "./ops/reduce.ts";
 import { constantOp, inputOp, numberOp, parameterOp, stepScalarOp } from "./ops/sources.ts";
 import {
   crossEntropyGradientOp,
@@ -33,6 +33,7 @@ export const OPS: readonly OpDefinition[] = [
   broadcastToOp,
   meanOp,
   maxOp,
+  minOp,
   argmaxOp,
   castOp,
   ...arithmeticOps,

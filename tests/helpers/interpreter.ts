@@ -1,5 +1,4 @@
 import { definitionOf } from "../../src/graph/op_table.ts";
-import type { ReductionAttributes } from "../../src/graph/ops/reduction_axes.ts";
 import { reachable, sizeOf, type Value } from "../../src/graph/value.ts";
 import type { HostTensor } from "../../src/tensor/host_tensor.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
@@ -99,6 +98,7 @@ const EVALUATE: Readonly<Record<string, Evaluate>> = {
   sum: reduction((elements) => elements.reduce((total, x) => total + x, 0)),
   mean: reduction((elements) => elements.reduce((total, x) => total + x, 0) / elements.length),
   max: reduction((elements) => elements.reduce((largest, x) => Math.max(largest, x), -Infinity)),
+  min: reduction((elements) => elements.reduce((smallest, x) => Math.min(smallest, x), Infinity)),
   argmax: reduction((elements) => {
     const nan = elements.findIndex(Number.isNaN);
     return nan >= 0
@@ -178,13 +178,14 @@ function transpose(value: Value, [a]: readonly Float64Array[]): Float64Array {
   );
 }
 
+/** `value` has size 1 where it is reduced. */
 function reduction(reduce: (elements: number[]) => number): Evaluate {
   return (value, [a]) => {
-    const { outer, reduced, inner } = value.attributes as ReductionAttributes;
-    return Array.from({ length: outer * inner }, (_, index) => {
-      const start = Math.floor(index / inner) * reduced * inner + index % inner;
-      return reduce(Array.from({ length: reduced }, (_, step) => a?.[start + step * inner] ?? NaN));
-    });
+    const { shape } = present(value.inputs[0]);
+    const strides = broadcastStrides(value.shape, shape);
+    const groups = Array.from({ length: sizeOf(value) }, (): number[] => []);
+    present(a).forEach((x, index) => groups[offsetOf(positionOf(index, shape), strides)]?.push(x));
+    return groups.map(reduce);
   };
 }
 

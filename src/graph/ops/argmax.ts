@@ -1,10 +1,11 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { argmax as launchArgmax } from "../../kernels/argmax.ts";
-import { formatShape } from "../../tensor/shape.ts";
+import { elementCount, formatShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
-import { reduceAxes, type ReductionAttributes } from "./reduction_axes.ts";
+import { resolveAxes } from "./reduction_axes.ts";
 import { requireDType } from "./requirements.ts";
+import { reshape } from "./views.ts";
 
 /** Options of {@link argmax}. */
 export interface ArgmaxOptions {
@@ -17,26 +18,35 @@ export interface ArgmaxOptions {
 /** Every option of {@link ArgmaxOptions}. */
 export const ARGMAX_OPTIONS: OptionNames<ArgmaxOptions> = { axis: true, keepDims: true };
 
+/** Attributes of `argmax`: a tensor seen as `[outer, reduced, inner]`. */
+export type ArgmaxAttributes = {
+  readonly outer: number;
+  readonly reduced: number;
+  readonly inner: number;
+};
+
 /** Index along an axis of the largest element, the first of equal ones: `u32`. A NaN counts as largest. */
 export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
   checkOptions("argmax()", options, ARGMAX_OPTIONS, "{ axis: 1 }");
   requireDType("argmax", value, ["f32"]);
-  const axis = options.axis ?? -1;
-  return reduceAxes(
-    "argmax",
-    value,
-    { axes: axis, keepDims: options.keepDims ?? false },
-    (part, attributes, shape) => {
-      if (attributes.reduced === 0) {
-        throw new TypeError(`argmax: axis ${axis} of shape ${formatShape(value.shape)} has no element`);
-      }
-      return createValue("argmax", [part], attributes, "u32", shape);
-    },
-  );
+  const { axis: wanted = -1, keepDims = false } = options;
+  const { shape } = value;
+  const [axis = 0] = resolveAxes("argmax", shape, wanted);
+  const attributes = {
+    outer: elementCount(shape.slice(0, axis)),
+    reduced: item(shape, axis),
+    inner: elementCount(shape.slice(axis + 1)),
+  };
+  if (attributes.reduced === 0) {
+    throw new TypeError(`argmax: axis ${wanted} of shape ${formatShape(shape)} has no element`);
+  }
+  const kept = shape.map((size, index) => index === axis ? 1 : size);
+  const result = createValue("argmax", [value], attributes, "u32", kept);
+  return keepDims ? result : reshape(result, shape.filter((_, index) => index !== axis));
 }
 
 /** An index has no gradient. */
-export const argmaxOp: OpDefinition<ReductionAttributes> = {
+export const argmaxOp: OpDefinition<ArgmaxAttributes> = {
   name: "argmax",
   lowering: {
     kind: "kernel",

@@ -1,9 +1,9 @@
 import { formatShape } from "../../tensor/shape.ts";
 import { item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
-import { div, mul, neg } from "./arithmetic.ts";
+import { div } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
-import { equal } from "./comparison.ts";
+import { equal, isNaNValue, logicalAnd, logicalOr, where } from "./comparison.ts";
 import {
   reduceAxes,
   type ReductionAttributes,
@@ -13,14 +13,17 @@ import {
 import { requireComputeDType, requireDType } from "./requirements.ts";
 import { broadcastTo, sumTo } from "./sum.ts";
 
-/** Mean over `options.axes`, in a fixed order. `f32`. The mean of nothing is NaN. */
+/**
+ * Mean over `options.axes`, in a fixed order. `f32`. The mean of nothing is NaN. It is as exact as a `sum`, and one division: at
+ * most 7.8e-7 of the mean of the magnitudes, whatever the length.
+ */
 export function mean(value: Value, options: ReductionOptions = {}): Value {
   requireDType("mean", value, ["f32"]);
   return reduceAxes(
     "mean",
     value,
     options,
-    (part, attributes, shape) => createValue("mean", [part], attributes, "f32", shape),
+    (attributes, shape) => createValue("mean", [value], attributes, "f32", shape),
   );
 }
 
@@ -28,42 +31,57 @@ export function mean(value: Value, options: ReductionOptions = {}): Value {
 export const meanOp: OpDefinition<ReductionAttributes> = {
   name: "mean",
   gradient: (value, outGrad) => [
-    broadcastTo(div(outGrad, value.attributes.reduced), item(value.inputs, 0).shape),
+    broadcastTo(div(outGrad, value.attributes.terms), item(value.inputs, 0).shape),
   ],
   lowering: reductionLowering("mean"),
 };
 
 /**
- * Largest element over `options.axes`; NaN where there is one. Equal largest elements share the gradient evenly, the
- * rule of PyTorch's `amax`. Throws `TypeError` when there is no element.
+ * Largest element over `options.axes`; NaN where there is one. Equal largest elements share the gradient evenly, those of all
+ * reduced axes together, the rule of PyTorch's `amax`; where the result is NaN, the NaNs share it. Throws `TypeError` when there
+ * is no element.
  */
 export function max(value: Value, options: ReductionOptions = {}): Value {
-  return maxNamed("max", value, options);
+  return extreme("max", value, options);
 }
 
-/** Smallest element over `options.axes`, of `f32` or `i32`; otherwise like {@link max}. */
+/** Smallest element over `options.axes`; otherwise like {@link max}. */
 export function min(value: Value, options: ReductionOptions = {}): Value {
-  return neg(maxNamed("min", neg(value), options));
+  return extreme("min", value, options);
 }
 
-/** Gradient of max: the largest elements get equal parts of it. */
+/** The largest elements get equal parts of the gradient of max. */
 export const maxOp: OpDefinition<ReductionAttributes> = {
   name: "max",
-  gradient(value, outGrad) {
-    const isLargest = cast(equal(item(value.inputs, 0), value), "f32");
-    return [mul(isLargest, div(outGrad, sumTo(isLargest, value.shape)))];
-  },
+  gradient: sharedByTies,
   lowering: reductionLowering("max"),
 };
 
-function maxNamed(op: string, value: Value, options: ReductionOptions): Value {
+/** The smallest elements get equal parts of the gradient of min. */
+export const minOp: OpDefinition<ReductionAttributes> = {
+  name: "min",
+  gradient: sharedByTies,
+  lowering: reductionLowering("min"),
+};
+
+function extreme(op: "max" | "min", value: Value, options: ReductionOptions): Value {
   const dtype = requireComputeDType(op, value);
-  return reduceAxes(op, value, options, (part, attributes, shape) => {
-    if (attributes.reduced === 0) {
+  return reduceAxes(op, value, options, (attributes, shape) => {
+    if (attributes.terms === 0) {
       throw new TypeError(
         `${op}: shape ${formatShape(value.shape)} has no element on an axis that is reduced`,
       );
     }
-    return createValue("max", [part], attributes, dtype, shape);
+    return createValue(op, [value], attributes, dtype, shape);
   });
+}
+
+function sharedByTies(value: Value, outGrad: Value): Value[] {
+  const elements = item(value.inputs, 0);
+  const isChosen = logicalOr(
+    equal(elements, value),
+    logicalAnd(isNaNValue(elements), isNaNValue(value)),
+  );
+  const ties = sumTo(cast(isChosen, "f32"), value.shape);
+  return [where(isChosen, div(outGrad, ties), 0)];
 }

@@ -1,7 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { reduce, type ReduceOp } from "../../kernels/reduce.ts";
+import { reduce } from "../../kernels/reduce.ts";
+import type { ReductionRun } from "../../kernels/reduction_plan.ts";
+import type { ReduceOp } from "../../kernels/reduction_totals.ts";
 import { elementCount, formatShape, type Shape } from "../../tensor/shape.ts";
-import { type Binding, item, type KernelLowering } from "../op.ts";
+import { item, type KernelLowering, type Region } from "../op.ts";
 import type { Value } from "../value.ts";
 import { requireComputeDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
@@ -17,43 +19,47 @@ export interface ReductionOptions {
 /** Every option of {@link ReductionOptions}. */
 export const REDUCTION_OPTIONS: OptionNames<ReductionOptions> = { axes: true, keepDims: true };
 
-/** A tensor seen as `[outer, reduced, inner]`: what the reduction kernels take. */
+/** What a reduction reduces. */
 export type ReductionAttributes = {
-  readonly outer: number;
-  readonly reduced: number;
-  readonly inner: number;
+  /** One for each run of neighbouring axes; each takes the result of the one before. */
+  readonly runs: readonly ReductionRun[];
+  /** How many elements go into one result. */
+  readonly terms: number;
 };
 
-/** One reduction over neighbouring axes. `shape` is the result's, the reduced axes being 1. */
-export type ReduceRun = (value: Value, attributes: ReductionAttributes, shape: Shape) => Value;
+/** Makes the value of a reduction. `shape` is its result's, the reduced axes being 1. */
+export type CreateReduction = (attributes: ReductionAttributes, shape: Shape) => Value;
 
 /** How a reduction runs. */
 export function reductionLowering(op: ReduceOp): KernelLowering<ReductionAttributes> {
   return {
     kind: "kernel",
     steps(value, context) {
-      const out = context.regionOf(value);
-      const bindings = { input: context.regionOf(item(value.inputs, 0)), out };
-      const dtype = requireComputeDType(op, value);
-      return [{ dispatch: reduce<Binding>(bindings, { op, ...value.attributes, dtype }), writes: [out] }];
+      const bindings = { input: context.regionOf(item(value.inputs, 0)), out: context.regionOf(value) };
+      const options = { op, runs: value.attributes.runs, dtype: requireComputeDType(op, value) };
+      const steps = reduce<Region>(
+        bindings,
+        options,
+        (byteLength) => context.scratch(`parts of a ${op}`, byteLength),
+      );
+      return steps.map(({ dispatch, out }) => ({ dispatch, writes: [out] }));
     },
   };
 }
 
-/** Reduces `value` as `options` say, one run of neighbouring axes at a time, the last first. */
-export function reduceAxes(op: string, value: Value, options: ReductionOptions, reduceRun: ReduceRun): Value {
+/** Reduces `value` as `options` say. Where all axes to reduce have size 1, `value` is its own result. */
+export function reduceAxes(
+  op: string,
+  value: Value,
+  options: ReductionOptions,
+  create: CreateReduction,
+): Value {
   checkOptions(`${op}()`, options, REDUCTION_OPTIONS, "{ axes: 0 }");
   const axes = resolveAxes(op, value.shape, options.axes);
-  let result = value;
-  for (const { start, end } of runsOf(value.shape, axes)) {
-    const shape = result.shape.map((size, axis) => axis >= start && axis < end ? 1 : size);
-    const attributes = {
-      outer: elementCount(result.shape.slice(0, start)),
-      reduced: elementCount(result.shape.slice(start, end)),
-      inner: elementCount(result.shape.slice(end)),
-    };
-    result = reduceRun(result, attributes, shape);
-  }
+  const runs = runsOf(value.shape, axes);
+  const terms = elementCount(value.shape.filter((_, axis) => axes.has(axis)));
+  const shape = value.shape.map((size, axis) => axes.has(axis) ? 1 : size);
+  const result = runs.length === 0 ? value : create({ runs, terms }, shape);
   if (options.keepDims === true) return result;
   return reshape(result, value.shape.filter((_, axis) => !axes.has(axis)));
 }
@@ -81,20 +87,28 @@ export function resolveAxes(
   return resolved;
 }
 
-/** Maximal runs of axes to reduce, the last first. Axes of size 1 have nothing to reduce and split no run. */
-function runsOf(shape: Shape, axes: ReadonlySet<number>): { start: number; end: number }[] {
-  const runs: { start: number; end: number }[] = [];
-  let open: { start: number; end: number } | undefined;
+/**
+ * Runs of neighbouring axes to reduce, the last first, each in a tensor whose axes behind it are reduced already. Axes of size 1
+ * have nothing to reduce and split no run.
+ */
+function runsOf(shape: Shape, axes: ReadonlySet<number>): ReductionRun[] {
+  const runs: ReductionRun[] = [];
+  let inner = 1;
+  let reduced: number | undefined;
+  const close = (outer: number): void => {
+    if (reduced !== undefined) runs.push({ outer, reduced, inner });
+    reduced = undefined;
+  };
   for (let axis = shape.length - 1; axis >= 0; axis--) {
-    if (item(shape, axis) === 1) continue;
-    if (!axes.has(axis)) {
-      open = undefined;
-    } else if (open === undefined) {
-      open = { start: axis, end: axis + 1 };
-      runs.push(open);
+    const size = item(shape, axis);
+    if (size === 1) continue;
+    if (axes.has(axis)) {
+      reduced = (reduced ?? 1) * size;
     } else {
-      open.start = axis;
+      close(elementCount(shape.slice(0, axis + 1)));
+      inner *= size;
     }
   }
+  close(1);
   return runs;
 }

@@ -12,14 +12,19 @@ import { reshape } from "./views.ts";
 
 // Summing and broadcasting stand together because each is the gradient of the other.
 
-/** Sum over `options.axes`, in a fixed order. The sum of nothing is 0; integers wrap around. */
+/**
+ * Sum over `options.axes`, in a fixed order. The sum of nothing is 0; integers wrap around.
+ *
+ * Of f32 it is off by at most 4.8e-7 of the sum of the magnitudes, whatever the length and however many axes are reduced. A
+ * NaN, or infinities of both signs, give NaN; a sum beyond the largest f32 is infinite.
+ */
 export function sum(value: Value, options: ReductionOptions = {}): Value {
   const dtype = requireComputeDType("sum", value);
   return reduceAxes(
     "sum",
     value,
     options,
-    (part, attributes, shape) => createValue("sum", [part], attributes, dtype, shape),
+    (attributes, shape) => createValue("sum", [value], attributes, dtype, shape),
   );
 }
 

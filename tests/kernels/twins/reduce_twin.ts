@@ -1,4 +1,4 @@
-import type { ReduceOp } from "../../../src/kernels/reduce.ts";
+import type { ReduceOp } from "../../../src/kernels/reduction_totals.ts";
 
 /** A tensor seen as `[outer, reduced, inner]`. */
 export interface ReduceShape {
@@ -11,6 +11,7 @@ export interface ReduceShape {
 export function reduceTwin(input: ArrayLike<number>, op: ReduceOp, shape: ReduceShape): Float64Array {
   return Float64Array.from(rowsOf(input, shape), (row) => {
     if (op === "max") return row.reduce((largest, x) => Math.max(largest, x), -Infinity);
+    if (op === "min") return row.reduce((smallest, x) => Math.min(smallest, x), Infinity);
     const total = row.reduce((sum, x) => sum + x, 0);
     return op === "mean" ? total / row.length : total;
   });
