@@ -1,6 +1,7 @@
 import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "./dispatch.ts";
 import type { ComputeDType } from "./expression.ts";
 import { fill } from "./fill.ts";
+import { HIDE_WGSL } from "./opaque.ts";
 import { planReduction, type ReductionRun, type ReductionStage } from "./reduction_plan.ts";
 import { carriesError, type ReduceOp, totalsWgsl } from "./reduction_totals.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
@@ -202,7 +203,7 @@ ${variant === "tree" ? TREE_WGSL : SEQUENTIAL_WGSL}
 }
 
 const SEQUENTIAL_WGSL = `${LINEAR_MAIN_WGSL}
-  hidden_zero = workgroups.z - 1u;
+${HIDE_WGSL}
   let first = address_of(index);
   let terms = terms_of(index);
   var total = nothing();
@@ -222,7 +223,7 @@ fn main(
   if (index >= count) {
     return;
   }
-  hidden_zero = workgroups.z - 1u;
+${HIDE_WGSL}
   let first = address_of(index);
   let terms = terms_of(index);
   let stride = ${TREE_INVOCATIONS}u * inner;

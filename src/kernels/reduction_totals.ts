@@ -1,5 +1,6 @@
 import type { ComputeDType } from "./expression.ts";
 import { floatBitsWgsl, MINUS_INFINITY_BITS } from "./float_bits.ts";
+import { opaqueWgsl } from "./opaque.ts";
 
 /** `max` and `min` of numbers and a NaN are NaN, as in PyTorch. `mean` is for `f32`. */
 export type ReduceOp = "sum" | "max" | "min" | "mean";
@@ -11,13 +12,12 @@ export function carriesError(op: ReduceOp, dtype: ComputeDType): boolean {
 
 /**
  * WGSL of the arithmetic of a reduction: the types `Element` and `Total`; `nothing()`, the total of no term; `total_of(element)`;
- * `combine` of two elements and `join` of two totals; `finish(total)`, the element that is the result. The entry point has to set
- * `hidden_zero` to 0, and the source has to declare `all_terms`.
+ * `combine` of two elements and `join` of two totals; `finish(total)`, the element that is the result. The entry point has to begin
+ * with `HIDE_WGSL`, and the source has to declare `all_terms`.
  */
 export function totalsWgsl(op: ReduceOp, dtype: ComputeDType): string {
   return `alias Element = ${dtype};
-var<private> hidden_zero: u32;
-
+${opaqueWgsl(1)}
 ${floatBitsWgsl("f32")}
 fn combine(a: Element, b: Element) -> Element {
   return ${combination(op, dtype)};
@@ -33,7 +33,7 @@ function combination(op: ReduceOp, dtype: ComputeDType): string {
 
 /**
  * A sum of two numbers and exactly what rounding took from it (Knuth, TAOCP 4.2.2). Compilers may take `(a + b) - a` for `b`,
- * and some do; they cannot see through a sum whose bits were combined with a number that they do not know.
+ * and some do; hence the sums are opaque to them.
  *
  * What rounding took is added only at the end, and not when the sum left the finite numbers: it is NaN then.
  */
@@ -41,10 +41,6 @@ function carriedTotals(op: ReduceOp): string {
   return `struct Total {
   sum: Element,
   lost: Element, // by rounding
-}
-
-fn as_rounded(x: Element) -> Element {
-  return bitcast<f32>(bitcast<u32>(x) ^ hidden_zero);
 }
 
 fn nothing() -> Total {
@@ -56,8 +52,8 @@ fn total_of(element: Element) -> Total {
 }
 
 fn join(a: Total, b: Total) -> Total {
-  let sum = as_rounded(a.sum + b.sum);
-  let from_b = as_rounded(sum - a.sum);
+  let sum = opaque(a.sum + b.sum);
+  let from_b = opaque(sum - a.sum);
   let lost = (a.sum - (sum - from_b)) + (b.sum - from_b);
   return Total(sum, a.lost + b.lost + lost);
 }

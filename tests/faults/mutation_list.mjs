@@ -1,6 +1,8 @@
 // Steps of the protocol, of recovery, of the tag rules, of the reader's checks, of the lock and of what is asked of a GPU that
 // `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
 
+import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
+
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
 const ENGINE = "src/checkpoint/file_engine.ts";
@@ -566,4 +568,5 @@ export const MUTATIONS = [
     "",
     ["tests/checkpoint/restore"],
   ],
+  ...NUMBER_MUTATIONS,
 ];

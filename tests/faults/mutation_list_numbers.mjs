@@ -1,0 +1,48 @@
+// Steps that keep numbers right, which `mutations.mjs` takes away one at a time; see `mutation_list.mjs`.
+
+const TOTALS = "src/kernels/reduction_totals.ts";
+const REDUCE = "src/graph/ops/reduce.ts";
+
+const SUMS = ["tests/kernels/reduce_test.ts"];
+const TIES = ["tests/graph/ops/reduce_test.ts"];
+
+/** Name, file, the text that goes, what stands there instead, and the tests that have to notice. */
+export const NUMBER_MUTATIONS = [
+  [
+    "what rounding took from a sum",
+    TOTALS,
+    "select(total.sum, total.sum + total.lost, is_finite)",
+    "select(total.sum, total.sum, is_finite)",
+    SUMS,
+  ],
+  ["sums that compilers cannot see through", TOTALS, "opaque(a.sum + b.sum)", "(a.sum + b.sum)", SUMS],
+  [
+    "sums that left the finite numbers",
+    TOTALS,
+    "select(total.sum, total.sum + total.lost, is_finite)",
+    "total.sum + total.lost",
+    SUMS,
+  ],
+  ["the highest i32 as the minimum of nothing yet", TOTALS, 'i32: "2147483647"', 'i32: "0"', SUMS],
+  [
+    "even shares of a gradient",
+    REDUCE,
+    "where(isChosen, div(outGrad, ties), 0)",
+    "where(isChosen, outGrad, 0)",
+    TIES,
+  ],
+  [
+    "NaNs that share a gradient",
+    REDUCE,
+    "logicalAnd(isNaNValue(elements), isNaNValue(value)),",
+    "equal(elements, value),",
+    TIES,
+  ],
+  [
+    "elements that are not chosen, of an infinite gradient",
+    REDUCE,
+    "where(isChosen, div(outGrad, ties), 0)",
+    'mul(cast(isChosen, "f32"), div(outGrad, ties))',
+    TIES,
+  ],
+];
