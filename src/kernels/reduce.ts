@@ -95,8 +95,8 @@ function dispatchOf<B>(
 ): Dispatch<B> {
   const { outer, reduced, inner, parts, partTerms, variant } = stage;
   // Neighbouring terms are read four at a time, where rows are whole vectors.
-  const isAlong = place.isFirst && inner === 1 && reduced % 4 === 0 && (parts === 1 || partTerms % 4 === 0);
-  const width = isAlong ? 4 : 1;
+  const isWhole = reduced > 0 && reduced % 4 === 0 && (parts === 1 || partTerms % 4 === 0);
+  const width = place.isFirst && inner === 1 && isWhole ? 4 : 1;
   const count = outer * parts * inner;
   return {
     label: `reduce ${op} ${outer}x${reduced}x${inner} to ${parts} ${variant}`,
