@@ -3,12 +3,12 @@ import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
 import { MAX_RANK } from "../../container/format/layout.ts";
-import { type ByteSink, type ByteSource, bytesSource } from "../../container/source.ts";
+import type { ByteSink, ByteSource } from "../../container/source.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { type CheckedTensor, checkedTensors } from "./outgoing.ts";
 import { encodeNpyHeader, npyDataBytes, type NpyHeader, readNpyHeader } from "./npy_header.ts";
 import { columnMajorStrides, gather } from "./strided.ts";
-import type { ExchangeReadOptions } from "./tensor_file.ts";
+import { DEFAULT_MAX_BYTES, type ExchangeReadOptions, quoted, tooLarge } from "./tensor_file.ts";
 import { writeTensor } from "./write_safetensors.ts";
 
 /**
@@ -20,19 +20,25 @@ import { writeTensor } from "./write_safetensors.ts";
 export async function readNpy(source: ByteSource, options: ExchangeReadOptions = {}): Promise<HostTensor> {
   const header = await readNpyHeader(source);
   const dtype = readableDType(header);
-  checkLength(header, source.byteLength);
+  checkLength(header, source.byteLength, options.maxBytes);
   throwIfAborted(options.signal);
   const bytes = allocate(source.byteLength - header.dataOffset);
   await source.read(header.dataOffset, bytes);
   return arrange(bytes, dtype, header);
 }
 
-/** The tensor of a `.npy` file that is in memory. It shares that memory where its elements can stay as they are. */
-export async function decodeNpy(file: Uint8Array): Promise<HostTensor> {
-  const header = await readNpyHeader(bytesSource(file));
-  const dtype = readableDType(header);
-  checkLength(header, file.byteLength);
-  return arrange(file.subarray(header.dataOffset), dtype, header);
+/**
+ * The tensor of a `.npy` file that is in memory, whose header was read before. It shares that memory where its elements can stay as
+ * they are.
+ */
+export function decodeNpy(file: Uint8Array, header: NpyHeader): HostTensor {
+  return arrange(file.subarray(header.dataOffset), readableDType(header), header);
+}
+
+/** Throws unless a file of this header and length can be read, before anything is allocated for it. */
+export function checkNpy(header: NpyHeader, fileBytes: number, maxBytes?: number): void {
+  readableDType(header);
+  checkLength(header, fileBytes, maxBytes);
 }
 
 /**
@@ -87,21 +93,31 @@ function wideningSink(sink: ByteSink): ByteSink {
 
 function readableDType({ descr, dtype, shape }: NpyHeader): DType {
   if (dtype !== undefined && shape.length <= MAX_RANK) return dtype;
-  let problem = dtype === undefined ? `a dtype ${descr}` : `${shape.length} dimensions`;
-  if (descr.includes("O")) problem += ": its elements are pickled Python objects, and Cairn runs no pickle";
-  else if (/V2$/.test(descr)) problem += ": bf16 perhaps, which NumPy cannot say; save it as float32";
+  const problem = dtype === undefined ? dtypeProblem(descr) : `${shape.length} dimensions`;
   throw new CairnError("unsupported", `Cannot read an npy file with ${problem}`, {
     details: { value: descr },
   });
 }
 
-function checkLength(header: NpyHeader, byteLength: number): void {
+function dtypeProblem(descr: string): string {
+  if (/^[[(]/.test(descr)) return `records of several fields, ${quoted(descr)}`;
+  if (!/^[<>|=]?[A-Za-z]\d*$/.test(descr)) return `the dtype ${quoted(descr)}, which is not understood`;
+  if (descr.includes("O")) {
+    return `a dtype ${descr}: its elements are pickled Python objects, and Cairn runs no pickle`;
+  }
+  if (/V2$/.test(descr)) return `a dtype ${descr}: bf16 perhaps, which NumPy cannot say; save it as float32`;
+  return `a dtype ${descr}`;
+}
+
+function checkLength(header: NpyHeader, byteLength: number, maxBytes: number = DEFAULT_MAX_BYTES): void {
   const found = byteLength - header.dataOffset;
-  const expected = npyDataBytes(header);
+  const expected = npyDataBytes(header, byteLength);
+  const what = `${header.descr} [${header.shape}]`;
+  if (expected > maxBytes) throw tooLarge(`an npy file of ${what}`, expected, maxBytes);
   if (found === expected) return;
   throw new CairnError(
     found < expected ? "truncated" : "invalid_file",
-    `Cannot read an npy file: it has ${found} bytes for ${header.descr} [${header.shape}], expected ${expected}`,
+    `Cannot read an npy file: it has ${found} bytes for ${what}, expected ${expected}`,
   );
 }
 

@@ -1,19 +1,21 @@
-import type { DType } from "../../base/dtype.ts";
 import { checkedMultiply } from "../../base/checked.ts";
+import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { elementCount, type Shape } from "../../tensor/shape.ts";
-import { DTYPE_OF_CODE } from "./numpy_dtype.ts";
+import { DTYPE_OF_CODE, parseDescr } from "./numpy_dtype.ts";
 import { quoted } from "./tensor_file.ts";
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 const MAX_HEADER_BYTES = 65_536;
 const ALIGNMENT = 64;
+/** Where the elements of a file start at the latest. */
+export const MAX_NPY_START_BYTES: number = 12 + MAX_HEADER_BYTES;
 
 /** What a `.npy` file says in front of its elements. */
 export interface NpyHeader {
-  /** NumPy's own words, such as `"<f4"`. */
+  /** NumPy's own words, such as `"<f4"`; of a record the text of its fields. */
   readonly descr: string;
   /** Absent where Cairn has no such dtype. */
   readonly dtype?: DType;
@@ -55,14 +57,16 @@ export async function readNpyHeader(source: ByteSource): Promise<NpyHeader> {
   }
   const text = new Uint8Array(headerBytes);
   await source.read(start, text);
-  return { ...parseHeader(new TextDecoder("latin1").decode(text)), dataOffset: start + headerBytes };
+  // Only the names of fields need more than ASCII.
+  const decoder = new TextDecoder(major === 3 ? "utf-8" : "latin1");
+  return { ...parseHeader(decoder.decode(text)), dataOffset: start + headerBytes };
 }
 
-/** The bytes of the elements that a header promises; text has four bytes a letter, and objects have none that count. */
-export function npyDataBytes({ shape, descr }: NpyHeader): number {
-  const byteSize = Number(/\d+$/.exec(descr)?.[0] ?? 0) * (descr.includes("U") ? 4 : 1);
+/** The bytes of the elements that a header promises; of a dtype that Cairn does not have, all those that are there. */
+export function npyDataBytes({ shape, dtype, dataOffset }: NpyHeader, fileBytes: number): number {
   try {
-    return checkedMultiply(elementCount(shape), byteSize);
+    const count = elementCount(shape);
+    return dtype === undefined ? fileBytes - dataOffset : checkedMultiply(count, byteSizeOf(dtype));
   } catch (cause) {
     throw new CairnError("invalid_file", `This is no npy file: it has too many elements: [${shape}]`, {
       cause,
@@ -94,20 +98,19 @@ function parseHeader(text: string): Omit<NpyHeader, "dataOffset"> {
   if (fields.size !== 3 || typeof descr !== "string" || typeof order !== "boolean" || !Array.isArray(shape)) {
     throw refusal("invalid_file", "its header has to have descr, fortran_order and shape, and nothing else");
   }
-  const [, byteOrder = "", code = ""] = /^([<>|])([A-Za-z]\d*)$/.exec(descr) ?? [];
-  if (code === "") throw refusal("unsupported", `its dtype is ${quoted(descr)}, which is not understood`);
-  // An element of one byte has no order; one of more has to have one.
-  const dtype = (byteOrder === "|") === code.endsWith("1") && Object.hasOwn(DTYPE_OF_CODE, code)
-    ? DTYPE_OF_CODE[code]
-    : undefined;
-  return {
-    descr,
-    ...dtype === undefined ? {} : { dtype },
-    isBigEndian: byteOrder === ">",
-    isFortranOrder: order,
-    shape,
-  };
+  return { descr, ...parseDescr(descr), isFortranOrder: order, shape };
 }
+
+/** Where Python allows space between the parts of a value. */
+const SPACE = "[ \\t\\r\\n\\f]*";
+const PATTERNS = {
+  space: new RegExp(SPACE, "y"),
+  word: new RegExp(`${SPACE}(True|False)\\b`, "y"),
+  // Python 2 wrote an L behind a long integer.
+  integer: new RegExp(`${SPACE}(\\d+)L?`, "y"),
+  single: new RegExp(`${SPACE}[uU]?'([^'"\\\\\\n]*)'`, "y"),
+  double: new RegExp(`${SPACE}[uU]?"([^'"\\\\\\n]*)"`, "y"),
+};
 
 /** Reads the text of a header: a dictionary of texts, truth values and tuples of integers. */
 class HeaderText {
@@ -125,13 +128,13 @@ class HeaderText {
       const key = this.#string();
       if (key === undefined || fields.has(key)) throw this.#invalid();
       this.#expect(":");
-      fields.set(key, this.#value());
+      fields.set(key, key === "descr" ? this.#string() ?? this.#structure() : this.#value());
       if (!this.#has(",")) {
         this.#expect("}");
         break;
       }
     }
-    this.#take(/[ \t\n\r]*/y);
+    this.#take(PATTERNS.space);
     if (this.#at !== this.#text.length) throw this.#invalid();
     return fields;
   }
@@ -139,18 +142,33 @@ class HeaderText {
   #value(): string | boolean | number[] {
     const text = this.#string();
     if (text !== undefined) return text;
-    const word = this.#take(/ *(True|False)\b/y);
+    const word = this.#take(PATTERNS.word);
     if (word !== undefined) return word === "True";
-    if (this.#has("[")) throw refusal("unsupported", "its elements are records of several fields");
     return this.#tuple();
+  }
+
+  /** The text of a list or tuple that describes a record or an array for an element. */
+  #structure(): string {
+    this.#take(PATTERNS.space);
+    const start = this.#at;
+    for (let depth = 0; this.#at < this.#text.length;) {
+      if (this.#string() !== undefined) continue;
+      const mark = this.#text[this.#at++] ?? "";
+      if ("[({".includes(mark)) depth++;
+      else if ("])}".includes(mark)) depth--;
+      if (depth <= 0) break;
+    }
+    const text = this.#text.slice(start, this.#at);
+    if (/^\[.*\]$|^\(.*\)$/s.test(text)) return text;
+    this.#at = start;
+    throw this.#invalid();
   }
 
   #tuple(): number[] {
     const sizes: number[] = [];
     this.#expect("(");
     while (!this.#has(")")) {
-      // Python 2 wrote an L behind a long integer.
-      const size = Number(this.#take(/ *(\d+)L?/y) ?? NaN);
+      const size = Number(this.#take(PATTERNS.integer) ?? NaN);
       if (!Number.isSafeInteger(size)) throw this.#invalid();
       sizes.push(size);
       if (this.#has(",")) continue;
@@ -163,7 +181,7 @@ class HeaderText {
   }
 
   #string(): string | undefined {
-    return this.#take(/ *'([^'"\\\n]*)'/y) ?? this.#take(/ *"([^'"\\\n]*)"/y);
+    return this.#take(PATTERNS.single) ?? this.#take(PATTERNS.double);
   }
 
   #expect(mark: string): void {
@@ -171,7 +189,7 @@ class HeaderText {
   }
 
   #has(mark: string): boolean {
-    this.#take(/ */y);
+    this.#take(PATTERNS.space);
     if (this.#text[this.#at] !== mark) return false;
     this.#at++;
     return true;

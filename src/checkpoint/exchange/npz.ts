@@ -3,10 +3,11 @@ import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type ByteSink, type ByteSource, BytesSink } from "../../container/source.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
-import { decodeNpy, npyByteLength, writeNpyTensor } from "./npy.ts";
-import { npyDataBytes, readNpyHeader } from "./npy_header.ts";
+import { checkNpy, decodeNpy, npyByteLength, writeNpyTensor } from "./npy.ts";
+import { MAX_NPY_START_BYTES, npyDataBytes, type NpyHeader, readNpyHeader } from "./npy_header.ts";
 import { checkedTensors, type TensorsToWrite } from "./outgoing.ts";
 import {
+  DEFAULT_MAX_BYTES,
   type ExchangeReadOptions,
   type ForeignTensor,
   noSuchTensor,
@@ -57,24 +58,27 @@ export class NpzFile implements TensorFile {
     return this.#entries.has(name);
   }
 
-  /** Reads the array's header; of a compressed array, all of it. */
+  /** Reads the array's header only. */
   async describe(name: string): Promise<ForeignTensor> {
     const entry = this.#entry(name);
-    const header = await about(name, async () => await readNpyHeader(await this.#zip.source(entry)));
+    const header = await about(name, async () => await this.#header(entry));
     const { descr, dtype, shape } = header;
     return {
       name,
       ...dtype === undefined ? {} : { dtype },
       storedAs: descr,
       shape,
-      byteLength: npyDataBytes(header),
+      byteLength: npyDataBytes(header, entry.rawLength),
     };
   }
 
   async read(name: string, options: ExchangeReadOptions = {}): Promise<HostTensor> {
     const entry = this.#entry(name);
     throwIfAborted(options.signal);
-    return await about(name, async () => await decodeNpy(await this.#zip.read(entry)));
+    return await about(name, async () => {
+      const header = await this.#checkedHeader(entry, options.maxBytes ?? DEFAULT_MAX_BYTES);
+      return decodeNpy(await this.#zip.read(entry, entry.rawLength), header);
+    });
   }
 
   /** Gives back the source. Closing twice is fine; reading afterwards throws `CairnError("closed")`. */
@@ -86,6 +90,23 @@ export class NpzFile implements TensorFile {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** The directory may promise any length: what is inflated is what the array's own header declares, and no more. */
+  async #checkedHeader(entry: ZipEntry, maxBytes: number): Promise<NpyHeader> {
+    try {
+      const header = await this.#header(entry);
+      checkNpy(header, entry.rawLength, maxBytes);
+      return header;
+    } catch (error) {
+      // Bytes that lie there as they are cost no more than the file does: damage is called so before anything else is.
+      if (entry.method === 0 && entry.rawLength <= maxBytes) await this.#zip.read(entry);
+      throw error;
+    }
+  }
+
+  async #header(entry: ZipEntry): Promise<NpyHeader> {
+    return await readNpyHeader(await this.#zip.source(entry, MAX_NPY_START_BYTES));
   }
 
   #entry(name: string): ZipEntry {

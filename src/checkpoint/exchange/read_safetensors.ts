@@ -10,11 +10,13 @@ import {
   type SafetensorsHeader,
 } from "./safetensors_header.ts";
 import {
+  DEFAULT_MAX_BYTES,
   type ExchangeReadOptions,
   type ForeignTensor,
   noSuchTensor,
   quoted,
   type TensorFile,
+  tooLarge,
 } from "./tensor_file.ts";
 
 const PIECE_BYTES = 1024 * 1024;
@@ -84,6 +86,8 @@ export class SafetensorsFile implements TensorFile {
     this.#assertOpen();
     throwIfAborted(options.signal);
     const { offset, byteLength } = this.#entry(name);
+    const { maxBytes = DEFAULT_MAX_BYTES } = options;
+    if (byteLength > maxBytes) throw tooLarge(`tensor ${quoted(name)}`, byteLength, maxBytes);
     const bytes = allocate(byteLength);
     await this.#source.read(offset, bytes);
     return bytes;

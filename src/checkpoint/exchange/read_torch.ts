@@ -183,7 +183,9 @@ class Storages {
   }
 
   async #load(key: string, entry: ZipEntry): Promise<Uint8Array> {
-    if (this.#recent?.key !== key) this.#recent = { key, bytes: await this.#zip.read(entry) };
+    if (this.#recent?.key !== key) {
+      this.#recent = { key, bytes: await this.#zip.read(entry, entry.rawLength) };
+    }
     return this.#recent.bytes;
   }
 }

@@ -6,7 +6,12 @@ import { CairnError } from "../../base/errors.ts";
 /** Options of reading from a file of another format. */
 export interface ExchangeReadOptions {
   readonly signal?: AbortSignal;
+  /** The most bytes that a tensor may have, which a file of a few bytes can ask for. Default {@link DEFAULT_MAX_BYTES}, 8 GiB. */
+  readonly maxBytes?: number;
 }
+
+/** The default of {@link ExchangeReadOptions.maxBytes}. */
+export const DEFAULT_MAX_BYTES: number = 8 * 1024 ** 3;
 
 /** What a file of another format says about one of its tensors. */
 export interface ForeignTensor {
@@ -41,6 +46,15 @@ export interface TensorFile {
 export function noSuchTensor(name: string, count: number): CairnError {
   const message = `There is no tensor ${quoted(name)} among the ${count} in the file; names() lists them`;
   return new CairnError("not_found", message, { details: { tensor: name } });
+}
+
+/** For what would take more memory than the caller allows. */
+export function tooLarge(what: string, byteLength: number, maxBytes: number): CairnError {
+  return new CairnError(
+    "limit_exceeded",
+    `Cannot read ${what}: it has ${byteLength} bytes, and maxBytes is ${maxBytes}; raise maxBytes if that is right`,
+    { details: { limit: maxBytes, value: byteLength } },
+  );
 }
 
 /** A name from a foreign file as it may stand in a message: quoted, and cut where it is long. */

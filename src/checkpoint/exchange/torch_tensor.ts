@@ -6,7 +6,7 @@ import { elementCount, type Shape, validateShape } from "../../tensor/shape.ts";
 import { negate } from "./negate.ts";
 import { PickleOpaque, type PickleValue } from "./pickle_values.ts";
 import { endOfView, gather, isContiguous, type StridedView } from "./strided.ts";
-import type { ExchangeReadOptions } from "./tensor_file.ts";
+import { DEFAULT_MAX_BYTES, type ExchangeReadOptions, tooLarge } from "./tensor_file.ts";
 
 /** What a tensor may have above its storage's length when it repeats elements (`expand`), in bytes. */
 const MAX_EXPANDED_BYTES = 64 * 1024 * 1024;
@@ -122,6 +122,9 @@ export class TorchTensor extends PickleOpaque implements StridedView {
         { details: { limit: MAX_EXPANDED_BYTES, value: byteLength } },
       );
     }
+    const { maxBytes = DEFAULT_MAX_BYTES } = options;
+    const needed = Math.max(byteLength, this.storage.byteLength);
+    if (needed > maxBytes) throw tooLarge("a tensor of PyTorch and its storage", needed, maxBytes);
     const elements = this.#elements(await this.storage.load(), byteSizeOf(dtype));
     if (this.isNegated) negate(elements, dtype, byteSizeOf(dtype));
     return HostTensor.fromBytes(elements, dtype, this.shape);

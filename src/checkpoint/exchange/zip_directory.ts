@@ -3,11 +3,17 @@ import { readU64, viewOf } from "../../base/little_endian.ts";
 import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { quoted } from "./tensor_file.ts";
+import { readZipEnd } from "./zip_end.ts";
 
 /** One file in a zip file, as the directory at the end describes it. */
 export interface ZipEntry {
   readonly name: string;
-  readonly isDeflated: boolean;
+  /** The name as the file has it. */
+  readonly nameBytes: Uint8Array;
+  /** 0 is stored, 8 deflated. */
+  readonly method: number;
+  /** Why it cannot be read, if it cannot; the other entries can. */
+  readonly obstacle?: string;
   readonly flags: number;
   /** CRC-32 of its bytes. */
   readonly checksum: number;
@@ -18,12 +24,6 @@ export interface ZipEntry {
   readonly limit: number;
 }
 
-const END_SIGNATURE = 0x06054b50;
-const END_BYTES = 22;
-const LOCATOR_SIGNATURE = 0x07064b50;
-const LOCATOR_BYTES = 20;
-const END64_SIGNATURE = 0x06064b50;
-const END64_BYTES = 56;
 const ENTRY_SIGNATURE = 0x02014b50;
 const ENTRY_BYTES = 46;
 const LOCAL_HEADER_BYTES = 30;
@@ -33,21 +33,18 @@ const MAX_DIRECTORY_BYTES = 100_000_000;
 const MAX_DEFLATE_RATIO = 1032;
 /** Compression effort, a data descriptor, names in UTF-8; encryption and patches are not among them. */
 const KNOWN_FLAGS = 0b1000_0000_1110;
-const U16 = 0xffff;
+const HAS_UTF8_NAME = 0b1000_0000_0000;
 const U32 = 0xffff_ffff;
-
-interface End {
-  readonly count: number;
-  readonly offset: number;
-  readonly byteLength: number;
-}
+/** From byte 128 on. */
+const CODE_PAGE_437 = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧" +
+  "╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0";
 
 /**
- * Reads and checks the directory of a zip file. It has to be the last thing in the file, the first entry the first, and
- * entries must not share bytes: so a file is a zip file only, and no larger inside than its size can pay for.
+ * Reads and checks the directory of a zip file, which is at its end. Entries must not share bytes, so that a file is no larger
+ * inside than its size can pay for. What is in front of the file, or between entries, is nobody's.
  */
 export async function readZipDirectory(source: ByteSource): Promise<ReadonlyMap<string, ZipEntry>> {
-  const end = await readEnd(source);
+  const end = await readZipEnd(source);
   if (end.byteLength > MAX_DIRECTORY_BYTES) {
     throw refusal(
       "limit_exceeded",
@@ -59,7 +56,7 @@ export async function readZipDirectory(source: ByteSource): Promise<ReadonlyMap<
   const entries: Omit<ZipEntry, "limit">[] = [];
   let at = 0;
   while (at < directory.byteLength) {
-    const { entry, byteLength } = parseEntry(directory.subarray(at));
+    const { entry, byteLength } = parseEntry(directory.subarray(at), end.precedingBytes);
     entries.push(entry);
     at += byteLength;
   }
@@ -69,59 +66,10 @@ export async function readZipDirectory(source: ByteSource): Promise<ReadonlyMap<
   return withLimits(entries, end.offset);
 }
 
-async function readEnd(source: ByteSource): Promise<End> {
-  const length = Math.min(source.byteLength, END_BYTES + LOCATOR_BYTES + END64_BYTES);
-  if (length < END_BYTES) {
-    throw refusal("truncated", `it has ${source.byteLength} bytes, expected ${END_BYTES} or more`);
-  }
-  const tail = new Uint8Array(length);
-  await source.read(source.byteLength - length, tail);
-  const view = viewOf(tail);
-  const at = length - END_BYTES;
-  if (view.getUint32(at, true) !== END_SIGNATURE || view.getUint16(at + 20, true) !== 0) {
-    throw refusal("invalid_file", "it does not end as one; it may be cut off, or something follows it");
-  }
-  const disks = [4, 6].some((offset) => view.getUint16(at + offset, true) !== 0);
-  if (disks) throw refusal("unsupported", "it is one of several parts");
-  const count = view.getUint16(at + 8, true);
-  const byteLength = view.getUint32(at + 12, true);
-  const offset = view.getUint32(at + 16, true);
-  if (view.getUint16(at + 10, true) !== count) throw refusal("unsupported", "it is one of several parts");
-  const hasLocator = at >= LOCATOR_BYTES + END64_BYTES &&
-    view.getUint32(at - LOCATOR_BYTES, true) === LOCATOR_SIGNATURE;
-  const end = hasLocator
-    ? readEnd64(view, source.byteLength, { count, offset, byteLength })
-    : { count, offset, byteLength };
-  const expected = source.byteLength - END_BYTES - (hasLocator ? LOCATOR_BYTES + END64_BYTES : 0);
-  if (end.offset + end.byteLength !== expected) {
-    throw refusal(
-      "invalid_file",
-      `its directory ends at byte ${end.offset + end.byteLength}, expected ${expected}`,
-    );
-  }
-  return end;
-}
-
-/** The record with 64-bit lengths in front of the end, which wins where the short one is full and agrees elsewhere. */
-function readEnd64(view: DataView, fileLength: number, short: End): End {
-  const at = view.byteLength - END_BYTES - LOCATOR_BYTES - END64_BYTES;
-  const isInPlace = readU64(view, at + END64_BYTES + 8) === fileLength - (view.byteLength - at) &&
-    view.getUint32(at, true) === END64_SIGNATURE && readU64(view, at + 4) === END64_BYTES - 12;
-  const isWhole = view.getUint32(at + 16, true) === 0 && view.getUint32(at + 20, true) === 0 &&
-    readU64(view, at + 24) === readU64(view, at + 32);
-  const end = {
-    count: readU64(view, at + 32),
-    byteLength: readU64(view, at + 40),
-    offset: readU64(view, at + 48),
-  };
-  const agrees = (short.count === U16 || short.count === end.count) &&
-    (short.byteLength === U32 || short.byteLength === end.byteLength) &&
-    (short.offset === U32 || short.offset === end.offset);
-  if (!isInPlace || !isWhole || !agrees) throw refusal("invalid_file", "its two ends do not agree");
-  return end;
-}
-
-function parseEntry(bytes: Uint8Array): { entry: Omit<ZipEntry, "limit">; byteLength: number } {
+function parseEntry(
+  bytes: Uint8Array,
+  precedingBytes: number,
+): { entry: Omit<ZipEntry, "limit">; byteLength: number } {
   const view = viewOf(bytes);
   if (bytes.byteLength < ENTRY_BYTES || view.getUint32(0, true) !== ENTRY_SIGNATURE) {
     throw refusal("invalid_file", "its directory is damaged");
@@ -130,20 +78,25 @@ function parseEntry(bytes: Uint8Array): { entry: Omit<ZipEntry, "limit">; byteLe
   const extraEnd = nameEnd + view.getUint16(30, true);
   const byteLength = extraEnd + view.getUint16(32, true);
   if (byteLength > bytes.byteLength) throw refusal("invalid_file", "its directory is damaged");
-  const name = decodeName(bytes.subarray(ENTRY_BYTES, nameEnd));
   const flags = view.getUint16(8, true);
   const method = view.getUint16(10, true);
-  if ((flags & ~KNOWN_FLAGS) !== 0) {
-    throw refusal("unsupported", `${quoted(name)} is encrypted or has unknown flags`);
-  }
-  if (method !== 0 && method !== 8) {
-    throw refusal(
-      "unsupported",
-      `${quoted(name)} is compressed by method ${method}, expected 0 (stored) or 8 (deflated)`,
-    );
-  }
-  const sizes = readSizes(name, view, bytes.subarray(nameEnd, extraEnd));
-  const entry = { name, isDeflated: method === 8, flags, checksum: view.getUint32(16, true), ...sizes };
+  const nameBytes = bytes.slice(ENTRY_BYTES, nameEnd);
+  const name = decodeName(nameBytes, (flags & HAS_UTF8_NAME) !== 0);
+  const obstacle = (flags & ~KNOWN_FLAGS) !== 0
+    ? "is encrypted or has unknown flags"
+    : method !== 0 && method !== 8
+    ? `is compressed by method ${method}, expected 0 (stored) or 8 (deflated)`
+    : undefined;
+  const sizes = readSizes(name, view, bytes.subarray(nameEnd, extraEnd), precedingBytes);
+  const entry = {
+    name,
+    nameBytes,
+    method,
+    ...obstacle === undefined ? {} : { obstacle },
+    flags,
+    checksum: view.getUint32(16, true),
+    ...sizes,
+  };
   checkLengths(entry);
   return { entry, byteLength };
 }
@@ -153,6 +106,7 @@ function readSizes(
   name: string,
   view: DataView,
   extra: Uint8Array,
+  precedingBytes: number,
 ): { rawLength: number; storedLength: number; headerOffset: number } {
   const long = zip64Field(name, extra);
   let at = 0;
@@ -166,7 +120,7 @@ function readSizes(
   };
   const rawLength = take(view.getUint32(24, true));
   const storedLength = take(view.getUint32(20, true));
-  const headerOffset = take(view.getUint32(42, true));
+  const headerOffset = take(view.getUint32(42, true)) + precedingBytes;
   return { rawLength, storedLength, headerOffset };
 }
 
@@ -183,12 +137,13 @@ function zip64Field(name: string, extra: Uint8Array): Uint8Array | undefined {
 }
 
 function checkLengths(
-  { name, isDeflated, rawLength, storedLength, headerOffset }: Omit<ZipEntry, "limit">,
+  { name, method, obstacle, rawLength, storedLength, headerOffset }: Omit<ZipEntry, "limit">,
 ): void {
   if (![rawLength, storedLength, headerOffset].every(Number.isSafeInteger)) {
     throw refusal("invalid_file", `${quoted(name)} has lengths that no file can have`);
   }
-  if (!isDeflated && rawLength !== storedLength) {
+  if (obstacle !== undefined) return;
+  if (method === 0 && rawLength !== storedLength) {
     throw refusal(
       "invalid_file",
       `${quoted(name)} is stored, but has ${storedLength} bytes for ${rawLength}`,
@@ -207,14 +162,13 @@ function withLimits(
   const limits = new Map<object, number>();
   let limit = directoryOffset;
   for (const entry of [...entries].sort((a, b) => b.headerOffset - a.headerOffset)) {
-    const nameBytes = new TextEncoder().encode(entry.name).byteLength;
-    if (entry.headerOffset + LOCAL_HEADER_BYTES + nameBytes + entry.storedLength > limit) {
+    const { byteLength } = entry.nameBytes;
+    if (entry.headerOffset + LOCAL_HEADER_BYTES + byteLength + entry.storedLength > limit) {
       throw refusal("invalid_file", `${quoted(entry.name)} shares bytes with what follows it`);
     }
     limits.set(entry, limit);
     limit = entry.headerOffset;
   }
-  if (limit !== 0) throw refusal("invalid_file", `${limit} bytes precede its first entry`);
   const byName = new Map<string, ZipEntry>();
   for (const entry of entries) {
     if (byName.has(entry.name)) throw refusal("invalid_file", `${quoted(entry.name)} is in it twice`);
@@ -223,10 +177,14 @@ function withLimits(
   return byName;
 }
 
-function decodeName(bytes: Uint8Array): string {
+/** Without the flag that says UTF-8 a name is of the code page of the first PCs, if it is no UTF-8 all the same. */
+function decodeName(bytes: Uint8Array, isUtf8: boolean): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
+    if (!isUtf8) {
+      return Array.from(bytes, (byte) => CODE_PAGE_437[byte - 128] ?? String.fromCharCode(byte)).join("");
+    }
     throw new CairnError("invalid_file", "This is no readable zip file: a name in it is not UTF-8", {
       cause,
     });

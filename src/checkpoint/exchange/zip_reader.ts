@@ -2,8 +2,9 @@ import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
 import { allocate } from "../../base/allocate.ts";
+import { inflateRawStart } from "../../container/codec/deflate/inflate.ts";
 import type { ByteSource } from "../../container/source.ts";
-import { quoted } from "./tensor_file.ts";
+import { DEFAULT_MAX_BYTES, quoted, tooLarge } from "./tensor_file.ts";
 import { readZipDirectory, type ZipEntry } from "./zip_directory.ts";
 import { inflateRaw } from "./zip_deflate.ts";
 
@@ -14,8 +15,8 @@ const HAS_DESCRIPTOR = 8;
 const DESCRIPTOR_BYTES = [0, 12, 16, 20, 24];
 
 /**
- * A zip file, open. Strict: the directory at the very end of the file is the only one, entries do not overlap, and what
- * their own headers say is compared with it. Entries are stored or deflated; nothing else is read.
+ * A zip file, open. The directory at the end of the file is the only one, entries do not overlap, and what their own headers say
+ * is compared with it. Entries that are stored or deflated are read; others are listed.
  */
 export class ZipReader {
   /** In the order of the directory. */
@@ -34,12 +35,16 @@ export class ZipReader {
 
   /**
    * All bytes of an entry, checked.
-   * @throws CairnError `checksum_mismatch` or `invalid_file`.
+   * @throws CairnError `checksum_mismatch`, `invalid_file`, `unsupported`; `limit_exceeded` above `maxBytes`.
    */
-  async read(entry: ZipEntry): Promise<Uint8Array> {
+  async read(entry: ZipEntry, maxBytes: number = DEFAULT_MAX_BYTES): Promise<Uint8Array> {
+    const start = await this.#dataOffset(entry);
+    if (entry.rawLength > maxBytes) {
+      throw tooLarge(`${quoted(entry.name)} of the zip file`, entry.rawLength, maxBytes);
+    }
     const stored = allocate(entry.storedLength);
-    await this.#source.read(await this.#dataOffset(entry), stored);
-    const raw = entry.isDeflated ? inflate(entry, stored) : stored;
+    await this.#source.read(start, stored);
+    const raw = entry.method === 8 ? inflate(entry, stored) : stored;
     const checksum = crc32(raw);
     if (checksum === entry.checksum) return raw;
     throw new CairnError(
@@ -50,23 +55,36 @@ export class ZipReader {
     );
   }
 
-  /** An entry as a source. One that is stored is read where it lies, and its checksum is then not compared. */
-  async source(entry: ZipEntry): Promise<ByteSource> {
-    const bytes = entry.isDeflated ? await this.read(entry) : undefined;
+  /**
+   * An entry as a source, of which no checksum is compared. One that is stored is read where it lies; of one that is deflated only
+   * the first `startBytes` are to be had.
+   */
+  async source(entry: ZipEntry, startBytes: number = entry.rawLength): Promise<ByteSource> {
     const start = await this.#dataOffset(entry);
+    const inflated = entry.method === 8 ? await this.#inflatedStart(entry, start, startBytes) : undefined;
     return {
       byteLength: entry.rawLength,
       read: async (offset, into) => {
-        if (offset + into.byteLength > entry.rawLength) {
+        const end = offset + into.byteLength;
+        if (end > (inflated?.byteLength ?? entry.rawLength)) {
+          const there = Math.min(inflated?.byteLength ?? Infinity, entry.rawLength);
           throw new CairnError(
             "truncated",
-            `${quoted(entry.name)} of the zip file ends after ${entry.rawLength} bytes`,
+            `${quoted(entry.name)} of the zip file ends after ${there} bytes`,
           );
         }
-        if (bytes === undefined) await this.#source.read(start + offset, into);
-        else into.set(bytes.subarray(offset, offset + into.byteLength));
+        if (inflated === undefined) await this.#source.read(start + offset, into);
+        else into.set(inflated.subarray(offset, end));
       },
     };
+  }
+
+  async #inflatedStart(entry: ZipEntry, start: number, byteLength: number): Promise<Uint8Array> {
+    const wanted = Math.min(byteLength, entry.rawLength);
+    // What does not compress gets longer, by little.
+    const stored = allocate(Math.min(entry.storedLength, wanted + (wanted >> 3) + 1024));
+    await this.#source.read(start, stored);
+    return inflateRawStart(stored, wanted).subarray(0, wanted);
   }
 
   async close(): Promise<void> {
@@ -75,13 +93,19 @@ export class ZipReader {
 
   /** Where the entry's bytes start, behind its own header, which has to agree with the directory. */
   async #dataOffset(entry: ZipEntry): Promise<number> {
-    const name = new TextEncoder().encode(entry.name);
+    if (entry.obstacle !== undefined) {
+      throw new CairnError(
+        "unsupported",
+        `In the zip file ${quoted(entry.name)} ${entry.obstacle}; the others can be read`,
+      );
+    }
+    const name = entry.nameBytes;
     const header = new Uint8Array(LOCAL_HEADER_BYTES + name.byteLength);
     await this.#source.read(entry.headerOffset, header);
     const view = viewOf(header);
     const flags = view.getUint16(6, true);
     const agrees = view.getUint32(0, true) === LOCAL_SIGNATURE && flags === entry.flags &&
-      view.getUint16(8, true) === (entry.isDeflated ? 8 : 0) &&
+      view.getUint16(8, true) === entry.method &&
       view.getUint16(26, true) === name.byteLength &&
       name.every((byte, i) => byte === header[LOCAL_HEADER_BYTES + i]);
     if (!agrees) throw disagree(entry, "another signature, flags, method or name");
@@ -89,7 +113,9 @@ export class ZipReader {
     if (!hasDescriptor) checkLocalSizes(entry, view);
     const start = entry.headerOffset + LOCAL_HEADER_BYTES + name.byteLength + view.getUint16(28, true);
     const gap = entry.limit - (start + entry.storedLength);
-    if (gap !== 0 && !(hasDescriptor && DESCRIPTOR_BYTES.includes(gap))) {
+    // What is longer than every descriptor is there for nobody, such as padding.
+    const isBehind = gap === 0 || gap > Math.max(...DESCRIPTOR_BYTES) || DESCRIPTOR_BYTES.includes(gap);
+    if (hasDescriptor ? !isBehind : gap < 0) {
       throw disagree(entry, `a length that leaves ${gap} bytes up to the next entry`);
     }
     return start;

@@ -3,7 +3,7 @@ import { crc32 } from "../../../src/base/crc32.ts";
 import { deflateRaw, inflateRaw } from "../../../src/checkpoint/exchange/zip_deflate.ts";
 import { ZipReader } from "../../../src/checkpoint/exchange/zip_reader.ts";
 import { ZipWriter } from "../../../src/checkpoint/exchange/zip_writer.ts";
-import { inflateRawStrictly } from "../../../src/container/codec/deflate/inflate.ts";
+import { inflateRawStart, inflateRawStrictly } from "../../../src/container/codec/deflate/inflate.ts";
 import { type ByteSource, BytesSink, bytesSource } from "../../../src/container/source.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { latin1 } from "./torch_files.ts";
@@ -53,19 +53,18 @@ const BAD: [name: string, message: RegExp, edit: Edit][] = [
   ["an empty file", /truncated: .*has 0 bytes/, () => new Uint8Array(0)],
   ["a file cut off", /invalid_file: .*cut off, or something follows/, (bytes) => bytes.slice(0, -1)],
   ["a byte behind the end", /something follows/, (bytes) => Uint8Array.of(...bytes, 0)],
-  ["a comment", /something follows/, (bytes, view) => {
-    view.setUint16(end + 20, 3, true);
-    return Uint8Array.of(...bytes, 1, 2, 3);
-  }],
   ["the length of a comment that is not there", /something follows/, u16(end + 20, 3)],
-  ["bytes in front", /directory ends at byte/, (bytes) => Uint8Array.of(1, ...bytes)],
+  ["a comment that is cut off", /something follows/, (bytes, view) => {
+    view.setUint16(end + 20, 3, true);
+    return Uint8Array.of(...bytes, 1, 2);
+  }],
   ["another disk", /unsupported: .*several parts/, u16(end + 4, 1)],
   ["more entries on another disk", /unsupported: .*several parts/, u16(end + 10, 3)],
   ["an entry too many", /has 2 entries, expected 3/, (_, view) => {
     view.setUint16(end + 8, 3, true);
     view.setUint16(end + 10, 3, true);
   }],
-  ["a directory that starts too early", /directory ends at byte/, u32(end + 16, directory - 1)],
+  ["a directory that starts too early", /header has another signature/, u32(end + 16, directory - 1)],
   ["a directory beyond the file", /directory ends at byte/, u32(end + 16, 0xffff_ffff)],
   ["a directory of 4 GiB", /directory ends at byte/, u32(end + 12, 0xffff_ffff)],
   ["an entry without its signature", /directory is damaged/, u32(entryA, 0)],
@@ -82,7 +81,7 @@ const BAD: [name: string, message: RegExp, edit: Edit][] = [
   }],
   ["an entry that shares bytes with the directory", /"bb" shares bytes/, u32(entryB + 20, 2000)],
   ["two entries in one place", /shares bytes/, u32(entryB + 42, 0)],
-  ["a first entry that is not the first", /bytes precede/, u32(entryA + 42, 1)],
+  ["a first entry that is not the first", /header has another signature/, u32(entryA + 42, 1)],
   ["a header without its signature", /header has another signature/, u32(headerB, 0)],
   ["a header of another method", /header has another signature/, u16(headerB + 8, 0)],
   ["a header of other flags", /header has another signature/, u16(headerB + 6, 0)],
@@ -119,6 +118,101 @@ describe("zip files", () => {
     for (let i = 0; i < 2; i++) await zip.store("a", A.byteLength, (into) => into.write(A));
     await zip.finish();
     expect(await outcome(sink.toBytes())).toMatch(/invalid_file: .*"a" is in it twice/);
+  });
+
+  const comment = (bytes: Uint8Array, length: number): Uint8Array => {
+    const found = new Uint8Array(bytes.byteLength + length).fill(0x20);
+    found.set(bytes);
+    new DataView(found.buffer).setUint16(bytes.byteLength - 2, length, true);
+    return found;
+  };
+  const preceded = (bytes: Uint8Array, ...more: number[]): Uint8Array => Uint8Array.of(...more, ...bytes);
+  const accepted: [string, Uint8Array][] = [
+    ["a comment", comment(file, 3)],
+    ["a comment of a byte", comment(file, 1)],
+    ["the longest comment", comment(file, 65_535)],
+    [
+      "a comment that looks like an end",
+      (() => {
+        const bytes = comment(file, 60);
+        bytes.set(file.subarray(end, end + 20), file.byteLength + 5);
+        return bytes;
+      })(),
+    ],
+    ["bytes in front", preceded(file, 1, 2, 3)],
+    [
+      "a program in front, which begins like a zip file",
+      preceded(file, 0x50, 0x4b, 3, 4, ...new Uint8Array(500)),
+    ],
+    ["bytes in front and a comment", comment(preceded(file, 7), 40)],
+    [
+      "bytes in front that the offsets count too",
+      edited((bytes, view) => {
+        for (const at of [entryA, entryB]) view.setUint32(at + 42, view.getUint32(at + 42, true) + 2, true);
+        view.setUint32(end + 16, directory + 2, true);
+        return preceded(bytes, 0, 0);
+      }),
+    ],
+  ];
+  for (const [name, bytes] of accepted) {
+    test(`${name}: read`, async () => {
+      const zip = await ZipReader.open(bytesSource(bytes));
+      const read = await Promise.all([...zip.entries.values()].map((entry) => zip.read(entry)));
+      expect(read).toEqual([A, B]);
+    });
+  }
+
+  test("an entry that cannot be read is named, and the others are read", async () => {
+    for (const edit of [u16(entryA + 10, 12), u16(entryA + 10, 14), u16(entryA + 8, 0x809)]) {
+      const zip = await ZipReader.open(bytesSource(edited(edit)));
+      const [a, b] = [...zip.entries.values()];
+      if (a === undefined || b === undefined) throw new Error("there have to be two entries");
+      expect((await thrownBy(() => zip.read(a))).code).toBe("unsupported");
+      expect((await thrownBy(() => zip.source(a))).code).toBe("unsupported");
+      expect(await zip.read(b)).toEqual(B);
+    }
+  });
+
+  test("folders are entries of no bytes", async () => {
+    const sink = new BytesSink();
+    const zip = new ZipWriter(sink);
+    await zip.store("folder/", 0, () => Promise.resolve());
+    await zip.store("folder/a", A.byteLength, (into) => into.write(A));
+    await zip.finish();
+    expect(await outcome(sink.toBytes())).toBe("read");
+  });
+
+  test("an old name is of the code page of the first PCs, and every name is UTF-8 where that fits", async () => {
+    for (
+      const [bytes, name] of [[[0x81, 0x62], "üb"], [[0xc3, 0xbc], "ü"], [[0xff, 0x41], "\u00a0A"]] as const
+    ) {
+      const sink = new BytesSink();
+      const zip = new ZipWriter(sink);
+      await zip.store("xx", A.byteLength, (into) => into.write(A));
+      await zip.finish();
+      const changed = sink.toBytes();
+      const view = new DataView(changed.buffer);
+      const at = view.getUint32(changed.byteLength - 6, true);
+      for (const [flags, start] of [[6, 30], [at + 8, at + 46]] as const) {
+        view.setUint16(flags, view.getUint16(flags, true) & ~0x800, true);
+        changed.set(bytes, start);
+      }
+      const reader = await ZipReader.open(bytesSource(changed));
+      expect([...reader.entries.keys()]).toEqual([name]);
+      expect(await outcome(changed)).toBe("read");
+    }
+  });
+
+  test("nothing is inflated beyond maxBytes, which the message names", async () => {
+    const zip = await ZipReader.open(bytesSource(file));
+    for (const entry of zip.entries.values()) {
+      const error = await thrownBy(() => zip.read(entry, entry.rawLength - 1));
+      expect(error.code).toBe("limit_exceeded");
+      expect(error.message).toContain(
+        `it has ${entry.rawLength} bytes, and maxBytes is ${entry.rawLength - 1}`,
+      );
+      expect((await zip.read(entry, entry.rawLength)).byteLength).toBe(entry.rawLength);
+    }
   });
 
   test("no truncation is accepted", async () => {
@@ -184,6 +278,24 @@ describe("zip files", () => {
     expect(await reader.read(behind)).toEqual(A);
     expect((await reader.source(first)).byteLength).toBe(large);
   }, 600_000);
+});
+
+describe("the start of a DEFLATE stream", () => {
+  const noise = Uint8Array.from({ length: 200_000 }, (_, i) => Math.imul(i + 1, 2654435761) >>> 13);
+  for (const [name, raw] of [["zeros", new Uint8Array(500_000)], ["noise", noise], ["little", A]] as const) {
+    test(`of ${name}: its first bytes, whether or not the rest is there`, () => {
+      const stream = deflateRaw(raw);
+      for (const length of [0, 1, 100, 70_000]) {
+        const wanted = Math.min(length, raw.byteLength);
+        const found = inflateRawStart(stream, length);
+        expect(found.byteLength).toBeGreaterThanOrEqual(wanted);
+        expect(found.byteLength).toBeLessThan(length + 66_000);
+        expect(found).toEqual(raw.subarray(0, found.byteLength));
+        const cut = inflateRawStart(stream.subarray(0, stream.byteLength >> 1), length);
+        expect(cut).toEqual(raw.subarray(0, cut.byteLength));
+      }
+    });
+  }
 });
 
 describe("DEFLATE streams", () => {

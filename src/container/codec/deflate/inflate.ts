@@ -35,6 +35,8 @@ const LENGTH_BASE = [
   258,
 ];
 const LENGTH_EXTRA = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
+/** A stored block has no more. */
+const LONGEST_COPY_BYTES = 65_535;
 const CODE_LENGTH_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const MAX_DISTANCE_SYMBOL = 29;
 
@@ -73,6 +75,21 @@ export function inflateRawStrictly(stream: Uint8Array, rawLength: number): Uint8
   return output.bytes;
 }
 
+/**
+ * The first bytes of a bare DEFLATE stream, which may be cut off or damaged further on: `byteLength` of them, or more by less
+ * than a block; fewer only where nothing more can be decoded.
+ */
+export function inflateRawStart(stream: Uint8Array, byteLength: number): Uint8Array {
+  const output = new Output(byteLength + LONGEST_COPY_BYTES);
+  const bits = new BitReader(stream, 0);
+  try {
+    while (!inflateBlock(bits, output, byteLength) && output.length < byteLength);
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
+  }
+  return output.bytes.subarray(0, output.length);
+}
+
 /** What was decoded so far: never more than `capacity` bytes. */
 class Output {
   readonly bytes: Uint8Array;
@@ -90,13 +107,13 @@ class Output {
   }
 }
 
-/** Decodes one block; true after the last one. */
-function inflateBlock(bits: BitReader, output: Output): boolean {
+/** Decodes one block, or as much of it as makes `enough` bytes; true after the last one. */
+function inflateBlock(bits: BitReader, output: Output, enough: number = Infinity): boolean {
   const isLast = bits.take(1) === 1;
   const type = bits.take(2);
   if (type === 0) inflateStored(bits, output);
-  else if (type === 1) inflateCoded(bits, output, fixedCodes());
-  else if (type === 2) inflateCoded(bits, output, readCodes(bits));
+  else if (type === 1) inflateCoded(bits, output, fixedCodes(), enough);
+  else if (type === 2) inflateCoded(bits, output, readCodes(bits), enough);
   else throw invalid("a block has the type 3");
   return isLast;
 }
@@ -117,8 +134,13 @@ interface BlockCodes {
   readonly distances: HuffmanCode;
 }
 
-function inflateCoded(bits: BitReader, output: Output, { literals, distances }: BlockCodes): void {
-  for (;;) {
+function inflateCoded(
+  bits: BitReader,
+  output: Output,
+  { literals, distances }: BlockCodes,
+  enough: number,
+): void {
+  while (output.length < enough) {
     const symbol = bits.symbol(literals);
     if (symbol === END_OF_BLOCK) return;
     if (symbol < END_OF_BLOCK) {
