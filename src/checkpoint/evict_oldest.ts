@@ -2,6 +2,7 @@ import type { Storage } from "../storage/storage.ts";
 import { joinPath } from "../storage/storage_path.ts";
 import { readCatalog } from "./catalog.ts";
 import type { Engine } from "./engine.ts";
+import { untouchedBecause } from "./retention/untouched.ts";
 
 /** Where the leases of readers lie, one file `<tag>@<random>.lease` each; written by `Lease`. */
 const LEASE_DIRECTORY = "leases";
@@ -21,7 +22,7 @@ export interface EvictOptions {
 }
 
 /**
- * Deletes the oldest checkpoint of the engine's run that may go: never the newest, which a crash goes back to until the next one
+ * Deletes the oldest checkpoint that the engine's run saved automatically, as retention may, and that may go: never the newest, which a crash goes back to until the next one
  * is durable, never the one the run was resumed from, never the one that is being saved, and none that has a lease, be its holder
  * dead or alive: retention finds that out.
  *
@@ -31,7 +32,9 @@ export async function evictOldest(engine: StoredEngine, options: EvictOptions): 
   const { beingSaved, mayEvict = () => true } = options;
   const { checkpoints } = await readCatalog(engine);
   const own = checkpoints.filter(({ runId, tag }) => runId === engine.runId && tag !== beingSaved);
-  for (const { tag } of own.slice(0, -1)) {
+  for (const checkpoint of own.slice(0, -1)) {
+    const { tag } = checkpoint;
+    if (untouchedBecause(checkpoint, engine.runId) !== undefined) continue;
     if (tag === engine.resumedFrom || await isLeased(engine, tag) || !await mayEvict(tag)) continue;
     let isGone = true;
     // A lease that is taken at this very moment is seen here, or else its taker sees that the checkpoint is gone.

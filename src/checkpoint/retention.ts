@@ -9,6 +9,7 @@ import { lastN } from "./retention/by_count.ts";
 import { bestN } from "./retention/by_metric.ts";
 import { RANKED_METRIC } from "./retention/metric_direction.ts";
 import type { RetentionCandidate, RetentionRule } from "./retention/rule.ts";
+import { unmarked, untouchedBecause } from "./retention/untouched.ts";
 
 /** Which checkpoints to keep when a new one is durable. What none of the fields asks for is deleted. */
 export interface RetentionPolicy {
@@ -79,9 +80,10 @@ export interface RetentionReport {
 }
 
 /**
- * Decides about each checkpoint. Pure: the same input gives the same plan. Only checkpoints of the same run are ever deleted, never
- * the one just committed, never the best, never one that is leased, and never the one the run was resumed from unless it was
- * replaced.
+ * Decides about each checkpoint. Pure: the same input gives the same plan. Only checkpoints that the same run saved automatically are
+ * ever deleted, and only under the name that they were saved under: what somebody asked for, a copy under another name, and a file
+ * that does not say who saved it stay, and count for nothing. Of the others never the one just committed, never the best, never one
+ * that is leased, and never the one the run was resumed from unless it was replaced.
  *
  * @param checkpoints Oldest first, and only such as could be opened: what cannot be parsed is not ours to delete.
  * @throws RangeError for a `last` below 1.
@@ -93,7 +95,7 @@ export function planRetention(
 ): RetentionDecision[] {
   checkRetentionPolicy(policy);
   const { replaces } = policy;
-  const own = checkpoints.filter(({ runId }) => runId === context.runId);
+  const own = checkpoints.filter((each) => untouchedBecause(each, context.runId) === undefined);
   const newestLast = [
     ...own.filter(({ tag }) => tag !== context.newest),
     ...own.filter(({ tag }) => tag === context.newest),
@@ -101,11 +103,13 @@ export function planRetention(
   const best = policy.best === undefined ? undefined : bestN(1, policy.best);
   const bestTag = best?.keep(newestLast).keys().next().value;
   const { kept, none } = applyRules(policy, newestLast);
-  return checkpoints.map(({ tag, runId }): RetentionDecision => {
+  return checkpoints.map((checkpoint): RetentionDecision => {
+    const { tag } = checkpoint;
     const keep = (reason: string): RetentionDecision => ({ tag, keeps: true, reason });
     const holder = context.leased?.get(tag);
-    if (runId !== context.runId) return keep("it belongs to another run");
+    const untouched = untouchedBecause(checkpoint, context.runId);
     if (tag === context.newest) return keep("it is the newest");
+    if (untouched !== undefined) return keep(`it ${untouched}`);
     if (holder !== undefined) return keep(`it is held by ${holder}`);
     if (tag === bestTag) return keep(`it has the best ${policy.best?.metric}`);
     if (tag === replaces) return { tag, keeps: false, reason: "the newest takes its place" };
@@ -138,7 +142,7 @@ export async function retain(
   const decisions = planRetention(checkpoints, policy, context);
   if (dryRun) return { deleted: [], decisions, warnings: [] };
   const deleted: string[] = [];
-  const warnings: CairnError[] = [];
+  const warnings = warningsOf(engine, checkpoints);
   for (const [index, { tag, keeps }] of decisions.entries()) {
     if (keeps) continue;
     try {
@@ -152,6 +156,24 @@ export async function retain(
   }
   await clearAway(engine, deleted, leases.dead);
   return { deleted, decisions, warnings };
+}
+
+/** Engines whose caller was told that there are files that nothing deletes. */
+const TOLD = new WeakSet<Engine>();
+
+function warningsOf(engine: Engine, checkpoints: readonly CheckpointSummary[]): CairnError[] {
+  const [first, ...others] = unmarked(checkpoints, engine.runId);
+  if (first === undefined || TOLD.has(engine)) return [];
+  TOLD.add(engine);
+  const which = `"${first.path}"${others.length === 0 ? "" : ` and ${others.length} more`}`;
+  return [
+    new CairnError(
+      "unsupported",
+      `Retention leaves ${which} alone: a file of an earlier version does not say whether it was saved automatically; ` +
+        "delete it by hand when nobody needs it any more",
+      { details: { op: "retain", tag: first.tag, path: first.path, value: others.length + 1 } },
+    ),
+  ];
 }
 
 /** @returns Who holds it, when somebody does and it is therefore still there. */

@@ -41,4 +41,11 @@ export async function mayReplace(
   return plan.some((decision) => decision.tag === tag && !decision.keeps);
 }
 
-const NOT_YET_WRITTEN = { tag: NEWCOMER_TAG, path: "", fileId: "", createdAt: undefined } as const;
+const NOT_YET_WRITTEN = {
+  tag: NEWCOMER_TAG,
+  path: "",
+  fileId: "",
+  createdAt: undefined,
+  savedBy: "auto",
+  savedTag: NEWCOMER_TAG,
+} as const;

@@ -48,7 +48,8 @@ export async function saveState(
   await engine.save({
     state,
     ...metrics === undefined ? {} : { metrics },
-    ...step === undefined ? {} : { provenance: { step } },
+    // As an automatic save, which retention may delete.
+    provenance: { savedBy: "auto", ...step === undefined ? {} : { step } },
   });
   await engine.commit(tag);
 }

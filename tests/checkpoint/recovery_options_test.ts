@@ -14,7 +14,10 @@ async function threeCheckpoints(storage: Storage = new MemoryStorage()): Promise
   const engine = await memoryEngine(storage, { codec: "raw" });
   for (const step of [1, 2, 3]) {
     await engine.create(step);
-    await engine.save({ state: { step, data: new Float32Array(64).fill(step) } });
+    await engine.save({
+      state: { step, data: new Float32Array(64).fill(step) },
+      provenance: { savedBy: "auto" },
+    });
     await engine.commit(step);
   }
   return engine;

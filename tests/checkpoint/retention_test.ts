@@ -7,7 +7,17 @@ import { FaultStorage, fileNames, memoryEngine, OTHER_RUN_ID, RUN_ID, saveState 
 
 function summary(step: number, metrics: Record<string, number> = {}, runId = RUN_ID): CheckpointSummary {
   const tag = String(step);
-  return { tag, path: `memory:${tag}.cairn`, fileId: tag, step, createdAt: undefined, runId, metrics };
+  return {
+    tag,
+    path: `memory:${tag}.cairn`,
+    fileId: tag,
+    step,
+    createdAt: undefined,
+    runId,
+    metrics,
+    savedBy: "auto",
+    savedTag: tag,
+  };
 }
 
 const STEPS = [1, 2, 3, 4, 5].map((step) => summary(step));

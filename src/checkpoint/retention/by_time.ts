@@ -21,8 +21,9 @@ export function everyNSeconds(seconds: number): RetentionRule {
 }
 
 /**
- * Keeps what was saved in the last so many seconds before the newest checkpoint, whatever the clock says now: a run that stood
- * still for a month loses nothing by that.
+ * Keeps what was saved in the last so many seconds before the newest checkpoint, the one committed last, whatever the clock says now:
+ * a run that stood still for a month loses nothing by that. A time after the newest one's means that the clock was ahead once,
+ * or was set back since: such a checkpoint is kept. One without a time is not kept by this.
  *
  * @throws RangeError unless `seconds` is above 0.
  */
@@ -30,8 +31,8 @@ export function latestDuration(seconds: number): RetentionRule {
   checkDuration("latestDuration", seconds);
   return rule(`from the last ${seconds} s`, (checkpoints) => {
     const all = timed(checkpoints);
-    const newest = all.reduce((latest, { timeMs }) => Math.max(latest, timeMs), -Infinity);
-    return all.filter(({ timeMs }) => timeMs >= newest - seconds * 1000);
+    const newestMs = all.at(-1)?.timeMs ?? -Infinity;
+    return all.filter(({ timeMs }) => timeMs >= newestMs - seconds * 1000);
   });
 }
 

@@ -93,7 +93,7 @@ describe("a lease", () => {
     const mirror = await MirrorEngine.open(storages);
     for (const step of [1, 2]) {
       await mirror.create(step);
-      await mirror.save({ state: { step } });
+      await mirror.save({ state: { step }, provenance: { savedBy: "auto" } });
       await mirror.commit(step);
     }
     for (const storage of storages) {

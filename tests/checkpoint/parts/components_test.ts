@@ -41,7 +41,10 @@ async function save(
   await engine.create(tag, { overwrite: options.overwrite ?? false });
   const { step } = options;
   await engine.save(
-    frozenTensors(modelTensors(seed), { state: STATE, provenance: step === undefined ? {} : { step } }),
+    frozenTensors(modelTensors(seed), {
+      state: STATE,
+      provenance: { savedBy: "auto", ...step === undefined ? {} : { step } },
+    }),
   );
   await engine.commit(tag);
 }

@@ -19,7 +19,7 @@ export async function saveStep(engine: FileEngine, step: number, tag: string = S
   await engine.create(tag, { overwrite: tag === "last" });
   await engine.save(frozenTensors({ "model.w": numbers, "optimizer.m.w": numbers }, {
     state: { step, numbers },
-    provenance: { step },
+    provenance: { savedBy: "auto", step },
   }));
   await engine.commit(tag);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { SavedBy } from "../../../src/container/format/manifest.ts";
 import type { CheckpointSummary } from "../../../src/checkpoint/catalog.ts";
 import { planRetention, type RetentionContext } from "../../../src/checkpoint/retention.ts";
 import { keepAll, lastN } from "../../../src/checkpoint/retention/by_count.ts";
@@ -49,6 +50,8 @@ class Choices {
         createdAt: this.below(10) === 0 ? undefined : new Date(seconds * 1000).toISOString(),
         runId: this.of(RUN_ID, RUN_ID, RUN_ID, OTHER_RUN_ID, undefined),
         metrics: loss === undefined ? {} : { loss },
+        savedBy: this.of<SavedBy | undefined>("auto", "auto", "auto", "auto", "auto", "user", undefined),
+        savedTag: this.below(10) === 0 ? "another" : tag,
       };
     });
   }
@@ -129,7 +132,25 @@ describe("every plan of retention", () => {
       const left = checkpoints.filter(({ tag, runId }) => runId === RUN_ID && !gone.has(tag));
       expect(left.some(({ metrics }) => metrics.loss === lowest)).toBe(true);
     });
-    expect(deletions).toBeGreaterThan(CASES);
+    expect(deletions).toBeGreaterThan(CASES / 2);
+  });
+
+  test("never deletes, nor counts, what was not saved automatically under its very name", () => {
+    let untouched = 0;
+    forAll((choices, checkpoints) => {
+      const context = choices.context(checkpoints);
+      const policy = { rule: choices.stableRule() };
+      const isAutomatic = ({ tag, savedBy, savedTag }: CheckpointSummary): boolean =>
+        savedBy === "auto" && savedTag === tag;
+      const plan = planRetention(checkpoints, policy, context);
+      const alone = planRetention(checkpoints.filter(isAutomatic), policy, context);
+      const keeps = new Map(alone.map(({ tag, keeps }) => [tag, keeps]));
+      for (const { tag, keeps: isKept } of plan) {
+        expect(`${tag} ${isKept}`).toBe(`${tag} ${keeps.get(tag) ?? true}`);
+        if (!keeps.has(tag)) untouched++;
+      }
+    });
+    expect(untouched).toBeGreaterThan(CASES / 2);
   });
 
   test("deletes nothing more when it is carried out and made again", () => {

@@ -19,7 +19,7 @@ function say(line: string): void {
 
 async function save(engine: FileEngine, tag: string, step: number): Promise<void> {
   await engine.create(tag, { overwrite: tag === "best" });
-  await engine.save({ state: stateOf(step), provenance: { step } });
+  await engine.save({ state: stateOf(step), provenance: { savedBy: "auto", step } });
   await engine.commit(tag);
   say(`COMMIT ${tag} ${step}`);
 }

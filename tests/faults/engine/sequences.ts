@@ -60,8 +60,9 @@ class Oracle {
 
 async function perform(engine: FileEngine, call: Call, { newest, next }: Oracle): Promise<void> {
   if (call === "create") await engine.create(next);
-  else if (call === "save") await engine.save({ state: stateOf(next), provenance: { step: next } });
-  else if (call === "commit") await engine.commit(next);
+  else if (call === "save") {
+    await engine.save({ state: stateOf(next), provenance: { savedBy: "auto", step: next } });
+  } else if (call === "commit") await engine.commit(next);
   else if (call === "abort") await engine.abort();
   else if (call === "retain") await retain(engine, String(newest), { last: 1 });
   else {
