@@ -18,6 +18,7 @@ import { matmul } from "../../src/kernels/matmul.ts";
 import { reduce } from "../../src/kernels/reduce.ts";
 import type { ReductionRun } from "../../src/kernels/reduction_plan.ts";
 import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
+import { encodeStepVerdict } from "../../src/kernels/step_verdict.ts";
 
 /** Something that is timed. */
 interface Contender {
@@ -262,7 +263,8 @@ async function streamContenders(): Promise<Contender[]> {
     upload(new Float32Array(count)),
     upload(new Float32Array(count)),
   ];
-  const scalars = upload(encodeStepScalars({ seed: 0, step: 0, values: [1e-3, 0.1, 1e-3] }));
+  const scalars = upload(encodeStepScalars({ seed: 0, step: 0, values: [1e-3] }));
+  const verdict = upload(encodeStepVerdict({ corrections: [0.1, 1e-3] }));
   const [X, Y]: Expression[] = [{ kind: "input", index: 0 }, { kind: "input", index: 1 }];
   if (X === undefined || Y === undefined) throw new Error("no expression");
   const product: Expression = { kind: "binary", op: "mul", a: X, b: Y };
@@ -279,7 +281,7 @@ async function streamContenders(): Promise<Contender[]> {
     expression: { kind: "unary" as const, op: "relu" as const, a: sum },
   }];
   const fused = elementwise({ inputs, outputs, shape: [count] });
-  const step = adamw({ parameter, gradient: y, m, v, scalars }, { count });
+  const step = adamw({ parameter, gradient: y, m, v, scalars, verdict }, { count });
   const common = { group: "streams of 16 MiB", unit: "GB/s" as const, reset: () => {}, result: out };
   const each = (name: string, of: (index: number) => number) => (result: Float32Array): void => {
     for (let index = 0; index < 4096; index += 31) {

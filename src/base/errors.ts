@@ -32,6 +32,7 @@ export type CairnErrorCode =
   | "shape_mismatch"
   | "dtype_mismatch"
   | "short_batch"
+  | "non_finite"
   | "unknown_field"
   | "closed";
 

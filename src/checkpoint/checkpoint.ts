@@ -33,7 +33,10 @@ export interface CheckpointReadOptions extends RestoreReadOptions {}
 export const CHECKPOINT_READ_OPTIONS: OptionNames<CheckpointReadOptions> = { signal: true, onProgress: true };
 
 /** Options of {@link Checkpoint.loadInto}. */
-export type CheckpointLoadOptions = Omit<RestorePlan, "names" | "advice" | "check" | "prepare" | "putState">;
+export type CheckpointLoadOptions = Omit<
+  RestorePlan,
+  "names" | "advice" | "check" | "prepare" | "putState" | "optional"
+>;
 
 /** Every option of {@link CheckpointLoadOptions}. */
 export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {

@@ -198,6 +198,7 @@ export class FrozenCheckpoint {
         listener?.onRead(piece instanceof Uint8Array ? piece.byteLength : piece.rawLength);
         yield piece;
       }
+      this.#moment.askGuards();
     }
     listener?.onStaged();
     for (const { bytes } of this.#hostTensors) {

@@ -1,7 +1,7 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import type { Run } from "./store_runs.ts";
+import type { SlabRange } from "../tensor/slab_ranges.ts";
 
 /** A copy of a slab in buffers of `partBytes`, but for the last. */
 export interface Shadow {
@@ -39,7 +39,7 @@ export function allocateShadow(gpu: GpuDevice, slab: GPUBuffer): Shadow {
 }
 
 /** What has to be copied for a run, part by part. */
-export function copiesOf(run: Run, { parts, partBytes }: Shadow): Copy[] {
+export function copiesOf(run: Omit<SlabRange, "slab">, { parts, partBytes }: Shadow): Copy[] {
   const copies: Copy[] = [];
   const end = run.offset + run.byteLength;
   for (let at = run.offset; at < end;) {

@@ -10,12 +10,14 @@ import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
 import { LevelsEncoder, type LevelsSource } from "../gpu_codec/levels_encoder.ts";
+import { type SlabRange, slabRanges } from "../tensor/slab_ranges.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import { Canary, CANARY_BYTES } from "./canary.ts";
 import { type EncodableCuts, planStages, type Stage } from "./encoding_stages.ts";
 import { allocateShadow, copiesOf, type Copy, type Shadow, submitCopies } from "./shadow.ts";
-import { byteLengthOf, includedTensors, type Run, runsOf, slabsOf, specOf } from "./store_runs.ts";
+import { askGuards, guardedBytes, GuardedTensors } from "./guarded_tensors.ts";
+import { byteLengthOf, includedTensors, slabsOf, specOf } from "./store_runs.ts";
 
 /** Where the tensors of a save come from. */
 export interface Staging {
@@ -68,6 +70,8 @@ export interface StoreMoment {
     signal?: AbortSignal,
     onFixed?: () => void,
   ): AsyncGenerator<Uint8Array | EncodedPiece>;
+  /** Throws what a guard of the store says of this moment. To be called when all bytes were read. */
+  askGuards(): void;
   /** Gives the shadow memory back for the next copy. Safe to call twice. */
   release(): void;
 }
@@ -79,18 +83,22 @@ export interface EncodedPiece extends EncodedChunk {
 
 /** A moment that was taken. */
 interface Placing {
-  readonly runs: readonly Run[];
+  readonly runs: readonly SlabRange[];
   /** What the slabs' count of changes was. */
   readonly changes: number;
   readonly pattern: Uint8Array;
   readonly placed: Promise<Placed>;
   isSettled: boolean;
+  /** What the guarded tensors were, once it was read. */
+  guarded: Uint8Array;
 }
 
 /** Where the bytes of a {@link Placing} come from. */
 interface Placed extends Staging {
-  /** Those of the runs in their order, and of the canary. */
+  /** Those of the runs in their order. */
   readonly ranges: readonly BufferRange[];
+  /** Those of the guarded tensors, and of the canary. */
+  readonly tail: readonly BufferRange[];
   /** What the copies failed with. */
   readonly copying: Promise<CairnError | undefined>;
   /** Why less was copied than was tried. */
@@ -113,7 +121,7 @@ const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
  *
  * Where the GPU encodes what was copied, that takes up to 64 MiB more, kept for the next time; where there is no room for that, nothing is encoded.
  *
- * A {@link Canary} travels with the tensors.
+ * A {@link Canary} travels with the tensors, and so do the guarded ones, a second time.
  */
 export class StoreCopy {
   readonly #store: TensorStore;
@@ -124,6 +132,7 @@ export class StoreCopy {
   readonly #shadows = new Map<GPUBuffer, Shadow>();
   #ring: ReadbackRing | undefined;
   #encoder: LevelsEncoder | undefined;
+  readonly #guarded = new GuardedTensors();
   readonly #canary = new Canary();
   #isTaken = false;
   #isClosed = false;
@@ -162,7 +171,7 @@ export class StoreCopy {
     if (gpu !== this.#gpu) this.#free();
     this.#gpu = gpu;
     const tensors = includedTensors(this.#store, excluded);
-    const placing = this.#place(runsOf(tensors));
+    const placing = this.#place(slabRanges(tensors));
     const { placed } = placing;
     void placed.catch(() => {}).then(() => placing.isSettled = true);
     this.#isTaken = true;
@@ -175,6 +184,7 @@ export class StoreCopy {
       },
       bytes: (signal, onFixed) => rawOnly(this.#read(placing, undefined, signal, onFixed)),
       encodedBytes: (cuts, signal, onFixed) => this.#read(placing, cuts, signal, onFixed),
+      askGuards: () => askGuards(this.#store, placing.guarded),
       release: () => {
         if (isReleased) return;
         isReleased = true;
@@ -198,6 +208,7 @@ export class StoreCopy {
     this.#encoder?.close();
     this.#encoder = undefined;
     this.#freeShadows();
+    this.#guarded.free(this.#gpu);
     this.#canary.free(this.#gpu);
   }
 
@@ -211,25 +222,26 @@ export class StoreCopy {
   }
 
   /** Copies what there is room for. */
-  #place(runs: readonly Run[]): Placing {
+  #place(runs: readonly SlabRange[]): Placing {
     const { gpu } = this.#store;
     const changes = gpu.changesOf(slabsOf(runs));
     const first = this.#firstShadowed(runs);
     const allocating = this.#allocateShadows(runs.slice(first));
     const pattern = this.#canary.nextPattern();
-    const { copying, ranges } = this.#submitCopies(runs, first, pattern);
-    const placed = { ...sizesOf(runs, first), ranges, copying, shortage: undefined };
+    const submitted = this.#submitCopies(runs, first, pattern);
+    const placed = { ...sizesOf(runs, first), ...submitted, shortage: undefined };
     return {
       runs,
       changes,
       pattern,
       placed: this.#settle(runs, pattern, placed, allocating),
       isSettled: allocating === undefined,
+      guarded: new Uint8Array(0),
     };
   }
 
   async #settle(
-    runs: readonly Run[],
+    runs: readonly SlabRange[],
     pattern: Uint8Array,
     placed: Placed,
     allocating: Promise<CairnError | undefined> | undefined,
@@ -249,7 +261,7 @@ export class StoreCopy {
   }
 
   /** Index of the first run that is copied, as are all after it: those before it are streamed. */
-  #firstShadowed(runs: readonly Run[]): number {
+  #firstShadowed(runs: readonly SlabRange[]): number {
     const chosen = new Set<GPUBuffer>();
     let bytes = 0;
     let first = runs.length;
@@ -267,7 +279,7 @@ export class StoreCopy {
   }
 
   /** @returns What that failed with, once it is known; `undefined` when there was nothing to do. */
-  #allocateShadows(runs: readonly Run[]): Promise<CairnError | undefined> | undefined {
+  #allocateShadows(runs: readonly SlabRange[]): Promise<CairnError | undefined> | undefined {
     const { gpu } = this.#store;
     const missing = [...slabsOf(runs)].filter((slab) => !this.#shadows.has(slab));
     if (missing.length === 0) return undefined;
@@ -277,12 +289,12 @@ export class StoreCopy {
   }
 
   #submitCopies(
-    runs: readonly Run[],
+    runs: readonly SlabRange[],
     first: number,
     pattern: Uint8Array,
-  ): { ranges: BufferRange[]; copying: Promise<CairnError | undefined> } {
+  ): Pick<Placed, "ranges" | "tail" | "copying"> {
     const { gpu } = this.#store;
-    const { value: ranges, error: copying } = inErrorScopes(gpu.device, "snapshot", () => {
+    const { value, error: copying } = inErrorScopes(gpu.device, "snapshot", () => {
       const copies: Copy[] = [];
       const ranges = runs.flatMap((run, index) => {
         const shadow = index < first ? undefined : this.#shadows.get(run.buffer);
@@ -291,21 +303,22 @@ export class StoreCopy {
         copies.push(...added);
         return added.map(({ target }) => target);
       });
-      const canary = this.#canary.copy(gpu, pattern);
-      submitCopies(gpu, [...copies, canary]);
-      return [...ranges, canary.target];
+      const tail = [...this.#guarded.copies(this.#store), this.#canary.copy(gpu, pattern)];
+      submitCopies(gpu, [...copies, ...tail]);
+      return { ranges, tail: tail.map(({ target }) => target) };
     });
-    return { ranges, copying };
+    return { ...value, copying };
   }
 
   async *#read(
-    { runs, changes, pattern, placed }: Placing,
+    placing: Placing,
     cuts: EncodableCuts | undefined,
     signal?: AbortSignal,
     onFixed: () => void = () => {},
   ): AsyncGenerator<Uint8Array | EncodedPiece> {
     const { gpu } = this.#store;
-    const { ranges, copying, shadowBytes, streamedBytes, shortage } = await placed;
+    const { runs, changes, pattern } = placing;
+    const { ranges, tail, copying, shadowBytes, streamedBytes, shortage } = await placing.placed;
     const failure = await copying;
     gpu.assertAlive();
     if (failure !== undefined) {
@@ -317,10 +330,11 @@ export class StoreCopy {
       if (gpu.changesOf(slabsOf(runs)) !== changes) throw changedError(streamedBytes, shortage);
     };
     const wanted = shadowBytes + streamedBytes;
+    const stages = stagesOf(ranges, tail, streamedBytes, cuts, gpu);
     const seen: number[] = [];
     let given = 0;
     if (streamedBytes === 0) onFixed();
-    for await (const piece of this.#pieces(stagesOf(ranges, streamedBytes, cuts, gpu), wanted, signal)) {
+    for await (const piece of this.#pieces(stages, wanted, signal)) {
       const isStreamed = given < streamedBytes;
       if (isStreamed) requireUnchanged();
       if (!(piece instanceof Uint8Array)) {
@@ -335,6 +349,7 @@ export class StoreCopy {
       seen.push(...piece.subarray(ours));
     }
     gpu.assertAlive();
+    placing.guarded = Uint8Array.from(seen.splice(0, seen.length - pattern.byteLength));
     if (seen.length === pattern.byteLength && seen.every((byte, index) => byte === pattern[index])) return;
     throw new CairnError(
       "gpu_validation",
@@ -414,7 +429,8 @@ export class StoreCopy {
   #ringFor(byteLength: number): ReadbackRing {
     const { gpu } = this.#store;
     const slots = gpu.hasBlockingFences ? RING_SLOTS_OF_SLOW_FENCES : RING_SLOTS;
-    const share = Math.ceil((byteLength + CANARY_BYTES) / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+    const wanted = byteLength + guardedBytes(this.#store) + CANARY_BYTES;
+    const share = Math.ceil(wanted / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     const slotBytes = Math.min(RING_SLOT_BYTES, share);
     if (this.#ring !== undefined && this.#ring.slotBytes >= slotBytes) return this.#ring;
     this.#ring?.close();
@@ -423,19 +439,20 @@ export class StoreCopy {
   }
 }
 
-/** What is encoded and what is not, with the canary behind all of it. */
+/** What is encoded and what is not, with the tail behind all of it. */
 function stagesOf(
   ranges: readonly BufferRange[],
+  tail: readonly BufferRange[],
   streamedBytes: number,
   cuts: EncodableCuts | undefined,
   gpu: GpuDevice,
 ): Stage[] {
-  const whole = [{ source: undefined, ranges }];
+  const whole = [{ source: undefined, ranges: [...ranges, ...tail] }];
   if (cuts === undefined) return whole;
   const maxSourceBytes = gpu.limits.maxStorageBufferBindingSize;
-  const stages = planStages({ ranges: ranges.slice(0, -1), streamedBytes, maxSourceBytes }, cuts);
+  const stages = planStages({ ranges, streamedBytes, maxSourceBytes }, cuts);
   if (stages.every(({ source }) => source === undefined)) return whole;
-  return [...stages, { source: undefined, ranges: ranges.slice(-1) }];
+  return [...stages, { source: undefined, ranges: tail }];
 }
 
 /** What {@link StoreMoment.bytes} gives where nothing is encoded. */
@@ -453,6 +470,6 @@ function changedError(streamedBytes: number, shortage: CairnError | undefined): 
 }
 
 /** How much is streamed and how much copied when the copies begin with the run number `first`. */
-function sizesOf(runs: readonly Run[], first: number): Staging {
+function sizesOf(runs: readonly SlabRange[], first: number): Staging {
   return { streamedBytes: byteLengthOf(runs.slice(0, first)), shadowBytes: byteLengthOf(runs.slice(first)) };
 }

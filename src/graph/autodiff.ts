@@ -1,4 +1,5 @@
 import { formatShape, shapesEqual } from "../tensor/shape.ts";
+import { item } from "./op.ts";
 import { definitionOf } from "./op_table.ts";
 import { add } from "./ops/arithmetic.ts";
 import { ones, zeros } from "./ops/fill.ts";
@@ -10,6 +11,14 @@ import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
  * order. The gradients are values like any other, so they have gradients too.
  */
 export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
+  return flowingGradients(loss, wrt).map((gradient, index) => gradient ?? zeros(item(wrt, index).shape));
+}
+
+/**
+ * The same, with `undefined` for a value that no gradient reaches: the loss does not depend on it, or only by what has no
+ * gradient, such as `stopGradient`. A gradient that is computed and happens to be zero is a gradient.
+ */
+export function flowingGradients(loss: Value, wrt: readonly Value[]): (Value | undefined)[] {
   if (loss.dtype !== "f32" || sizeOf(loss) !== 1) {
     throw new TypeError(
       `gradients: the loss is one f32, not ${loss.dtype} of shape ` +
@@ -27,7 +36,7 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
       gradientOf.set(input, earlier === undefined ? inputGrad : add(earlier, inputGrad));
     }
   }
-  return wrt.map((value) => gradientOf.get(value) ?? zeros(value.shape));
+  return wrt.map((value) => gradientOf.get(value));
 }
 
 function inputGradients(value: Value, outGrad: Value): [Value, Value][] {

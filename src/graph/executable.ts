@@ -8,12 +8,11 @@ import { HostTensor } from "../tensor/host_tensor.ts";
 import { checkProgram } from "./check_program.ts";
 import { describeProgram } from "./describe_program.ts";
 import { ProgramLowering, storageBytes } from "./lower_program.ts";
-import type { Binding, Region } from "./op.ts";
-import { type PlacedResults, placeResults } from "./place_results.ts";
-import { PROGRAM, type Program } from "./program.ts";
+import type { Binding } from "./op.ts";
+import { type PlacedOutput, type PlacedResults, placeResults } from "./place_results.ts";
+import { PROGRAM, type Program, type UpdateBinding } from "./program.ts";
 import { ProgramMemory } from "./program_memory.ts";
 import { bytesForInput, type RunInput } from "./run_inputs.ts";
-import type { Value } from "./value.ts";
 import { variantChooser } from "./variants.ts";
 
 /** Options of {@link Executable.compile}. */
@@ -101,7 +100,7 @@ export class Executable {
     const results = placeResults(program, lowering);
     const memory = await ProgramMemory.allocate(gpu, label, lowering, results);
     try {
-      const steps = resolveDispatches(program, lowering, memory);
+      const steps = resolveDispatches(program, lowering, results, memory);
       const dispatches = await prepare(gpu, steps);
       const usesScalars = steps.some(({ bindings }) => bindings.includes(memory.rangeOf("scalars")));
       const description = describeProgram(label, program, lowering, results, memory);
@@ -203,11 +202,8 @@ export class Executable {
     );
   }
 
-  #output(name: string): { readonly value: Value; readonly region: Region } {
-    const found = this.#parts.results.outputs.get(name);
-    if (found !== undefined) return found;
-    const known = listOf(this.#parts.results.outputs.keys());
-    throw new TypeError(`"${this.#parts.label}" has no output "${name}"; it has ${known}`);
+  #output(name: string): PlacedOutput {
+    return outputOf(this.#parts.results, name, `"${this.#parts.label}"`);
   }
 
   #encodePass(encoder: GPUCommandEncoder): void {
@@ -222,10 +218,20 @@ export class Executable {
 }
 
 /** All dispatches of a run with their memory, those of `updates` last. */
-function resolveDispatches(program: Program, lowering: ProgramLowering, memory: ProgramMemory): Dispatch[] {
-  const inMemory = (binding: Binding | BufferRange): BufferRange =>
-    binding !== "scalars" && "buffer" in binding ? binding : memory.rangeOf(binding);
-  const dispatches: Dispatch<Binding | BufferRange>[] = [
+function resolveDispatches(
+  program: Program,
+  lowering: ProgramLowering,
+  results: PlacedResults,
+  memory: ProgramMemory,
+): Dispatch[] {
+  const inMemory = (binding: Binding | UpdateBinding): BufferRange => {
+    if (binding === "scalars") return memory.rangeOf(binding);
+    if ("buffer" in binding) return binding;
+    return memory.rangeOf(
+      "output" in binding ? outputOf(results, binding.output, "The program").region : binding,
+    );
+  };
+  const dispatches: Dispatch<Binding | UpdateBinding>[] = [
     ...lowering.steps.map(({ dispatch }) => dispatch),
     ...(program.updates ?? []).filter(({ workgroups }) => workgroups.every((count) => count > 0)),
   ];
@@ -240,6 +246,12 @@ async function prepare(gpu: GpuDevice, dispatches: readonly Dispatch[]): Promise
     const bindGroup = await gpu.validated(label, () => gpu.bindGroup(label, pipeline, bindings));
     return { pipeline, bindGroup, workgroups };
   }));
+}
+
+function outputOf(results: PlacedResults, name: string, program: string): PlacedOutput {
+  const found = results.outputs.get(name);
+  if (found !== undefined) return found;
+  throw new TypeError(`${program} has no output "${name}"; it has ${listOf(results.outputs.keys())}`);
 }
 
 function listOf(names: Iterable<string>): string {

@@ -15,6 +15,8 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * such method, where none flows: through integers, comparisons and steps.
    */
   gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
+  /** Inputs that hold indices, by their number, and what these have to be below. */
+  indices?(value: Value<A>): readonly { readonly input: number; readonly below: number }[];
 }
 
 /** The ways in which an op becomes work. */

@@ -11,7 +11,13 @@ import type { Value } from "./value.ts";
 export interface PlacedResults {
   /** Regions in memory of the caller: parameters, and what stores take. */
   readonly fixed: ReadonlyMap<Region, BufferRange>;
-  readonly outputs: ReadonlyMap<string, { readonly value: Value; readonly region: Region }>;
+  readonly outputs: ReadonlyMap<string, PlacedOutput>;
+}
+
+/** An output and where its elements are. */
+export interface PlacedOutput {
+  readonly value: Value;
+  readonly region: Region;
 }
 
 /**

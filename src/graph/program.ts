@@ -10,6 +10,9 @@ export interface Store {
   readonly into: BufferRange;
 }
 
+/** What an update binds: memory of the caller, the step's scalars, or an output of the program, which it only reads. */
+export type UpdateBinding = BufferRange | "scalars" | { readonly output: string };
+
 /** What to compile: which values are wanted, and where parameters are. */
 export interface Program {
   /** Inputs that a run has to be given. Others that `outputs` or `stores` depend on are a `TypeError`. */
@@ -22,8 +25,8 @@ export interface Program {
    * parameter.
    */
   readonly stores?: readonly Store[];
-  /** Dispatches that run last, over memory of the caller: an optimizer. `"scalars"` binds the step's scalars. */
-  readonly updates?: readonly Dispatch<BufferRange | "scalars">[];
+  /** Dispatches that run last, in their order, over memory of the caller: an optimizer. */
+  readonly updates?: readonly Dispatch<UpdateBinding>[];
   /** Where the parameter `name` is. */
   readonly parameters: (name: string) => BufferRange;
 }

@@ -1,8 +1,9 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "./dispatch.ts";
 import { requireNumber, requireSizes } from "./sizes.ts";
 import { STEP_SCALARS_WGSL } from "./step_scalars.ts";
+import { GATE_WGSL, STEP_VERDICT_WGSL } from "./step_verdict.ts";
 
-/** What AdamW binds: f32 tensors of `count` elements, and the step's scalars. */
+/** What AdamW binds: f32 tensors of `count` elements, the step's scalars and its verdict. */
 export interface AdamWBindings<B> {
   /** Read and written. */
   readonly parameter: B;
@@ -11,8 +12,10 @@ export interface AdamWBindings<B> {
   readonly m: B;
   /** Running mean of their squares, read and written; zeros at first. */
   readonly v: B;
-  /** `values[0]`: learning rate; `values[1]`: 1 - beta1^t; `values[2]`: 1 - beta2^t, with t = 1 in the first step. */
+  /** `values[0]`: learning rate. */
   readonly scalars: B;
+  /** Whether to do anything; `corrections`: 1 - beta1^t and 1 - beta2^t, with t = 1 in the first update. */
+  readonly verdict: B;
 }
 
 /** Hyperparameters, with PyTorch's defaults. */
@@ -59,7 +62,14 @@ export function adamw<B>(bindings: AdamWBindings<B>, options: AdamWOptions): Dis
       epsilon,
       weight_decay: weightDecay,
     },
-    bindings: [bindings.parameter, bindings.gradient, bindings.m, bindings.v, bindings.scalars],
+    bindings: [
+      bindings.parameter,
+      bindings.gradient,
+      bindings.m,
+      bindings.v,
+      bindings.scalars,
+      bindings.verdict,
+    ],
     workgroups: linearGrid(isVector ? count / 4 : count),
   };
 }
@@ -73,6 +83,7 @@ override epsilon: f32;
 override weight_decay: f32;
 
 ${STEP_SCALARS_WGSL}
+${STEP_VERDICT_WGSL}
 alias Elements = ${elements};
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<Elements>;
@@ -80,11 +91,13 @@ alias Elements = ${elements};
 @group(0) @binding(2) var<storage, read_write> mean: array<Elements>;
 @group(0) @binding(3) var<storage, read_write> mean_square: array<Elements>;
 @group(0) @binding(4) var<uniform> scalars: StepScalars;
+@group(0) @binding(5) var<uniform> verdict: StepVerdict;
 
 ${LINEAR_MAIN_WGSL}
+${GATE_WGSL}
   let learning_rate = scalars.values[0].x;
-  let correction1 = scalars.values[0].y;
-  let correction2 = scalars.values[0].z;
+  let correction1 = verdict.corrections.x;
+  let correction2 = verdict.corrections.y;
   let g = gradient[index];
   let m = mean[index] + (g - mean[index]) * one_minus_beta1;
   let v = mean_square[index] * beta2 + g * g * one_minus_beta2;

@@ -1,8 +1,9 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "./dispatch.ts";
 import { requireNumber, requireSizes } from "./sizes.ts";
 import { STEP_SCALARS_WGSL } from "./step_scalars.ts";
+import { GATE_WGSL, STEP_VERDICT_WGSL } from "./step_verdict.ts";
 
-/** What SGD binds: f32 tensors of `count` elements, and the step's scalars. */
+/** What SGD binds: f32 tensors of `count` elements, the step's scalars and its verdict. */
 export interface SgdBindings<B> {
   /** Read and written. */
   readonly parameter: B;
@@ -11,6 +12,8 @@ export interface SgdBindings<B> {
   readonly velocity?: B | undefined;
   /** `values[0]`: learning rate. */
   readonly scalars: B;
+  /** Whether to do anything. */
+  readonly verdict: B;
 }
 
 /** Hyperparameters, with PyTorch's defaults. */
@@ -37,7 +40,7 @@ export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<
   requireSizes("sgd", { count });
   requireNumber("sgd", "momentum", momentum, 0, 1);
   requireNumber("sgd", "weightDecay", weightDecay, 0, 1e30);
-  const { parameter, gradient, velocity, scalars } = bindings;
+  const { parameter, gradient, velocity, scalars, verdict } = bindings;
   if ((velocity !== undefined) !== (momentum > 0)) {
     throw new TypeError(
       `sgd: momentum is ${momentum}, and velocity is ${velocity === undefined ? "missing" : "bound"}`,
@@ -54,8 +57,8 @@ export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<
       ...momentum > 0 ? { momentum } : {},
     },
     bindings: velocity === undefined
-      ? [parameter, gradient, scalars]
-      : [parameter, gradient, scalars, velocity],
+      ? [parameter, gradient, scalars, verdict]
+      : [parameter, gradient, scalars, verdict, velocity],
     workgroups: linearGrid(isVector ? count / 4 : count),
   };
 }
@@ -65,13 +68,16 @@ function sgdWgsl(elements: "f32" | "vec4<f32>", hasMomentum: boolean, nesterov: 
 override weight_decay: f32;
 ${hasMomentum ? "override momentum: f32;\n" : ""}
 ${STEP_SCALARS_WGSL}
+${STEP_VERDICT_WGSL}
 alias Elements = ${elements};
 
 @group(0) @binding(0) var<storage, read_write> parameter: array<Elements>;
 @group(0) @binding(1) var<storage, read> gradient: array<Elements>;
 @group(0) @binding(2) var<uniform> scalars: StepScalars;
+@group(0) @binding(3) var<uniform> verdict: StepVerdict;
 ${hasMomentum ? MOMENTUM_WGSL(nesterov) : PLAIN_WGSL}
 ${LINEAR_MAIN_WGSL}
+${GATE_WGSL}
   let learning_rate = scalars.values[0].x;
   let decayed = gradient[index] + parameter[index] * weight_decay;
   parameter[index] -= learning_rate * direction(index, decayed);
@@ -86,7 +92,7 @@ fn direction(index: u32, decayed: Elements) -> Elements {
 `;
 
 const MOMENTUM_WGSL = (nesterov: boolean): string =>
-  `@group(0) @binding(3) var<storage, read_write> velocity: array<Elements>;
+  `@group(0) @binding(4) var<storage, read_write> velocity: array<Elements>;
 
 fn direction(index: u32, decayed: Elements) -> Elements {
   let v = velocity[index] * momentum + decayed;

@@ -7,6 +7,8 @@ export interface StepScalars {
   readonly seed: number | bigint;
   /** The training step, 0 to 2^32 - 1. */
   readonly step: number;
+  /** What the step does when it is not finite, by its number in `POLICY_NUMBERS`. Default 0. */
+  readonly policy?: number;
   /** At most 16 numbers, stored as f32; the rest is 0. An optimiser's rule says which is which. */
   readonly values: readonly number[];
 }
@@ -22,14 +24,14 @@ export const STEP_SCALARS_WGSL = `struct StepScalars {
   seed_low: u32,
   seed_high: u32,
   step: u32,
-  reserved: u32,
+  policy: u32,
   values: array<vec4<f32>, 4>,
 }
 `;
 
 /** The bytes of `scalars` as the uniform has them, little-endian; written to `into` (80 bytes or more) when given. */
 export function encodeStepScalars(scalars: StepScalars, into?: Uint8Array): Uint8Array {
-  const { seed, step, values } = scalars;
+  const { seed, step, values, policy = 0 } = scalars;
   if (values.length > STEP_SCALARS_VALUES) {
     throw new RangeError(`StepScalars has room for ${STEP_SCALARS_VALUES} values, not ${values.length}`);
   }
@@ -45,7 +47,7 @@ export function encodeStepScalars(scalars: StepScalars, into?: Uint8Array): Uint
   view.setUint32(0, seedLow, true);
   view.setUint32(4, seedHigh, true);
   view.setUint32(8, step, true);
-  view.setUint32(12, 0, true);
+  view.setUint32(12, policy, true);
   for (let index = 0; index < STEP_SCALARS_VALUES; index++) {
     view.setFloat32(16 + 4 * index, values[index] ?? 0, true);
   }

@@ -13,7 +13,7 @@ export type Loss = (output: Value, labels: Value) => Value;
 
 /**
  * Softmax cross-entropy: output `[batch, classes]` f32 (logits), labels `[batch]` u32, each below the number
- * of classes.
+ * of classes: the trainer refuses others before they reach the GPU, with the example and the value.
  */
 export function crossEntropy(): Loss {
   return (output, labels) => {

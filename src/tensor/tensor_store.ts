@@ -36,6 +36,9 @@ export interface TensorStoreStats {
   readonly liveBuffers: number;
 }
 
+/** Looks at the bytes of a tensor at the moment of a checkpoint, and throws when it should not be committed. */
+export type TensorGuard = (bytes: Uint8Array) => void;
+
 const DEFAULT_SLAB_BYTES = 128 * 1024 * 1024;
 
 /**
@@ -63,6 +66,7 @@ export class TensorStore {
   #ownsGpu: boolean;
   readonly #groups = new Map<string, TensorGroup>();
   readonly #tensors = new Map<string, StoredTensor>();
+  readonly #guards = new Map<string, TensorGuard>();
   #isClosed = false;
 
   private constructor(gpu: GpuDevice, slabBytes: number, openedWith: GpuOptions | undefined) {
@@ -133,6 +137,21 @@ export class TensorStore {
   /** Adds a group that lies exactly as the group `of` does, zero-filled: `model.w` gets a twin `optimizer.m.w`. */
   mirror(group: string, of: string): TensorGroup {
     return this.define(group, this.group(of).specs());
+  }
+
+  /**
+   * Has `guard` look at the tensor whenever a checkpoint of the store is made, even one that leaves the tensor out: what it
+   * throws fails the save before anything is committed.
+   *
+   * @throws TypeError when there is no tensor of this full name.
+   */
+  guard(name: string, guard: TensorGuard): void {
+    this.#guards.set(this.tensor(name).name, guard);
+  }
+
+  /** Guards by the tensors that they look at. */
+  get guards(): ReadonlyMap<string, TensorGuard> {
+    return this.#guards;
   }
 
   /** @throws TypeError when there is no such group. */

@@ -7,6 +7,7 @@ import type { RetentionPolicy } from "../checkpoint/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { CheckpointPlace, FreeTag } from "./checkpoint_place.ts";
 import { mayReplace } from "./replacing.ts";
+import { isNonFinite } from "./non_finite.ts";
 import type { Run } from "./run.ts";
 import { toStateTree } from "./training_state.ts";
 
@@ -83,6 +84,7 @@ export class AutoSaves {
   #lastStep: number | undefined;
   #durableStep: number | undefined;
   #isRetryDue = false;
+  #hasSeenStop = false;
 
   /** @param giveUp Aborts what is being saved, and everything after it. */
   constructor(
@@ -126,6 +128,11 @@ export class AutoSaves {
   /** Whether a save was lost to another run that took its name, so that one should follow at once. */
   get isRetryDue(): boolean {
     return this.#isRetryDue;
+  }
+
+  /** Whether a save was refused because a step that was not finite had stopped the run. */
+  get hasSeenStop(): boolean {
+    return this.#hasSeenStop;
   }
 
   /**
@@ -241,6 +248,7 @@ export class AutoSaves {
   #fail(failure: FailedSave): void {
     // So that the last save of a run is tried again at the end.
     if (this.#lastStep === failure.step) this.#lastStep = undefined;
+    this.#hasSeenStop ||= isNonFinite(failure.error);
     this.#listener.onFailure(failure);
   }
 

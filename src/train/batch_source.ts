@@ -26,7 +26,7 @@ export interface BatchRequest {
 }
 
 /**
- * Where batches come from. {@link DataLoader} is one; one's own has these five members. `batchAt` has to be a
+ * Where batches come from. {@link DataLoader} is one; one's own has the first five members. `batchAt` has to be a
  * pure function of its argument: that is what lets a run be resumed in the middle of an epoch.
  */
 export interface BatchSource {
@@ -39,6 +39,8 @@ export interface BatchSource {
   readonly inputs: ExampleSpec;
   readonly labels: ExampleSpec;
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
+  /** Places of a batch's examples in the data, for messages about one of them. */
+  indicesAt?(request: BatchRequest): readonly number[];
 }
 
 /** Whole batches in an epoch of training. Throws a `RangeError` when there is none, or a size is no number. */

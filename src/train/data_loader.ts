@@ -111,6 +111,12 @@ export class DataLoader implements BatchSource {
    * The batch as typed arrays of its own. The last of an epoch has fewer examples where they do not divide.
    */
   batchAt(request: BatchRequest): Batch {
+    const rows = this.indicesAt(request);
+    return { inputs: this.#inputRows.gather(rows), labels: this.#labelRows.gather(rows) };
+  }
+
+  /** Rows of the data set that the batch is made of, in its order. */
+  indicesAt(request: BatchRequest): number[] {
     const { epoch, position } = request;
     const batches = evaluationBatches(this);
     if (!Number.isInteger(position) || position < 0 || position >= batches) {
@@ -122,8 +128,7 @@ export class DataLoader implements BatchSource {
       (_, index) => first + index,
     );
     const order = this.#orderOf(this.seed ?? request.seed, epoch);
-    const picked = order === undefined ? rows : rows.map((row) => order.at(row));
-    return { inputs: this.#inputRows.gather(picked), labels: this.#labelRows.gather(picked) };
+    return order === undefined ? rows : rows.map((row) => order.at(row));
   }
 
   /** Where {@link DataLoader.next} goes on. */

@@ -2,6 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Executable } from "../graph/executable.ts";
+import { indexLimits, type InputLimit } from "../graph/index_limits.ts";
 import { greater, where } from "../graph/ops/comparison.ts";
 import { sum } from "../graph/ops/sum.ts";
 import { input, type Value } from "../graph/value.ts";
@@ -11,7 +12,8 @@ import type { Model } from "../nn/model.ts";
 import { type Batch, type BatchSource, evaluationBatches, fetchBatch } from "./batch_source.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { Seed } from "./seed.ts";
-import { labelsOf, requirePerExample } from "./train_step.ts";
+import { requireIndices } from "./index_check.ts";
+import { labelsOf, requirePerExample } from "./step_values.ts";
 
 /** What a model does on a data set: means over every example. */
 export interface EvaluationReport {
@@ -45,14 +47,17 @@ export class Evaluation {
   readonly #gpu: GpuDevice;
   readonly #executable: Executable;
   readonly #names: readonly string[];
+  readonly #limits: ReadonlyMap<string, InputLimit>;
   /** A row of sums for each batch since the last read. */
   readonly #sums: GPUBuffer;
   #running: Promise<unknown> = Promise.resolve();
 
-  private constructor(gpu: GpuDevice, executable: Executable, names: readonly string[]) {
+  private constructor(gpu: GpuDevice, executable: Executable, outputs: Readonly<Record<string, Value>>) {
+    const names = Object.keys(outputs);
     this.#gpu = gpu;
     this.#executable = executable;
     this.#names = names;
+    this.#limits = indexLimits(Object.values(outputs));
     this.#sums = gpu.createBuffer(
       "evaluation sums",
       4 * names.length * BATCHES_PER_READ,
@@ -78,12 +83,12 @@ export class Evaluation {
       { inputs: [trace.input, labels, counts], outputs, parameters: (name) => model.rangeOf(name) },
       { variants, label: "evaluation" },
     );
-    return new Evaluation(gpu, executable, Object.keys(outputs));
+    return new Evaluation(gpu, executable, outputs);
   }
 
   /**
-   * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches, and
-   * `short_batch`.
+   * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches,
+   * `short_batch`, and a `RangeError` for a label that is no class.
    */
   run(source: BatchSource, seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
     // One after the other, as they share the memory for the sums.
@@ -122,7 +127,9 @@ export class Evaluation {
   async #submit(source: BatchSource, seed: Seed, position: number, row: number): Promise<void> {
     const { batchSize, exampleCount } = source;
     const size = Math.min(batchSize, exampleCount - position * batchSize);
-    const batch = await fetchBatch(source, { seed, epoch: 0, position }, size);
+    const request = { seed, epoch: 0, position };
+    const batch = await fetchBatch(source, request, size);
+    requireIndices(this.#limits, source, batch, request);
     const counts = new Float32Array(batchSize).fill(1, 0, size);
     const filled = size === batchSize ? batch : filledUp(batch, batchSize / size);
     const copies = this.#names.map((output, index) => ({

@@ -20,11 +20,17 @@ export interface EpochRecord {
 export class TrainingHistory {
   #losses = new Float32Array(256);
   #length = 0;
+  #skipped: number[] = [];
   #epochs: EpochRecord[] = [];
 
-  /** Losses of the steps 0, 1, 2 … as far as they were read from the GPU. A copy. */
+  /** Losses of the steps 0, 1, 2 … as far as they were read from the GPU; NaN for a batch that was skipped. A copy. */
   get loss(): Float32Array {
     return this.#losses.slice(0, this.#length);
+  }
+
+  /** Steps, from 0, whose batch was skipped because its loss or its gradients were not finite. */
+  get skipped(): readonly number[] {
+    return this.#skipped;
   }
 
   /** How many losses are known. */
@@ -58,6 +64,9 @@ export class TrainingHistory {
       this.#losses = grown;
     }
     this.#losses.set(losses, step);
+    for (let known = this.#length; known < end; known++) {
+      if (Number.isNaN(losses[known - step])) this.#skipped.push(known);
+    }
     this.#length = Math.max(this.#length, end);
   }
 
@@ -66,18 +75,24 @@ export class TrainingHistory {
   }
 
   /**
-   * Mean of the losses from step `from` up to and without `to`, summed in step order in float64. NaN for
-   * none.
+   * Mean of the losses from step `from` up to and without `to`, summed in step order in float64. Batches that
+   * were skipped do not count. NaN for none.
    */
   meanLoss(from: number, to: number): number {
     let sum = 0;
-    for (let step = from; step < to; step++) sum += this.#losses[step] ?? NaN;
-    return sum / (to - from);
+    let count = 0;
+    for (const loss of this.#losses.subarray(from, Math.min(to, this.#length))) {
+      if (Number.isNaN(loss)) continue;
+      sum += loss;
+      count += 1;
+    }
+    return sum / count;
   }
 
   /** Forgets everything and takes these instead. */
   replace(losses: Float32Array, epochs: readonly EpochRecord[]): void {
     this.#length = 0;
+    this.#skipped = [];
     this.#epochs = [...epochs];
     this.write(0, losses);
   }

@@ -1,24 +1,33 @@
+import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
+import { decodeStepControl, encodeStepControl, STEP_CONTROL_WORDS } from "../kernels/step_verdict.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { TrainingHistory } from "./history.ts";
 
 /** The ring is read half by half. */
 const HALF = 32;
 const CAPACITY = 2 * HALF;
+/** The words of a control that say that the run was stopped. */
+const STOP_BYTES = 8;
 
-/** Group of the store that holds the ring. */
+/** Group of the store that holds the ring and the control. */
 export const TRAINER_GROUP = "trainer";
 /** Full name of the ring's tensor. */
 export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
+/** Full name of the tensor with the {@link StepControl} of a run. */
+export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
 
 /**
- * The losses of the last steps, on the GPU.
+ * The losses of the last steps, and the control of the run, on the GPU.
  *
- * Reading one loss a step would wait for the GPU each time. So a step copies its loss into slot `step % 64`
+ * Reading one loss a step would wait for the GPU each time. So a step leaves its loss in slot `step % 64`
  * of a tensor of the store, and each half of the ring is read when it is full, while the other half fills;
  * the training loop waits only if the read of the half before is not done by then, which also bounds how far
  * it can run ahead of the GPU. As the ring is in the store, a snapshot has the losses that the host has not
  * read yet: saving waits for no read, and the history of a resumed run is complete.
+ *
+ * The control is read along with the losses: so the host hears of a step that was not finite, too. No checkpoint of a store
+ * is committed whose control says that the run was stopped.
  */
 export class LossRing {
   /** How many of the last losses it holds. */
@@ -26,17 +35,32 @@ export class LossRing {
   readonly #store: TensorStore;
   readonly #history: TrainingHistory;
   #reading: Promise<void> = Promise.resolve();
+  #stoppedStep: number | undefined;
 
-  /** Defines the ring's tensor in the store. */
+  /** Defines the tensors in the store. */
   constructor(store: TensorStore, history: TrainingHistory) {
     this.#store = store;
     this.#history = history;
-    store.define(TRAINER_GROUP, [{ name: "loss_ring", dtype: "f32", shape: [CAPACITY] }]);
+    store.define(TRAINER_GROUP, [
+      { name: "loss_ring", dtype: "f32", shape: [CAPACITY] },
+      { name: "control", dtype: "u32", shape: [STEP_CONTROL_WORDS] },
+    ]);
+    store.guard(CONTROL_TENSOR, refuseStopped);
   }
 
-  /** Where the loss of `step` goes. */
-  slotOf(step: number): BufferRange {
-    return this.#slots(step % CAPACITY, 1);
+  /** Where the losses are. Asked for each time: after a lost device they are elsewhere. */
+  get losses(): BufferRange {
+    return this.#store.tensor(LOSS_RING).range;
+  }
+
+  /** Where the control is. */
+  get control(): BufferRange {
+    return this.#store.tensor(CONTROL_TENSOR).range;
+  }
+
+  /** The number of the step that was not finite and stopped the run, once that was read. */
+  get stoppedStep(): number | undefined {
+    return this.#stoppedStep;
   }
 
   /** To be awaited after every step, with the number of steps done. Almost always resolves at once. */
@@ -58,6 +82,26 @@ export class LossRing {
   async drain(stepsDone: number): Promise<void> {
     await this.#reading;
     await this.#read(this.#history.length, stepsDone);
+  }
+
+  /** Lets updates take place again after a step stopped the run. */
+  release(): void {
+    this.forget();
+    const { buffer, offset } = this.control;
+    this.#store.gpu.write(buffer, offset, new Uint8Array(STOP_BYTES));
+  }
+
+  /** Makes the control that of a run of `updates` steps, none of which was skipped: older versions saved none. */
+  begin(updates: number): void {
+    this.forget();
+    const { buffer, offset } = this.control;
+    const words = encodeStepControl({ stopped: 0, stoppedStep: 0, updates, skipped: 0 });
+    this.#store.gpu.write(buffer, offset, new Uint8Array(words.buffer));
+  }
+
+  /** The tensors were replaced by those of a run that was not stopped. */
+  forget(): void {
+    this.#stoppedStep = undefined;
   }
 
   /**
@@ -86,17 +130,38 @@ export class LossRing {
     const first = Math.min(to - from, CAPACITY - start);
     const ranges = [this.#slots(start, first)];
     if (first < to - from) ranges.push(this.#slots(0, to - from - first));
+    const [control = new Uint8Array(4 * STEP_CONTROL_WORDS), ...slots] = await this.#store.gpu.read([
+      this.control,
+      ...ranges,
+    ]);
+    const { stopped, stoppedStep } = decodeStepControl(control);
+    this.#stoppedStep = stopped === 0 ? undefined : stoppedStep;
+    // What stopped the run has not happened, nor anything after it.
+    const end = stopped === 0 ? to : Math.min(to, stoppedStep);
     let step = from;
-    for (const bytes of await this.#store.gpu.read(ranges)) {
+    for (const bytes of slots) {
       const losses = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-      this.#history.write(step, losses);
+      if (step < end) this.#history.write(step, losses.subarray(0, end - step));
       step += losses.length;
     }
   }
 
   #slots(start: number, count: number): BufferRange {
-    // Asked for each time: after a lost device it is elsewhere.
-    const { buffer, offset } = this.#store.tensor(LOSS_RING).range;
+    const { buffer, offset } = this.losses;
     return { buffer, offset: offset + 4 * start, size: 4 * count };
   }
+}
+
+/** What a snapshot is asked before it is committed. */
+function refuseStopped(control: Uint8Array): void {
+  const { stopped, stoppedStep } = decodeStepControl(control);
+  if (stopped === 0) return;
+  throw new CairnError(
+    "non_finite",
+    `Cannot save: step ${
+      stoppedStep + 1
+    } was not finite and stopped the run, so that its checkpoint would be of no ` +
+      "whole step; train() goes on from the step before, load() and resume() from a checkpoint",
+    { details: { value: stoppedStep + 1 } },
+  );
 }

@@ -12,7 +12,7 @@ import { restore } from "../checkpoint/restore/restore.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { CheckpointPlace } from "./checkpoint_place.ts";
-import { LOSS_RING, LossRing } from "./loss_ring.ts";
+import { CONTROL_TENSOR, LOSS_RING, LossRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
 import { fromStateTree } from "./training_state.ts";
 
@@ -192,6 +192,7 @@ async function restoreRun(
   const { tensors } = await restore(checkpoint.source, { store: run.store }, {
     ...signal === undefined ? {} : { signal },
     ...advice === undefined ? {} : { advice },
+    optional: [CONTROL_TENSOR],
     check: (saved) => run.requireSame(fromStateTree(saved, tag), tag),
     prepare: async ({ saved }) => {
       const state = fromStateTree(saved, tag);
@@ -199,7 +200,11 @@ async function restoreRun(
       const ring = await readFitted(reader, reader.tensor(LOSS_RING), run.store.tensor(LOSS_RING), signal);
       const losses = LossRing.join(state.history.loss, asFloats(ring), state.step);
       await toDevice?.();
-      const becomeThat = await run.toRestore(state, losses, provenance.variants);
+      const becomeThat = await run.toRestore(state, {
+        losses,
+        hasControl: reader.tensors.some(({ name }) => name === CONTROL_TENSOR),
+        variants: provenance.variants ?? {},
+      });
       return () => {
         becomeThat();
         run.parent = reader.fileId;

@@ -1,52 +1,30 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Pace } from "../gpu/pace.ts";
-import type { Loss } from "../nn/losses.ts";
-import type { Layer } from "../nn/layer.ts";
-import { accuracy, type Metric } from "../nn/metrics.ts";
+import type { Metric } from "../nn/metrics.ts";
+import type { NonFinitePolicy } from "../kernels/step_verdict.ts";
 import { Model } from "../nn/model.ts";
-import type { Optimizer } from "../nn/optim/optimizer.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
-import { type BatchSource, fetchBatch, requireExamples, trainingBatches } from "./batch_source.ts";
-import { Evaluation, type EvaluationReport } from "./evaluation.ts";
+import {
+  type Batch,
+  type BatchRequest,
+  type BatchSource,
+  fetchBatch,
+  requireExamples,
+  trainingBatches,
+} from "./batch_source.ts";
+import type { EvaluationReport } from "./evaluation.ts";
+import { Evaluations } from "./evaluations.ts";
+import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { TrainingHistory } from "./history.ts";
+import { requireIndices } from "./index_check.ts";
 import { LossRing } from "./loss_ring.ts";
+import { defaultMetrics, requireParts, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
+import { stepValues, unreachedWarning } from "./step_values.ts";
 import { TrainStep } from "./train_step.ts";
 import { requireSameRun, type TrainingState } from "./training_state.ts";
-
-/** What is trained, on what, and how. */
-export interface RunOptions {
-  readonly model: Layer;
-  readonly loss: Loss;
-  readonly optimizer: Optimizer;
-  readonly data: BatchSource;
-  /** Measured after each epoch. */
-  readonly validation?: BatchSource;
-  /** Of the initial weights, the order of the data and every random number. Default 0. */
-  readonly seed?: Seed;
-  /**
-   * Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an
-   * example).
-   */
-  readonly metrics?: Readonly<Record<string, Metric>>;
-  /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
-  readonly now?: () => number;
-}
-
-/** Every option of {@link RunOptions}. */
-export const RUN_OPTIONS: OptionNames<RunOptions> = {
-  model: true,
-  loss: true,
-  optimizer: true,
-  data: true,
-  validation: true,
-  seed: true,
-  metrics: true,
-  now: true,
-};
 
 /**
  * The state of a run and what changes it: the tensors in the store, the number of the step, the history. A
@@ -69,8 +47,7 @@ export class Run {
   /** The device that the programs are compiled for, and that has the run's tensors. */
   #gpu: GpuDevice;
   #pace: Pace;
-  /** One for all sources of the same shapes, as a caller may make a new source for each evaluation. */
-  readonly #evaluations = new Map<string, Promise<Evaluation>>();
+  readonly #evaluations: Evaluations;
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
   #step = 0;
@@ -79,6 +56,7 @@ export class Run {
   #initialized: Promise<void> | undefined;
   #trainStep: Promise<TrainStep> | undefined;
   #freeing: Promise<void> = Promise.resolve();
+  #hasToldUnreached = false;
   #isClosed = false;
 
   /**
@@ -106,9 +84,15 @@ export class Run {
     this.#gpu = store.gpu;
     this.#pace = new Pace(store.gpu);
     this.#ring = new LossRing(store, this.history);
+    this.#evaluations = new Evaluations(this.model, { loss: options.loss, metrics: this.metrics });
   }
 
-  /** Optimiser updates done. */
+  /** What it is trained on. */
+  get data(): BatchSource {
+    return this.#options.data;
+  }
+
+  /** Steps done: optimiser updates, and batches that were skipped. */
   get step(): number {
     return this.#step;
   }
@@ -159,48 +143,99 @@ export class Run {
     await this.#initialized;
   }
 
-  /** Initialises and compiles, so that the first step takes as long as the others. */
+  /**
+   * Initialises and compiles, so that the first step takes as long as the others. Where a step that was not finite stopped the
+   * run, that step is the next one, anew.
+   */
   async prepare(): Promise<void> {
     await this.initialize();
     await this.#compiledStep();
+    await this.settle();
+    this.#ring.release();
   }
 
-  /** One update: submits it and, almost always, waits for nothing. Throws `short_batch`. */
-  async trainStep(): Promise<void> {
+  /** What to tell of parameters that the loss does not reach, the first time that it is asked. */
+  async unreachedWarning(): Promise<string | undefined> {
+    const { unreached } = await this.#compiledStep();
+    if (this.#hasToldUnreached) return undefined;
+    this.#hasToldUnreached = true;
+    return unreachedWarning(unreached);
+  }
+
+  /**
+   * One step: submits it and, almost always, waits for nothing.
+   *
+   * @throws CairnError `short_batch`; RangeError for a label that is no class; `non_finite` when it is known by now that an earlier step stopped the run.
+   */
+  async trainStep(nonFinite: NonFinitePolicy = "stop"): Promise<void> {
     const trainStep = await this.#compiledStep();
+    this.#requireUnstopped();
     const step = this.#step;
-    const { data } = this.#options;
-    const request = {
-      seed: this.seed,
-      epoch: Math.floor(step / this.batchesPerEpoch),
-      position: step % this.batchesPerEpoch,
-    };
-    const batch = await fetchBatch(data, request, data.batchSize);
+    const batch = await this.#batchOf(step, trainStep);
     this.#requireOpen();
-    trainStep.run(batch, step, this.seed, this.#ring.slotOf(step));
+    trainStep.run(batch, { step, seed: this.seed, nonFinite });
     // In the tick of the submit, so that whoever takes a snapshot in between sees tensors and number agree.
     this.#step = step + 1;
     await this.#ring.advance(this.#step);
     await this.#pace.afterSubmit();
   }
 
-  /** Makes the history complete. Waits for the GPU. */
+  /** Makes the history complete. Waits for the GPU. Throws `non_finite` when a step stopped the run. */
   async readLosses(): Promise<void> {
     await this.#ring.drain(this.#step);
+    this.#requireUnstopped();
+  }
+
+  /** Makes the history complete, and the number of the step what the GPU says: of the last whole one. */
+  async settle(): Promise<void> {
+    await this.#ring.drain(this.#step);
+    this.#step = this.#ring.stoppedStep ?? this.#step;
+  }
+
+  /** The batch of step `step`, from 0. */
+  requestOf(step: number): BatchRequest {
+    const { seed, batchesPerEpoch } = this;
+    return { seed, epoch: Math.floor(step / batchesPerEpoch), position: step % batchesPerEpoch };
+  }
+
+  /**
+   * Does the next step once more without changing anything, op by op, and gives the first result that is not finite.
+   *
+   * @returns undefined where all are finite.
+   */
+  async findNonFinite(): Promise<NonFiniteResult | undefined> {
+    await this.initialize();
+    this.#requireOpen();
+    await this.settle();
+    const { loss, data } = this.#options;
+    const step = this.#step;
+    const values = stepValues({ model: this.model, loss, data });
+    const batch = await this.#batchOf(step, await this.#compiledStep());
+    return await findNonFinite(this.model, values, batch, { seed: this.seed, step });
+  }
+
+  async #batchOf(step: number, { indexLimits }: TrainStep): Promise<Batch> {
+    const { data } = this.#options;
+    const request = this.requestOf(step);
+    const batch = await fetchBatch(data, request, data.batchSize);
+    requireIndices(indexLimits, data, batch, request);
+    return batch;
+  }
+
+  #requireUnstopped(): void {
+    const stopped = this.#ring.stoppedStep;
+    if (stopped === undefined) return;
+    this.#step = stopped;
+    throw new CairnError("non_finite", `Step ${stopped + 1} is not finite`, {
+      details: { value: stopped + 1 },
+    });
   }
 
   /** Means over every example of `source`. Throws a `RangeError` when it has none. */
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
-    requireExamples("The data to evaluate on", source);
     await this.initialize();
     this.#requireOpen();
-    const { loss } = this.#options;
-    const key = shapesOf(source);
-    const evaluation = this.#evaluations.get(key) ??
-      Evaluation.compile(this.model, source, { loss, metrics: this.metrics });
-    this.#evaluations.set(key, evaluation);
-    evaluation.catch(() => this.#evaluations.delete(key));
-    return await (await evaluation).run(source, this.seed, { signal });
+    return await this.#evaluations.run(source, this.seed, signal);
   }
 
   /** Measures the epoch that is done and adds it to the history. */
@@ -250,13 +285,16 @@ export class Run {
   /**
    * Everything of going on from `state` that takes time or may fail.
    *
-   * @param losses Of all its steps.
+   * @param from What its checkpoint says besides: the losses of all its steps, and whether there is a control among its tensors.
    * @returns What makes this run that one, in the tick in which the tensors change. It never throws.
    */
   async toRestore(
     state: TrainingState,
-    losses: Float32Array,
-    variants: Readonly<Record<string, string>> = {},
+    { losses, hasControl, variants }: {
+      readonly losses: Float32Array;
+      readonly hasControl: boolean;
+      readonly variants: Readonly<Record<string, string>>;
+    },
   ): Promise<() => void> {
     // Losses of the run before, of which the last may still be on their way.
     await this.#ring.settled();
@@ -268,6 +306,8 @@ export class Run {
       this.#step = state.step;
       this.#walltime = state.walltime;
       this.history.replace(losses, state.history.epochs);
+      if (hasControl) this.#ring.forget();
+      else this.#ring.begin(state.step);
       this.#useVariants(variants);
     };
   }
@@ -296,11 +336,12 @@ export class Run {
 
   /** Forgets what was compiled, and frees it behind. */
   #freePrograms(): void {
-    const closing = Promise.allSettled([this.#trainStep, ...this.#evaluations.values()]);
+    const closing = Promise.allSettled([this.#trainStep]);
     this.#trainStep = undefined;
-    this.#evaluations.clear();
+    const evaluations = this.#evaluations.free();
     this.#freeing = this.#freeing.then(async () => {
       for (const compiled of await closing) if (compiled.status === "fulfilled") compiled.value?.close();
+      await evaluations;
     });
   }
 
@@ -342,8 +383,12 @@ export class Run {
       model: this.model,
       loss,
       optimizer,
-      slots: this.#slots.map((name) => this.store.group(name)),
       data,
+      state: {
+        slots: this.#slots.map((name) => this.store.group(name)),
+        control: this.#ring.control,
+        losses: this.#ring.losses,
+      },
     });
     return await this.#trainStep;
   }
@@ -359,33 +404,4 @@ export class Run {
     this.#freePrograms();
     for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
   }
-}
-
-/** A `TypeError` that names the part of a run that is missing or is something else. */
-function requireParts(options: RunOptions): void {
-  const { model, loss, optimizer, data, validation = data } = checkOptions(
-    "A trainer",
-    options,
-    RUN_OPTIONS,
-    "{ model, loss, optimizer, data }",
-  );
-  const requirePart = (isOne: boolean, what: string, found: unknown): void => {
-    if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
-  };
-  const isSource = (source: BatchSource | undefined): boolean => typeof source?.batchAt === "function";
-  requirePart(typeof model === "function", "model is a layer", model);
-  requirePart(typeof loss === "function", "loss is a function, like nn.mse()", loss);
-  const isOptimizer = typeof optimizer?.update === "function";
-  requirePart(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
-  requirePart(isSource(data), "data is a DataLoader or a BatchSource", data);
-  requirePart(isSource(validation), "validation is a DataLoader or a BatchSource", validation);
-}
-
-/** What an evaluation is compiled for. */
-function shapesOf({ batchSize, inputs, labels }: BatchSource): string {
-  return JSON.stringify([batchSize, inputs.dtype, inputs.shape, labels.dtype, labels.shape]);
-}
-
-function defaultMetrics(data: BatchSource): Readonly<Record<string, Metric>> {
-  return data.labels.dtype === "u32" && data.labels.shape.length === 0 ? { accuracy: accuracy() } : {};
 }

@@ -7,16 +7,17 @@ import { nextTurn } from "../base/event_loop.ts";
 import type { EpochRecord } from "./history.ts";
 import type { OnDeviceLost } from "./device_losses.ts";
 import { exitCodeOf, type Interrupts, type InterruptSignal, type SignalOptions } from "./interrupts.ts";
+import { batchOfStep, type NonFiniteBatch, type NonFinitePolicy } from "./non_finite.ts";
 import type { ProgressReporter, TrainingProgress } from "./progress.ts";
 import type { Run } from "./run.ts";
 
 /** What is known right after a step. */
 export interface StepEvent {
-  /** Optimiser updates done. */
+  /** Steps done: optimiser updates, and batches that were skipped. */
   readonly step: number;
   /** The epoch that the step belongs to, 1-based. */
   readonly epoch: number;
-  /** The newest loss that was read from the GPU; up to 64 steps old. */
+  /** The newest loss that was read from the GPU; up to 64 steps old. NaN for a batch that was skipped. */
   readonly loss: number | undefined;
 }
 
@@ -51,6 +52,12 @@ export interface TrainOptions {
    * then are done again, with the same result; `onStep` hears of them again.
    */
   readonly onDeviceLost?: OnDeviceLost;
+  /**
+   * What happens at a step whose loss or gradients are not finite, of which no weight is ever changed: `train` rejects with
+   * `non_finite` and the run is as it was before that step ("stop", the default), or its batch is left out and counted in the
+   * report ("skip").
+   */
+  readonly onNonFinite?: NonFinitePolicy;
 }
 
 /** Every option of {@link TrainOptions}. */
@@ -64,12 +71,15 @@ export const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   progress: true,
   handleSignals: true,
   onDeviceLost: true,
+  onNonFinite: true,
 };
 
 /** What a call of `Trainer.train` did. */
 export interface TrainReport {
-  /** Updates done by this call. Those that were done again after a lost device count once. */
+  /** Steps done by this call. Those that were done again after a lost device count once. */
   readonly steps: number;
+  /** Batches that were left out because their loss or gradients were not finite, as `onNonFinite: "skip"` asks for. */
+  readonly skipped: readonly NonFiniteBatch[];
   /** Why it returned: everything was done, or which signal came. */
   readonly endedBy: "end" | InterruptSignal;
   /**
@@ -91,6 +101,7 @@ export class TrainLog implements SaveListener {
   readonly warnings: string[] = [];
   readonly #options: TrainOptions;
   readonly #reporter: ProgressReporter | undefined;
+  readonly #toldOf = new Set<string>();
   #callbackError: { readonly error: unknown } | undefined;
 
   constructor(options: TrainOptions, reporter: ProgressReporter | undefined) {
@@ -115,6 +126,13 @@ export class TrainLog implements SaveListener {
     this.warnings.push(message);
     this.#call(() => this.#options.onWarning?.(message));
     this.#call(() => this.#reporter?.warning?.(message));
+  }
+
+  /** Warns the first time that it is asked to, for each `what`. */
+  warnOnce(what: string, message: string): void {
+    if (this.#toldOf.has(what)) return;
+    this.#toldOf.add(what);
+    this.onWarning(message);
   }
 
   /** Throws what a callback threw, which may have been in the background. */
@@ -162,15 +180,22 @@ export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
       throwIfAborted(options.signal);
       if (interrupts?.received !== undefined || run.step >= totalSteps) break;
       await oneStep(parts, startStep);
+      tellSkipped(parts, startStep);
+      // A checkpoint was refused because a step stopped the run: no need to find that out later.
+      if (saves?.hasSeenStop) await run.readLosses();
       // Also the turn in which a signal is heard and a save in the background goes on.
       await nextTurn();
     }
-    await lastSave(parts, startStep);
+    // Before the last save: nothing is saved of a run that was stopped.
     await run.readLosses();
+    tellSkipped(parts, startStep);
+    await lastSave(parts, startStep);
     // A last save that failed because the device is lost is no end: the tensors are gone.
     if (saves !== undefined && saves.durableStep !== run.step) run.store.gpu.assertAlive();
   } catch (error) {
     saves?.leave(error);
+    // How far the run came, unless the device is lost.
+    await run.settle().catch(() => undefined);
     throw error;
   } finally {
     await saves?.settled();
@@ -203,11 +228,22 @@ function requireSomeSave({ saves, failedSaves }: TrainLog, step: number): void {
   );
 }
 
+/** Once; each of the batches is in the report. */
+function tellSkipped({ run, log }: LoopParts, startStep: number): void {
+  const first = run.history.skipped.find((step) => step >= startStep);
+  if (first === undefined) return;
+  const { step, epoch, position } = batchOfStep(run, first);
+  log.warnOnce(
+    "skipped",
+    `Step ${step} is not finite and its batch is skipped (epoch ${epoch}, batch ${position}); further ones are counted in the report`,
+  );
+}
+
 async function oneStep(
   { run, options, reporter, policy, saves, interrupts }: LoopParts,
   startStep: number,
 ): Promise<void> {
-  await run.trainStep();
+  await run.trainStep(options.onNonFinite);
   reporter?.step?.(progressOf(run, options));
   await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss: run.history.lastLoss });
   // At the end of an epoch, the epoch's save is the one that has metrics; after a signal, the last one follows.

@@ -1,148 +1,83 @@
-import type { BufferRange } from "../gpu/buffer_range.ts";
-import { BufferUsage } from "../gpu/constants.ts";
-import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { gradients } from "../graph/autodiff.ts";
 import { Executable } from "../graph/executable.ts";
-import { mean } from "../graph/ops/reduce.ts";
-import type { Program } from "../graph/program.ts";
-import { input, type Value } from "../graph/value.ts";
-import type { Dispatch } from "../kernels/dispatch.ts";
-import type { Loss } from "../nn/losses.ts";
-import type { Model } from "../nn/model.ts";
-import { requireValue } from "../nn/layer.ts";
+import { indexLimits, type InputLimit } from "../graph/index_limits.ts";
+import type { NonFinitePolicy } from "../kernels/step_verdict.ts";
+import { POLICY_NUMBERS } from "../kernels/step_verdict.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
-import { formatShape } from "../tensor/shape.ts";
-import type { TensorGroup } from "../tensor/tensor_group.ts";
-import type { Batch, BatchSource } from "./batch_source.ts";
+import type { Batch } from "./batch_source.ts";
 import type { Seed } from "./seed.ts";
+import { StepMemory, stepProgram, type StepState, updatedRanges } from "./step_program.ts";
+import { type StepValues, stepValues, type StepValuesParts } from "./step_values.ts";
 
 /** What one training step is made of. */
-export interface TrainStepParts {
-  readonly model: Model;
-  readonly loss: Loss;
+export interface TrainStepParts extends StepValuesParts {
   readonly optimizer: Optimizer;
-  /** The optimiser's tensors, one group a slot. */
-  readonly slots: readonly TensorGroup[];
-  readonly data: BatchSource;
+  readonly state: StepState;
+}
+
+/** Which step, and how. */
+export interface StepRequest {
+  /** From 0; a batch that was skipped counts. */
+  readonly step: number;
+  readonly seed: Seed;
+  readonly nonFinite: NonFinitePolicy;
 }
 
 /**
- * One optimiser update as one submit: forward, backward, and the optimiser over whole slabs.
- *
- * Gradients are no part of the run's state, so they are not in the store; their slabs mirror those of the
- * parameters, which is what makes the optimiser one dispatch a slab.
+ * One training step as one submit: forward, backward, a look at every gradient, and the optimiser over ranges of slabs. A
+ * step whose loss or gradients are not finite changes no weight and no moment; see `stepVerdict` for what it does change.
  */
 export class TrainStep {
   readonly executable: Executable;
-  readonly #gpu: GpuDevice;
-  readonly #gradientSlabs: readonly GPUBuffer[];
+  /** Names of parameters that the loss does not reach. They keep their bits. */
+  readonly unreached: readonly string[];
+  /** What a batch has to hold, by the name of its part. */
+  readonly indexLimits: ReadonlyMap<string, InputLimit>;
+  readonly #memory: StepMemory;
   readonly #optimizer: Optimizer;
 
   private constructor(
-    gpu: GpuDevice,
     executable: Executable,
-    gradientSlabs: readonly GPUBuffer[],
+    memory: StepMemory,
     optimizer: Optimizer,
+    { loss, unreached }: StepValues,
   ) {
-    this.#gpu = gpu;
     this.executable = executable;
-    this.#gradientSlabs = gradientSlabs;
+    this.unreached = unreached;
+    this.indexLimits = indexLimits([loss]);
+    this.#memory = memory;
     this.#optimizer = optimizer;
   }
 
   /**
    * Throws what the loss throws for a model that does not fit, and a `TypeError` when the loss is not one f32
-   * an example.
+   * an example, or reaches no parameter.
    */
   static async compile(parts: TrainStepParts): Promise<TrainStep> {
-    const { model, optimizer } = parts;
+    const { model, optimizer, state } = parts;
     const { gpu, variants } = model.store;
-    const gradientSlabs: GPUBuffer[] = [];
+    const values = stepValues(parts);
+    const ranges = updatedRanges(model, values);
+    const memory = new StepMemory(gpu, model.group, ranges);
     try {
-      for (const { byteLength } of model.group.slabs) {
-        const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
-        gradientSlabs.push(gpu.createBuffer(`gradient slab ${gradientSlabs.length}`, byteLength, usage));
-      }
-      const program = buildProgram(parts, gradientSlabs);
+      const program = stepProgram({ model, optimizer, values, ranges, memory, state });
       const executable = await Executable.compile(gpu, program, { variants, label: "train step" });
-      return new TrainStep(gpu, executable, gradientSlabs, optimizer);
+      return new TrainStep(executable, memory, optimizer, values);
     } catch (error) {
-      for (const slab of gradientSlabs) gpu.destroyBuffer(slab);
+      memory.close();
       throw error;
     }
   }
 
-  /** Submits update `step` on `batch` and has its mean loss copied to `lossInto`. Waits for nothing. */
-  run(batch: Batch, step: number, seed: Seed, lossInto: BufferRange): void {
-    const scalars = { seed, step, values: this.#optimizer.scalars(step) };
-    this.executable.run(
-      { inputs: batch.inputs, labels: batch.labels },
-      scalars,
-      [{ output: "loss", into: lossInto }],
-    );
+  /** Submits a step on `batch`. Waits for nothing. */
+  run(batch: Batch, { step, seed, nonFinite }: StepRequest): void {
+    const policy = POLICY_NUMBERS[nonFinite];
+    const scalars = { seed, step, policy, values: this.#optimizer.scalars(step) };
+    this.executable.run({ inputs: batch.inputs, labels: batch.labels }, scalars);
   }
 
   /** Frees the workspace and the gradients. */
   close(): void {
     this.executable.close();
-    for (const slab of this.#gradientSlabs) this.#gpu.destroyBuffer(slab);
+    this.#memory.close();
   }
-}
-
-/** The labels of a batch as a graph value, named "labels". */
-export function labelsOf(source: BatchSource): Value {
-  return input("labels", source.labels.dtype, [source.batchSize, ...source.labels.shape]);
-}
-
-/** `value`, or a `TypeError` unless it is one f32 for each of `batchSize` examples. */
-export function requirePerExample(what: string, value: Value, batchSize: number): Value {
-  requireValue(what, value);
-  if (value.dtype === "f32" && value.shape.length === 1 && value.shape[0] === batchSize) return value;
-  throw new TypeError(
-    `${what} gives ${value.dtype} of shape ${formatShape(value.shape)}, expected one f32 for each example ` +
-      `of the batch, shape [${batchSize}]; leave the mean over the batch to the trainer`,
-  );
-}
-
-function buildProgram(parts: TrainStepParts, gradientSlabs: readonly GPUBuffer[]): Program {
-  const { model, data } = parts;
-  const trace = model.trace(data.batchSize, true);
-  const labels = labelsOf(data);
-  const losses = requirePerExample("The loss", parts.loss(trace.output, labels), data.batchSize);
-  const loss = mean(losses);
-  const found = gradients(loss, trace.parameters.map(({ value }) => value));
-  const stores = trace.parameters.flatMap(({ name }, index) => {
-    const value = found[index];
-    const { range, slab } = model.tensorOf(name);
-    const buffer = gradientSlabs[slab];
-    return value === undefined || buffer === undefined ? [] : [{ value, into: { ...range, buffer } }];
-  });
-  return {
-    inputs: [trace.input, labels],
-    outputs: { loss },
-    stores,
-    updates: updatesOf(parts, gradientSlabs),
-    parameters: (name) => model.rangeOf(name),
-  };
-}
-
-function updatesOf(
-  { model, optimizer, slots }: TrainStepParts,
-  gradientSlabs: readonly GPUBuffer[],
-): Dispatch<BufferRange | "scalars">[] {
-  return model.group.slabs.flatMap(({ buffer, byteLength }, index) => {
-    const gradient = gradientSlabs[index];
-    if (gradient === undefined || byteLength === 0) return [];
-    const whole = (slab: GPUBuffer): BufferRange => ({ buffer: slab, offset: 0, size: byteLength });
-    return [optimizer.update<BufferRange | "scalars">({
-      parameter: whole(buffer),
-      gradient: whole(gradient),
-      slots: slots.map((group) => whole(group.slabs[index]?.buffer ?? missingSlab(group, index))),
-      scalars: "scalars",
-    }, byteLength / 4)];
-  });
-}
-
-function missingSlab(group: TensorGroup, index: number): never {
-  throw new RangeError(`Group "${group.name}" has no slab ${index}; it has to mirror the parameters`);
 }

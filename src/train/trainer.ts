@@ -6,15 +6,12 @@ import { CairnError } from "../base/errors.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type AutoSaveOptions, AutoSaver, type AutoSaveSettings } from "./auto_saver.ts";
-import { AutoSaves } from "./auto_saves.ts";
 import type { BatchSource } from "./batch_source.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
-import { DeviceLosses } from "./device_losses.ts";
 import type { EvaluationReport } from "./evaluation.ts";
+import type { NonFiniteResult } from "./find_non_finite.ts";
 import type { TrainingHistory } from "./history.ts";
-import { Interrupts } from "./interrupts.ts";
 import { BASE_FIELDS } from "./name_template.ts";
-import { type ProgressReporter, reporterOf } from "./progress.ts";
 import {
   loadRun,
   RECOVER_RUN_OPTIONS,
@@ -28,17 +25,11 @@ import {
   TRAINER_LOAD_OPTIONS,
   type TrainerLoadOptions,
 } from "./restore.ts";
-import { Run, type RunOptions } from "./run.ts";
+import { Run } from "./run.ts";
+import type { RunOptions } from "./run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
-import {
-  type LoopEnd,
-  progressOf,
-  TRAIN_OPTIONS,
-  TrainLog,
-  trainLoop,
-  type TrainOptions,
-  type TrainReport,
-} from "./train_loop.ts";
+import { training } from "./training.ts";
+import { TRAIN_OPTIONS, type TrainOptions, type TrainReport } from "./train_loop.ts";
 
 export type { TrainerLoadOptions } from "./restore.ts";
 export type { TrainerSaveOptions } from "./save_run.ts";
@@ -212,7 +203,10 @@ export class Trainer {
    * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`. When none of those that
    * were to be saved could be, the call ends with `not_saved`, after all the training.
    *
-   * @throws CairnError `short_batch`, `device_lost`, `not_saved` with the last save's error as its cause;
+   * A step whose loss or gradients are not finite changes no weight. It ends the call with `non_finite`, and the run is as it
+   * was before that step; the next call tries it again. With `onNonFinite: "skip"` its batch is left out.
+   *
+   * @throws CairnError `short_batch`, `non_finite`, `device_lost`, `not_saved` with the last save's error as its cause;
    * `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
@@ -220,22 +214,18 @@ export class Trainer {
     if (!Number.isSafeInteger(epochs) || epochs < 0) {
       throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
     }
-    return await this.#alone("train", () => this.#train(options));
+    const parts = { run: this.#run, policy: this.#policy, target: () => this.#target() };
+    return await this.#alone("train", () => training(parts, options));
   }
 
-  async #train(options: TrainOptions): Promise<TrainReport> {
-    const run = this.#run;
-    const { epochs } = options;
-    const startStep = run.step;
-    const reporter = reporterOf(options.progress);
-    const log = new TrainLog(options, reporter);
-    const isDone = run.step >= epochs * run.batchesPerEpoch && !run.isEpochUnmeasured;
-    const losses = new DeviceLosses(run, options.onDeviceLost);
-    const end: LoopEnd = isDone
-      ? { endedBy: "end", exitCode: 0 }
-      : await this.#trainWith(options, log, reporter, losses);
-    const { saves, failedSaves, warnings } = log;
-    return { steps: run.step - startStep, ...end, saves, failedSaves, warnings };
+  /**
+   * Does the next step on its batch without changing anything, op by op, and gives the first result that is not finite: after
+   * `non_finite` that of the step that stopped the run. Compiles programs of its own, which takes a while.
+   *
+   * @returns undefined where every result is finite.
+   */
+  async findNonFinite(): Promise<NonFiniteResult | undefined> {
+    return await this.#alone("findNonFinite", () => this.#run.findNonFinite());
   }
 
   /** Means over every example of `source`, by default the validation data, without dropout. */
@@ -293,52 +283,6 @@ export class Trainer {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #trainWith(
-    options: TrainOptions,
-    log: TrainLog,
-    reporter: ProgressReporter | undefined,
-    losses: DeviceLosses,
-  ): Promise<LoopEnd> {
-    const run = this.#run;
-    const policy = this.#policy?.isEnabled === true ? this.#policy : undefined;
-    const interrupts = Interrupts.of(options.handleSignals);
-    if (interrupts !== undefined && policy === undefined) {
-      log.onWarning(
-        "A signal will end the training without saving it; call autoSave() first to have it saved",
-      );
-    }
-    let isStarted = false;
-    try {
-      for (;;) {
-        try {
-          await run.prepare();
-          const saves = policy === undefined
-            ? undefined
-            : await this.#openSaves(policy, log, interrupts?.overdue);
-          if (!isStarted) await reporter?.start?.(progressOf(run, options));
-          isStarted = true;
-          run.setClock(true);
-          return await trainLoop({ run, options, reporter, log, policy, saves, interrupts });
-        } catch (error) {
-          run.setClock(false);
-          // A process that was told to end has no time for that.
-          if (interrupts?.received !== undefined || !await losses.isWorthAnother()) throw error;
-          await losses.recover(error, await this.#target(), log, options.signal);
-        }
-      }
-    } finally {
-      run.setClock(false);
-      reporter?.stop?.();
-      interrupts?.stop();
-    }
-  }
-
-  async #openSaves(policy: AutoSaver, log: TrainLog, giveUp?: AbortSignal): Promise<AutoSaves> {
-    const { place } = await this.#target();
-    await place.survey();
-    return new AutoSaves(this.#run, policy, place, log, giveUp);
   }
 
   async #target(): Promise<RestoreTarget> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { adamw } from "../../src/kernels/adamw.ts";
 import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
+import { encodeStepVerdict } from "../../src/kernels/step_verdict.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../helpers/run_dispatch.ts";
 import { expectClose, expectSame, randomNumbers, SIZES } from "./numbers.ts";
@@ -18,10 +19,10 @@ async function adamwStep(
   gradient: Float32Array,
   step: AdamWStep,
 ) {
-  const values = [step.learningRate, 1 - step.beta1 ** step.t, 1 - step.beta2 ** step.t];
-  const scalars = encodeStepScalars({ seed: 0, step: step.t, values });
+  const scalars = encodeStepScalars({ seed: 0, step: step.t, values: [step.learningRate] });
+  const verdict = encodeStepVerdict({ corrections: [1 - step.beta1 ** step.t, 1 - step.beta2 ** step.t] });
   const options = { count: parameter.length, ...step };
-  const dispatch = adamw<HostArray>({ parameter, gradient, m, v, scalars }, options);
+  const dispatch = adamw<HostArray>({ parameter, gradient, m, v, scalars, verdict }, options);
   return await runDispatch(gpu, dispatch, [parameter, m, v]);
 }
 
@@ -59,6 +60,22 @@ describe("adamw", () => {
     }
   });
 
+  gpuTest("changes nothing where the verdict does not let it", async (gpu) => {
+    const state = [1, 2, 3].map((seed) => randomNumbers(64, seed));
+    const [parameter, m, v] = state as AdamWState;
+    const scalars = encodeStepScalars({ seed: 0, step: 1, values: [0.1] });
+    const bindings = {
+      parameter,
+      gradient: randomNumbers(64, 4),
+      m,
+      v,
+      scalars,
+      verdict: new Uint8Array(32),
+    };
+    const results = await runDispatch(gpu, adamw<HostArray>(bindings, { count: 64 }), [parameter, m, v]);
+    expect(results).toEqual([parameter, m, v]);
+  });
+
   gpuTest("keeps a NaN gradient to its own element", async (gpu) => {
     for (const count of [8, 9]) {
       const state: AdamWState = [randomNumbers(count, 2), new Float32Array(count), new Float32Array(count)];
@@ -74,7 +91,7 @@ describe("adamw", () => {
   });
 
   test("refuses hyperparameters out of range", () => {
-    const bindings = { parameter: "p", gradient: "g", m: "m", v: "v", scalars: "s" };
+    const bindings = { parameter: "p", gradient: "g", m: "m", v: "v", scalars: "s", verdict: "d" };
     expect(adamw(bindings, { count: 0 }).workgroups).toEqual([0, 0, 0]);
     expect(() => adamw(bindings, { count: 1, epsilon: 0 })).toThrow("adamw: epsilon has to be a number from");
     expect(() => adamw(bindings, { count: 1, beta1: 1.5 })).toThrow(

@@ -271,6 +271,7 @@ describe("TW rows of the training loop", () => {
           steps: 0,
           endedBy: "end",
           exitCode: 0,
+          skipped: [],
           saves: [],
           failedSaves: [],
           warnings: [],

@@ -394,7 +394,7 @@ describe("Trainer", () => {
           },
         })
       );
-      expect(error.message).toContain("the learning rate of update 3 is a number from 0, found NaN");
+      expect(error.message).toContain("the learning rate of step 3 is a number from 0, found NaN");
       expect(trainer.step).toBe(3);
       expect(await tensors()).toEqual(before);
     });

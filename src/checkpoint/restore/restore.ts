@@ -51,6 +51,8 @@ export interface RestoreTarget {
 export interface RestorePlan extends PartialLoadOptions, RestoreReadOptions {
   /** Names of the store's groups to load; all of them unless given. */
   readonly groups?: readonly string[];
+  /** Names of tensors that are not missed: older versions saved none of the name. They keep what they have. */
+  readonly optional?: readonly string[];
   /** Names of the state to put back, in this order; all of the target's unless given. */
   readonly names?: readonly string[];
   /** Whether all that is asked for has to be there and fit. Default true. */
@@ -158,7 +160,7 @@ async function planRestore(
   if (isRequired) requireState(names, saved, source.title);
   const tensors = store === undefined ? undefined : TensorPlan.of(store, source.reader, {
     ...plan,
-    excused: source.excludedTensors,
+    excused: [...source.excludedTensors, ...plan.optional ?? []],
     castFrom: source.castFrom,
   });
   const report = tensors?.report ?? compareTensors([], new Map(), new Set());

@@ -1,5 +1,5 @@
+import { slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import { runsOf } from "../store_runs.ts";
 import { stageTensors } from "./staged_tensors.ts";
 
 /** Runs `work`, which writes tensors of a group. When it fails, they are what they were before, unless the device is lost. */
@@ -8,7 +8,7 @@ export async function undoable(
   group: string,
   work: () => void | Promise<void>,
 ): Promise<void> {
-  const targets = runsOf(store.group(group).tensors)
+  const targets = slabRanges(store.group(group).tensors)
     .map(({ buffer, offset, byteLength }) => ({ buffer, offset, size: byteLength }));
   const before = await stageTensors(store.gpu, targets);
   try {

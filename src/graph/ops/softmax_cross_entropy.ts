@@ -39,6 +39,7 @@ export function softmaxCrossEntropy(logits: Value, labels: Value): Value {
 /** d loss = (softmax(logits) - one-hot(label)) d logits. The kernel has the softmax at hand and keeps it if asked. */
 export const softmaxCrossEntropyOp: OpDefinition = {
   name: "softmaxCrossEntropy",
+  indices: ({ inputs }) => [{ input: 1, below: item(item(inputs, 0).shape, 1) }],
   gradient(value, outGrad) {
     const logits = item(value.inputs, 0);
     const probabilities = createValue("crossEntropyProbabilities", [value, logits], {}, "f32", logits.shape);

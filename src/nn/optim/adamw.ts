@@ -1,6 +1,6 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { adamw as adamwKernel } from "../../kernels/adamw.ts";
-import { requireAtLeast, scheduleOf, slotOf, wholePower } from "./hyperparameters.ts";
+import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
 import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 
 /** Options of {@link adamw}. */
@@ -41,14 +41,16 @@ export function adamw(options: AdamWOptions): Optimizer {
   return {
     name: "adamw",
     slots: ["m", "v"],
-    scalars: (step) => [rate(step), 1 - wholePower(beta1, step + 1), 1 - wholePower(beta2, step + 1)],
-    update: ({ parameter, gradient, slots, scalars }, elementCount) =>
+    decays: [beta1, beta2],
+    scalars: (step) => [rate(step)],
+    update: ({ parameter, gradient, slots, scalars, verdict }, elementCount) =>
       adamwKernel({
         parameter,
         gradient,
         m: slotOf(slots, 0, "m"),
         v: slotOf(slots, 1, "v"),
         scalars,
+        verdict,
       }, { count: elementCount, beta1, beta2, epsilon, weightDecay }),
   };
 }

@@ -8,7 +8,7 @@ export function scheduleOf(optimizer: string, learningRate: number | Schedule): 
   if (typeof learningRate === "function") {
     return (step) => {
       const rate = learningRate(step);
-      requireAtLeast(optimizer, `the learning rate of update ${step}`, rate, 0);
+      requireAtLeast(optimizer, `the learning rate of step ${step}`, rate, 0);
       return rate;
     };
   }
@@ -36,18 +36,4 @@ export function requireAtLeast(
   if (Number.isFinite(value) && value >= least && value < limit) return;
   const range = limit === Infinity ? `from ${least}` : `from ${least} up to and without ${limit}`;
   throw new RangeError(`${optimizer}: ${option} is a number ${range}, found ${value}`);
-}
-
-/**
- * `base` to the power of a whole number by repeated squaring. `Math.pow` may differ between runtimes in the
- * last bit; multiplication may not.
- */
-export function wholePower(base: number, exponent: number): number {
-  let result = 1;
-  let square = base;
-  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
-    if (rest % 2 === 1) result *= square;
-    square *= square;
-  }
-  return result;
 }

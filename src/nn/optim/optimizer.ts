@@ -12,6 +12,11 @@ export interface UpdateBindings<B> {
   readonly slots: readonly B[];
   /** The uniform with the step's scalars. */
   readonly scalars: B;
+  /**
+   * The uniform with the step's verdict: `applies`, which is 0 where nothing may be changed, and `corrections`,
+   * `1 - decay^updates` for each of {@link Optimizer.decays}.
+   */
+  readonly verdict: B;
 }
 
 /**
@@ -23,17 +28,25 @@ export interface Optimizer {
   /** Names of the tensors that it keeps for each parameter: the groups `optimizer.<slot>` of the store. */
   readonly slots: readonly string[];
   /**
-   * The numbers of update `step` (0 is the first), which the kernel reads from the step's scalars. At most
-   * 16.
+   * Decays of running means, at most 4, for the corrections that the kernel reads from the step's verdict. They count
+   * updates, of which a batch that is skipped is none.
+   */
+  readonly decays: readonly number[];
+  /**
+   * The numbers of step `step` (0 is the first; a batch that is skipped is a step too), which the kernel reads
+   * from the step's scalars. At most 16.
    */
   scalars(step: number): readonly number[];
-  /** The one dispatch that updates `elementCount` elements: a whole slab. */
+  /**
+   * The one dispatch that updates `elementCount` elements, a range of a slab. It binds the verdict, and changes
+   * nothing where that says so.
+   */
   update<B>(bindings: UpdateBindings<B>, elementCount: number): Dispatch<B>;
 }
 
 /** Options that every optimiser has. */
 export interface LearningRateOption {
-  /** A number, or a function of the update's number, which begins at 0. */
+  /** A number, or a function of the step's number, which begins at 0. */
   readonly learningRate: number | Schedule;
 }
 

@@ -36,13 +36,15 @@ export function sgd(options: SgdOptions): Optimizer {
   return {
     name: "sgd",
     slots: momentum === 0 ? [] : ["momentum"],
+    decays: [],
     scalars: (step) => [rate(step)],
-    update: ({ parameter, gradient, slots, scalars }, elementCount) =>
+    update: ({ parameter, gradient, slots, scalars, verdict }, elementCount) =>
       sgdKernel({
         parameter,
         gradient,
         velocity: momentum === 0 ? undefined : slotOf(slots, 0, "momentum"),
         scalars,
+        verdict,
       }, { count: elementCount, momentum, nesterov, weightDecay }),
   };
 }

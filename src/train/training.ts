@@ -1,0 +1,102 @@
+import { AutoSaves } from "./auto_saves.ts";
+import type { AutoSaver } from "./auto_saver.ts";
+import { DeviceLosses } from "./device_losses.ts";
+import { Interrupts } from "./interrupts.ts";
+import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./non_finite.ts";
+import { type ProgressReporter, reporterOf } from "./progress.ts";
+import type { RestoreTarget } from "./restore.ts";
+import type { Run } from "./run.ts";
+import {
+  type LoopEnd,
+  progressOf,
+  TrainLog,
+  trainLoop,
+  type TrainOptions,
+  type TrainReport,
+} from "./train_loop.ts";
+
+/** What a call of `Trainer.train` works with. */
+export interface TrainingParts {
+  readonly run: Run;
+  readonly policy: AutoSaver | undefined;
+  /** The run with the place that it is saved to. */
+  readonly target: () => Promise<RestoreTarget>;
+}
+
+/** What `Trainer.train` does, once nothing else changes the run. */
+export async function training(parts: TrainingParts, options: TrainOptions): Promise<TrainReport> {
+  const { run } = parts;
+  const startStep = run.step;
+  checkedPolicy(options.onNonFinite);
+  const reporter = reporterOf(options.progress);
+  const log = new TrainLog(options, reporter);
+  const isDone = run.step >= options.epochs * run.batchesPerEpoch && !run.isEpochUnmeasured;
+  const losses = new DeviceLosses(run, options.onDeviceLost);
+  const end: LoopEnd = isDone
+    ? { endedBy: "end", exitCode: 0 }
+    : await trainWith(parts, options, log, reporter, losses);
+  const { saves, failedSaves, warnings } = log;
+  const skipped = run.history.skipped.filter((step) => step >= startStep).map((step) =>
+    batchOfStep(run, step)
+  );
+  return { steps: run.step - startStep, ...end, skipped, saves, failedSaves, warnings };
+}
+
+async function trainWith(
+  parts: TrainingParts,
+  options: TrainOptions,
+  log: TrainLog,
+  reporter: ProgressReporter | undefined,
+  losses: DeviceLosses,
+): Promise<LoopEnd> {
+  const { run } = parts;
+  const policy = parts.policy?.isEnabled === true ? parts.policy : undefined;
+  const interrupts = Interrupts.of(options.handleSignals);
+  if (interrupts !== undefined && policy === undefined) {
+    log.onWarning(
+      "A signal will end the training without saving it; call autoSave() first to have it saved",
+    );
+  }
+  let isStarted = false;
+  try {
+    for (;;) {
+      try {
+        await prepare(run, log);
+        const saves = policy === undefined
+          ? undefined
+          : await openSaves(parts, policy, log, interrupts?.overdue);
+        if (!isStarted) await reporter?.start?.(progressOf(run, options));
+        isStarted = true;
+        run.setClock(true);
+        return await trainLoop({ run, options, reporter, log, policy, saves, interrupts });
+      } catch (error) {
+        run.setClock(false);
+        if (isNonFinite(error)) throw await explainStop(run);
+        // A process that was told to end has no time for that.
+        if (interrupts?.received !== undefined || !await losses.isWorthAnother()) throw error;
+        await losses.recover(error, await parts.target(), log, options.signal);
+      }
+    }
+  } finally {
+    run.setClock(false);
+    reporter?.stop?.();
+    interrupts?.stop();
+  }
+}
+
+async function prepare(run: Run, log: TrainLog): Promise<void> {
+  await run.prepare();
+  const warning = await run.unreachedWarning();
+  if (warning !== undefined) log.onWarning(warning);
+}
+
+async function openSaves(
+  { run, target }: TrainingParts,
+  policy: AutoSaver,
+  log: TrainLog,
+  giveUp: AbortSignal | undefined,
+): Promise<AutoSaves> {
+  const { place } = await target();
+  await place.survey();
+  return new AutoSaves(run, policy, place, log, giveUp);
+}
