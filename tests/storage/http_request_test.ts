@@ -243,8 +243,9 @@ describe("waiting", () => {
   });
 
   test("a server that is silent is given up, while opening and while reading", async () => {
+    let onSilence = (): void => {};
     const silent = createServer((request, response) => {
-      if (request.headers.range !== "bytes=0-4095" || request.url === "/silent") return;
+      if (request.headers.range !== "bytes=0-4095" || request.url === "/silent") return onSilence();
       response.writeHead(206, { "content-range": "bytes 0-4095/20000" }).end(content.subarray(0, 4096));
     });
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
@@ -254,7 +255,10 @@ describe("waiting", () => {
       expect((await thrownBy(() => HttpSource.open(`${url}/silent`, { timeoutMs }))).message).toContain(
         "200 ms",
       );
-      const source = await HttpSource.open(url, { timeoutMs });
+      // This one's time is up when the server has the request, so that a slow machine may take its time to send it.
+      const clock = new HandClock();
+      const source = await HttpSource.open(url, { timeoutMs, clock });
+      onSilence = () => clock.ring();
       const error = await thrownBy(() => source.read(5000, new Uint8Array(1)));
       expect(error).toMatchObject({ name: "CairnError", code: "storage_failed", details: { op: "read" } });
       expect(error.message).toContain("nothing arrived for 200 ms");
