@@ -1,12 +1,19 @@
-// `npm run faults -- container` and `npm run faults -- engine`: the fault campaigns, in Bun and then in Deno.
+// `npm run faults -- container`, `-- engine` and `-- numerics`: the fault campaigns, in Bun and then in Deno.
 // `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations` removes one step of the protocol at a
 // time and requires that a test turns red. The last line is one JSON object; exit 1 unless everything held.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
-const CAMPAIGNS = ["container", "engine"];
+const CAMPAIGNS = ["container", "engine", "numerics"];
 const [campaign, ...rows] = process.argv.slice(2);
+
+/** What is counted, and what is said of those that went wrong. */
+const NOUNS = {
+  container: "faults, % not stood",
+  engine: "faults, % not stood",
+  numerics: "graphs, % differences",
+};
 
 /** Runs a script with its output shown, and resolves to its exit status and its last line that is JSON. */
 function run([program, ...before], script, args) {
@@ -51,12 +58,14 @@ function report(results) {
   const agrees = digests.length <= 1;
   const holds = results.every(({ status, ended, failures }) => status === 0 && ended && failures === 0) &&
     agrees;
-  const figures = campaign === "container"
-    ? { accepted: sum("failures"), digest: digests.join(" and ") }
-    : { lost: sum("lost"), mixed: sum("mixed"), images: sum("images"), kills: sum("kills") };
+  const figures = {
+    container: { accepted: sum("failures"), digest: digests.join(" and ") },
+    engine: { lost: sum("lost"), mixed: sum("mixed"), images: sum("images"), kills: sum("kills") },
+    numerics: { differences: sum("differences") },
+  }[campaign];
   console.log(`\n== ${campaign}`);
   for (const { runtime, points, failures } of results) {
-    console.log(`${runtime}: ${points} faults, ${failures} not stood`);
+    console.log(`${runtime}: ${points} ${NOUNS[campaign]}`.replace("%", failures));
   }
   const skips = results.flatMap(({ runtime, skips }) => (skips ?? []).map((skip) => `${runtime}: ${skip}`));
   for (const skip of skips) console.log(`SKIP ${skip}`);
@@ -64,7 +73,7 @@ function report(results) {
   if (campaign === "engine") {
     console.log(`${figures.images} distinct crash images, ${figures.kills} real kills`);
     console.log(`lost commits: ${figures.lost}, mixed states: ${figures.mixed}`);
-  } else console.log(`accepted: ${figures.accepted}`);
+  } else if (campaign === "container") console.log(`accepted: ${figures.accepted}`);
   console.log(JSON.stringify({
     faults: campaign,
     runtimes: results.map(({ runtime }) => runtime),
