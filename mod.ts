@@ -29,7 +29,12 @@
 // Errors and dtypes
 export type { Clock } from "./src/base/clock.ts";
 export type { DType } from "./src/base/dtype.ts";
-export { CairnError, type CairnErrorCode, type CairnErrorDetails } from "./src/base/errors.ts";
+export {
+  CairnError,
+  type CairnErrorCode,
+  type CairnErrorDetails,
+  type CairnErrorOptions,
+} from "./src/base/errors.ts";
 
 // The GPU
 export type { BufferRange } from "./src/gpu/buffer_range.ts";
@@ -69,7 +74,12 @@ export { CodecPool, type Lent, type LentBytes, type LentChunk } from "./src/cont
 export type { GpuCodingRates, WriteRates } from "./src/container/codec/coding_rates.ts";
 export type { ChunkSums } from "./src/container/codec/decode_checked.ts";
 export type { CodecName } from "./src/container/codec/table.ts";
-export { ContainerReader } from "./src/container/read/container_reader.ts";
+export {
+  ContainerReader,
+  type RawChunksOptions,
+  type ReadManyOptions,
+  type ReadRangeOptions,
+} from "./src/container/read/container_reader.ts";
 export {
   ContainerWriter,
   type PlannedCut,
@@ -139,6 +149,8 @@ export type {
   CreateOptions,
   Engine,
   EngineCommitOptions,
+  EngineLoadOptions,
+  MakeDirsOptions,
   RemoveOptions,
   SaveOptions,
 } from "./src/checkpoint/engine.ts";
@@ -287,7 +299,7 @@ export type { FailedSave, SaveRecord } from "./src/train/auto_saves.ts";
 export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/train/batch_source.ts";
 export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";
 export type { OnDeviceLost } from "./src/train/device_losses.ts";
-export type { EvaluationReport } from "./src/train/evaluation.ts";
+export type { EvaluateOptions, EvaluationReport } from "./src/train/evaluation.ts";
 export type { EpochRecord, TrainingHistory } from "./src/train/history.ts";
 export type { InterruptSignal, SignalOptions } from "./src/train/interrupts.ts";
 export { NameTemplate } from "./src/train/name_template.ts";

@@ -1,3 +1,5 @@
+import { checkOptions, type OptionNames } from "./options.ts";
+
 /** What went wrong, as a stable string that callers can switch on. */
 export type CairnErrorCode =
   // finding and using a GPU
@@ -53,6 +55,9 @@ export interface CairnErrorOptions {
   cause?: unknown;
 }
 
+/** Every option of {@link CairnErrorOptions}. */
+export const CAIRN_ERROR_OPTIONS: OptionNames<CairnErrorOptions> = { details: true, cause: true };
+
 /**
  * The one error class of Cairn: something outside the caller's program is not as it has to be.
  * A caller's own mistake is a `TypeError` or `RangeError`, and an abort rethrows `signal.reason`.
@@ -63,6 +68,7 @@ export class CairnError extends Error {
   readonly details: CairnErrorDetails;
 
   constructor(code: CairnErrorCode, message: string, options: CairnErrorOptions = {}) {
+    checkOptions("CairnError()", options, CAIRN_ERROR_OPTIONS);
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};

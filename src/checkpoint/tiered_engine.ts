@@ -39,11 +39,7 @@ export class TieredEngine extends EngineGroup {
 
   /** @param tiers The fastest first, which takes part in every save. All of one run. */
   constructor(tiers: readonly Tier[]) {
-    super(tiers.map(({ engine }) => engine));
-    for (const tier of tiers) {
-      checkOptions("A tier", tier, TIER, "{ engine, every: 10 }");
-      if (tier.keep !== undefined) checkRetentionPolicy(tier.keep);
-    }
+    super(tiers.map(engineOf));
     for (const [index, { every = 1 }] of tiers.entries()) {
       const isFine = index === 0 ? every === 1 : Number.isSafeInteger(every) && every >= 1;
       if (!isFine) {
@@ -104,6 +100,12 @@ export class TieredEngine extends EngineGroup {
     const options = signal === undefined ? {} : { signal };
     return Promise.resolve(this.engines.map((engine) => () => engine.load(tag, options)));
   }
+}
+
+function engineOf(tier: Tier): Engine {
+  const { engine, keep } = checkOptions("A tier", tier, TIER, "{ engine, every: 10 }");
+  if (keep !== undefined) checkRetentionPolicy(keep);
+  return engine;
 }
 
 /** The checkpoint is durable by now; what fails here does not change that. */

@@ -19,5 +19,5 @@ export { linear, type LinearOptions } from "./linear.ts";
 export { crossEntropy, type Loss, mse } from "./losses.ts";
 export { accuracy, type Metric } from "./metrics.ts";
 export { Model, type ModelTrace } from "./model.ts";
-export { type Parameter, Scope } from "./scope.ts";
+export { type Parameter, Scope, type ScopeOptions } from "./scope.ts";
 export { sequential } from "./sequential.ts";

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { parameter, type Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 import type { Initializer } from "./initializers.ts";
@@ -10,6 +11,15 @@ export interface Parameter {
   readonly initializer: Initializer;
   readonly value: Value;
 }
+
+/** Options of {@link Scope.root}. */
+export interface ScopeOptions {
+  /** Whether the trace is for training. */
+  readonly isTraining: boolean;
+}
+
+/** Every option of {@link ScopeOptions}. */
+export const SCOPE_OPTIONS: OptionNames<ScopeOptions> = { isTraining: true };
 
 /** What all scopes of one trace share. */
 interface Trace {
@@ -32,8 +42,9 @@ export class Scope {
   }
 
   /** The scope of a whole model. */
-  static root(options: { isTraining: boolean }): Scope {
-    return new Scope({ isTraining: options.isTraining, parameters: new Map(), streams: 0 }, "");
+  static root(options: ScopeOptions): Scope {
+    const { isTraining } = checkOptions("Scope.root()", options, SCOPE_OPTIONS, "{ isTraining: true }");
+    return new Scope({ isTraining, parameters: new Map(), streams: 0 }, "");
   }
 
   /** Whether this trace is for training; dropout does nothing otherwise. */

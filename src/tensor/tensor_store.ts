@@ -1,7 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
-import type { TensorSpec } from "../container/format/layout.ts";
+import { TENSOR_SPEC, type TensorSpec } from "../container/format/layout.ts";
 import { GPU_OPTIONS, type GpuOptions } from "../gpu/find_gpu.ts";
 import { GpuDevice } from "../gpu/gpu_device.ts";
 import { HostTensor } from "./host_tensor.ts";
@@ -124,6 +124,9 @@ export class TensorStore {
       throw new TypeError(
         `There is a group "${group}" already; give this one another name, or another store (a trainer needs its own)`,
       );
+    }
+    for (const spec of specs) {
+      checkOptions(`A tensor of "${group}"`, spec, TENSOR_SPEC, '{ name: "w", dtype: "f32", shape: [2] }');
     }
     // "a" + "b.c" and "a.b" + "c" are different groups, but the same tensor.
     const taken = specs.find(({ name }) => this.#tensors.has(`${group}.${name}`));

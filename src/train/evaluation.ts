@@ -1,3 +1,4 @@
+import type { OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
@@ -31,10 +32,14 @@ export interface Measures {
   readonly metrics: Readonly<Record<string, Metric>>;
 }
 
-/** Options of {@link Evaluation.run}. */
-export interface EvaluationOptions {
+/** Options of `Trainer.evaluate`. */
+export interface EvaluateOptions {
+  /** Stops between two batches, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Every option of {@link EvaluateOptions}. */
+export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
 
 /** Batches between two reads. */
 const BATCHES_PER_READ = 64;
@@ -90,14 +95,14 @@ export class Evaluation {
    * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches,
    * `short_batch`, and a `RangeError` for a label that is no class.
    */
-  run(source: BatchSource, seed: Seed, options: EvaluationOptions = {}): Promise<EvaluationReport> {
+  run(source: BatchSource, seed: Seed, options: EvaluateOptions = {}): Promise<EvaluationReport> {
     // One after the other, as they share the memory for the sums.
     const report = this.#running.then(() => this.#run(source, seed, options));
     this.#running = report.catch(() => undefined);
     return report;
   }
 
-  async #run(source: BatchSource, seed: Seed, options: EvaluationOptions): Promise<EvaluationReport> {
+  async #run(source: BatchSource, seed: Seed, options: EvaluateOptions): Promise<EvaluationReport> {
     const { exampleCount } = source;
     const batches = evaluationBatches(source);
     const totals = new Float64Array(this.#names.length);

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
 import type { AutoSaver } from "./auto_saver.ts";
@@ -6,7 +6,13 @@ import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_sav
 import { nextTurn } from "../base/event_loop.ts";
 import type { EpochRecord } from "./history.ts";
 import type { OnDeviceLost } from "./device_losses.ts";
-import { exitCodeOf, type Interrupts, type InterruptSignal, type SignalOptions } from "./interrupts.ts";
+import {
+  exitCodeOf,
+  type Interrupts,
+  type InterruptSignal,
+  SIGNAL_OPTIONS,
+  type SignalOptions,
+} from "./interrupts.ts";
 import { batchOfStep, type NonFiniteBatch, type NonFinitePolicy } from "./non_finite.ts";
 import type { ProgressReporter, TrainingProgress } from "./progress.ts";
 import type { Run } from "./run.ts";
@@ -61,7 +67,7 @@ export interface TrainOptions {
 }
 
 /** Every option of {@link TrainOptions}. */
-export const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
+const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   epochs: true,
   signal: true,
   onStep: true,
@@ -73,6 +79,17 @@ export const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   onDeviceLost: true,
   onNonFinite: true,
 };
+
+/** @throws TypeError for an option that there is not, RangeError for a number of epochs that is none. */
+export function checkTrainOptions(options: TrainOptions): void {
+  const { epochs, handleSignals } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");
+  if (typeof handleSignals === "object") {
+    checkOptions("handleSignals", handleSignals, SIGNAL_OPTIONS, "{ graceMs: 20_000 }");
+  }
+  if (!Number.isSafeInteger(epochs) || epochs < 0) {
+    throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
+  }
+}
 
 /** What a call of `Trainer.train` did. */
 export interface TrainReport {

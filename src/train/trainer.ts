@@ -3,12 +3,12 @@ import type { LoadReport } from "../checkpoint/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type AutoSaveOptions, AutoSaver, type AutoSaveSettings } from "./auto_saver.ts";
 import type { BatchSource } from "./batch_source.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
-import type { EvaluationReport } from "./evaluation.ts";
+import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./evaluation.ts";
 import type { NonFiniteResult } from "./find_non_finite.ts";
 import type { TrainingHistory } from "./history.ts";
 import { BASE_FIELDS } from "./name_template.ts";
@@ -29,22 +29,13 @@ import { Run } from "./run.ts";
 import type { RunOptions } from "./run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import { training } from "./training.ts";
-import { TRAIN_OPTIONS, type TrainOptions, type TrainReport } from "./train_loop.ts";
+import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_loop.ts";
 
 export type { TrainerLoadOptions } from "./restore.ts";
 export type { TrainerSaveOptions } from "./save_run.ts";
 
 /** Options of {@link Trainer}. */
 export interface TrainerOptions extends RunOptions {}
-
-/** Options of {@link Trainer.evaluate}. */
-export interface EvaluateOptions {
-  /** Stops between two batches, with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Every option of {@link EvaluateOptions}. */
-export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
 
 /**
  * Trains a model, saves it on the way, and goes on from where it was.
@@ -210,10 +201,7 @@ export class Trainer {
    * `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
-    const { epochs } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");
-    if (!Number.isSafeInteger(epochs) || epochs < 0) {
-      throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
-    }
+    checkTrainOptions(options);
     const parts = { run: this.#run, policy: this.#policy, target: () => this.#target() };
     return await this.#alone("train", () => training(parts, options));
   }

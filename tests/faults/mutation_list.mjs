@@ -2,6 +2,7 @@
 // `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
 
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
+import { STATE_MUTATIONS } from "./mutation_list_state.mjs";
 
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
@@ -600,4 +601,5 @@ export const MUTATIONS = [
     ["tests/checkpoint/restore"],
   ],
   ...NUMBER_MUTATIONS,
+  ...STATE_MUTATIONS,
 ];

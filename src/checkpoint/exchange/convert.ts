@@ -1,7 +1,8 @@
+import { checkOptions } from "../../base/options.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { OutgoingTensor } from "./outgoing.ts";
-import { type ExchangeReadOptions, quoted, type TensorFile } from "./tensor_file.ts";
+import { EXCHANGE_READ_OPTIONS, type ExchangeReadOptions, quoted, type TensorFile } from "./tensor_file.ts";
 
 /**
  * The tensors of a file of another format, to be written in a third one: each is read when it is its turn. Names that the
@@ -15,6 +16,7 @@ export async function tensorsOfFile(
   names: readonly string[] = file.names(),
   options: ExchangeReadOptions = {},
 ): Promise<OutgoingTensor[]> {
+  checkOptions("tensorsOfFile()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
   const taken = new Set(names);
   const tensors: OutgoingTensor[] = [];
   for (const name of names) {
@@ -48,6 +50,7 @@ export function tensorsOfContainer(
   names: readonly string[] = reader.tensors.map(({ name }) => name),
   options: ExchangeReadOptions = {},
 ): OutgoingTensor[] {
+  checkOptions("tensorsOfContainer()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
   const taken = new Set(names);
   return names.map((name) => {
     const { dtype, shape, aliasOf } = reader.tensor(name);

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -35,6 +36,15 @@ export interface ExportWeightsOptions {
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
+/** Every option of {@link ExportWeightsOptions}. */
+export const EXPORT_WEIGHTS_OPTIONS: OptionNames<ExportWeightsOptions> = {
+  dtype: true,
+  exclude: true,
+  overwrite: true,
+  signal: true,
+  onProgress: true,
+};
+
 /** What {@link exportWeights} wrote. */
 export interface ExportedWeights {
   /** In the storage. */
@@ -66,6 +76,7 @@ export async function exportWeights(
   path: string,
   options: ExportWeightsOptions = {},
 ): Promise<ExportedWeights> {
+  checkOptions("exportWeights()", options, EXPORT_WEIGHTS_OPTIONS);
   const isContainer = path.endsWith(CHECKPOINT_EXTENSION);
   if (!isContainer && !path.endsWith(SAFETENSORS_EXTENSION)) {
     throw new TypeError(`Cannot export to "${path}": expected a path that ends with .cairn or .safetensors`);

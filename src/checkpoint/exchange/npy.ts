@@ -1,3 +1,4 @@
+import { checkOptions } from "../../base/options.ts";
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -8,7 +9,13 @@ import { HostTensor } from "../../tensor/host_tensor.ts";
 import { type CheckedTensor, checkedTensors } from "./outgoing.ts";
 import { encodeNpyHeader, npyDataBytes, type NpyHeader, readNpyHeader } from "./npy_header.ts";
 import { columnMajorStrides, gather } from "./strided.ts";
-import { DEFAULT_MAX_BYTES, type ExchangeReadOptions, quoted, tooLarge } from "./tensor_file.ts";
+import {
+  DEFAULT_MAX_BYTES,
+  EXCHANGE_READ_OPTIONS,
+  type ExchangeReadOptions,
+  quoted,
+  tooLarge,
+} from "./tensor_file.ts";
 import { writeTensor } from "./write_safetensors.ts";
 
 /**
@@ -18,6 +25,7 @@ import { writeTensor } from "./write_safetensors.ts";
  * text, dates, complex numbers, records, and Python objects, which are pickled and therefore never read.
  */
 export async function readNpy(source: ByteSource, options: ExchangeReadOptions = {}): Promise<HostTensor> {
+  checkOptions("readNpy()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
   const header = await readNpyHeader(source);
   const dtype = readableDType(header);
   checkLength(header, source.byteLength, options.maxBytes);

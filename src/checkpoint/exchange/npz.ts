@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -8,6 +9,7 @@ import { MAX_NPY_START_BYTES, npyDataBytes, type NpyHeader, readNpyHeader } from
 import { checkedTensors, type TensorsToWrite } from "./outgoing.ts";
 import {
   DEFAULT_MAX_BYTES,
+  EXCHANGE_READ_OPTIONS,
   type ExchangeReadOptions,
   type ForeignTensor,
   noSuchTensor,
@@ -73,6 +75,7 @@ export class NpzFile implements TensorFile {
   }
 
   async read(name: string, options: ExchangeReadOptions = {}): Promise<HostTensor> {
+    checkOptions("read()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
     const entry = this.#entry(name);
     throwIfAborted(options.signal);
     return await about(name, async () => {
@@ -124,6 +127,9 @@ export interface NpzOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Every option of {@link NpzOptions}. */
+export const NPZ_OPTIONS: OptionNames<NpzOptions> = { compress: true, signal: true };
+
 /** What {@link writeNpz} wrote. */
 export interface NpzReport {
   readonly fileBytes: number;
@@ -143,6 +149,7 @@ export async function writeNpz(
   tensors: TensorsToWrite,
   options: NpzOptions = {},
 ): Promise<NpzReport> {
+  checkOptions("writeNpz()", options, NPZ_OPTIONS);
   const checked = checkedTensors(tensors);
   const pieces = new Map(checked.map((tensor) => [tensor.name, () => tensor.pieces()]));
   const zip = new ZipWriter(sink);

@@ -1,3 +1,4 @@
+import { checkOptions } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
@@ -11,6 +12,7 @@ import {
 } from "./safetensors_header.ts";
 import {
   DEFAULT_MAX_BYTES,
+  EXCHANGE_READ_OPTIONS,
   type ExchangeReadOptions,
   type ForeignTensor,
   noSuchTensor,
@@ -70,6 +72,7 @@ export class SafetensorsFile implements TensorFile {
   }
 
   async read(name: string, options: ExchangeReadOptions = {}): Promise<HostTensor> {
+    checkOptions("read()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
     const { dtype: { name: storedAs, dtype }, shape } = this.#entry(name);
     if (dtype === undefined || shape.length > MAX_RANK) {
       const what = dtype === undefined ? `the dtype ${storedAs}` : `${shape.length} dimensions`;
@@ -83,6 +86,7 @@ export class SafetensorsFile implements TensorFile {
 
   /** The bytes of one tensor of any dtype, as they are. */
   async readBytes(name: string, options: ExchangeReadOptions = {}): Promise<Uint8Array> {
+    checkOptions("readBytes()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
     this.#assertOpen();
     throwIfAborted(options.signal);
     const { offset, byteLength } = this.#entry(name);
@@ -95,6 +99,7 @@ export class SafetensorsFile implements TensorFile {
 
   /** The bytes of one tensor in pieces of up to 1 MiB, so that a tensor need not fit in memory. Each piece is the caller's. */
   async *pieces(name: string, options: ExchangeReadOptions = {}): AsyncGenerator<Uint8Array> {
+    checkOptions("pieces()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
     const { offset, byteLength } = this.#entry(name);
     for (let at = 0; at < byteLength; at += PIECE_BYTES) {
       this.#assertOpen();

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { ByteSink } from "../../container/source.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -6,7 +7,13 @@ import { directoryOf, joinPath, nameOf } from "../../storage/storage_path.ts";
 import { breathingSink } from "../storage_source.ts";
 import { type CheckedTensor, checkedTensors, type TensorsToWrite } from "./outgoing.ts";
 import { encodeSafetensorsIndex, INDEX_EXTENSION, shardName } from "./safetensors_shards.ts";
-import { checkMetadata, type SafetensorsOptions, withoutAliases, writePlanned } from "./write_safetensors.ts";
+import {
+  checkMetadata,
+  SAFETENSORS_OPTIONS,
+  type SafetensorsOptions,
+  withoutAliases,
+  writePlanned,
+} from "./write_safetensors.ts";
 
 const EXTENSION = ".safetensors";
 
@@ -17,6 +24,13 @@ export interface SaveSafetensorsOptions extends SafetensorsOptions {
   /** Write several files and an index when the tensors have more bytes than this. A tensor is never cut. */
   readonly maxFileBytes?: number;
 }
+
+/** Every option of {@link SaveSafetensorsOptions}. */
+export const SAVE_SAFETENSORS_OPTIONS: OptionNames<SaveSafetensorsOptions> = {
+  ...SAFETENSORS_OPTIONS,
+  overwrite: true,
+  maxFileBytes: true,
+};
 
 /** What {@link saveSafetensors} wrote. */
 export interface SavedSafetensors {
@@ -42,7 +56,7 @@ export async function saveSafetensors(
   options: SaveSafetensorsOptions = {},
 ): Promise<SavedSafetensors> {
   if (!path.endsWith(EXTENSION)) throw new TypeError(`The path "${path}" does not end with ${EXTENSION}`);
-  const { maxFileBytes = Infinity } = options;
+  const { maxFileBytes = Infinity } = checkOptions("saveSafetensors()", options, SAVE_SAFETENSORS_OPTIONS);
   if (!(maxFileBytes > 0)) throw new RangeError(`maxFileBytes is ${maxFileBytes}, expected more than 0`);
   const checked = checkedTensors(tensors);
   const shards = cut(withoutAliases(checked).kept, maxFileBytes);

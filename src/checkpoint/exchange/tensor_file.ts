@@ -1,3 +1,4 @@
+import type { OptionNames } from "../../base/options.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { Shape } from "../../tensor/shape.ts";
@@ -12,6 +13,8 @@ export interface ExchangeReadOptions {
 
 /** The default of {@link ExchangeReadOptions.maxBytes}. */
 export const DEFAULT_MAX_BYTES: number = 8 * 1024 ** 3;
+/** Every option of {@link ExchangeReadOptions}. */
+export const EXCHANGE_READ_OPTIONS: OptionNames<ExchangeReadOptions> = { signal: true, maxBytes: true };
 
 /** What a file of another format says about one of its tensors. */
 export interface ForeignTensor {

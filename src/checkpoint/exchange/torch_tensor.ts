@@ -1,3 +1,4 @@
+import { checkOptions } from "../../base/options.ts";
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -6,7 +7,12 @@ import { elementCount, type Shape, validateShape } from "../../tensor/shape.ts";
 import { negate } from "./negate.ts";
 import { PickleOpaque, type PickleValue } from "./pickle_values.ts";
 import { endOfView, gather, isContiguous, type StridedView } from "./strided.ts";
-import { DEFAULT_MAX_BYTES, type ExchangeReadOptions, tooLarge } from "./tensor_file.ts";
+import {
+  DEFAULT_MAX_BYTES,
+  EXCHANGE_READ_OPTIONS,
+  type ExchangeReadOptions,
+  tooLarge,
+} from "./tensor_file.ts";
 
 /** What a tensor may have above its storage's length when it repeats elements (`expand`), in bytes. */
 const MAX_EXPANDED_BYTES = 64 * 1024 * 1024;
@@ -102,6 +108,7 @@ export class TorchTensor extends PickleOpaque implements StridedView {
    * @throws CairnError `unsupported`, `limit_exceeded`, `checksum_mismatch` or `invalid_file`.
    */
   async read(options: ExchangeReadOptions = {}): Promise<HostTensor> {
+    checkOptions("read()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
     throwIfAborted(options.signal);
     const { dtype } = this.type;
     if (dtype === undefined) {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { toCanonicalJson } from "../../base/canonical_json.ts";
 import { alignUp } from "../../base/checked.ts";
@@ -16,6 +17,13 @@ export interface SafetensorsOptions {
   /** Called after each tensor, with bytes of tensors. */
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
+
+/** Every option of {@link SafetensorsOptions}. */
+export const SAFETENSORS_OPTIONS: OptionNames<SafetensorsOptions> = {
+  metadata: true,
+  signal: true,
+  onProgress: true,
+};
 
 /** What {@link writeSafetensors} wrote. */
 export interface SafetensorsReport {
@@ -39,6 +47,7 @@ export async function writeSafetensors(
   tensors: TensorsToWrite,
   options: SafetensorsOptions = {},
 ): Promise<SafetensorsReport> {
+  checkOptions("writeSafetensors()", options, SAFETENSORS_OPTIONS);
   return await writePlanned(sink, checkedTensors(tensors), options);
 }
 

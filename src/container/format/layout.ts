@@ -1,3 +1,4 @@
+import type { OptionNames } from "../../base/options.ts";
 import { alignUp, checkedAdd, checkedMultiply, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf, type DType, DTYPES } from "../../base/dtype.ts";
 import { problemOfName } from "./tensor_name.ts";
@@ -14,6 +15,9 @@ export interface TensorSpec {
   /** Name of an earlier tensor of the same dtype and shape whose bytes this one shares (tied weights). */
   readonly aliasOf?: string;
 }
+
+/** Every option of {@link TensorSpec}. */
+export const TENSOR_SPEC: OptionNames<TensorSpec> = { name: true, dtype: true, shape: true, aliasOf: true };
 
 /** A tensor with its place in the raw space. */
 export interface TensorRecord extends TensorSpec {

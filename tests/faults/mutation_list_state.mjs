@@ -1,0 +1,25 @@
+// Steps of looking at options, of freezing a state and of bringing it back that `mutations.mjs` takes away; see `mutation_list.mjs`.
+
+export const STATE_MUTATIONS = [
+  [
+    "look for options that nobody reads",
+    "src/base/options.ts",
+    "if (!Object.hasOwn(names, name)) throw",
+    "if (false) throw",
+    ["tests/base/options_test.ts"],
+  ],
+  [
+    "look at what is saved",
+    "src/checkpoint/frozen_checkpoint.ts",
+    "    requireCheckpointState(source);\n",
+    "",
+    ["tests/public_options_test.ts"],
+  ],
+  [
+    "look at the options of a reduction",
+    "src/graph/ops/reduction_axes.ts",
+    '  checkOptions(`${op}()`, options, REDUCTION_OPTIONS, "{ axes: 0 }");\n',
+    "",
+    ["tests/public_options_test.ts"],
+  ],
+];

@@ -1,0 +1,368 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "bun:test";
+import * as exchange from "../exchange.ts";
+import * as cairn from "../mod.ts";
+import { memoryEngine } from "./checkpoint/fixtures.ts";
+import { thrownBy } from "./helpers/thrown.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const { nn, ops, optim } = cairn;
+
+/**
+ * Interfaces of options that no public function takes: what is inside passes them on, and the compiler checks their names. One that
+ * a user writes belongs into {@link CALLS} instead.
+ */
+const INSIDE: readonly string[] = [
+  "AcquireOptions",
+  "ChunkEncoderOptions",
+  "CommitOptions",
+  "DurableFileOptions",
+  "EvictOptions",
+  "PlaceOptions",
+  "ReadbackOptions",
+  "ReadbackStreamOptions",
+  "RemoveDurablyOptions",
+  "SplitOptions",
+  "StageOptions",
+  "StrictJsonOptions",
+  "TensorPlanOptions",
+  "WatchOptions",
+  "WriteCheckpointOptions",
+  "WritePartOptions",
+  // Parts of others, which list their names.
+  "HttpRequestOptions",
+  "RestoreReadOptions",
+  "TrainerOptions",
+];
+/** Rooms whose functions nobody outside can call. */
+const INSIDE_ROOMS = ["kernels", "gpu_codec"];
+
+/** What a test hands over where the options are looked at before anything else. */
+function nothing<T>(): T {
+  return {} as unknown as T;
+}
+
+/** A method whose options are looked at before its object is. */
+function detached<T>(method: (...parameters: never[]) => T, ...before: unknown[]): (wrong: never) => T {
+  return (wrong) => Reflect.apply(method, {}, [...before, wrong]) as T;
+}
+
+const value = ops.input("x", "f32", [2, 2]);
+const dataset = { inputs: cairn.HostTensor.from([[1], [2]]), labels: cairn.HostTensor.from([1, 2]) };
+const sink = new cairn.BytesSink();
+
+async function onCheckpoint<T>(use: (checkpoint: cairn.Checkpoint) => Promise<T>): Promise<T> {
+  const engine = await memoryEngine();
+  await engine.create("a");
+  await engine.save({ state: { epoch: 1, weights: new Float32Array(4) } });
+  await engine.commit("a");
+  const checkpoint = await engine.load("a");
+  try {
+    return await use(checkpoint);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+async function onEngine<T>(use: (engine: cairn.FileEngine) => Promise<T>): Promise<T> {
+  return await use(await memoryEngine());
+}
+
+type Call = (wrong: never) => unknown;
+
+/** For each interface of options, every public function that takes one. */
+const CALLS: Readonly<Record<string, readonly Call[]>> = {
+  AdamWOptions: [(wrong) => optim.adamw(wrong)],
+  SgdOptions: [(wrong) => optim.sgd(wrong)],
+  LearningRateOption: [(wrong) => optim.adamw(wrong), (wrong) => optim.sgd(wrong)],
+  LinearOptions: [(wrong) => nn.linear(2, 2, wrong)],
+  LayerNormOptions: [(wrong) => nn.layerNorm(2, wrong)],
+  ScopeOptions: [(wrong) => nn.Scope.root(wrong)],
+  ReductionOptions: [
+    (wrong) => ops.sum(value, wrong),
+    (wrong) => ops.mean(value, wrong),
+    (wrong) => ops.max(value, wrong),
+    (wrong) => ops.min(value, wrong),
+  ],
+  SoftmaxOptions: [(wrong) => ops.softmax(value, wrong), (wrong) => ops.logSoftmax(value, wrong)],
+  ArgmaxOptions: [(wrong) => ops.argmax(value, wrong)],
+  MatmulOptions: [(wrong) => ops.matmul(value, value, wrong)],
+  RandomOptions: [(wrong) => ops.randomUniform([2], wrong), (wrong) => ops.randomNormal([2], wrong)],
+  DropoutOptions: [(wrong) => ops.dropout(value, wrong)],
+  CustomOpOptions: [(wrong) => ops.customOp(wrong)],
+  CompileOptions: [(wrong) => cairn.Executable.compile(nothing(), nothing(), wrong)],
+  Program: [(wrong) => cairn.Executable.compile(nothing(), wrong)],
+  GpuOptions: [(wrong) => cairn.GpuDevice.open(wrong)],
+  SlabOptions: [(wrong) => cairn.TensorStore.on(nothing(), wrong)],
+  TensorStoreOptions: [(wrong) => cairn.TensorStore.open(wrong)],
+  CairnErrorOptions: [(wrong) => new cairn.CairnError("closed", "closed", wrong)],
+
+  HttpSourceOptions: [(wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong)],
+  MoveOptions: [(wrong) => new cairn.MemoryStorage().move("a", "b", wrong)],
+  MemoryStorageOptions: [(wrong) => new cairn.MemoryStorage(wrong)],
+
+  OpenOptions: [(wrong) => cairn.ContainerReader.open(cairn.bytesSource(new Uint8Array(1)), wrong)],
+  ContainerWriterOptions: [(wrong) => cairn.ContainerWriter.create(sink, wrong)],
+  TensorReadOptions: [
+    (wrong) => onCheckpoint(({ reader }) => reader.read(nameOf(reader), wrong)),
+    (wrong) => onCheckpoint(({ reader }) => reader.readInto(nameOf(reader), new Uint8Array(16), wrong)),
+    (wrong) => onCheckpoint(({ reader }) => reader.stream(nameOf(reader), wrong).next()),
+  ],
+  ReadOptions: [detached(cairn.ContainerReader.prototype.verify)],
+  ReadManyOptions: [(wrong) => onCheckpoint(({ reader }) => reader.readMany([], wrong).next())],
+  ReadRangeOptions: [detached(cairn.ContainerReader.prototype.readRange, 0, 1)],
+  RawChunksOptions: [(wrong) => onCheckpoint(({ reader }) => reader.rawChunks(wrong).next())],
+
+  CheckpointReadOptions: [detached(cairn.Checkpoint.prototype.verify)],
+  CheckpointLoadOptions: [detached(cairn.Checkpoint.prototype.loadInto, {})],
+  ReadObjectOptions: [detached(cairn.Checkpoint.prototype.readObject, "state/epoch")],
+  ReadWithinOptions: [detached(cairn.Checkpoint.prototype.readObject, "state/epoch")],
+  CatalogOptions: [(wrong) => cairn.readCatalog(nothing(), wrong)],
+  RecoverOptions: [(wrong) => cairn.recover(nothing(), wrong)],
+  GetCheckpointOptions: [
+    (wrong) => cairn.getCheckpoint("memory:x", wrong),
+    (wrong) => cairn.findCheckpoint("memory:x", wrong),
+  ],
+  WarmStartOptions: [(wrong) => cairn.warmStart(nothing(), "x", wrong)],
+  InitializeOptions: [(wrong) => cairn.initializeFromCheckpoint(nothing(), "x", wrong)],
+  LoadCheckpointOptions: [(wrong) => cairn.loadCheckpoint("memory:x", {}, wrong)],
+  LoadPartsOptions: [(wrong) => cairn.loadParts("x", {}, wrong)],
+  PartialLoadOptions: [(wrong) => cairn.warmStart(nothing(), "x", wrong)],
+  FitOptions: [(wrong) => cairn.warmStart(nothing(), "x", wrong)],
+  SaveCheckpointOptions: [(wrong) => cairn.saveCheckpoint("memory:x", {}, wrong)],
+  RankSaveOptions: [(ranks) => cairn.saveCheckpoint("memory:x", {}, { tag: "a", ranks })],
+  SplitCheckpointOptions: [(wrong) => cairn.splitCheckpoint("a", "b", wrong)],
+  LoadModelCodeOptions: [(wrong) => cairn.loadModelCode("x", wrong)],
+  SnapshotOptions: [(wrong) => new cairn.Snapshot("memory:x", {}, wrong)],
+  BackgroundSaveOptions: [detached(cairn.Snapshot.prototype.save, 1)],
+  BackgroundSaverOptions: [(wrong) => new cairn.Snapshot("memory:x", {}, wrong)],
+  StoreCopyOptions: [(wrong) => new cairn.Snapshot("memory:x", {}, wrong)],
+  RestoreOptions: [detached(cairn.Snapshot.prototype.restore, 1)],
+  FieldSaveOptions: [(wrong) => cairn.Snapshot.of({ a: 1 }).save("x", wrong)],
+  FieldLoadOptions: [(wrong) => cairn.Snapshot.load("x", wrong)],
+  FileEngineOptions: [
+    (wrong) => cairn.FileEngine.open("memory:x", wrong),
+    (wrong) => cairn.MirrorEngine.open(["memory:x"], wrong),
+    (file) => cairn.chooseEngine("memory:x", { file }),
+  ],
+  DiskRoomOptions: [(wrong) => cairn.FileEngine.open("memory:x", wrong)],
+  WriterLockOptions: [
+    (exclusive) => cairn.FileEngine.open("memory:x", { exclusive }),
+    (exclusive) => new cairn.AutoSaver({ exclusive }),
+  ],
+  DecoupledEngineOptions: [
+    (wrong) => onEngine(async (engine) => await new cairn.DecoupledEngine(engine, wrong)),
+  ],
+  MirrorOptions: [(wrong) => onEngine(async (engine) => await new cairn.MirrorEngine([engine], wrong))],
+  CreateOptions: [onEngines((engine, wrong) => engine.create("a", wrong))],
+  FileSaveOptions: [(wrong) => onEngine((engine) => engine.save({}, undefined, wrong))],
+  SaveOptions: [onEngines(async (engine, wrong) => {
+    await engine.create("a");
+    return await engine.save({}, undefined, wrong);
+  })],
+  EngineCommitOptions: [onEngines((engine, wrong) => engine.commit("a", wrong))],
+  EngineLoadOptions: [
+    onEngines((engine, wrong) => engine.load("a", wrong)),
+    (wrong) => cairn.loadTensor(nothing(), "a", nothing(), wrong),
+  ],
+  RemoveOptions: [onEngines((engine, wrong) => engine.remove("a", wrong))],
+  MakeDirsOptions: [onEngines((engine, wrong) => engine.makedirs("a", wrong))],
+  RetainOptions: [(wrong) => cairn.retain(nothing(), "a", {}, wrong)],
+  RetentionPolicy: [
+    (keep) => cairn.retain(nothing(), "a", keep),
+    (keep) => cairn.planRetention([], keep, nothing()),
+    (keep) => new cairn.Snapshot("memory:x", {}, { keep }),
+    (keep) => onEngine(async (engine) => await new cairn.TieredEngine([{ engine, keep }])),
+  ],
+  BestNOptions: [(wrong) => cairn.bestN(1, "loss", wrong)],
+  EveryNStepsOptions: [(wrong) => cairn.everyNSteps(10, wrong)],
+  CheckpointsIteratorOptions: [
+    (wrong) => cairn.checkpointsIterator("memory:x", wrong),
+    (wrong) => cairn.watchCheckpoints("memory:x", wrong),
+  ],
+  EvaluateCheckpointsOptions: [(wrong) => cairn.evaluateCheckpoints("memory:x", wrong)],
+  WaitForEvaluatorsOptions: [(wrong) => cairn.waitForEvaluators("memory:x", [], 1, wrong)],
+  LeaseOptions: [(wrong) => cairn.Lease.take("memory:x", "a", wrong)],
+
+  DataLoaderOptions: [(wrong) => cairn.DataLoader.from(dataset, wrong)],
+  RunOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
+  TrainOptions: [detached(cairn.Trainer.prototype.train)],
+  EvaluateOptions: [detached(cairn.Trainer.prototype.evaluate, {})],
+  ResumeOptions: [detached(cairn.Trainer.prototype.resume)],
+  RecoverRunOptions: [detached(cairn.Trainer.prototype.recover)],
+  TrainerLoadOptions: [
+    detached(cairn.Trainer.prototype.load, "a"),
+    detached(cairn.Trainer.prototype.warmStart, "a"),
+  ],
+  TrainerSaveOptions: [detached(cairn.Trainer.prototype.save, "a")],
+  AutoSaveOptions: [(wrong) => new cairn.AutoSaver(wrong)],
+  TerminalProgressOptions: [(wrong) => cairn.terminalProgress(wrong)],
+  SignalOptions: [
+    (handleSignals) => detached(cairn.Trainer.prototype.train)({ epochs: 1, handleSignals } as never),
+  ],
+
+  ExchangeReadOptions: [
+    (wrong) => exchange.readNpy(cairn.bytesSource(new Uint8Array(1)), wrong),
+    (wrong) => exchange.tensorsOfFile(nothing(), [], wrong),
+    (wrong) => exchange.tensorsOfContainer(nothing(), [], wrong),
+    detached(exchange.TorchTensor.prototype.read),
+  ],
+  NpzOptions: [(wrong) => exchange.writeNpz(sink, {}, wrong)],
+  SafetensorsOptions: [(wrong) => exchange.writeSafetensors(sink, {}, wrong)],
+  SaveSafetensorsOptions: [
+    (wrong) => exchange.saveSafetensors(new cairn.MemoryStorage(), "a.safetensors", {}, wrong),
+  ],
+  ExportWeightsOptions: [(wrong) => exchange.exportWeights(nothing(), nothing(), "a.safetensors", wrong)],
+};
+
+/** Objects that are no options by name, and whose fields are Cairn's all the same. */
+const FIELDS: Readonly<Record<string, Call>> = {
+  "what saveCheckpoint saves": (wrong) => cairn.saveCheckpoint("memory:x", wrong, { tag: "a" }),
+  "what an engine saves": (wrong) =>
+    onEngine(async (engine) => {
+      await engine.create("a");
+      return await engine.save(wrong);
+    }),
+  "what loadCheckpoint loads into": (wrong) => cairn.loadCheckpoint("memory:x", wrong),
+  "what loadParts loads into": (wrong) => cairn.loadParts("x", wrong),
+  "the fields of a CommitInfo": (wrong) => cairn.CommitInfo.of(wrong),
+  "a data set": (wrong) => cairn.DataLoader.from(wrong, { batchSize: 1 }),
+  "keep of autoSave": (keep) => new cairn.AutoSaver({ keep }),
+  "keep.best of autoSave": (best) => new cairn.AutoSaver({ keep: { best } }),
+  "a metric to rank by": (wrong) => cairn.bestN(1, wrong),
+  "a tier": (wrong) => new cairn.TieredEngine([wrong]),
+  "a choice of engines": (wrong) => cairn.chooseEngine("memory:x", wrong),
+  "tiers of a choice of engines": (tiers) => cairn.chooseEngine("memory:x", { tiers }),
+  "a configuration of checkpointing": (wrong) => cairn.checkpointingConfig(wrong),
+  "an agreement on a tag": (wrong) => cairn.agreeOnTag("a", wrong),
+  "a rank's view": (wrong) => onCheckpoint(async (checkpoint) => await checkpoint.forRank(wrong)),
+};
+
+function nameOf(reader: cairn.ContainerReader): string {
+  return reader.tensors[0]?.name ?? "";
+}
+
+/** Over each kind of engine. */
+function onEngines(use: (engine: cairn.Engine, wrong: never) => Promise<unknown>): Call {
+  return async (wrong) => {
+    const inner = await memoryEngine();
+    const engines = [
+      inner,
+      new cairn.DecoupledEngine(await memoryEngine()),
+      new cairn.MirrorEngine([await memoryEngine()]),
+      new cairn.TieredEngine([{ engine: await memoryEngine() }]),
+    ];
+    const errors = [];
+    for (const engine of engines) errors.push(await thrownBy(() => use(engine, wrong)));
+    // What a FileEngine takes besides is for ranks.
+    const messages = new Set(errors.map(({ name, message }) => `${name}: ${message.split(";")[0]}`));
+    expect(messages.size).toBe(1);
+    throw errors[0];
+  };
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? sourceFiles(path) : entry.name.endsWith(".ts") ? [path] : [];
+  });
+}
+
+const files = sourceFiles(join(root, "src")).map((path) => ({
+  path: relative(root, path),
+  text: readFileSync(path, "utf8"),
+}));
+const outside = files.filter(({ path }) => !INSIDE_ROOMS.includes(path.split(/[\\/]/)[1] ?? ""));
+const declared = outside.flatMap(({ text }) =>
+  [...text.matchAll(/^export (?:interface|type) (\w+Options?)\b/gm)].map(([, name = ""]) => name)
+);
+const listed = new Map(
+  outside.flatMap(({ text }) =>
+    [...text.matchAll(/const ([A-Z_0-9]+): OptionNames<(\w+)>/g)].map(([, constant = "", of = ""]) =>
+      [of, constant] as const
+    )
+  ),
+);
+const code = outside.map(({ text }) => text).join("\n");
+
+async function refusal(call: Call): Promise<string> {
+  const error = await thrownBy(() => call({ colour: "red" } as unknown as never));
+  return `${error.name}: ${error.message}`;
+}
+
+describe("public options", () => {
+  test("every interface of options has a record of its names, or is known to be inside", () => {
+    expect(declared.length).toBeGreaterThan(70);
+    expect(declared.filter((name) => !listed.has(name) && !INSIDE.includes(name))).toEqual([]);
+    expect(INSIDE.filter((name) => !declared.includes(name) || listed.has(name))).toEqual([]);
+  });
+
+  test("every record of names is one that options are checked by", () => {
+    const unused = [...listed.values()].filter((constant) =>
+      !new RegExp(`\\.\\.\\.${constant}\\b|: ${constant}\\b,|, ${constant}\\b`).test(
+        code.replaceAll(/\s+/g, " "),
+      )
+    );
+    expect(unused).toEqual([]);
+  });
+
+  test("every interface of options is called below", () => {
+    expect(declared.filter((name) => !INSIDE.includes(name) && !(name in CALLS))).toEqual([]);
+  });
+
+  for (const [name, calls] of Object.entries(CALLS)) {
+    for (const [index, call] of calls.entries()) {
+      test(`${name} ${index + 1} refuses an option that nobody reads`, async () => {
+        expect(await refusal(call)).toMatch(/^TypeError: .* has no option "colour"; it has .+/);
+      });
+    }
+  }
+
+  for (const [name, call] of Object.entries(FIELDS)) {
+    test(`${name} has no field that nobody reads`, async () => {
+      expect(await refusal(call)).toMatch(/^TypeError: .* has no option "colour"; it has .+/);
+    });
+  }
+
+  test("says which option was meant", async () => {
+    const cases: [Record<string, unknown>, Call, string][] = [
+      [{ optimiser: 1 }, (wrong) => new cairn.Trainer(nothing(), wrong), "optimizer"],
+      [{ onstep: 1 }, detached(cairn.Trainer.prototype.train), "onStep"],
+      [{ weightdecay: 1 }, (wrong) => optim.adamw(wrong), "weightDecay"],
+      [{ lr: 1 }, (wrong) => optim.sgd(wrong), "learningRate"],
+      [{ tensors: 1 }, (wrong) => cairn.saveCheckpoint("memory:x", wrong, { tag: "a" }), "state"],
+      [{ axis: 1 }, (wrong) => ops.sum(value, wrong), "axes"],
+      [{ keepdim: true }, (wrong) => ops.mean(value, wrong), "keepDims"],
+      [{ batch_size: 1 }, (wrong) => cairn.DataLoader.from(dataset, wrong), "batchSize"],
+      [{ lasts: 1 }, (keep) => new cairn.AutoSaver({ keep }), "last"],
+      [{ overWrite: true }, detached(cairn.Trainer.prototype.save, "a"), "overwrite"],
+    ];
+    for (const [wrong, call, meant] of cases) {
+      const { name, message } = await thrownBy(() => call(wrong as never));
+      expect(`${name}: ${message}`).toContain(`did you mean "${meant}"?`);
+    }
+  });
+
+  test("a store where its owner is expected is said to be one", async () => {
+    const store = Object.create(cairn.TensorStore.prototype) as cairn.TensorStore;
+    for (
+      const call of [
+        () => cairn.saveCheckpoint("memory:x", store as object, { tag: "a" }),
+        () => cairn.loadCheckpoint("memory:x", store as object),
+        () => cairn.loadParts("x", store as object),
+      ]
+    ) {
+      const { name, message } = await thrownBy(call);
+      expect(`${name}: ${message}`).toMatch(/TypeError: .*found a TensorStore; pass \{ store \}/);
+    }
+  });
+
+  test("a checkpoint of nothing but a misspelt field is not committed", async () => {
+    const engine = await memoryEngine();
+    const state = { tensors: { w: new Float32Array(2) } } as object;
+    await thrownBy(() => cairn.saveCheckpoint(engine, state, { tag: "a" }));
+    expect(await engine.list()).toEqual([]);
+  });
+});
