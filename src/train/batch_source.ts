@@ -18,9 +18,16 @@ export interface Batch {
   readonly labels: ArrayBufferView;
 }
 
-/** Which batch: number `position` (from 0) of `epoch` (from 0). `seed` is the run's. */
-export interface BatchRequest {
+/** What the orders of a run's data are a function of, beside the epoch. */
+export interface OrderKey {
+  /** The run's. */
   readonly seed: Seed;
+  /** Of the orders that the run was begun with, for a source that shuffles by `Permutation`. Default: the newest. */
+  readonly orderVersion?: number;
+}
+
+/** Which batch: number `position` (from 0) of `epoch` (from 0). */
+export interface BatchRequest extends OrderKey {
   readonly epoch: number;
   readonly position: number;
 }

@@ -9,7 +9,7 @@ import {
   evaluationBatches,
   type ExampleSpec,
 } from "./batch_source.ts";
-import { Permutation } from "./permutation.ts";
+import { ORDER_VERSION, Permutation } from "./permutation.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 
 /** Examples in memory: the first axis of both counts them. */
@@ -46,7 +46,7 @@ export interface LoaderState {
 }
 
 /**
- * Batches of a data set in memory. The order of an epoch is a seeded permutation that is computed and not
+ * Batches of a data set in memory. The order of an epoch is a seeded permutation that can be computed anew and is not
  * stored, so that every batch of every epoch is reached in O(1) and a resumed run sees exactly what it would
  * have seen.
  */
@@ -127,7 +127,7 @@ export class DataLoader implements BatchSource {
       { length: Math.min(this.batchSize, this.exampleCount - first) },
       (_, index) => first + index,
     );
-    const order = this.#orderOf(this.seed ?? request.seed, epoch);
+    const order = this.#orderOf(this.seed ?? request.seed, epoch, request.orderVersion);
     return order === undefined ? rows : rows.map((row) => order.at(row));
   }
 
@@ -159,11 +159,11 @@ export class DataLoader implements BatchSource {
     return batch;
   }
 
-  #orderOf(seed: Seed, epoch: number): Permutation | undefined {
+  #orderOf(seed: Seed, epoch: number, version: number = ORDER_VERSION): Permutation | undefined {
     if (!this.shuffle) return undefined;
-    const key = `${seed}/${epoch}`;
+    const key = `${seed}/${epoch}/${version}`;
     if (this.#order?.key !== key) {
-      this.#order = { key, permutation: new Permutation(this.exampleCount, seed, epoch) };
+      this.#order = { key, permutation: new Permutation(this.exampleCount, seed, epoch, version) };
     }
     return this.#order.permutation;
   }

@@ -10,9 +10,15 @@ import { input, type Value } from "../graph/value.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Metric } from "../nn/metrics.ts";
 import type { Model } from "../nn/model.ts";
-import { type Batch, type BatchSource, evaluationBatches, fetchBatch } from "./batch_source.ts";
+import {
+  type Batch,
+  type BatchRequest,
+  type BatchSource,
+  evaluationBatches,
+  fetchBatch,
+  type OrderKey,
+} from "./batch_source.ts";
 import { nextTurn } from "../base/event_loop.ts";
-import type { Seed } from "./seed.ts";
 import { requireIndices } from "./index_check.ts";
 import { labelsOf, requirePerExample } from "./step_values.ts";
 
@@ -95,21 +101,21 @@ export class Evaluation {
    * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches,
    * `short_batch`, and a `RangeError` for a label that is no class.
    */
-  run(source: BatchSource, seed: Seed, options: EvaluateOptions = {}): Promise<EvaluationReport> {
+  run(source: BatchSource, order: OrderKey, options: EvaluateOptions = {}): Promise<EvaluationReport> {
     // One after the other, as they share the memory for the sums.
-    const report = this.#running.then(() => this.#run(source, seed, options));
+    const report = this.#running.then(() => this.#run(source, order, options));
     this.#running = report.catch(() => undefined);
     return report;
   }
 
-  async #run(source: BatchSource, seed: Seed, options: EvaluateOptions): Promise<EvaluationReport> {
+  async #run(source: BatchSource, order: OrderKey, options: EvaluateOptions): Promise<EvaluationReport> {
     const { exampleCount } = source;
     const batches = evaluationBatches(source);
     const totals = new Float64Array(this.#names.length);
     let unread = 0;
     for (let position = 0; position < batches; position++) {
       throwIfAborted(options.signal);
-      await this.#submit(source, seed, position, unread);
+      await this.#submit(source, { ...order, epoch: 0, position }, unread);
       unread += 1;
       if (unread === BATCHES_PER_READ || position === batches - 1) {
         await this.#collect(unread, totals);
@@ -129,10 +135,10 @@ export class Evaluation {
     this.#gpu.destroyBuffer(this.#sums);
   }
 
-  async #submit(source: BatchSource, seed: Seed, position: number, row: number): Promise<void> {
+  async #submit(source: BatchSource, request: BatchRequest, row: number): Promise<void> {
     const { batchSize, exampleCount } = source;
+    const { seed, position } = request;
     const size = Math.min(batchSize, exampleCount - position * batchSize);
-    const request = { seed, epoch: 0, position };
     const batch = await fetchBatch(source, request, size);
     requireIndices(this.#limits, source, batch, request);
     const counts = new Float32Array(batchSize).fill(1, 0, size);

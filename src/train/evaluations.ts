@@ -1,7 +1,6 @@
 import type { Model } from "../nn/model.ts";
-import { type BatchSource, requireExamples } from "./batch_source.ts";
+import { type BatchSource, type OrderKey, requireExamples } from "./batch_source.ts";
 import { Evaluation, type EvaluationReport, type Measures } from "./evaluation.ts";
-import type { Seed } from "./seed.ts";
 
 /** The evaluations of a run: one for all sources of the same shapes, as a caller may make a new source each time. */
 export class Evaluations {
@@ -15,13 +14,13 @@ export class Evaluations {
   }
 
   /** Means over every example of `source`. Throws a `RangeError` when it has none. */
-  async run(source: BatchSource, seed: Seed, signal?: AbortSignal): Promise<EvaluationReport> {
+  async run(source: BatchSource, order: OrderKey, signal?: AbortSignal): Promise<EvaluationReport> {
     requireExamples("The data to evaluate on", source);
     const key = shapesOf(source);
     const evaluation = this.#compiled.get(key) ?? Evaluation.compile(this.#model, source, this.#measures);
     this.#compiled.set(key, evaluation);
     evaluation.catch(() => this.#compiled.delete(key));
-    return await (await evaluation).run(source, seed, { signal });
+    return await (await evaluation).run(source, order, { signal });
   }
 
   /** Frees them. The next run compiles anew. */

@@ -1,37 +1,51 @@
-import { splitSeed } from "../kernels/step_scalars.ts";
+import { drawOrder } from "./drawn_order.ts";
+import { FeistelOrder } from "./feistel_order.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 
-const ROUNDS = 8;
-/**
- * Each half of the Feistel network fits the 32-bit integer operations of JavaScript; 2^52 is below the safe
- * integers.
- */
+/** Half of it fits the 32-bit integer operations of JavaScript; 2^52 is below the safe integers. */
 const MAX_LENGTH = 2 ** 52;
 
+/** Up to here an order is drawn at once, in a few milliseconds and 64 KiB. */
+const MAX_DRAWN_LENGTH = 16_384;
+
+/** The version of the orders that new runs have. */
+export const ORDER_VERSION = 2;
+
 /**
- * A permutation of the integers `0 … length - 1` that is a pure function of `(length, seed, epoch)`.
+ * Every version there was. 1: a Feistel network of any length, which does not give all orders of a few elements equally often.
+ * 2: up to 16,384 elements all orders are equally likely.
+ */
+export const ORDER_VERSIONS: readonly number[] = [1, ORDER_VERSION];
+
+/**
+ * A permutation of the integers `0 … length - 1` that is a pure function of `(length, seed, epoch, version)`, the same in every runtime.
  *
- * It is a balanced Feistel network over the next power of four, with cycle walking: a value that falls
- * outside is put through again until it falls inside, which keeps it a bijection (Black and Rogaway, "Ciphers
- * with arbitrary finite domains"). Nothing is stored, so that a position in the middle of an epoch is reached
- * in O(1), and only 32-bit integer arithmetic is used, so that every runtime gives the same order.
+ * Up to 16,384 elements all orders are equally likely, and the first question draws the order. Of more elements nothing is stored, and any
+ * position is reached in O(1).
  */
 export class Permutation {
   readonly length: number;
-  readonly #halfBits: number;
-  readonly #keys: Uint32Array;
+  readonly #orderAt: (index: number) => number;
 
-  /** Throws a `RangeError` unless `length` and `epoch` are integers from 0, and `length` is at most 2^52. */
-  constructor(length: number, seed: Seed, epoch: number) {
+  /**
+   * Throws a `RangeError` unless `length` and `epoch` are integers from 0, `length` is at most 2^52 and `version` is one of
+   * {@link ORDER_VERSIONS}.
+   */
+  constructor(length: number, seed: Seed, epoch: number, version: number = ORDER_VERSION) {
     if (!Number.isSafeInteger(length) || length < 0 || length > MAX_LENGTH) {
       throw new RangeError(`A permutation has from 0 to 2^52 elements, found ${length}`);
     }
     if (!Number.isSafeInteger(epoch) || epoch < 0) {
       throw new RangeError(`An epoch is an integer from 0, found ${epoch}`);
     }
+    if (!ORDER_VERSIONS.includes(version)) {
+      throw new RangeError(`An order has version ${ORDER_VERSIONS.join(" or ")}, found ${version}`);
+    }
     this.length = length;
-    this.#halfBits = halfBitsFor(length);
-    this.#keys = roundKeys(seed, epoch);
+    const isDrawn = version >= 2 && length <= MAX_DRAWN_LENGTH;
+    this.#orderAt = isDrawn
+      ? drawn(length, checkedSeed(seed), epoch)
+      : computed(length, checkedSeed(seed), epoch);
   }
 
   /** Where `index` goes: an integer below {@link Permutation.length}, different for each index. */
@@ -39,50 +53,19 @@ export class Permutation {
     if (!Number.isInteger(index) || index < 0 || index >= this.length) {
       throw new RangeError(`Index ${index} is not in a permutation of ${this.length} elements`);
     }
-    let value = index;
-    do value = this.#shuffleOnce(value); while (value >= this.length);
-    return value;
-  }
-
-  #shuffleOnce(value: number): number {
-    const width = 2 ** this.#halfBits;
-    const mask = width - 1;
-    let left = Math.floor(value / width);
-    let right = value % width;
-    for (const key of this.#keys) {
-      const mixed = (left ^ (mix(right ^ key) & mask)) >>> 0;
-      left = right;
-      right = mixed;
-    }
-    return left * width + right;
+    return this.#orderAt(index);
   }
 }
 
-/** Half the bits of the smallest power of four that holds `length` values, and one at least. */
-function halfBitsFor(length: number): number {
-  let halfBits = 1;
-  while (4 ** halfBits < length) halfBits++;
-  return halfBits;
+function drawn(length: number, seed: Seed, epoch: number): (index: number) => number {
+  let order: Uint32Array | undefined;
+  return (index) => {
+    order ??= drawOrder(length, seed, epoch);
+    return order[index] ?? NaN;
+  };
 }
 
-/** One 32-bit key a round, each of which depends on every bit of the seed and of the epoch. */
-function roundKeys(seed: Seed, epoch: number): Uint32Array {
-  const [seedLow, seedHigh] = splitSeed(checkedSeed(seed));
-  const words = [seedLow, seedHigh, epoch >>> 0, Math.floor(epoch / 2 ** 32)];
-  let state = 0x9e37_79b9;
-  for (const word of words) state = mix(state ^ word) + 0x9e37_79b9 >>> 0;
-  const keys = new Uint32Array(ROUNDS);
-  for (let round = 0; round < ROUNDS; round++) {
-    state = state + 0x9e37_79b9 >>> 0;
-    keys[round] = mix(state);
-  }
-  return keys;
-}
-
-/** The finaliser of MurmurHash3: every input bit reaches every output bit. */
-function mix(word: number): number {
-  let h = word >>> 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
-  return (h ^ (h >>> 16)) >>> 0;
+function computed(length: number, seed: Seed, epoch: number): (index: number) => number {
+  const order = new FeistelOrder(length, seed, epoch);
+  return (index) => order.at(index);
 }

@@ -11,6 +11,7 @@ import {
   type BatchRequest,
   type BatchSource,
   fetchBatch,
+  type OrderKey,
   requireExamples,
   trainingBatches,
 } from "./batch_source.ts";
@@ -20,6 +21,7 @@ import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { TrainingHistory } from "./history.ts";
 import { requireIndices } from "./index_check.ts";
 import { LossRing } from "./loss_ring.ts";
+import { ORDER_VERSION } from "./permutation.ts";
 import { defaultMetrics, requireParts, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 import { stepValues, unreachedWarning } from "./step_values.ts";
@@ -51,6 +53,8 @@ export class Run {
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
   #step = 0;
+  /** A run keeps the orders that it was begun with. */
+  #orderVersion = ORDER_VERSION;
   #walltime = 0;
   #clockStart: number | undefined;
   #initialized: Promise<void> | undefined;
@@ -194,8 +198,16 @@ export class Run {
 
   /** The batch of step `step`, from 0. */
   requestOf(step: number): BatchRequest {
-    const { seed, batchesPerEpoch } = this;
-    return { seed, epoch: Math.floor(step / batchesPerEpoch), position: step % batchesPerEpoch };
+    const { batchesPerEpoch } = this;
+    return {
+      ...this.#orderKey,
+      epoch: Math.floor(step / batchesPerEpoch),
+      position: step % batchesPerEpoch,
+    };
+  }
+
+  get #orderKey(): OrderKey {
+    return { seed: this.seed, orderVersion: this.#orderVersion };
   }
 
   /**
@@ -235,7 +247,7 @@ export class Run {
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
     this.#requireOpen();
-    return await this.#evaluations.run(source, this.seed, signal);
+    return await this.#evaluations.run(source, this.#orderKey, signal);
   }
 
   /** Measures the epoch that is done and adds it to the history. */
@@ -261,6 +273,7 @@ export class Run {
       epoch: this.epoch,
       loader: { epoch: this.epoch, position: this.#step % this.batchesPerEpoch },
       ...this.#identity(),
+      orderVersion: this.#orderVersion,
       exampleCount: this.exampleCount,
       history: { loss: this.history.loss.subarray(0, known), epochs: this.history.epochs },
       walltime: this.walltime,
@@ -304,6 +317,7 @@ export class Run {
       this.#followStore();
       this.#initialized = Promise.resolve();
       this.#step = state.step;
+      this.#orderVersion = state.orderVersion;
       this.#walltime = state.walltime;
       this.history.replace(losses, state.history.epochs);
       if (hasControl) this.#ring.forget();

@@ -3,6 +3,7 @@ import { CairnError } from "../base/errors.ts";
 import type { HostState, StateInput } from "../checkpoint/host_state.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { EpochRecord } from "./history.ts";
+import { ORDER_VERSIONS } from "./permutation.ts";
 import type { Seed } from "./seed.ts";
 
 /** What a run is beside its tensors: a handful of integers, and its history. */
@@ -18,6 +19,8 @@ export interface TrainingState {
   /** Of the data; not in the first checkpoints. */
   readonly exampleCount?: number | undefined;
   readonly seed: Seed;
+  /** Of the orders that a seed stands for, see `Permutation`. The first checkpoints do not have it: 1. */
+  readonly orderVersion: number;
   readonly optimizer: string;
   /**
    * Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and of every
@@ -48,6 +51,7 @@ function stateSchema(): z.ZodType<TrainingState> {
     batchSize: count,
     exampleCount: count.optional(),
     seed: z.union([count, z.bigint()]),
+    orderVersion: count.default(1),
     optimizer: z.string(),
     history: z.object({
       loss: z.instanceof(Float32Array),
@@ -79,7 +83,7 @@ export function toStateTree(state: TrainingState): StateInput {
  */
 export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
   const parsed = stateSchema().safeParse(tree);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return requireKnownOrder(parsed.data, checkpoint);
   const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
   const place = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;
   throw new CairnError(
@@ -87,6 +91,20 @@ export function fromStateTree(tree: HostState, checkpoint: string): TrainingStat
     `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${message}); ` +
       `take its weights alone with warmStart(), or give another checkpoint`,
     { details: { tag: checkpoint }, cause: parsed.error },
+  );
+}
+
+/** Orders of a version that is not known cannot be gone on with; others are kept, see `Run.restore`. */
+function requireKnownOrder(state: TrainingState, checkpoint: string): TrainingState {
+  const { orderVersion } = state;
+  if (ORDER_VERSIONS.includes(orderVersion)) return state;
+  throw new CairnError(
+    "state_mismatch",
+    `Cannot resume from "${checkpoint}": its data is in an order of version ${orderVersion}, and this Cairn knows ` +
+      `${
+        ORDER_VERSIONS.join(" and ")
+      }; use the Cairn that wrote it, or take its weights alone with warmStart()`,
+    { details: { tag: checkpoint, value: orderVersion } },
   );
 }
 

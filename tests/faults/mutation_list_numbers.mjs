@@ -3,8 +3,12 @@
 const TOTALS = "src/kernels/reduction_totals.ts";
 const REDUCE = "src/graph/ops/reduce.ts";
 
+const RUN = "src/train/run.ts";
+
 const SUMS = ["tests/kernels/reduce_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
+const SHUFFLES = ["tests/train/shuffles_test.ts", "tests/train/keyed_words_test.ts"];
+const ORDERS = ["tests/train/resume_test.ts", "-t", "the order of the data"];
 
 /** Name, file, the text that goes, what stands there instead, and the tests that have to notice. */
 export const NUMBER_MUTATIONS = [
@@ -44,5 +48,27 @@ export const NUMBER_MUTATIONS = [
     "where(isChosen, div(outGrad, ties), 0)",
     'mul(cast(isChosen, "f32"), div(outGrad, ties))',
     TIES,
+  ],
+  [
+    "draws without bias",
+    "src/train/keyed_words.ts",
+    "while (word >= limit) word = this.next();",
+    "",
+    SHUFFLES,
+  ],
+  [
+    "orders of a few elements that are drawn",
+    "src/train/permutation.ts",
+    "version >= 2 && ",
+    "version > 2 && ",
+    SHUFFLES,
+  ],
+  ["the order that a run was begun with", RUN, "this.#orderVersion = state.orderVersion;", "", ORDERS],
+  [
+    "unknown orders",
+    "src/train/training_state.ts",
+    "if (ORDER_VERSIONS.includes(orderVersion)) return state;",
+    "return state;",
+    ["tests/train/training_state_test.ts"],
   ],
 ];

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { linear } from "../../src/nn/nn.ts";
 import { adamw, cosineDecay, sgd } from "../../src/nn/optim/optim.ts";
+import type { StateInput } from "../../src/checkpoint/host_state.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
+import type { BatchSource } from "../../src/train/batch_source.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
@@ -379,4 +381,52 @@ describe("TW rows of the training loop", () => {
       expect(await attempt(smallRun())).toEqual(["model_epoch01", "model_epoch02"]);
     },
   );
+});
+
+describe("the order of the data", () => {
+  /** A loader that says which versions of the order it is asked for. */
+  function watched(asked: (number | undefined)[]): BatchSource {
+    const examples = blobs(24, { batchSize: BATCH, shuffle: true });
+    const { batchSize, exampleCount, inputs, labels } = examples;
+    return {
+      batchSize,
+      exampleCount,
+      inputs,
+      labels,
+      batchAt(request) {
+        asked.push(request.orderVersion);
+        return examples.batchAt(request);
+      },
+    };
+  }
+
+  gpuTest("of a run from before it had versions stays the old one, also in what it saves", async (gpu) => {
+    const engine = await engineOn();
+    const asked: (number | undefined)[] = [];
+    const options = () => smallRun({ data: watched(asked) });
+    await withTrainer(gpu, options(), async ({ trainer, store }) => {
+      trainer.autoSave({ interval: 1, savePath: engine });
+      await trainer.train({ epochs: 1, progress: false });
+      expect(asked).toEqual([2, 2, 2]);
+      const [tag = ""] = await engine.list();
+      const checkpoint = await engine.load(tag);
+      const { orderVersion, ...state } = await checkpoint.state() as Record<string, StateInput>;
+      expect(orderVersion).toBe(2);
+      await checkpoint.close();
+      await engine.create("from-before");
+      await engine.save({ store, state, provenance: { step: 3, epoch: 1 } });
+      await engine.commit("from-before");
+    });
+    for (const epochs of [2, 3]) {
+      await withTrainer(gpu, options(), async ({ trainer }) => {
+        trainer.autoSave({ interval: 1, savePath: engine });
+        const { step, resumedFrom } = await trainer.resume();
+        expect(step).toBe(3 * (epochs - 1));
+        if (epochs === 2) expect(resumedFrom).toBe("from-before");
+        asked.length = 0;
+        await trainer.train({ epochs, progress: false });
+      });
+      expect(asked).toEqual([1, 1, 1]);
+    }
+  });
 });

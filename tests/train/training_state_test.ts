@@ -16,6 +16,7 @@ const STATE: TrainingState = {
   batchesPerEpoch: 32,
   batchSize: 8,
   seed: 7n,
+  orderVersion: 2,
   optimizer: "adamw",
   history: {
     loss: new Float32Array([3, 2, 1]),
@@ -40,6 +41,22 @@ describe("TrainingState", () => {
     expect(fromStateTree(toStateTree(STATE) as HostState, "t")).toEqual(
       { trainer: 1, ...STATE } as TrainingState,
     );
+  });
+
+  test("a state from before orders had versions has the first one", () => {
+    const { orderVersion: _, ...older } = toStateTree(STATE) as Record<string, unknown>;
+    expect(fromStateTree(older as HostState, "t").orderVersion).toBe(1);
+  });
+
+  test("a data order of an unknown version is refused by name", () => {
+    for (const version of [0, 3]) {
+      const tree = toStateTree({ ...STATE, orderVersion: version }) as HostState;
+      const error = errorOf(() => fromStateTree(tree, "step-70"));
+      expect(error.code).toBe("state_mismatch");
+      expect(error.message).toContain(
+        `its data is in an order of version ${version}, and this Cairn knows 1 and 2`,
+      );
+    }
   });
 
   test("holds no path", () => {
