@@ -1,3 +1,4 @@
+import { isPromise, kindOf } from "../base/kind_of.ts";
 import type { Value } from "../graph/value.ts";
 import type { Scope } from "./scope.ts";
 
@@ -14,11 +15,39 @@ import type { Scope } from "./scope.ts";
  */
 export type Layer = (x: Value, scope: Scope) => Value;
 
+/**
+ * A layer that is known when it is called again: in one scope it then has the same parameters, where a plain function
+ * that takes a name twice is a `TypeError`.
+ *
+ * @example
+ * ```ts
+ * const scaled = nn.layer((x, scope) => ops.mul(x, scope.parameter("scale", [1], nn.ones())));
+ * const twice: nn.Layer = (x, scope) => scaled(scaled(x, scope), scope);
+ * ```
+ */
+export function layer(apply: Layer): Layer {
+  if (typeof apply !== "function") {
+    throw new TypeError(`layer() takes a function (x, scope) => value, found ${kindOf(apply)}`);
+  }
+  const known: Layer = (x, scope) => {
+    if (typeof scope?.callOf !== "function") {
+      throw new TypeError(
+        `A layer is called with (x, scope), found ${kindOf(scope)} for the scope; pass the model's`,
+      );
+    }
+    return apply(x, scope.callOf(known));
+  };
+  return known;
+}
+
 /** `value`, or a `TypeError` when what a user's function gave is none. */
 export function requireValue(what: string, value: Value): Value {
   const found: unknown = value;
   if (typeof found === "object" && found !== null && "op" in found) return value;
-  const kind = found === null ? "null" : typeof found;
-  const hint = kind === "function" ? "; was it not called, as in nn.relu()?" : "; does it return its result?";
-  throw new TypeError(`${what} gives ${kind === "undefined" ? kind : `a ${kind}`}, expected a value${hint}`);
+  const hint = typeof found === "function"
+    ? "; was it not called, as in nn.relu()?"
+    : isPromise(found)
+    ? "; a layer does not wait for anything"
+    : "; does it return its result?";
+  throw new TypeError(`${what} gives ${kindOf(found)}, expected a value${hint}`);
 }

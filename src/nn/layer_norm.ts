@@ -4,7 +4,7 @@ import { mean } from "../graph/ops/reduce.ts";
 import { rsqrt } from "../graph/ops/transcendental.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { ones, zeros } from "./initializers.ts";
-import type { Layer } from "./layer.ts";
+import { type Layer, layer } from "./layer.ts";
 
 /** Options of {@link layerNorm}. */
 export interface LayerNormOptions {
@@ -24,7 +24,7 @@ export const LAYER_NORM_OPTIONS: OptionNames<LayerNormOptions> = { epsilon: true
  */
 export function layerNorm(features: number, options: LayerNormOptions = {}): Layer {
   const { epsilon = 1e-5 } = checkOptions("layerNorm()", options, LAYER_NORM_OPTIONS);
-  return (x, scope) => {
+  return layer((x, scope) => {
     const axis = x.shape.length - 1;
     if (x.shape[axis] !== features) {
       throw new TypeError(`layerNorm(${features}): takes […, ${features}], found ${formatShape(x.shape)}`);
@@ -34,5 +34,5 @@ export function layerNorm(features: number, options: LayerNormOptions = {}): Lay
     const normalised = mul(centred, rsqrt(add(variance, epsilon)));
     const weight = scope.parameter("weight", [features], ones());
     return add(mul(normalised, weight), scope.parameter("bias", [features], zeros()));
-  };
+  });
 }

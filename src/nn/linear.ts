@@ -4,7 +4,7 @@ import { matmul } from "../graph/ops/matmul.ts";
 import { reshape } from "../graph/ops/views.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { type Initializer, uniform } from "./initializers.ts";
-import type { Layer } from "./layer.ts";
+import { type Layer, layer } from "./layer.ts";
 
 /** Options of {@link linear}. */
 export interface LinearOptions {
@@ -36,7 +36,7 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     weightInitializer = uniform(-bound, bound),
     biasInitializer = uniform(-bound, bound),
   } = checkOptions("linear()", options, LINEAR_OPTIONS);
-  return (x, scope) => {
+  return layer((x, scope) => {
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== inputs) {
       throw new TypeError(
         `linear(${inputs}, ${outputs}): takes [batch, …, ${inputs}], found ${formatShape(x.shape)}; ` +
@@ -47,7 +47,7 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     const product = matmul(reshape(x, [-1, inputs]), weight, { transposeB: true });
     const result = bias ? add(product, scope.parameter("bias", [outputs], biasInitializer)) : product;
     return reshape(result, [...x.shape.slice(0, -1), outputs]);
-  };
+  });
 }
 
 function requireCount(name: string, value: number): void {

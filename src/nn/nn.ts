@@ -13,7 +13,7 @@ export {
   xavierUniform,
   zeros,
 } from "./initializers.ts";
-export { type Layer } from "./layer.ts";
+export { type Layer, layer } from "./layer.ts";
 export { layerNorm, type LayerNormOptions } from "./layer_norm.ts";
 export { linear, type LinearOptions } from "./linear.ts";
 export { crossEntropy, type Loss, mse } from "./losses.ts";

@@ -1,4 +1,4 @@
-import { type Layer, requireValue } from "./layer.ts";
+import { type Layer, layer as knownLayer, requireValue } from "./layer.ts";
 
 /** One layer after the other. Parameters of the n-th are named `n.…`, counting from 0, as in PyTorch. */
 export function sequential(...layers: readonly Layer[]): Layer {
@@ -9,9 +9,10 @@ export function sequential(...layers: readonly Layer[]): Layer {
       );
     }
   });
-  return (x, scope) =>
+  return knownLayer((x, scope) =>
     layers.reduce((value, layer, index) => {
       const result = layer(value, scope.child(String(index)));
       return requireValue(`layer ${index} of sequential()`, result);
-    }, x);
+    }, x)
+  );
 }

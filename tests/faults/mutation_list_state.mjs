@@ -22,4 +22,18 @@ export const STATE_MUTATIONS = [
     "",
     ["tests/public_options_test.ts"],
   ],
+  [
+    "look whether a layer is called again",
+    "src/nn/scope.ts",
+    "if (other !== call && other.layer === call.layer) return true;",
+    "return true;",
+    ["tests/nn/scope_test.ts"],
+  ],
+  [
+    "call of a layer that is known",
+    "src/nn/layer.ts",
+    "return apply(x, scope.callOf(known));",
+    "return apply(x, scope);",
+    ["tests/nn/scope_test.ts"],
+  ],
 ];

@@ -80,7 +80,7 @@ describe("layers", () => {
     ]);
   });
 
-  test("asking for a parameter again ties the weights, and another shape is refused", () => {
+  test("a layer that is called again in one scope has its weights again, and another shape is refused", () => {
     const tied = linear(3, 3);
     const twice: Layer = (x, scope) => tied(tied(x, scope.child("shared")), scope.child("shared"));
     expect(trace(twice, [2, 3]).parameters.map(([name]) => name)).toEqual(["shared.weight", "shared.bias"]);
