@@ -50,10 +50,10 @@ export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<
   const isVector = count % 4 === 0;
   return {
     label: `sgd ${count}`,
-    code: sgdWgsl(isVector ? "vec4<f32>" : "f32", momentum > 0, nesterov),
+    code: sgdWgsl(isVector ? "vec4<f32>" : "f32", weightDecay > 0, momentum > 0, nesterov),
     constants: {
       count: isVector ? count / 4 : count,
-      weight_decay: weightDecay,
+      ...weightDecay > 0 ? { weight_decay: weightDecay } : {},
       ...momentum > 0 ? { momentum } : {},
     },
     bindings: velocity === undefined
@@ -63,10 +63,14 @@ export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<
   };
 }
 
-function sgdWgsl(elements: "f32" | "vec4<f32>", hasMomentum: boolean, nesterov: boolean): string {
+function sgdWgsl(
+  elements: "f32" | "vec4<f32>",
+  hasDecay: boolean,
+  hasMomentum: boolean,
+  nesterov: boolean,
+): string {
   return `override count: u32;
-override weight_decay: f32;
-${hasMomentum ? "override momentum: f32;\n" : ""}
+${hasDecay ? "override weight_decay: f32;\n" : ""}${hasMomentum ? "override momentum: f32;\n" : ""}
 ${STEP_SCALARS_WGSL}
 ${STEP_VERDICT_WGSL}
 alias Elements = ${elements};
@@ -79,7 +83,8 @@ ${hasMomentum ? MOMENTUM_WGSL(nesterov) : PLAIN_WGSL}
 ${LINEAR_MAIN_WGSL}
 ${GATE_WGSL}
   let learning_rate = scalars.values[0].x;
-  let decayed = gradient[index] + parameter[index] * weight_decay;
+  // Without decay nothing is added: 0 times an infinite parameter would be NaN.
+  let decayed = gradient[index]${hasDecay ? " + parameter[index] * weight_decay" : ""};
   parameter[index] -= learning_rate * direction(index, decayed);
 }
 `;

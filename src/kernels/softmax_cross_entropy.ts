@@ -1,5 +1,6 @@
 import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "./dispatch.ts";
 import { floatBitsWgsl } from "./float_bits.ts";
+import { HIDE_WGSL, opaqueWgsl } from "./opaque.ts";
 import { requireElements, requireSizes } from "./sizes.ts";
 
 /** `row`: one invocation for each row. `workgroup`: a workgroup for each row, for many classes. */
@@ -68,6 +69,7 @@ override classes: u32;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 ${keepsProbabilities ? "@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;" : ""}
 ${floatBitsWgsl("f32")}
+${opaqueWgsl(1)}
 fn keep_probability(element: u32, largest: f32, sum: f32) {
   ${keepsProbabilities ? "probabilities[element] = exp(logits[element] - largest) / sum;" : ""}
 }
@@ -75,18 +77,21 @@ fn keep_probability(element: u32, largest: f32, sum: f32) {
 fn loss_of(row: u32, largest: f32, sum: f32) -> f32 {
   let label = labels[row];
   let logit = logits[row * classes + min(label, classes - 1u)];
-  return select(log(sum) - (logit - largest), from_bits(0x7fc00000u), label >= classes);
+  return select(log(opaque(sum)) - (logit - largest), from_bits(0x7fc00000u), label >= classes);
 }
 `;
 }
 
 const ROW_WGSL = `${LINEAR_MAIN_WGSL}
+${HIDE_WGSL}
   let first = index * classes;
   // A NaN that max passes over still reaches the sum of the exponentials.
   var largest = logits[first];
   for (var class_index = 1u; class_index < classes; class_index++) {
     largest = max(largest, logits[first + class_index]);
   }
+  // Of one class it is the logit: a compiler would take their difference for 0, and log(exp(x)) - x too, also where they are NaN.
+  largest = opaque(largest);
   var sum = 0.0;
   for (var class_index = 0u; class_index < classes; class_index++) {
     sum += exp(logits[first + class_index] - largest);
@@ -110,6 +115,7 @@ fn main(
   if (row >= count) {
     return;
   }
+${HIDE_WGSL}
   let first = row * classes;
   // A NaN that max passes over still reaches the sum of the exponentials.
   var part = logits[first];
@@ -124,7 +130,7 @@ fn main(
     }
   }
   workgroupBarrier();
-  let largest = parts[0];
+  let largest = opaque(parts[0]);
   workgroupBarrier();
 
   part = 0.0;

@@ -18,7 +18,6 @@ const NAMES = "src/train/name_template.ts";
 const REPLACING = "src/train/replacing.ts";
 const CANARY = "src/checkpoint/canary.ts";
 const READBACK = "src/gpu/readback.ts";
-const WRITER = "src/kernels/expression_wgsl.ts";
 
 const SAVES = ["tests/storage/durable_file_test.ts", "tests/checkpoint/power_cut_test.ts"];
 const REAL = ["tests/storage/file_storage_test.ts", "tests/storage/system_calls_test.ts"];
@@ -36,41 +35,11 @@ const RING = ["tests/gpu/readback_test.ts"];
 const HTTP = "src/storage/http_request.ts";
 const REQUESTS = ["tests/storage/http_request_test.ts"];
 const FOREIGN = ["tests/checkpoint/exchange"];
-const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 /** The short tier's test of one row. */
 const row = (name) => ["tests/faults/short_test.ts", "-t", name];
 
 /** What is removed, where, the text that goes, what stands there instead, and the tests that have to notice. */
 export const MUTATIONS = [
-  [
-    "opaque results of floats",
-    WRITER,
-    '${dtype === "f32" ? `opaque(${value})` : value}',
-    "${value}",
-    NON_FINITE,
-  ],
-  [
-    "opaque constants of integers",
-    WRITER,
-    'dtype === "f32" ? text : `opaque_${dtype === "i32" ? "signed" : "unsigned"}(${text})`',
-    "text",
-    NON_FINITE,
-  ],
-  ["operand that is apart", WRITER, 'dtype === "f32" ? `apart(${text})` : text', "text", NON_FINITE],
-  [
-    "gradient of a power of 0",
-    "src/graph/ops/transcendental.ts",
-    "logicalAnd(equal(a, 0), greaterEqual(b, 0))",
-    "equal(a, 0)",
-    NON_FINITE,
-  ],
-  [
-    "powers that C lists",
-    "src/kernels/expression_functions.ts",
-    "is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x))",
-    "is_one",
-    ["tests/kernels/elementwise_test.ts"],
-  ],
   ["sync of the file", DURABLE, "await writer.sync();", "", SAVES],
   [
     "sync of the directory",

@@ -1,11 +1,13 @@
 // Steps that keep numbers right, which `mutations.mjs` takes away one at a time; see `mutation_list.mjs`.
 
 const TOTALS = "src/kernels/reduction_totals.ts";
+const WRITER = "src/kernels/expression_wgsl.ts";
 const REDUCE = "src/graph/ops/reduce.ts";
 
 const RUN = "src/train/run.ts";
 
 const SUMS = ["tests/kernels/reduce_test.ts"];
+const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
 const SHUFFLES = ["tests/train/shuffles_test.ts", "tests/train/keyed_words_test.ts"];
 const ORDERS = ["tests/train/resume_test.ts", "-t", "the order of the data"];
@@ -70,5 +72,48 @@ export const NUMBER_MUTATIONS = [
     "if (ORDER_VERSIONS.includes(orderVersion)) return state;",
     "return state;",
     ["tests/train/training_state_test.ts"],
+  ],
+  [
+    "opaque results of floats",
+    WRITER,
+    '${dtype === "f32" ? `opaque(${value})` : value}',
+    "${value}",
+    NON_FINITE,
+  ],
+  [
+    "opaque constants of integers",
+    WRITER,
+    'dtype === "f32" ? text : `opaque_${dtype === "i32" ? "signed" : "unsigned"}(${text})`',
+    "text",
+    NON_FINITE,
+  ],
+  ["operand that is apart", WRITER, 'dtype === "f32" ? `apart(${text})` : text', "text", NON_FINITE],
+  [
+    "gradient of a power of 0",
+    "src/graph/ops/transcendental.ts",
+    "logicalAnd(equal(a, 0), greaterEqual(b, 0))",
+    "equal(a, 0)",
+    NON_FINITE,
+  ],
+  [
+    "powers that C lists",
+    "src/kernels/expression_functions.ts",
+    "is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x))",
+    "is_one",
+    ["tests/kernels/elementwise_test.ts"],
+  ],
+  [
+    "opaque logits of one class",
+    "src/kernels/softmax_cross_entropy.ts",
+    "  largest = opaque(largest);\n",
+    "",
+    NON_FINITE,
+  ],
+  [
+    "decay of a step of sgd",
+    "src/kernels/sgd.ts",
+    'hasDecay ? " + parameter[index] * weight_decay" : ""',
+    '""',
+    ["tests/kernels/sgd_test.ts"],
   ],
 ];

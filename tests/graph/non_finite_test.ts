@@ -281,4 +281,19 @@ describe("what divides by a spread", () => {
       ]);
     },
   );
+
+  gpuTest("cross-entropy gives NaN for logits that are infinite or NaN, for one class too", async (gpu) => {
+    const labels = ops.zeros([4], "u32");
+    const losses = (x: Value): Value => ops.softmaxCrossEntropy(ops.reshape(x, [4, 1]), labels);
+    const pairs = (x: Value): Value => {
+      const other = ops.reshape(ops.zeros([4]), [4, 1]);
+      const first = ops.mul(ops.reshape(x, [4, 1]), ops.constant(HostTensor.from([1, 0.5], [1, 2])));
+      return ops.softmaxCrossEntropy(ops.add(first, other), labels);
+    };
+    await expectExact(gpu, [0, I, -I, N], [
+      ["loss of one class", losses, [0, N, N, N]],
+      ["gradient of one class", derivative(losses), [0, N, N, N]],
+      ["loss of two classes", (x) => ops.isNaNValue(pairs(x)), [0, 1, 1, 1]],
+    ]);
+  });
 });

@@ -83,6 +83,16 @@ describe("sgd", () => {
     expectSame(result, [0.5, NaN, -Infinity, 4, 4]);
   });
 
+  gpuTest("leaves an infinite parameter infinite when nothing decays", async (gpu) => {
+    const scalars = encodeStepScalars({ seed: 0, step: 0, values: [0.5] });
+    for (const parameter of [Float32Array.of(Infinity, -Infinity, 3, 4), Float32Array.of(Infinity)]) {
+      const gradient = parameter.map(() => 2);
+      const bindings = { parameter, gradient, scalars, verdict: VERDICT };
+      const dispatch = sgd<HostArray>(bindings, { count: parameter.length });
+      expectSame((await runDispatch(gpu, dispatch, [parameter]))[0], parameter.map((p) => p - 1));
+    }
+  });
+
   test("refuses momentum without velocity, the reverse, and hyperparameters out of range", () => {
     const bindings = { parameter: "p", gradient: "g", scalars: "s", verdict: "d" };
     expect(sgd(bindings, { count: 0 }).workgroups).toEqual([0, 0, 0]);
