@@ -30,6 +30,9 @@ export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
   checkOptions("argmax()", options, ARGMAX_OPTIONS, "{ axis: 1 }");
   requireDType("argmax", value, ["f32"]);
   const { axis: wanted = -1, keepDims = false } = options;
+  if (typeof wanted !== "number") {
+    throw new TypeError(`argmax: the axis is one number, not ${String(wanted)}`);
+  }
   const { shape } = value;
   const [axis = 0] = resolveAxes("argmax", shape, wanted);
   const attributes = {

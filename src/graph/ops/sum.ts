@@ -37,9 +37,9 @@ export const sumOp: OpDefinition<ReductionAttributes> = {
 
 /** `value` repeated to `shape` by NumPy's rule. Costs nothing where the result is used by an elementwise op. */
 export function broadcastTo(value: Value, shape: Shape): Value {
+  validateShape(shape, "broadcastTo");
   if (shapesEqual(value.shape, shape)) return value;
   requireComputeDType("broadcastTo", value);
-  validateShape(shape, "broadcastTo");
   const result = createValue("broadcastTo", [value], {}, value.dtype, shape);
   if (shapesEqual(broadcastOf("broadcastTo", value, result), shape)) return result;
   throw new TypeError(

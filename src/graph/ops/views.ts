@@ -5,7 +5,10 @@ import { createValue, sizeOf, type Value } from "../value.ts";
 import { requireComputeDType } from "./requirements.ts";
 import { rowMajorStrides } from "./strides.ts";
 
-/** `value` with the same elements in the same order under another shape. One dimension may be -1: what is left. */
+/**
+ * `value` with the same elements in the same order under another shape. One dimension may be -1: what is left. Throws `TypeError`
+ * for a shape of another size or of several -1, `RangeError` for a dimension that is none.
+ */
 export function reshape(value: Value, shape: Shape): Value {
   const resolved = resolveShape(value, shape);
   if (shapesEqual(resolved, value.shape)) return value;
@@ -38,14 +41,18 @@ export type TransposeAttributes = { readonly permutation: readonly number[] };
 
 /**
  * `value` with its axes in the order of `permutation` (reversed when left out): axis `i` of the result is axis
- * `permutation[i]` of `value`. `matmul` reads a transposed matrix in place; elsewhere it costs one copy.
+ * `permutation[i]` of `value`, negative ones counted from the end. `matmul` reads a transposed matrix in place; elsewhere it costs one copy.
  */
 export function transpose(value: Value, permutation?: readonly number[]): Value {
   const rank = value.shape.length;
-  const order = permutation ?? value.shape.map((_, axis) => rank - 1 - axis);
+  const given = permutation ?? value.shape.map((_, axis) => rank - 1 - axis);
+  if (!Array.isArray(given)) {
+    throw new TypeError(`transpose: ${String(given)} is no list of axes, such as [1, 0]`);
+  }
+  const order = given.map((axis) => axis < 0 ? axis + rank : axis);
   if (order.length !== rank || [...order].sort((a, b) => a - b).some((axis, index) => axis !== index)) {
     throw new TypeError(
-      `transpose: [${order.join(", ")}] is no order of the ${rank} axes of shape ` +
+      `transpose: [${given.join(", ")}] is no order of the ${rank} axes of shape ` +
         `${formatShape(value.shape)}; ` +
         `list each axis from 0 to ${rank - 1} once`,
     );
@@ -94,16 +101,29 @@ export const transposeOp: OpDefinition<TransposeAttributes> = {
 };
 
 function resolveShape(value: Value, shape: Shape): Shape {
-  const unknown = shape.indexOf(-1);
-  if (unknown < 0) {
-    validateShape(shape, "reshape");
-    if (elementCount(shape) === sizeOf(value)) return shape;
+  const given = Array.isArray(shape) ? shape.map((size) => size === -1 ? 1 : size) : shape;
+  validateShape(given, "reshape");
+  const open = shape.filter((size) => size === -1).length;
+  if (open > 1) {
+    throw new TypeError(
+      `reshape: ${
+        formatShape(shape)
+      } leaves ${open} dimensions open; -1 may stand for one, say what the others are`,
+    );
+  }
+  const count = elementCount(given);
+  if (open === 0) {
+    if (count === sizeOf(value)) return shape;
     throw reshapeError(value, shape);
   }
-  const rest = elementCount(shape.filter((_, axis) => axis !== unknown));
-  const left = sizeOf(value) / rest;
+  if (count === 0 && sizeOf(value) === 0) {
+    throw new TypeError(
+      `reshape: -1 could be anything in ${formatShape(shape)}, which has no elements; say what it is`,
+    );
+  }
+  const left = sizeOf(value) / count;
   if (!Number.isInteger(left)) throw reshapeError(value, shape);
-  return shape.map((size, axis) => axis === unknown ? left : size);
+  return shape.map((size) => size === -1 ? left : size);
 }
 
 function reshapeError(value: Value, shape: Shape): TypeError {
