@@ -84,6 +84,6 @@ describe("digits", () => {
       await trainer.close();
       await store.close();
     },
-    600_000,
+    1_800_000,
   );
 });

@@ -8,7 +8,7 @@ interface Timer {
 
 /** Turns of the event loop after which nothing goes on by itself, but for work that waits for this clock. */
 const QUIET_TURNS = 4;
-const MOST_TURNS = 1000;
+const MOST_TURNS = 1_000_000;
 
 /** A clock on which several may sleep at once: time passes when all of them do, up to the first that wakes. */
 export class VirtualClock implements Clock {

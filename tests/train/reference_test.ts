@@ -70,7 +70,7 @@ function matchesReference(name: string, optimizer: Optimizer, update: ReferenceU
     expect(losses[STEPS - 1]).toBeLessThan((losses[0] as number) * 0.9);
     await trainer.close();
     await store.close();
-  }, 600_000);
+  }, 1_800_000);
 }
 
 describe("training", () => {

@@ -98,7 +98,7 @@ describe("resume", () => {
         expect(resumedAt).toEqual([0, 10, 10, 30]);
         expect(bits).toEqual(await undisturbed(gpu, make, 6));
       },
-      600_000,
+      1_800_000,
     );
   }
 
@@ -110,7 +110,7 @@ describe("resume", () => {
       expect(resumedAt).toEqual([0, save]);
       expect(bits).toEqual(expected);
     }
-  }, 600_000);
+  }, 1_800_000);
 
   gpuTest("two runs write the same state, however far their reads had come", async (gpu) => {
     const make: MakeOptions = () => smallRun({ data: blobs(163, { batchSize: BATCH, shuffle: true }) });
