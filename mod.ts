@@ -286,20 +286,23 @@ export { warmStart, type WarmStartOptions } from "./src/checkpoint/warm_start.ts
 export type { WriterLockOptions } from "./src/checkpoint/writer_lock.ts";
 
 // Training
-export {
-  type AutoSaveOptions,
-  AutoSaver,
-  type AutoSaveSettings,
-  type BestPolicy,
-  type KeepPolicy,
-  type KeepSettings,
-} from "./src/train/auto_saver.ts";
+export type {
+  AutoSaveOptions,
+  AutoSaveSettings,
+  BestPolicy,
+  KeepPolicy,
+  KeepSettings,
+} from "./src/train/auto_save_options.ts";
+export { AutoSaver } from "./src/train/auto_saver.ts";
 export type { AutoSaverState, BestSave } from "./src/train/auto_saver_state.ts";
 export type { FailedSave, SaveRecord } from "./src/train/auto_saves.ts";
 export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/train/batch_source.ts";
 export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";
 export type { OnDeviceLost } from "./src/train/device_losses.ts";
 export type { EvaluateOptions, EvaluationReport } from "./src/train/evaluation.ts";
+export type { NonFiniteResult } from "./src/train/find_non_finite.ts";
+export type { NonFiniteBatch, NonFiniteDetails, NonFinitePolicy } from "./src/train/non_finite.ts";
+export type { ValidationOptions } from "./src/train/validation_settings.ts";
 export type { EpochRecord, TrainingHistory } from "./src/train/history.ts";
 export type { InterruptSignal, SignalOptions } from "./src/train/interrupts.ts";
 export { NameTemplate } from "./src/train/name_template.ts";

@@ -1,112 +1,21 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
-import type { OnDiskFull } from "../checkpoint/disk_room.ts";
-import type { Engine } from "../checkpoint/engine.ts";
-import { asModelCode, type ModelCode } from "../checkpoint/model_code.ts";
-import type { EngineTarget } from "../checkpoint/open_engine.ts";
-import { directionOf } from "../checkpoint/retention/metric_direction.ts";
-import type { RetentionRule } from "../checkpoint/retention/rule.ts";
-import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../checkpoint/writer_lock.ts";
-import { type AutoSaverState, type BestSave, betterOf, takenFrom } from "./auto_saver_state.ts";
+import { checkOptions } from "../base/options.ts";
+import {
+  AUTO_SAVE_OPTIONS,
+  type AutoSaveOptions,
+  type AutoSaveSettings,
+  readBoolean,
+  readCode,
+  readEverySteps,
+  readExclusive,
+  readInterval,
+  readKeep,
+  readOnDiskFull,
+  readSavePath,
+  requireDirectory,
+  typeName,
+} from "./auto_save_options.ts";
+import { type AutoSaverState, type BestSave, betterOf, isBetter, takenFrom } from "./auto_saver_state.ts";
 import { BASE_FIELDS, NameTemplate } from "./name_template.ts";
-
-/** Which checkpoint a metric calls the best. */
-export interface BestPolicy {
-  /** A metric of the epochs: `loss`, `val_loss`, `val_accuracy`, `val_<name>`. */
-  readonly metric: string;
-  /** Required unless the name says it: `loss` and `error` are minimised, `accuracy` is maximised. */
-  readonly direction?: "min" | "max";
-}
-
-/** Every option of {@link BestPolicy}. */
-export const BEST_POLICY: OptionNames<BestPolicy> = { metric: true, direction: true };
-
-/**
- * What is kept when a new checkpoint is durable, besides the one that the run was resumed from. Without
- * `last` and `rule`, everything is.
- */
-export interface KeepPolicy {
-  /** The newest so many, at least 1. */
-  readonly last?: number;
-  /** And the best by this metric. */
-  readonly best?: string | BestPolicy;
-  /** And what this keeps. It is code, and so it is not saved with the run. */
-  readonly rule?: RetentionRule;
-}
-
-/** Every option of {@link KeepPolicy}. */
-export const KEEP_POLICY: OptionNames<KeepPolicy> = { last: true, best: true, rule: true };
-
-/** A {@link KeepPolicy} with nothing left to be guessed. */
-export interface KeepSettings {
-  readonly last?: number;
-  readonly best?: Required<BestPolicy>;
-  readonly rule?: RetentionRule;
-}
-
-/** When checkpoints are saved, under which names, and which are kept. */
-export interface AutoSaveOptions {
-  /** Every so many epochs; -1 only after the last one; 0 or null never. Default null. */
-  readonly interval?: number | null;
-  /** Every so many optimiser steps; 0 or null never. Default null. */
-  readonly everySteps?: number | null;
-  /**
-   * Directory of the checkpoints, or an engine over a storage of one's own; null disables saving. Default
-   * ".".
-   */
-  readonly savePath?: EngineTarget | null;
-  /** Name of a checkpoint at the end of an epoch. Default `model_epoch{epoch:02d}`. */
-  readonly name?: string;
-  /** Name of a checkpoint in the middle of an epoch. Default `step-{step:08d}`. */
-  readonly stepName?: string;
-  readonly keep?: KeepPolicy;
-  /** Delete the checkpoint before when a new one is durable. Default false. */
-  readonly overwrite?: boolean;
-  /** Save after the last epoch even when the interval does not fall on it. Default true. */
-  readonly saveOnLastEpoch?: boolean;
-  /** Code of the model to keep in every checkpoint; see `readModelCode`. Default null: none. */
-  readonly modelCode?: ModelCode | null;
-  /**
-   * Whether this run has to be the only one that saves into the directory: training does not begin while
-   * another one does (`locked`). Default false. An engine has a setting of its own.
-   */
-  readonly exclusive?: boolean | WriterLockOptions;
-  /**
-   * What a save does for which the disk has no room: fail, wait until somebody makes room, or delete the
-   * oldest checkpoints of this run, though never the newest, the best and the one that it was resumed from.
-   * Default "error". An engine has a setting of its own.
-   */
-  readonly onDiskFull?: OnDiskFull;
-}
-
-/** Every option of {@link AutoSaveOptions}. */
-export const AUTO_SAVE_OPTIONS: OptionNames<AutoSaveOptions> = {
-  interval: true,
-  everySteps: true,
-  savePath: true,
-  name: true,
-  stepName: true,
-  keep: true,
-  overwrite: true,
-  saveOnLastEpoch: true,
-  modelCode: true,
-  exclusive: true,
-  onDiskFull: true,
-};
-
-/** The settings in force. */
-export interface AutoSaveSettings {
-  readonly modelCode: ModelCode | null;
-  readonly interval: number | null;
-  readonly everySteps: number | null;
-  readonly savePath: EngineTarget | null;
-  readonly name: NameTemplate;
-  readonly stepName: NameTemplate;
-  readonly keep: KeepSettings;
-  readonly overwrite: boolean;
-  readonly saveOnLastEpoch: boolean;
-  readonly exclusive: boolean | WriterLockOptions;
-  readonly onDiskFull: OnDiskFull;
-}
 
 /**
  * Says when a run is saved and what the checkpoint is called. It does no work itself: the trainer asks it and
@@ -140,6 +49,7 @@ export class AutoSaver {
       modelCode: null,
       exclusive: false,
       onDiskFull: "error",
+      saveOnError: true,
     };
     this.configure(options);
   }
@@ -151,7 +61,12 @@ export class AutoSaver {
   /** Whether anything will ever be saved. */
   get isEnabled(): boolean {
     const { savePath, interval, everySteps } = this.#settings;
-    return savePath !== null && (interval !== null || everySteps !== null);
+    return savePath !== null && (interval !== null || everySteps !== null || this.#savesBest);
+  }
+
+  /** Whether every validation is a moment to save. */
+  get #savesBest(): boolean {
+    return this.#settings.keep.best?.metric.startsWith("val_") === true;
   }
 
   /** Replaces the settings that `options` has. All are checked first: after an error none has changed. */
@@ -176,6 +91,7 @@ export class AutoSaver {
       modelCode: pick("modelCode", readCode, old.modelCode),
       exclusive: pick("exclusive", readExclusive, old.exclusive),
       onDiskFull: pick("onDiskFull", readOnDiskFull, old.onDiskFull),
+      saveOnError: pick("saveOnError", (value) => readBoolean("saveOnError", value), old.saveOnError),
     };
     requireDirectory(settings);
     this.#settings = settings;
@@ -213,6 +129,18 @@ export class AutoSaver {
   isDueAfterStep(step: number, startStep: number): boolean {
     const { everySteps, savePath } = this.#settings;
     return everySteps !== null && savePath !== null && step > startStep && step % everySteps === 0;
+  }
+
+  /**
+   * Whether to save after a validation that measured `metrics`: when they are the best by `keep.best`.
+   *
+   * @param underWay What is being saved as the best.
+   */
+  isDueAfterValidation(metrics: Readonly<Record<string, number>>, underWay: BestSave | null): boolean {
+    const { savePath, keep: { best } } = this.#settings;
+    if (savePath === null || best === undefined || !this.#savesBest) return false;
+    const value = metrics[best.metric];
+    return [this.best, underWay].every((known) => isBetter(value, known, best));
   }
 
   /** Everything but the path, for the checkpoint. */
@@ -264,127 +192,4 @@ export class AutoSaver {
     const { name, stepName } = this.#settings;
     return (moment === "epoch" ? name : stepName).expand(values, onMissing);
   }
-}
-
-function readInterval(value: unknown): number | null {
-  if (value === null) return null;
-  if (typeof value !== "number" || !Number.isInteger(value)) {
-    throw new TypeError(`interval is an integer number of epochs or null, found ${typeName(value)}`);
-  }
-  if (value < -1) {
-    throw new RangeError(`interval is -1 (only the last epoch), 0 (never) or more, found ${value}`);
-  }
-  return value === 0 ? null : value;
-}
-
-function readEverySteps(value: unknown): number | null {
-  if (value === null) return null;
-  if (typeof value !== "number" || !Number.isInteger(value)) {
-    throw new TypeError(`everySteps is an integer number of steps or null, found ${typeName(value)}`);
-  }
-  if (value < 0) throw new RangeError(`everySteps is 0 (never) or more, found ${value}`);
-  return value === 0 ? null : value;
-}
-
-function readSavePath(value: unknown): EngineTarget | null {
-  if (value === null || value instanceof URL || isEngine(value)) return value;
-  if (typeof value !== "string") {
-    throw new TypeError(`savePath is a path, a URL, an engine or null, found ${typeName(value)}`);
-  }
-  if (value === "") {
-    throw new RangeError('savePath is empty; "." is the current directory, null disables saving');
-  }
-  return value;
-}
-
-function isEngine(value: unknown): value is Engine {
-  const candidate = value as Partial<Engine> | null | undefined;
-  return typeof candidate === "object" && candidate !== null && typeof candidate.create === "function" &&
-    typeof candidate.commit === "function";
-}
-
-function readExclusive(value: unknown): boolean | WriterLockOptions {
-  if (typeof value === "boolean") return value;
-  if (typeof value === "object" && value !== null) {
-    return checkOptions<WriterLockOptions>("exclusive", value, WRITER_LOCK_OPTIONS);
-  }
-  throw new TypeError(`exclusive is true, false or { isOwnerDead }, found ${typeName(value)}`);
-}
-
-function readOnDiskFull(value: unknown): OnDiskFull {
-  if (value === "error" || value === "pause" || value === "evictOldest") return value;
-  throw new RangeError(`onDiskFull is "error", "pause" or "evictOldest", found ${JSON.stringify(value)}`);
-}
-
-/** An engine locks and looks for room as it was told when it was opened. */
-function requireDirectory({ savePath, exclusive, onDiskFull }: AutoSaveSettings): void {
-  if (!isEngine(savePath) || (exclusive === false && onDiskFull === "error")) return;
-  const setting = exclusive === false ? "onDiskFull" : "exclusive";
-  throw new TypeError(
-    `${setting} is a setting for a directory, and savePath is an engine: give it to FileEngine.open()`,
-  );
-}
-
-function readCode(value: unknown): ModelCode | null {
-  const code = value === null ? null : asModelCode(value);
-  if (code !== undefined) return code;
-  throw new TypeError(`modelCode is what readModelCode() gave, or null, found ${typeName(value)}`);
-}
-
-function readBoolean(setting: string, value: unknown): boolean {
-  if (typeof value !== "boolean") {
-    throw new TypeError(`${setting} is true or false, found ${typeName(value)}`);
-  }
-  return value;
-}
-
-function readKeep(value: unknown, knownFields: readonly string[]): KeepSettings {
-  if (typeof value !== "object" || value === null) {
-    throw new TypeError(`keep is an object like { last: 3, best: "val_loss" }, found ${typeName(value)}`);
-  }
-  const { last, best, rule } = checkOptions<KeepPolicy>("keep", value, KEEP_POLICY, "{ last: 3 }");
-  if (last !== undefined && (!Number.isInteger(last) || last < 1)) {
-    throw new RangeError(`keep.last is an integer from 1, found ${String(last)}`);
-  }
-  if (rule !== undefined && typeof rule?.keep !== "function") {
-    throw new TypeError(`keep.rule is a rule such as everyNSteps(1000), found ${typeName(rule)}`);
-  }
-  return {
-    ...last === undefined ? {} : { last },
-    ...best === undefined ? {} : { best: readBest(best, knownFields) },
-    ...rule === undefined ? {} : { rule },
-  };
-}
-
-function readBest(best: unknown, knownFields: readonly string[]): Required<BestPolicy> {
-  const { metric, direction } = typeof best === "string"
-    ? { metric: best }
-    : checkOptions<Partial<BestPolicy>>(
-      "keep.best",
-      best as Partial<BestPolicy>,
-      BEST_POLICY,
-      '{ metric: "val_loss", direction: "min" }',
-    );
-  if (typeof metric !== "string") throw new TypeError(`keep.best names a metric, found ${typeName(metric)}`);
-  if (!knownFields.includes(metric)) {
-    throw new RangeError(
-      `keep.best is "${metric}", which this run never measures; it has ${knownFields.join(", ")}`,
-    );
-  }
-  if (direction !== undefined && direction !== "min" && direction !== "max") {
-    throw new RangeError(`keep.best has the direction "min" or "max", found ${String(direction)}`);
-  }
-  const known = direction ?? directionOf(metric);
-  if (known === undefined) {
-    throw new RangeError(
-      `keep.best: whether a low or a high "${metric}" is better is not in its name; ` +
-        `write { metric: "${metric}", direction: "max" }`,
-    );
-  }
-  return { metric, direction: known };
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return "null";
-  return typeof value === "number" ? String(value) : typeof value;
 }

@@ -56,9 +56,20 @@ export function betterOf(
   step: number,
 ): BestSave | null {
   if (value === undefined || !Number.isFinite(value)) return best;
-  const isOther = best === null || best.metric !== metric || best.direction !== direction;
-  const isBetter = isOther || (direction === "min" ? value <= best.value : value >= best.value);
-  return isBetter ? { metric, direction, value, step } : best;
+  const isAsGood = knownBy(best, { metric, direction })?.value === value;
+  return isAsGood || isBetter(value, best, { metric, direction }) ? { metric, direction, value, step } : best;
+}
+
+/** Whether `value` is finite and better than the best so far, if there is one by that metric. */
+export function isBetter(value: number | undefined, best: BestSave | null, by: BestBy): boolean {
+  if (value === undefined || !Number.isFinite(value)) return false;
+  const known = knownBy(best, by);
+  return known === null || (by.direction === "min" ? value < known.value : value > known.value);
+}
+
+/** The best so far, if it is by that metric. */
+function knownBy(best: BestSave | null, { metric, direction }: BestBy): BestSave | null {
+  return best?.metric === metric && best.direction === direction ? best : null;
 }
 
 function isBestSave(value: unknown): value is BestSave {

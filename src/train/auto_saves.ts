@@ -5,6 +5,7 @@ import type { SavedBy } from "../container/format/manifest.ts";
 import type { PendingSnapshot, SaveReport } from "../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../checkpoint/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
+import { type BestSave, betterOf } from "./auto_saver_state.ts";
 import type { CheckpointPlace, FreeTag } from "./checkpoint_place.ts";
 import { mayReplace } from "./replacing.ts";
 import { isNonFinite } from "./non_finite.ts";
@@ -85,6 +86,8 @@ export class AutoSaves {
   #durableStep: number | undefined;
   #isRetryDue = false;
   #hasSeenStop = false;
+  /** What is best once the save under way is durable. */
+  #bestUnderWay: BestSave | null = null;
 
   /** @param giveUp Aborts what is being saved, and everything after it. */
   constructor(
@@ -130,6 +133,11 @@ export class AutoSaves {
     return this.#isRetryDue;
   }
 
+  /** Whether what was measured of this step is the best so far, and by that to be saved. */
+  get isBestDue(): boolean {
+    return this.#policy.isDueAfterValidation(this.#run.measured, this.#bestUnderWay);
+  }
+
   /** Whether a save was refused because a step that was not finite had stopped the run. */
   get hasSeenStop(): boolean {
     return this.#hasSeenStop;
@@ -144,6 +152,10 @@ export class AutoSaves {
     if (this.#lastStep === run.step) return;
     const { step, measured } = run;
     this.#lastStep = step;
+    const { best } = this.#policy.settings.keep;
+    if (best !== undefined) {
+      this.#bestUnderWay = betterOf(this.#bestUnderWay, best, measured[best.metric], step);
+    }
     const start = run.now();
     const wanted = this.#nameFor(moment);
     const { latest } = this.#place.saver;
@@ -248,6 +260,7 @@ export class AutoSaves {
   #fail(failure: FailedSave): void {
     // So that the last save of a run is tried again at the end.
     if (this.#lastStep === failure.step) this.#lastStep = undefined;
+    if (this.#bestUnderWay?.step === failure.step) this.#bestUnderWay = null;
     this.#hasSeenStop ||= isNonFinite(failure.error);
     this.#listener.onFailure(failure);
   }

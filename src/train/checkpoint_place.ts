@@ -8,7 +8,7 @@ import { FileEngine } from "../checkpoint/file_engine.ts";
 import { planRetention } from "../checkpoint/retention.ts";
 import { withEnding } from "../checkpoint/tags.ts";
 import type { WriterLockOptions } from "../checkpoint/writer_lock.ts";
-import type { BestPolicy } from "./auto_saver.ts";
+import type { BestPolicy } from "./auto_save_options.ts";
 
 /** A tag to save under. */
 export interface FreeTag {

@@ -1,11 +1,11 @@
-/** What was measured at the end of one epoch. */
+/** What was measured at the end of one epoch, or within it. */
 export interface EpochRecord {
   /** 1-based. */
   readonly epoch: number;
-  /** Optimiser updates done at its end. */
+  /** Steps done by then. */
   readonly step: number;
   /**
-   * `loss` (mean over the epoch's steps), and with validation data `val_loss`, `val_accuracy`,
+   * `loss` (mean over the epoch's steps so far), and with validation data `val_loss`, `val_accuracy`,
    * `val_<metric>`.
    */
   readonly metrics: Readonly<Record<string, number>>;
@@ -22,6 +22,7 @@ export class TrainingHistory {
   #length = 0;
   #skipped: number[] = [];
   #epochs: EpochRecord[] = [];
+  #validations: EpochRecord[] = [];
 
   /** Losses of the steps 0, 1, 2 … as far as they were read from the GPU; NaN for a batch that was skipped. A copy. */
   get loss(): Float32Array {
@@ -40,6 +41,16 @@ export class TrainingHistory {
 
   get epochs(): readonly EpochRecord[] {
     return this.#epochs;
+  }
+
+  /** What was measured within epochs, as `validation: { everySteps }` asks for. */
+  get validations(): readonly EpochRecord[] {
+    return this.#validations;
+  }
+
+  /** What was measured of the weights after `step` steps. */
+  measuredAt(step: number): EpochRecord | undefined {
+    return [this.lastEpoch, this.#validations.at(-1)].find((record) => record?.step === step);
   }
 
   /** The newest known loss. */
@@ -74,6 +85,10 @@ export class TrainingHistory {
     this.#epochs.push(record);
   }
 
+  addValidation(record: EpochRecord): void {
+    this.#validations.push(record);
+  }
+
   /**
    * Mean of the losses from step `from` up to and without `to`, summed in step order in float64. Batches that
    * were skipped do not count. NaN for none.
@@ -90,10 +105,15 @@ export class TrainingHistory {
   }
 
   /** Forgets everything and takes these instead. */
-  replace(losses: Float32Array, epochs: readonly EpochRecord[]): void {
+  replace(
+    losses: Float32Array,
+    epochs: readonly EpochRecord[],
+    validations: readonly EpochRecord[] = [],
+  ): void {
     this.#length = 0;
     this.#skipped = [];
     this.#epochs = [...epochs];
+    this.#validations = [...validations];
     this.write(0, losses);
   }
 }

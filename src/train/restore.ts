@@ -212,8 +212,8 @@ async function restoreRun(
         if (!isOwn) return;
         place.continueRun(runId, tag);
         policy?.loadStateDict(state.autoSaver);
-        // The file holds the name of the one before it, as it was not saved yet itself.
-        if (policy !== undefined) policy.lastSavedTag = tag;
+        // The file tells of those before it, as it was not saved yet itself.
+        policy?.onSaved(tag, state.step, checkpoint.metrics);
       };
     },
   });

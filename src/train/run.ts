@@ -12,7 +12,6 @@ import {
   type BatchSource,
   fetchBatch,
   type OrderKey,
-  requireExamples,
   trainingBatches,
 } from "./batch_source.ts";
 import type { EvaluationReport } from "./evaluation.ts";
@@ -27,6 +26,7 @@ import { checkedSeed, type Seed } from "./seed.ts";
 import { stepValues, unreachedWarning } from "./step_values.ts";
 import { TrainStep } from "./train_step.ts";
 import { requireSameRun, type TrainingState } from "./training_state.ts";
+import { validationOf, type ValidationSettings } from "./validation_settings.ts";
 
 /**
  * The state of a run and what changes it: the tensors in the store, the number of the step, the history. A
@@ -41,6 +41,7 @@ export class Run {
   readonly exampleCount: number;
   readonly seed: Seed;
   readonly metrics: Readonly<Record<string, Metric>>;
+  readonly validation: ValidationSettings | undefined;
   readonly now: () => number;
   readonly #options: RunOptions;
   readonly #ring: LossRing;
@@ -71,7 +72,7 @@ export class Run {
     requireParts(options);
     const { model, optimizer, data, validation, seed = 0, metrics } = options;
     this.batchesPerEpoch = trainingBatches(data);
-    if (validation !== undefined) requireExamples("The validation data", validation);
+    this.validation = validationOf(validation);
     this.exampleCount = data.exampleCount;
     this.seed = checkedSeed(seed);
     this.metrics = metrics ?? defaultMetrics(data);
@@ -123,13 +124,12 @@ export class Run {
     return Math.max(1, Math.ceil(this.#step / this.batchesPerEpoch));
   }
 
-  /** What was measured of the weights as they are now: nothing in the middle of an epoch. */
+  /** What was measured of the weights as they are now: nothing between two validations. */
   get measured(): Readonly<Record<string, number>> {
-    const last = this.history.lastEpoch;
-    return last?.step === this.#step ? last.metrics : {};
+    return this.history.measuredAt(this.#step)?.metrics ?? {};
   }
 
-  /** Whether an epoch is done that {@link Run.finishEpoch} has not measured. */
+  /** Whether an epoch is done that nobody has measured. */
   get isEpochUnmeasured(): boolean {
     return this.history.epochs.length < this.epoch;
   }
@@ -250,21 +250,6 @@ export class Run {
     return await this.#evaluations.run(source, this.#orderKey, signal);
   }
 
-  /** Measures the epoch that is done and adds it to the history. */
-  async finishEpoch(signal?: AbortSignal): Promise<void> {
-    await this.readLosses();
-    const epoch = this.history.epochs.length + 1;
-    const end = epoch * this.batchesPerEpoch;
-    const metrics: Record<string, number> = { loss: this.history.meanLoss(end - this.batchesPerEpoch, end) };
-    const { validation } = this.#options;
-    if (validation !== undefined) {
-      const report = await this.evaluate(validation, signal);
-      metrics.val_loss = report.loss;
-      for (const [name, value] of Object.entries(report.metrics)) metrics[`val_${name}`] = value;
-    }
-    this.history.addEpoch({ epoch, step: end, metrics });
-  }
-
   /** Everything but the tensors, as it is now. */
   state(autoSaver: AutoSaverState | null): TrainingState {
     const known = Math.min(this.history.length, LossRing.historyLengthAt(this.#step));
@@ -275,7 +260,11 @@ export class Run {
       ...this.#identity(),
       orderVersion: this.#orderVersion,
       exampleCount: this.exampleCount,
-      history: { loss: this.history.loss.subarray(0, known), epochs: this.history.epochs },
+      history: {
+        loss: this.history.loss.subarray(0, known),
+        epochs: this.history.epochs,
+        validations: this.history.validations,
+      },
       walltime: this.walltime,
       autoSaver,
     };
@@ -319,7 +308,7 @@ export class Run {
       this.#step = state.step;
       this.#orderVersion = state.orderVersion;
       this.#walltime = state.walltime;
-      this.history.replace(losses, state.history.epochs);
+      this.history.replace(losses, state.history.epochs, state.history.validations);
       if (hasControl) this.#ring.forget();
       else this.#ring.begin(state.step);
       this.#useVariants(variants);

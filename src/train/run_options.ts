@@ -5,6 +5,7 @@ import { accuracy, type Metric } from "../nn/metrics.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import type { BatchSource } from "./batch_source.ts";
 import type { Seed } from "./seed.ts";
+import type { ValidationOptions } from "./validation_settings.ts";
 
 /** What is trained, on what, and how. */
 export interface RunOptions {
@@ -12,8 +13,8 @@ export interface RunOptions {
   readonly loss: Loss;
   readonly optimizer: Optimizer;
   readonly data: BatchSource;
-  /** Measured after each epoch. */
-  readonly validation?: BatchSource;
+  /** Measured after each epoch; with `{ data, everySteps }` also within it. */
+  readonly validation?: BatchSource | ValidationOptions;
   /** Of the initial weights, the order of the data and every random number. Default 0. */
   readonly seed?: Seed;
   /**
@@ -39,7 +40,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
 
 /** A `TypeError` that names the part of a run that is missing or is something else. */
 export function requireParts(options: RunOptions): void {
-  const { model, loss, optimizer, data, validation = data } = checkOptions(
+  const { model, loss, optimizer, data } = checkOptions(
     "A trainer",
     options,
     RUN_OPTIONS,
@@ -54,7 +55,6 @@ export function requireParts(options: RunOptions): void {
   const isOptimizer = typeof optimizer?.update === "function";
   requirePart(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
   requirePart(isSource(data), "data is a DataLoader or a BatchSource", data);
-  requirePart(isSource(validation), "validation is a DataLoader or a BatchSource", validation);
 }
 
 /** What is measured of a run unless it says something else. */

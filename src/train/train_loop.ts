@@ -1,6 +1,6 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
-import { CairnError } from "../base/errors.ts";
+import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
 import { nextTurn } from "../base/event_loop.ts";
@@ -16,6 +16,7 @@ import {
 import { batchOfStep, type NonFiniteBatch, type NonFinitePolicy } from "./non_finite.ts";
 import type { ProgressReporter, TrainingProgress } from "./progress.ts";
 import type { Run } from "./run.ts";
+import { finishEpoch, isValidationDue, validateWithinEpoch } from "./validation.ts";
 
 /** What is known right after a step. */
 export interface StepEvent {
@@ -192,7 +193,7 @@ export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
   const totalSteps = options.epochs * run.batchesPerEpoch;
   try {
     for (;;) {
-      if (run.isEpochUnmeasured && interrupts?.received === undefined) await finishEpoch(parts, startStep);
+      if (interrupts?.received === undefined) await measureIfDue(parts, startStep);
       log.throwIfCallbackFailed();
       throwIfAborted(options.signal);
       if (interrupts?.received !== undefined || run.step >= totalSteps) break;
@@ -213,6 +214,7 @@ export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
     saves?.leave(error);
     // How far the run came, unless the device is lost.
     await run.settle().catch(() => undefined);
+    await saveAfter(error, parts, startStep);
     throw error;
   } finally {
     await saves?.settled();
@@ -263,31 +265,72 @@ async function oneStep(
   await run.trainStep(options.onNonFinite);
   reporter?.step?.(progressOf(run, options));
   await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss: run.history.lastLoss });
-  // At the end of an epoch, the epoch's save is the one that has metrics; after a signal, the last one follows.
-  if (run.isEpochUnmeasured || interrupts?.received !== undefined) return;
+  // Where something is measured first, the save has it; after a signal, the last one follows.
+  if (run.isEpochUnmeasured || isValidationDue(run) || interrupts?.received !== undefined) return;
   if (policy?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
 }
 
-async function finishEpoch(
-  { run, options, reporter, policy, saves, interrupts }: LoopParts,
-  startStep: number,
-): Promise<void> {
+/** Measures what is due after the last step, and saves what is due after that. */
+async function measureIfDue(parts: LoopParts, startStep: number): Promise<void> {
+  const { run, options, reporter, policy, saves, interrupts } = parts;
+  const isEpochEnd = run.isEpochUnmeasured;
+  if (!isEpochEnd && !isValidationDue(run)) return;
   const stops = [options.signal, interrupts?.stopping].flatMap((signal) => signal ?? []);
   try {
-    await run.finishEpoch(AbortSignal.any(stops));
+    await (isEpochEnd ? finishEpoch : validateWithinEpoch)(run, AbortSignal.any(stops));
   } catch (error) {
-    // The run that goes on from here measures the epoch.
+    // The run that goes on from here measures it.
     if (interrupts?.stopping.aborted && error === interrupts.stopping.reason) return;
     throw error;
   }
+  warnOfMetrics(parts);
   const record = run.history.lastEpoch;
-  reporter?.epoch?.(progressOf(run, options));
-  if (record !== undefined) await options.onEpoch?.(record);
-  if (policy === undefined || saves === undefined || run.step === startStep) return;
-  if (interrupts?.received !== undefined) return;
-  if (policy.isDueAfterEpoch(run.epoch, options.epochs)) await saves.save("epoch");
+  if (isEpochEnd) reporter?.epoch?.(progressOf(run, options));
+  if (isEpochEnd && record !== undefined) await options.onEpoch?.(record);
+  if (policy === undefined || saves === undefined || interrupts?.received !== undefined) return;
+  const moment = isEpochEnd ? "epoch" : "step";
+  // Also right after a restore: the checkpoint that it came from was not measured.
+  if (saves.isBestDue) return await saves.save(moment);
+  if (run.step === startStep) return;
+  if (isEpochEnd && policy.isDueAfterEpoch(run.epoch, options.epochs)) await saves.save("epoch");
   else if (policy.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
 }
+
+/** A checkpoint with such a metric is never the best, and whoever waits for one should know. */
+function warnOfMetrics({ run, log }: LoopParts): void {
+  for (const [name, value] of Object.entries(run.measured)) {
+    if (Number.isFinite(value)) continue;
+    log.warnOnce(
+      `metric ${name}`,
+      `"${name}" is ${value} after step ${run.step}: by it, no checkpoint of that is ever the best`,
+    );
+  }
+}
+
+/**
+ * What a loader or a callback threw is no reason to lose the steps since the last save. A save that fails is told and
+ * does not hide it.
+ */
+async function saveAfter(
+  error: unknown,
+  { run, options, policy, saves, interrupts }: LoopParts,
+  startStep: number,
+): Promise<void> {
+  if (policy?.settings.saveOnError !== true || saves === undefined || run.step === startStep) return;
+  const isAbort = options.signal?.aborted === true && error === options.signal.reason;
+  const isOfGpu = error instanceof CairnError && NOT_WORTH_SAVING.has(error.code);
+  if (isAbort || isOfGpu || run.isLost || interrupts?.overdue.aborted === true) return;
+  await saves.save(run.step % run.batchesPerEpoch === 0 && !run.isEpochUnmeasured ? "epoch" : "step");
+}
+
+/** After these the tensors are gone, or nothing can be read from the GPU, or all that is sound is saved. */
+const NOT_WORTH_SAVING: ReadonlySet<CairnErrorCode> = new Set<CairnErrorCode>([
+  "non_finite",
+  "device_lost",
+  "gpu_validation",
+  "out_of_memory",
+  "closed",
+]);
 
 /**
  * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. Both are

@@ -5,7 +5,8 @@ import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { type AutoSaveOptions, AutoSaver, type AutoSaveSettings } from "./auto_saver.ts";
+import type { AutoSaveOptions, AutoSaveSettings } from "./auto_save_options.ts";
+import { AutoSaver } from "./auto_saver.ts";
 import type { BatchSource } from "./batch_source.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./evaluation.ts";
@@ -60,7 +61,6 @@ export interface TrainerOptions extends RunOptions {}
 export class Trainer {
   readonly store: TensorStore;
   readonly #run: Run;
-  readonly #validation: BatchSource | undefined;
   readonly #knownFields: readonly string[];
   #policy: AutoSaver | undefined;
   #place: Promise<CheckpointPlace> | undefined;
@@ -79,7 +79,6 @@ export class Trainer {
   constructor(store: TensorStore, options: TrainerOptions) {
     this.store = store;
     this.#run = new Run(store, options);
-    this.#validation = options.validation;
     this.#knownFields = options.validation === undefined
       ? BASE_FIELDS
       : [...BASE_FIELDS, "val_loss", ...Object.keys(this.#run.metrics).map((name) => `val_${name}`)];
@@ -218,7 +217,7 @@ export class Trainer {
 
   /** Means over every example of `source`, by default the validation data, without dropout. */
   async evaluate(
-    source: BatchSource | undefined = this.#validation,
+    source: BatchSource | undefined = this.#run.validation?.data,
     options: EvaluateOptions = {},
   ): Promise<EvaluationReport> {
     checkOptions("evaluate()", options, EVALUATE_OPTIONS, "{ signal }");

@@ -23,10 +23,15 @@ export interface TrainingState {
   readonly orderVersion: number;
   readonly optimizer: string;
   /**
-   * Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and of every
-   * epoch.
+   * Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and what every
+   * epoch measured.
    */
-  readonly history: { readonly loss: Float32Array; readonly epochs: readonly EpochRecord[] };
+  readonly history: {
+    readonly loss: Float32Array;
+    readonly epochs: readonly EpochRecord[];
+    /** What was measured within epochs; only where something was. */
+    readonly validations?: readonly EpochRecord[] | undefined;
+  };
   /** Seconds of training, all processes together. */
   readonly walltime: number;
   readonly autoSaver: AutoSaverState | null;
@@ -42,6 +47,7 @@ function stateSchema(): z.ZodType<TrainingState> {
   const count = z.int().nonnegative();
   // Not z.number(), which has no NaN: a metric may be one.
   const measured = z.custom<number>((value) => typeof value === "number", "expected a number");
+  const records = z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) }));
   schema ??= z.object({
     trainer: z.literal(VERSION),
     step: count,
@@ -55,7 +61,8 @@ function stateSchema(): z.ZodType<TrainingState> {
     optimizer: z.string(),
     history: z.object({
       loss: z.instanceof(Float32Array),
-      epochs: z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) })),
+      epochs: records,
+      validations: records.optional(),
     }),
     walltime: z.number().nonnegative(),
     // Looked at where it is taken: whatever it says keeps nobody from resuming.
@@ -67,12 +74,17 @@ function stateSchema(): z.ZodType<TrainingState> {
 /** `state` as the state tree of a checkpoint. */
 export function toStateTree(state: TrainingState): StateInput {
   const { history, loader, autoSaver, exampleCount, ...rest } = state;
+  const { validations = [] } = history;
   return {
     trainer: VERSION,
     ...rest,
     ...exampleCount === undefined ? {} : { exampleCount },
     loader: { ...loader },
-    history: { loss: history.loss, epochs: history.epochs.map((record) => ({ ...record })) },
+    history: {
+      loss: history.loss,
+      epochs: history.epochs.map((record) => ({ ...record })),
+      ...validations.length === 0 ? {} : { validations: validations.map((record) => ({ ...record })) },
+    },
     autoSaver: autoSaver === null ? null : { ...autoSaver },
   };
 }

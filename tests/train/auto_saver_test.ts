@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { directionOf } from "../../src/checkpoint/retention/metric_direction.ts";
 import type { BestSave } from "../../src/train/auto_saver_state.ts";
-import { type AutoSaveOptions, AutoSaver } from "../../src/train/auto_saver.ts";
+import type { AutoSaveOptions } from "../../src/train/auto_save_options.ts";
+import { AutoSaver } from "../../src/train/auto_saver.ts";
 
 const FIELDS = ["epoch", "step", "loss", "val_loss", "val_accuracy", "val_f1"];
 
