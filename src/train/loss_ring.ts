@@ -124,6 +124,17 @@ export class LossRing {
     return losses;
   }
 
+  /** Throws `state_mismatch` unless the ring of a checkpoint has what its `lossCount` losses lack for `stepsDone` steps. */
+  static requireRest(lossCount: number, stepsDone: number, checkpoint: string): void {
+    if (stepsDone - lossCount <= CAPACITY && stepsDone >= lossCount) return;
+    throw new CairnError(
+      "state_mismatch",
+      `Cannot resume from "${checkpoint}": it has ${lossCount} losses for ${stepsDone} steps; ` +
+        `all but the last ${CAPACITY} should be there`,
+      { details: { tag: checkpoint } },
+    );
+  }
+
   async #read(from: number, to: number): Promise<void> {
     if (from >= to) return;
     const start = from % CAPACITY;

@@ -26,6 +26,7 @@ import { checkedSeed, type Seed } from "./seed.ts";
 import { stepValues, unreachedWarning } from "./step_values.ts";
 import { TrainStep } from "./train_step.ts";
 import { requireSameRun, type TrainingState } from "./training_state.ts";
+import { Walltime } from "./walltime.ts";
 import { validationOf, type ValidationSettings } from "./validation_settings.ts";
 
 /**
@@ -56,8 +57,7 @@ export class Run {
   #step = 0;
   /** A run keeps the orders that it was begun with. */
   #orderVersion = ORDER_VERSION;
-  #walltime = 0;
-  #clockStart: number | undefined;
+  readonly #walltime: Walltime;
   #initialized: Promise<void> | undefined;
   #trainStep: Promise<TrainStep> | undefined;
   #freeing: Promise<void> = Promise.resolve();
@@ -80,6 +80,7 @@ export class Run {
       throw new TypeError('A metric cannot be called "loss"; the loss is always measured');
     }
     this.now = options.now ?? (() => performance.now());
+    this.#walltime = new Walltime(this.now);
     this.store = store;
     this.#options = options;
     this.model = Model.define(store, model, data.inputs, data.batchSize);
@@ -104,14 +105,12 @@ export class Run {
 
   /** Seconds of training, those of the processes before included. */
   get walltime(): number {
-    const running = this.#clockStart === undefined ? 0 : (this.now() - this.#clockStart) / 1000;
-    return this.#walltime + Math.max(0, running);
+    return this.#walltime.seconds;
   }
 
   /** Starts the clock of {@link Run.walltime}, or stops it. */
   setClock(isRunning: boolean): void {
-    this.#walltime = this.walltime;
-    this.#clockStart = isRunning ? this.now() : undefined;
+    this.#walltime.run(isRunning);
   }
 
   /** Whole epochs done. */
@@ -273,15 +272,7 @@ export class Run {
   /** Throws `state_mismatch` unless `state` belongs to a run like this one. Changes nothing. */
   requireSame(state: TrainingState, checkpoint: string): void {
     requireSameRun(state, this.#identity(), checkpoint);
-    if (
-      state.step - state.history.loss.length <= LossRing.capacity && state.step >= state.history.loss.length
-    ) return;
-    throw new CairnError(
-      "state_mismatch",
-      `Cannot resume from "${checkpoint}": it has ${state.history.loss.length} losses for ${state.step} steps; ` +
-        `all but the last ${LossRing.capacity} should be there`,
-      { details: { tag: checkpoint } },
-    );
+    LossRing.requireRest(state.history.loss.length, state.step, checkpoint);
   }
 
   /**
@@ -307,7 +298,7 @@ export class Run {
       this.#initialized = Promise.resolve();
       this.#step = state.step;
       this.#orderVersion = state.orderVersion;
-      this.#walltime = state.walltime;
+      this.#walltime.set(state.walltime);
       this.history.replace(losses, state.history.epochs, state.history.validations);
       if (hasControl) this.#ring.forget();
       else this.#ring.begin(state.step);
