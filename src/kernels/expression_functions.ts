@@ -9,6 +9,7 @@ export type ExpressionFunction =
   | "sigmoid"
   | "tanh_of"
   | "power"
+  | "remainder"
   | "signed_from_float"
   | "unsigned_from_float";
 
@@ -33,8 +34,8 @@ export function expressionFunctionsWgsl(functions: ReadonlySet<ExpressionFunctio
 }
 
 /**
- * WGSL leaves open what `max`, `min`, `sign` and casts make of NaN, and Mesa makes a number of it. Here NaN stays NaN, since a
- * training run that has gone wrong has to show it.
+ * WGSL leaves open what `max`, `min`, `sign` and casts make of NaN, and Mesa makes a number of it. Here NaN stays
+ * NaN, since a training run that has gone wrong has to show it.
  */
 const FUNCTIONS: Readonly<Record<ExpressionFunction, string>> = {
   max_or_nan: `fn max_or_nan(a: Float, b: Float) -> Float {
@@ -61,7 +62,7 @@ fn sigmoid(x: Float) -> Float {
 }
 `,
   tanh_of:
-    `// Near 0 by the power series: elsewhere the difference of two numbers near 1 has lost all digits, in WGSL's tanh too.
+    `// Near 0 by the power series: the difference of two numbers near 1 has lost all digits there, in WGSL's tanh too.
 fn tanh_of(x: Float) -> Float {
   let square = x * x;
   let tail = Float(-17.0 / 315.0) + square * Float(62.0 / 2835.0);
@@ -73,8 +74,9 @@ fn tanh_of(x: Float) -> Float {
 }
 `,
   power:
-    `// WGSL's pow is exp2(y * log2(x)): undefined for a negative x, which has a power when y is whole, and for what C and IEEE 754
-// list: x^0 and 1^y are 1, also where the other is NaN; (-1)^±infinity is 1; powers of 0 and infinity have a sign.
+    `// WGSL's pow is exp2(y * log2(x)): undefined for a negative x, which has a power when y is whole, and for what C
+// and IEEE 754 list: x^0 and 1^y are 1, also where the other is NaN; (-1)^±infinity is 1; powers of 0 and
+// infinity have a sign.
 fn power(x: Float, y: Float) -> Float {
   let infinity = Float(from_bits(0x7f800000u));
   let magnitude = abs(x);
@@ -91,6 +93,12 @@ fn power(x: Float, y: Float) -> Float {
   let defined = select(signed, nan, has_no_power | is_nan(x) | is_nan(y));
   let is_one = ((y == Float()) & !is_nan(y)) | ((x == Float(1.0)) & !is_nan(x));
   return select(defined, Float(1.0), is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x)));
+}
+`,
+  remainder: `// WGSL's is x - y * trunc(x / y), which is NaN for an infinite y.
+fn remainder(x: Float, y: Float) -> Float {
+  let infinity = Float(from_bits(0x7f800000u));
+  return select(x % apart(y), x, (abs(y) == infinity) & (abs(x) < infinity));
 }
 `,
   signed_from_float: `// Towards zero, clamped; 2147483520 is the largest f32 below 2^31.

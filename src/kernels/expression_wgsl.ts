@@ -27,8 +27,8 @@ interface Term {
  * Turns expressions into WGSL statements, each node into one `let`. A node that was met before, the same object, is not
  * computed again.
  *
- * Constants and the results of floats are opaque to the compiler (see `opaque.ts`): it computes each operation on its own, as the
- * graph says. So the bits do not depend on what was fused with what.
+ * Constants and the results of floats are opaque to the compiler (see `opaque.ts`): it computes each operation on its
+ * own, as the graph says. So the bits do not depend on what was fused with what.
  */
 export class ExpressionWriter {
   /** `let value_0 = …;` and so on. */
@@ -171,7 +171,7 @@ export class ExpressionWriter {
       case "div":
         return `${a.text} / ${apart(b)}`;
       case "mod":
-        return `${a.text} % ${apart(b)}`;
+        return a.dtype === "f32" ? this.#call("remainder", a, b) : `${a.text} % ${b.text}`;
       case "pow":
         return this.#call("power", a, b);
       case "max":
@@ -196,8 +196,8 @@ const COMPARISONS: Readonly<Record<ComparisonOp, string>> = {
 };
 
 /**
- * A compiler that assumes that there is no NaN finds `x == x` true, and Mesa's `!=` is false for a NaN. So the comparisons that
- * hold for equals ask, and `notEqual` does.
+ * A compiler that assumes that there is no NaN finds `x == x` true, and Mesa's `!=` is false for a NaN. So the
+ * comparisons that hold for equals ask, and `notEqual` does.
  */
 function comparison(op: ComparisonOp, a: Term, b: Term): string {
   const compared = `(${a.text} ${COMPARISONS[op]} ${b.text})`;
@@ -206,7 +206,10 @@ function comparison(op: ComparisonOp, a: Term, b: Term): string {
   return `${compared} & !is_nan(${a.text})`;
 }
 
-/** An operand that compilers cannot find equal to the other one: they take `x - x` for 0 and `x / x` for 1, whatever x is. */
+/**
+ * An operand that compilers cannot find equal to the other one: they take `x - x` for 0 and `x / x` for 1, whatever x
+ * is.
+ */
 function apart({ text, dtype }: Term): string {
   return dtype === "f32" ? `apart(${text})` : text;
 }

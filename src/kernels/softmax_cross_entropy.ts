@@ -29,12 +29,13 @@ export interface CrossEntropyOptions {
 const INVOCATIONS = 128;
 
 /**
- * Cross-entropy of each row of logits against its label: `loss = log Σ exp(x - max) - (x[label] - max)`, which neither
- * overflows nor loses small losses. Rounding in the sum takes at most `min(classes, 8 + classes / 128)` times 2^-24 of it, which the
- * logarithm makes an absolute error of the loss; besides there is the error of the adapter's `exp` and `log`.
+ * Cross-entropy of each row of logits against its label: `loss = log Σ exp(x - max) - (x[label] - max)`, which
+ * neither overflows nor loses small losses. Rounding in the sum takes at most `min(classes, 8 + classes / 128)` times
+ * 2^-24 of it, which the logarithm makes an absolute error of the loss; besides there is the error of the adapter's
+ * `exp` and `log`.
  *
- * A label that is no class gives a NaN loss (and a NaN gradient), and reads nothing beyond the row. So do a NaN and an infinite
- * logit, as in PyTorch.
+ * A label that is no class gives a NaN loss (and a NaN gradient), and reads nothing beyond the row. So do a NaN and
+ * an infinite logit, as in PyTorch.
  */
 export function softmaxCrossEntropy<B>(
   bindings: CrossEntropyBindings<B>,
@@ -90,7 +91,8 @@ ${HIDE_WGSL}
   for (var class_index = 1u; class_index < classes; class_index++) {
     largest = max(largest, logits[first + class_index]);
   }
-  // Of one class it is the logit: a compiler would take their difference for 0, and log(exp(x)) - x too, also where they are NaN.
+  // Of one class it is the logit: a compiler would take their difference for 0, and log(exp(x)) - x too, also where
+  // they are NaN.
   largest = opaque(largest);
   var sum = 0.0;
   for (var class_index = 0u; class_index < classes; class_index++) {

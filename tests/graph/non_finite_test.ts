@@ -242,6 +242,34 @@ describe("gradients that are not finite", () => {
   });
 });
 
+describe("custom gradients", () => {
+  gpuTest("that divide by what is known to be 0 are infinite or NaN", async (gpu) => {
+    const same = (x: Value, gradient: (outGrad: Value, x: Value) => Value): Value =>
+      ops.customOp({
+        name: "same",
+        inputs: [x],
+        outputShape: x.shape,
+        wgsl: `@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@compute @workgroup_size(4) fn main(@builtin(local_invocation_index) index: u32) { out[index] = x[index]; }`,
+        workgroups: [1, 1, 1],
+        gradient: (outGrad, [input = x]) => [gradient(outGrad, input)],
+      });
+    await expectExact(gpu, [8, 0, 4, -2], [
+      ["g / 0", derivative((x) => same(x, (g) => ops.div(g, 0))), [I, I, I, I]],
+      ["g / zeros", derivative((x) => same(x, (g) => ops.div(g, ops.zeros([4])))), [I, I, I, I]],
+      ["g / |x * 0|", derivative((x) => same(x, (g, a) => ops.div(g, ops.abs(ops.mul(a, 0))))), [I, I, I, I]],
+      ["g * log(0)", derivative((x) => same(x, (g) => ops.mul(g, ops.log(ops.zeros([4]))))), [
+        -I,
+        -I,
+        -I,
+        -I,
+      ]],
+      ["(g - g) / x", derivative((x) => same(x, (g, a) => ops.div(ops.sub(g, g), a))), [0, N, 0, -0]],
+    ]);
+  });
+});
+
 describe("what divides by a spread", () => {
   gpuTest("is NaN where the spread is 0, and infinite where only the divisor is", async (gpu) => {
     const spread = (x: Value): Value => ops.sqrt(ops.mean(ops.square(ops.sub(x, ops.mean(x)))));

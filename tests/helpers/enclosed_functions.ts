@@ -20,7 +20,8 @@ import {
   withEitherZero,
 } from "./enclosure.ts";
 
-// The accuracy of WGSL's functions (https://www.w3.org/TR/WGSL/#floating-point-accuracy), and of those that Cairn composes of them.
+// The accuracy of WGSL's functions (https://www.w3.org/TR/WGSL/#floating-point-accuracy), and of those that Cairn
+// composes of them.
 
 /** 3 + 2|x| units in the last place. */
 export function exp(a: Enclosure): Enclosure {
@@ -70,8 +71,8 @@ export function wave(a: Enclosure, compute: (x: number) => number): Enclosure {
 }
 
 /**
- * Below 0.3 a series: some roundings. Elsewhere (1 - e) / (1 + e) with e = exp(-2|x|), whose relative error of at most 5 units, times
- * 2e / (1 - e²) < 1.6, joins the roundings of three operations.
+ * Below 0.3 a series: some roundings. Elsewhere (1 - e) / (1 + e) with e = exp(-2|x|), whose relative error of at
+ * most 5 units, times 2e / (1 - e²) < 1.6, joins the roundings of three operations.
  */
 export function tanh(a: Enclosure): Enclosure {
   return withEitherZero(increasing(a, Math.tanh, () => 16));
@@ -140,7 +141,8 @@ function wholePower(a: Enclosure, y: number): Enclosure {
 }
 
 /**
- * exp2(y log2 x): the error of the logarithm (2^-21, or 3 units) times y, that of the product, and 3 + 2|y log2 x| units of exp2.
+ * exp2(y log2 x): the error of the logarithm (2^-21, or 3 units) times y, that of the product, and 3 + 2|y log2 x|
+ * units of exp2.
  */
 function cornerOf(x: number, y: number): Enclosure {
   const exact = x === 1 || x === -1 && Math.abs(y) === Infinity ? 1 : x ** y;

@@ -32,8 +32,8 @@ export interface EnclosingEnvironment {
 export type Enclosures = readonly Enclosure[];
 
 /**
- * Computes values one op at a time in float64, and for each element what WGSL's accuracy permits. It shares nothing with the
- * kernels: no fusion, no plan, no shader.
+ * Computes values one op at a time in float64, and for each element what WGSL's accuracy permits. It shares nothing
+ * with the kernels: no fusion, no plan, no shader.
  */
 export function enclose(roots: readonly Value[], environment: EnclosingEnvironment): Map<Value, Enclosures> {
   const computed = new Map<Value, Enclosures>();

@@ -1,6 +1,7 @@
 /**
- * What a float32 computation may give, by the accuracy that WGSL documents: every number from `lo` to `hi`, and NaN if `nan`. Nothing
- * but NaN has `lo` above `hi`. Bounds are float64; -0 is below 0, so that a bound also says which zeros there may be.
+ * What a float32 computation may give, by the accuracy that WGSL documents: every number from `lo` to `hi`, and NaN
+ * if `nan`. Nothing but NaN has `lo` above `hi`. Bounds are float64; -0 is below 0, so that a bound also says which
+ * zeros there may be.
  */
 export interface Enclosure {
   readonly lo: number;
@@ -62,8 +63,8 @@ export function withEitherZero({ lo, hi, nan }: Enclosure): Enclosure {
 }
 
 /**
- * Exact bounds, rounded outwards to float32 with `ulps` units in the last place (the same for both bounds, or one for each) and an
- * absolute error besides.
+ * Exact bounds, rounded outwards to float32 with `ulps` units in the last place (the same for both bounds, or one for
+ * each) and an absolute error besides.
  */
 export function rounded(
   { lo, hi, nan }: Enclosure,
@@ -221,8 +222,8 @@ export function notNegative({ lo, hi, nan }: Enclosure): Enclosure {
 }
 
 /**
- * A sum in any order, each addition rounded to one of the two neighbours. With `products`, each term is rounded before, as a
- * product is.
+ * A sum in any order, each addition rounded to one of the two neighbours. With `products`, each term is rounded
+ * before, as a product is.
  */
 export function sum(terms: readonly Enclosure[], products: boolean = false): Enclosure {
   if (terms.length === 0) return { lo: 0, hi: 0, nan: false };

@@ -179,6 +179,7 @@ describe("elementwise on f32", () => {
   gpuTest("takes remainders with the sign of the dividend", async (gpu) => {
     const [left, right] = pairs([7, -7, 5.5, 0.5, 3, -2], (values) => Float32Array.from(values));
     await expectTwins(gpu, binaryCases(["mod"], { absolute: 1e-6 }), [left, right]);
+    await expectTwins(gpu, binaryCases(["mod"]), [LEFT, RIGHT]);
   });
 
   gpuTest("raises negative numbers to whole powers, and gives NaN for others", async (gpu) => {
@@ -249,6 +250,23 @@ describe("elementwise on integers", () => {
     ] as const;
     await expectTwins(gpu, binaryCases(ops), [left, right]);
     await expectTwins(gpu, unaryCases(["abs", "sign", "square", "not"]), [Uint32Array.from(UNSIGNED)]);
+  });
+
+  gpuTest("divides by a constant 0, and of constants alone, as tensors are divided", async (gpu) => {
+    for (const dtype of ["i32", "u32"] as const) {
+      const left = dtype === "i32" ? Int32Array.from(SIGNED) : Uint32Array.from(UNSIGNED);
+      const cases = (["div", "mod"] as const).flatMap((op) => [
+        { name: `x ${op} 0`, expression: binary(op, X, constant(0, dtype)) },
+        { name: `0 ${op} x`, expression: binary(op, constant(0, dtype), X) },
+        {
+          name: `5 ${op} 0`,
+          expression: binary("add", X, binary(op, constant(5, dtype), constant(0, dtype))),
+        },
+      ]);
+      const low = binary("div", constant(-(2 ** 31), "i32"), constant(-1, "i32"));
+      const overflow = dtype === "i32" ? [{ name: "smallest / -1", expression: binary("add", X, low) }] : [];
+      await expectTwins(gpu, [...cases, ...overflow], [left]);
+    }
   });
 
   gpuTest("casts between integers by their bits, and to f32 rounded", async (gpu) => {

@@ -35,7 +35,7 @@ export const mulOp: OpDefinition = binaryOp("mul", "mul", "cheap", [
   (outGrad, a) => mul(outGrad, a),
 ]);
 
-/** `a / b`; of integers, rounded towards zero. */
+/** `a / b`, infinite or NaN where `b` is 0; of integers, rounded towards zero, and `a` where `b` is 0. */
 export function div(a: Operand, b: Operand): Value {
   return binaryValue("div", a, b);
 }

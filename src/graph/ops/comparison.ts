@@ -57,7 +57,10 @@ export function isNaNValue(a: Value): Value {
   return unaryValue("isNaNValue", a, ["f32"], "u32");
 }
 
-/** `a` where `condition` (`u32` or `bool`) is not 0, `b` elsewhere; all three broadcast. */
+/**
+ * `a` where `condition` (`u32` or `bool`) is not 0, `b` elsewhere; all three broadcast. What is not taken does not
+ * count, also where it is NaN; but its gradient is 0 times the derivative there, NaN where that is infinite.
+ */
 export function where(condition: Value, a: Operand, b: Operand): Value {
   const [left, right] = operandsOf(a, b);
   requireDType("where", condition, ["u32", "bool"]);

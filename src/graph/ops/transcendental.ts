@@ -104,16 +104,16 @@ export const cosOp: OpDefinition = unaryOp(
 );
 
 /**
- * `a` to the power `b`, `f32`, as C and IEEE 754 have it. A negative `a` has one where `b` is whole, and NaN elsewhere; `a^0` and
- * `1^b` are 1, also of NaN.
+ * `a` to the power `b`, `f32`, as C and IEEE 754 have it. A negative `a` has one where `b` is whole, and NaN
+ * elsewhere; `a^0` and `1^b` are 1, also of NaN.
  */
 export function pow(a: Operand, b: Operand): Value {
   return binaryValue("pow", a, b, { allowed: ["f32"] });
 }
 
 /**
- * d(a^b) = b a^(b-1) da + a^b log(a) db. As in PyTorch the first is 0 where b is 0, the second where a is 0 and b is not
- * negative.
+ * d(a^b) = b a^(b-1) da + a^b log(a) db. As in PyTorch the first is 0 where b is 0, the second where a is 0 and b is
+ * not negative.
  */
 export const powOp: OpDefinition = binaryOp("pow", "pow", "dear", [
   (outGrad, a, b) => where(equal(b, 0), 0, mul(outGrad, mul(b, pow(a, oneLess(b))))),

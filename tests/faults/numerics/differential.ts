@@ -109,6 +109,7 @@ function described(
   const expected = lo > hi
     ? "NaN"
     : `${Object.is(lo, -0) ? "-0" : lo} to ${Object.is(hi, -0) ? "-0" : hi}${nan ? " or NaN" : ""}`;
-  return `graph ${graph.index} of seed ${graph.seed} (--seed=${graph.seed} --graph=${graph.index}): output ${output}, element ` +
-    `${element} is ${named}, expected ${expected}\n${listed(graph.outputs.slice(output, output + 1))}`;
+  const again = `--seed=${graph.seed} --graph=${graph.index}`;
+  return `graph ${graph.index} of seed ${graph.seed} (${again}): output ${output}, element ${element} is ${named}, ` +
+    `expected ${expected}\n${listed(graph.outputs.slice(output, output + 1))}`;
 }

@@ -76,7 +76,10 @@ export class GraphMaker {
     return Array.from({ length: this.random.below(4) }, () => this.random.pick(SIZES));
   }
 
-  /** A new tensor: an input, a parameter or a constant, now and then stored in another dtype that is loaded as this one. */
+  /**
+   * A new tensor: an input, a parameter or a constant, now and then stored in another dtype that is loaded as this
+   * one.
+   */
   leaf(dtype: ComputeDType, shape: Shape): Value {
     const tensor = HostTensor.from(this.#numbers(dtype, shape), shape, dtype);
     if (this.random.chance(0.15)) return this.keep(constant(tensor));
@@ -105,7 +108,10 @@ export class GraphMaker {
     return value;
   }
 
-  /** Elements in one of several manners: ordinary, small whole numbers (with ties), all the same, or special ones among others. */
+  /**
+   * Elements in one of several manners: ordinary, small whole numbers (with ties), all the same, or special ones
+   * among others.
+   */
   #numbers(dtype: ComputeDType, shape: Shape): number[] {
     const { random } = this;
     const count = shape.reduce((product, size) => product * size, 1);

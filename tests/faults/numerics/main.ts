@@ -2,8 +2,8 @@ import process from "node:process";
 import { Campaign } from "../campaign.ts";
 import { graphRows } from "./graph_rows.ts";
 
-// Numbers that are wrong: `npm run faults -- numerics [rows]`. Random graphs on this machine's GPU against an interpreter in float64.
-// `--seed=7` takes other graphs, `--graph=12` one of them, `--count=50` fewer.
+// Numbers that are wrong: `npm run faults -- numerics [rows]`. Random graphs on this machine's GPU against an
+// interpreter in float64. `--seed=7` takes other graphs, `--graph=12` one of them, `--count=50` fewer.
 const args = process.argv.slice(2);
 const option = (name: string): number | undefined => {
   const found = args.find((arg) => arg.startsWith(`--${name}=`));

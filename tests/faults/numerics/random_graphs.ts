@@ -40,8 +40,8 @@ const FUSED = [
 ];
 
 /**
- * The test suite runs the first graphs too, and a compiler takes a tenth of a second for each kernel: beside the op that they are
- * about, they have ops that are fused with it.
+ * The test suite runs the first graphs too, and a compiler takes a tenth of a second for each kernel: beside the op
+ * that they are about, they have ops that are fused with it.
  */
 export const SMALL_GRAPHS = 200;
 
