@@ -111,4 +111,14 @@ describe("a name that repeats", () => {
     });
     expect(await stepsIn(storage)).toEqual({ model_epoch01: 7, model_epoch02: 14, "model_epoch02-v2": 14 });
   });
+
+  gpuTest("never replaces what somebody saved under that very name", async (gpu) => {
+    const storage = new MemoryStorage();
+    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+      trainer.autoSave({ interval: 1, savePath: await engineOn(storage), name: "current" });
+      await trainer.save("current");
+      await trainer.train({ epochs: 2, progress: false });
+    });
+    expect(await stepsIn(storage)).toEqual({ current: 0, "current-v2": 14 });
+  });
 });
