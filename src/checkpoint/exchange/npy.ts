@@ -6,6 +6,7 @@ import { allocate } from "../../base/allocate.ts";
 import { MAX_RANK } from "../../container/format/layout.ts";
 import type { ByteSink, ByteSource } from "../../container/source.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
+import { explainKind } from "./explain_kind.ts";
 import { type CheckedTensor, checkedTensors } from "./outgoing.ts";
 import { encodeNpyHeader, npyDataBytes, type NpyHeader, readNpyHeader } from "./npy_header.ts";
 import { columnMajorStrides, gather } from "./strided.ts";
@@ -26,7 +27,7 @@ import { writeTensor } from "./write_safetensors.ts";
  */
 export async function readNpy(source: ByteSource, options: ExchangeReadOptions = {}): Promise<HostTensor> {
   checkOptions("readNpy()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
-  const header = await readNpyHeader(source);
+  const header = await explainKind(source, "npy file", "npy", () => readNpyHeader(source));
   const dtype = readableDType(header);
   checkLength(header, source.byteLength, options.maxBytes);
   throwIfAborted(options.signal);

@@ -4,6 +4,7 @@ import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type ByteSink, type ByteSource, BytesSink } from "../../container/source.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
+import { explainKind } from "./explain_kind.ts";
 import { checkNpy, decodeNpy, npyByteLength, writeNpyTensor } from "./npy.ts";
 import { MAX_NPY_START_BYTES, npyDataBytes, type NpyHeader, readNpyHeader } from "./npy_header.ts";
 import { checkedTensors, type TensorsToWrite } from "./outgoing.ts";
@@ -30,7 +31,9 @@ const EXTENSION = ".npy";
  * @throws CairnError `truncated`, `invalid_file`, `unsupported` or `limit_exceeded`.
  */
 export async function readNpz(source: ByteSource): Promise<NpzFile> {
-  return new NpzFile(await ZipReader.open(source));
+  const zip = await explainKind(source, "npz file", "zip", () => ZipReader.open(source));
+  refusePyTorch(zip);
+  return new NpzFile(zip);
 }
 
 /** A `.npz` file, open: a zip file with one `.npy` file for each array. */
@@ -177,6 +180,18 @@ async function storeDeflated(
     checksum: crc32(bytes),
     rawLength: bytes.byteLength,
   });
+}
+
+/** It has no arrays, and would look like a file without any. */
+function refusePyTorch({ entries }: ZipReader): void {
+  const names = [...entries.keys()];
+  if (
+    names.some((name) => name.endsWith(EXTENSION)) || !names.some((name) => /^[^/]+\/data\.pkl$/.test(name))
+  ) return;
+  throw new CairnError(
+    "invalid_file",
+    "This is no npz file: it is a checkpoint of PyTorch; open it with readTorch",
+  );
 }
 
 /** Lets an error say which array it is about. */

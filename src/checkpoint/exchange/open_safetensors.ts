@@ -3,6 +3,7 @@ import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";
 import { openSource } from "../storage_source.ts";
+import { explainKind } from "./explain_kind.ts";
 import { readSafetensors, type SafetensorsFile } from "./read_safetensors.ts";
 import { INDEX_EXTENSION, readSafetensorsIndex } from "./safetensors_shards.ts";
 import {
@@ -22,7 +23,12 @@ import {
 export async function openSafetensors(storage: Storage, path: string): Promise<TensorFile> {
   if (!path.endsWith(INDEX_EXTENSION)) return await openFile(storage, path);
   const files = await withSource(storage, path, async (source) => {
-    const index = await readSafetensorsIndex(source);
+    const index = await explainKind(
+      source,
+      "safetensors index",
+      "json",
+      () => readSafetensorsIndex(source),
+    );
     await source.close();
     return index;
   });

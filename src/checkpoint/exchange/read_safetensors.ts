@@ -5,6 +5,7 @@ import { allocate } from "../../base/allocate.ts";
 import { MAX_RANK } from "../../container/format/layout.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
+import { explainKind } from "./explain_kind.ts";
 import {
   readSafetensorsHeader,
   type SafetensorsEntry,
@@ -30,7 +31,13 @@ const PIECE_BYTES = 1024 * 1024;
  * @throws CairnError `truncated`, `limit_exceeded` or `invalid_file`.
  */
 export async function readSafetensors(source: ByteSource): Promise<SafetensorsFile> {
-  return new SafetensorsFile(source, await readSafetensorsHeader(source));
+  const header = await explainKind(
+    source,
+    "safetensors file",
+    "safetensors",
+    () => readSafetensorsHeader(source),
+  );
+  return new SafetensorsFile(source, header);
 }
 
 /** A safetensors file, open. The format has no checksums: what is read is what the file has, damaged or not. */

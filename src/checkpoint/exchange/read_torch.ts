@@ -3,6 +3,7 @@ import type { ByteSource } from "../../container/source.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { NumpyArray } from "./numpy_arrays.ts";
 import { NumpyDType } from "./numpy_scalars.ts";
+import { explainKind } from "./explain_kind.ts";
 import { isTuple, runPickle } from "./pickle_machine.ts";
 import { PickleDict, PickleObject, type PickleValue } from "./pickle_values.ts";
 import {
@@ -32,8 +33,7 @@ const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
  * `invalid_file`, `limit_exceeded` or `checksum_mismatch`.
  */
 export async function readTorch(source: ByteSource): Promise<TorchFile> {
-  await refuseLegacy(source);
-  const zip = await ZipReader.open(source);
+  const zip = await explainKind(source, "PyTorch checkpoint", "zip", () => ZipReader.open(source));
   const prefix = prefixOf(zip);
   const pickle = zip.entries.get(prefix + PICKLE_NAME) as ZipEntry;
   if (pickle.rawLength > MAX_PICKLE_BYTES) {
@@ -201,6 +201,10 @@ function build(target: PickleValue, state: PickleValue): boolean {
 function prefixOf(zip: ZipReader): string {
   const [pickle, ...more] = [...zip.entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickle === undefined || more.length > 0) {
+    const other = otherZip([...zip.entries.keys()]);
+    if (other !== undefined) {
+      throw new CairnError("invalid_file", `This is no PyTorch checkpoint: it is ${other}`);
+    }
     throw new CairnError(
       "invalid_file",
       `This is no PyTorch checkpoint: it has ${
@@ -218,6 +222,18 @@ function prefixOf(zip: ZipReader): string {
   return prefix;
 }
 
+/** What else a zip file of a model may be. */
+function otherZip(names: readonly string[]): string | undefined {
+  if (names.length > 0 && names.every((name) => name.endsWith(".npy"))) {
+    return "an npz file; open it with readNpz";
+  }
+  if (names.includes("model.weights.h5")) {
+    return "a model of Keras; save its weights as safetensors or npz";
+  }
+  const inside = names.find((name) => /\.(pth?|bin|ckpt|safetensors|npz)$/.test(name));
+  return inside === undefined ? undefined : `an archive with ${quoted(inside)} in it; unpack it first`;
+}
+
 async function refuseBigEndian(zip: ZipReader, prefix: string): Promise<void> {
   const entry = zip.entries.get(`${prefix}byteorder`);
   if (entry === undefined) return;
@@ -225,15 +241,4 @@ async function refuseBigEndian(zip: ZipReader, prefix: string): Promise<void> {
   if (order !== "little") {
     throw new CairnError("unsupported", `The checkpoint's byte order is ${quoted(order)}, expected "little"`);
   }
-}
-
-/** Before PyTorch 1.6 a checkpoint was several pickles in a row. */
-async function refuseLegacy(source: ByteSource): Promise<void> {
-  const head = new Uint8Array(Math.min(2, source.byteLength));
-  await source.read(0, head);
-  if (head[0] !== 0x80 || (head[1] ?? 0) > 5) return;
-  throw new CairnError(
-    "unsupported",
-    "This is a bare pickle, or a checkpoint of PyTorch before 1.6; load it there once and save it again as a zip file",
-  );
 }

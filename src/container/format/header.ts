@@ -1,5 +1,6 @@
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
+import { fileKind } from "../../base/file_kind.ts";
 import { isAllZero, viewOf } from "../../base/little_endian.ts";
 
 /** The version that this code writes, and the only one it reads. */
@@ -55,7 +56,11 @@ export function encodeHeader(fileId: Uint8Array, tailBytes = 0): { bytes: Uint8A
 export function parseHeader(bytes: Uint8Array): Header {
   checkMagic(bytes);
   if (bytes.byteLength < DATA_OFFSET) {
-    throw new CairnError("truncated", `The file ends inside its header, after ${bytes.byteLength} bytes`);
+    const hint = bytes.byteLength === 0 ? "; it is empty" : "";
+    throw new CairnError(
+      "truncated",
+      `The file ends inside its header, after ${bytes.byteLength} bytes${hint}`,
+    );
   }
   const view = viewOf(bytes);
   const headerCrc = view.getUint32(60, true);
@@ -107,7 +112,12 @@ function checkMagic(bytes: Uint8Array): void {
   if (start.every((byte, i) => byte === MAGIC[i])) return;
   const found = Array.from(start, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
   const isText = start[1] === MAGIC[1] && start[2] === MAGIC[2] && start[3] === MAGIC[3];
-  const hint = isText ? "; it looks like a .cairn file that was copied as text" : "";
+  const kind = isText ? undefined : fileKind(bytes);
+  const hint = isText
+    ? "; it looks like a .cairn file that was copied as text"
+    : kind === undefined
+    ? ""
+    : `; it is ${kind.text}`;
   throw new CairnError("not_a_container", `This is no .cairn file: it begins with ${found}${hint}`);
 }
 
