@@ -1,6 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError } from "../base/errors.ts";
+import { readCatalog } from "./catalog.ts";
 import { CommitInfo } from "./commit_info.ts";
 import {
   type CommitReport,
@@ -13,6 +14,7 @@ import {
 } from "./engine.ts";
 import { EngineWrapper } from "./engine_wrapper.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import type { Catalog } from "./summary.ts";
 import { watch, WriterDied, type WriterProgress } from "./writer_watch.ts";
 
 /** Options of {@link DecoupledEngine}. All have defaults. */
@@ -168,6 +170,14 @@ export class DecoupledEngine extends EngineWrapper {
       job.waiting--;
       if (job.failure !== undefined) this.#forget(job);
     }
+  }
+
+  catalog(options: { readonly signal?: AbortSignal } = {}): Promise<Catalog> {
+    return readCatalog(this.inner, options);
+  }
+
+  knownCatalog(): Catalog | undefined {
+    return this.inner.knownCatalog?.();
   }
 
   /** Drops the save in flight, even while it is being written. */

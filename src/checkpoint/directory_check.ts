@@ -8,14 +8,17 @@ import { fileNameOf } from "./tags.ts";
  *
  * @throws CairnError `already_exists`.
  */
-export async function refuseTwins(
+export function refuseTwins(
   storage: Storage,
   directory: string,
-  tag: string,
-  overwrite: boolean,
-): Promise<void> {
+  { names, tag, overwrite }: {
+    readonly names: readonly string[];
+    readonly tag: string;
+    readonly overwrite: boolean;
+  },
+): void {
   const name = fileNameOf(tag);
-  for (const { name: other } of await storage.list(directory)) {
+  for (const other of names) {
     if (other.toLowerCase() !== name.toLowerCase() || (other === name && overwrite)) continue;
     const path = storage.describe(joinPath(directory, other));
     const advice = other === name

@@ -5,6 +5,7 @@ import type { SavedBy } from "../container/format/manifest.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitInfo, CommitInfoFields } from "./commit_info.ts";
 import type { CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import type { Catalog } from "./summary.ts";
 
 /** Names a checkpoint to be: a tag, a step, or all the fields of a {@link CommitInfo}. */
 export type CommitTarget = string | number | CommitInfoFields;
@@ -66,9 +67,11 @@ export interface RemoveOptions {
    * taken in the last moment is seen by whoever removes, or else the removal by whoever took the lease.
    */
   readonly confirm?: () => Promise<boolean>;
+  /** Only this very file: another one that has its name by now stays, and `not_found` is thrown. */
+  readonly fileId?: string;
 }
 
-const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true };
+const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true, fileId: true };
 
 /** Every option of each method of an {@link Engine}. */
 export const ENGINE_OPTIONS: {
@@ -162,6 +165,10 @@ export interface Engine {
    * taken for no where it is missing.
    */
   readsStateOnce?(): boolean;
+  /** All checkpoints, without reading their data. Not needed: where it is missing, each is opened whenever somebody asks. */
+  catalog?(options?: { readonly signal?: AbortSignal }): Promise<Catalog>;
+  /** The same as of the last save, without a look; `undefined` when there was none. Not needed. */
+  knownCatalog?(): Catalog | undefined;
   /** Whether the process of this data-parallel rank writes. */
   isDataParallelWriter(rank: number): boolean;
   /** Whether tensors that share memory do so again after loading. */

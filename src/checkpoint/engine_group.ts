@@ -18,6 +18,7 @@ import {
   type SaveOptions,
 } from "./engine.ts";
 import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { byAge, type Catalog, type CheckpointSummary, type SkippedCheckpoint } from "./summary.ts";
 import { tagOfStep } from "./step_tag.ts";
 import { checkTag, fileNameOf } from "./tags.ts";
 
@@ -215,10 +216,12 @@ export abstract class EngineGroup implements Engine {
     for (const engine of [this.inner, ...this.engines.filter((engine) => engine !== this.inner)]) {
       if (!mayGo) return;
       try {
-        await engine.remove(
-          tag,
-          confirm === undefined ? {} : { confirm: async () => mayGo = await confirm() },
-        );
+        // Each copy is a file of its own.
+        const copy = engine.knownCatalog?.()?.checkpoints.find((each) => each.tag === tag);
+        await engine.remove(tag, {
+          ...confirm === undefined ? {} : { confirm: async () => mayGo = await confirm() },
+          ...copy === undefined || options.fileId === undefined ? {} : { fileId: copy.fileId },
+        });
         removed++;
       } catch (error) {
         if (!(error instanceof CairnError)) throw error;
@@ -227,6 +230,25 @@ export abstract class EngineGroup implements Engine {
     }
     const isMissing = failure instanceof CairnError && failure.code === "not_found";
     if (failure !== undefined && !(isMissing && removed > 0)) throw failure;
+  }
+
+  /** Of each checkpoint the copy that was committed last. */
+  knownCatalog(): Catalog | undefined {
+    const newest = new Map<string, CheckpointSummary>();
+    const unreadable: SkippedCheckpoint[] = [];
+    for (const engine of this.engines) {
+      const known = engine.knownCatalog?.();
+      if (known === undefined) return undefined;
+      for (const copy of known.checkpoints) {
+        const other = newest.get(copy.tag);
+        if (other === undefined || byAge(other, copy) < 0) newest.set(copy.tag, copy);
+      }
+      unreadable.push(...known.unreadable);
+    }
+    return {
+      checkpoints: [...newest.values()].sort(byAge),
+      unreadable: unreadable.filter(({ tag }) => !newest.has(tag)),
+    };
   }
 
   pathOf(tag: string): string {

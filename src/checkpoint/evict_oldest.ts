@@ -1,3 +1,5 @@
+import { CairnError } from "../base/errors.ts";
+import { namesIn } from "../storage/names_in.ts";
 import type { Storage } from "../storage/storage.ts";
 import { joinPath } from "../storage/storage_path.ts";
 import { readCatalog } from "./catalog.ts";
@@ -30,7 +32,7 @@ export interface EvictOptions {
  */
 export async function evictOldest(engine: StoredEngine, options: EvictOptions): Promise<string | undefined> {
   const { beingSaved, mayEvict = () => true } = options;
-  const { checkpoints } = await readCatalog(engine);
+  const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);
   const own = checkpoints.filter(({ runId, tag }) => runId === engine.runId && tag !== beingSaved);
   for (const checkpoint of own.slice(0, -1)) {
     const { tag } = checkpoint;
@@ -39,13 +41,19 @@ export async function evictOldest(engine: StoredEngine, options: EvictOptions): 
     let isGone = true;
     // A lease that is taken at this very moment is seen here, or else its taker sees that the checkpoint is gone.
     const confirm = async (): Promise<boolean> => isGone = !await isLeased(engine, tag);
-    await engine.remove(tag, { confirm });
+    try {
+      await engine.remove(tag, { confirm, fileId: checkpoint.fileId });
+    } catch (error) {
+      // Somebody else removed it, or put another file in its place.
+      if (error instanceof CairnError && error.code === "not_found") continue;
+      throw error;
+    }
     if (isGone) return tag;
   }
   return undefined;
 }
 
 async function isLeased({ storage, directory }: StoredEngine, tag: string): Promise<boolean> {
-  const leases = await storage.list(joinPath(directory, LEASE_DIRECTORY));
-  return leases.some(({ name }) => name.startsWith(`${tag}@`));
+  const leases = await namesIn(storage, joinPath(directory, LEASE_DIRECTORY));
+  return leases.some((name) => name.startsWith(`${tag}@`));
 }

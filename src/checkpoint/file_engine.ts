@@ -4,6 +4,7 @@ import { nextTurn } from "../base/event_loop.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { TensorSpec } from "../container/format/layout.ts";
 import { TEMPORARY_PREFIX } from "../storage/durable_file.ts";
+import { namesIn } from "../storage/names_in.ts";
 import { openStorage } from "../storage/open_storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import { checkDirectoryPath, joinPath } from "../storage/storage_path.ts";
@@ -40,21 +41,18 @@ import { moveLatestHint } from "./latest_hint.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { OneAtATime } from "./one_at_a_time.ts";
 import { type PartPlan, planComponents, tensorsOfPart } from "./parts/components.ts";
+import { PARTS_DIRECTORY } from "./parts/part_files.ts";
 import { partsAt, removeDeadParts, removeUnnamedParts } from "./parts/part_sweep.ts";
 import { StagedCheckpoint } from "./parts/staged_checkpoint.ts";
 import { writePart, type WrittenPart } from "./parts/write_part.ts";
+import type { PendingSave } from "./pending_save.ts";
 import { removeDurably } from "./remove_durably.ts";
 import { checkRunId } from "./run_id.ts";
+import { type Catalog, summaryOf } from "./summary.ts";
 import { tagOfStep } from "./step_tag.ts";
-import { checkTag, fileNameOf, tagOfFileName } from "./tags.ts";
+import { checkTag, tagOfFileName } from "./tags.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
-
-interface Pending {
-  readonly info: CommitInfo;
-  readonly overwrite: boolean;
-  saved?: { readonly staged: StagedCheckpoint; readonly frozen: FrozenCheckpoint };
-}
 
 const DEFAULT_VERIFY_EVERY = 10;
 
@@ -75,11 +73,9 @@ export class FileEngine implements Engine {
   /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
   readonly #unconfirmed = new Set<string>();
   readonly #locks: DirectoryLocks;
-  /** By directory: what is there. */
-  readonly #known = new Map<string, KnownCheckpoints>();
   readonly #calls = new OneAtATime();
   #resumedFrom: string | undefined;
-  #pending: Pending | undefined;
+  #pending: PendingSave | undefined;
   #commits = 0;
 
   private constructor(storage: Storage, options: FileEngineOptions) {
@@ -122,13 +118,16 @@ export class FileEngine implements Engine {
       const directory = this.directoryOf(info);
       await this.storage.makeDirectory(directory);
       await this.#locks.hold(directory);
-      const owner = { runId: this.#files.runId, nowMs: this.#files.now(), inUse: this.#files.inUse };
-      await removeLeftovers(this.storage, directory, owner);
-      await removeDeadParts(this.storage, directory, owner);
+      const { runId, inUse, now } = this.#files;
+      const owner = { runId, nowMs: now(), inUse };
+      const names = await namesIn(this.storage, directory);
+      await removeLeftovers(this.storage, directory, owner, names);
+      if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.storage, directory, owner);
       const isRetry = this.#unconfirmed.has(this.#paths.fileOf(info));
       const overwrite = (options.overwrite ?? false) || isRetry;
-      await refuseTwins(this.storage, directory, info.tag, overwrite);
-      this.#pending = { info, overwrite };
+      refuseTwins(this.storage, directory, { names, tag: info.tag, overwrite });
+      await KnownCheckpoints.in(this.storage, directory).see(names);
+      this.#pending = { info, overwrite, hasLooked: true };
     });
   }
 
@@ -177,7 +176,8 @@ export class FileEngine implements Engine {
     if (saved === undefined) throw commitFailed(info, "nothing was saved; call save() first");
     return await this.#calls.run("commit", async () => {
       const isVerified = options.verify ?? this.#isTimeToVerify;
-      this.#known.get(this.directoryOf(info))?.forget(info.tag);
+      const known = KnownCheckpoints.in(this.storage, this.directoryOf(info));
+      known.forget(info.tag);
       try {
         // A device that is going down says so a turn later than its last answer.
         await nextTurn();
@@ -193,11 +193,13 @@ export class FileEngine implements Engine {
       this.#forget(pending);
       this.#unconfirmed.delete(this.#paths.fileOf(info));
       this.#commits++;
+      const path = this.storage.describe(this.#paths.fileOf(info));
+      const { frozen: { manifest: { metrics } }, provenance, staged: { written } } = saved;
+      known.committed(summaryOf({ tag: info.tag, path, metrics, provenance, reader: written }));
       const warnings = info.saveLatest
         ? await moveLatestHint(this.storage, this.directoryOf(info), info.tag, this.#files.randomName())
         : [];
-      const path = this.storage.describe(this.#paths.fileOf(info));
-      return { info, tag: info.tag, path, written: saved.staged.written, isVerified, warnings };
+      return { info, tag: info.tag, path, written, isVerified, warnings };
     });
   }
 
@@ -244,14 +246,14 @@ export class FileEngine implements Engine {
   }
 
   async list(): Promise<string[]> {
-    const entries = await this.storage.list(this.directory);
-    return entries.flatMap(({ name }) => tagOfFileName(name) ?? []);
+    return (await namesIn(this.storage, this.directory)).flatMap((name) => tagOfFileName(name) ?? []);
   }
 
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
     checkOptions("remove()", options, ENGINE_OPTIONS.remove);
     const randomName = this.#files.randomName();
     this.#files.inUse.add(TEMPORARY_PREFIX + randomName);
+    KnownCheckpoints.in(this.storage, this.directory).forget(tag);
     try {
       const path = this.#paths.fileOfTag(tag);
       const parts = await partsAt(this.storage, path);
@@ -260,6 +262,14 @@ export class FileEngine implements Engine {
     } finally {
       this.#files.inUse.delete(TEMPORARY_PREFIX + randomName);
     }
+  }
+
+  async catalog(options: { readonly signal?: AbortSignal } = {}): Promise<Catalog> {
+    return await KnownCheckpoints.in(this.storage, this.directory).lookNow((tag) => this.load(tag, options));
+  }
+
+  knownCatalog(): Catalog | undefined {
+    return KnownCheckpoints.in(this.storage, this.directory).catalogBefore();
   }
 
   pathOf(tag: string): string {
@@ -346,40 +356,31 @@ export class FileEngine implements Engine {
     });
   }
 
-  async #write(pending: Pending, frozen: FrozenCheckpoint, options: FileSaveOptions): Promise<WriteReport> {
+  async #write(
+    pending: PendingSave,
+    frozen: FrozenCheckpoint,
+    options: FileSaveOptions,
+  ): Promise<WriteReport> {
     const { info, overwrite } = pending;
     const { ranks, ...saving } = options;
+    const directory = this.directoryOf(info);
+    const known = KnownCheckpoints.in(this.storage, directory);
+    if (!pending.hasLooked) await known.see(await namesIn(this.storage, directory));
+    const provenance = this.#files.provenanceIn(known, info.tag, frozen.manifest.provenance, options.savedBy);
     const staged = await StagedCheckpoint.write(this.storage, this.#paths.fileOf(info), frozen, {
       ...this.#files.coding,
       ...saving,
       newFiles: this.#files,
       ...ranks === undefined ? {} : { completeParts: ranks.completeParts, verifyParts: this.#isTimeToVerify },
       overwrite,
+      isNameFree: pending.hasLooked === true,
       parts: ranks === undefined
         ? planComponents(frozen.tensors, this.#options.components ?? false)
         : [ranks.part],
-      provenance: {
-        ...this.#files.provenanceOf(info.tag),
-        savedBy: frozen.manifest.provenance.savedBy ?? options.savedBy ?? this.#files.savedBy,
-        order: await this.#nextOrder(this.directoryOf(info)),
-      },
+      provenance,
     });
-    pending.saved = { staged, frozen };
+    pending.saved = { staged, frozen, provenance };
     return staged.written;
-  }
-
-  /** One above the highest in the directory, of which what is new since the last save is opened. */
-  async #nextOrder(directory: string): Promise<number> {
-    const known = this.#known.get(directory) ?? new KnownCheckpoints();
-    this.#known.set(directory, known);
-    const pathOf = (tag: string): string => joinPath(directory, fileNameOf(tag));
-    const tags = (await this.storage.list(directory)).flatMap(({ name }) => tagOfFileName(name) ?? []);
-    await known.see(
-      tags,
-      (tag) => Checkpoint.open(this.storage, pathOf(tag), tag),
-      (tag) => this.storage.describe(pathOf(tag)),
-    );
-    return known.highestOrder + 1;
   }
 
   get #isTimeToVerify(): boolean {
@@ -387,12 +388,12 @@ export class FileEngine implements Engine {
     return every > 0 && this.#commits % every === 0;
   }
 
-  async #drop(pending: Pending): Promise<void> {
+  async #drop(pending: PendingSave): Promise<void> {
     this.#forget(pending);
     await pending.saved?.staged.abort();
   }
 
-  #forget(pending: Pending): void {
+  #forget(pending: PendingSave): void {
     if (this.#pending === pending) this.#pending = undefined;
     pending.saved?.frozen.release();
   }

@@ -1,6 +1,7 @@
 import type { Provenance, SavedBy } from "../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
 import { MeasuredGpuEncoding } from "../gpu_codec/gpu_encoding.ts";
+import type { KnownCheckpoints } from "./known_checkpoints.ts";
 import { temporaryName } from "./leftovers.ts";
 import type { NewFiles } from "./parts/staged_part.ts";
 import type { SplitOptions } from "./parts/write_split.ts";
@@ -40,7 +41,22 @@ export class FileMaker implements NewFiles {
     return this.#random(16);
   }
 
-  /** What is said of a checkpoint that is written now. */
+  /** What is said of a whole checkpoint that is written now, besides what its state says. */
+  provenanceIn(
+    directory: KnownCheckpoints,
+    tag: string,
+    provenance: Provenance,
+    savedBy: SavedBy | undefined,
+  ): Provenance {
+    return {
+      ...provenance,
+      ...this.provenanceOf(tag),
+      savedBy: provenance.savedBy ?? savedBy ?? this.savedBy,
+      order: directory.highestOrder + 1,
+    };
+  }
+
+  /** What is said of a file that is written now. */
   provenanceOf(tag: string): Partial<Provenance> {
     return { writer: WRITER, runId: this.runId, tag, createdAt: new Date(this.now()).toISOString() };
   }

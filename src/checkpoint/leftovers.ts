@@ -1,5 +1,6 @@
 import { ownProcessMark, stateOfProcess } from "../base/process_mark.ts";
 import { TEMPORARY_PREFIX } from "../storage/durable_file.ts";
+import { namesIn } from "../storage/names_in.ts";
 import type { Storage } from "../storage/storage.ts";
 import { joinPath } from "../storage/storage_path.ts";
 
@@ -30,15 +31,24 @@ export interface LeftoversOwner {
  *
  * Where that cannot be known (another machine, another boot, no Linux), a file stays until nobody has written to it for a day.
  * Removing the file of a writer that is alive after all loses no checkpoint: its save fails. A file that cannot be removed stays.
+ *
+ * @param names What is in the directory, where that is known already.
  */
 export async function removeLeftovers(
   storage: Storage,
   directory: string,
   owner: LeftoversOwner,
+  names?: readonly string[],
 ): Promise<void> {
   const processMark = ownProcessMark();
-  for (const { name, kind, modifiedMs } of await storage.list(directory)) {
-    if (kind !== "file" || !name.startsWith(TEMPORARY_PREFIX) || owner.inUse.has(name)) continue;
+  const isTemporary = (name: string): boolean => name.startsWith(TEMPORARY_PREFIX) && !owner.inUse.has(name);
+  const temporary = new Set((names ?? await namesIn(storage, directory)).filter(isTemporary));
+  if (temporary.size === 0) return;
+  // Only these are looked at, however many checkpoints there are.
+  for (
+    const { name, kind, modifiedMs } of await storage.list(directory, { only: (name) => temporary.has(name) })
+  ) {
+    if (kind !== "file" || !temporary.has(name)) continue;
     if (!isDead(name, modifiedMs, owner, processMark)) continue;
     await storage.remove(joinPath(directory, name)).catch(() => {});
   }

@@ -2,7 +2,7 @@ import { checkOptions, type OptionNames, pickOptions } from "../base/options.ts"
 import { CairnError } from "../base/errors.ts";
 import type { Provenance } from "../container/format/manifest.ts";
 import type { Storage } from "../storage/storage.ts";
-import { byAge } from "./catalog.ts";
+import { byAge } from "./summary.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { CommitReport, Engine, EngineCommitOptions } from "./engine.ts";
 import { EngineGroup, type GroupSave } from "./engine_group.ts";

@@ -1,12 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
-import {
-  type CheckpointSummary,
-  MOST_LOOKS,
-  readCatalog,
-  skipped as skippedCheckpoint,
-  type SkippedCheckpoint,
-} from "./catalog.ts";
+import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "./catalog.ts";
+import { MOST_LOOKS, skipped as skippedCheckpoint } from "./summary.ts";
 import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import type { Engine } from "./engine.ts";
 import { LoadFailures } from "./load_failures.ts";

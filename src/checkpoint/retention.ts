@@ -131,7 +131,8 @@ export async function retain(
 ): Promise<RetentionReport> {
   const { dryRun = false, now = Date.now } = checkOptions("retain()", options, RETAIN_OPTIONS);
   checkRetentionPolicy(policy);
-  const { checkpoints } = await readCatalog(engine);
+  const { checkpoints } = await readCatalog(engine, dryRun ? {} : { knowing: newest });
+  const fileIds = new Map(checkpoints.map(({ tag, fileId }) => [tag, fileId]));
   const leases = await surveyLeases(engine, now());
   const context = {
     runId: engine.runId,
@@ -146,7 +147,11 @@ export async function retain(
   for (const [index, { tag, keeps }] of decisions.entries()) {
     if (keeps) continue;
     try {
-      const holder = await removeUnlessLeased(engine, tag, () => surveyLeases(engine, now()));
+      const holder = await removeUnlessLeased(
+        engine,
+        { tag, fileId: fileIds.get(tag) },
+        () => surveyLeases(engine, now()),
+      );
       if (holder === undefined) deleted.push(tag);
       else decisions[index] = { tag, keeps: true, reason: `it is held by ${holder}` };
     } catch (error) {
@@ -179,11 +184,12 @@ function warningsOf(engine: Engine, checkpoints: readonly CheckpointSummary[]): 
 /** @returns Who holds it, when somebody does and it is therefore still there. */
 async function removeUnlessLeased(
   engine: Engine,
-  tag: string,
+  { tag, fileId }: { readonly tag: string; readonly fileId: string | undefined },
   survey: () => Promise<LeaseSurvey>,
 ): Promise<string | undefined> {
   let holder: string | undefined;
   await engine.remove(tag, {
+    ...fileId === undefined ? {} : { fileId },
     confirm: async () => {
       holder = (await survey()).held.get(tag);
       return holder === undefined;

@@ -1,3 +1,4 @@
+import { namesIn } from "./names_in.ts";
 import type { Storage, StorageWriter } from "./storage.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
@@ -17,6 +18,8 @@ export interface DurableFileOptions {
   readonly overwrite?: boolean;
   /** Random text of a fixed length: a temporary name that grew with the path could be too long for the file system. */
   readonly randomName: string;
+  /** The caller knows that nobody has the name yet, so that it is looked at in the commit only. Default false: now as well. */
+  readonly isNameFree?: boolean;
 }
 
 /** Options of {@link DurableFile.commit}. */
@@ -74,7 +77,7 @@ export class DurableFile {
     checkFilePath(temporaryPath);
     await storage.makeDirectory(directory);
     // Told before the work is done; what decides is the move at the end, which replaces nothing.
-    if (!overwrite) await refuseExisting(storage, path);
+    if (!overwrite && options.isNameFree !== true) await refuseExisting(storage, path);
     const writer = await storage.createExclusive(temporaryPath);
     return new DurableFile(storage, path, temporaryPath, overwrite, writer);
   }
@@ -211,8 +214,7 @@ export class DurableFile {
 
 async function refuseExisting(storage: Storage, path: string): Promise<void> {
   const name = nameOf(path);
-  const entries = await storage.list(directoryOf(path));
-  if (!entries.some((entry) => entry.name === name)) return;
+  if (!(await namesIn(storage, directoryOf(path))).includes(name)) return;
   const full = storage.describe(path);
   throw new CairnError(
     "already_exists",

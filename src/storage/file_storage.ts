@@ -1,5 +1,7 @@
 import { checkOptions } from "../base/options.ts";
 import {
+  LIST_OPTIONS,
+  type ListOptions,
   MOVE_OPTIONS,
   type MoveOptions,
   type Storage,
@@ -92,20 +94,30 @@ export class FileStorage implements Storage {
     return path === "" ? this.root : this.#path.join(this.root, path);
   }
 
-  list(directory: string): Promise<StorageEntry[]> {
+  list(directory: string, options: ListOptions = {}): Promise<StorageEntry[]> {
     return this.#run("list", directory, async () => {
-      checkDirectoryPath(directory);
-      await this.#refuseLinks(directory);
+      checkOptions("list()", options, LIST_OPTIONS);
+      const { only = () => true } = options;
       const full = this.describe(directory);
-      const names = await unlessCode(this.#fs.promises.readdir(full), "ENOENT") ?? [];
       const entries: StorageEntry[] = [];
-      for (const name of names.sort()) {
+      for (const name of (await this.#names(directory)).filter(only)) {
         // A file may be gone between the two calls: another process keeps only its last checkpoints.
         const stats = await unlessCode(this.#fs.promises.lstat(this.#path.join(full, name)), "ENOENT");
         if (stats !== undefined) entries.push(entryOf(name, stats));
       }
       return entries;
     });
+  }
+
+  names(directory: string): Promise<string[]> {
+    return this.#run("list", directory, () => this.#names(directory));
+  }
+
+  async #names(directory: string): Promise<string[]> {
+    checkDirectoryPath(directory);
+    await this.#refuseLinks(directory);
+    const names = await unlessCode(this.#fs.promises.readdir(this.describe(directory)), "ENOENT") ?? [];
+    return names.sort();
   }
 
   makeDirectory(directory: string): Promise<void> {
@@ -346,7 +358,9 @@ async function openHere(fs: FileSystem, path: string, flags: number): Promise<Id
 
 function entryOf(name: string, stats: Stats): StorageEntry {
   const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
-  return { name, kind, byteLength: kind === "file" ? stats.size : 0, modifiedMs: stats.mtimeMs };
+  // The time of the last change of the file or its name, which nobody can set.
+  const identity = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`;
+  return { name, kind, byteLength: kind === "file" ? stats.size : 0, modifiedMs: stats.mtimeMs, identity };
 }
 
 function refuseLink(stats: Stats): void {

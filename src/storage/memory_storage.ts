@@ -1,5 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import {
+  LIST_OPTIONS,
+  type ListOptions,
   MOVE_OPTIONS,
   type MoveOptions,
   type Storage,
@@ -13,6 +15,8 @@ import { hostError } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
 
 interface MemoryFile {
+  /** Another one for each file. */
+  readonly id: number;
   bytes: Uint8Array;
   byteLength: number;
   modifiedMs: number;
@@ -33,6 +37,7 @@ export const MEMORY_STORAGE_OPTIONS: OptionNames<MemoryStorageOptions> = { now: 
 export class MemoryStorage implements Storage {
   readonly #files = new Map<string, MemoryFile>();
   readonly #directories = new Set<string>([""]);
+  #filesMade = 0;
   readonly #now: () => number;
   readonly #capacityBytes: number;
 
@@ -46,22 +51,25 @@ export class MemoryStorage implements Storage {
     return `memory:${path}`;
   }
 
-  list(directory: string): Promise<StorageEntry[]> {
+  list(directory: string, options: ListOptions = {}): Promise<StorageEntry[]> {
     return this.#run("list", directory, () => {
+      checkOptions("list()", options, LIST_OPTIONS);
+      const { only = () => true } = options;
       checkDirectoryPath(directory);
       if (this.#files.has(directory)) throw hostError("ENOTDIR");
       const entries: StorageEntry[] = [];
       for (const [path, file] of this.#files) {
-        if (directoryOf(path) !== directory) continue;
+        if (directoryOf(path) !== directory || !only(nameOf(path))) continue;
         entries.push({
           name: nameOf(path),
           kind: "file",
           byteLength: file.byteLength,
           modifiedMs: file.modifiedMs,
+          identity: `${file.id}:${file.byteLength}`,
         });
       }
       for (const path of this.#directories) {
-        if (path === "" || directoryOf(path) !== directory) continue;
+        if (path === "" || directoryOf(path) !== directory || !only(nameOf(path))) continue;
         entries.push({ name: nameOf(path), kind: "directory", byteLength: 0, modifiedMs: 0 });
       }
       return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -85,7 +93,12 @@ export class MemoryStorage implements Storage {
       checkFilePath(path);
       this.#requireDirectory(directoryOf(path));
       if (this.#files.has(path) || this.#directories.has(path)) throw hostError("EEXIST");
-      const file: MemoryFile = { bytes: new Uint8Array(0), byteLength: 0, modifiedMs: this.#now() };
+      const file: MemoryFile = {
+        id: this.#filesMade++,
+        bytes: new Uint8Array(0),
+        byteLength: 0,
+        modifiedMs: this.#now(),
+      };
       this.#files.set(path, file);
       return this.#writer(path, file);
     });

@@ -7,7 +7,18 @@ export interface StorageEntry {
   readonly byteLength: number;
   /** Time of the last change, in milliseconds since 1970. */
   readonly modifiedMs: number;
+  /** What tells a file from another one that has its name later, and from itself with other bytes. Absent where nothing does. */
+  readonly identity?: string;
 }
+
+/** Options of {@link Storage.list}. */
+export interface ListOptions {
+  /** Which entries are looked at; a storage may leave the others out, so that nothing is asked about them. All unless given. */
+  readonly only?: (name: string) => boolean;
+}
+
+/** Every option of {@link ListOptions}. */
+export const LIST_OPTIONS: OptionNames<ListOptions> = { only: true };
 
 /** A file being written, from its start to its end. */
 export interface StorageWriter {
@@ -51,7 +62,9 @@ export interface Storage {
   /** The full name of `path`, for messages. */
   describe(path: string): string;
   /** The entries of a directory (`""` is the root) in order of name; none when there is no such directory. */
-  list(directory: string): Promise<StorageEntry[]>;
+  list(directory: string, options?: ListOptions): Promise<StorageEntry[]>;
+  /** Only the names of these, without a look at each entry. Not needed: where it is missing, `list` is asked. */
+  names?(directory: string): Promise<string[]>;
   /** Creates a directory and those above it, durably: the parent of each new directory is synced. */
   makeDirectory(directory: string): Promise<void>;
   /** Creates a file that was not there, without following links. Its directory has to exist. */

@@ -171,7 +171,7 @@ async function isBest(
   best: Required<BestPolicy> | undefined,
 ): Promise<boolean> {
   if (best === undefined) return false;
-  const { checkpoints } = await readCatalog(engine);
+  const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);
   const newest = checkpoints.filter(({ runId }) => runId === engine.runId).at(-1)?.tag ?? tag;
   const plan = planRetention(checkpoints, { last: 1, best }, { runId: engine.runId, newest });
   return plan.some((decision) => decision.tag === tag && decision.keeps);

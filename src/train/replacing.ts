@@ -25,7 +25,7 @@ export async function mayReplace(
   const isOverwritten = overwrite && tag === policy.lastSavedTag;
   const { fields } = moment === "epoch" ? name : stepName;
   if (!isOverwritten && fields.length > 0) return false;
-  const { checkpoints } = await readCatalog(engine);
+  const { checkpoints } = await readCatalog(engine, { knowing: tag });
   // Without `last` and `rule` all are kept, but not against a name that says that there is one.
   const isEveryOneKept = keep.last === undefined && keep.rule === undefined;
   const kept: RetentionPolicy = {

@@ -1,6 +1,6 @@
 import { checkOptions, type OptionNames, pickOptions } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
-import { type CheckpointSummary, skipped, type SkippedCheckpoint } from "../catalog.ts";
+import { type CheckpointSummary, skipped, type SkippedCheckpoint } from "../summary.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { Engine } from "../engine.ts";
 import { type EngineTarget, openEngine } from "../open_engine.ts";

@@ -66,7 +66,7 @@ export async function removeDeadParts(
   const partsDirectory = joinPath(directory, PARTS_DIRECTORY);
   const entries = await storage.list(partsDirectory);
   if (entries.length === 0) return;
-  await removeLeftovers(storage, partsDirectory, owner);
+  await removeLeftovers(storage, partsDirectory, owner, entries.map(({ name }) => name));
   // Listed before the indexes are read: what is committed meanwhile is seen there.
   const parts = entries.filter(({ name, kind }) => kind === "file" && fileIdOfPart(name) !== undefined);
   if (parts.length === 0) return;

@@ -16,6 +16,8 @@ import { joinReports, type SplitOptions, writeSplit } from "./write_split.ts";
 export interface StageOptions extends SplitOptions {
   readonly newFiles: NewFiles;
   readonly overwrite: boolean;
+  /** See `DurableFileOptions.isNameFree`; of the index. */
+  readonly isNameFree?: boolean;
   /** The parts to cut it into; none for one file. */
   readonly parts: readonly PartPlan[];
   /** What is added to the provenance of the source, and wins. */
@@ -61,8 +63,9 @@ export class StagedCheckpoint {
     source: CheckpointSource,
     options: StageOptions,
   ): Promise<StagedCheckpoint> {
-    const { overwrite, newFiles } = options;
-    const index = await DurableFile.create(storage, path, { overwrite, randomName: newFiles.randomName() });
+    const { overwrite, newFiles, isNameFree = false } = options;
+    const randomName = newFiles.randomName();
+    const index = await DurableFile.create(storage, path, { overwrite, randomName, isNameFree });
     newFiles.inUse.add(index.temporaryName);
     const files: StagedFiles = { storage, inUse: newFiles.inUse, index, parts: [] };
     try {

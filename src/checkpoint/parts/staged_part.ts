@@ -42,7 +42,11 @@ export class StagedPart {
   ): Promise<StagedPart> {
     const id = newFiles.fileId();
     const path = partPath(directory, { name: plan.name, fileId: fileIdToHex(id) });
-    const file = await DurableFile.create(storage, path, { randomName: newFiles.randomName() });
+    const file = await DurableFile.create(storage, path, {
+      randomName: newFiles.randomName(),
+      // It has its random id in it.
+      isNameFree: true,
+    });
     newFiles.inUse.add(file.temporaryName);
     return new StagedPart(file, plan, id);
   }

@@ -3,7 +3,7 @@ import type { FileEngine } from "../../../src/checkpoint/file_engine.ts";
 import { MirrorEngine } from "../../../src/checkpoint/mirror_engine.ts";
 import { partFileName, PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
 import { setAside } from "../../../src/checkpoint/set_aside.ts";
-import { skipped } from "../../../src/checkpoint/catalog.ts";
+import { skipped } from "../../../src/checkpoint/summary.ts";
 import { CairnError } from "../../../src/base/errors.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
