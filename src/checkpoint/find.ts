@@ -1,6 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "./catalog.ts";
+import { byStep } from "./summary.ts";
 import type { Engine } from "./engine.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 import { CHECKPOINT_EXTENSION, stepOfTag } from "./tags.ts";
@@ -72,11 +73,6 @@ export async function getCheckpoint(
       details: { value: options.step },
     },
   );
-}
-
-/** Without a step it cannot be told from a weights-only export: those come first. */
-function byStep(a: CheckpointSummary, b: CheckpointSummary): number {
-  return (a.step ?? -1) - (b.step ?? -1);
 }
 
 async function summaries(target: EngineTarget): Promise<readonly CheckpointSummary[]> {

@@ -1,6 +1,7 @@
 import { CairnError } from "../base/errors.ts";
 import { readCatalog } from "./catalog.ts";
 import type { Engine } from "./engine.ts";
+import { byStep } from "./summary.ts";
 import { checkTag } from "./tags.ts";
 
 /** The most steps that a message lists. */
@@ -23,7 +24,7 @@ export async function tagOfStep(
   // Whoever opens it is told what is wrong.
   if (unreadable.some(({ tag }) => tag === nameOfStep)) return nameOfStep;
   const path = engine.pathOf(nameOfStep);
-  const steps = checkpoints.map((each) => each.step ?? `none ("${each.tag}")`);
+  const steps = [...checkpoints].sort(byStep).map((each) => each.step ?? `none ("${each.tag}")`);
   const shown = steps.length > SHOWN_STEPS
     ? `the last of ${steps.length} are ${steps.slice(-SHOWN_STEPS).join(", ")}`
     : `there are ${steps.join(", ") || "none at all"}`;

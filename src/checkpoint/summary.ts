@@ -93,6 +93,11 @@ export function byAge(a: Aged, b: Aged): number {
   return (a.order ?? 0) - (b.order ?? 0) || compare(timeOf(a), timeOf(b)) || compare(a.tag, b.tag);
 }
 
+/** Lowest step first. Without a step it cannot be told from a weights-only export: those come first. */
+export function byStep(a: CheckpointSummary, b: CheckpointSummary): number {
+  return (a.step ?? -1) - (b.step ?? -1);
+}
+
 function timeOf({ createdAt }: Aged): number {
   return createdAt === undefined ? -Infinity : Date.parse(createdAt);
 }

@@ -259,7 +259,7 @@ describe("a GPU that is full", () => {
       const next = await snapshot.save(`${failing}-next`);
       expect((await next.wait()).staging).toBe("shadow");
       await snapshot.close();
-      expect(await savedContents(engine, failing, store)).toEqual(saved);
+      expect(await savedContents(engine, String(failing), store)).toEqual(saved);
     }
     await store.close();
     await gpu.close();

@@ -112,7 +112,7 @@ describe("PendingSnapshot", () => {
   test("TS-03 a failure that nobody waited for is thrown by the next save, and not only logged", async () => {
     const storage = new FaultStorage(new MemoryStorage());
     const snapshot = new Snapshot(await memoryEngine(storage), {});
-    storage.failAt(2, "EIO");
+    storage.failAt(1, "EIO");
     const pending = await snapshot.save(1);
     await pending.settled();
     expect(await codeOf(snapshot.save(2))).toBe("storage_failed");

@@ -203,7 +203,7 @@ describe("Snapshot", () => {
     await writer.write(content);
     const watched = new FaultStorage(storage);
     const other = new Snapshot(await memoryEngine(watched), { counter, data: new Float32Array(64) });
-    expect(await codeOf(other.restore(1))).toBe("checksum_mismatch");
+    expect(await codeOf(other.restore("1"))).toBe("checksum_mismatch");
     expect(counter.count).toBe(2);
     expect(watched.operations.filter(({ op }) => op === "openRead").length).toBe(1);
     expect(watched.openHandles).toBe(0);

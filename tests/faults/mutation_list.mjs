@@ -13,6 +13,8 @@ const STAGED = "src/checkpoint/parts/staged_checkpoint.ts";
 const LOCK = "src/checkpoint/writer_lock.ts";
 const PROCESS = "src/base/process_mark.ts";
 const RETENTION = "src/checkpoint/retention.ts";
+const UNTOUCHED = "src/checkpoint/retention/untouched.ts";
+const KNOWN = "src/checkpoint/known_checkpoints.ts";
 const STORE_COPY = "src/checkpoint/store_copy.ts";
 const NAMES = "src/train/name_template.ts";
 const REPLACING = "src/train/replacing.ts";
@@ -28,6 +30,8 @@ const POOLED = ["tests/container/read/verify_test.ts", "tests/container/codec/co
 const LOCKS = ["tests/checkpoint/writer_lock_test.ts", "tests/checkpoint/set_commit_info_test.ts"];
 const PROCESSES = ["tests/base/process_mark_test.ts"];
 const RETAINED = ["tests/checkpoint/retention_test.ts", "tests/checkpoint/retention/properties_test.ts"];
+const NEWEST = ["tests/checkpoint/catalog_test.ts"];
+const LOOKS = ["tests/checkpoint/known_checkpoints_test.ts"];
 const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
 const SWEEP = ["tests/checkpoint/parts/part_sweep_test.ts"];
 const WRITERS = ["tests/checkpoint/ranks/writers_test.ts"];
@@ -189,9 +193,9 @@ export const MUTATIONS = [
   ],
   [
     "second look of the catalog",
-    "src/checkpoint/catalog.ts",
-    'if (error.code === "not_found") hasVanished = true;',
-    'if (error.code === "not_found") hasVanished = false;',
+    KNOWN,
+    "if (found === undefined) hasVanished = true;",
+    "if (found === undefined) hasVanished = false;",
     ENGINES,
   ],
   [
@@ -307,10 +311,87 @@ export const MUTATIONS = [
   ],
   [
     "retention: checkpoints of other runs stay",
-    RETENTION,
-    'if (runId !== context.runId) return keep("it belongs to another run");',
+    UNTOUCHED,
+    'if (runId !== ownRunId) return "belongs to another run";',
     "",
     RETAINED,
+  ],
+  [
+    "retention: what somebody asked for stays",
+    UNTOUCHED,
+    'if (savedBy === "user") return "was saved because somebody asked for it";',
+    "",
+    NEWEST,
+  ],
+  [
+    "retention: a file that does not say who saved it stays",
+    UNTOUCHED,
+    'if (savedBy === undefined) return "does not say whether it was saved automatically";',
+    "",
+    NEWEST,
+  ],
+  [
+    "retention: a copy under another name stays",
+    UNTOUCHED,
+    "if (savedTag !== tag) {",
+    "if (savedTag === undefined) {",
+    NEWEST,
+  ],
+  [
+    "retention: ages count from the one committed last",
+    "src/checkpoint/retention/by_time.ts",
+    "all.at(-1)?.timeMs ?? -Infinity",
+    "all.reduce((latest, { timeMs }) => Math.max(latest, timeMs), -Infinity)",
+    ["tests/checkpoint/retention/jumping_clock_test.ts"],
+  ],
+  [
+    "the order of a commit",
+    "src/checkpoint/file_maker.ts",
+    "order: directory.highestOrder + 1,",
+    "order: 1,",
+    NEWEST,
+  ],
+  [
+    "the newest is the one committed last",
+    "src/checkpoint/summary.ts",
+    "(a.order ?? 0) - (b.order ?? 0) || ",
+    "",
+    NEWEST,
+  ],
+  [
+    "the same at every power cut",
+    "src/checkpoint/summary.ts",
+    "(a.order ?? 0) - (b.order ?? 0) || ",
+    "",
+    row("A7"),
+  ],
+  [
+    "a checkpoint that was overwritten by another process",
+    KNOWN,
+    "if (hint !== undefined && hint !== this.#lastCommitted) this.forget(hint);",
+    "",
+    LOOKS,
+  ],
+  [
+    "a file that is another one by now",
+    KNOWN,
+    "identity !== undefined && identity === now;",
+    "true;",
+    LOOKS,
+  ],
+  [
+    "the id of what is removed",
+    "src/checkpoint/remove_durably.ts",
+    "if (found === fileId) return;",
+    "return;",
+    LOOKS,
+  ],
+  [
+    "the id of what lost its name",
+    "src/checkpoint/remove_durably.ts",
+    "await requireFile(storage, temporary, path, fileId);",
+    "",
+    LOOKS,
   ],
   [
     "retention: the newest stays",

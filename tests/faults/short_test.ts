@@ -3,6 +3,7 @@ import { Campaign } from "./campaign.ts";
 import { truncation } from "./container/truncation.ts";
 import { bombs } from "./container/bombs.ts";
 import { aborts } from "./engine/aborts.ts";
+import { branches } from "./engine/branches.ts";
 import { changes } from "./engine/changes.ts";
 import { crashes } from "./engine/crashes.ts";
 import { devices } from "./engine/devices.ts";
@@ -36,6 +37,13 @@ describe("the fault campaigns", () => {
     const outcome = new Outcome();
     expect(await failuresOf((campaign) => crashes(campaign, outcome), ["A1"])).toEqual([]);
     expect(outcome.images.size).toBeGreaterThan(200);
+    expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
+  }, 600_000);
+
+  test("go on from the one committed last where steps, runs and clocks say another thing (A7)", async () => {
+    const outcome = new Outcome();
+    expect(await failuresOf((campaign) => branches(campaign, outcome, 4), ["A7"])).toEqual([]);
+    expect(outcome.images.size).toBeGreaterThan(100);
     expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
   }, 600_000);
 

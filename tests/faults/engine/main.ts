@@ -1,6 +1,7 @@
 import process from "node:process";
 import { Campaign } from "../campaign.ts";
 import { aborts } from "./aborts.ts";
+import { branches } from "./branches.ts";
 import { changes, kernelChanges } from "./changes.ts";
 import { crashes } from "./crashes.ts";
 import { deviceEngines } from "./device_engines.ts";
@@ -26,6 +27,7 @@ const outcome = new Outcome();
 await knownBad(campaign);
 await crashes(campaign, outcome);
 await parts(campaign, outcome);
+await branches(campaign, outcome);
 await sequences(campaign, outcome);
 await ioErrors(campaign, outcome);
 await partErrors(campaign, outcome);

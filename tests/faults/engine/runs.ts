@@ -36,7 +36,7 @@ export async function saveStep(
   const { tag = String(step), overwrite = false, signal } = options;
   const aborting = signal === undefined ? {} : { signal };
   await engine.create(tag, { overwrite });
-  await engine.save({ state: stateOf(step), provenance: { step } }, undefined, aborting);
+  await engine.save({ state: stateOf(step), provenance: { step, savedBy: "auto" } }, undefined, aborting);
   await engine.commit(tag, aborting);
 }
 
