@@ -3,6 +3,7 @@
 
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
 import { STATE_MUTATIONS } from "./mutation_list_state.mjs";
+import { STEP_MUTATIONS } from "./mutation_list_step.mjs";
 
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
@@ -652,4 +653,5 @@ export const MUTATIONS = [
   ],
   ...NUMBER_MUTATIONS,
   ...STATE_MUTATIONS,
+  ...STEP_MUTATIONS,
 ];

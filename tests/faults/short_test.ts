@@ -11,6 +11,7 @@ import { hostErrors } from "./engine/host_errors.ts";
 import { ioErrors } from "./engine/io_errors.ts";
 import { knownBad } from "./engine/known_bad.ts";
 import { locks } from "./engine/locks.ts";
+import { nonFinite } from "./engine/non_finite.ts";
 import { Outcome } from "./engine/outcome.ts";
 import { partErrors } from "./engine/part_errors.ts";
 import { paths } from "./engine/paths.ts";
@@ -84,6 +85,12 @@ describe("the fault campaigns", () => {
     },
     600_000,
   );
+
+  test("save nothing of a run that a step that is not finite stopped (N1)", async () => {
+    const outcome = new Outcome();
+    expect(await failuresOf((campaign) => nonFinite(campaign, outcome, 5), ["N1"])).toEqual([]);
+    expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
+  }, 600_000);
 
   test("find out that a device gives other bytes than were copied (J3)", async () => {
     expect(await failuresOf((campaign) => silentFaults(campaign, new Outcome()), ["J3"])).toEqual([]);

@@ -1,0 +1,126 @@
+// Steps of a training step that is not finite, of what is saved around it, and of the labels' check, for `mutation_list.mjs`.
+
+const VERDICT = "src/kernels/step_verdict.ts";
+const CHECK = "src/kernels/gradient_check.ts";
+const CORRECTIONS = "src/kernels/bias_corrections.ts";
+const PROGRAM = "src/train/step_program.ts";
+const LOOP = "src/train/train_loop.ts";
+const RUN = "src/train/run.ts";
+
+const STOPPED = ["tests/train/non_finite_test.ts"];
+const JUDGED = ["tests/kernels/step_verdict_test.ts"];
+const CHECKED = ["tests/kernels/gradient_check_test.ts"];
+const UNREACHED = ["tests/train/unreached_parameters_test.ts"];
+const VALIDATED = ["tests/train/validation_test.ts"];
+const LABELS = ["tests/train/index_check_test.ts"];
+const THROWN = ["tests/train/save_on_error_test.ts"];
+
+/** As in `mutation_list.mjs`. */
+export const STEP_MUTATIONS = [
+  ["gate of an update", VERDICT, "if (verdict.applies == 0u) {", "if (verdict.applies == 7u) {", STOPPED],
+  ["loss in the verdict", VERDICT, "var largest = loss & 0x7fffffffu;", "var largest = 0u;", JUDGED],
+  [
+    "gradients in the verdict",
+    VERDICT,
+    "    largest = max(largest, partials[index].largest);\n",
+    "",
+    [...JUDGED, ...STOPPED],
+  ],
+  ["stop that stays", VERDICT, "let applies = is_finite && !is_stopped;", "let applies = is_finite;", JUDGED],
+  ["flag of a stop", VERDICT, "    control.stopped = 1u;\n", "", JUDGED],
+  ["step of a stop", VERDICT, "    control.stopped_step = scalars.step;\n", "", JUDGED],
+  ["count of updates", VERDICT, "  control.updates = updates;\n", "", STOPPED],
+  [
+    "bits of every gradient",
+    CHECK,
+    "    largest = max(largest, bits & vec4<u32>(0x7fffffffu));\n",
+    "",
+    CHECKED,
+  ],
+  [
+    "last part of the gradients",
+    CHECK,
+    "Math.ceil(count / ELEMENTS_PER_WORKGROUP) * WORKGROUP_SIZE",
+    "Math.floor(count / ELEMENTS_PER_WORKGROUP) * WORKGROUP_SIZE",
+    CHECKED,
+  ],
+  [
+    "carry of a product",
+    CORRECTIONS,
+    "let with_carried = with_right + carried;",
+    "let with_carried = with_right;",
+    ["tests/kernels/bias_corrections_test.ts"],
+  ],
+  [
+    "update that does not bind the verdict",
+    PROGRAM,
+    "if (update.bindings.includes(bindings.verdict)) return update;",
+    "return update;",
+    ["tests/train/step_program_test.ts"],
+  ],
+  [
+    "parameters without a gradient",
+    PROGRAM,
+    "tensors.filter(({ name }) => reached.has(name))",
+    "tensors",
+    UNREACHED,
+  ],
+  [
+    "guards of a snapshot",
+    "src/checkpoint/frozen_checkpoint.ts",
+    "      this.#moment.askGuards();\n",
+    "",
+    STOPPED,
+  ],
+  [
+    "guard of a stopped run",
+    "src/train/loss_ring.ts",
+    "    store.guard(CONTROL_TENSOR, refuseStopped);\n",
+    "",
+    STOPPED,
+  ],
+  [
+    "number of the last whole step",
+    RUN,
+    "    this.#step = this.#ring.stoppedStep ?? this.#step;\n",
+    "",
+    STOPPED,
+  ],
+  ["release of a stopped run", RUN, "    this.#ring.release();\n", "", STOPPED],
+  [
+    "labels that are no class, in training",
+    RUN,
+    "    requireIndices(indexLimits, data, batch, request);\n",
+    "",
+    LABELS,
+  ],
+  [
+    "labels that are no class, in an evaluation",
+    "src/train/evaluation.ts",
+    "    requireIndices(this.#limits, source, batch, request);\n",
+    "",
+    LABELS,
+  ],
+  [
+    "metrics that are not finite",
+    "src/checkpoint/retention/by_metric.ts",
+    "!Number.isFinite(value) ? []",
+    "Number.isNaN(value) ? []",
+    ["tests/checkpoint/retention/rules_test.ts"],
+  ],
+  ["save after an error", LOOP, "    await saveAfter(error, parts, startStep);\n", "", THROWN],
+  [
+    "save of the best validation",
+    LOOP,
+    "  if (saves.isBestDue) return await saves.save(moment);\n",
+    "",
+    VALIDATED,
+  ],
+  [
+    "validation before the save of its step",
+    LOOP,
+    "run.isEpochUnmeasured || isValidationDue(run) || interrupts",
+    "run.isEpochUnmeasured || interrupts",
+    VALIDATED,
+  ],
+];
