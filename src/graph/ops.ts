@@ -33,3 +33,4 @@ export { softmaxCrossEntropy } from "./ops/softmax_cross_entropy.ts";
 export { broadcastTo, sum } from "./ops/sum.ts";
 export { cos, exp, log, pow, rsqrt, sigmoid, sin, sqrt, tanh } from "./ops/transcendental.ts";
 export { reshape, stopGradient, transpose } from "./ops/views.ts";
+export { weighted } from "./ops/weighted.ts";

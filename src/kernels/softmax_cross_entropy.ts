@@ -178,7 +178,10 @@ export interface CrossEntropyGradientOptions {
   readonly scale?: "row" | "scalar";
 }
 
-/** The gradient of the logits: `(probabilities - one-hot(label)) * scale`; NaN in the rows whose label is no class. */
+/**
+ * The gradient of the logits: `(probabilities - one-hot(label)) * scale`; NaN in the rows whose label is no class. In rows whose scale
+ * is 0 it is 0, whatever logits and label are: a row that has no weight is a row that was never there.
+ */
 export function softmaxCrossEntropyGradient<B>(
   bindings: CrossEntropyGradientBindings<B>,
   options: CrossEntropyGradientOptions,
@@ -208,7 +211,8 @@ ${LINEAR_MAIN_WGSL}
   let row = index / classes;
   let label = labels[row];
   let expected = select(0.0, 1.0, label == index % classes);
-  let gradient = (probabilities[index] - expected) * scale[row * scale_stride];
-  out[index] = select(gradient, from_bits(0x7fc00000u), label >= classes);
+  let factor = scale[row * scale_stride];
+  let gradient = (probabilities[index] - expected) * factor;
+  out[index] = select(select(gradient, from_bits(0x7fc00000u), label >= classes), 0.0, factor == 0.0);
 }
 `;

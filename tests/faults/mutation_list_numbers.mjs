@@ -11,6 +11,7 @@ const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
 const SHUFFLES = ["tests/train/shuffles_test.ts", "tests/train/keyed_words_test.ts"];
 const VIEWS = ["tests/graph/ops/views_test.ts"];
+const LOSSES = ["tests/nn/losses_test.ts"];
 const ORDERS = ["tests/train/resume_test.ts", "-t", "the order of the data"];
 
 /** Name, file, the text that goes, what stands there instead, and the tests that have to notice. */
@@ -118,4 +119,25 @@ export const NUMBER_MUTATIONS = [
     ["tests/kernels/sgd_test.ts"],
   ],
   ["one open dimension at most", "src/graph/ops/views.ts", "if (open > 1) {", "if (open > 9) {", VIEWS],
+  [
+    "rows of cross-entropy without a weight",
+    "src/kernels/softmax_cross_entropy.ts",
+    ", 0.0, factor == 0.0);",
+    ", 0.0, false);",
+    LOSSES,
+  ],
+  [
+    "values without a weight",
+    "src/graph/ops/weighted.ts",
+    "where(equal(weight, 0), 0, value)",
+    "value",
+    LOSSES,
+  ],
+  [
+    "differences without a weight",
+    "src/nn/losses.ts",
+    "const counted = withoutUnweighted(differences, perRow);",
+    "const counted = differences;",
+    LOSSES,
+  ],
 ];

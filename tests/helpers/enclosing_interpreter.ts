@@ -335,7 +335,14 @@ function crossEntropyGradient(
     const label = labels[index] ?? ONLY_NAN;
     const scale = scales[scales.length === 1 ? 0 : index] ?? ONLY_NAN;
     if (label.lo !== label.hi) return row.map(() => ANYTHING);
-    if (label.lo >= row.length) return row.map(() => ONLY_NAN);
-    return row.map((probability, which) => mul(sub(probability, exactly(Number(which === label.lo))), scale));
+    // A scale of 0 gives 0, whatever it is of.
+    if (scale.lo === 0 && scale.hi === 0 && !scale.nan) return row.map(() => exactly(0));
+    const mayBeZero = scale.lo <= 0 && scale.hi >= 0;
+    return row.map((probability, which) => {
+      const scaled = label.lo >= row.length
+        ? ONLY_NAN
+        : mul(sub(probability, exactly(Number(which === label.lo))), scale);
+      return mayBeZero ? union(scaled, between(-0, 0)) : scaled;
+    });
   });
 }

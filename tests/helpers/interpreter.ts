@@ -115,9 +115,10 @@ const EVALUATE: Readonly<Record<string, Evaluate>> = {
   crossEntropyProbabilities: (value, [_losses, logits]) => rowsOf(value, logits).flatMap(softmax),
   crossEntropyGradient: (value, [probabilities, labels, scale]) =>
     rowsOf(value, probabilities).flatMap((row, index) =>
-      row.map((probability, which) =>
-        (probability - Number(which === labels?.[index])) * (scale?.[scale.length === 1 ? 0 : index] ?? NaN)
-      )
+      row.map((probability, which) => {
+        const factor = scale?.[scale.length === 1 ? 0 : index] ?? NaN;
+        return factor === 0 ? 0 : (probability - Number(which === labels?.[index])) * factor;
+      })
     ),
   randomUniform: random,
   randomNormal: random,

@@ -3,9 +3,8 @@ import { type Distribution, philox } from "../../kernels/philox.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
 import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
 import { createValue, sizeOf, type Value } from "../value.ts";
-import { div, mul } from "./arithmetic.ts";
-import { cast } from "./cast.ts";
-import { greaterEqual } from "./comparison.ts";
+import { div } from "./arithmetic.ts";
+import { greaterEqual, where } from "./comparison.ts";
 
 /** Options of the random ops. */
 export interface RandomOptions {
@@ -41,7 +40,9 @@ export interface DropoutOptions extends RandomOptions {
 /** Every option of {@link DropoutOptions}. */
 export const DROPOUT_OPTIONS: OptionNames<DropoutOptions> = { ...RANDOM_OPTIONS, rate: true };
 
-/** Zeroes each element with probability `rate` and divides the others by `1 - rate`, so that the mean stays. */
+/**
+ * Zeroes each element with probability `rate`, NaN and infinities too, and divides the others by `1 - rate`, so that the mean stays.
+ */
 export function dropout(value: Value, options: DropoutOptions): Value {
   const { rate, stream } = checkOptions(
     "dropout()",
@@ -52,7 +53,7 @@ export function dropout(value: Value, options: DropoutOptions): Value {
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: the rate is from 0 to below 1, not ${rate}`);
   if (rate === 0) return value;
   const isKept = greaterEqual(randomUniform(value.shape, { stream }), rate);
-  return mul(div(value, 1 - rate), cast(isKept, "f32"));
+  return where(isKept, div(value, 1 - rate), 0);
 }
 
 /** Whether `value` draws random numbers, and so belongs to a stream. */

@@ -10,10 +10,12 @@ import { ones } from "./fill.ts";
 import { requireDType } from "./requirements.ts";
 import { sum, sumTo } from "./sum.ts";
 import { reshape } from "./views.ts";
+import { weighted } from "./weighted.ts";
 
 /**
  * Cross-entropy of `logits` `[rows, classes]`, `f32`, against `labels` `[rows]`, `u32` below `classes`: one loss a
- * row, `[rows]`, `f32`: `log Σ e^logit - logit[label]`. Take the mean over it for the usual loss.
+ * row, `[rows]`, `f32`: `log Σ e^logit - logit[label]`. Take the mean over it for the usual loss. Rows are left out by a weight of 0,
+ * with `weighted`: no gradient flows into them then, whatever their logits and labels are.
  */
 export function softmaxCrossEntropy(logits: Value, labels: Value): Value {
   requireDType("softmaxCrossEntropy", logits, ["f32"]);
@@ -69,8 +71,8 @@ export const softmaxCrossEntropyOp: OpDefinition = {
 export const crossEntropyProbabilitiesOp: OpDefinition = {
   name: "crossEntropyProbabilities",
   gradient(value, outGrad) {
-    const weighted = mul(outGrad, value);
-    return [undefined, sub(weighted, mul(value, sum(weighted, { axes: 1, keepDims: true })))];
+    const terms = weighted(value, outGrad);
+    return [undefined, sub(terms, weighted(value, sum(terms, { axes: 1, keepDims: true })))];
   },
   lowering: { kind: "companion" },
 };

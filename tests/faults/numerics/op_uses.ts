@@ -154,6 +154,11 @@ export const OP_USES: Readonly<Record<Exclude<keyof typeof ops, never>, OpUse>> 
     const order = [...value.shape.keys()].sort(() => maker.random.next() - 0.5);
     return ops.transpose(value, order);
   },
+  weighted(maker) {
+    const value = maker.f32();
+    const weight = maker.tensorBeside(value, "f32");
+    return ops.weighted(value, maker.random.chance(0.5) ? weight : ops.relu(weight));
+  },
   where(maker) {
     const a = maker.f32();
     const condition = maker.random.chance(0.7) ? ops.less(a, 1) : maker.tensorBeside(a, "u32");
