@@ -2,7 +2,14 @@ import { checkOptions } from "../../base/options.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { OutgoingTensor } from "./outgoing.ts";
-import { EXCHANGE_READ_OPTIONS, type ExchangeReadOptions, quoted, type TensorFile } from "./tensor_file.ts";
+import {
+  DEFAULT_MAX_BYTES,
+  EXCHANGE_READ_OPTIONS,
+  type ExchangeReadOptions,
+  quoted,
+  type TensorFile,
+  tooLarge,
+} from "./tensor_file.ts";
 
 /**
  * The tensors of a file of another format, to be written in a third one: each is read when it is its turn. Names that the
@@ -43,7 +50,7 @@ export async function tensorsOfFile(
  * The tensors of a `.cairn` file, to be written in another format: each is read, and checked, when it is its turn.
  *
  * @param names Those to take; all of them unless given.
- * @throws CairnError `not_found`.
+ * @throws CairnError `not_found`; `limit_exceeded` for a tensor above `maxBytes`.
  */
 export function tensorsOfContainer(
   reader: ContainerReader,
@@ -53,9 +60,11 @@ export function tensorsOfContainer(
   checkOptions("tensorsOfContainer()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
   const taken = new Set(names);
   return names.map((name) => {
-    const { dtype, shape, aliasOf } = reader.tensor(name);
+    const { dtype, shape, aliasOf, byteLength } = reader.tensor(name);
+    const { signal, maxBytes = DEFAULT_MAX_BYTES } = options;
+    if (byteLength > maxBytes) throw tooLarge(`tensor ${quoted(name)}`, byteLength, maxBytes);
     const pieces = async function* (): AsyncGenerator<Uint8Array> {
-      yield await reader.read(name, options);
+      yield await reader.read(name, signal === undefined ? {} : { signal });
     };
     const isAlias = aliasOf !== undefined && taken.has(aliasOf);
     return { name, dtype, shape, ...isAlias ? { aliasOf } : {}, pieces };

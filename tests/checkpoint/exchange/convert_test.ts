@@ -51,3 +51,17 @@ test("a .cairn file becomes safetensors, and an alias that comes without its ten
   const tied = await readSafetensors(bytesSource(alone.toBytes()));
   expect((await tied.read("model.2.tied")).bytes).toEqual(await reader.read("model.0.weight"));
 });
+
+test("a tensor above maxBytes is refused in every format, and the message names it", async () => {
+  const tooLarge = { code: "limit_exceeded", message: expect.stringMatching(/and maxBytes is 3;/) };
+  const torch = await readTorch(bytesSource(torchFile));
+  expect(await thrownBy(() => torch.read("tensors.base", { maxBytes: 3 }))).toMatchObject(tooLarge);
+  const sink = new BytesSink();
+  await writeSafetensors(sink, await tensorsOfFile(torch, ["tensors.base"]));
+  const safetensors = await readSafetensors(bytesSource(sink.toBytes()));
+  expect(await thrownBy(() => safetensors.read("tensors.base", { maxBytes: 3 }))).toMatchObject(tooLarge);
+  expect((await safetensors.read("tensors.base", { maxBytes: 96 })).shape).toEqual([2, 3, 4]);
+  const container = await ContainerReader.open(bytesSource(golden));
+  const names = ["model.0.weight"];
+  expect(await thrownBy(() => tensorsOfContainer(container, names, { maxBytes: 3 }))).toMatchObject(tooLarge);
+});
