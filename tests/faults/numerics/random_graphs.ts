@@ -13,7 +13,7 @@ export interface RandomGraph {
   readonly inputs: readonly Value[];
   readonly parameters: readonly Value[];
   readonly elements: ReadonlyMap<string, HostTensor>;
-  /** The op that the graph is about, what follows from it, and gradients. */
+  /** What follows from the op that the graph is about, and gradients of it. */
   readonly outputs: readonly Value[];
 }
 
@@ -57,9 +57,8 @@ export function randomGraph(seed: number, index: number): RandomGraph {
   useOthers();
   const subject = use(OP_NAMES[index % OP_NAMES.length] ?? "add");
   useOthers();
-  const last = maker.values.at(-1) ?? subject;
-  const outputs = new Set(reachable([last]).includes(subject) ? [last] : [subject, last]);
-  for (const gradient of gradientsOf(random.pick([...outputs]), random)) outputs.add(gradient);
+  const last = maker.values.findLast((value) => reachable([value]).includes(subject)) ?? subject;
+  const outputs = new Set([last, ...gradientsOf(last, random)]);
   const used = new Set(reachable(outputs));
   return {
     seed,
@@ -76,7 +75,7 @@ function gradientsOf(value: Value, random: Seeded): Value[] {
   const leaves = reachable([value]).filter(({ op, dtype }) =>
     (op === "input" || op === "parameter") && dtype === "f32"
   );
-  if (value.dtype !== "f32" || leaves.length === 0 || random.chance(0.5)) return [];
+  if (value.dtype !== "f32" || leaves.length === 0 || random.chance(0.4)) return [];
   const weights = Array.from({ length: sizeOf(value) }, () => random.pick([1, 1, 0.5, -2, 0]));
   const loss = sum(mul(value, constant(HostTensor.from(weights, value.shape, "f32"))));
   return gradients(loss, leaves.slice(0, random.chance(0.2) ? 2 : 1));
