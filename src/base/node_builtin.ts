@@ -12,6 +12,7 @@ export interface NodeBuiltins {
   "node:zlib": typeof import("node:zlib");
   "node:fs": typeof import("node:fs");
   "node:path": typeof import("node:path");
+  "node:util": typeof import("node:util");
   "node:url": typeof import("node:url");
   "node:worker_threads": typeof import("node:worker_threads");
 }

@@ -34,7 +34,7 @@ export function isTypedArray(value: unknown): value is TypedArray {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
-/** "Float32Array" and so on; a subclass, such as Node's Buffer, counts as its base. */
+/** "Float32Array" and so on; of a subclass, such as Node's Buffer, its base. */
 export function viewNameOf(value: TypedArray): string {
   return value[Symbol.toStringTag];
 }
@@ -46,8 +46,28 @@ export function dtypeOfView(name: string): DType {
   return dtype;
 }
 
-/** A copy of `bytes` as a typed array of the class `view`; `undefined` where this runtime has no such class. */
-export function asTypedArray(view: string | undefined, bytes: Uint8Array): TypedArray | undefined {
+/** As JSON each number of an array is an object of the garbage collector and a text; from this many on it is a tensor. */
+const LEAST_NUMBERS = 1024;
+
+/** The bytes of a long array of finite numbers as f64, -0 included; `undefined` for any other array. */
+export function bytesOfNumbers(list: readonly unknown[]): Uint8Array | undefined {
+  const { length } = list;
+  if (length < LEAST_NUMBERS) return undefined;
+  for (let index = 0; index < length; index++) {
+    const item = list[index];
+    // Of a finite number, and of no other, this is 0. A hole ends it before memory is taken for all of a long one.
+    if (typeof item !== "number" || item - item !== 0) return undefined;
+  }
+  const numbers = new Float64Array(length);
+  numbers.set(list as readonly number[]);
+  return new Uint8Array(numbers.buffer);
+}
+
+/**
+ * A copy of `bytes` as what `view` names, a typed array or an array of numbers; `undefined` where this runtime has no such class.
+ */
+export function asTypedArray(view: string | undefined, bytes: Uint8Array): TypedArray | number[] | undefined {
+  if (view === "Array") return Array.from(new Float64Array(bytes.slice().buffer));
   if (view === undefined || !Object.hasOwn(DTYPE_OF_VIEW, view)) return undefined;
   const constructor = (globalThis as Record<string, unknown>)[view];
   if (typeof constructor !== "function") return undefined;

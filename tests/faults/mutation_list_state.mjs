@@ -36,4 +36,25 @@ export const STATE_MUTATIONS = [
     "return apply(x, scope);",
     ["tests/nn/scope_test.ts"],
   ],
+  [
+    "look for fields beside the elements",
+    "src/checkpoint/state_freezer.ts",
+    "if (hasFieldsOfItsOwn(value, known)) throw",
+    "if (false) throw",
+    ["tests/checkpoint/state_freezer_test.ts"],
+  ],
+  [
+    "look at the class of a typed array",
+    "src/checkpoint/state_freezer.ts",
+    "Object.getPrototypeOf(value) !== base.prototype",
+    "false",
+    ["tests/checkpoint/state_freezer_test.ts"],
+  ],
+  [
+    "look for holes",
+    "src/checkpoint/state_freezer.ts",
+    "item === undefined && !Object.hasOwn(value, index)",
+    "false",
+    ["tests/checkpoint/state_freezer_test.ts"],
+  ],
 ];

@@ -1,4 +1,4 @@
-/** The typed arrays whose kind a {@link TensorRef} can remember. */
+/** What a {@link TensorRef} can be given back as: a typed array of that class, or an array of numbers (of a tensor of f64). */
 export const VIEW_NAMES = [
   "Int8Array",
   "Uint8Array",
@@ -12,6 +12,7 @@ export const VIEW_NAMES = [
   "Float64Array",
   "BigInt64Array",
   "BigUint64Array",
+  "Array",
 ] as const;
 
 /** A leaf of a state tree whose bytes are a tensor of the same container. */
@@ -19,7 +20,7 @@ export class TensorRef {
   /** The tensor's name. */
   readonly name: string;
   /**
-   * The class of the typed array that the leaf was, such as `"Float64Array"`; absent when it was a tensor.
+   * The class of the array that the leaf was, such as `"Float64Array"`; absent when it was a tensor.
    * Only declared, because a real field would stand there as `undefined` where it is absent.
    */
   declare readonly view?: string;

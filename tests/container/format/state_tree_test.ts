@@ -149,7 +149,7 @@ describe("encodeState", () => {
   });
 
   test("TensorRef refuses a view that is no typed array", () => {
-    for (const view of ["Array", "float64array", "constructor", ""]) {
+    for (const view of ["Object", "array", "float64array", "constructor", ""]) {
       expect(() => new TensorRef("a", view)).toThrow(TypeError);
     }
   });
