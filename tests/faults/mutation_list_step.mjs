@@ -47,8 +47,8 @@ export const STEP_MUTATIONS = [
   [
     "carry of a product",
     CORRECTIONS,
-    "let with_carried = with_right + carried;",
-    "let with_carried = with_right;",
+    "vec2<u32>(high.x + carry, with_carried)",
+    "vec2<u32>(high.x, with_carried)",
     ["tests/kernels/bias_corrections_test.ts"],
   ],
   [

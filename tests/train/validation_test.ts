@@ -113,7 +113,7 @@ describe("a validation", () => {
     const storage = new MemoryStorage();
     await withTrainer(gpu, options, async ({ trainer }) => {
       const names = { name: "e{epoch}-{val_score:.0f}", stepName: "s{step}-{val_score:.0f}" };
-      trainer.autoSave({ ...names, keep: HIGHEST, savePath: await engineOn(storage) });
+      trainer.autoSave({ ...names, everySteps: 3, keep: HIGHEST, savePath: await engineOn(storage) });
       const { saves } = await trainer.train({ epochs: 3, ...QUIET });
       expect(saves.map(({ tag }) => tag)).toEqual(["s3-1", "e1-2", "s6-3", "e2-4", "s9-5", "e3-6"]);
       const { epochs, validations, loss } = trainer.history;
