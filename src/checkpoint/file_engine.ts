@@ -122,11 +122,11 @@ export class FileEngine implements Engine {
       const owner = { runId, nowMs: now(), inUse };
       const names = await namesIn(this.storage, directory);
       await removeLeftovers(this.storage, directory, owner, names);
-      if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.storage, directory, owner);
+      await KnownCheckpoints.in(this.storage, directory).see(names);
+      if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.storage, directory, owner, true);
       const isRetry = this.#unconfirmed.has(this.#paths.fileOf(info));
       const overwrite = (options.overwrite ?? false) || isRetry;
       refuseTwins(this.storage, directory, { names, tag: info.tag, overwrite });
-      await KnownCheckpoints.in(this.storage, directory).see(names);
       this.#pending = { info, overwrite, hasLooked: true };
     });
   }

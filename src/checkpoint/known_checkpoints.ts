@@ -113,6 +113,15 @@ export class KnownCheckpoints {
     return highest;
   }
 
+  /** File ids of the parts that are named, as far as it is known. */
+  get partIds(): ReadonlySet<string> {
+    const ids = new Set<string>();
+    for (const { found } of this.#known.values()) {
+      for (const id of "error" in found ? [] : found.partIds ?? []) ids.add(id);
+    }
+    return ids;
+  }
+
   catalog(): Catalog {
     const checkpoints: CheckpointSummary[] = [];
     const unreadable: SkippedCheckpoint[] = [];

@@ -20,6 +20,8 @@ export interface CheckpointSummary {
   readonly savedBy?: SavedBy | undefined;
   /** The tag that it was saved under; a copy may have another name. */
   readonly savedTag?: string | undefined;
+  /** File ids of the other files that it is made of, where those were looked at. */
+  readonly partIds?: readonly string[] | undefined;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -52,7 +54,7 @@ export async function summarize(open: () => Promise<Checkpoint>): Promise<Checkp
     try {
       const checkpoint = await open();
       await checkpoint.close();
-      return summaryOf(checkpoint);
+      return { ...summaryOf(checkpoint), partIds: checkpoint.parts.map(({ fileId }) => fileId) };
     } catch (error) {
       if (!isFirst || !(error instanceof CairnError) || !FAILURES.has(error.code)) throw error;
     }

@@ -7,6 +7,8 @@ import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { writeContainer } from "../../src/container/write/write_container.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
+import { HostTensor } from "../../src/tensor/host_tensor.ts";
+import { frozenTensors } from "./parts/frozen_tensors.ts";
 import { HookedStorage, type StorageCall } from "../helpers/hooked_storage.ts";
 import { writeFile } from "../storage/storage_contract.ts";
 import { counterRandom, memoryEngine, OTHER_RUN_ID, RUN_ID, saveState } from "./fixtures.ts";
@@ -70,6 +72,34 @@ describe("a save beside many checkpoints", () => {
     }
     expect(new Set(costs).size).toBe(1);
     expect(costs[0]).toBeLessThan(60);
+  });
+
+  test("of several files opens no other checkpoint's files either", async () => {
+    const opened: number[] = [];
+    for (const count of [5, 40]) {
+      const storage = new MemoryStorage();
+      const calls: StorageCall[] = [];
+      const hooked = new HookedStorage(storage, { before: (call) => void calls.push(call) });
+      const engine = await memoryEngine(hooked, { components: true, verifyEvery: 0 });
+      const save = async (tag: string): Promise<void> => {
+        await engine.create(tag);
+        const tensors = { "model.w": HostTensor.from([1]), "optimizer.w": HostTensor.from([2]) };
+        await engine.save(frozenTensors(tensors, { provenance: { savedBy: "auto" } }));
+        await engine.commit(tag);
+      };
+      for (let index = 0; index < count; index++) await save(`old-${index}`);
+      const policy = { last: count };
+      for (const tag of ["a", "b"]) {
+        await save(tag);
+        await retain(engine, tag, policy);
+      }
+      const before = calls.length;
+      await save("c");
+      expect((await retain(engine, "c", policy)).deleted).toEqual(["old-2"]);
+      opened.push(openedOf(calls.slice(before)).length);
+      expect((await engine.list()).length).toBe(count);
+    }
+    expect(opened[1]).toBe(opened[0] ?? 0);
   });
 
   test("that makes room on a full disk asks for nothing more for each it deletes", async () => {

@@ -26,6 +26,34 @@ export function testStorageContract(name: string, open: () => Promise<Storage>):
       expect(entry?.modifiedMs).toBeGreaterThan(1e12);
     });
 
+    test("names are those of the list, and a list asks about the entries it is told to", async () => {
+      const storage = await open();
+      await storage.makeDirectory("many");
+      for (const name of ["b", "a", "c"]) await writeFile(storage, `many/${name}`, bytes(name));
+      const names = (await storage.list("many")).map(({ name }) => name);
+      expect(names).toEqual(["a", "b", "c"]);
+      if (storage.names !== undefined) {
+        expect(await storage.names("many")).toEqual(names);
+        expect(await storage.names("nowhere")).toEqual([]);
+      }
+      const only = await storage.list("many", { only: (name) => name === "b" });
+      expect(only.map(({ name }) => name)).toContain("b");
+    });
+
+    test("the identity of a file is another one as soon as it is replaced", async () => {
+      const storage = await open();
+      await writeFile(storage, "file", bytes("one"));
+      const identityOf = async (): Promise<string | undefined> => {
+        const entries = await storage.list("");
+        return entries.find(({ name }) => name === "file")?.identity;
+      };
+      const first = await identityOf();
+      expect(await identityOf()).toBe(first as string);
+      await writeFile(storage, "other", bytes("two"));
+      await storage.move("other", "file");
+      if (first !== undefined) expect(await identityOf()).not.toBe(first);
+    });
+
     test("lists nothing where there is no directory, and names in order elsewhere", async () => {
       const storage = await open();
       expect(await storage.list("nowhere")).toEqual([]);

@@ -3,12 +3,14 @@ import { ContainerReader } from "../../container/read/container_reader.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
 import type { PartRecord } from "../../container/format/part_list.ts";
 import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
+import { namesIn } from "../../storage/names_in.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";
+import { KnownCheckpoints } from "../known_checkpoints.ts";
 import { type LeftoversOwner, removeLeftovers, STALE_TEMPORARY_MS } from "../leftovers.ts";
 import { DAMAGED_DIRECTORY } from "../set_aside.ts";
 import { openSource } from "../storage_source.ts";
-import { tagOfFileName } from "../tags.ts";
+import { fileNameOf } from "../tags.ts";
 import { fileIdOfPart, partPath, PARTS_DIRECTORY } from "./part_files.ts";
 
 /** The parts that the indexes of a directory name. */
@@ -22,8 +24,8 @@ interface NamedParts {
 export async function partsAt(storage: Storage, path: string): Promise<readonly PartRecord[]> {
   try {
     // Where there are no parts at all, nothing is opened.
-    const entries = await storage.list(joinPath(directoryOf(path), PARTS_DIRECTORY));
-    return entries.length === 0 ? [] : (await manifestAt(storage, path)).parts?.files ?? [];
+    const names = await namesIn(storage, joinPath(directoryOf(path), PARTS_DIRECTORY));
+    return names.length === 0 ? [] : (await manifestAt(storage, path)).parts?.files ?? [];
   } catch (error) {
     if (error instanceof CairnError) return [];
     throw error;
@@ -57,22 +59,33 @@ export async function removeUnnamedParts(
  * removed, nor one that was set aside. They are of a save that was stopped between its parts and its index, or of a removal that was
  * stopped. One that another run wrote stays for a day, as one of its ranks may be waiting for the others. Where an index cannot be read,
  * as one that somebody is writing, nothing is known, and all of them stay. Call it after {@link removeLeftovers}.
+ *
+ * @param isKnown Whether what is in the directory was looked at just now.
  */
 export async function removeDeadParts(
   storage: Storage,
   directory: string,
   owner: LeftoversOwner,
+  isKnown = false,
 ): Promise<void> {
   const partsDirectory = joinPath(directory, PARTS_DIRECTORY);
-  const entries = await storage.list(partsDirectory);
-  if (entries.length === 0) return;
-  await removeLeftovers(storage, partsDirectory, owner, entries.map(({ name }) => name));
+  const names = await namesIn(storage, partsDirectory);
+  if (names.length === 0) return;
+  await removeLeftovers(storage, partsDirectory, owner, names);
   // Listed before the indexes are read: what is committed meanwhile is seen there.
-  const parts = entries.filter(({ name, kind }) => kind === "file" && fileIdOfPart(name) !== undefined);
-  if (parts.length === 0) return;
+  const indexes = KnownCheckpoints.in(storage, directory);
+  if (!isKnown) await indexes.see(await namesIn(storage, directory));
+  const named = indexes.partIds;
+  const suspects = new Set(names.filter((name) => {
+    const fileId = fileIdOfPart(name);
+    return fileId !== undefined && !named.has(fileId);
+  }));
+  if (suspects.size === 0) return;
   const { fileIds, isComplete } = await namedParts(storage, directory);
   if (!isComplete) return;
-  for (const { name, modifiedMs } of parts) {
+  const entries = await storage.list(partsDirectory, { only: (name) => suspects.has(name) });
+  for (const { name, kind, modifiedMs } of entries) {
+    if (kind !== "file" || !suspects.has(name)) continue;
     if (fileIds.has(fileIdOfPart(name) ?? "")) continue;
     const path = joinPath(partsDirectory, name);
     const isStale = modifiedMs < owner.nowMs - STALE_TEMPORARY_MS;
@@ -92,19 +105,26 @@ async function runOf(storage: Storage, path: string): Promise<string | undefined
 async function namedParts(storage: Storage, directory: string): Promise<NamedParts> {
   const fileIds = new Set<string>();
   let isComplete = true;
-  for (const each of [directory, joinPath(directory, DAMAGED_DIRECTORY)]) {
-    for (const { name, kind } of await storage.list(each)) {
-      const isTemporary = name.startsWith(TEMPORARY_PREFIX);
-      if (kind !== "file" || !(isTemporary || tagOfFileName(name) !== undefined)) continue;
-      try {
-        const { parts } = await manifestAt(storage, joinPath(each, name));
-        for (const { fileId } of parts?.files ?? []) fileIds.add(fileId);
-      } catch (error) {
-        if (!(error instanceof CairnError)) throw error;
-        // It is being written and may name them, or it has another name now, or it is damaged.
-        isComplete = false;
-      }
+  /** What is being written or removed, or cannot be opened as a whole. */
+  const addFrom = async (path: string): Promise<void> => {
+    try {
+      const { parts } = await manifestAt(storage, path);
+      for (const { fileId } of parts?.files ?? []) fileIds.add(fileId);
+    } catch (error) {
+      if (!(error instanceof CairnError)) throw error;
+      // It is being written and may name them, or it has another name now, or it is damaged.
+      isComplete = false;
     }
+  };
+  for (const each of [directory, joinPath(directory, DAMAGED_DIRECTORY)]) {
+    // Temporary ones first: what is committed meanwhile is seen below.
+    for (const name of await namesIn(storage, each)) {
+      if (name.startsWith(TEMPORARY_PREFIX)) await addFrom(joinPath(each, name));
+    }
+    // Opens what is another file than at the last look, so that the cost does not grow with what is there.
+    const { checkpoints, unreadable } = await KnownCheckpoints.in(storage, each).lookNow();
+    for (const { partIds = [] } of checkpoints) for (const fileId of partIds) fileIds.add(fileId);
+    for (const { tag } of unreadable) await addFrom(joinPath(each, fileNameOf(tag)));
   }
   return { fileIds, isComplete };
 }
