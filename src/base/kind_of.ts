@@ -12,6 +12,14 @@ export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
+/**
+ * @param how What opens it, such as `TensorStore.open()`.
+ * @throws TypeError for a promise where what it gives is expected.
+ */
+export function requireAwaited(what: string, value: unknown, how: string): void {
+  if (isPromise(value)) throw new TypeError(`${what} is a promise; await it first: await ${how}`);
+}
+
 /** "a Map", "an array". */
 export function withArticle(noun: string): string {
   return `${/^[aeiou]/i.test(noun) ? "an" : "a"} ${noun}`;

@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError } from "../base/errors.ts";
@@ -75,6 +76,7 @@ export class DecoupledEngine extends EngineWrapper {
   #cleaning: Promise<void> | undefined;
 
   constructor(inner: Engine, options: DecoupledEngineOptions = {}) {
+    requireAwaited("The engine", inner, "FileEngine.open(…)");
     super(inner);
     const { timeoutMs = 300_000, livenessIntervalMs = 10_000, isWriterAlive = () => true } = checkOptions(
       "DecoupledEngine()",

@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { byteSizeOf, type DType } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
@@ -52,6 +53,7 @@ export function requireCheckpointState(source: CheckpointState): void {
     throw new TypeError("What is saved is { store, state, … }, found a TensorStore; pass { store }");
   }
   checkOptions("What is saved", source, CHECKPOINT_STATE);
+  requireAwaited("The store", source.store, "TensorStore.open()");
 }
 
 /** Told how far the bytes of a {@link FrozenCheckpoint} are. */

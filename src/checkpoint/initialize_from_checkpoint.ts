@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
@@ -41,6 +42,7 @@ export async function initializeFromCheckpoint(
   path: string | URL,
   options: InitializeOptions = {},
 ): Promise<InitializeReport> {
+  requireAwaited("The store", store, "TensorStore.open()");
   checkOptions("initializeFromCheckpoint()", options, INITIALIZE_OPTIONS, "{ strict: false }");
   const checkpoint = await openCheckpoint(path, options.signal);
   try {

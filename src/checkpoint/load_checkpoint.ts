@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames, pickOptions } from "../base/options.ts";
 import type { ContainerReader } from "../container/read/container_reader.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
@@ -39,6 +40,7 @@ export function requireLoadTarget(target: LoadTarget): void {
     throw new TypeError("What is loaded into is { store, state }, found a TensorStore; pass { store }");
   }
   checkOptions("What is loaded into", target, LOAD_TARGET);
+  requireAwaited("The store", target.store, "TensorStore.open()");
 }
 
 /**

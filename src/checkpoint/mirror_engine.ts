@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames, pickOptions } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { Provenance } from "../container/format/manifest.ts";
@@ -30,6 +31,7 @@ export class MirrorEngine extends EngineGroup {
 
   /** @param engines Of one run: open them with the same `runId`, or use {@link open}. */
   constructor(engines: readonly Engine[], options: MirrorOptions = {}) {
+    for (const engine of engines) requireAwaited("An engine of a mirror", engine, "FileEngine.open(…)");
     super(engines);
     checkOptions("MirrorEngine()", options, MIRROR_OPTIONS, "{ quorum: 2 }");
     this.quorum = options.quorum ?? engines.length;

@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import type { Engine } from "./engine.ts";
 import { FileEngine } from "./file_engine.ts";
 
@@ -6,6 +7,7 @@ export type EngineTarget = string | URL | Engine;
 
 /** The engine that is meant. */
 export function openEngine(target: EngineTarget): Promise<Engine> {
+  requireAwaited("The engine", target, "FileEngine.open(…)");
   return typeof target === "string" || target instanceof URL
     ? FileEngine.open(target)
     : Promise.resolve(target);

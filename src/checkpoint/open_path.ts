@@ -1,3 +1,4 @@
+import { refuseTilde } from "../base/refuse_tilde.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { CairnError } from "../base/errors.ts";
 import { FileStorage } from "../storage/file_storage.ts";
@@ -31,6 +32,7 @@ export function checkpointPath(path: string | URL, storages: Storages = {}): Che
       "This runtime has no file system; pass an engine over a MemoryStorage",
     );
   }
+  refuseTilde(path);
   refuseRemote(path, storages);
   const local = localPath(path);
   const full = typeof local === "string" ? local : urls.fileURLToPath(local);

@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, pickOptions } from "../base/options.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
@@ -81,6 +82,7 @@ export class Snapshot {
    */
   constructor(target: EngineTarget, state?: SnapshotState, options: SnapshotOptions = {}) {
     checkOptions("Snapshot()", options, SNAPSHOT_OPTIONS);
+    requireAwaited("The engine", target, "FileEngine.open(…)");
     if (options.keep !== undefined) checkRetentionPolicy(options.keep);
     const isPath = typeof target === "string" || target instanceof URL;
     if (state === undefined && !isPath) {

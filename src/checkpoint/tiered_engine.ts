@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { SavedBy } from "../container/format/manifest.ts";
@@ -104,6 +105,7 @@ export class TieredEngine extends EngineGroup {
 
 function engineOf(tier: Tier): Engine {
   const { engine, keep } = checkOptions("A tier", tier, TIER, "{ engine, every: 10 }");
+  requireAwaited("The engine of a tier", engine, "FileEngine.open(…)");
   if (keep !== undefined) checkRetentionPolicy(keep);
   return engine;
 }

@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
@@ -32,6 +33,7 @@ export async function warmStart(
   path: string | URL,
   options: WarmStartOptions = {},
 ): Promise<LoadReport> {
+  requireAwaited("The store", store, "TensorStore.open()");
   checkOptions("warmStart()", options, WARM_START_OPTIONS, "{ strict: false }");
   const checkpoint = await openCheckpoint(path, options.signal);
   try {

@@ -1,4 +1,4 @@
-import type { DType } from "../base/dtype.ts";
+import { type DType, requireDType } from "../base/dtype.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, type Shape, validateShape } from "../tensor/shape.ts";
 
@@ -78,6 +78,7 @@ export function constant(value: number | HostTensor, dtype?: "f32" | "i32" | "u3
     return createValue<ConstantAttributes>("constant", [], { tensor: value }, value.dtype, value.shape);
   }
   const numberDType = dtype ?? "f32";
+  requireDeviceDType("constant", numberDType);
   if (numberDType !== "f32" && !isInRange(value, numberDType)) {
     throw new RangeError(`constant: ${value} is no ${numberDType}`);
   }
@@ -123,6 +124,7 @@ function named(op: string, name: string, dtype: DType, shape: Shape): Value<Name
 }
 
 function requireDeviceDType(what: string, dtype: DType): void {
+  requireDType(dtype);
   switch (dtype) {
     case "f32":
     case "i32":

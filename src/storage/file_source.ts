@@ -1,3 +1,4 @@
+import { refuseTilde } from "../base/refuse_tilde.ts";
 import { CairnError } from "../base/errors.ts";
 import { Breather } from "../base/event_loop.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
@@ -28,6 +29,7 @@ export class FileSource {
    * @throws CairnError `not_found`, `unsupported` where there is no file system, or `storage_failed` for what is no plain file.
    */
   static async open(path: string | URL): Promise<FileSource> {
+    refuseTilde(path);
     const pathModule = nodeBuiltin("node:path");
     const urlModule = nodeBuiltin("node:url");
     if (pathModule === undefined || urlModule === undefined) {

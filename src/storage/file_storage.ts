@@ -1,3 +1,4 @@
+import { refuseTilde } from "../base/refuse_tilde.ts";
 import { checkOptions } from "../base/options.ts";
 import {
   LIST_OPTIONS,
@@ -78,6 +79,7 @@ export class FileStorage implements Storage {
     if (fs === undefined || path === undefined || url === undefined) {
       throw new CairnError("unsupported", "This runtime has no file system (node:fs); use MemoryStorage");
     }
+    refuseTilde(root);
     if (root === "") {
       throw new TypeError('The root of a FileStorage must not be empty; "." is the current directory');
     }

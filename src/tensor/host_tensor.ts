@@ -1,6 +1,14 @@
-import { byteSizeOf, type DType } from "../base/dtype.ts";
+import { requireAwaited } from "../base/kind_of.ts";
+import { byteSizeOf, type DType, requireDType } from "../base/dtype.ts";
 import { decodeBfloat16, decodeFloat16 } from "../base/float16.ts";
-import { encodeElements, flatten, type HostValues, inferDType, inferShape } from "./host_values.ts";
+import {
+  encodeElements,
+  flatten,
+  type HostValues,
+  inferDType,
+  inferShape,
+  requireNumbers,
+} from "./host_values.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "./shape.ts";
 
 /** What {@link HostTensor.toArray} gives: the array type of the dtype; f16 and bf16 are converted, a bool is 0 or 1. */
@@ -40,7 +48,10 @@ export class HostTensor {
    * @throws TypeError when the values do not fill the shape; RangeError for a value that an integer dtype cannot hold.
    */
   static from(values: HostValues, shape?: Shape, dtype?: DType): HostTensor {
+    requireAwaited("The values of a tensor", values, "the call that gives them");
+    if (dtype !== undefined) requireDType(dtype);
     const elements = flatten(values);
+    requireNumbers(elements);
     const ofShape = shape ?? inferShape(values);
     const ofDType = dtype ?? inferDType(elements);
     validateShape(ofShape);

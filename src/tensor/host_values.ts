@@ -1,3 +1,4 @@
+import { kindOf } from "../base/kind_of.ts";
 import { byteSizeOf, type DType } from "../base/dtype.ts";
 import { encodeBfloat16, encodeFloat16 } from "../base/float16.ts";
 
@@ -21,7 +22,8 @@ export type NumericArray =
 /** Values for a tensor: one, a flat or nested array of them, or a typed array. */
 export type HostValues = HostValue | NumericArray | readonly HostValues[];
 
-type FlatValues = NumericArray | readonly HostValue[];
+/** Without nesting. */
+export type FlatValues = NumericArray | readonly HostValue[];
 
 function isTypedArray(values: HostValues): values is NumericArray {
   return ArrayBuffer.isView(values);
@@ -32,10 +34,26 @@ export function flatten(values: HostValues): FlatValues {
   if (isTypedArray(values)) return values;
   if (!Array.isArray(values)) return [values as HostValue];
   const nested = values as readonly HostValues[];
-  if (nested.every((value) => typeof value !== "object")) return nested as readonly HostValue[];
+  if (nested.every((value) => typeof value !== "object" || value === null)) {
+    return nested as readonly HostValue[];
+  }
   const elements: HostValue[] = [];
   for (const value of nested) for (const element of flatten(value)) elements.push(element);
   return elements;
+}
+
+/** @throws TypeError that has the index, in row-major order, of what is no number, boolean or bigint. */
+export function requireNumbers(elements: FlatValues): void {
+  if (isTypedArray(elements)) return;
+  for (let index = 0; index < elements.length; index++) {
+    const element: unknown = elements[index];
+    if (typeof element === "number" || typeof element === "boolean" || typeof element === "bigint") continue;
+    throw new TypeError(
+      `Element ${index} of the values is ${
+        kindOf(element)
+      }, expected a number; write NaN, or leave it out, where there is none`,
+    );
+  }
 }
 
 /**

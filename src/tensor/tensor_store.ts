@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
@@ -94,6 +95,7 @@ export class TensorStore {
   /** A store on a device that is open already, and stays open when the store is closed. */
   static on(gpu: GpuDevice, options: SlabOptions = {}): TensorStore {
     checkOptions("TensorStore.on()", options, SLAB_OPTIONS);
+    requireAwaited("The device", gpu, "GpuDevice.open()");
     return new TensorStore(gpu, slabBytesFor(gpu, options.slabBytes), undefined);
   }
 

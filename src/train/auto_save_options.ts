@@ -1,3 +1,5 @@
+import { requireAwaited } from "../base/kind_of.ts";
+import { refuseTilde } from "../base/refuse_tilde.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { OnDiskFull } from "../checkpoint/disk_room.ts";
 import type { Engine } from "../checkpoint/engine.ts";
@@ -142,6 +144,8 @@ export function readEverySteps(value: unknown): number | null {
 /** The setting `savePath`. */
 export function readSavePath(value: unknown): EngineTarget | null {
   if (value === null || value instanceof URL || isEngine(value)) return value;
+  requireAwaited("savePath", value, "FileEngine.open(…)");
+  if (typeof value === "string") refuseTilde(value);
   if (typeof value !== "string") {
     throw new TypeError(`savePath is a path, a URL, an engine or null, found ${typeName(value)}`);
   }

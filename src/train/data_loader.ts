@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
@@ -171,6 +172,7 @@ export class DataLoader implements BatchSource {
 
 function requireTensor(what: "inputs" | "labels", tensor: HostTensor): void {
   if (tensor instanceof HostTensor) return;
+  requireAwaited(`The ${what} of a data set`, tensor, "the call that reads them");
   throw new TypeError(`The ${what} of a data set are a HostTensor; make one with HostTensor.from(values)`);
 }
 

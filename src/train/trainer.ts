@@ -1,3 +1,4 @@
+import { requireAwaited } from "../base/kind_of.ts";
 import type { Engine } from "../checkpoint/engine.ts";
 import type { LoadReport } from "../checkpoint/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
@@ -77,6 +78,7 @@ export class Trainer {
    * before it is needed.
    */
   constructor(store: TensorStore, options: TrainerOptions) {
+    requireAwaited("The store", store, "TensorStore.open()");
     this.store = store;
     this.#run = new Run(store, options);
     this.#knownFields = options.validation === undefined

@@ -57,4 +57,18 @@ export const STATE_MUTATIONS = [
     "false",
     ["tests/checkpoint/state_freezer_test.ts"],
   ],
+  [
+    "look for what is no number",
+    "src/tensor/host_tensor.ts",
+    "    requireNumbers(elements);\n",
+    "",
+    ["tests/base/what_to_write_test.ts"],
+  ],
+  [
+    "look for a home directory's sign",
+    "src/storage/file_storage.ts",
+    "    refuseTilde(root);\n",
+    "",
+    ["tests/base/what_to_write_test.ts"],
+  ],
 ];

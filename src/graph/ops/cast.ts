@@ -1,3 +1,4 @@
+import { requireDType } from "../../base/dtype.ts";
 import type { ComputeDType } from "../../kernels/expression.ts";
 import { item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
@@ -7,6 +8,7 @@ import { createValue, type Value } from "../value.ts";
  * becomes 0; `bool` and `u8` are 0..1 and 0..255.
  */
 export function cast(value: Value, dtype: ComputeDType): Value {
+  requireDType(dtype);
   if (!["f32", "i32", "u32"].includes(dtype)) {
     throw new TypeError(
       `cast: the GPU computes in f32, i32 and u32, not ${dtype}; read the result and convert it on the host`,

@@ -1,3 +1,4 @@
+import { requireDType } from "../../base/dtype.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { ComputeDType } from "../../kernels/expression.ts";
 import { type Dispatch, MAX_WORKGROUPS_PER_DIMENSION } from "../../kernels/dispatch.ts";
@@ -64,6 +65,7 @@ export function customOp(options: CustomOpOptions): Value {
     options,
     CUSTOM_OP_OPTIONS,
   );
+  if (options.dtype !== undefined) requireDType(options.dtype);
   validateShape(outputShape, name);
   if (inputs.length > MAX_INPUTS) {
     throw new TypeError(
