@@ -7,7 +7,7 @@
  * state, byte by byte, outside of what is timed. The first save of each engine is read back by the engine before it is
  * committed, as its default is; the first round is not counted. The last line is JSON.
  *
- * Options: `--rounds=7`, `--rows=1,4` (lines of the table, 1 to 9), `--provider=dawn`.
+ * Options: `--rounds=7`, `--rows=1,4` (lines of the table, 1 to 10), `--provider=dawn`.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,7 @@ import { fileSystemOf } from "./disk.ts";
 import { benchEventLoop } from "./event_loop_row.ts";
 import { Figures } from "./figures.ts";
 import { benchLoads } from "./load_row.ts";
+import { benchNeighbours } from "./neighbours_row.ts";
 import { benchMemory } from "./memory_row.ts";
 import { benchSaves } from "./save_rows.ts";
 import { printStages } from "./stages.ts";
@@ -26,7 +27,7 @@ import { BenchState } from "./state.ts";
 import { benchTraining } from "./training_row.ts";
 
 const rounds = Number(option("rounds") ?? 7);
-const rows = new Set((option("rows") ?? "1,2,3,4,5,6,7,8,9").split(",").map(Number));
+const rows = new Set((option("rows") ?? "1,2,3,4,5,6,7,8,9,10").split(",").map(Number));
 const provider = option("provider");
 const directory = mkdtempSync(join(diskDirectory(), "cairn-bench-"));
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -64,6 +65,7 @@ async function bench(): Promise<void> {
   const saveMs = wants(5, 6, 8) ? await benchStalls(context) : 0;
   if (wants(7)) await benchEventLoop(context);
   if (wants(9)) benchMemory(context);
+  if (wants(10)) await benchNeighbours(context);
   // Last, since it adds tensors to the store.
   if (wants(8)) await benchTraining(context, saveMs);
   await store.close();

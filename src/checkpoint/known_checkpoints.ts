@@ -13,7 +13,7 @@ import {
   type SkippedCheckpoint,
   summarize,
 } from "./summary.ts";
-import { fileNameOf, tagOfFileName } from "./tags.ts";
+import { CHECKPOINT_EXTENSION, fileNameOf, tagOfFileName } from "./tags.ts";
 
 /** What is known of one name. */
 interface Known {
@@ -130,7 +130,8 @@ export class KnownCheckpoints {
       else checkpoints.push(found);
     }
     unreadable.sort((a, b) => (a.tag < b.tag ? -1 : 1));
-    return { checkpoints: checkpoints.sort(byAge), unreadable };
+    checkpoints.sort(byAge);
+    return { checkpoints, unreadable };
   }
 
   /** @returns Whether something was gone again when it was to be opened. */
@@ -139,10 +140,13 @@ export class KnownCheckpoints {
     isKnown: (known: Known, identity: string | undefined) => boolean,
     open: OpenCheckpoint,
   ): Promise<boolean> {
-    const there = new Map(entries.flatMap(({ name, identity }) => {
-      const tag = tagOfFileName(name);
-      return tag === undefined ? [] : [[tag, identity] as const];
-    }));
+    const there = new Map<string, string | undefined>();
+    for (const { name, identity } of entries) {
+      // What is known needs no second look at its name.
+      const known = name.endsWith(CHECKPOINT_EXTENSION) ? name.slice(0, -CHECKPOINT_EXTENSION.length) : "";
+      const tag = this.#known.has(known) ? known : tagOfFileName(name);
+      if (tag !== undefined) there.set(tag, identity);
+    }
     for (const tag of this.#known.keys()) if (!there.has(tag)) this.#known.delete(tag);
     let hasVanished = false;
     for (const [tag, identity] of there) {
