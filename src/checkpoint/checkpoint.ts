@@ -35,7 +35,7 @@ export const CHECKPOINT_READ_OPTIONS: OptionNames<CheckpointReadOptions> = { sig
 /** Options of {@link Checkpoint.loadInto}. */
 export type CheckpointLoadOptions = Omit<
   RestorePlan,
-  "names" | "advice" | "check" | "prepare" | "putState" | "optional"
+  "names" | "defaults" | "advice" | "check" | "prepare" | "putState" | "optional"
 >;
 
 /** Every option of {@link CheckpointLoadOptions}. */

@@ -1,10 +1,10 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
-import { type CheckpointSummary, readCatalog } from "./catalog.ts";
+import { readCatalog } from "./catalog.ts";
 import { byStep } from "./summary.ts";
-import type { Engine } from "./engine.ts";
 import { type EngineTarget, openEngine } from "./open_engine.ts";
 import { CHECKPOINT_EXTENSION, stepOfTag } from "./tags.ts";
+import { requireReadable, unopenedNote } from "./unreadable.ts";
 
 /** Options of {@link getCheckpoint}. */
 export interface GetCheckpointOptions {
@@ -40,27 +40,33 @@ export function stepFromCheckpoint(path: string): number {
  * is not there has none.
  */
 export async function getCheckpoints(target: EngineTarget): Promise<string[]> {
-  return [...await summaries(target)].sort(byStep).map(({ path }) => path);
+  const { checkpoints } = await readCatalog(await openEngine(target));
+  return [...checkpoints].sort(byStep).map(({ path }) => path);
 }
 
 /**
  * Path of the newest complete checkpoint, which is the one committed last, or of the newest with exactly this step.
  *
- * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step.
+ * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step; it says how many files
+ * could not be opened. `storage_failed` when there is none and some could not be read.
  */
 export async function getCheckpoint(
   target: EngineTarget,
   options: GetCheckpointOptions = {},
 ): Promise<string> {
   checkOptions("getCheckpoint()", options, GET_CHECKPOINT_OPTIONS, "{ step: 100 }");
-  const found = await summaries(target);
+  const { checkpoints: found, unreadable } = await readCatalog(await openEngine(target));
   const newest = found.at(-1);
   const where = typeof target === "string" || target instanceof URL
     ? `"${target}"`
     : "the engine's directory";
   if (newest === undefined) {
+    requireReadable(unreadable);
     if (options.missingOk) return "";
-    throw new CairnError("no_checkpoint", `There are no checkpoints in ${where}; train and save first`);
+    throw new CairnError(
+      "no_checkpoint",
+      `There are no checkpoints in ${where}; train and save first${unopenedNote(unreadable)}`,
+    );
   }
   if (options.step === undefined) return newest.path;
   const exact = found.findLast(({ step }) => step === options.step);
@@ -68,14 +74,11 @@ export async function getCheckpoint(
   const steps = [...found].sort(byStep).map(({ step }) => step ?? "none").join(", ");
   throw new CairnError(
     "no_checkpoint",
-    `There is no checkpoint of step ${options.step} in ${where}; there are ${steps}`,
+    `There is no checkpoint of step ${options.step} in ${where}; there are ${steps}${
+      unopenedNote(unreadable)
+    }`,
     {
       details: { value: options.step },
     },
   );
-}
-
-async function summaries(target: EngineTarget): Promise<readonly CheckpointSummary[]> {
-  const engine: Engine = await openEngine(target);
-  return (await readCatalog(engine)).checkpoints;
 }

@@ -5,6 +5,7 @@ import { reshape } from "../graph/ops/views.ts";
 import { weighted, withoutUnweighted } from "../graph/ops/weighted.ts";
 import type { Value } from "../graph/value.ts";
 import { elementCount, formatShape, shapesEqual } from "../tensor/shape.ts";
+import { describedAs } from "./description.ts";
 
 /**
  * From the model's output and the labels of a batch to one f32 an example, shape `[batch]`. The trainer takes
@@ -20,7 +21,7 @@ export type Loss = (output: Value, labels: Value, weights?: Value) => Value;
  * of classes: the trainer refuses others before they reach the GPU, with the example and the value.
  */
 export function crossEntropy(): Loss {
-  return (output, labels, weights) => {
+  const loss: Loss = (output, labels, weights) => {
     if (output.shape.length !== 2) {
       throw new TypeError(
         `crossEntropy: takes logits of shape [batch, classes], found ${formatShape(output.shape)}; ` +
@@ -37,11 +38,12 @@ export function crossEntropy(): Loss {
     const losses = softmaxCrossEntropy(output, labels);
     return weights === undefined ? losses : weighted(losses, requireWeights("crossEntropy", weights, batch));
   };
+  return describedAs(loss, { name: "crossEntropy" });
 }
 
 /** Mean squared error of each example: output and labels are f32 of one shape `[batch, …]`. */
 export function mse(): Loss {
-  return (output, labels, weights) => {
+  const loss: Loss = (output, labels, weights) => {
     const [batch = 0, ...rest] = output.shape;
     if (output.dtype !== labels.dtype || !shapesEqual(output.shape, labels.shape)) {
       const [found, expected] = [output, labels].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
@@ -57,6 +59,7 @@ export function mse(): Loss {
     const counted = withoutUnweighted(differences, perRow);
     return weighted(mean(square(counted), { axes: [1] }), weights);
   };
+  return describedAs(loss, { name: "mse" });
 }
 
 function requireWeights(loss: string, weights: Value, batch: number | undefined): Value {

@@ -1,3 +1,4 @@
+import type { Description } from "../nn/description.ts";
 import type { DType } from "../base/dtype.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
@@ -48,6 +49,11 @@ export interface BatchSource {
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
   /** Places of a batch's examples in the data, for messages about one of them. */
   indicesAt?(request: BatchRequest): readonly number[];
+  /**
+   * What the data and its order are, such as a checksum, for a run that is resumed to tell whether they are the same. What it does
+   * not say is not compared.
+   */
+  describe?(): Promise<Description>;
 }
 
 /** Whole batches in an epoch of training. Throws a `RangeError` when there is none, or a size is no number. */

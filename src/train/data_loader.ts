@@ -1,4 +1,7 @@
 import { requireAwaited } from "../base/kind_of.ts";
+import { crc32 } from "../base/crc32.ts";
+import { nextTurn } from "../base/event_loop.ts";
+import type { Description } from "../nn/description.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
@@ -40,6 +43,9 @@ export const DATA_LOADER_OPTIONS: OptionNames<DataLoaderOptions> = {
   seed: true,
 };
 
+/** What takes a few milliseconds. */
+const CHECKSUM_SLICE_BYTES = 16 * 1024 * 1024;
+
 /** Where a loader stands: before batch `position` of `epoch`, both from 0. */
 export interface LoaderState {
   readonly epoch: number;
@@ -62,6 +68,7 @@ export class DataLoader implements BatchSource {
   readonly #labelRows: Rows;
   #order: { readonly key: string; readonly permutation: Permutation } | undefined;
   #state: LoaderState = { epoch: 0, position: 0 };
+  #checksums: Promise<readonly [inputs: number, labels: number]> | undefined;
 
   private constructor(dataset: Dataset, exampleCount: number, options: DataLoaderOptions) {
     this.batchSize = options.batchSize;
@@ -132,6 +139,22 @@ export class DataLoader implements BatchSource {
     return order === undefined ? rows : rows.map((row) => order.at(row));
   }
 
+  /** Checksums of inputs and labels, which are computed once, and how they are shuffled. */
+  async describe(): Promise<Description> {
+    const [inputs, labels] = await (this.#checksums ??= this.#computeChecksums());
+    return {
+      name: "DataLoader",
+      inputs,
+      labels,
+      shuffle: this.shuffle,
+      seed: this.seed === undefined ? null : String(this.seed),
+    };
+  }
+
+  async #computeChecksums(): Promise<readonly [inputs: number, labels: number]> {
+    return [await this.#inputRows.checksum(), await this.#labelRows.checksum()];
+  }
+
   /** Where {@link DataLoader.next} goes on. */
   get state(): LoaderState {
     return this.#state;
@@ -186,6 +209,16 @@ class Rows {
     this.example = { dtype: tensor.dtype, shape: tensor.shape.slice(1) };
     this.#bytes = tensor.bytes;
     this.#rowBytes = elementCount(this.example.shape) * byteSizeOf(tensor.dtype);
+  }
+
+  /** Of all bytes. The thread does other things in between. */
+  async checksum(): Promise<number> {
+    let checksum = 0;
+    for (let start = 0; start < this.#bytes.byteLength; start += CHECKSUM_SLICE_BYTES) {
+      if (start > 0) await nextTurn();
+      checksum = crc32(this.#bytes.subarray(start, start + CHECKSUM_SLICE_BYTES), checksum);
+    }
+    return checksum;
   }
 
   gather(rows: readonly number[]): ArrayBufferView {

@@ -1,8 +1,9 @@
 import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
-import type { SkippedCheckpoint } from "../checkpoint/catalog.ts";
+import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "../checkpoint/catalog.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Engine } from "../checkpoint/engine.ts";
+import type { EngineTarget } from "../checkpoint/open_engine.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";
 import { readFitted } from "../checkpoint/fitted_tensor.ts";
 import type { LoadReport } from "../checkpoint/load_report.ts";
@@ -12,18 +13,30 @@ import { restore } from "../checkpoint/restore/restore.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import type { CheckpointPlace } from "./checkpoint_place.ts";
-import { CONTROL_TENSOR, LOSS_RING, LossRing } from "./loss_ring.ts";
+import { LOSS_RING, LossRing } from "./loss_ring.ts";
+import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./own_checkpoint.ts";
 import type { Run } from "./run.ts";
-import { fromStateTree } from "./training_state.ts";
+import { RUN_PARTS, type RunDifference, type RunPart } from "./run_identity.ts";
 
 /** Options of `Trainer.resume`. */
-export type ResumeOptions = Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged">;
+export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {
+  /** Where to look: a directory, or an engine. Default: `savePath` of `autoSave()`, which has to be called before, then. */
+  readonly directory?: EngineTarget;
+  /**
+   * What may be different from what the run was, because it is changed on purpose: `"optimizer"`, `"schedule"`, `"loss"`,
+   * `"batchSize"`, `"data"`, `"seed"`, `"precision"`, `"numerics"`. The bits are then others than those of an undisturbed run, and the
+   * checkpoints that follow say what was changed at which step. Tensors of another optimiser begin at zero.
+   */
+  readonly allow?: readonly RunPart[];
+}
 
 /** Every option of {@link ResumeOptions}. */
 export const RESUME_OPTIONS: OptionNames<ResumeOptions> = {
   signal: true,
   maxFailures: true,
   setsAsideDamaged: true,
+  directory: true,
+  allow: true,
 };
 
 /** Options of `Trainer.recover`. */
@@ -58,11 +71,21 @@ export interface ResumeReport {
   readonly resumedFrom: string | null;
   /** Its full name. */
   readonly path: string | null;
+  /** The run that it belongs to, as the file says; null where it does not. */
+  readonly runId: string | null;
+  /** Id of its file, which the checkpoints that follow name as their `parent`. */
+  readonly fileId: string | null;
+  /** Id of the file that its own process had gone on from; null where that began at step 0, or does not say. */
+  readonly parent: string | null;
+  /** When it was committed among those of its directory; see `Provenance.order`. Null for older files. */
+  readonly order: number | null;
   /** Optimiser updates that are done. */
   readonly step: number;
-  /** Newer checkpoints that are damaged, and all that cannot be opened, with the reason. */
+  /** Newer checkpoints that are damaged or of other runs, and all that cannot be opened, with the reason. */
   readonly skipped: readonly SkippedCheckpoint[];
-  /** What may keep the bits from being the same as those of an undisturbed run. */
+  /** In what this run differs from the one that was saved, as `allow` permits. */
+  readonly changed: readonly RunDifference[];
+  /** What may keep the bits from being the same as those of an undisturbed run; and other runs that match as well. */
   readonly warnings: readonly string[];
 }
 
@@ -73,18 +96,94 @@ export interface RestoreTarget {
   readonly policy: AutoSaver | undefined;
 }
 
-/** Goes on from the newest checkpoint that verifies; changes nothing when there is none. */
+/**
+ * Goes on from the newest checkpoint of this run that verifies; changes nothing when there is none.
+ *
+ * @throws CairnError `state_mismatch` when there are sound checkpoints and none is of this run, with the differences of the newest;
+ * `storage_failed` when there is none and something cannot be read.
+ */
 export async function resumeNewest(
   target: RestoreTarget,
-  options: ResumeOptions = {},
+  { allow = [], ...options }: ResumeOptions = {},
+  engine: Engine = target.place.engine,
 ): Promise<ResumeReport> {
-  const { run, place } = target;
-  const found = await recover(place.engine, options);
-  const { checkpoint, skipped } = found;
-  if (checkpoint === undefined) {
-    return { resumedFrom: null, path: null, step: run.step, skipped, warnings: [] };
+  const { run } = target;
+  const isAllowed = allowing(allow);
+  await run.record.complete();
+  const refuse = (checkpoint: Checkpoint): Promise<CairnError | undefined> =>
+    whyNotOwn(run, checkpoint, isAllowed);
+  const found = await recover(engine, { ...reading(options), refuse });
+  const { checkpoint, skipped, refused: [newest] } = found;
+  if (checkpoint !== undefined) {
+    const report = await goOnFrom(target, { ...found, checkpoint }, { signal: options.signal, isAllowed });
+    const passedOver = new Set(skipped.map(({ tag }) => tag));
+    const others = await otherRuns(engine, report.runId, (each) => {
+      return passedOver.has(each.tag) ? Promise.resolve(false) : isOwn(engine, each.tag, refuse);
+    });
+    return { ...report, warnings: [...report.warnings, ...others] };
   }
-  return await goOnFrom(target, { ...found, checkpoint }, options.signal);
+  if (newest !== undefined) throw newest.error;
+  return {
+    resumedFrom: null,
+    path: null,
+    runId: null,
+    fileId: null,
+    parent: null,
+    order: null,
+    step: run.step,
+    skipped,
+    changed: [],
+    warnings: [],
+  };
+}
+
+function reading(
+  { signal, maxFailures, setsAsideDamaged }: ResumeOptions,
+): Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {
+  return {
+    ...signal === undefined ? {} : { signal },
+    ...maxFailures === undefined ? {} : { maxFailures },
+    ...setsAsideDamaged === undefined ? {} : { setsAsideDamaged },
+  };
+}
+
+async function isOwn(
+  engine: Engine,
+  tag: string,
+  refuse: (checkpoint: Checkpoint) => Promise<CairnError | undefined>,
+): Promise<boolean> {
+  try {
+    const checkpoint = await engine.load(tag);
+    try {
+      return await refuse(checkpoint) === undefined;
+    } finally {
+      await checkpoint.close();
+    }
+  } catch (error) {
+    if (error instanceof CairnError) return false;
+    throw error;
+  }
+}
+
+/** One warning for each run besides `runId` whose newest checkpoint could be gone on from as well. */
+async function otherRuns(
+  engine: Engine,
+  runId: string | null,
+  isMatch: (newest: CheckpointSummary) => Promise<boolean>,
+): Promise<string[]> {
+  const newest = new Map<string, CheckpointSummary>();
+  for (const each of (await readCatalog(engine)).checkpoints) newest.set(each.runId ?? "", each);
+  newest.delete(runId ?? "");
+  const warnings: string[] = [];
+  for (const [id, each] of newest) {
+    if (!await isMatch(each)) continue;
+    const name = id === "" ? "A run without an id" : `The run ${id}`;
+    warnings.push(
+      `${name} could be gone on from as well, with "${each.tag}" at step ${each.step ?? "?"}; ` +
+        `load("${each.tag}") takes that one`,
+    );
+  }
+  return warnings;
 }
 
 /**
@@ -96,18 +195,33 @@ export async function resumeNewest(
 export async function recoverRun(
   target: RestoreTarget,
   options: RecoverRunOptions = {},
+  engine: Engine = target.place.engine,
 ): Promise<ResumeReport> {
   const { run, place } = target;
-  const { gpu, ...reading } = options;
-  const found = await recover(place.engine, reading);
-  const { checkpoint } = found;
-  if (checkpoint === undefined) throw nothingToGoOnFrom(place.engine);
-  return await goOnFrom(target, { ...found, checkpoint }, options.signal, async () => {
-    // One that is under way fails on the lost device first.
-    await place.saver.latest?.settled();
-    // A store that was put on another device already only lacks its tensors.
-    if (gpu !== undefined || run.store.gpu.isLost) await run.rebuild(gpu);
+  const { gpu, ...resuming } = options;
+  // What was changed on purpose may be newer than the newest checkpoint.
+  const allow = [...options.allow ?? [], ...RUN_PARTS.filter((part) => isChanged(run, part))];
+  const isAllowed = allowing(allow);
+  await run.record.complete();
+  const refuse = (checkpoint: Checkpoint): Promise<CairnError | undefined> =>
+    whyNotOwn(run, checkpoint, isAllowed);
+  const found = await recover(engine, { ...reading(resuming), refuse });
+  const { checkpoint, refused: [newest] } = found;
+  if (checkpoint === undefined) throw newest?.error ?? nothingToGoOnFrom(engine);
+  return await goOnFrom(target, { ...found, checkpoint }, {
+    signal: options.signal,
+    isAllowed,
+    toDevice: async () => {
+      // One that is under way fails on the lost device first.
+      await place.saver.latest?.settled();
+      // A store that was put on another device already only lacks its tensors.
+      if (gpu !== undefined || run.store.gpu.isLost) await run.rebuild(gpu);
+    },
   });
+}
+
+function isChanged(run: Run, part: RunPart): boolean {
+  return run.record.changes.some((change) => change.part === part);
 }
 
 function nothingToGoOnFrom(engine: Engine): CairnError {
@@ -123,20 +237,26 @@ function nothingToGoOnFrom(engine: Engine): CairnError {
 async function goOnFrom(
   target: RestoreTarget,
   { checkpoint, skipped, confirm }: Recovery & { readonly checkpoint: Checkpoint },
-  signal: AbortSignal | undefined,
-  toDevice?: () => Promise<void>,
+  options: RestoreRunOptions,
 ): Promise<ResumeReport> {
   const { run } = target;
-  const { tag, path } = checkpoint;
+  const { tag, path, provenance, reader } = checkpoint;
   try {
-    const warnings = [...adapterWarnings(run, checkpoint), ...await dataWarnings(run, checkpoint)];
-    await restoreRun(target, checkpoint, {
-      signal,
-      toDevice,
-      advice: "take the weights alone with warmStart(), or save this run into another directory",
-    });
+    const warnings = adapterWarnings(run, checkpoint);
+    const { changed } = await restoreRun(target, checkpoint, options);
     await confirm();
-    return { resumedFrom: tag, path, step: run.step, skipped, warnings };
+    return {
+      resumedFrom: tag,
+      path,
+      runId: provenance.runId ?? null,
+      fileId: reader.fileId,
+      parent: provenance.parent ?? null,
+      order: provenance.order ?? null,
+      step: run.step,
+      skipped,
+      changed,
+      warnings,
+    };
   } finally {
     await checkpoint.close();
   }
@@ -156,7 +276,10 @@ export async function loadRun(
   const checkpoint = await openFrom(place.engine, name, signal);
   try {
     const isWhole = strict && Object.values(which).every((option) => option === undefined);
-    if (isWhole && !dryRun) return await restoreRun(target, checkpoint, { signal });
+    if (isWhole && !dryRun) {
+      await run.record.complete();
+      return (await restoreRun(target, checkpoint, { signal, isAllowed: LOADABLE })).tensors;
+    }
     if (!dryRun) await run.initialize();
     const groups = isWhole ? {} : { groups: run.trainedGroups };
     return (await restore(checkpoint.source, { store: run.store }, { ...options, ...groups })).tensors;
@@ -168,42 +291,45 @@ export async function loadRun(
 /** How {@link restoreRun} does it. */
 interface RestoreRunOptions {
   readonly signal: AbortSignal | undefined;
-  /** What to do when the model is another one. */
-  readonly advice?: string;
+  readonly isAllowed: Allowance;
   /** Puts the store on the device that the tensors are to go to, when it is known that they fit. */
   readonly toDevice?: (() => Promise<void>) | undefined;
+}
+
+/** What {@link restoreRun} did. */
+interface RestoredRun {
+  readonly tensors: LoadReport;
+  readonly changed: readonly RunDifference[];
 }
 
 /**
  * Makes the run what it was when `checkpoint` was saved, every tensor, the counters and the history.
  *
- * @throws CairnError `state_mismatch` for a checkpoint of another model, optimiser, seed or batch size; then
- * nothing has changed.
+ * @throws CairnError `state_mismatch` for a checkpoint of another run; then nothing has changed.
  */
 async function restoreRun(
   target: RestoreTarget,
   checkpoint: Checkpoint,
-  { signal, advice, toDevice }: RestoreRunOptions,
-): Promise<LoadReport> {
+  { signal, isAllowed, toDevice }: RestoreRunOptions,
+): Promise<RestoredRun> {
   const { run, place, policy } = target;
   const { tag, provenance } = checkpoint;
   const isOwn = isOwnFile(place.engine, checkpoint);
   const runId = runToContinue(place.engine, checkpoint);
+  const { state, differences, plan, updates } = await ownState(run, checkpoint, isAllowed);
   const { tensors } = await restore(checkpoint.source, { store: run.store }, {
     ...signal === undefined ? {} : { signal },
-    ...advice === undefined ? {} : { advice },
-    optional: [CONTROL_TENSOR],
-    check: (saved) => run.requireSame(fromStateTree(saved, tag), tag),
-    prepare: async ({ saved }) => {
-      const state = fromStateTree(saved, tag);
+    ...plan,
+    prepare: async () => {
       const { reader } = checkpoint;
       const ring = await readFitted(reader, reader.tensor(LOSS_RING), run.store.tensor(LOSS_RING), signal);
       const losses = LossRing.join(state.history.loss, asFloats(ring), state.step);
       await toDevice?.();
       const becomeThat = await run.toRestore(state, {
         losses,
-        hasControl: reader.tensors.some(({ name }) => name === CONTROL_TENSOR),
+        updates,
         variants: provenance.variants ?? {},
+        differences,
       });
       return () => {
         becomeThat();
@@ -217,21 +343,11 @@ async function restoreRun(
       };
     },
   });
-  return tensors;
+  return { tensors, changed: differences };
 }
 
 function asFloats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.slice().buffer);
-}
-
-/** As many batches of another number of examples are other batches. */
-async function dataWarnings(run: Run, checkpoint: Checkpoint): Promise<string[]> {
-  const { exampleCount } = fromStateTree(await checkpoint.state(), checkpoint.tag);
-  if (exampleCount === undefined || exampleCount === run.exampleCount) return [];
-  return [
-    `"${checkpoint.tag}" was trained on ${exampleCount} examples and the data has ${run.exampleCount}: ` +
-    `the batches are others from here on`,
-  ];
 }
 
 function adapterWarnings(run: Run, checkpoint: Checkpoint): string[] {

@@ -6,26 +6,21 @@ import type { NonFinitePolicy } from "../kernels/step_verdict.ts";
 import { Model } from "../nn/model.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
-import {
-  type Batch,
-  type BatchRequest,
-  type BatchSource,
-  fetchBatch,
-  type OrderKey,
-  trainingBatches,
-} from "./batch_source.ts";
+import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "./batch_source.ts";
 import type { EvaluationReport } from "./evaluation.ts";
+import { BatchOrder } from "./batch_order.ts";
 import { Evaluations } from "./evaluations.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { TrainingHistory } from "./history.ts";
 import { requireIndices } from "./index_check.ts";
 import { LossRing } from "./loss_ring.ts";
-import { ORDER_VERSION } from "./permutation.ts";
 import { defaultMetrics, requireParts, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 import { stepValues, unreachedWarning } from "./step_values.ts";
 import { TrainStep } from "./train_step.ts";
-import { requireSameRun, type TrainingState } from "./training_state.ts";
+import type { RunDifference } from "./run_identity.ts";
+import { RunRecord } from "./run_record.ts";
+import type { TrainingState } from "./training_state.ts";
 import { Walltime } from "./walltime.ts";
 import { validationOf, type ValidationSettings } from "./validation_settings.ts";
 
@@ -37,14 +32,14 @@ export class Run {
   readonly store: TensorStore;
   readonly model: Model;
   readonly history: TrainingHistory = new TrainingHistory();
-  readonly batchesPerEpoch: number;
-  /** Examples of the data that it trains on. */
-  readonly exampleCount: number;
   readonly seed: Seed;
+  /** What its checkpoints say that it is. */
+  readonly record: RunRecord;
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly validation: ValidationSettings | undefined;
   readonly now: () => number;
   readonly #options: RunOptions;
+  readonly #order: BatchOrder;
   readonly #ring: LossRing;
   /** Names of the optimiser's groups. */
   readonly #slots: readonly string[];
@@ -55,8 +50,6 @@ export class Run {
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
   #step = 0;
-  /** A run keeps the orders that it was begun with. */
-  #orderVersion = ORDER_VERSION;
   readonly #walltime: Walltime;
   #initialized: Promise<void> | undefined;
   #trainStep: Promise<TrainStep> | undefined;
@@ -71,10 +64,10 @@ export class Run {
   constructor(store: TensorStore, options: RunOptions) {
     requireParts(options);
     const { model, optimizer, data, validation, seed = 0, metrics } = options;
-    this.batchesPerEpoch = trainingBatches(data);
     this.validation = validationOf(validation);
-    this.exampleCount = data.exampleCount;
     this.seed = checkedSeed(seed);
+    this.#order = new BatchOrder(data, this.seed);
+    this.record = new RunRecord(options, this.seed);
     this.metrics = metrics ?? defaultMetrics(data);
     if ("loss" in this.metrics) {
       throw new TypeError('A metric cannot be called "loss"; the loss is always measured');
@@ -113,14 +106,28 @@ export class Run {
     this.#walltime.run(isRunning);
   }
 
+  get batchesPerEpoch(): number {
+    return this.#order.batchesPerEpoch;
+  }
+
   /** Whole epochs done. */
   get epoch(): number {
-    return Math.floor(this.#step / this.batchesPerEpoch);
+    return this.#order.epochsAfter(this.#step);
   }
 
   /** The 1-based epoch of the last update; 1 before the first. */
   get currentEpoch(): number {
-    return Math.max(1, Math.ceil(this.#step / this.batchesPerEpoch));
+    return this.#order.epochOfLast(this.#step);
+  }
+
+  /** Steps done when `epochs` epochs are. */
+  stepsAfter(epochs: number): number {
+    return this.#order.stepsAfter(epochs);
+  }
+
+  /** Whether no epoch has begun that is not done. */
+  get isAtEndOfEpoch(): boolean {
+    return this.requestOf(this.#step).position === 0;
   }
 
   /** What was measured of the weights as they are now: nothing between two validations. */
@@ -131,6 +138,11 @@ export class Run {
   /** Whether an epoch is done that nobody has measured. */
   get isEpochUnmeasured(): boolean {
     return this.history.epochs.length < this.epoch;
+  }
+
+  /** Names of the groups that hold the optimiser's tensors. */
+  get slots(): readonly string[] {
+    return this.#slots;
   }
 
   /** Names of the groups that hold weights and moments. */
@@ -151,6 +163,7 @@ export class Run {
    * run, that step is the next one, anew.
    */
   async prepare(): Promise<void> {
+    await this.record.complete();
     await this.initialize();
     await this.#compiledStep();
     await this.settle();
@@ -197,16 +210,7 @@ export class Run {
 
   /** The batch of step `step`, from 0. */
   requestOf(step: number): BatchRequest {
-    const { batchesPerEpoch } = this;
-    return {
-      ...this.#orderKey,
-      epoch: Math.floor(step / batchesPerEpoch),
-      position: step % batchesPerEpoch,
-    };
-  }
-
-  get #orderKey(): OrderKey {
-    return { seed: this.seed, orderVersion: this.#orderVersion };
+    return this.#order.requestOf(step);
   }
 
   /**
@@ -246,7 +250,7 @@ export class Run {
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
     this.#requireOpen();
-    return await this.#evaluations.run(source, this.#orderKey, signal);
+    return await this.#evaluations.run(source, this.#order.key, signal);
   }
 
   /** Everything but the tensors, as it is now. */
@@ -255,10 +259,10 @@ export class Run {
     return {
       step: this.#step,
       epoch: this.epoch,
-      loader: { epoch: this.epoch, position: this.#step % this.batchesPerEpoch },
-      ...this.#identity(),
-      orderVersion: this.#orderVersion,
-      exampleCount: this.exampleCount,
+      loader: { epoch: this.epoch, position: this.requestOf(this.#step).position },
+      ...this.record.identity,
+      orderVersion: this.#order.key.orderVersion,
+      changes: this.record.changes,
       history: {
         loss: this.history.loss.subarray(0, known),
         epochs: this.history.epochs,
@@ -269,24 +273,20 @@ export class Run {
     };
   }
 
-  /** Throws `state_mismatch` unless `state` belongs to a run like this one. Changes nothing. */
-  requireSame(state: TrainingState, checkpoint: string): void {
-    requireSameRun(state, this.#identity(), checkpoint);
-    LossRing.requireRest(state.history.loss.length, state.step, checkpoint);
-  }
-
   /**
    * Everything of going on from `state` that takes time or may fail.
    *
-   * @param from What its checkpoint says besides: the losses of all its steps, and whether there is a control among its tensors.
+   * @param from What its checkpoint says besides: the losses of all its steps, how many updates its optimiser has done where its tensors do
+   * not say that, and what is changed from there on, on purpose.
    * @returns What makes this run that one, in the tick in which the tensors change. It never throws.
    */
   async toRestore(
     state: TrainingState,
-    { losses, hasControl, variants }: {
+    { losses, updates, variants, differences }: {
       readonly losses: Float32Array;
-      readonly hasControl: boolean;
+      readonly updates: number | undefined;
       readonly variants: Readonly<Record<string, string>>;
+      readonly differences: readonly RunDifference[];
     },
   ): Promise<() => void> {
     // Losses of the run before, of which the last may still be on their way.
@@ -297,11 +297,12 @@ export class Run {
       this.#followStore();
       this.#initialized = Promise.resolve();
       this.#step = state.step;
-      this.#orderVersion = state.orderVersion;
       this.#walltime.set(state.walltime);
+      this.#order.goOnFrom(state);
+      this.record.goOnFrom(state, differences);
       this.history.replace(losses, state.history.epochs, state.history.validations);
-      if (hasControl) this.#ring.forget();
-      else this.#ring.begin(state.step);
+      if (updates === undefined) this.#ring.forget();
+      else this.#ring.begin(updates);
       this.#useVariants(variants);
     };
   }
@@ -337,12 +338,6 @@ export class Run {
       for (const compiled of await closing) if (compiled.status === "fulfilled") compiled.value?.close();
       await evaluations;
     });
-  }
-
-  #identity(): Pick<TrainingState, "batchesPerEpoch" | "batchSize" | "seed" | "optimizer"> {
-    const { data, optimizer } = this.#options;
-    const { batchesPerEpoch, seed } = this;
-    return { batchesPerEpoch, batchSize: data.batchSize, seed, optimizer: optimizer.name };
   }
 
   #requireOpen(): void {

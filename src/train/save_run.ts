@@ -29,7 +29,8 @@ export async function saveRun(
   name: string | URL,
   options: TrainerSaveOptions,
 ): Promise<SaveReport> {
-  const { place } = target;
+  const { run, place } = target;
+  await run.record.complete();
   if (typeof name === "string" && !/[/\\]/.test(name)) return await saveIn(place, name, target, options);
   const { directory, fileName } = checkpointPath(name);
   await place.saver.latest?.settled();

@@ -190,7 +190,7 @@ export type LoopEnd = Pick<TrainReport, "endedBy" | "exitCode">;
 export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
   const { run, options, log, saves, interrupts } = parts;
   const startStep = run.step;
-  const totalSteps = options.epochs * run.batchesPerEpoch;
+  const totalSteps = run.stepsAfter(options.epochs);
   try {
     for (;;) {
       if (interrupts?.received === undefined) await measureIfDue(parts, startStep);
@@ -320,7 +320,7 @@ async function saveAfter(
   const isAbort = options.signal?.aborted === true && error === options.signal.reason;
   const isOfGpu = error instanceof CairnError && NOT_WORTH_SAVING.has(error.code);
   if (isAbort || isOfGpu || run.isLost || interrupts?.overdue.aborted === true) return;
-  await saves.save(run.step % run.batchesPerEpoch === 0 && !run.isEpochUnmeasured ? "epoch" : "step");
+  await saves.save(run.isAtEndOfEpoch && !run.isEpochUnmeasured ? "epoch" : "step");
 }
 
 /** After these the tensors are gone, or nothing can be read from the GPU, or all that is sound is saved. */
@@ -341,7 +341,7 @@ async function lastSave(
   startStep: number,
 ): Promise<void> {
   if (policy === undefined || saves === undefined || run.step === startStep) return;
-  const isEpochDue = run.step % run.batchesPerEpoch === 0 && !run.isEpochUnmeasured &&
+  const isEpochDue = run.isAtEndOfEpoch && !run.isEpochUnmeasured &&
     policy.isDueAfterEpoch(run.epoch, options.epochs);
   const isDue = isEpochDue || policy.settings.everySteps !== null || interrupts?.received !== undefined;
   if (!isDue) return;
@@ -355,7 +355,7 @@ async function lastSave(
 export function progressOf(run: Run, options: TrainOptions): TrainingProgress {
   return {
     step: run.step,
-    totalSteps: options.epochs * run.batchesPerEpoch,
+    totalSteps: run.stepsAfter(options.epochs),
     epoch: run.currentEpoch,
     totalEpochs: options.epochs,
     loss: run.history.lastLoss,

@@ -1,5 +1,4 @@
 import { requireAwaited } from "../base/kind_of.ts";
-import type { Engine } from "../checkpoint/engine.ts";
 import type { LoadReport } from "../checkpoint/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
@@ -9,7 +8,6 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./auto_save_options.ts";
 import { AutoSaver } from "./auto_saver.ts";
 import type { BatchSource } from "./batch_source.ts";
-import { CheckpointPlace } from "./checkpoint_place.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./evaluation.ts";
 import type { NonFiniteResult } from "./find_non_finite.ts";
 import type { TrainingHistory } from "./history.ts";
@@ -19,7 +17,6 @@ import {
   RECOVER_RUN_OPTIONS,
   recoverRun,
   type RecoverRunOptions,
-  type RestoreTarget,
   RESUME_OPTIONS,
   resumeNewest,
   type ResumeOptions,
@@ -28,6 +25,7 @@ import {
   type TrainerLoadOptions,
 } from "./restore.ts";
 import { Run } from "./run.ts";
+import { RunPlaces } from "./run_places.ts";
 import type { RunOptions } from "./run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import { training } from "./training.ts";
@@ -64,9 +62,7 @@ export class Trainer {
   readonly #run: Run;
   readonly #knownFields: readonly string[];
   #policy: AutoSaver | undefined;
-  #place: Promise<CheckpointPlace> | undefined;
-  /** Done when the place before is closed, which may hold a lock. Gives its engine if it was the same directory. */
-  #placeBefore: Promise<Engine | undefined> = Promise.resolve(undefined);
+  readonly #places: RunPlaces;
   /** What is under way that nothing else may come in between of. */
   #busyWith: string | undefined;
   #isClosed = false;
@@ -81,6 +77,7 @@ export class Trainer {
     requireAwaited("The store", store, "TensorStore.open()");
     this.store = store;
     this.#run = new Run(store, options);
+    this.#places = new RunPlaces(this.#run, () => this.#policy);
     this.#knownFields = options.validation === undefined
       ? BASE_FIELDS
       : [...BASE_FIELDS, "val_loss", ...Object.keys(this.#run.metrics).map((name) => `val_${name}`)];
@@ -126,30 +123,33 @@ export class Trainer {
   autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
     this.#requireIdle("change automatic saving");
     const policy = this.#policy ?? new AutoSaver({}, this.#knownFields);
-    const before = policy.settings;
+    const before = this.#policy?.settings;
     if (onInvalid === undefined) policy.configure(options);
     else policy.configureLeniently(options, onInvalid);
     this.#policy = policy;
     const { savePath, exclusive, onDiskFull } = policy.settings;
-    const isSameDirectory = savePath === before.savePath;
-    if (!isSameDirectory || exclusive !== before.exclusive || onDiskFull !== before.onDiskFull) {
-      this.#leavePlace(isSameDirectory);
-    }
+    const isSame = savePath === before?.savePath && exclusive === before?.exclusive &&
+      onDiskFull === before?.onDiskFull;
+    if (!isSame) this.#places.leave();
     return this;
   }
 
   /**
-   * Goes on from the newest checkpoint in `savePath` of which every byte is sound, or from the beginning when
-   * there is none.
+   * Goes on from the newest checkpoint of this run, in `savePath` or in `directory`, of which every byte is sound, or from the
+   * beginning when there is no checkpoint. Those of other runs are passed over.
    *
-   * @param options `maxFailures` passes over a checkpoint that so often took the process down, and
-   * `setsAsideDamaged` moves damaged ones out of the way; see `recover`.
-   * @throws CairnError `state_mismatch` when that checkpoint is of another model, optimiser, seed or batch
-   * size.
+   * @param options `allow` names what is changed on purpose. `maxFailures` passes over a checkpoint that so often took the process
+   * down, and `setsAsideDamaged` moves damaged ones out of the way; see `recover`.
+   * @throws CairnError `state_mismatch` when there are sound checkpoints and all are of another model, optimiser, seed, batch
+   * size, loss or data: with all differences of the newest. `storage_failed` when there is none and something cannot be read.
+   * @throws TypeError when `autoSave()` was not called before and `directory` is not given.
    */
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
     checkOptions("resume()", options, RESUME_OPTIONS, "{ maxFailures: 3 }");
-    return await this.#alone("resume", async () => await resumeNewest(await this.#target(), options));
+    return await this.#alone("resume", async () => {
+      const { target, engine } = await this.#places.lookIn("resume", options.directory);
+      return await resumeNewest(target, options, engine);
+    });
   }
 
   /**
@@ -168,7 +168,8 @@ export class Trainer {
       if (!this.#run.isLost) {
         throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
       }
-      return await recoverRun(await this.#target(), options);
+      const { target, engine } = await this.#places.lookIn("recover", options.directory);
+      return await recoverRun(target, options, engine);
     });
   }
 
@@ -181,7 +182,7 @@ export class Trainer {
     checkOptions("warmStart()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
     return await this.#alone("warmStart", async () => {
       if (this.#run.step > 0) return null;
-      const { place } = await this.#target();
+      const { place } = await this.#places.target();
       if (this.#policy?.isEnabled === true && !await place.isEmpty()) return null;
       await this.#run.initialize();
       return await warmStart(this.store, path, options);
@@ -203,7 +204,7 @@ export class Trainer {
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
-    const parts = { run: this.#run, policy: this.#policy, target: () => this.#target() };
+    const parts = { run: this.#run, policy: this.#policy, target: () => this.#places.target() };
     return await this.#alone("train", () => training(parts, options));
   }
 
@@ -239,7 +240,7 @@ export class Trainer {
     checkOptions("save()", options, TRAINER_SAVE_OPTIONS, "{ overwrite: true }");
     this.#requireStill("save");
     await this.#run.initialize();
-    return await saveRun(await this.#target(), target, options);
+    return await saveRun(await this.#places.target(), target, options);
   }
 
   /**
@@ -252,7 +253,7 @@ export class Trainer {
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
     checkOptions("load()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#alone("load", async () => await loadRun(await this.#target(), target, options));
+    return await this.#alone("load", async () => await loadRun(await this.#places.target(), target, options));
   }
 
   /**
@@ -263,8 +264,7 @@ export class Trainer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      await this.#placeBefore;
-      await (await this.#place)?.close();
+      await this.#places.close();
     } finally {
       await this.#run.close();
     }
@@ -272,42 +272,6 @@ export class Trainer {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #target(): Promise<RestoreTarget> {
-    const opening = this.#place ?? this.#openPlace();
-    this.#place = opening;
-    try {
-      return { run: this.#run, place: await opening, policy: this.#policy };
-    } catch (error) {
-      // The next call looks again: the directory may have been put right.
-      if (this.#place === opening) this.#place = undefined;
-      throw error;
-    }
-  }
-
-  async #openPlace(): Promise<CheckpointPlace> {
-    const before = await this.#placeBefore;
-    const { savePath = null, exclusive, onDiskFull } = this.#policy?.settings ?? {};
-    const place = await CheckpointPlace.open(savePath ?? ".", {
-      ...before === undefined ? {} : { runId: before.runId },
-      ...exclusive === undefined ? {} : { exclusive },
-      ...onDiskFull === undefined ? {} : { onDiskFull },
-      best: () => this.#policy?.settings.keep.best,
-    });
-    if (before?.resumedFrom !== undefined) place.continueRun(before.runId, before.resumedFrom);
-    return place;
-  }
-
-  /** @param isSameDirectory Whether the next place is there, too, so that the run stays the same. */
-  #leavePlace(isSameDirectory: boolean): void {
-    const place = this.#place;
-    const engineBefore = place === undefined ? this.#placeBefore : place.then(async (open) => {
-      await open.close();
-      return open.engine;
-    });
-    this.#place = undefined;
-    this.#placeBefore = engineBefore.then((engine) => isSameDirectory ? engine : undefined, () => undefined);
   }
 
   /** Does `work` while nothing else changes the run: a `resume` that nobody awaited would undo steps. */

@@ -30,7 +30,7 @@ export async function training(parts: TrainingParts, options: TrainOptions): Pro
   checkedPolicy(options.onNonFinite);
   const reporter = reporterOf(options.progress);
   const log = new TrainLog(options, reporter);
-  const isDone = run.step >= options.epochs * run.batchesPerEpoch && !run.isEpochUnmeasured;
+  const isDone = run.step >= run.stepsAfter(options.epochs) && !run.isEpochUnmeasured;
   const losses = new DeviceLosses(run, options.onDeviceLost);
   const end: LoopEnd = isDone
     ? { endedBy: "end", exitCode: 0 }

@@ -4,6 +4,8 @@ import type { HostState, StateInput } from "../checkpoint/host_state.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { EpochRecord } from "./history.ts";
 import { ORDER_VERSIONS } from "./permutation.ts";
+import type { Description } from "../nn/description.ts";
+import type { RecordedParts, RunChange } from "./run_identity.ts";
 import type { Seed } from "./seed.ts";
 
 /** What a run is beside its tensors: a handful of integers, and its history. */
@@ -22,6 +24,10 @@ export interface TrainingState {
   /** Of the orders that a seed stands for, see `Permutation`. The first checkpoints do not have it: 1. */
   readonly orderVersion: number;
   readonly optimizer: string;
+  /** What else it depends on; not in the first checkpoints. */
+  readonly parts?: RecordedParts | undefined;
+  /** What of it was changed on purpose while it ran, oldest first. */
+  readonly changes?: readonly RunChange[] | undefined;
   /**
    * Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and what every
    * epoch measured.
@@ -48,6 +54,10 @@ function stateSchema(): z.ZodType<TrainingState> {
   // Not z.number(), which has no NaN: a metric may be one.
   const measured = z.custom<number>((value) => typeof value === "number", "expected a number");
   const records = z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) }));
+  const description = z.custom<Description>(
+    (value) => typeof value === "object" && value !== null && "name" in value,
+    "expected a name and options",
+  );
   schema ??= z.object({
     trainer: z.literal(VERSION),
     step: count,
@@ -59,6 +69,17 @@ function stateSchema(): z.ZodType<TrainingState> {
     seed: z.union([count, z.bigint()]),
     orderVersion: count.default(1),
     optimizer: z.string(),
+    parts: z.object({
+      optimizer: description,
+      schedule: description.optional(),
+      loss: description,
+      precision: z.string(),
+      data: description.optional(),
+      numerics: z.number(),
+    }).optional(),
+    changes: z.array(
+      z.object({ step: count, part: z.string(), what: z.string(), from: z.string(), to: z.string() }),
+    ).optional(),
     history: z.object({
       loss: z.instanceof(Float32Array),
       epochs: records,
@@ -73,12 +94,14 @@ function stateSchema(): z.ZodType<TrainingState> {
 
 /** `state` as the state tree of a checkpoint. */
 export function toStateTree(state: TrainingState): StateInput {
-  const { history, loader, autoSaver, exampleCount, ...rest } = state;
+  const { history, loader, autoSaver, exampleCount, parts, changes = [], ...rest } = state;
   const { validations = [] } = history;
   return {
     trainer: VERSION,
     ...rest,
     ...exampleCount === undefined ? {} : { exampleCount },
+    ...parts === undefined ? {} : { parts: withoutUndefined(parts) },
+    ...changes.length === 0 ? {} : { changes: changes.map((change) => ({ ...change })) },
     loader: { ...loader },
     history: {
       loss: history.loss,
@@ -86,6 +109,14 @@ export function toStateTree(state: TrainingState): StateInput {
       ...validations.length === 0 ? {} : { validations: validations.map((record) => ({ ...record })) },
     },
     autoSaver: autoSaver === null ? null : { ...autoSaver },
+  };
+}
+
+function withoutUndefined({ schedule, data, ...parts }: RecordedParts): StateInput {
+  return {
+    ...parts,
+    ...schedule === undefined ? {} : { schedule },
+    ...data === undefined ? {} : { data },
   };
 }
 
@@ -118,23 +149,4 @@ function requireKnownOrder(state: TrainingState, checkpoint: string): TrainingSt
       }; use the Cairn that wrote it, or take its weights alone with warmStart()`,
     { details: { tag: checkpoint, value: orderVersion } },
   );
-}
-
-/** What of a run has to be the same for a resumed one to have the same bits. */
-export type RunIdentity = Pick<TrainingState, "batchesPerEpoch" | "batchSize" | "seed" | "optimizer">;
-
-/** Throws `state_mismatch` that names the first difference between the run of a checkpoint and this one. */
-export function requireSameRun(found: RunIdentity, expected: RunIdentity, checkpoint: string): void {
-  for (const key of ["seed", "optimizer", "batchSize", "batchesPerEpoch"] as const) {
-    const isSame = key === "seed"
-      ? BigInt(found.seed) === BigInt(expected.seed)
-      : found[key] === expected[key];
-    if (isSame) continue;
-    throw new CairnError(
-      "state_mismatch",
-      `Cannot resume from "${checkpoint}": its run has ${key} ${found[key]}, this one ${expected[key]}; ` +
-        `give the same ${key}, save into another directory, or take the weights alone with warmStart()`,
-      { details: { tag: checkpoint, value: found[key] } },
-    );
-  }
 }

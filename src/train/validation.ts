@@ -1,9 +1,9 @@
 import type { Run } from "./run.ts";
 
 /** Whether a moment within an epoch is to be measured, and was not. */
-export function isValidationDue({ step, batchesPerEpoch, validation, history }: Run): boolean {
+export function isValidationDue({ step, isAtEndOfEpoch, validation, history }: Run): boolean {
   const everySteps = validation?.everySteps ?? null;
-  if (everySteps === null || step === 0 || step % everySteps !== 0 || step % batchesPerEpoch === 0) {
+  if (everySteps === null || step === 0 || step % everySteps !== 0 || isAtEndOfEpoch) {
     return false;
   }
   return history.measuredAt(step) === undefined;
@@ -13,7 +13,7 @@ export function isValidationDue({ step, batchesPerEpoch, validation, history }: 
 export async function finishEpoch(run: Run, signal?: AbortSignal): Promise<void> {
   await run.readLosses();
   const epoch = run.history.epochs.length + 1;
-  const end = epoch * run.batchesPerEpoch;
+  const end = run.stepsAfter(epoch);
   run.history.addEpoch({ epoch, step: end, metrics: await measure(run, end, signal) });
 }
 
@@ -26,7 +26,7 @@ export async function validateWithinEpoch(run: Run, signal?: AbortSignal): Promi
 
 /** The mean loss of the epoch that step `end` is in up to there, and what the validation data give. */
 async function measure(run: Run, end: number, signal?: AbortSignal): Promise<Record<string, number>> {
-  const begin = Math.floor((end - 1) / run.batchesPerEpoch) * run.batchesPerEpoch;
+  const begin = run.history.epochs.findLast(({ step }) => step < end)?.step ?? 0;
   const metrics: Record<string, number> = { loss: run.history.meanLoss(begin, end) };
   if (run.validation === undefined) return metrics;
   const report = await run.evaluate(run.validation.data, signal);

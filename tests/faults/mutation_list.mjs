@@ -2,6 +2,7 @@
 // `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
 
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
+import { RESTORE_MUTATIONS } from "./mutation_list_restore.mjs";
 import { STATE_MUTATIONS } from "./mutation_list_state.mjs";
 import { STEP_MUTATIONS } from "./mutation_list_step.mjs";
 
@@ -174,8 +175,8 @@ export const MUTATIONS = [
   [
     "verification before recovery",
     "src/checkpoint/recovery.ts",
-    "await checkpoint.verify(options);",
-    "",
+    "if (refusal === undefined) await checkpoint.verify(reading);\n    else {",
+    "if (refusal !== undefined) {",
     ENGINES,
   ],
   [
@@ -188,7 +189,7 @@ export const MUTATIONS = [
   [
     "second look while a writer cleans up",
     "src/checkpoint/recovery.ts",
-    "else if (!isLast) return { found: undefined, damaged, passedOver: [], hasVanished: true };",
+    "else if (!isLast) return { found: undefined, damaged, refused, passedOver: [], hasVanished: true };",
     "",
     ENGINES,
   ],
@@ -595,63 +596,8 @@ export const MUTATIONS = [
     "heard();",
     REQUESTS,
   ],
-  [
-    "look at the best of a file",
-    "src/train/auto_saver_state.ts",
-    "wanted !== undefined && isBestSave(best) && best.metric === wanted.metric &&",
-    'wanted !== undefined && typeof best === "object" && best !== null &&',
-    ["tests/train/auto_saver_test.ts"],
-  ],
-  [
-    "step rather than name",
-    "src/checkpoint/step_tag.ts",
-    "checkpoints.findLast((each) => each.step === step)",
-    "checkpoints.findLast((each) => each.tag === nameOfStep)",
-    ["tests/checkpoint/step_tag_test.ts"],
-  ],
-  [
-    "newest of a step",
-    "src/checkpoint/step_tag.ts",
-    "checkpoints.findLast((each) => each.step === step)",
-    "checkpoints.find((each) => each.step === step)",
-    ["tests/checkpoint/step_tag_test.ts"],
-  ],
-  [
-    "look at a run id of a file",
-    "src/checkpoint/open_from.ts",
-    "return isRunId(runId) && isOwnFile(engine, checkpoint) ? runId : undefined;",
-    "return isOwnFile(engine, checkpoint) ? runId : undefined;",
-    ["tests/train/restore_test.ts"],
-  ],
-  [
-    "look at the name of a file",
-    "src/checkpoint/open_from.ts",
-    "return isTag(tag) && engine.pathOf(tag) === path;",
-    "return engine.pathOf(tag) === path;",
-    ["tests/train/restore_test.ts"],
-  ],
-  [
-    "place to wait for a load",
-    "src/checkpoint/restore/staged_tensors.ts",
-    "    const { buffer, offset } = placeOf(this.#places, target);\n    this.#gpu.write(buffer, offset + at, bytes);",
-    "    this.#gpu.write(target.buffer, target.offset + at, bytes);",
-    ["tests/checkpoint/restore/staged_tensors_test.ts"],
-  ],
-  [
-    "all bytes of a file that is loaded",
-    "src/checkpoint/restore/restore.ts",
-    "readsAll: !source.isVerified",
-    "readsAll: false",
-    ["tests/checkpoint/restore"],
-  ],
-  [
-    "state that is given back after a failed load",
-    "src/checkpoint/restore/restore.ts",
-    "      await changes.undo(error);\n",
-    "",
-    ["tests/checkpoint/restore"],
-  ],
   ...NUMBER_MUTATIONS,
   ...STATE_MUTATIONS,
   ...STEP_MUTATIONS,
+  ...RESTORE_MUTATIONS,
 ];

@@ -4,8 +4,6 @@ const TOTALS = "src/kernels/reduction_totals.ts";
 const WRITER = "src/kernels/expression_wgsl.ts";
 const REDUCE = "src/graph/ops/reduce.ts";
 
-const RUN = "src/train/run.ts";
-
 const SUMS = ["tests/kernels/reduce_test.ts"];
 const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
@@ -67,7 +65,13 @@ export const NUMBER_MUTATIONS = [
     "version > 2 && ",
     SHUFFLES,
   ],
-  ["the order that a run was begun with", RUN, "this.#orderVersion = state.orderVersion;", "", ORDERS],
+  [
+    "the order that a run was begun with",
+    "src/train/batch_order.ts",
+    "this.#orderVersion = orderVersion;",
+    "",
+    ORDERS,
+  ],
   [
     "unknown orders",
     "src/train/training_state.ts",

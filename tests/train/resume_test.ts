@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LoadFailures } from "../../src/checkpoint/load_failures.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { linear } from "../../src/nn/nn.ts";
 import { adamw, cosineDecay, sgd } from "../../src/nn/optim/optim.ts";
@@ -140,8 +141,13 @@ describe("resume", () => {
       expect(await trainer.resume()).toEqual({
         resumedFrom: null,
         path: null,
+        runId: null,
+        fileId: null,
+        parent: null,
+        order: null,
         step: 0,
         skipped: [],
+        changed: [],
         warnings: [],
       });
       await trainer.train({ epochs: 2, progress: false });
@@ -162,7 +168,7 @@ describe("resume", () => {
     });
   });
 
-  gpuTest("warns of data with another number of examples, where the batches are as many", async (gpu) => {
+  gpuTest("refuses data with another number of examples, where the batches are as many", async (gpu) => {
     const storage = new MemoryStorage();
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
@@ -171,8 +177,12 @@ describe("resume", () => {
     const data = blobs(60, { batchSize: BATCH, shuffle: true });
     await withTrainer(gpu, smallRun({ data }), async ({ trainer }) => {
       trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
-      expect((await trainer.resume()).warnings).toEqual([
-        '"model_epoch01" was trained on 59 examples and the data has 60: the batches are others from here on',
+      const error = await thrownBy(() => trainer.resume());
+      expect(error.message).toContain("its run has exampleCount 59, this one 60; data.inputs ");
+      expect((await trainer.resume({ allow: ["data"] })).changed.map(({ what }) => what)).toEqual([
+        "exampleCount",
+        "data.inputs",
+        "data.labels",
       ]);
     });
   });
@@ -375,9 +385,14 @@ describe("TW rows of the training loop", () => {
           );
         });
       for (let life = 0; life < 3; life++) expect(await attempt(smallRun())).toEqual(["model_epoch02"]);
-      // Not this one's fault, but nobody can know that.
+      // That it is of another run is nothing against it.
       const other = smallRun({ model: linear(FEATURES, CLASSES) });
       for (let life = 0; life < 2; life++) expect(await attempt(other)).toBe("state_mismatch");
+      expect(await attempt(smallRun())).toEqual(["model_epoch02"]);
+      const engine = await engineOn(storage);
+      const checkpoint = await engine.load("model_epoch02");
+      await checkpoint.close();
+      await (await LoadFailures.of(engine)).record("model_epoch02", checkpoint.reader.fileId, 2);
       expect(await attempt(smallRun())).toEqual(["model_epoch01", "model_epoch02"]);
     },
   );

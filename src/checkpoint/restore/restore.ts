@@ -57,6 +57,8 @@ export interface RestorePlan extends PartialLoadOptions, RestoreReadOptions {
   readonly names?: readonly string[];
   /** Whether all that is asked for has to be there and fit. Default true. */
   readonly strict?: boolean;
+  /** By the store's names, what tensors get that the file does not have, and which are then not missed. */
+  readonly defaults?: ReadonlyMap<string, Uint8Array>;
   /** What the caller can do when tensors do not fit, for the message. */
   readonly advice?: string;
   /** Refuses a checkpoint by the state that was saved, before its tensors are looked at. */

@@ -50,6 +50,8 @@ export interface TensorPlanOptions extends PartialLoadOptions {
   readonly groups?: readonly string[];
   /** Names that are not missed, because they were left out when the file was written. */
   readonly excused?: Iterable<string>;
+  /** By the store's names, what tensors get that the file does not have, and which are then not missed. */
+  readonly defaults?: ReadonlyMap<string, Uint8Array>;
   /** By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast back. */
   readonly castFrom?: ReadonlyMap<string, DType>;
 }
@@ -59,10 +61,17 @@ export class TensorPlan {
   readonly report: LoadReport;
   readonly #store: TensorStore;
   readonly #found: ReadonlyMap<string, TensorRecord>;
+  readonly #defaults: ReadonlyMap<string, Uint8Array>;
 
-  private constructor(store: TensorStore, found: ReadonlyMap<string, TensorRecord>, report: LoadReport) {
+  private constructor(
+    store: TensorStore,
+    found: ReadonlyMap<string, TensorRecord>,
+    defaults: ReadonlyMap<string, Uint8Array>,
+    report: LoadReport,
+  ) {
     this.#store = store;
     this.#found = found;
+    this.#defaults = defaults;
     this.report = report;
   }
 
@@ -75,8 +84,10 @@ export class TensorPlan {
       .flatMap((group) => group.tensors)
       .filter(({ name }) => selection.has(name));
     const found = tensorsToLoad(reader, options, selection);
-    const compared = compareTensors(wanted, withCasts(found, options.castFrom), new Set(excused), options);
-    return new TensorPlan(store, found, { ...compared, unmatched: selection.unmatched() });
+    const defaults = new Map([...options.defaults ?? []].filter(([name]) => !found.has(name)));
+    const notMissed = new Set([...excused, ...defaults.keys()]);
+    const compared = compareTensors(wanted, withCasts(found, options.castFrom), notMissed, options);
+    return new TensorPlan(store, found, defaults, { ...compared, unmatched: selection.unmatched() });
   }
 
   /**
@@ -93,7 +104,10 @@ export class TensorPlan {
     const { fitted, whole } = this.#tensorsToWrite();
     const segments = planSegments(whole, this.#found);
     const fittedTargets = fitted.map((tensor) => ({ tensor, target: rangeOf(tensor) }));
-    const targets = [...segments.map(({ target }) => target), ...fittedTargets.map(({ target }) => target)];
+    const defaults = [...this.#defaults].map(([name, bytes]) => {
+      return { bytes, target: rangeOf(this.#store.tensor(name)) };
+    });
+    const targets = [...segments, ...fittedTargets, ...defaults].map(({ target }) => target);
     const staged = await stageTensors(gpu, targets);
     try {
       for (const { tensor, target } of fittedTargets) {
@@ -103,6 +117,7 @@ export class TensorPlan {
         gpu.assertAlive();
         staged.write(target, 0, bytes);
       }
+      for (const { target, bytes } of defaults) staged.write(target, 0, bytes);
       const all = { start: 0, end: reader.rawByteLength, segments };
       const parts = options.readsAll ? [all] : partsWith(segments);
       const gaps = options.readsAll ? new GapCheck(reader) : undefined;

@@ -1,5 +1,7 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { adamw as adamwKernel } from "../../kernels/adamw.ts";
+import { describedAs } from "../description.ts";
+import { describeSchedule } from "../schedules.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
 import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 
@@ -38,7 +40,7 @@ export function adamw(options: AdamWOptions): Optimizer {
   // The kernel divides by it where a gradient was always 0.
   requireAtLeast("adamw", "epsilon", epsilon, 2 ** -126);
   requireAtLeast("adamw", "weightDecay", weightDecay, 0);
-  return {
+  const optimizer: Optimizer = {
     name: "adamw",
     slots: ["m", "v"],
     decays: [beta1, beta2],
@@ -53,4 +55,6 @@ export function adamw(options: AdamWOptions): Optimizer {
         verdict,
       }, { count: elementCount, beta1, beta2, epsilon, weightDecay }),
   };
+  const learningRate = describeSchedule(options.learningRate);
+  return describedAs(optimizer, { name: "adamw", beta1, beta2, epsilon, weightDecay, learningRate });
 }

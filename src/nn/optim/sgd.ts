@@ -1,5 +1,7 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { sgd as sgdKernel } from "../../kernels/sgd.ts";
+import { describedAs } from "../description.ts";
+import { describeSchedule } from "../schedules.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
 import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 
@@ -33,7 +35,7 @@ export function sgd(options: SgdOptions): Optimizer {
   requireAtLeast("sgd", "momentum", momentum, 0, 1);
   requireAtLeast("sgd", "weightDecay", weightDecay, 0);
   if (nesterov && momentum === 0) throw new RangeError("sgd: nesterov needs a momentum above 0");
-  return {
+  const optimizer: Optimizer = {
     name: "sgd",
     slots: momentum === 0 ? [] : ["momentum"],
     decays: [],
@@ -47,4 +49,6 @@ export function sgd(options: SgdOptions): Optimizer {
         verdict,
       }, { count: elementCount, momentum, nesterov, weightDecay }),
   };
+  const learningRate = describeSchedule(options.learningRate);
+  return describedAs(optimizer, { name: "sgd", momentum, nesterov, weightDecay, learningRate });
 }
