@@ -33,50 +33,48 @@ export function freezeState(value: StateInput, root: StateRoot = "state"): Froze
   return { state, tensors: freezer.tensors };
 }
 
-/** The state again, with the bytes of each tensor from `read`. */
+/** The state again, with the bytes of each tensor from `read`. Between two tensors other work goes on. */
 export async function thawState(
   state: StateValue,
   read: (name: string) => Promise<TensorBytes>,
 ): Promise<HostState> {
+  const refs = new Map<string, TensorRef>();
+  collectRefs(state, refs);
   const leaves = new Map<string, HostState>();
-  const thaw = async (value: StateValue): Promise<HostState> => {
-    if (typeof value !== "object" || value === null || value instanceof Date) return value;
-    if (value instanceof TensorRef) {
-      const key = `${value.view ?? ""} ${value.name}`;
-      const found = leaves.get(key);
-      if (found !== undefined) return found;
-      const { dtype, shape, bytes } = await read(value.name);
-      if (value.view === "Array" && dtype !== "f64") throw noNumbers(value.name, dtype);
-      const leaf = asTypedArray(value.view, bytes) ?? HostTensor.fromBytes(bytes.slice(), dtype, shape);
-      leaves.set(key, leaf);
-      return leaf;
-    }
-    if (value instanceof Map) {
-      const map = new Map<HostState, HostState>();
-      for (const [key, item] of value) map.set(await thaw(key), await thaw(item));
-      return map;
-    }
-    if (value instanceof Set) {
-      const set = new Set<HostState>();
-      for (const item of value) set.add(await thaw(item));
-      return set;
-    }
-    return await thawFields(value as readonly StateValue[] | { readonly [key: string]: StateValue }, thaw);
-  };
-  return await thaw(state);
+  for (const [key, { name, view }] of refs) {
+    const { dtype, shape, bytes } = await read(name);
+    if (view === "Array" && dtype !== "f64") throw noNumbers(name, dtype);
+    leaves.set(key, asTypedArray(view, bytes) ?? HostTensor.fromBytes(bytes.slice(), dtype, shape));
+  }
+  return thaw(state, leaves);
 }
 
-async function thawFields(
-  value: readonly StateValue[] | { readonly [key: string]: StateValue },
-  thaw: (value: StateValue) => Promise<HostState>,
-): Promise<HostState> {
-  if (Array.isArray(value)) {
-    const items: HostState[] = [];
-    for (const item of value) items.push(await thaw(item));
-    return items;
+/** The same tensor as the same kind of array is one leaf. */
+function keyOf({ name, view }: TensorRef): string {
+  return `${view ?? ""} ${name}`;
+}
+
+function collectRefs(value: StateValue, refs: Map<string, TensorRef>): void {
+  if (typeof value !== "object" || value === null || value instanceof Date) return;
+  if (value instanceof TensorRef) {
+    refs.set(keyOf(value), value);
+    return;
   }
+  if (value instanceof Map) { for (const key of value.keys()) collectRefs(key, refs); }
+  const items = value instanceof Map || value instanceof Set ? value.values() : Object.values(value);
+  for (const item of items) collectRefs(item, refs);
+}
+
+function thaw(value: StateValue, leaves: ReadonlyMap<string, HostState>): HostState {
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  if (value instanceof TensorRef) return leaves.get(keyOf(value));
+  if (value instanceof Map) {
+    return new Map(Array.from(value, ([key, item]) => [thaw(key, leaves), thaw(item, leaves)]));
+  }
+  if (value instanceof Set) return new Set(Array.from(value, (item) => thaw(item, leaves)));
+  if (Array.isArray(value)) return (value as readonly StateValue[]).map((item) => thaw(item, leaves));
   const fields: { [key: string]: HostState } = {};
-  for (const [key, item] of Object.entries(value)) fields[key] = await thaw(item);
+  for (const [key, item] of Object.entries(value)) fields[key] = thaw(item, leaves);
   return fields;
 }
 
