@@ -101,6 +101,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
 
   HttpSourceOptions: [(wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong)],
   MoveOptions: [(wrong) => new cairn.MemoryStorage().move("a", "b", wrong)],
+  ListOptions: [
+    (wrong) => new cairn.MemoryStorage().list("", wrong),
+    async (wrong) => (await cairn.FileStorage.open(".")).list("", wrong),
+  ],
   MemoryStorageOptions: [(wrong) => new cairn.MemoryStorage(wrong)],
 
   OpenOptions: [(wrong) => cairn.ContainerReader.open(cairn.bytesSource(new Uint8Array(1)), wrong)],
@@ -189,6 +193,16 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   DataLoaderOptions: [(wrong) => cairn.DataLoader.from(dataset, wrong)],
   RunOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
   TrainOptions: [detached(cairn.Trainer.prototype.train)],
+  ValidationOptions: [
+    (validation) =>
+      new cairn.Trainer(nothing(), {
+        model: nn.linear(1, 1),
+        loss: nn.mse(),
+        optimizer: optim.sgd({ learningRate: 0.1 }),
+        data: cairn.DataLoader.from(dataset, { batchSize: 1 }),
+        validation,
+      }),
+  ],
   EvaluateOptions: [detached(cairn.Trainer.prototype.evaluate, {})],
   ResumeOptions: [detached(cairn.Trainer.prototype.resume)],
   RecoverRunOptions: [detached(cairn.Trainer.prototype.recover)],
