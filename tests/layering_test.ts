@@ -6,6 +6,15 @@ import { describe, expect, test } from "bun:test";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const src = join(root, "src");
 
+const KERNELS = [
+  "kernels",
+  "kernels/elementwise",
+  "kernels/loss",
+  "kernels/matmul",
+  "kernels/optimizer",
+  "kernels/random",
+  "kernels/reduce",
+];
 const CONTAINER = ["container", "container/codec", "container/format", "container/read", "container/write"];
 
 /**
@@ -34,11 +43,17 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: ["base"],
   tensor: ["base", "container/format", "gpu"],
   kernels: ["base", "gpu", "tensor"],
-  gpu_codec: ["base", "container/format", "container/codec", "gpu", "tensor", "kernels"],
-  graph: ["base", "gpu", "tensor", "kernels"],
-  nn: ["base", "gpu", "tensor", "kernels", "graph"],
+  "kernels/elementwise": ["base", "gpu", "kernels"],
+  "kernels/loss": ["base", "gpu", "kernels"],
+  "kernels/matmul": ["base", "gpu", "kernels", "kernels/elementwise"],
+  "kernels/optimizer": ["base", "gpu", "kernels"],
+  "kernels/random": ["base", "gpu", "kernels"],
+  "kernels/reduce": ["base", "gpu", "kernels", "kernels/elementwise"],
+  gpu_codec: ["base", "container/format", "container/codec", "gpu", "tensor"],
+  graph: ["base", "gpu", "tensor", ...KERNELS],
+  nn: ["base", "gpu", "tensor", ...KERNELS, "graph"],
   checkpoint: ["base", ...CONTAINER, "container/codec/deflate", "storage", "gpu", "tensor", "gpu_codec"],
-  train: ["base", "container/format", "storage", "gpu", "tensor", "kernels", "graph", "nn", "checkpoint"],
+  train: ["base", "container/format", "storage", "gpu", "tensor", ...KERNELS, "graph", "nn", "checkpoint"],
 };
 
 function sourceFiles(folder: string): string[] {

@@ -16,7 +16,7 @@ import { BufferUsage } from "../../src/gpu/constants.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { ReadbackRing } from "../../src/gpu/readback.ts";
 import { crc32, crc32Blocks, crc32Tables, encodeCrc32Run } from "../../src/gpu_codec/crc32.ts";
-import type { Dispatch } from "../../src/kernels/dispatch.ts";
+import type { Dispatch } from "../../src/gpu/dispatch.ts";
 import { levelsEncode } from "../../src/gpu_codec/levels_encode.ts";
 import { LevelsEncoder, type LevelsSource } from "../../src/gpu_codec/levels_encoder.ts";
 import { levelsMeasure } from "../../src/gpu_codec/levels_measure.ts";

@@ -10,15 +10,15 @@ import process from "node:process";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { adamw } from "../../src/kernels/adamw.ts";
-import { type Dispatch, gridFor } from "../../src/kernels/dispatch.ts";
-import { elementwise } from "../../src/kernels/elementwise.ts";
-import type { Expression } from "../../src/kernels/expression.ts";
-import { matmul } from "../../src/kernels/matmul.ts";
-import { reduce } from "../../src/kernels/reduce.ts";
-import type { ReductionRun } from "../../src/kernels/reduction_plan.ts";
+import { adamw } from "../../src/kernels/optimizer/adamw.ts";
+import { type Dispatch, gridFor } from "../../src/gpu/dispatch.ts";
+import { elementwise } from "../../src/kernels/elementwise/elementwise.ts";
+import type { Expression } from "../../src/kernels/elementwise/expression.ts";
+import { matmul } from "../../src/kernels/matmul/matmul.ts";
+import { reduce } from "../../src/kernels/reduce/reduce.ts";
+import type { ReductionRun } from "../../src/kernels/reduce/reduction_plan.ts";
 import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
-import { encodeStepVerdict } from "../../src/kernels/step_verdict.ts";
+import { encodeStepVerdict } from "../../src/kernels/optimizer/step_verdict.ts";
 
 /** Something that is timed. */
 interface Contender {

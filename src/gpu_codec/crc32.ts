@@ -1,5 +1,5 @@
 import { crc32Shift, shifted } from "../base/crc32_shift.ts";
-import { type Dispatch, gridFor } from "../kernels/dispatch.ts";
+import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
 
 const INVOCATIONS = 256;
 const ROWS = 32;

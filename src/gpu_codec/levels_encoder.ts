@@ -11,7 +11,7 @@ import { levelsEncode } from "./levels_encode.ts";
 import { levelsMeasure } from "./levels_measure.ts";
 import { levelsPlace } from "./levels_place.ts";
 import { encodeLevelsRun, type LevelsCounts, levelsCounts, type LevelsRun } from "./levels_run.ts";
-import { submitDispatches } from "./submit_dispatches.ts";
+import { submitDispatches } from "../gpu/submit_dispatches.ts";
 
 /** Options of {@link LevelsEncoder}. */
 export interface LevelsEncoderOptions {

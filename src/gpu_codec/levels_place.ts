@@ -1,4 +1,4 @@
-import { type Dispatch, gridFor } from "../kernels/dispatch.ts";
+import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
 import { LEVELS_INVOCATIONS, LEVELS_RUN_WGSL, type LevelsCounts } from "./levels_run.ts";
 import { PREFIX_SUM_WGSL } from "./prefix_sum.ts";
 

@@ -2,7 +2,7 @@ import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import type { Dispatch } from "../kernels/dispatch.ts";
+import type { Dispatch } from "../gpu/dispatch.ts";
 import { encodeStepScalars, STEP_SCALARS_BYTES, type StepScalars } from "../kernels/step_scalars.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { checkProgram } from "./check_program.ts";

@@ -1,4 +1,4 @@
-import type { Expression } from "../kernels/expression.ts";
+import type { Expression } from "../kernels/elementwise/expression.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import { type ElementwiseCost, type ElementwiseLowering, item } from "./op.ts";
 import { definitionOf } from "./op_table.ts";

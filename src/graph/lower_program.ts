@@ -1,7 +1,7 @@
 import { alignUp } from "../base/checked.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { elementwise } from "../kernels/elementwise.ts";
+import { elementwise } from "../kernels/elementwise/elementwise.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";

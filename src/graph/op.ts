@@ -1,5 +1,5 @@
-import type { Dispatch } from "../kernels/dispatch.ts";
-import type { Expression } from "../kernels/expression.ts";
+import type { Dispatch } from "../gpu/dispatch.ts";
+import type { Expression } from "../kernels/elementwise/expression.ts";
 import type { Attributes, Value } from "./value.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { copy } from "../kernels/copy.ts";
+import { copy } from "../kernels/elementwise/copy.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { type ProgramLowering, storageBytes } from "./lower_program.ts";
 import { regionsOf } from "./memory_plan.ts";

@@ -1,6 +1,6 @@
 import type { OptionNames } from "../base/options.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import type { Dispatch } from "../kernels/dispatch.ts";
+import type { Dispatch } from "../gpu/dispatch.ts";
 import type { Value } from "./value.ts";
 
 /** A value whose elements end up in memory of the caller. */

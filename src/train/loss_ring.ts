@@ -1,6 +1,10 @@
 import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { decodeStepControl, encodeStepControl, STEP_CONTROL_WORDS } from "../kernels/step_verdict.ts";
+import {
+  decodeStepControl,
+  encodeStepControl,
+  STEP_CONTROL_WORDS,
+} from "../kernels/optimizer/step_verdict.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { TrainingHistory } from "./history.ts";
 

@@ -1,9 +1,9 @@
 import { CairnError } from "../base/errors.ts";
-import type { NonFinitePolicy } from "../kernels/step_verdict.ts";
+import type { NonFinitePolicy } from "../kernels/optimizer/step_verdict.ts";
 import { describeResult, type NonFiniteResult } from "./find_non_finite.ts";
 import type { Run } from "./run.ts";
 
-export type { NonFinitePolicy } from "../kernels/step_verdict.ts";
+export type { NonFinitePolicy } from "../kernels/optimizer/step_verdict.ts";
 
 /** A batch whose loss or gradients are not finite. */
 export interface NonFiniteBatch {

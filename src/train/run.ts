@@ -2,7 +2,7 @@ import { CairnError } from "../base/errors.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Pace } from "../gpu/pace.ts";
 import type { Metric } from "../nn/metrics.ts";
-import type { NonFinitePolicy } from "../kernels/step_verdict.ts";
+import type { NonFinitePolicy } from "../kernels/optimizer/step_verdict.ts";
 import { Model } from "../nn/model.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";

@@ -3,15 +3,15 @@ import type { BufferRange } from "../gpu/buffer_range.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { Program, Store, UpdateBinding } from "../graph/program.ts";
-import type { Dispatch } from "../kernels/dispatch.ts";
+import type { Dispatch } from "../gpu/dispatch.ts";
 import {
   foldedPartials,
   foldPartials,
   gradientCheck,
   gradientCheckPartials,
   PARTIAL_BYTES,
-} from "../kernels/gradient_check.ts";
-import { STEP_VERDICT_BYTES, stepVerdict } from "../kernels/step_verdict.ts";
+} from "../kernels/optimizer/gradient_check.ts";
+import { STEP_VERDICT_BYTES, stepVerdict } from "../kernels/optimizer/step_verdict.ts";
 import type { Model } from "../nn/model.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import { type SlabRange, slabRanges } from "../tensor/slab_ranges.ts";

@@ -1,7 +1,7 @@
 import { Executable } from "../graph/executable.ts";
 import { indexLimits, type InputLimit } from "../graph/index_limits.ts";
-import type { NonFinitePolicy } from "../kernels/step_verdict.ts";
-import { POLICY_NUMBERS } from "../kernels/step_verdict.ts";
+import type { NonFinitePolicy } from "../kernels/optimizer/step_verdict.ts";
+import { POLICY_NUMBERS } from "../kernels/optimizer/step_verdict.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import type { Batch } from "./batch_source.ts";
 import type { Seed } from "./seed.ts";

@@ -1,10 +1,10 @@
 // Steps that keep numbers right, which `mutations.mjs` takes away one at a time; see `mutation_list.mjs`.
 
-const TOTALS = "src/kernels/reduction_totals.ts";
-const WRITER = "src/kernels/expression_wgsl.ts";
+const TOTALS = "src/kernels/reduce/reduction_totals.ts";
+const WRITER = "src/kernels/elementwise/expression_wgsl.ts";
 const REDUCE = "src/graph/ops/reduce.ts";
 
-const SUMS = ["tests/kernels/reduce_test.ts"];
+const SUMS = ["tests/kernels/reduce/reduce_test.ts"];
 const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
 const SHUFFLES = ["tests/train/shuffles_test.ts", "tests/train/keyed_words_test.ts"];
@@ -103,29 +103,29 @@ export const NUMBER_MUTATIONS = [
   ],
   [
     "powers that C lists",
-    "src/kernels/expression_functions.ts",
+    "src/kernels/elementwise/expression_functions.ts",
     "is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x))",
     "is_one",
-    ["tests/kernels/elementwise_test.ts"],
+    ["tests/kernels/elementwise/elementwise_test.ts"],
   ],
   [
     "opaque logits of one class",
-    "src/kernels/softmax_cross_entropy.ts",
+    "src/kernels/loss/softmax_cross_entropy.ts",
     "  largest = opaque(largest);\n",
     "",
     NON_FINITE,
   ],
   [
     "decay of a step of sgd",
-    "src/kernels/sgd.ts",
+    "src/kernels/optimizer/sgd.ts",
     'hasDecay ? " + parameter[index] * weight_decay" : ""',
     '""',
-    ["tests/kernels/sgd_test.ts"],
+    ["tests/kernels/optimizer/sgd_test.ts"],
   ],
   ["one open dimension at most", "src/graph/ops/views.ts", "if (open > 1) {", "if (open > 9) {", VIEWS],
   [
     "rows of cross-entropy without a weight",
-    "src/kernels/softmax_cross_entropy.ts",
+    "src/kernels/loss/softmax_cross_entropy.ts",
     ", 0.0, factor == 0.0);",
     ", 0.0, false);",
     LOSSES,

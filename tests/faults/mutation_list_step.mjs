@@ -1,15 +1,15 @@
 // Steps of a training step that is not finite, of what is saved around it, and of the labels' check, for `mutation_list.mjs`.
 
-const VERDICT = "src/kernels/step_verdict.ts";
-const CHECK = "src/kernels/gradient_check.ts";
-const CORRECTIONS = "src/kernels/bias_corrections.ts";
+const VERDICT = "src/kernels/optimizer/step_verdict.ts";
+const CHECK = "src/kernels/optimizer/gradient_check.ts";
+const CORRECTIONS = "src/kernels/optimizer/bias_corrections.ts";
 const PROGRAM = "src/train/step_program.ts";
 const LOOP = "src/train/train_loop.ts";
 const RUN = "src/train/run.ts";
 
 const STOPPED = ["tests/train/non_finite_test.ts"];
-const JUDGED = ["tests/kernels/step_verdict_test.ts"];
-const CHECKED = ["tests/kernels/gradient_check_test.ts"];
+const JUDGED = ["tests/kernels/optimizer/step_verdict_test.ts"];
+const CHECKED = ["tests/kernels/optimizer/gradient_check_test.ts"];
 const UNREACHED = ["tests/train/unreached_parameters_test.ts"];
 const VALIDATED = ["tests/train/validation_test.ts"];
 const LABELS = ["tests/train/index_check_test.ts"];
@@ -49,7 +49,7 @@ export const STEP_MUTATIONS = [
     CORRECTIONS,
     "vec2<u32>(high.x + carry, with_carried)",
     "vec2<u32>(high.x, with_carried)",
-    ["tests/kernels/bias_corrections_test.ts"],
+    ["tests/kernels/optimizer/bias_corrections_test.ts"],
   ],
   [
     "update that does not bind the verdict",

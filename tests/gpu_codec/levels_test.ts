@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { itemBitsOf } from "../../src/base/item_bits.ts";
-import type { Dispatch } from "../../src/kernels/dispatch.ts";
+import type { Dispatch } from "../../src/gpu/dispatch.ts";
 import { levelsEncode } from "../../src/gpu_codec/levels_encode.ts";
 import { levelsMeasure } from "../../src/gpu_codec/levels_measure.ts";
 import { levelsPlace } from "../../src/gpu_codec/levels_place.ts";

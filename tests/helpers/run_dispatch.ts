@@ -2,7 +2,7 @@ import { alignUp } from "../../src/base/checked.ts";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import type { Dispatch } from "../../src/kernels/dispatch.ts";
+import type { Dispatch } from "../../src/gpu/dispatch.ts";
 
 /** An array on the host that stands for a binding. The same array is the same memory. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array | Uint16Array;

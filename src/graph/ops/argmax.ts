@@ -1,5 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { argmax as launchArgmax } from "../../kernels/argmax.ts";
+import { argmax as launchArgmax } from "../../kernels/reduce/argmax.ts";
 import { elementCount, formatShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";

@@ -1,5 +1,5 @@
 import { requireDType } from "../../base/dtype.ts";
-import type { ComputeDType } from "../../kernels/expression.ts";
+import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
 import { item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
 

@@ -1,4 +1,4 @@
-import type { Expression } from "../../kernels/expression.ts";
+import type { Expression } from "../../kernels/elementwise/expression.ts";
 import { item, type OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";
 import { binaryOp, binaryValue, type Operand, operandsOf, unaryOp, unaryValue } from "./elementwise.ts";

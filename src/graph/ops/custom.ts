@@ -1,7 +1,7 @@
 import { requireDType } from "../../base/dtype.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import type { ComputeDType } from "../../kernels/expression.ts";
-import { type Dispatch, MAX_WORKGROUPS_PER_DIMENSION } from "../../kernels/dispatch.ts";
+import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
+import { type Dispatch, MAX_WORKGROUPS_PER_DIMENSION } from "../../gpu/dispatch.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
 import type { Binding, OpDefinition } from "../op.ts";
 import { createValue, type Value } from "../value.ts";

@@ -1,5 +1,5 @@
 import type { DType } from "../../base/dtype.ts";
-import type { BinaryOp, ComputeDType, UnaryOp } from "../../kernels/expression.ts";
+import type { BinaryOp, ComputeDType, UnaryOp } from "../../kernels/elementwise/expression.ts";
 import { type ElementwiseCost, item, type OpDefinition } from "../op.ts";
 import { constant, createValue, type Value } from "../value.ts";
 import { broadcastOf, COMPUTE_DTYPES, requireDType, requireSameDType } from "./requirements.ts";

@@ -1,5 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul.ts";
+import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul/matmul.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
 import { createValue, type Value } from "../value.ts";

@@ -1,5 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { type Distribution, philox } from "../../kernels/philox.ts";
+import { type Distribution, philox } from "../../kernels/random/philox.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
 import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
 import { createValue, sizeOf, type Value } from "../value.ts";

@@ -1,7 +1,7 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { reduce } from "../../kernels/reduce.ts";
-import type { ReductionRun } from "../../kernels/reduction_plan.ts";
-import type { ReduceOp } from "../../kernels/reduction_totals.ts";
+import { reduce } from "../../kernels/reduce/reduce.ts";
+import type { ReductionRun } from "../../kernels/reduce/reduction_plan.ts";
+import type { ReduceOp } from "../../kernels/reduce/reduction_totals.ts";
 import { elementCount, formatShape, type Shape } from "../../tensor/shape.ts";
 import { item, type KernelLowering, type Region } from "../op.ts";
 import type { Value } from "../value.ts";

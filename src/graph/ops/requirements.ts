@@ -1,5 +1,5 @@
 import type { DType } from "../../base/dtype.ts";
-import type { ComputeDType } from "../../kernels/expression.ts";
+import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
 import { broadcastShapes, formatShape, type Shape } from "../../tensor/shape.ts";
 import type { Value } from "../value.ts";
 

@@ -1,7 +1,7 @@
 import {
   softmaxCrossEntropy as launchCrossEntropy,
   softmaxCrossEntropyGradient,
-} from "../../kernels/softmax_cross_entropy.ts";
+} from "../../kernels/loss/softmax_cross_entropy.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition, type Region } from "../op.ts";
 import { createValue, sizeOf, type Value } from "../value.ts";

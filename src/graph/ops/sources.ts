@@ -1,4 +1,4 @@
-import type { ComputeDType } from "../../kernels/expression.ts";
+import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
 import type { OpDefinition } from "../op.ts";
 import type { NumberAttributes, StepScalarAttributes } from "../value.ts";
 

@@ -1,4 +1,4 @@
-import { copy } from "../../kernels/copy.ts";
+import { copy } from "../../kernels/elementwise/copy.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
 import { createValue, sizeOf, type Value } from "../value.ts";

@@ -1,5 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { adamw as adamwKernel } from "../../kernels/adamw.ts";
+import { adamw as adamwKernel } from "../../kernels/optimizer/adamw.ts";
 import { describedAs } from "../description.ts";
 import { describeSchedule } from "../schedules.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";

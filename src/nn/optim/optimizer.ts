@@ -1,5 +1,5 @@
 import type { OptionNames } from "../../base/options.ts";
-import type { Dispatch } from "../../kernels/dispatch.ts";
+import type { Dispatch } from "../../gpu/dispatch.ts";
 import type { Schedule } from "../schedules.ts";
 
 /** What one update binds; all tensors have the same layout. */

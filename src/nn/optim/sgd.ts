@@ -1,5 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import { sgd as sgdKernel } from "../../kernels/sgd.ts";
+import { sgd as sgdKernel } from "../../kernels/optimizer/sgd.ts";
 import { describedAs } from "../description.ts";
 import { describeSchedule } from "../schedules.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";

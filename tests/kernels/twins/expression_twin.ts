@@ -1,4 +1,4 @@
-import type { BinaryOp, Expression, UnaryOp } from "../../../src/kernels/expression.ts";
+import type { BinaryOp, Expression, UnaryOp } from "../../../src/kernels/elementwise/expression.ts";
 
 /** An element and the dtype it is in. */
 export interface Element {

@@ -1,4 +1,4 @@
-import type { ReduceOp } from "../../../src/kernels/reduction_totals.ts";
+import type { ReduceOp } from "../../../src/kernels/reduce/reduction_totals.ts";
 
 /** A tensor seen as `[outer, reduced, inner]`. */
 export interface ReduceShape {

@@ -1,0 +1,78 @@
+import type { Dispatch } from "../../gpu/dispatch.ts";
+import { gridFor } from "../../gpu/dispatch.ts";
+import { fill } from "../elementwise/fill.ts";
+import type { MatmulLayout } from "./matmul_layout.ts";
+import { readsBetterAlongDepth, registerMatmulWgsl, registerTileOf } from "./matmul_register.ts";
+import { workgroupMatmulWgsl, workgroupTileFor } from "./matmul_workgroup.ts";
+import { requireElements, requireSizes } from "../sizes.ts";
+
+/**
+ * `register`: each invocation computes a tile of the result in registers and reads its operands from memory. For CPU
+ * adapters, where workgroup memory is memory like any other and barriers cost much.
+ * `workgroup`: the invocations of a workgroup share tiles of the operands in workgroup memory. For GPUs.
+ */
+export type MatmulVariant = "register" | "workgroup";
+
+/** What a matmul binds. */
+export interface MatmulBindings<B> {
+  readonly a: B;
+  readonly b: B;
+  readonly out: B;
+}
+
+/** The product of an m x k and a k x n matrix. */
+export interface MatmulOptions {
+  /** Rows of the result. */
+  readonly m: number;
+  /** Columns of the result. */
+  readonly n: number;
+  /** Terms of each sum. With 0 the result is zeros. */
+  readonly k: number;
+  /** Whether A is stored `[k, m]` instead of `[m, k]`. Default false. */
+  readonly transposeA?: boolean;
+  /** Whether B is stored `[n, k]` instead of `[k, n]`. Default false. */
+  readonly transposeB?: boolean;
+  readonly variant: MatmulVariant;
+}
+
+/**
+ * `out[m, n] = A[m, k] B[k, n]` in f32, row-major.
+ *
+ * Each element is summed in the order of k by one invocation, so equal inputs give equal bits, whatever the grid; whether
+ * a product and a sum are fused is up to the adapter. It is off by at most k roundings (2^-24 each) of the sum of the magnitudes
+ * of its products, and by a few of them where the products' signs vary. Throws `RangeError` for sizes that a shader cannot index.
+ */
+export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): Dispatch<B> {
+  const { m, n, k, transposeA = false, transposeB = false, variant } = options;
+  requireSizes("matmul", { m, n, k });
+  for (const sizes of [[m, k], [k, n], [m, n]]) requireElements("matmul", sizes);
+  if (k === 0) return fill({ out: bindings.out }, { count: m * n, value: 0 });
+  const layout: MatmulLayout = {
+    transposeA,
+    transposeB,
+    vectorA: transposeA && m % 4 === 0,
+    vectorB: !transposeB && n % 4 === 0,
+    vectorOut: n % 4 === 0,
+    vectorDepth: !transposeA && transposeB && readsBetterAlongDepth(n, k),
+  };
+  const { code, tile } = sourceOf(variant, layout, m, n);
+  return {
+    label: `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} ${variant}`,
+    code,
+    constants: { m, n, k },
+    bindings: [bindings.a, bindings.b, bindings.out],
+    workgroups: gridFor(Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns)),
+  };
+}
+
+function sourceOf(variant: MatmulVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
+  if (variant === "register") return { code: registerMatmulWgsl(layout), tile: registerTileOf(layout) };
+  const tile = workgroupTileFor(m, n);
+  return { code: workgroupMatmulWgsl(layout, tile), tile };
+}
+
+interface MatmulSource {
+  readonly code: string;
+  /** What one workgroup computes. */
+  readonly tile: { readonly rows: number; readonly columns: number };
+}

@@ -1,0 +1,162 @@
+import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import { requireSizes } from "../sizes.ts";
+import { splitSeed, STEP_SCALARS_WGSL } from "../step_scalars.ts";
+
+/**
+ * `uniform`: f32 in [0, 1), multiples of 2^-24. `normal`: f32 with mean 0 and variance 1, by Box and Muller; none beyond 5.8.
+ * `bits`: u32.
+ */
+export type Distribution = "uniform" | "normal" | "bits";
+
+/** What a random fill writes. */
+export interface PhiloxOptions {
+  readonly distribution: Distribution;
+  /** Elements of `out`. */
+  readonly count: number;
+  /** Which of 2^32 independent sequences, e.g. the number of the op in its program. */
+  readonly stream: number;
+  /** Used when no scalars are bound. Default 0. */
+  readonly seed?: number | bigint;
+  /** Used when no scalars are bound. Default 0. */
+  readonly step?: number;
+}
+
+/**
+ * Random numbers as a pure function of (seed, step, stream, index): Philox 4x32-10, the counter-based generator of
+ * Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
+ *
+ * The key is the seed; the counter is (index / 4, step, stream, 0), and its four words are elements index to index + 3.
+ * Bits and uniform numbers are the same on every adapter; normal ones differ in their last bits. Seed and step come from
+ * the step's scalars when they are bound, from the options otherwise.
+ */
+export function philox<B>(
+  bindings: { readonly out: B; readonly scalars?: B | undefined },
+  options: PhiloxOptions,
+): Dispatch<B> {
+  const { distribution, count, stream, seed = 0, step = 0 } = options;
+  requireSizes("philox", { count, stream, step });
+  const [seed_low, seed_high] = splitSeed(seed);
+  const isVector = count % 4 === 0;
+  const { out, scalars } = bindings;
+  const fromScalars = scalars !== undefined;
+  return {
+    label: `philox ${distribution} ${count}`,
+    code: philoxWgsl(distribution, isVector, fromScalars),
+    constants: {
+      count: Math.ceil(count / 4),
+      stream,
+      ...isVector ? {} : { element_count: count },
+      ...fromScalars ? {} : { seed_low, seed_high, step },
+    },
+    bindings: fromScalars ? [out, scalars] : [out],
+    workgroups: linearGrid(Math.ceil(count / 4)),
+  };
+}
+
+function philoxWgsl(distribution: Distribution, isVector: boolean, fromScalars: boolean): string {
+  const element = distribution === "bits" ? "u32" : "f32";
+  return `override count: u32; // groups of four elements
+override stream: u32;${isVector ? "" : "\noverride element_count: u32;"}
+// For known answers: where the counter starts, and its last word.
+override first_counter: u32 = 0u;
+override last_word: u32 = 0u;
+${fromScalars ? SCALARS_WGSL : OVERRIDES_WGSL}
+@group(0) @binding(0) var<storage, read_write> out: array<${isVector ? `vec4<${element}>` : element}>;
+
+${PHILOX_WGSL}
+${DISTRIBUTIONS[distribution]}
+${LINEAR_MAIN_WGSL}
+  let counter = vec4<u32>(index + first_counter, the_step(), stream, last_word);
+  let numbers = numbers_from(philox(counter, the_seed()));
+${isVector ? STORE_VECTOR : STORE_ELEMENTS}
+}
+`;
+}
+
+const OVERRIDES_WGSL = `override seed_low: u32;
+override seed_high: u32;
+override step: u32;
+
+fn the_seed() -> vec2<u32> {
+  return vec2<u32>(seed_low, seed_high);
+}
+
+fn the_step() -> u32 {
+  return step;
+}
+`;
+
+const SCALARS_WGSL = `
+${STEP_SCALARS_WGSL}
+@group(0) @binding(1) var<uniform> scalars: StepScalars;
+
+fn the_seed() -> vec2<u32> {
+  return vec2<u32>(scalars.seed_low, scalars.seed_high);
+}
+
+fn the_step() -> u32 {
+  return scalars.step;
+}
+`;
+
+const PHILOX_WGSL = `// The high 32 bits of a product, which WGSL has no operator for.
+fn multiply_high(a: u32, b: u32) -> u32 {
+  let low = (a & 0xffffu) * (b & 0xffffu);
+  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
+  return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);
+}
+
+// Ten rounds; the constants are those of the paper.
+fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
+  var words = counter;
+  var round_key = key;
+  for (var round = 0u; round < 10u; round++) {
+    words = vec4<u32>(
+      multiply_high(0xcd9e8d57u, words.z) ^ words.y ^ round_key.x,
+      0xcd9e8d57u * words.z,
+      multiply_high(0xd2511f53u, words.x) ^ words.w ^ round_key.y,
+      0xd2511f53u * words.x,
+    );
+    round_key += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
+  }
+  return words;
+}
+`;
+
+const DISTRIBUTIONS: Readonly<Record<Distribution, string>> = {
+  bits: `fn numbers_from(words: vec4<u32>) -> vec4<u32> {
+  return words;
+}
+`,
+  uniform: `fn numbers_from(words: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(words >> vec4<u32>(8u)) * 0x1p-24f;
+}
+`,
+  normal:
+    `// Two numbers from two: u in (0, 1], so that its logarithm is finite, and an angle in [-pi, pi), where sin and cos are exact
+// enough. Near u = 1 the logarithm may come out above 0, hence the max.
+fn normal_pair(words: vec2<u32>) -> vec2<f32> {
+  let u = (f32(words.x >> 8u) + 1.0) * 0x1p-24f;
+  let angle = (f32(words.y >> 8u) * 0x1p-24f - 0.5) * 6.283185307;
+  return sqrt(max(-2.0 * log(u), 0.0)) * vec2<f32>(cos(angle), sin(angle));
+}
+
+fn numbers_from(words: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(normal_pair(words.xy), normal_pair(words.zw));
+}
+`,
+};
+
+const STORE_VECTOR = "  out[index] = numbers;";
+
+const STORE_ELEMENTS = `  out[index * 4u] = numbers.x;
+  if (index * 4u + 1u < element_count) {
+    out[index * 4u + 1u] = numbers.y;
+  }
+  if (index * 4u + 2u < element_count) {
+    out[index * 4u + 2u] = numbers.z;
+  }
+  if (index * 4u + 3u < element_count) {
+    out[index * 4u + 3u] = numbers.w;
+  }`;

@@ -1,0 +1,246 @@
+import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import type { ComputeDType } from "../elementwise/expression.ts";
+import { fill } from "../elementwise/fill.ts";
+import { HIDE_WGSL } from "../opaque.ts";
+import { planReduction, type ReductionRun, type ReductionStage } from "./reduction_plan.ts";
+import { carriesError, type ReduceOp, totalsWgsl } from "./reduction_totals.ts";
+import { requireElements, requireSizes } from "../sizes.ts";
+
+/** What is reduced, and how. */
+export interface ReduceOptions {
+  readonly op: ReduceOp;
+  /** One after the other; each takes the result of the one before. Several stand for axes that are no neighbours. */
+  readonly runs: readonly ReductionRun[];
+  /** Of the input and the output. Default "f32". */
+  readonly dtype?: ComputeDType;
+  /** Default: {@link planReduction}'s, which depends on the sizes only, because it decides the last bits. */
+  readonly stages?: readonly ReductionStage[];
+}
+
+/** A dispatch with what it writes. */
+export interface ReduceStep<B> {
+  readonly dispatch: Dispatch<B>;
+  readonly out: B;
+}
+
+/** Invocations of a workgroup of the variant `tree`. */
+const TREE_INVOCATIONS = 128;
+
+/**
+ * Reduces `input` over the middle axis of each run: `out` has what is left. `scratch` gives memory for what stands between two
+ * dispatches.
+ *
+ * **Sums and means of f32** are off by at most 8 roundings (2^-24 each: 4.8e-7 together) of the sum of the magnitudes, whatever the
+ * length; a mean also by one division. A few terms are added as they are; all that follows carries along what rounding
+ * took, and gives it back at the end. A sum beyond the largest f32 is infinite. Maxima and sums of integers are exact.
+ *
+ * The order depends on the sizes only, so equal inputs give equal bits. The sum of nothing is 0, its mean is NaN. Throws
+ * `RangeError` for the maximum of nothing and `TypeError` for the mean of integers.
+ */
+export function reduce<B>(
+  bindings: { readonly input: B; readonly out: B },
+  options: ReduceOptions,
+  scratch: (byteLength: number) => B,
+): ReduceStep<B>[] {
+  const { op, runs, dtype = "f32" } = options;
+  const { results, terms } = checkedSizes(op, dtype, runs);
+  const { out } = bindings;
+  // Not by dividing: Mesa drops the store of a result that it knows to be 0 / 0.
+  if (op === "mean" && terms === 0) return [{ dispatch: fill({ out }, { count: results, value: NaN }), out }];
+  const stages = options.stages ?? planReduction(runs);
+  let from = bindings.input;
+  return stages.map((stage, index) => {
+    const place = { isFirst: index === 0, isLast: index === stages.length - 1 };
+    const numbers = stage.outer * stage.parts * stage.inner * (carriesError(op, dtype) ? 2 : 1);
+    const to = place.isLast ? out : scratch(4 * Math.max(1, numbers));
+    const step = { dispatch: dispatchOf(op, dtype, stage, place, terms, [from, to]), out: to };
+    from = to;
+    return step;
+  });
+}
+
+function checkedSizes(
+  op: ReduceOp,
+  dtype: ComputeDType,
+  runs: readonly ReductionRun[],
+): { results: number; terms: number } {
+  const [first, last] = [runs[0], runs.at(-1)];
+  if (first === undefined || last === undefined) throw new RangeError("reduce: there is no axis to reduce");
+  for (const { outer, reduced, inner } of runs) requireSizes("reduce", { outer, reduced, inner });
+  requireElements("reduce", [first.outer, first.reduced, first.inner]);
+  const results = requireElements("reduce", [last.outer, last.inner]);
+  const terms = requireElements("reduce", runs.map(({ reduced }) => reduced));
+  if (op === "mean" && dtype !== "f32") {
+    throw new TypeError(`reduce: the mean of ${dtype} is no ${dtype}; cast to f32`);
+  }
+  if ((op === "max" || op === "min") && terms === 0 && results > 0) {
+    throw new RangeError(`reduce: nothing has no ${op === "max" ? "maximum" : "minimum"}`);
+  }
+  return { results, terms };
+}
+
+/** Whether a dispatch reads elements, and whether it writes results; between two there are totals. */
+interface Place {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+function dispatchOf<B>(
+  op: ReduceOp,
+  dtype: ComputeDType,
+  stage: ReductionStage,
+  place: Place,
+  terms: number,
+  bindings: readonly B[],
+): Dispatch<B> {
+  const { outer, reduced, inner, parts, partTerms, variant } = stage;
+  // Neighbouring terms are read four at a time, where rows are whole vectors.
+  const isWhole = reduced > 0 && reduced % 4 === 0 && (parts === 1 || partTerms % 4 === 0);
+  const width = place.isFirst && inner === 1 && isWhole ? 4 : 1;
+  const count = outer * parts * inner;
+  return {
+    label: `reduce ${op} ${outer}x${reduced}x${inner} to ${parts} ${variant}`,
+    code: reduceWgsl(
+      totalsWgsl(op, dtype),
+      accessWgsl(carriesError(op, dtype), dtype, place, width),
+      stage,
+    ),
+    constants: {
+      count,
+      reduced: reduced / width,
+      inner,
+      parts,
+      part_terms: Math.ceil(partTerms / width),
+      all_terms: terms,
+    },
+    bindings,
+    workgroups: variant === "tree" ? gridFor(count) : linearGrid(count),
+  };
+}
+
+/** How terms are read and totals written. A load is a total, an element, or `width` neighbouring elements of one result. */
+function accessWgsl(
+  isCarried: boolean,
+  dtype: ComputeDType,
+  { isFirst, isLast }: Place,
+  width: 1 | 4,
+): string {
+  const isTotal = isCarried && !isFirst;
+  return `@group(0) @binding(0) var<storage, read> input: array<${
+    width === 1 ? "Element" : `vec4<${dtype}>`
+  }>;
+@group(0) @binding(1) var<storage, read_write> out: array<Element>;
+
+${isTotal ? LOAD_TOTALS_WGSL : width === 1 ? LOAD_ELEMENTS_WGSL : LOAD_FOURS_WGSL}
+${isTotal ? "" : turnWgsl(width === 1 ? 8 : 4)}
+fn store(index: u32, total: Total) {
+${isLast ? "  out[index] = finish(total);" : isCarried ? STORE_TOTAL_WGSL : "  out[index] = total;"}
+}`;
+}
+
+const LOAD_ELEMENTS_WGSL = `fn load(address: u32) -> Element {
+  return input[address];
+}
+`;
+
+const LOAD_FOURS_WGSL = `fn load(address: u32) -> Element {
+  let four = input[address];
+  return combine(combine(four.x, four.y), combine(four.z, four.w));
+}
+`;
+
+/** A turn is short, because rounding loses in it: a turn of eight, or of four times four, in at most seven additions. */
+function turnWgsl(loads: number): string {
+  return `const TURN = ${loads}u;
+
+// The \`loads\` from \`address\` on, \`stride\` apart.
+fn turn_at(address: u32, stride: u32, loads: u32) -> Total {
+  var part = load(address);
+  for (var index = 1u; index < loads; index++) {
+    part = combine(part, load(address + index * stride));
+  }
+  return total_of(part);
+}
+`;
+}
+
+const LOAD_TOTALS_WGSL = `const TURN = 1u;
+
+fn turn_at(address: u32, stride: u32, loads: u32) -> Total {
+  return Total(input[address], input[address + count / parts * reduced]);
+}
+`;
+
+const STORE_TOTAL_WGSL = `  out[index] = total.sum;
+  out[index + count] = total.lost;`;
+
+function reduceWgsl(totals: string, access: string, { variant }: ReductionStage): string {
+  return `// [outer, reduced, inner] becomes [outer, parts, inner]. Sizes are in loads.
+override count: u32; // outer * parts * inner
+override reduced: u32;
+override inner: u32;
+override parts: u32;
+override part_terms: u32;
+override all_terms: u32; // elements of one result, in all dispatches together
+
+${totals}
+${access}
+
+// Where the first term of a part is.
+fn address_of(index: u32) -> u32 {
+  let row = index / inner;
+  return (row / parts * reduced + row % parts * part_terms) * inner + index % inner;
+}
+
+fn terms_of(index: u32) -> u32 {
+  return min(part_terms, reduced - index / inner % parts * part_terms);
+}
+
+${variant === "tree" ? TREE_WGSL : SEQUENTIAL_WGSL}
+  store(index, total);
+}
+`;
+}
+
+const SEQUENTIAL_WGSL = `${LINEAR_MAIN_WGSL}
+${HIDE_WGSL}
+  let first = address_of(index);
+  let terms = terms_of(index);
+  var total = nothing();
+  for (var term = 0u; term < terms; term += TURN) {
+    total = join(total, turn_at(first + term * inner, inner, min(TURN, terms - term)));
+  }`;
+
+const TREE_WGSL = `var<workgroup> totals: array<Total, ${TREE_INVOCATIONS}>;
+
+@compute @workgroup_size(${TREE_INVOCATIONS})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = workgroup.y * workgroups.x + workgroup.x;
+  if (index >= count) {
+    return;
+  }
+${HIDE_WGSL}
+  let first = address_of(index);
+  let terms = terms_of(index);
+  let stride = ${TREE_INVOCATIONS}u * inner;
+  var total = nothing();
+  for (var term = local; term < terms; term += TURN * ${TREE_INVOCATIONS}u) {
+    let loads = (terms - term + ${TREE_INVOCATIONS - 1}u) / ${TREE_INVOCATIONS}u;
+    total = join(total, turn_at(first + term * inner, stride, min(TURN, loads)));
+  }
+  totals[local] = total;
+  // No constant, because compilers for CPU adapters unroll constant loops, which takes them many times longer.
+  for (var half = ${TREE_INVOCATIONS / 2}u * workgroups.z; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (local < half) {
+      totals[local] = join(totals[local], totals[local + half]);
+    }
+  }
+  if (local > 0u) {
+    return;
+  }
+  total = totals[0];`;
