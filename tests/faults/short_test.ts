@@ -10,6 +10,7 @@ import { devices } from "./engine/devices.ts";
 import { hostErrors } from "./engine/host_errors.ts";
 import { ioErrors } from "./engine/io_errors.ts";
 import { knownBad } from "./engine/known_bad.ts";
+import { loads } from "./engine/loads.ts";
 import { locks } from "./engine/locks.ts";
 import { nonFinite } from "./engine/non_finite.ts";
 import { Outcome } from "./engine/outcome.ts";
@@ -108,6 +109,10 @@ describe("the fault campaigns", () => {
   test("refuse every truncation, extension, polyglot and bomb of every codec (F1, I1)", async () => {
     expect(await failuresOf(truncation, ["F1"])).toEqual([]);
     expect(await failuresOf(bombs, ["I1"])).toEqual([]);
+  }, 600_000);
+
+  test("leave everything as it was when a load fails at some of its awaits (K3)", async () => {
+    expect(await failuresOf((campaign) => loads(campaign, 11), ["K3"])).toEqual([]);
   }, 600_000);
 
   test("count a row that injects nothing, and one that throws, as failed", async () => {
