@@ -34,8 +34,6 @@ export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
  * is committed whose control says that the run was stopped.
  */
 export class LossRing {
-  /** How many of the last losses it holds. */
-  static readonly capacity: number = CAPACITY;
   readonly #store: TensorStore;
   readonly #history: TrainingHistory;
   #reading: Promise<void> = Promise.resolve();

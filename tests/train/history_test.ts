@@ -28,6 +28,29 @@ describe("TrainingHistory", () => {
     expect(history.meanLoss(1, 1)).toBe(NaN);
   });
 
+  test("batches that were skipped are known by their NaN, once each, and have no part in a mean", () => {
+    const history = new TrainingHistory();
+    history.write(0, new Float32Array([1, NaN, 3]));
+    history.write(1, new Float32Array([NaN, 3, NaN, 5]));
+    expect(history.skipped).toEqual([1, 3]);
+    expect(history.meanLoss(0, 5)).toBe(3);
+    expect(history.meanLoss(1, 2)).toBe(NaN);
+    history.replace(new Float32Array([NaN]), []);
+    expect(history.skipped).toEqual([0]);
+  });
+
+  test("what was measured is found by its step, of an epoch or within one", () => {
+    const history = new TrainingHistory();
+    const [within, end] = [3, 4].map((step) => ({ epoch: 1, step, metrics: { val_loss: step } }));
+    if (within === undefined || end === undefined) throw new Error("no records");
+    history.addValidation(within);
+    expect(history.measuredAt(3)).toBe(within);
+    history.addEpoch(end);
+    expect([history.measuredAt(4), history.measuredAt(5)]).toEqual([end, undefined]);
+    history.replace(new Float32Array(0), [end], [within]);
+    expect([history.epochs, history.validations]).toEqual([[end], [within]]);
+  });
+
   test("the losses given out are a copy, and replacing forgets the old ones", () => {
     const history = new TrainingHistory();
     history.write(0, new Float32Array([1, 2, 3]));
