@@ -115,11 +115,14 @@ export async function resumeNewest(
   const found = await recover(engine, { ...reading(options), refuse });
   const { checkpoint, skipped, refused: [newest] } = found;
   if (checkpoint !== undefined) {
-    const report = await goOnFrom(target, { ...found, checkpoint }, { signal: options.signal, isAllowed });
-    const passedOver = new Set(skipped.map(({ tag }) => tag));
-    const others = await otherRuns(engine, report.runId, (each) => {
-      return passedOver.has(each.tag) ? Promise.resolve(false) : isOwn(engine, each.tag, refuse);
+    // Before anything changes: nothing may fail afterwards.
+    const others = await closingOnError(checkpoint, async () => {
+      const passedOver = new Set(skipped.map(({ tag }) => tag));
+      return await otherRuns(engine, checkpoint.provenance.runId, (each) => {
+        return passedOver.has(each.tag) ? Promise.resolve(false) : isOwn(engine, each.tag, refuse);
+      });
     });
+    const report = await goOnFrom(target, { ...found, checkpoint }, { signal: options.signal, isAllowed });
     return { ...report, warnings: [...report.warnings, ...others] };
   }
   if (newest !== undefined) throw newest.error;
@@ -147,6 +150,15 @@ function reading(
   };
 }
 
+async function closingOnError<T>(checkpoint: Checkpoint, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
 async function isOwn(
   engine: Engine,
   tag: string,
@@ -168,7 +180,7 @@ async function isOwn(
 /** One warning for each run besides `runId` whose newest checkpoint could be gone on from as well. */
 async function otherRuns(
   engine: Engine,
-  runId: string | null,
+  runId: string | undefined,
   isMatch: (newest: CheckpointSummary) => Promise<boolean>,
 ): Promise<string[]> {
   const newest = new Map<string, CheckpointSummary>();
