@@ -3,7 +3,7 @@ import { byteSizeOf, type DType, DTYPES } from "../../src/base/dtype.ts";
 import type { CodecName } from "../../src/container/codec/table.ts";
 import type { Provenance } from "../../src/container/format/manifest.ts";
 import type { StateValue } from "../../src/container/format/state_tree.ts";
-import { VIEW_NAMES } from "../../src/container/format/tensor_ref.ts";
+import { TensorRef } from "../../src/container/format/tensor_ref.ts";
 import type { ContainerContents } from "../../src/container/write/write_container.ts";
 import {
   countersOf,
@@ -16,7 +16,7 @@ import {
   weightsOf,
 } from "./golden_bytes.ts";
 import { goldenContents } from "./golden_contents.ts";
-import { everyValue } from "./golden_states.ts";
+import { everyValue, TYPED_ARRAY_NAMES } from "./golden_states.ts";
 
 /** What golden.json says of a file. */
 export interface GoldenFile {
@@ -94,6 +94,16 @@ const CONTENTS: Readonly<Record<string, () => Contents>> = {
   "v1_state_tree.cairn": () => ({ tensors: viewTensors(), state: everyValue("view.Float32Array") }),
   "v1_names.cairn": () => ({ tensors: namedTensors() }),
   "v1_levels.cairn": () => ({ tensors: levelsTensors() }),
+  // Long arrays of numbers as a checkpoint keeps them: tensors of f64 that come back as arrays.
+  "v1_numbers.cairn": () => ({
+    tensors: numberTensors(),
+    state: {
+      history: new TensorRef("state:history", "Array"),
+      again: [new TensorRef("state:history", "Array"), [1, 2]],
+      "a map": new Map([["edges", new TensorRef("state:a map.edges", "Array")]]),
+      bytes: new TensorRef("state:history"),
+    },
+  }),
   // Where it stands among others, what its run went on from, and who saved it: files from before have none of it.
   "v1_order.cairn": () => ({
     tensors: [],
@@ -224,6 +234,29 @@ function emptyTensors(): GoldenTensor[] {
   ];
 }
 
+/** Finite numbers, as an array of others is no tensor: -0, the edges of what is whole, subnormals, the largest. */
+function numberTensors(): GoldenTensor[] {
+  const edges = [
+    0,
+    -0,
+    0.1,
+    -1,
+    2 ** 53 - 1,
+    2 ** 53 + 2,
+    5e-324,
+    2 ** -1022,
+    Number.MAX_VALUE,
+    -Number.MAX_VALUE,
+  ];
+  const bytes = new Uint8Array(8 * edges.length);
+  const view = new DataView(bytes.buffer);
+  for (const [index, number] of edges.entries()) view.setFloat64(8 * index, number, true);
+  return [
+    tensorOf("state:history", "f64", [1024], weightsOf("f64", 1024, 8)),
+    tensorOf("state:a map.edges", "f64", [edges.length], bytes),
+  ];
+}
+
 /** Typed arrays as a checkpoint keeps them: tensors that the state tree refers to by their class. */
 function viewTensors(): GoldenTensor[] {
   const dtypes: Readonly<Record<string, DType>> = {
@@ -234,7 +267,7 @@ function viewTensors(): GoldenTensor[] {
     BigInt64Array: "i64",
     BigUint64Array: "u64",
   };
-  return VIEW_NAMES.map((view, i) => {
+  return TYPED_ARRAY_NAMES.map((view, i) => {
     const dtype = dtypes[view] ??
       view.replace(/^Uint/, "u").replace(/^Int/, "i").replace("Array", "") as DType;
     return tensorOf(`view.${view}`, dtype, [5], countersOf(dtype, 5, i));

@@ -1,6 +1,9 @@
 import { type StateValue, TensorRef } from "../../src/container/format/state_tree.ts";
 import { VIEW_NAMES } from "../../src/container/format/tensor_ref.ts";
 
+/** The classes of typed arrays: the views that the format had when v1_state_tree.cairn was written. */
+export const TYPED_ARRAY_NAMES: readonly string[] = VIEW_NAMES.filter((view) => view !== "Array");
+
 /** Every kind of value that a state tree can have, at its edges. `tensor` is the name of one in the same file. */
 export function everyValue(tensor: string): StateValue {
   return {
@@ -31,6 +34,6 @@ export function everyValue(tensor: string): StateValue {
       "bottom",
     ),
     tensor: new TensorRef(tensor),
-    views: VIEW_NAMES.map((view) => new TensorRef(`view.${view}`, view)),
+    views: TYPED_ARRAY_NAMES.map((view) => new TensorRef(`view.${view}`, view)),
   };
 }
