@@ -2,7 +2,11 @@ import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { adamw } from "../../../src/kernels/optimizer/adamw.ts";
 import { encodeStepScalars } from "../../../src/kernels/step_scalars.ts";
-import { encodeStepVerdict } from "../../../src/kernels/optimizer/step_verdict.ts";
+import {
+  encodeStepControl,
+  encodeStepVerdict,
+  stepVerdict,
+} from "../../../src/kernels/optimizer/step_verdict.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
 import { expectClose, expectSame, randomNumbers, SIZES } from "../numbers.ts";
@@ -59,6 +63,37 @@ describe("adamw", () => {
       expect(new Uint8Array(result.buffer).every((byte) => byte === 0)).toBe(true);
     }
   });
+
+  gpuTest(
+    "takes the twin's step by the GPU's own count of updates, also the 10^5th and the 10^6th",
+    async (gpu) => {
+      const scalars = encodeStepScalars({ seed: 0, step: 9, values: [ADAMW.learningRate] });
+      for (const t of [1, 2, 20, 1000, 100_000, 1_000_000]) {
+        const verdict = new Uint32Array(8);
+        const judging = stepVerdict<HostArray>({
+          partials: new Float32Array(2),
+          loss: Float32Array.of(1),
+          scalars,
+          control: encodeStepControl({ stopped: 0, stoppedStep: 0, updates: t - 1, skipped: 0 }),
+          losses: new Float32Array(64),
+          verdict,
+        }, { partialCount: 1, lossCount: 64, decays: [ADAMW.beta1, ADAMW.beta2] });
+        const [judged] = await runDispatch(gpu, judging, [verdict]);
+        const [parameter, m] = [randomNumbers(64, 1), randomNumbers(64, 2)];
+        const v = randomNumbers(64, 3).map((x) => x * x);
+        const gradient = randomNumbers(64, 4);
+        const bindings = { parameter, gradient, m, v, scalars, verdict: judged };
+        const [after] = await runDispatch(gpu, adamw<HostArray>(bindings, { count: 64 }), [parameter]);
+        const twins = Array.from(
+          parameter,
+          (p, index) =>
+            adamwTwin({ p, m: m[index] ?? NaN, v: v[index] ?? NaN }, gradient[index] ?? NaN, { ...ADAMW, t })
+              .p,
+        );
+        expectClose(after, twins, TOLERANCE);
+      }
+    },
+  );
 
   gpuTest("changes nothing where the verdict does not let it", async (gpu) => {
     const state = [1, 2, 3].map((seed) => randomNumbers(64, seed));
