@@ -22,6 +22,10 @@ interface Known {
   readonly identity: string | undefined;
 }
 
+function couldNotBeRead(found: CheckpointSummary | SkippedCheckpoint): boolean {
+  return "error" in found && found.error.code === "storage_failed";
+}
+
 /** Opens a checkpoint for its manifest. */
 type OpenCheckpoint = (tag: string) => Promise<Checkpoint>;
 
@@ -81,8 +85,9 @@ export class KnownCheckpoints {
       const entries = await this.#storage.list(this.#directory, {
         only: (name) => tagOfFileName(name) !== undefined,
       });
-      const isSame = ({ identity }: Known, now: string | undefined): boolean =>
-        identity !== undefined && identity === now;
+      // What could not be read may be readable by now: a permission and a disk are no part of the file.
+      const isSame = ({ identity, found }: Known, now: string | undefined): boolean =>
+        identity !== undefined && identity === now && !couldNotBeRead(found);
       const hasVanished = await this.#update(entries, isSame, open);
       if (!hasVanished || looks === MOST_LOOKS) return this.catalog();
     }
