@@ -51,9 +51,26 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "kernels/reduce": ["base", "gpu", "kernels", "kernels/elementwise"],
   gpu_codec: ["base", "container/format", "container/codec", "gpu", "tensor"],
   graph: ["base", "gpu", "tensor", ...KERNELS],
-  nn: ["base", "gpu", "tensor", ...KERNELS, "graph"],
+  nn: ["base", "tensor", "graph", "nn/layers", "nn/losses", "nn/metrics", "gpu"],
+  "nn/layers": ["base", "tensor", "graph", "nn"],
+  "nn/losses": ["base", "tensor", "graph", "nn"],
+  "nn/metrics": ["graph", "nn"],
+  "nn/optim": ["base", "gpu", ...KERNELS, "nn"],
   checkpoint: ["base", ...CONTAINER, "container/codec/deflate", "storage", "gpu", "tensor", "gpu_codec"],
-  train: ["base", "container/format", "storage", "gpu", "tensor", ...KERNELS, "graph", "nn", "checkpoint"],
+  train: [
+    "base",
+    "container/format",
+    "storage",
+    "gpu",
+    "tensor",
+    ...KERNELS,
+    "graph",
+    "nn",
+    "nn/losses",
+    "nn/metrics",
+    "nn/optim",
+    "checkpoint",
+  ],
 };
 
 function sourceFiles(folder: string): string[] {

@@ -1,6 +1,6 @@
-export { gelu, relu, sigmoid, silu, tanh } from "./activations.ts";
-export { dropout } from "./dropout.ts";
-export { flatten } from "./flatten.ts";
+export { gelu, relu, sigmoid, silu, tanh } from "./layers/activations.ts";
+export { dropout } from "./layers/dropout.ts";
+export { flatten } from "./layers/flatten.ts";
 export {
   filled,
   type Initializer,
@@ -14,10 +14,13 @@ export {
   zeros,
 } from "./initializers.ts";
 export { type Layer, layer } from "./layer.ts";
-export { layerNorm, type LayerNormOptions } from "./layer_norm.ts";
-export { linear, type LinearOptions } from "./linear.ts";
-export { crossEntropy, type Loss, mse } from "./losses.ts";
-export { accuracy, type Metric } from "./metrics.ts";
+export { layerNorm, type LayerNormOptions } from "./layers/layer_norm.ts";
+export { linear, type LinearOptions } from "./layers/linear.ts";
+export { crossEntropy } from "./losses/cross_entropy.ts";
+export { type Loss } from "./losses/loss.ts";
+export { mse } from "./losses/mse.ts";
+export { accuracy } from "./metrics/accuracy.ts";
+export { type Metric } from "./metrics/metric.ts";
 export { Model, type ModelTrace } from "./model.ts";
 export { type Parameter, Scope, type ScopeOptions } from "./scope.ts";
-export { sequential } from "./sequential.ts";
+export { sequential } from "./layers/sequential.ts";

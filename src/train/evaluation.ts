@@ -7,8 +7,8 @@ import { indexLimits, type InputLimit } from "../graph/index_limits.ts";
 import { greater, where } from "../graph/ops/comparison.ts";
 import { sum } from "../graph/ops/sum.ts";
 import { input, type Value } from "../graph/value.ts";
-import type { Loss } from "../nn/losses.ts";
-import type { Metric } from "../nn/metrics.ts";
+import type { Loss } from "../nn/losses/loss.ts";
+import type { Metric } from "../nn/metrics/metric.ts";
 import type { Model } from "../nn/model.ts";
 import {
   type Batch,

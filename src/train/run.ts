@@ -1,7 +1,7 @@
 import { CairnError } from "../base/errors.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Pace } from "../gpu/pace.ts";
-import type { Metric } from "../nn/metrics.ts";
+import type { Metric } from "../nn/metrics/metric.ts";
 import type { NonFinitePolicy } from "../kernels/optimizer/step_verdict.ts";
 import { Model } from "../nn/model.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";

@@ -2,7 +2,7 @@ import { crc32 } from "../base/crc32.ts";
 import { CairnError } from "../base/errors.ts";
 import { thisHost } from "../gpu/host.ts";
 import { type DescribedValue, type Description, descriptionOf } from "../nn/description.ts";
-import type { Loss } from "../nn/losses.ts";
+import type { Loss } from "../nn/losses/loss.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import { NUMERICS_VERSION } from "./numerics_version.ts";
 import type { Seed } from "./seed.ts";

@@ -1,7 +1,8 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { Layer } from "../nn/layer.ts";
-import type { Loss } from "../nn/losses.ts";
-import { accuracy, type Metric } from "../nn/metrics.ts";
+import type { Loss } from "../nn/losses/loss.ts";
+import { accuracy } from "../nn/metrics/accuracy.ts";
+import { type Metric } from "../nn/metrics/metric.ts";
 import type { Optimizer } from "../nn/optim/optimizer.ts";
 import type { BatchSource } from "./batch_source.ts";
 import type { Seed } from "./seed.ts";

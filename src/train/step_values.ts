@@ -2,7 +2,7 @@ import { flowingGradients } from "../graph/autodiff.ts";
 import { mean } from "../graph/ops/reduce.ts";
 import { input, type Value } from "../graph/value.ts";
 import { requireValue } from "../nn/layer.ts";
-import type { Loss } from "../nn/losses.ts";
+import type { Loss } from "../nn/losses/loss.ts";
 import type { Model } from "../nn/model.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { BatchSource } from "./batch_source.ts";

@@ -9,7 +9,7 @@ const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
 const SHUFFLES = ["tests/train/shuffles_test.ts", "tests/train/keyed_words_test.ts"];
 const VIEWS = ["tests/graph/ops/views_test.ts"];
-const LOSSES = ["tests/nn/losses_test.ts"];
+const LOSSES = ["tests/nn/losses/losses_test.ts"];
 const ORDERS = ["tests/train/resume_test.ts", "-t", "the order of the data"];
 
 /** Name, file, the text that goes, what stands there instead, and the tests that have to notice. */
@@ -139,7 +139,7 @@ export const NUMBER_MUTATIONS = [
   ],
   [
     "differences without a weight",
-    "src/nn/losses.ts",
+    "src/nn/losses/mse.ts",
     "const counted = withoutUnweighted(differences, perRow);",
     "const counted = differences;",
     LOSSES,

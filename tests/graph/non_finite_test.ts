@@ -3,7 +3,7 @@ import { gradients } from "../../src/graph/autodiff.ts";
 import * as ops from "../../src/graph/ops.ts";
 import type { Value } from "../../src/graph/value.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { layerNorm } from "../../src/nn/layer_norm.ts";
+import { layerNorm } from "../../src/nn/layers/layer_norm.ts";
 import type { Scope } from "../../src/nn/scope.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../helpers/gpu.ts";

@@ -3,7 +3,7 @@ import type { Engine } from "../../src/checkpoint/engine.ts";
 import { FileEngine } from "../../src/checkpoint/file_engine.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { dropout, linear, relu, sequential } from "../../src/nn/nn.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
 import { adamw } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";

@@ -9,7 +9,7 @@ import { getCheckpoint } from "../../src/checkpoint/find.ts";
 import { loadCheckpoint } from "../../src/checkpoint/load_checkpoint.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { layerNorm, linear } from "../../src/nn/nn.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
 import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { storageError } from "../../src/storage/storage_error.ts";

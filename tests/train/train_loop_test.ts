@@ -1,6 +1,6 @@
 import { describe, expect } from "bun:test";
 import { sub } from "../../src/graph/ops/arithmetic.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { TrainReport } from "../../src/train/train_loop.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";

@@ -1,4 +1,4 @@
-import { constantRate, type Schedule } from "../schedules.ts";
+import { constantRate, type Schedule } from "./schedules.ts";
 
 /**
  * The schedule that an option says. Throws for a rate that is no number from 0; so does the schedule, before

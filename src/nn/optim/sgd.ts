@@ -1,7 +1,7 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { sgd as sgdKernel } from "../../kernels/optimizer/sgd.ts";
 import { describedAs } from "../description.ts";
-import { describeSchedule } from "../schedules.ts";
+import { describeSchedule } from "./schedules.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
 import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 

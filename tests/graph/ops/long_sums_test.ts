@@ -8,7 +8,7 @@ import { broadcastTo, sum } from "../../../src/graph/ops/sum.ts";
 import { sqrt } from "../../../src/graph/ops/transcendental.ts";
 import { reshape } from "../../../src/graph/ops/views.ts";
 import { constant, input, type Value } from "../../../src/graph/value.ts";
-import { mse } from "../../../src/nn/losses.ts";
+import { mse } from "../../../src/nn/losses/mse.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { gpuTest } from "../../helpers/gpu.ts";

@@ -1,14 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { gradients } from "../../src/graph/autodiff.ts";
-import { mul, square } from "../../src/graph/ops/arithmetic.ts";
-import { softmaxCrossEntropy } from "../../src/graph/ops/softmax_cross_entropy.ts";
-import { sum } from "../../src/graph/ops/sum.ts";
-import { weighted } from "../../src/graph/ops/weighted.ts";
-import { input, type Value } from "../../src/graph/value.ts";
-import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { crossEntropy, mse } from "../../src/nn/losses.ts";
-import { gpuTest } from "../helpers/gpu.ts";
-import { expectNear, runValues } from "../graph/run_values.ts";
+import { gradients } from "../../../src/graph/autodiff.ts";
+import { mul, square } from "../../../src/graph/ops/arithmetic.ts";
+import { softmaxCrossEntropy } from "../../../src/graph/ops/softmax_cross_entropy.ts";
+import { sum } from "../../../src/graph/ops/sum.ts";
+import { weighted } from "../../../src/graph/ops/weighted.ts";
+import { input, type Value } from "../../../src/graph/value.ts";
+import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
+import { crossEntropy } from "../../../src/nn/losses/cross_entropy.ts";
+import { mse } from "../../../src/nn/losses/mse.ts";
+import { gpuTest } from "../../helpers/gpu.ts";
+import { expectNear, runValues } from "../../graph/run_values.ts";
 
 const [N, I] = [NaN, Infinity];
 

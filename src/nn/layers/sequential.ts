@@ -1,4 +1,4 @@
-import { type Layer, layer as knownLayer, requireValue } from "./layer.ts";
+import { type Layer, layer as knownLayer, requireValue } from "../layer.ts";
 
 /** One layer after the other. Parameters of the n-th are named `n.…`, counting from 0, as in PyTorch. */
 export function sequential(...layers: readonly Layer[]): Layer {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../src/nn/optim/optim.ts";
+import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../../src/nn/optim/optim.ts";
 
 describe("optimizers", () => {
   test("sgd keeps a tensor only for its momentum", () => {

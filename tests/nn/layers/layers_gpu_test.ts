@@ -13,13 +13,13 @@ import {
   sigmoid,
   silu,
   tanh,
-} from "../../src/nn/nn.ts";
-import { Executable } from "../../src/graph/executable.ts";
-import { input } from "../../src/graph/value.ts";
-import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { HostTensor } from "../../src/tensor/host_tensor.ts";
-import { gpuTest } from "../helpers/gpu.ts";
-import { forward } from "./forward.ts";
+} from "../../../src/nn/nn.ts";
+import { Executable } from "../../../src/graph/executable.ts";
+import { input } from "../../../src/graph/value.ts";
+import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
+import { HostTensor } from "../../../src/tensor/host_tensor.ts";
+import { gpuTest } from "../../helpers/gpu.ts";
+import { forward } from "../forward.ts";
 
 function closeTo(found: readonly number[], expected: readonly number[], tolerance = 1e-5): void {
   expect(found).toHaveLength(expected.length);

@@ -1,5 +1,5 @@
-import { dropout as dropoutOf } from "../graph/ops/random.ts";
-import type { Layer } from "./layer.ts";
+import { dropout as dropoutOf } from "../../graph/ops/random.ts";
+import type { Layer } from "../layer.ts";
 
 /**
  * While training, sets each element to 0 with this probability and divides the others by `1 - rate`, which

@@ -1,10 +1,10 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
-import { add, mul, square, sub } from "../graph/ops/arithmetic.ts";
-import { mean } from "../graph/ops/reduce.ts";
-import { rsqrt } from "../graph/ops/transcendental.ts";
-import { formatShape } from "../tensor/shape.ts";
-import { ones, zeros } from "./initializers.ts";
-import { type Layer, layer } from "./layer.ts";
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { add, mul, square, sub } from "../../graph/ops/arithmetic.ts";
+import { mean } from "../../graph/ops/reduce.ts";
+import { rsqrt } from "../../graph/ops/transcendental.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import { ones, zeros } from "../initializers.ts";
+import { type Layer, layer } from "../layer.ts";
 
 /** Options of {@link layerNorm}. */
 export interface LayerNormOptions {

@@ -1,7 +1,7 @@
-import { add, mul } from "../graph/ops/arithmetic.ts";
-import { relu as reluOf } from "../graph/ops/piecewise.ts";
-import { sigmoid as sigmoidOf, tanh as tanhOf } from "../graph/ops/transcendental.ts";
-import type { Layer } from "./layer.ts";
+import { add, mul } from "../../graph/ops/arithmetic.ts";
+import { relu as reluOf } from "../../graph/ops/piecewise.ts";
+import { sigmoid as sigmoidOf, tanh as tanhOf } from "../../graph/ops/transcendental.ts";
+import type { Layer } from "../layer.ts";
 
 /** `max(x, 0)`. */
 export function relu(): Layer {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { mul } from "../../src/graph/ops/arithmetic.ts";
-import { input, reachable } from "../../src/graph/value.ts";
+import { mul } from "../../../src/graph/ops/arithmetic.ts";
+import { input, reachable } from "../../../src/graph/value.ts";
 import {
   crossEntropy,
   dropout,
@@ -14,7 +14,7 @@ import {
   relu,
   Scope,
   sequential,
-} from "../../src/nn/nn.ts";
+} from "../../../src/nn/nn.ts";
 
 function trace(layer: Layer, shape: readonly number[], isTraining = true) {
   const scope = Scope.root({ isTraining });

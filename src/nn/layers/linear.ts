@@ -1,10 +1,10 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
-import { add } from "../graph/ops/arithmetic.ts";
-import { matmul } from "../graph/ops/matmul.ts";
-import { reshape } from "../graph/ops/views.ts";
-import { formatShape } from "../tensor/shape.ts";
-import { type Initializer, uniform } from "./initializers.ts";
-import { type Layer, layer } from "./layer.ts";
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { add } from "../../graph/ops/arithmetic.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { reshape } from "../../graph/ops/views.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import { type Initializer, uniform } from "../initializers.ts";
+import { type Layer, layer } from "../layer.ts";
 
 /** Options of {@link linear}. */
 export interface LinearOptions {

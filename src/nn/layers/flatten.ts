@@ -1,6 +1,6 @@
-import { reshape } from "../graph/ops/views.ts";
-import { formatShape } from "../tensor/shape.ts";
-import type { Layer } from "./layer.ts";
+import { reshape } from "../../graph/ops/views.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import type { Layer } from "../layer.ts";
 
 /** `[batch, a, b, …]` to `[batch, a * b * …]`. */
 export function flatten(): Layer {

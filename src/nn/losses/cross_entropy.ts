@@ -1,0 +1,30 @@
+import { softmaxCrossEntropy } from "../../graph/ops/softmax_cross_entropy.ts";
+import { weighted } from "../../graph/ops/weighted.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import { describedAs } from "../description.ts";
+import { type Loss, requireWeights } from "./loss.ts";
+
+/**
+ * Softmax cross-entropy: output `[batch, classes]` f32 (logits), labels `[batch]` u32, each below the number
+ * of classes: the trainer refuses others before they reach the GPU, with the example and the value.
+ */
+export function crossEntropy(): Loss {
+  const loss: Loss = (output, labels, weights) => {
+    if (output.shape.length !== 2) {
+      throw new TypeError(
+        `crossEntropy: takes logits of shape [batch, classes], found ${formatShape(output.shape)}; ` +
+          `end the model with flatten() or a linear layer`,
+      );
+    }
+    const [batch] = output.shape;
+    if (labels.dtype !== "u32" || labels.shape.length !== 1 || labels.shape[0] !== batch) {
+      throw new TypeError(
+        `crossEntropy: takes labels of shape [${batch}] and dtype u32 (the class of each example), ` +
+          `found ${labels.dtype} of shape ${formatShape(labels.shape)}`,
+      );
+    }
+    const losses = softmaxCrossEntropy(output, labels);
+    return weights === undefined ? losses : weighted(losses, requireWeights("crossEntropy", weights, batch));
+  };
+  return describedAs(loss, { name: "crossEntropy" });
+}
