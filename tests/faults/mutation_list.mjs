@@ -377,8 +377,8 @@ export const MUTATIONS = [
   [
     "a file that is another one by now",
     KNOWN,
-    "identity !== undefined && identity === now;",
-    "true;",
+    "identity !== undefined && identity === now && !couldNotBeRead(found);",
+    "!couldNotBeRead(found);",
     LOOKS,
   ],
   [
