@@ -5,8 +5,8 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type Copy, SHADOW_USAGE } from "./shadow.ts";
 
 /**
- * The guarded tensors of a store, copied on their own with all the others: what their guards are shown is of the same moment,
- * whoever encodes or leaves out the tensors themselves.
+ * The guarded tensors of a store, copied on their own with all the others: what their guards are shown is of the same
+ * moment, whoever encodes or leaves out the tensors themselves.
  */
 export class GuardedTensors {
   #shadow: GPUBuffer | undefined;

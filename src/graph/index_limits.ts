@@ -10,8 +10,8 @@ export interface InputLimit {
 }
 
 /**
- * Inputs of a program that its ops take for indices, by name, each with the lowest limit. A shader cannot refuse an index: it
- * would give NaN, or what is somewhere else, so that whoever runs the program looks before.
+ * Inputs of a program that its ops take for indices, by name, each with the lowest limit. A shader cannot refuse an
+ * index: it would give NaN, or what is somewhere else, so that whoever runs the program looks before.
  */
 export function indexLimits(roots: readonly Value[]): ReadonlyMap<string, InputLimit> {
   const limits = new Map<string, InputLimit>();

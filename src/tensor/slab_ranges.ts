@@ -11,8 +11,8 @@ export interface SlabRange {
 }
 
 /**
- * Memory of tensors that are given in their order: as few ranges as there are gaps, one for a slab of which none is left out.
- * Tied tensors have no memory of their own, and empty ones none.
+ * Memory of tensors that are given in their order: as few ranges as there are gaps, one for a slab of which none is
+ * left out. Tied tensors have no memory of their own, and empty ones none.
  */
 export function slabRanges(tensors: Iterable<StoredTensor>): SlabRange[] {
   const ranges: { -readonly [Key in keyof SlabRange]: SlabRange[Key] }[] = [];

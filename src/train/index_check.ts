@@ -5,8 +5,8 @@ import { elementCount } from "../tensor/shape.ts";
 import type { Batch, BatchRequest, BatchSource } from "./batch_source.ts";
 
 /**
- * A `RangeError` that names the example and the value, when a label or an input of `batch` is no index: on the GPU it would make
- * NaN of every weight, and nobody would know of which example.
+ * A `RangeError` that names the example and the value, when a label or an input of `batch` is no index: on the GPU it
+ * would make NaN of every weight, and nobody would know of which example.
  *
  * @param limits Of the program that the batch is for.
  */

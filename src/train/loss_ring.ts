@@ -30,8 +30,8 @@ export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
  * it can run ahead of the GPU. As the ring is in the store, a snapshot has the losses that the host has not
  * read yet: saving waits for no read, and the history of a resumed run is complete.
  *
- * The control is read along with the losses: so the host hears of a step that was not finite, too. No checkpoint of a store
- * is committed whose control says that the run was stopped.
+ * The control is read along with the losses: so the host hears of a step that was not finite, too. No checkpoint of a
+ * store is committed whose control says that the run was stopped.
  */
 export class LossRing {
   readonly #store: TensorStore;
@@ -116,8 +116,8 @@ export class LossRing {
   }
 
   /**
-   * The losses of the first `stepsDone` steps, of which a checkpoint's history has those up to {@link historyLengthAt} and its ring
-   * the others.
+   * The losses of the first `stepsDone` steps, of which a checkpoint's history has those up to {@link
+   * historyLengthAt} and its ring the others.
    */
   static join(history: Float32Array, ring: Float32Array, stepsDone: number): Float32Array {
     const losses = new Float32Array(stepsDone);
@@ -126,7 +126,10 @@ export class LossRing {
     return losses;
   }
 
-  /** Throws `state_mismatch` unless the ring of a checkpoint has what its `lossCount` losses lack for `stepsDone` steps. */
+  /**
+   * Throws `state_mismatch` unless the ring of a checkpoint has what its `lossCount` losses lack for `stepsDone`
+   * steps.
+   */
   static requireRest(lossCount: number, stepsDone: number, checkpoint: string): void {
     if (stepsDone - lossCount <= CAPACITY && stepsDone >= lossCount) return;
     throw new CairnError(

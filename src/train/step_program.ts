@@ -32,8 +32,8 @@ const MOST_PARTIALS = 1024;
 const STORAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
 /**
- * The memory of a step that is no part of the run's state: gradients in slabs that mirror those of the parameters, and what
- * the check of them leaves.
+ * The memory of a step that is no part of the run's state: gradients in slabs that mirror those of the parameters,
+ * and what the check of them leaves.
  */
 export class StepMemory {
   readonly gradientSlabs: readonly GPUBuffer[];
@@ -71,8 +71,8 @@ export class StepMemory {
 }
 
 /**
- * The ranges of slabs that a step updates: parameters that the loss reaches, neighbours together. What is in none of them
- * keeps its bits, and so do its moments.
+ * The ranges of slabs that a step updates: parameters that the loss reaches, neighbours together. What is in none of
+ * them keeps its bits, and so do its moments.
  */
 export function updatedRanges(model: Model, { gradients }: StepValues): SlabRange[] {
   const { name: group, tensors } = model.group;
@@ -84,8 +84,8 @@ export function updatedRanges(model: Model, { gradients }: StepValues): SlabRang
 }
 
 /**
- * A step as one program: forward and backward, the check of every gradient, and the updates of the ranges, which the verdict
- * of the check lets through or not.
+ * A step as one program: forward and backward, the check of every gradient, and the updates of the ranges, which the
+ * verdict of the check lets through or not.
  */
 export function stepProgram(
   { model, optimizer, values, ranges, memory, state }: {

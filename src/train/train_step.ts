@@ -23,8 +23,9 @@ export interface StepRequest {
 }
 
 /**
- * One training step as one submit: forward, backward, a look at every gradient, and the optimiser over ranges of slabs. A
- * step whose loss or gradients are not finite changes no weight and no moment; see `stepVerdict` for what it does change.
+ * One training step as one submit: forward, backward, a look at every gradient, and the optimiser over ranges of
+ * slabs. A step whose loss or gradients are not finite changes no weight and no moment; see `stepVerdict` for what it
+ * does change.
  */
 export class TrainStep {
   readonly executable: Executable;

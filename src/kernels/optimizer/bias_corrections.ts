@@ -9,9 +9,10 @@ const POWERS = 32;
  * WGSL function `bias_corrections(updates: u32) -> vec4<f32>`: `1 - decay^updates` for each of up to four decays, 1 for
  * those that there are not.
  *
- * Optimisers divide by it, and the host cannot know the number of updates without waiting for the GPU, since a step that
- * is not finite does not count. Shaders have no f64, and in f32 `1 - 0.999` keeps four digits, so the powers are products of
- * 64-bit fractions in integers: equal bits on every adapter, and the f32 that is nearest to `1 - decay^updates` as f64 has it.
+ * Optimisers divide by it, and the host cannot know the number of updates without waiting for the GPU, since a step
+ * that is not finite does not count. Shaders have no f64, and in f32 `1 - 0.999` keeps four digits, so the powers are
+ * products of 64-bit fractions in integers: equal bits on every adapter, and the f32 that is nearest to `1 -
+ * decay^updates` as f64 has it.
  *
  * @throws RangeError for more than four decays, or one that is not from 0 up to and without 1.
  */

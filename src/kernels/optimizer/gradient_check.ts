@@ -22,8 +22,8 @@ export function gradientCheckPartials(count: number): number {
 }
 
 /**
- * Looks at every one of `count` gradients (a multiple of 4) in one pass. Each invocation leaves the largest magnitude that
- * it met, as bits, and the sum of the squares, added up in an order that depends on the count only.
+ * Looks at every one of `count` gradients (a multiple of 4) in one pass. Each invocation leaves the largest magnitude
+ * that it met, as bits, and the sum of the squares, added up in an order that depends on the count only.
  *
  * Bits are compared, and not the norm, which overflows on gradients that are finite: a magnitude whose bits are
  * `0x7f800000` or more is infinite or no number.

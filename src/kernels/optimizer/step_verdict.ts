@@ -37,7 +37,9 @@ const STEP_CONTROL_WGSL = `struct StepControl {
 /** Bytes of what {@link stepVerdict} leaves for the updates of the step. */
 export const STEP_VERDICT_BYTES = 32;
 
-/** The WGSL type of it. Every kernel of an optimiser binds it as a uniform, and returns at once where `applies` is 0. */
+/**
+ * The WGSL type of it. Every kernel of an optimiser binds it as a uniform, and returns at once where `applies` is 0.
+ */
 export const STEP_VERDICT_WGSL = `struct StepVerdict {
   applies: u32,
   /** Updates of the optimiser, this one included. */
@@ -96,8 +98,9 @@ export interface StepVerdictOptions {
  * Says whether a step counts: it does when its loss and every gradient are finite and nothing stopped the run before. A
  * single invocation, since all it adds up is some hundred partial results.
  *
- * A step that counts leaves its loss, and is one more update. Under "skip" the loss of one that does not is NaN, whatever it was.
- * Under "stop" such a step changes `stopped` and `stoppedStep` and nothing else, and a step after it nothing at all.
+ * A step that counts leaves its loss, and is one more update. Under "skip" the loss of one that does not is NaN,
+ * whatever it was. Under "stop" such a step changes `stopped` and `stoppedStep` and nothing else, and a step after it
+ * nothing at all.
  */
 export function stepVerdict<B>(bindings: StepVerdictBindings<B>, options: StepVerdictOptions): Dispatch<B> {
   const { partialCount, lossCount, decays } = options;
