@@ -1,9 +1,9 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { byteSizeOf, type DType } from "../base/dtype.ts";
-import { castBytes } from "../container/read/cast.ts";
+import { castBytes, isCastable } from "../container/read/cast.ts";
 import type { TensorSpec } from "../container/format/layout.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { isCastable, type TensorForm } from "./tensor_fit.ts";
+import type { TensorForm } from "../tensor/tensor_form.ts";
 
 /**
  * Says as which dtype a tensor is written to the file; `undefined` for as it is. The shape stays. Follows torchsnapshot's hook on

@@ -4,6 +4,9 @@ import { FileStorage } from "../storage/file_storage.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Engine } from "./engine.ts";
 
+/** The directory beside the checkpoints that damaged ones are moved into. */
+export const DAMAGED_DIRECTORY = "damaged";
+
 /** The directory of a storage that checkpoints lie in, for the small files beside them: leases, marks, counters. */
 export interface CheckpointFolder {
   readonly storage: Storage;

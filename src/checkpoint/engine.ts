@@ -1,3 +1,4 @@
+import type { Work } from "../base/work.ts";
 import type { OptionNames } from "../base/options.ts";
 import type { WriteReport } from "../container/write/container_writer.ts";
 import type { CairnError } from "../base/errors.ts";
@@ -19,11 +20,7 @@ export interface CreateOptions {
 const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
 
 /** Options of {@link Engine.save}. */
-export interface SaveOptions {
-  /** Removes what was written so far and rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+export interface SaveOptions extends Work {
   /**
    * Who is said to save it, where the provenance of the state does not say: with `auto`, retention may delete it again. Default
    * `auto` for an engine that is to evict checkpoints when the disk is full, else `user`.

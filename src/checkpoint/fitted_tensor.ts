@@ -2,7 +2,8 @@ import { byteSizeOf } from "../base/dtype.ts";
 import type { ContainerReader } from "../container/read/container_reader.ts";
 import type { TensorRecord } from "../container/format/layout.ts";
 import { elementCount, type Shape, shapesEqual } from "../tensor/shape.ts";
-import { isCastable, type TensorForm } from "./tensor_fit.ts";
+import type { TensorForm } from "../tensor/tensor_form.ts";
+import { isCastable } from "../container/read/cast.ts";
 
 /**
  * The bytes of a tensor of a container in the form that is wanted: another floating-point dtype, the beginning of each

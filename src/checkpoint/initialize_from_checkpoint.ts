@@ -1,9 +1,10 @@
+import { MODEL_GROUP } from "../tensor/group_names.ts";
 import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
 import { isHostTensorName } from "./host_state.ts";
-import { MODEL_GROUP } from "./load_checkpoint.ts";
+
 import { restore } from "./restore/restore.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";

@@ -1,3 +1,4 @@
+import { MODEL_GROUP } from "../tensor/group_names.ts";
 import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames, pickOptions } from "../base/options.ts";
 import type { ContainerReader } from "../container/read/container_reader.ts";
@@ -17,8 +18,6 @@ import { undoable } from "./restore/undoable.ts";
 import { requireState, type StateByName } from "./restore_state.ts";
 import { checkTag } from "./tags.ts";
 
-/** The group of a store that holds a model's parameters. */
-export const MODEL_GROUP = "model";
 /** How the groups of an optimiser's states are named: `optimizer.m`, `optimizer.v`. */
 export const OPTIMIZER_PREFIX = "optimizer";
 /** Names of state that belongs to a learning-rate schedule. */

@@ -1,3 +1,4 @@
+import { MODEL_GROUP } from "../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
@@ -8,13 +9,7 @@ import {
   type CheckpointReadOptions,
 } from "./checkpoint.ts";
 import type { HostState } from "./host_state.ts";
-import {
-  type LoadTarget,
-  MODEL_GROUP,
-  OPTIMIZER_PREFIX,
-  requireLoadTarget,
-  SCHEDULER_NAMES,
-} from "./load_checkpoint.ts";
+import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "./restore/tensor_plan.ts";
 import type { LoadReport } from "./load_report.ts";
 import { FIT_OPTIONS } from "./tensor_fit.ts";

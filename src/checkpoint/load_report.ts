@@ -1,8 +1,9 @@
 import { CairnError } from "../base/errors.ts";
 import { shapesEqual } from "../tensor/shape.ts";
-import { fitOf, type FitOptions, formatForm, type FoundTensor, type TensorForm } from "./tensor_fit.ts";
+import { fitOf, type FitOptions, type FoundTensor } from "./tensor_fit.ts";
+import { formatForm, type TensorForm } from "../tensor/tensor_form.ts";
 
-export type { TensorForm } from "./tensor_fit.ts";
+export type { TensorForm } from "../tensor/tensor_form.ts";
 
 /** A tensor that is on both sides and differs. */
 export interface Mismatch {

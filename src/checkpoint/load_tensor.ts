@@ -4,7 +4,7 @@ import type { HostTensor } from "../tensor/host_tensor.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "./engine.ts";
-import { formatForm } from "./tensor_fit.ts";
+import { formatForm } from "../tensor/tensor_form.ts";
 
 /**
  * Reads one tensor of a checkpoint into one that the caller has, in place, and nothing else of the file. The name has to be

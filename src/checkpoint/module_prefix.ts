@@ -1,7 +1,8 @@
+import { MODEL_GROUP } from "../tensor/group_names.ts";
 import type { ContainerReader } from "../container/read/container_reader.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { isHostTensorName } from "./host_state.ts";
-import { MODEL_GROUP } from "./load_checkpoint.ts";
+
 import type { RenameRule } from "./name_pattern.ts";
 
 /** What wrappers of models put in front of a parameter's name. */

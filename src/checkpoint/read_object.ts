@@ -9,7 +9,7 @@ import { shapesEqual } from "../tensor/shape.ts";
 import { type HostState, isHostTensorName, thawState } from "./host_state.ts";
 import { keysOfPath, type StateTrees, valueAt } from "./object_path.ts";
 import { READ_WITHIN_OPTIONS, readWithin, type ReadWithinOptions } from "./read_within.ts";
-import { formatForm } from "./tensor_fit.ts";
+import { formatForm } from "../tensor/tensor_form.ts";
 
 /** Options of `Checkpoint.readObject`. */
 export interface ReadObjectOptions extends ReadWithinOptions {

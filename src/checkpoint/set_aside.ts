@@ -2,12 +2,9 @@ import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import { joinPath } from "../storage/storage_path.ts";
 import type { SkippedCheckpoint } from "./catalog.ts";
 import { Checkpoint } from "./checkpoint.ts";
-import { type CheckpointFolder, requireFolder } from "./checkpoint_folder.ts";
+import { type CheckpointFolder, DAMAGED_DIRECTORY, requireFolder } from "./checkpoint_folder.ts";
 import type { Engine } from "./engine.ts";
 import { fileNameOf } from "./tags.ts";
-
-/** The directory beside the checkpoints that damaged ones are moved into. */
-export const DAMAGED_DIRECTORY = "damaged";
 
 /** What says that the bytes are wrong. An error of the disk may pass, and a newer version is not damaged. */
 const DAMAGE: ReadonlySet<CairnErrorCode> = new Set([

@@ -1,14 +1,8 @@
 import type { OptionNames } from "../base/options.ts";
 import type { DType } from "../base/dtype.ts";
-import type { CastDType } from "../container/read/cast.ts";
-import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
-
-/** A tensor as far as loading cares. */
-export interface TensorForm {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: Shape;
-}
+import { isCastable } from "../container/read/cast.ts";
+import { type Shape, shapesEqual } from "../tensor/shape.ts";
+import type { TensorForm } from "../tensor/tensor_form.ts";
 
 /**
  * What becomes of a tensor whose shape differs: it does not fit (`error`), it keeps what it had (`skip`), it takes the
@@ -48,16 +42,6 @@ export function fitOf(found: FoundTensor, wanted: TensorForm, options: FitOption
     shape: shapeFit(found.shape, wanted.shape, options.shapePolicy ?? "error"),
     dtype: found.dtype === wanted.dtype ? "same" : isCast ? "cast" : "different",
   };
-}
-
-/** For messages, as in "f32 [64, 784]". */
-export function formatForm({ dtype, shape }: TensorForm): string {
-  return `${dtype} ${formatShape(shape)}`;
-}
-
-/** Whether a reader can give elements of this dtype as those of another. */
-export function isCastable(dtype: DType): dtype is CastDType {
-  return dtype === "f32" || dtype === "f16" || dtype === "bf16";
 }
 
 function shapeFit(found: Shape, wanted: Shape, policy: ShapePolicy): TensorFit["shape"] {

@@ -1,17 +1,17 @@
+import type { Work } from "../base/work.ts";
 import type { CodecChoice, CompressionMode } from "../container/codec/choose.ts";
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { CodecName } from "../container/codec/table.ts";
 import { ContainerWriter, type WriteReport } from "../container/write/container_writer.ts";
 import type { Provenance } from "../container/format/manifest.ts";
 import type { ByteSink } from "../container/source.ts";
-import type { SaveOptions } from "./engine.ts";
 import type { GpuEncoding, GpuShare } from "../gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource } from "./parts/checkpoint_source.ts";
 import { breathingSink } from "./storage_source.ts";
 import type { EncodedPiece } from "./store_copy.ts";
 
 /** Options of {@link writeCheckpoint}. */
-export interface WriteCheckpointOptions extends SaveOptions {
+export interface WriteCheckpointOptions extends Work {
   /** Sixteen bytes that no other file has. */
   readonly fileId: Uint8Array;
   /** What is added to the provenance of the snapshot, and wins. */

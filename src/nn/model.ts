@@ -1,3 +1,4 @@
+import { MODEL_GROUP } from "../tensor/group_names.ts";
 import type { DType } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { Executable } from "../graph/executable.ts";
@@ -20,9 +21,6 @@ export interface ModelTrace {
   readonly output: Value;
   readonly parameters: readonly Parameter[];
 }
-
-/** Group of the store that holds the parameters; a parameter `0.weight` is its tensor `model.0.weight`. */
-export const MODEL_GROUP = "model";
 
 /** No training step has this number, so that the random numbers of the beginning are used nowhere else. */
 const INITIALIZATION_STEP = 0xffff_ffff;

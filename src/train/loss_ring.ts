@@ -1,3 +1,4 @@
+import { TRAINER_GROUP } from "../tensor/group_names.ts";
 import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import {
@@ -14,8 +15,6 @@ const CAPACITY = 2 * HALF;
 /** The words of a control that say that the run was stopped. */
 const STOP_BYTES = 8;
 
-/** Group of the store that holds the ring and the control. */
-export const TRAINER_GROUP = "trainer";
 /** Full name of the ring's tensor. */
 export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
 /** Full name of the tensor with the {@link StepControl} of a run. */

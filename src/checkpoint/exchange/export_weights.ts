@@ -1,8 +1,9 @@
+import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import type { CastDType } from "../../container/read/cast.ts";
+import { type CastDType, isCastable } from "../../container/read/cast.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { ContainerWriter } from "../../container/write/container_writer.ts";
 import type { TensorRecord } from "../../container/format/layout.ts";
@@ -10,13 +11,12 @@ import { DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { temporaryName } from "../leftovers.ts";
-import { MODEL_GROUP } from "../load_checkpoint.ts";
+
 import { type NamePattern, NameSelection } from "../name_pattern.ts";
 import { isStoreTensor } from "../parts/placement.ts";
 import { randomHex } from "../small_file.ts";
 import { breathingSink } from "../storage_source.ts";
 import { CHECKPOINT_EXTENSION } from "../tags.ts";
-import { isCastable } from "../tensor_fit.ts";
 import type { OutgoingTensor } from "./outgoing.ts";
 import { saveSafetensors } from "./save_safetensors.ts";
 

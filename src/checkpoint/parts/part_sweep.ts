@@ -8,7 +8,7 @@ import type { Storage } from "../../storage/storage.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";
 import { KnownCheckpoints } from "../known_checkpoints.ts";
 import { type LeftoversOwner, removeLeftovers, STALE_TEMPORARY_MS } from "../leftovers.ts";
-import { DAMAGED_DIRECTORY } from "../set_aside.ts";
+import { DAMAGED_DIRECTORY } from "../checkpoint_folder.ts";
 import { openSource } from "../storage_source.ts";
 import { fileNameOf } from "../tags.ts";
 import { fileIdOfPart, partPath, PARTS_DIRECTORY } from "./part_files.ts";

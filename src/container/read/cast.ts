@@ -33,7 +33,8 @@ export function castFrom(name: string, dtype: DType, cast: CastDType): CastDType
   );
 }
 
-function isCastable(dtype: DType): dtype is CastDType {
+/** Whether a reader can give elements of this dtype as those of another. */
+export function isCastable(dtype: DType): dtype is CastDType {
   return dtype === "f32" || dtype === "f16" || dtype === "bf16";
 }
 

@@ -1,0 +1,12 @@
+/** How far a long call is. Bytes, unless the call says otherwise. */
+export interface WorkProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What every call takes that may take long: a way to stop it, and somebody who is told how far it is. */
+export interface Work {
+  /** Stops the work, which then rejects with the signal's reason and leaves nothing behind. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: WorkProgress) => void) | undefined;
+}

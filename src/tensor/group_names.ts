@@ -1,0 +1,5 @@
+/** Group of a store that holds a model's parameters; a parameter `0.weight` is its tensor `model.0.weight`. */
+export const MODEL_GROUP = "model";
+
+/** Group of a store that holds what a trainer keeps on the GPU beside the model: its last losses, and its control. */
+export const TRAINER_GROUP = "trainer";

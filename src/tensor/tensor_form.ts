@@ -1,0 +1,14 @@
+import type { DType } from "../base/dtype.ts";
+import { formatShape, type Shape } from "./shape.ts";
+
+/** What a tensor is, whatever its elements are. */
+export interface TensorForm {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** For messages, as in "f32 [64, 784]". */
+export function formatForm({ dtype, shape }: TensorForm): string {
+  return `${dtype} ${formatShape(shape)}`;
+}
