@@ -18,43 +18,39 @@
  *
  * @module
  */
-export { openSource } from "./src/checkpoint/storage_source.ts";
-export { tensorsOfContainer, tensorsOfFile } from "./src/checkpoint/exchange/convert.ts";
-export { readNpy, writeNpy } from "./src/checkpoint/exchange/npy.ts";
+export { openSource } from "./src/checkpoint/file/storage_source.ts";
+export { tensorsOfContainer, tensorsOfFile } from "./src/exchange/convert.ts";
+export { readNpy, writeNpy } from "./src/exchange/numpy/npy.ts";
 export {
   type NpzFile,
   type NpzOptions,
   type NpzReport,
   readNpz,
   writeNpz,
-} from "./src/checkpoint/exchange/npz.ts";
-export { OpaqueValue } from "./src/checkpoint/exchange/opaque_value.ts";
-export { ComplexNumber, PickleOpaque } from "./src/checkpoint/exchange/pickle_values.ts";
-export type { StridedView } from "./src/checkpoint/exchange/strided.ts";
-export { openSafetensors } from "./src/checkpoint/exchange/open_safetensors.ts";
-export type { OutgoingTensor, TensorsToWrite } from "./src/checkpoint/exchange/outgoing.ts";
-export { readSafetensors, type SafetensorsFile } from "./src/checkpoint/exchange/read_safetensors.ts";
-export { readTorch, type TorchFile } from "./src/checkpoint/exchange/read_torch.ts";
+} from "./src/exchange/numpy/npz.ts";
+export { OpaqueValue } from "./src/exchange/opaque_value.ts";
+export { ComplexNumber, PickleOpaque } from "./src/exchange/torch/pickle_values.ts";
+export type { StridedView } from "./src/exchange/strided.ts";
+export { openSafetensors } from "./src/exchange/safetensors/open_safetensors.ts";
+export type { OutgoingTensor, TensorsToWrite } from "./src/exchange/outgoing.ts";
+export { readSafetensors, type SafetensorsFile } from "./src/exchange/safetensors/read_safetensors.ts";
+export { readTorch, type TorchFile } from "./src/exchange/torch/read_torch.ts";
 export {
   type SavedSafetensors,
   saveSafetensors,
   type SaveSafetensorsOptions,
-} from "./src/checkpoint/exchange/save_safetensors.ts";
-export type {
-  ExchangeReadOptions,
-  ForeignTensor,
-  TensorFile,
-} from "./src/checkpoint/exchange/tensor_file.ts";
-export type { TorchState } from "./src/checkpoint/exchange/torch_state.ts";
-export { type TorchDType, type TorchStorage, TorchTensor } from "./src/checkpoint/exchange/torch_tensor.ts";
-export { UnreadableTensor } from "./src/checkpoint/exchange/unreadable_tensor.ts";
+} from "./src/exchange/safetensors/save_safetensors.ts";
+export type { ExchangeReadOptions, ForeignTensor, TensorFile } from "./src/exchange/tensor_file.ts";
+export type { TorchState } from "./src/exchange/torch/torch_state.ts";
+export { type TorchDType, type TorchStorage, TorchTensor } from "./src/exchange/torch/torch_tensor.ts";
+export { UnreadableTensor } from "./src/exchange/unreadable_tensor.ts";
 export {
   type SafetensorsOptions,
   type SafetensorsReport,
   writeSafetensors,
-} from "./src/checkpoint/exchange/write_safetensors.ts";
+} from "./src/exchange/safetensors/write_safetensors.ts";
 export {
   type ExportedWeights,
   exportWeights,
   type ExportWeightsOptions,
-} from "./src/checkpoint/exchange/export_weights.ts";
+} from "./src/checkpoint/compat/export_weights.ts";

@@ -113,19 +113,19 @@ export type {
 
 // Snapshots, engines, recovery
 export type { BackgroundSaveOptions, BackgroundSaverOptions } from "./src/checkpoint/background_saver.ts";
-export type { StoredDType } from "./src/checkpoint/cast_tensors.ts";
+export type { StoredDType } from "./src/checkpoint/capture/cast_tensors.ts";
 export {
   type Catalog,
   type CatalogOptions,
   type CheckpointSummary,
   readCatalog,
   type SkippedCheckpoint,
-} from "./src/checkpoint/catalog.ts";
+} from "./src/checkpoint/engine/catalog.ts";
 export {
   Checkpoint,
   type CheckpointLoadOptions,
   type CheckpointReadOptions,
-} from "./src/checkpoint/checkpoint.ts";
+} from "./src/checkpoint/file/checkpoint.ts";
 export type {
   CheckpointEndEvent,
   CheckpointEvent,
@@ -137,12 +137,12 @@ export {
   type CheckpointingConfig,
   checkpointingConfig,
   type CheckpointingFields,
-} from "./src/checkpoint/checkpointing_config.ts";
-export { chooseEngine, type EngineChoice } from "./src/checkpoint/choose_engine.ts";
-export { CommitInfo, type CommitInfoFields } from "./src/checkpoint/commit_info.ts";
-export type { EncodableCut, EncodableCuts } from "./src/checkpoint/encoding_stages.ts";
-export { DecoupledEngine, type DecoupledEngineOptions } from "./src/checkpoint/decoupled_engine.ts";
-export type { DiskRoomOptions, DiskShortage, OnDiskFull } from "./src/checkpoint/disk_room.ts";
+} from "./src/checkpoint/compat/checkpointing_config.ts";
+export { chooseEngine, type EngineChoice } from "./src/checkpoint/compose/choose_engine.ts";
+export { CommitInfo, type CommitInfoFields } from "./src/checkpoint/engine/commit_info.ts";
+export type { EncodableCut, EncodableCuts } from "./src/checkpoint/capture/encoding_stages.ts";
+export { DecoupledEngine, type DecoupledEngineOptions } from "./src/checkpoint/compose/decoupled_engine.ts";
+export type { DiskRoomOptions, DiskShortage, OnDiskFull } from "./src/checkpoint/engine/disk_space.ts";
 export type {
   CommitReport,
   CommitTarget,
@@ -153,19 +153,19 @@ export type {
   MakeDirsOptions,
   RemoveOptions,
   SaveOptions,
-} from "./src/checkpoint/engine.ts";
+} from "./src/checkpoint/engine/engine.ts";
 export {
   type ConformanceCheck,
   engineConformance,
   type EngineUnderTest,
-} from "./src/checkpoint/engine_conformance.ts";
-export type { EngineGroup, GroupSave, MemberFailure } from "./src/checkpoint/engine_group.ts";
-export { EngineWrapper } from "./src/checkpoint/engine_wrapper.ts";
+} from "./src/checkpoint/compose/engine_conformance.ts";
+export type { EngineGroup, GroupSave, MemberFailure } from "./src/checkpoint/compose/engine_group.ts";
+export { EngineWrapper } from "./src/checkpoint/compose/engine_wrapper.ts";
 export {
   checkpointsIterator,
   type CheckpointsIteratorOptions,
   watchCheckpoints,
-} from "./src/checkpoint/evaluators/checkpoints_iterator.ts";
+} from "./src/checkpoint/keep/evaluators/checkpoints_iterator.ts";
 export {
   type CheckpointName,
   DONE_EVAL_SUBDIR,
@@ -173,56 +173,68 @@ export {
   evalSubdir,
   isDoneEval,
   markDoneEval,
-} from "./src/checkpoint/evaluators/done_marks.ts";
+} from "./src/checkpoint/keep/evaluators/done_marks.ts";
 export {
   evaluateCheckpoints,
   type EvaluateCheckpointsOptions,
   type EvaluationLoopReport,
-} from "./src/checkpoint/evaluators/evaluate_checkpoints.ts";
-export { Lease, type LeaseOptions } from "./src/checkpoint/evaluators/lease.ts";
+} from "./src/checkpoint/keep/evaluators/evaluate_checkpoints.ts";
+export { Lease, type LeaseOptions } from "./src/checkpoint/keep/evaluators/lease.ts";
 export {
   type EvaluatorsReport,
   waitForEvaluators,
   type WaitForEvaluatorsOptions,
-} from "./src/checkpoint/evaluators/wait_for_evaluators.ts";
+} from "./src/checkpoint/keep/evaluators/wait_for_evaluators.ts";
 export type { FieldLoadOptions } from "./src/checkpoint/field_snapshot.ts";
-export { FileEngine } from "./src/checkpoint/file_engine.ts";
-export type { FileEngineOptions, FileSaveOptions } from "./src/checkpoint/file_engine_options.ts";
+export { FileEngine } from "./src/checkpoint/engine/file_engine.ts";
+export type { FileEngineOptions, FileSaveOptions } from "./src/checkpoint/engine/file_engine_options.ts";
 export {
   getCheckpoint,
   type GetCheckpointOptions,
   getCheckpoints,
   stepFromCheckpoint,
-} from "./src/checkpoint/find.ts";
-export type { BytesListener, CheckpointState, FrozenCheckpoint } from "./src/checkpoint/frozen_checkpoint.ts";
-export type { HostState, Stateful, StateInput } from "./src/checkpoint/host_state.ts";
+} from "./src/checkpoint/keep/find.ts";
+export type {
+  BytesListener,
+  CheckpointState,
+  FrozenCheckpoint,
+} from "./src/checkpoint/capture/frozen_checkpoint.ts";
+export type { HostState, Stateful, StateInput } from "./src/checkpoint/capture/host_state.ts";
 export {
   initializeFromCheckpoint,
   type InitializeOptions,
   type InitializeReport,
-} from "./src/checkpoint/initialize_from_checkpoint.ts";
+} from "./src/checkpoint/compat/initialize_from_checkpoint.ts";
 export { findCheckpoint, LazyCheckpoint } from "./src/checkpoint/lazy_checkpoint.ts";
 export {
   loadCheckpoint,
   type LoadCheckpointOptions,
   type LoadCheckpointResult,
   type LoadTarget,
-} from "./src/checkpoint/load_checkpoint.ts";
-export { loadModelCode, type LoadModelCodeOptions } from "./src/checkpoint/load_model_code.ts";
-export { loadParts, type LoadPartsOptions, type LoadPartsReport } from "./src/checkpoint/load_parts.ts";
-export type { LoadReport, Mismatch, TensorForm } from "./src/checkpoint/load_report.ts";
-export { loadTensor } from "./src/checkpoint/load_tensor.ts";
-export type { LockIdentity, LockOwner } from "./src/checkpoint/lock_owner.ts";
-export { MirrorEngine, type MirrorOptions } from "./src/checkpoint/mirror_engine.ts";
-export type { ModelCode } from "./src/checkpoint/model_code.ts";
-export type { NamePattern, RenameRule } from "./src/checkpoint/name_pattern.ts";
-export { type CheckpointManifest, type ManifestEntry, objectPath } from "./src/checkpoint/object_path.ts";
-export type { EngineTarget } from "./src/checkpoint/open_engine.ts";
-export { openCheckpoint } from "./src/checkpoint/open_path.ts";
-export type { EncodableTensors } from "./src/checkpoint/parts/checkpoint_source.ts";
-export type { Components, PartPlan } from "./src/checkpoint/parts/components.ts";
-export { type PlacementReport, type RankView, rowsOfRank } from "./src/checkpoint/parts/rank_view.ts";
-export type { WrittenPart } from "./src/checkpoint/parts/write_part.ts";
+} from "./src/checkpoint/compat/load_checkpoint.ts";
+export { loadModelCode, type LoadModelCodeOptions } from "./src/checkpoint/file/load_model_code.ts";
+export {
+  loadParts,
+  type LoadPartsOptions,
+  type LoadPartsReport,
+} from "./src/checkpoint/compat/load_parts.ts";
+export type { LoadReport, Mismatch, TensorForm } from "./src/checkpoint/restore/load_report.ts";
+export { loadTensor } from "./src/checkpoint/engine/load_tensor.ts";
+export type { LockIdentity, LockOwner } from "./src/checkpoint/engine/lock/lock_owner.ts";
+export { MirrorEngine, type MirrorOptions } from "./src/checkpoint/compose/mirror_engine.ts";
+export type { ModelCode } from "./src/checkpoint/capture/model_code.ts";
+export type { NamePattern, RenameRule } from "./src/base/name_pattern.ts";
+export {
+  type CheckpointManifest,
+  type ManifestEntry,
+  objectPath,
+} from "./src/checkpoint/file/object_path.ts";
+export type { EngineTarget } from "./src/checkpoint/engine/open_engine.ts";
+export { openCheckpoint } from "./src/checkpoint/file/open_path.ts";
+export type { EncodableTensors } from "./src/checkpoint/capture/checkpoint_source.ts";
+export type { Components, PartPlan } from "./src/checkpoint/file/parts/components.ts";
+export { type PlacementReport, type RankView, rowsOfRank } from "./src/checkpoint/file/parts/rank_view.ts";
+export type { WrittenPart } from "./src/checkpoint/file/parts/write_part.ts";
 export type {
   PendingPhase,
   PendingProgress,
@@ -232,11 +244,11 @@ export type {
   SaveReport,
   StagingKind,
 } from "./src/checkpoint/pending_snapshot.ts";
-export { readModelCode } from "./src/checkpoint/read_model_code.ts";
-export type { ReadObjectOptions } from "./src/checkpoint/read_object.ts";
-export type { ReadWithinOptions } from "./src/checkpoint/read_within.ts";
-export { recover, type RecoverOptions, type Recovery } from "./src/checkpoint/recovery.ts";
-export type { StateByName, StateReport } from "./src/checkpoint/restore_state.ts";
+export { readModelCode } from "./src/checkpoint/file/read_model_code.ts";
+export type { ReadObjectOptions } from "./src/checkpoint/file/read_object.ts";
+export type { ReadWithinOptions } from "./src/checkpoint/file/read_within.ts";
+export { recover, type RecoverOptions, type Recovery } from "./src/checkpoint/keep/recovery.ts";
+export type { StateByName, StateReport } from "./src/checkpoint/restore/restore_state.ts";
 export {
   planRetention,
   retain,
@@ -245,23 +257,23 @@ export {
   type RetentionDecision,
   type RetentionPolicy,
   type RetentionReport,
-} from "./src/checkpoint/retention.ts";
-export { keepAll, lastN } from "./src/checkpoint/retention/by_count.ts";
-export { bestN, type BestNOptions } from "./src/checkpoint/retention/by_metric.ts";
+} from "./src/checkpoint/keep/retention/retention.ts";
+export { keepAll, lastN } from "./src/checkpoint/keep/retention/by_count.ts";
+export { bestN, type BestNOptions } from "./src/checkpoint/keep/retention/by_metric.ts";
 export {
   closestToGrid,
   everyNSteps,
   type EveryNStepsOptions,
   explicitSteps,
-} from "./src/checkpoint/retention/by_step.ts";
-export { everyNSeconds, latestDuration } from "./src/checkpoint/retention/by_time.ts";
-export { allOf, anyOf } from "./src/checkpoint/retention/combine.ts";
-export type { RankedMetric } from "./src/checkpoint/retention/metric_direction.ts";
-export type { RetentionCandidate, RetentionRule } from "./src/checkpoint/retention/rule.ts";
-export { saveCheckpoint, type SaveCheckpointOptions } from "./src/checkpoint/save_checkpoint.ts";
+} from "./src/checkpoint/keep/retention/by_step.ts";
+export { everyNSeconds, latestDuration } from "./src/checkpoint/keep/retention/by_time.ts";
+export { allOf, anyOf } from "./src/checkpoint/keep/retention/combine.ts";
+export type { RankedMetric } from "./src/checkpoint/keep/retention/metric_direction.ts";
+export type { RetentionCandidate, RetentionRule } from "./src/checkpoint/keep/retention/rule.ts";
+export { saveCheckpoint, type SaveCheckpointOptions } from "./src/checkpoint/compat/save_checkpoint.ts";
 export type { RankSaveOptions } from "./src/checkpoint/ranks/rank_options.ts";
-export { setAside, type SetAsideReport } from "./src/checkpoint/set_aside.ts";
-export { splitCheckpoint, type SplitCheckpointOptions } from "./src/checkpoint/split_checkpoint.ts";
+export { setAside, type SetAsideReport } from "./src/checkpoint/keep/quarantine.ts";
+export { splitCheckpoint, type SplitCheckpointOptions } from "./src/checkpoint/compat/split_checkpoint.ts";
 export {
   type ModelState,
   type RestoreOptions,
@@ -270,7 +282,7 @@ export {
   type SnapshotOptions,
   type SnapshotState,
 } from "./src/checkpoint/snapshot.ts";
-export type { EncodedPiece, Staging, StoreCopyOptions } from "./src/checkpoint/store_copy.ts";
+export type { EncodedPiece, Staging, StoreCopyOptions } from "./src/checkpoint/capture/store_copy.ts";
 export {
   agreeOnTag,
   parseTagValidation,
@@ -278,12 +290,12 @@ export {
   tagDigest,
   type TagValidation,
   validateTagDigests,
-} from "./src/checkpoint/tag_validation.ts";
-export type { FitOptions, FoundTensor, ShapePolicy } from "./src/checkpoint/tensor_fit.ts";
-export { type Tier, TieredEngine } from "./src/checkpoint/tiered_engine.ts";
-export type { TypedArray } from "./src/checkpoint/typed_arrays.ts";
+} from "./src/checkpoint/ranks/tag_validation.ts";
+export type { FitOptions, FoundTensor, ShapePolicy } from "./src/checkpoint/restore/tensor_fit.ts";
+export { type Tier, TieredEngine } from "./src/checkpoint/compose/tiered_engine.ts";
+export type { TypedArray } from "./src/checkpoint/capture/typed_arrays.ts";
 export { warmStart, type WarmStartOptions } from "./src/checkpoint/warm_start.ts";
-export type { WriterLockOptions } from "./src/checkpoint/writer_lock.ts";
+export type { WriterLockOptions } from "./src/checkpoint/engine/lock/writer_lock.ts";
 
 // Training
 export type {

@@ -17,6 +17,9 @@ const KERNELS = [
 ];
 const CONTAINER = ["container", "container/codec", "container/format", "container/read", "container/write"];
 
+const BEFORE_CHECKPOINT = ["base", ...CONTAINER, "storage", "gpu", "tensor", "gpu_codec"];
+const UP_TO_ENGINE = ["checkpoint/capture", "checkpoint/restore", "checkpoint/file", "checkpoint/engine"];
+
 /**
  * What each folder of src may import from, besides itself. A name stands for the folder and those inside of it that have no line
  * of their own. A folder has a line as soon as its neighbours inside of the room may not import it freely.
@@ -56,7 +59,44 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "nn/losses": ["base", "tensor", "graph", "nn"],
   "nn/metrics": ["graph", "nn"],
   "nn/optim": ["base", "gpu", ...KERNELS, "nn"],
-  checkpoint: ["base", ...CONTAINER, "container/codec/deflate", "storage", "gpu", "tensor", "gpu_codec"],
+  // Nothing imports compat; exchange is after it, and reaches only two rooms of checkpoint.
+  "checkpoint/capture": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec"],
+  "checkpoint/restore": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec", "checkpoint/capture"],
+  "checkpoint/file": [...BEFORE_CHECKPOINT, "checkpoint/capture", "checkpoint/restore"],
+  "checkpoint/engine": [...BEFORE_CHECKPOINT, "checkpoint/capture", "checkpoint/restore", "checkpoint/file"],
+  "checkpoint/keep": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE],
+  "checkpoint/compose": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE, "checkpoint/keep"],
+  "checkpoint/ranks": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE],
+  checkpoint: [
+    ...BEFORE_CHECKPOINT,
+    ...UP_TO_ENGINE,
+    "checkpoint/keep",
+    "checkpoint/compose",
+    "checkpoint/ranks",
+  ],
+  "checkpoint/compat": [
+    ...BEFORE_CHECKPOINT,
+    ...UP_TO_ENGINE,
+    "checkpoint/keep",
+    "checkpoint/compose",
+    "checkpoint/ranks",
+    "checkpoint",
+    "exchange",
+    "exchange/safetensors",
+  ],
+  exchange: [
+    ...BEFORE_CHECKPOINT,
+    "checkpoint/file",
+    "checkpoint/restore",
+    "exchange/safetensors",
+    "exchange/numpy",
+    "exchange/torch",
+    "exchange/zip",
+  ],
+  "exchange/safetensors": [...BEFORE_CHECKPOINT, "checkpoint/file", "checkpoint/restore", "exchange"],
+  "exchange/zip": ["base", ...CONTAINER, "container/codec/deflate", "exchange"],
+  "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
+  "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
   train: [
     "base",
     "container/format",
@@ -69,6 +109,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "nn/losses",
     "nn/metrics",
     "nn/optim",
+    ...UP_TO_ENGINE,
+    "checkpoint/keep",
+    "checkpoint/ranks",
     "checkpoint",
   ],
 };

@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
-import { retain } from "../../src/checkpoint/retention.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
+import { retain } from "../../src/checkpoint/keep/retention/retention.ts";
 import { cpuMs } from "../../tests/helpers/cpu_time.ts";
 import { medianOf } from "./figures.ts";
 import type { RowContext } from "./rows.ts";

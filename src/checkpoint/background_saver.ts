@@ -3,12 +3,12 @@ import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type CheckpointEventHandler, CheckpointEvents } from "./checkpoint_events.ts";
-import { CommitInfo } from "./commit_info.ts";
-import type { CommitReport, CommitTarget, Engine, EngineCommitOptions } from "./engine.ts";
-import { type CheckpointState, FrozenCheckpoint } from "./frozen_checkpoint.ts";
+import { CommitInfo } from "./engine/commit_info.ts";
+import type { CommitReport, CommitTarget, Engine, EngineCommitOptions } from "./engine/engine.ts";
+import { type CheckpointState, FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
 import { kindOf, PendingSnapshot, type SaveReport, type SaveStages } from "./pending_snapshot.ts";
-import { retain, type RetentionPolicy, type RetentionReport } from "./retention.ts";
-import { STORE_COPY_OPTIONS, StoreCopy, type StoreCopyOptions } from "./store_copy.ts";
+import { retain, type RetentionPolicy, type RetentionReport } from "./keep/retention/retention.ts";
+import { STORE_COPY_OPTIONS, StoreCopy, type StoreCopyOptions } from "./capture/store_copy.ts";
 
 /** Options of {@link BackgroundSaver}. */
 export interface BackgroundSaverOptions extends StoreCopyOptions {

@@ -1,12 +1,12 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
-import type { CommitReport } from "./engine.ts";
-import { FileEngine } from "./file_engine.ts";
-import { FrozenCheckpoint } from "./frozen_checkpoint.ts";
-import type { HostState, StateInput } from "./host_state.ts";
-import { CHECKPOINT_EXTENSION } from "./tags.ts";
-import { checkpointPath, openCheckpoint } from "./open_path.ts";
+import type { CommitReport } from "./engine/engine.ts";
+import { FileEngine } from "./engine/file_engine.ts";
+import { FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
+import type { HostState, StateInput } from "./capture/host_state.ts";
+import { CHECKPOINT_EXTENSION } from "./file/tags.ts";
+import { checkpointPath, openCheckpoint } from "./file/open_path.ts";
 import { restore } from "./restore/restore.ts";
 
 /** Fields of a snapshot: whatever names the caller likes, such as `modelStateDict`, `epoch` and `loss`. */

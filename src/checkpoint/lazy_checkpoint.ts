@@ -1,10 +1,10 @@
 import { checkOptions } from "../base/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import type { Engine, EngineLoadOptions } from "./engine.ts";
-import { GET_CHECKPOINT_OPTIONS, getCheckpoint, type GetCheckpointOptions } from "./find.ts";
-import { loadTensor } from "./load_tensor.ts";
-import { type EngineTarget, openEngine } from "./open_engine.ts";
+import type { Checkpoint } from "./file/checkpoint.ts";
+import type { Engine, EngineLoadOptions } from "./engine/engine.ts";
+import { GET_CHECKPOINT_OPTIONS, getCheckpoint, type GetCheckpointOptions } from "./keep/find.ts";
+import { loadTensor } from "./engine/load_tensor.ts";
+import { type EngineTarget, openEngine } from "./engine/open_engine.ts";
 
 /** A checkpoint that was found and of which nothing was loaded. It holds no file open. */
 export class LazyCheckpoint {

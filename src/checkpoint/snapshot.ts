@@ -3,27 +3,27 @@ import { checkOptions, pickOptions } from "../base/options.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
 import { CheckpointEvents } from "./checkpoint_events.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine } from "./engine/engine.ts";
 import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
-import { FileEngine } from "./file_engine.ts";
-import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./file_engine_options.ts";
-import type { CheckpointState } from "./frozen_checkpoint.ts";
-import { type HostState, isStateful, type Stateful, type StateInput } from "./host_state.ts";
-import type { LoadReport } from "./load_report.ts";
-import type { EngineTarget } from "./open_engine.ts";
-import { checkpointPath } from "./open_path.ts";
-import { checkRetentionPolicy } from "./retention.ts";
+import { FileEngine } from "./engine/file_engine.ts";
+import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./engine/file_engine_options.ts";
+import type { CheckpointState } from "./capture/frozen_checkpoint.ts";
+import { type HostState, isStateful, type Stateful, type StateInput } from "./capture/host_state.ts";
+import type { LoadReport } from "./restore/load_report.ts";
+import type { EngineTarget } from "./engine/open_engine.ts";
+import { checkpointPath } from "./file/open_path.ts";
+import { checkRetentionPolicy } from "./keep/retention/retention.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
 import { restore } from "./restore/restore.ts";
-import { compareState, isPlain, type StateByName, type StateReport } from "./restore_state.ts";
+import { compareState, isPlain, type StateByName, type StateReport } from "./restore/restore_state.ts";
 import {
   RESTORE_OPTIONS,
   type RestoreOptions,
   SNAPSHOT_OPTIONS,
   type SnapshotOptions,
 } from "./snapshot_options.ts";
-import { CHECKPOINT_EXTENSION } from "./tags.ts";
-import { openFrom, runToContinue } from "./open_from.ts";
+import { CHECKPOINT_EXTENSION } from "./file/tags.ts";
+import { openFrom, runToContinue } from "./engine/open_from.ts";
 
 export type { RestoreOptions, SnapshotOptions } from "./snapshot_options.ts";
 

@@ -4,10 +4,10 @@ import {
   type BackgroundSaveOptions,
   type BackgroundSaverOptions,
 } from "./background_saver.ts";
-import type { StoredDType } from "./cast_tensors.ts";
-import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./file_engine_options.ts";
+import type { StoredDType } from "./capture/cast_tensors.ts";
+import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./engine/file_engine_options.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
-import type { ModelCode } from "./model_code.ts";
+import type { ModelCode } from "./capture/model_code.ts";
 
 /** Options of `Snapshot`: those of the engine, used when it is given a directory, of the saver, and of each save. */
 export interface SnapshotOptions

@@ -2,12 +2,12 @@ import { MODEL_GROUP } from "../tensor/group_names.ts";
 import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./checkpoint.ts";
+import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./file/checkpoint.ts";
 
 import { restore } from "./restore/restore.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
-import type { LoadReport } from "./load_report.ts";
-import { openCheckpoint } from "./open_path.ts";
+import type { LoadReport } from "./restore/load_report.ts";
+import { openCheckpoint } from "./file/open_path.ts";
 
 /** Options of {@link warmStart}. */
 export interface WarmStartOptions extends CheckpointReadOptions, PartialLoadOptions {

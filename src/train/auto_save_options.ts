@@ -1,13 +1,13 @@
 import { requireAwaited } from "../base/kind_of.ts";
 import { refuseTilde } from "../base/refuse_tilde.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
-import type { OnDiskFull } from "../checkpoint/disk_room.ts";
-import type { Engine } from "../checkpoint/engine.ts";
-import { asModelCode, type ModelCode } from "../checkpoint/model_code.ts";
-import type { EngineTarget } from "../checkpoint/open_engine.ts";
-import { directionOf } from "../checkpoint/retention/metric_direction.ts";
-import type { RetentionRule } from "../checkpoint/retention/rule.ts";
-import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../checkpoint/writer_lock.ts";
+import type { OnDiskFull } from "../checkpoint/engine/disk_space.ts";
+import type { Engine } from "../checkpoint/engine/engine.ts";
+import { asModelCode, type ModelCode } from "../checkpoint/capture/model_code.ts";
+import type { EngineTarget } from "../checkpoint/engine/open_engine.ts";
+import { directionOf } from "../checkpoint/keep/retention/metric_direction.ts";
+import type { RetentionRule } from "../checkpoint/keep/retention/rule.ts";
+import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../checkpoint/engine/lock/writer_lock.ts";
 import type { NameTemplate } from "./name_template.ts";
 
 /** Which checkpoint a metric calls the best. */

@@ -1,9 +1,9 @@
 import { CairnError } from "../base/errors.ts";
-import type { OnDiskFull } from "../checkpoint/disk_room.ts";
-import type { CheckpointState } from "../checkpoint/frozen_checkpoint.ts";
+import type { OnDiskFull } from "../checkpoint/engine/disk_space.ts";
+import type { CheckpointState } from "../checkpoint/capture/frozen_checkpoint.ts";
 import type { SavedBy } from "../container/format/manifest.ts";
 import type { PendingSnapshot, SaveReport } from "../checkpoint/pending_snapshot.ts";
-import type { RetentionPolicy } from "../checkpoint/retention.ts";
+import type { RetentionPolicy } from "../checkpoint/keep/retention/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import { type BestSave, betterOf } from "./auto_saver_state.ts";
 import type { CheckpointPlace, FreeTag } from "./checkpoint_place.ts";

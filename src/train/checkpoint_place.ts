@@ -1,13 +1,13 @@
 import type { Clock } from "../base/clock.ts";
 import { BackgroundSaver } from "../checkpoint/background_saver.ts";
-import { readCatalog } from "../checkpoint/catalog.ts";
-import type { DiskShortage, OnDiskFull } from "../checkpoint/disk_room.ts";
-import type { Engine } from "../checkpoint/engine.ts";
-import type { EngineTarget } from "../checkpoint/open_engine.ts";
-import { FileEngine } from "../checkpoint/file_engine.ts";
-import { planRetention } from "../checkpoint/retention.ts";
-import { withEnding } from "../checkpoint/tags.ts";
-import type { WriterLockOptions } from "../checkpoint/writer_lock.ts";
+import { readCatalog } from "../checkpoint/engine/catalog.ts";
+import type { DiskShortage, OnDiskFull } from "../checkpoint/engine/disk_space.ts";
+import type { Engine } from "../checkpoint/engine/engine.ts";
+import type { EngineTarget } from "../checkpoint/engine/open_engine.ts";
+import { FileEngine } from "../checkpoint/engine/file_engine.ts";
+import { planRetention } from "../checkpoint/keep/retention/retention.ts";
+import { withEnding } from "../checkpoint/file/tags.ts";
+import type { WriterLockOptions } from "../checkpoint/engine/lock/writer_lock.ts";
 import type { BestPolicy } from "./auto_save_options.ts";
 
 /** A tag to save under. */

@@ -1,5 +1,5 @@
 import { CairnError } from "../base/errors.ts";
-import { checkTag, isTag, withEnding } from "../checkpoint/tags.ts";
+import { checkTag, isTag, withEnding } from "../checkpoint/file/tags.ts";
 
 /** One `{field:0width.precisiontype}` of a template. */
 interface Field {

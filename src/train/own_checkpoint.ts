@@ -1,6 +1,6 @@
 import { CairnError } from "../base/errors.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { requireMatch } from "../checkpoint/load_report.ts";
+import type { Checkpoint } from "../checkpoint/file/checkpoint.ts";
+import { requireMatch } from "../checkpoint/restore/load_report.ts";
 import type { RestorePlan } from "../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../checkpoint/restore/tensor_plan.ts";
 import { CONTROL_TENSOR, LossRing } from "./loss_ring.ts";

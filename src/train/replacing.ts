@@ -1,6 +1,6 @@
-import { readCatalog } from "../checkpoint/catalog.ts";
-import type { Engine } from "../checkpoint/engine.ts";
-import { planRetention, type RetentionPolicy } from "../checkpoint/retention.ts";
+import { readCatalog } from "../checkpoint/engine/catalog.ts";
+import type { Engine } from "../checkpoint/engine/engine.ts";
+import { planRetention, type RetentionPolicy } from "../checkpoint/keep/retention/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 
 /** What is about to be saved, as far as what is kept depends on it. */

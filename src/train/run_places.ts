@@ -1,5 +1,5 @@
-import type { Engine } from "../checkpoint/engine.ts";
-import { type EngineTarget, openEngine } from "../checkpoint/open_engine.ts";
+import type { Engine } from "../checkpoint/engine/engine.ts";
+import { type EngineTarget, openEngine } from "../checkpoint/engine/open_engine.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
 import type { RestoreTarget } from "./restore.ts";

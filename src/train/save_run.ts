@@ -1,8 +1,8 @@
 import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
-import { checkpointPath } from "../checkpoint/open_path.ts";
+import { checkpointPath } from "../checkpoint/file/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
-import { agreeOnTag, type TagAgreement } from "../checkpoint/tag_validation.ts";
+import { agreeOnTag, type TagAgreement } from "../checkpoint/ranks/tag_validation.ts";
 import { checkpointOf } from "./auto_saves.ts";
 import { CheckpointPlace } from "./checkpoint_place.ts";
 import type { RestoreTarget } from "./restore.ts";

@@ -1,5 +1,5 @@
 import { requireAwaited } from "../base/kind_of.ts";
-import type { LoadReport } from "../checkpoint/load_report.ts";
+import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";

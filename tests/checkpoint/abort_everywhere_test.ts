@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { Engine } from "../../src/checkpoint/engine.ts";
-import { MirrorEngine } from "../../src/checkpoint/mirror_engine.ts";
-import { recover } from "../../src/checkpoint/recovery.ts";
-import { TieredEngine } from "../../src/checkpoint/tiered_engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
+import { MirrorEngine } from "../../src/checkpoint/compose/mirror_engine.ts";
+import { recover } from "../../src/checkpoint/keep/recovery.ts";
+import { TieredEngine } from "../../src/checkpoint/compose/tiered_engine.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { HookedStorage } from "../helpers/hooked_storage.ts";

@@ -2,18 +2,22 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
-import { chooseEngine } from "../../src/checkpoint/choose_engine.ts";
-import { DecoupledEngine } from "../../src/checkpoint/decoupled_engine.ts";
-import type { Engine } from "../../src/checkpoint/engine.ts";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
-import { FrozenCheckpoint } from "../../src/checkpoint/frozen_checkpoint.ts";
-import { readLatestHint } from "../../src/checkpoint/latest_hint.ts";
-import { loadCheckpoint } from "../../src/checkpoint/load_checkpoint.ts";
-import { MirrorEngine } from "../../src/checkpoint/mirror_engine.ts";
-import { saveCheckpoint } from "../../src/checkpoint/save_checkpoint.ts";
-import { StoreCopy } from "../../src/checkpoint/store_copy.ts";
-import { parseTagValidation, tagDigest, validateTagDigests } from "../../src/checkpoint/tag_validation.ts";
-import { TieredEngine } from "../../src/checkpoint/tiered_engine.ts";
+import { chooseEngine } from "../../src/checkpoint/compose/choose_engine.ts";
+import { DecoupledEngine } from "../../src/checkpoint/compose/decoupled_engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
+import { FrozenCheckpoint } from "../../src/checkpoint/capture/frozen_checkpoint.ts";
+import { readLatestHint } from "../../src/checkpoint/engine/latest_hint.ts";
+import { loadCheckpoint } from "../../src/checkpoint/compat/load_checkpoint.ts";
+import { MirrorEngine } from "../../src/checkpoint/compose/mirror_engine.ts";
+import { saveCheckpoint } from "../../src/checkpoint/compat/save_checkpoint.ts";
+import { StoreCopy } from "../../src/checkpoint/capture/store_copy.ts";
+import {
+  parseTagValidation,
+  tagDigest,
+  validateTagDigests,
+} from "../../src/checkpoint/ranks/tag_validation.ts";
+import { TieredEngine } from "../../src/checkpoint/compose/tiered_engine.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import { ReadbackRing } from "../../src/gpu/readback.ts";
 import { BlockMemory, BlockWriter, type PositionedFile } from "../../src/storage/block_writer.ts";

@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { CairnError } from "../../src/base/errors.ts";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 
 const [directory = ""] = process.argv.slice(2);
 const engine = await FileEngine.open(directory, { exclusive: true, chunkBytes: 256 });

@@ -1,4 +1,4 @@
-import { FileEngine, type FileEngineOptions } from "../../src/checkpoint/file_engine.ts";
+import { FileEngine, type FileEngineOptions } from "../../src/checkpoint/engine/file_engine.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";

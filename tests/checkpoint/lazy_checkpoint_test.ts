@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import type { FileEngine } from "../../src/checkpoint/file_engine.ts";
+import type { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import { findCheckpoint } from "../../src/checkpoint/lazy_checkpoint.ts";
-import { loadTensor } from "../../src/checkpoint/load_tensor.ts";
+import { loadTensor } from "../../src/checkpoint/engine/load_tensor.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";

@@ -1,14 +1,14 @@
 import type { DType } from "../../src/base/dtype.ts";
 import type { ContainerReader } from "../../src/container/read/container_reader.ts";
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";
-import type { LoadReport } from "../../src/checkpoint/load_report.ts";
+import type { LoadReport } from "../../src/checkpoint/restore/load_report.ts";
 import {
   restore,
   type RestoreReadOptions,
   type RestoreSource,
 } from "../../src/checkpoint/restore/restore.ts";
 import type { PartialLoadOptions } from "../../src/checkpoint/restore/tensor_plan.ts";
-import { requireUndamaged } from "../../src/checkpoint/undamaged.ts";
+import { requireUndamaged } from "../../src/checkpoint/file/undamaged.ts";
 
 /** Options of {@link loadInto}. */
 export interface LoadIntoOptions extends PartialLoadOptions, RestoreReadOptions {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
-import { DecoupledEngine } from "../../src/checkpoint/decoupled_engine.ts";
-import type { Engine } from "../../src/checkpoint/engine.ts";
-import { MirrorEngine } from "../../src/checkpoint/mirror_engine.ts";
+import { DecoupledEngine } from "../../src/checkpoint/compose/decoupled_engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
+import { MirrorEngine } from "../../src/checkpoint/compose/mirror_engine.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
-import { StoreCopy } from "../../src/checkpoint/store_copy.ts";
+import { StoreCopy } from "../../src/checkpoint/capture/store_copy.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";

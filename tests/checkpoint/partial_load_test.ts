@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { loadInto, type LoadIntoOptions } from "./load_into.ts";
-import type { LoadReport } from "../../src/checkpoint/load_report.ts";
-import { readFitted } from "../../src/checkpoint/fitted_tensor.ts";
+import type { LoadReport } from "../../src/checkpoint/restore/load_report.ts";
+import { readFitted } from "../../src/checkpoint/restore/fitted_tensor.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";

@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { loadInto } from "./load_into.ts";
-import { openCheckpoint } from "../../src/checkpoint/open_path.ts";
+import { openCheckpoint } from "../../src/checkpoint/file/open_path.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { codeOf, contentsOf, fillStore, memoryEngine, smallStore } from "./fixtures.ts";

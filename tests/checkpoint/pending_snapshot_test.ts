@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { DecoupledEngine } from "../../src/checkpoint/decoupled_engine.ts";
+import { DecoupledEngine } from "../../src/checkpoint/compose/decoupled_engine.ts";
 import type { PendingPhase, PendingSnapshot } from "../../src/checkpoint/pending_snapshot.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { recover } from "../../src/checkpoint/recovery.ts";
-import { retain } from "../../src/checkpoint/retention.ts";
+import { recover } from "../../src/checkpoint/keep/recovery.ts";
+import { retain } from "../../src/checkpoint/keep/retention/retention.ts";
 import { DurableFile } from "../../src/storage/durable_file.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { POWER_CUTS, PowerCutStorage } from "../helpers/power_cut_storage.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { FileEngine } from "../../src/checkpoint/file_engine.ts";
-import { recover, type RecoverOptions } from "../../src/checkpoint/recovery.ts";
-import { retain } from "../../src/checkpoint/retention.ts";
-import { setAside } from "../../src/checkpoint/set_aside.ts";
+import type { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
+import { recover, type RecoverOptions } from "../../src/checkpoint/keep/recovery.ts";
+import { retain } from "../../src/checkpoint/keep/retention/retention.ts";
+import { setAside } from "../../src/checkpoint/keep/quarantine.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { recover } from "../../src/checkpoint/recovery.ts";
+import { recover } from "../../src/checkpoint/keep/recovery.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { atEveryOperation, FaultStorage, memoryEngine, saveState } from "./fixtures.ts";
 

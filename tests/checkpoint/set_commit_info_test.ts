@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { CommitInfo } from "../../src/checkpoint/commit_info.ts";
-import { DecoupledEngine } from "../../src/checkpoint/decoupled_engine.ts";
-import type { Engine } from "../../src/checkpoint/engine.ts";
-import { MirrorEngine } from "../../src/checkpoint/mirror_engine.ts";
-import { TieredEngine } from "../../src/checkpoint/tiered_engine.ts";
+import { CommitInfo } from "../../src/checkpoint/engine/commit_info.ts";
+import { DecoupledEngine } from "../../src/checkpoint/compose/decoupled_engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
+import { MirrorEngine } from "../../src/checkpoint/compose/mirror_engine.ts";
+import { TieredEngine } from "../../src/checkpoint/compose/tiered_engine.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { codeOf, fileNames, memoryEngine, OTHER_RUN_ID, saveState } from "./fixtures.ts";
 import { thrownBy } from "../helpers/thrown.ts";

@@ -8,39 +8,45 @@ import { STEP_MUTATIONS } from "./mutation_list_step.mjs";
 
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
-const ENGINE = "src/checkpoint/file_engine.ts";
+const ENGINE = "src/checkpoint/engine/file_engine.ts";
 const READER = "src/container/read/chunk_reader.ts";
 const DECODING = "src/container/codec/decode_checked.ts";
-const STAGED = "src/checkpoint/parts/staged_checkpoint.ts";
-const LOCK = "src/checkpoint/writer_lock.ts";
+const STAGED = "src/checkpoint/engine/staged_checkpoint.ts";
+const LOCK = "src/checkpoint/engine/lock/writer_lock.ts";
 const PROCESS = "src/base/process_mark.ts";
-const RETENTION = "src/checkpoint/retention.ts";
-const UNTOUCHED = "src/checkpoint/retention/untouched.ts";
-const KNOWN = "src/checkpoint/known_checkpoints.ts";
-const STORE_COPY = "src/checkpoint/store_copy.ts";
+const RETENTION = "src/checkpoint/keep/retention/retention.ts";
+const UNTOUCHED = "src/checkpoint/engine/untouched.ts";
+const KNOWN = "src/checkpoint/engine/known_checkpoints.ts";
+const STORE_COPY = "src/checkpoint/capture/store_copy.ts";
 const NAMES = "src/train/name_template.ts";
 const REPLACING = "src/train/replacing.ts";
-const CANARY = "src/checkpoint/canary.ts";
+const CANARY = "src/checkpoint/capture/canary.ts";
 const READBACK = "src/gpu/readback.ts";
 
 const SAVES = ["tests/storage/durable_file_test.ts", "tests/checkpoint/power_cut_test.ts"];
 const REAL = ["tests/storage/file_storage_test.ts", "tests/storage/system_calls_test.ts"];
-const ENGINES = ["tests/checkpoint/file_engine_test.ts", "tests/checkpoint/recovery_test.ts"];
+const ENGINES = ["tests/checkpoint/engine/file_engine_test.ts", "tests/checkpoint/keep/recovery_test.ts"];
 const DAMAGE = ["tests/container/format/damage_test.ts", "tests/container/bad_files_test.ts"];
-const TAGS = ["tests/checkpoint/tags_test.ts"];
+const TAGS = ["tests/checkpoint/file/tags_test.ts"];
 const POOLED = ["tests/container/read/verify_test.ts", "tests/container/codec/codec_pool_test.ts"];
-const LOCKS = ["tests/checkpoint/writer_lock_test.ts", "tests/checkpoint/set_commit_info_test.ts"];
+const LOCKS = [
+  "tests/checkpoint/engine/lock/writer_lock_test.ts",
+  "tests/checkpoint/set_commit_info_test.ts",
+];
 const PROCESSES = ["tests/base/process_mark_test.ts"];
-const RETAINED = ["tests/checkpoint/retention_test.ts", "tests/checkpoint/retention/properties_test.ts"];
-const NEWEST = ["tests/checkpoint/catalog_test.ts"];
-const LOOKS = ["tests/checkpoint/known_checkpoints_test.ts"];
-const LEASES = ["tests/checkpoint/evaluators/lease_test.ts"];
-const SWEEP = ["tests/checkpoint/parts/part_sweep_test.ts"];
+const RETAINED = [
+  "tests/checkpoint/keep/retention/retention_test.ts",
+  "tests/checkpoint/keep/retention/properties_test.ts",
+];
+const NEWEST = ["tests/checkpoint/engine/catalog_test.ts"];
+const LOOKS = ["tests/checkpoint/engine/known_checkpoints_test.ts"];
+const LEASES = ["tests/checkpoint/keep/evaluators/lease_test.ts"];
+const SWEEP = ["tests/checkpoint/engine/part_sweep_test.ts"];
 const WRITERS = ["tests/checkpoint/ranks/writers_test.ts"];
 const RING = ["tests/gpu/readback_test.ts"];
 const HTTP = "src/storage/http_request.ts";
 const REQUESTS = ["tests/storage/http_request_test.ts"];
-const FOREIGN = ["tests/checkpoint/exchange"];
+const FOREIGN = ["tests/exchange"];
 /** The short tier's test of one row. */
 const row = (name) => ["tests/faults/short_test.ts", "-t", name];
 
@@ -64,10 +70,10 @@ export const MUTATIONS = [
   ],
   [
     "free room that is no number",
-    "src/checkpoint/disk_room.ts",
+    "src/checkpoint/engine/disk_space.ts",
     "return asByteCount(await storage.freeBytes(directory));",
     "return await storage.freeBytes(directory);",
-    ["tests/checkpoint/disk_room_test.ts"],
+    ["tests/checkpoint/engine/disk_space_test.ts"],
   ],
   [
     "end of a file that was forgotten",
@@ -174,21 +180,21 @@ export const MUTATIONS = [
   ["clean-up after a failed save", STAGED, "await index.abort().catch(() => {});", "", ENGINES],
   [
     "verification before recovery",
-    "src/checkpoint/recovery.ts",
+    "src/checkpoint/keep/recovery.ts",
     "if (refusal === undefined) await checkpoint.verify(reading);\n    else {",
     "if (refusal !== undefined) {",
     ENGINES,
   ],
   [
     "newest first",
-    "src/checkpoint/recovery.ts",
+    "src/checkpoint/keep/recovery.ts",
     "const newestFirst = [...checkpoints].reverse();",
     "const newestFirst = [...checkpoints];",
     ENGINES,
   ],
   [
     "second look while a writer cleans up",
-    "src/checkpoint/recovery.ts",
+    "src/checkpoint/keep/recovery.ts",
     "else if (!isLast) return { found: undefined, damaged, refused, passedOver: [], hasVanished: true };",
     "",
     ENGINES,
@@ -202,14 +208,20 @@ export const MUTATIONS = [
   ],
   [
     "sync before the bytes of a removed one go",
-    "src/checkpoint/remove_durably.ts",
+    "src/checkpoint/file/remove_durably.ts",
     "    await storage.syncDirectory(directory);\n    if (confirm",
     "    if (confirm",
     ["tests/checkpoint/remove_order_test.ts"],
   ],
-  ["allow-list of tags", "src/checkpoint/tags.ts", "if (!TAG.test(tag)) {", "if (false) {", TAGS],
-  ["refusal of ..", "src/checkpoint/tags.ts", 'if (tag.includes(".."))', "if (false)", TAGS],
-  ["reserved names", "src/checkpoint/tags.ts", "if (RESERVED.test(tag)) throw", "if (false) throw", TAGS],
+  ["allow-list of tags", "src/checkpoint/file/tags.ts", "if (!TAG.test(tag)) {", "if (false) {", TAGS],
+  ["refusal of ..", "src/checkpoint/file/tags.ts", 'if (tag.includes(".."))', "if (false)", TAGS],
+  [
+    "reserved names",
+    "src/checkpoint/file/tags.ts",
+    "if (RESERVED.test(tag)) throw",
+    "if (false) throw",
+    TAGS,
+  ],
   ["checksum of stored bytes", DECODING, "  checkSum(stored, storedCrc);\n", "", DAMAGE],
   ["checksum of raw bytes", DECODING, "  if (raw !== stored) checkSum(raw, rawCrc);\n", "", DAMAGE],
   [
@@ -341,28 +353,28 @@ export const MUTATIONS = [
   ],
   [
     "retention: ages count from the one committed last",
-    "src/checkpoint/retention/by_time.ts",
+    "src/checkpoint/keep/retention/by_time.ts",
     "all.at(-1)?.timeMs ?? -Infinity",
     "all.reduce((latest, { timeMs }) => Math.max(latest, timeMs), -Infinity)",
-    ["tests/checkpoint/retention/jumping_clock_test.ts"],
+    ["tests/checkpoint/keep/retention/jumping_clock_test.ts"],
   ],
   [
     "the order of a commit",
-    "src/checkpoint/file_maker.ts",
+    "src/checkpoint/engine/file_maker.ts",
     "order: directory.highestOrder + 1,",
     "order: 1,",
     NEWEST,
   ],
   [
     "the newest is the one committed last",
-    "src/checkpoint/summary.ts",
+    "src/checkpoint/engine/summary.ts",
     "(a.order ?? 0) - (b.order ?? 0) || ",
     "",
     NEWEST,
   ],
   [
     "the same at every power cut",
-    "src/checkpoint/summary.ts",
+    "src/checkpoint/engine/summary.ts",
     "(a.order ?? 0) - (b.order ?? 0) || ",
     "",
     row("A7"),
@@ -383,14 +395,14 @@ export const MUTATIONS = [
   ],
   [
     "the id of what is removed",
-    "src/checkpoint/remove_durably.ts",
+    "src/checkpoint/file/remove_durably.ts",
     "if (found === fileId) return;",
     "return;",
     LOOKS,
   ],
   [
     "the id of what lost its name",
-    "src/checkpoint/remove_durably.ts",
+    "src/checkpoint/file/remove_durably.ts",
     "await requireFile(storage, temporary, path, fileId);",
     "",
     LOOKS,
@@ -466,14 +478,14 @@ export const MUTATIONS = [
   ["checksums in a pool's thread", DECODING, "  checkSum(stored, storedCrc);\n", "", POOLED],
   [
     "doubt about what an index names",
-    "src/checkpoint/parts/part_sweep.ts",
+    "src/checkpoint/engine/part_sweep.ts",
     "if (!isComplete) return;\n    for (const part of parts) {",
     "for (const part of parts) {",
     SWEEP,
   ],
   [
     "parts of other runs",
-    "src/checkpoint/parts/part_sweep.ts",
+    "src/checkpoint/engine/part_sweep.ts",
     "if (isStale || await runOf(storage, path) === owner.runId) ",
     "",
     SWEEP,
@@ -501,7 +513,7 @@ export const MUTATIONS = [
   ],
   [
     "lock that is still held at the commit of all ranks' parts",
-    "src/checkpoint/directory_locks.ts",
+    "src/checkpoint/engine/lock/directory_locks.ts",
     "await this.#held.get(directory)?.assertHeld();",
     "",
     WRITERS,
@@ -555,7 +567,7 @@ export const MUTATIONS = [
   ],
   [
     "checksum of a name that was cut",
-    "src/checkpoint/tags.ts",
+    "src/checkpoint/file/tags.ts",
     "const checksum = crc32(new TextEncoder().encode(text))",
     "const checksum = (text.length)",
     ["tests/train/name_template_test.ts"],

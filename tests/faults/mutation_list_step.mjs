@@ -67,7 +67,7 @@ export const STEP_MUTATIONS = [
   ],
   [
     "guards of a snapshot",
-    "src/checkpoint/frozen_checkpoint.ts",
+    "src/checkpoint/capture/frozen_checkpoint.ts",
     "      this.#moment.askGuards();\n",
     "",
     STOPPED,
@@ -103,10 +103,10 @@ export const STEP_MUTATIONS = [
   ],
   [
     "metrics that are not finite",
-    "src/checkpoint/retention/by_metric.ts",
+    "src/checkpoint/keep/retention/by_metric.ts",
     "!Number.isFinite(value) ? []",
     "Number.isNaN(value) ? []",
-    ["tests/checkpoint/retention/rules_test.ts"],
+    ["tests/checkpoint/keep/retention/rules_test.ts"],
   ],
   ["save after an error", LOOP, "    await saveAfter(error, parts, startStep);\n", "", THROWN],
   [

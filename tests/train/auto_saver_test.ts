@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { directionOf } from "../../src/checkpoint/retention/metric_direction.ts";
+import { directionOf } from "../../src/checkpoint/keep/retention/metric_direction.ts";
 import type { BestSave } from "../../src/train/auto_saver_state.ts";
 import type { AutoSaveOptions } from "../../src/train/auto_save_options.ts";
 import { AutoSaver } from "../../src/train/auto_saver.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
-import type { Engine } from "../../src/checkpoint/engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
 import { openStorage } from "../../src/storage/open_storage.ts";
 import type { AutoSaveOptions } from "../../src/train/auto_save_options.ts";
 import { AutoSaver } from "../../src/train/auto_saver.ts";

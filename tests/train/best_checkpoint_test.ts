@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { TrainReport } from "../../src/train/train_loop.ts";

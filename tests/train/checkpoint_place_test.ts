@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import { openStorage } from "../../src/storage/open_storage.ts";
 import { AutoSaver } from "../../src/train/auto_saver.ts";
 import { CheckpointPlace } from "../../src/train/checkpoint_place.ts";

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
-import type { Engine } from "../../src/checkpoint/engine.ts";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { dropout, linear, relu, sequential } from "../../src/nn/nn.ts";
 import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { readModelCode } from "../../src/checkpoint/read_model_code.ts";
+import { readModelCode } from "../../src/checkpoint/file/read_model_code.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { engineOn, smallRun, withTrainer } from "./fixtures.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
-import { checkTag } from "../../src/checkpoint/tags.ts";
+import { checkTag } from "../../src/checkpoint/file/tags.ts";
 import { NameTemplate } from "../../src/train/name_template.ts";
 
 function expand(source: string, values: Record<string, number>): { name: string; missing: string[] } {

@@ -1,6 +1,6 @@
 import { describe, expect } from "bun:test";
 import { CairnError } from "../../src/base/errors.ts";
-import { saveCheckpoint } from "../../src/checkpoint/save_checkpoint.ts";
+import { saveCheckpoint } from "../../src/checkpoint/compat/save_checkpoint.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { mul } from "../../src/graph/ops/arithmetic.ts";

@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { FileEngine } from "../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";

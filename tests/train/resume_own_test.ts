@@ -5,8 +5,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { CairnError } from "../../src/base/errors.ts";
-import { getCheckpoint } from "../../src/checkpoint/find.ts";
-import { loadCheckpoint } from "../../src/checkpoint/load_checkpoint.ts";
+import { getCheckpoint } from "../../src/checkpoint/keep/find.ts";
+import { loadCheckpoint } from "../../src/checkpoint/compat/load_checkpoint.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { layerNorm, linear } from "../../src/nn/nn.ts";
 import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
@@ -348,7 +348,9 @@ describe("resume before anything is said of saving", () => {
         expect([report.resumedFrom, report.runId]).toEqual(["model_epoch01", first.runId]);
         trainer.autoSave({ savePath: root });
         const { path } = await trainer.save("more", { overwrite: true });
-        const checkpoint = await (await import("../../src/checkpoint/open_path.ts")).openCheckpoint(path);
+        const checkpoint = await (await import("../../src/checkpoint/file/open_path.ts")).openCheckpoint(
+          path,
+        );
         expect(checkpoint.provenance.runId).toBe(first.runId ?? "");
         await checkpoint.close();
         await rm(path);

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import type { Engine } from "../../src/checkpoint/engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { AutoSaveOptions } from "../../src/train/auto_save_options.ts";

@@ -1,7 +1,7 @@
 import { describe, expect } from "bun:test";
-import type { Engine } from "../../src/checkpoint/engine.ts";
-import { everyNSteps, explicitSteps } from "../../src/checkpoint/retention/by_step.ts";
-import { anyOf } from "../../src/checkpoint/retention/combine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
+import { everyNSteps, explicitSteps } from "../../src/checkpoint/keep/retention/by_step.ts";
+import { anyOf } from "../../src/checkpoint/keep/retention/combine.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import type { AutoSaveOptions } from "../../src/train/auto_save_options.ts";

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import type { Engine } from "../../src/checkpoint/engine.ts";
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { contentsOf, memoryEngine } from "../checkpoint/fixtures.ts";
 import { ownGpuTest } from "../helpers/gpu.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readCatalog } from "../../src/checkpoint/catalog.ts";
+import { readCatalog } from "../../src/checkpoint/engine/catalog.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { mean } from "../../src/graph/ops/reduce.ts";
 import { mse } from "../../src/nn/nn.ts";

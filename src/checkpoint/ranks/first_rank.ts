@@ -1,10 +1,10 @@
 import type { PartList, PartRecord } from "../../container/format/part_list.ts";
-import type { CommitReport } from "../engine.ts";
-import { type OpenPart, openPart } from "../parts/checkpoint_files.ts";
-import { tensorsOfPart } from "../parts/components.ts";
-import { isStoreTensor, placementsOf } from "../parts/placement.ts";
-import { listRanks } from "../parts/rank_view.ts";
-import { randomHex } from "../small_file.ts";
+import type { CommitReport } from "../engine/engine.ts";
+import { type OpenPart, openPart } from "../file/parts/checkpoint_files.ts";
+import { tensorsOfPart } from "../file/parts/components.ts";
+import { isStoreTensor, placementsOf } from "../file/parts/placement.ts";
+import { listRanks } from "../file/parts/rank_view.ts";
+import { randomHex } from "../file/small_file.ts";
 import { RankExchange } from "./rank_exchange.ts";
 import { asState, errorOfRank, failureOf, type Hello, parseMessage } from "./rank_messages.ts";
 import { partOfRank, planRanks, requireOneWorld } from "./rank_plan.ts";

@@ -1,11 +1,11 @@
 import type { CairnError } from "../../base/errors.ts";
 import { joinPath } from "../../storage/storage_path.ts";
-import { CommitInfo } from "../commit_info.ts";
-import type { CommitReport } from "../engine.ts";
-import { partsAt, removeUnnamedParts } from "../parts/part_sweep.ts";
-import type { WrittenPart } from "../parts/write_part.ts";
-import { randomHex } from "../small_file.ts";
-import { fileNameOf } from "../tags.ts";
+import { CommitInfo } from "../engine/commit_info.ts";
+import type { CommitReport } from "../engine/engine.ts";
+import { partsAt, removeUnnamedParts } from "../engine/part_sweep.ts";
+import type { WrittenPart } from "../file/parts/write_part.ts";
+import { randomHex } from "../file/small_file.ts";
+import { fileNameOf } from "../file/tags.ts";
 import type { RankExchange } from "./rank_exchange.ts";
 import {
   asState,

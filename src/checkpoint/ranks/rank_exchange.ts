@@ -7,9 +7,9 @@ import { writeContainerTo } from "../../container/write/write_container.ts";
 import { DurableFile, TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";
-import { removeLeftovers, temporaryName } from "../leftovers.ts";
-import { randomHex } from "../small_file.ts";
-import { openSource } from "../storage_source.ts";
+import { removeLeftovers, temporaryName } from "../file/leftovers.ts";
+import { randomHex } from "../file/small_file.ts";
+import { openSource } from "../file/storage_source.ts";
 
 /** The directory beside the checkpoints in which ranks that save together leave messages for each other. */
 export const RANKS_DIRECTORY = "ranks";

@@ -1,8 +1,8 @@
 import type { OptionNames } from "../../base/options.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { RowShard } from "../../container/format/part_list.ts";
-import type { NamePattern } from "../name_pattern.ts";
-import type { TagValidation } from "../tag_validation.ts";
+import type { NamePattern } from "../../base/name_pattern.ts";
+import type { TagValidation } from "./tag_validation.ts";
 
 /** Options of a save that several ranks make together, each with its own store, into one directory. */
 export interface RankSaveOptions {

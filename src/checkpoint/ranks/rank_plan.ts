@@ -3,12 +3,12 @@ import { CairnError } from "../../base/errors.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { PartRole, RowShard } from "../../container/format/part_list.ts";
 import { elementCount, shapesEqual } from "../../tensor/shape.ts";
-import { NameSelection } from "../name_pattern.ts";
-import type { PartPlan } from "../parts/components.ts";
-import { isStoreTensor } from "../parts/placement.ts";
-import { checkShard } from "../parts/rank_view.ts";
-import { byRows, flawInRows } from "../parts/rows_once.ts";
-import { type TagValidation, validateTagDigests } from "../tag_validation.ts";
+import { NameSelection } from "../../base/name_pattern.ts";
+import type { PartPlan } from "../file/parts/components.ts";
+import { isStoreTensor } from "../file/parts/placement.ts";
+import { checkShard } from "../file/parts/rank_view.ts";
+import { byRows, flawInRows } from "../file/parts/rows_once.ts";
+import { type TagValidation, validateTagDigests } from "./tag_validation.ts";
 import type { RankSaveOptions } from "./rank_options.ts";
 
 /** What a rank says of a tensor that it has. */

@@ -1,8 +1,8 @@
 import { CairnError } from "../../base/errors.ts";
-import type { CommitInfo } from "../commit_info.ts";
-import type { CommitReport, SaveOptions } from "../engine.ts";
-import type { FileEngine } from "../file_engine.ts";
-import type { FrozenCheckpoint } from "../frozen_checkpoint.ts";
+import type { CommitInfo } from "../engine/commit_info.ts";
+import type { CommitReport, SaveOptions } from "../engine/engine.ts";
+import type { FileEngine } from "../engine/file_engine.ts";
+import type { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import type { RankExchange } from "./rank_exchange.ts";
 import type { RankSaveOptions } from "./rank_options.ts";
 import type { RankState } from "./rank_plan.ts";

@@ -1,4 +1,4 @@
-import { randomHex } from "../small_file.ts";
+import { randomHex } from "../file/small_file.ts";
 import type { RankExchange } from "./rank_exchange.ts";
 import { asState, errorOfRank, failureOf, parseMessage } from "./rank_messages.ts";
 

@@ -1,6 +1,6 @@
-import type { CommitReport } from "../engine.ts";
-import { checkRank } from "../parts/rank_view.ts";
-import { tagDigest } from "../tag_validation.ts";
+import type { CommitReport } from "../engine/engine.ts";
+import { checkRank } from "../file/parts/rank_view.ts";
+import { tagDigest } from "./tag_validation.ts";
 import { saveAsFirst } from "./first_rank.ts";
 import { saveAsOther } from "./other_rank.ts";
 import { RankExchange } from "./rank_exchange.ts";

@@ -1,6 +1,6 @@
-import { freezeState, type HostState, isStateful, type Stateful, thawState } from "../host_state.ts";
-import { isPlain } from "../restore_state.ts";
-import { isTypedArray } from "../typed_arrays.ts";
+import { freezeState, type HostState, isStateful, type Stateful, thawState } from "../capture/host_state.ts";
+import { isPlain } from "./restore_state.ts";
+import { isTypedArray } from "../capture/typed_arrays.ts";
 
 /** State by name or by key, of whatever kind. */
 type Fields = { [name: string]: unknown };

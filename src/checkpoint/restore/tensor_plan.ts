@@ -9,18 +9,18 @@ import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import { readFitted } from "../fitted_tensor.ts";
-import { isHostTensorName } from "../host_state.ts";
-import { compareTensors, type LoadReport } from "../load_report.ts";
+import { readFitted } from "./fitted_tensor.ts";
+import { isHostTensorName } from "../capture/host_state.ts";
+import { compareTensors, type LoadReport } from "./load_report.ts";
 import {
   checkRenameRules,
   type NamePattern,
   NameSelection,
   renameBy,
   type RenameRule,
-} from "../name_pattern.ts";
-import { bytesOfSegment, endOf, type PartOfFile, partsWith, planSegments } from "../store_segments.ts";
-import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "../tensor_fit.ts";
+} from "../../base/name_pattern.ts";
+import { bytesOfSegment, endOf, type PartOfFile, partsWith, planSegments } from "./store_segments.ts";
+import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "./tensor_fit.ts";
 import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
 
 /** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
+import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { errorOf, FaultStorage } from "../fixtures.ts";
 import { codes, engineOf, filesIn, messages, saveRank } from "./rank_saves.ts";

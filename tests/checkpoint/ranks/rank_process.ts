@@ -1,11 +1,11 @@
 import process from "node:process";
 import { CairnError } from "../../../src/base/errors.ts";
-import { CommitInfo } from "../../../src/checkpoint/commit_info.ts";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
-import { rowsOfRank } from "../../../src/checkpoint/parts/rank_view.ts";
+import { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
+import { rowsOfRank } from "../../../src/checkpoint/file/parts/rank_view.ts";
 import { saveByRanks } from "../../../src/checkpoint/ranks/save_by_ranks.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
-import { frozenTensors } from "../parts/frozen_tensors.ts";
+import { frozenTensors } from "../file/parts/frozen_tensors.ts";
 
 // One rank of several, in a process of its own: saves steps and says which of them are committed.
 

@@ -1,13 +1,13 @@
-import { CommitInfo } from "../../../src/checkpoint/commit_info.ts";
-import type { CommitReport } from "../../../src/checkpoint/engine.ts";
-import { FileEngine, type FileEngineOptions } from "../../../src/checkpoint/file_engine.ts";
-import { rowsOfRank } from "../../../src/checkpoint/parts/rank_view.ts";
+import { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
+import type { CommitReport } from "../../../src/checkpoint/engine/engine.ts";
+import { FileEngine, type FileEngineOptions } from "../../../src/checkpoint/engine/file_engine.ts";
+import { rowsOfRank } from "../../../src/checkpoint/file/parts/rank_view.ts";
 import type { RankSaveOptions } from "../../../src/checkpoint/ranks/rank_options.ts";
 import { saveByRanks } from "../../../src/checkpoint/ranks/save_by_ranks.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { counterRandom, memoryEngine } from "../fixtures.ts";
-import { frozenTensors, type TensorsByName } from "../parts/frozen_tensors.ts";
+import { frozenTensors, type TensorsByName } from "../file/parts/frozen_tensors.ts";
 import { LookClock } from "../../helpers/turns.ts";
 
 export const ROWS = 7;

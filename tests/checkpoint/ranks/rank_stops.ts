@@ -1,7 +1,7 @@
-import { recover } from "../../../src/checkpoint/recovery.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import { CrashStorage, storageOf } from "../../helpers/crash_storage.ts";
 import { atEveryOperation, FaultStorage } from "../fixtures.ts";
-import { durableImage } from "../parts/power_cuts.ts";
+import { durableImage } from "../file/parts/power_cuts.ts";
 import { engineOf, messages, saveAll, saveRank } from "./rank_saves.ts";
 
 /** What {@link stopEverywhere} saw. */

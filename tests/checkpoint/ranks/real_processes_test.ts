@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
-import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
-import { recover } from "../../../src/checkpoint/recovery.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
+import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import { type ChildEnd, runChild, runtimeCommand } from "../../helpers/child.ts";
 import { RUN_ID } from "../fixtures.ts";
 

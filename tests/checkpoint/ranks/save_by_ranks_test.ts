@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
-import type { CommitReport } from "../../../src/checkpoint/engine.ts";
-import { loadCheckpoint } from "../../../src/checkpoint/load_checkpoint.ts";
-import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
-import { rowsOfRank } from "../../../src/checkpoint/parts/rank_view.ts";
+import type { Checkpoint } from "../../../src/checkpoint/file/checkpoint.ts";
+import type { CommitReport } from "../../../src/checkpoint/engine/engine.ts";
+import { loadCheckpoint } from "../../../src/checkpoint/compat/load_checkpoint.ts";
+import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
+import { rowsOfRank } from "../../../src/checkpoint/file/parts/rank_view.ts";
 import { RankExchange, RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/rank_exchange.ts";
 import { asState } from "../../../src/checkpoint/ranks/rank_messages.ts";
-import { saveCheckpoint } from "../../../src/checkpoint/save_checkpoint.ts";
+import { saveCheckpoint } from "../../../src/checkpoint/compat/save_checkpoint.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
@@ -14,7 +14,7 @@ import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { errorOf, FaultStorage, memoryEngine, RUN_ID } from "../fixtures.ts";
-import { frozenTensors } from "../parts/frozen_tensors.ts";
+import { frozenTensors } from "../file/parts/frozen_tensors.ts";
 import {
   type Attempt,
   codes,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { PARTS_DIRECTORY } from "../../../src/checkpoint/parts/part_files.ts";
+import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";

@@ -1,6 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { loadInto } from "../load_into.ts";
-import { compareTensors, type LoadReport, type TensorForm } from "../../../src/checkpoint/load_report.ts";
+import {
+  compareTensors,
+  type LoadReport,
+  type TensorForm,
+} from "../../../src/checkpoint/restore/load_report.ts";
 import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../../src/container/source.ts";
 import { writeContainer } from "../../../src/container/write/write_container.ts";

@@ -1,6 +1,6 @@
-import { recover } from "../../../src/checkpoint/recovery.ts";
-import { latestDuration } from "../../../src/checkpoint/retention/by_time.ts";
-import { retain, type RetentionPolicy } from "../../../src/checkpoint/retention.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
+import { latestDuration } from "../../../src/checkpoint/keep/retention/by_time.ts";
+import { retain, type RetentionPolicy } from "../../../src/checkpoint/keep/retention/retention.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { randomNumbers } from "../../container/samples.ts";
 import { CrashStorage, imageKey, storageOf } from "../../helpers/crash_storage.ts";

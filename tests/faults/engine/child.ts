@@ -1,9 +1,9 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { CairnError } from "../../../src/base/errors.ts";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
-import { recover } from "../../../src/checkpoint/recovery.ts";
-import { retain } from "../../../src/checkpoint/retention.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
+import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";
 import { FileStorage } from "../../../src/storage/file_storage.ts";
 import { HookedStorage } from "../../helpers/hooked_storage.ts";
 import { RUN_ID, stateOf, stepOfState } from "./runs.ts";

@@ -1,5 +1,5 @@
-import { retain } from "../../../src/checkpoint/retention.ts";
-import type { FileEngine } from "../../../src/checkpoint/file_engine.ts";
+import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";
+import type { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { randomNumbers } from "../../container/samples.ts";
 import { CrashStorage, type DiskImage, imageKey, storageOf } from "../../helpers/crash_storage.ts";
 import { atEveryOperation, FaultStorage } from "../../helpers/fault_storage.ts";

@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { FileStorage } from "../../../src/storage/file_storage.ts";
 import { gpuTestOptions } from "../../helpers/gpu.ts";

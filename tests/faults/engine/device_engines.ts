@@ -1,7 +1,7 @@
-import { DecoupledEngine } from "../../../src/checkpoint/decoupled_engine.ts";
-import type { Engine } from "../../../src/checkpoint/engine.ts";
-import { MirrorEngine } from "../../../src/checkpoint/mirror_engine.ts";
-import { TieredEngine } from "../../../src/checkpoint/tiered_engine.ts";
+import { DecoupledEngine } from "../../../src/checkpoint/compose/decoupled_engine.ts";
+import type { Engine } from "../../../src/checkpoint/engine/engine.ts";
+import { MirrorEngine } from "../../../src/checkpoint/compose/mirror_engine.ts";
+import { TieredEngine } from "../../../src/checkpoint/compose/tiered_engine.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { FakeDevice, type LossStyle } from "../../helpers/fake_device.ts";

@@ -1,6 +1,6 @@
-import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
-import type { Engine } from "../../../src/checkpoint/engine.ts";
-import { recover } from "../../../src/checkpoint/recovery.ts";
+import type { Checkpoint } from "../../../src/checkpoint/file/checkpoint.ts";
+import type { Engine } from "../../../src/checkpoint/engine/engine.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import { Snapshot, type SnapshotOptions } from "../../../src/checkpoint/snapshot.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import type { TensorStore } from "../../../src/tensor/tensor_store.ts";

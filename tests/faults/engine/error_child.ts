@@ -2,8 +2,8 @@ import { writeSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { CairnError } from "../../../src/base/errors.ts";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
-import { temporaryName } from "../../../src/checkpoint/leftovers.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
+import { temporaryName } from "../../../src/checkpoint/file/leftovers.ts";
 import { FileStorage } from "../../../src/storage/file_storage.ts";
 import { engineOn, recoveredStep, RUN_ID, saveStep, temporaryFiles } from "./runs.ts";
 

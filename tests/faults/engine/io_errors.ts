@@ -1,5 +1,5 @@
 import { CairnError } from "../../../src/base/errors.ts";
-import { recover } from "../../../src/checkpoint/recovery.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { hostError } from "../../../src/storage/host_error.ts";
 import { storageError } from "../../../src/storage/storage_error.ts";

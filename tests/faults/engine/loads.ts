@@ -1,5 +1,5 @@
-import type { Engine } from "../../../src/checkpoint/engine.ts";
-import { loadCheckpoint } from "../../../src/checkpoint/load_checkpoint.ts";
+import type { Engine } from "../../../src/checkpoint/engine/engine.ts";
+import { loadCheckpoint } from "../../../src/checkpoint/compat/load_checkpoint.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";

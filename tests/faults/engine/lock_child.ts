@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { CairnError } from "../../../src/base/errors.ts";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { stateOf } from "./runs.ts";
 
 // A process that wants to be the only one that writes to a directory: `hold` keeps the right until it is killed, `keep` saves

@@ -1,4 +1,4 @@
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { nextTurn } from "../../../src/base/event_loop.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";

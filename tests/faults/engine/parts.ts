@@ -1,4 +1,4 @@
-import { cutEverywhere, WORKLOADS } from "../../checkpoint/parts/power_cuts.ts";
+import { cutEverywhere, WORKLOADS } from "../../checkpoint/file/parts/power_cuts.ts";
 import { stopEverywhere } from "../../checkpoint/ranks/rank_stops.ts";
 import type { Campaign } from "../campaign.ts";
 import type { Outcome } from "./outcome.ts";

@@ -1,5 +1,5 @@
-import { FileEngine, type FileEngineOptions } from "../../../src/checkpoint/file_engine.ts";
-import { recover } from "../../../src/checkpoint/recovery.ts";
+import { FileEngine, type FileEngineOptions } from "../../../src/checkpoint/engine/file_engine.ts";
+import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { randomNumbers } from "../../container/samples.ts";
 

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { CairnError } from "../../../src/base/errors.ts";
-import { FileEngine } from "../../../src/checkpoint/file_engine.ts";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { FileStorage } from "../../../src/storage/file_storage.ts";
 import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import type { BatchSource } from "../../../src/train/batch_source.ts";

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { retain } from "../../../src/checkpoint/retention.ts";
+import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";
 import { randomNumbers } from "../../container/samples.ts";
 import { CrashStorage } from "../../helpers/crash_storage.ts";
 import { FaultStorage } from "../../helpers/fault_storage.ts";

@@ -1,5 +1,5 @@
 import { CairnError } from "../../../src/base/errors.ts";
-import { retain } from "../../../src/checkpoint/retention.ts";
+import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { randomNumbers } from "../../container/samples.ts";
 import { HookedStorage } from "../../helpers/hooked_storage.ts";

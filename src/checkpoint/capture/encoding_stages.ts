@@ -1,0 +1,65 @@
+import type { BufferRange } from "../../gpu/buffer_range.ts";
+import { BufferUsage } from "../../gpu/constants.ts";
+import type { LevelsSource } from "../../gpu_codec/levels_encoder.ts";
+import { joinRanges, levelsSources, type RawCut } from "../../gpu_codec/levels_sources.ts";
+
+/** A chunk of the file, and where it may be encoded. */
+export interface EncodableCut extends RawCut {
+  /** Whether the GPU may encode it. Not where bytes between tensors fall into it, which have to become zero first. */
+  readonly isForGpu: boolean;
+}
+
+/** What of the tensors on a GPU is to be encoded there. */
+export interface EncodableCuts {
+  /** All chunks of the file, in order: those of the tensors come first. */
+  readonly cuts: readonly EncodableCut[];
+  /** Shorter rows of chunks are read back as they are. */
+  readonly leastBytes: number;
+}
+
+/** A stretch of GPU memory on its way to the file. */
+export interface Stage {
+  /** What to encode before it is read back; `undefined` where it is read back as it is. */
+  readonly source: LevelsSource | undefined;
+  readonly ranges: readonly BufferRange[];
+}
+
+/** Where the tensors are, and what the device allows. */
+export interface StagedMemory {
+  /** The raw space, range after range. */
+  readonly ranges: readonly BufferRange[];
+  /** Bytes at its beginning that have to be read as soon as that can be. */
+  readonly streamedBytes: number;
+  readonly maxSourceBytes: number;
+}
+
+/** Divides the memory of tensors into what is encoded on the GPU and what is not, in the order of the file. */
+export function planStages(
+  { ranges, streamedBytes, maxSourceBytes }: StagedMemory,
+  { cuts, leastBytes }: EncodableCuts,
+): Stage[] {
+  const byteLength = ranges.reduce((sum, { size }) => sum + size, 0);
+  const inside = cuts.filter(({ rawOffset, rawLength }) => rawOffset + rawLength <= byteLength);
+  const last = inside.at(-1);
+  const end = last === undefined ? 0 : last.rawOffset + last.rawLength;
+  // A chunk that goes on with what is not on the GPU.
+  const rest = { rawOffset: end, rawLength: byteLength - end, dtype: "u8", isForGpu: false } as const;
+  const runs = levelsSources(
+    end < byteLength ? [...inside, rest] : inside,
+    ranges,
+    maxSourceBytes,
+    ({ isForGpu, rawOffset }) => isForGpu && rawOffset >= streamedBytes,
+  );
+  const stages: Stage[] = [];
+  for (const { source, ranges } of runs) {
+    const before = stages.at(-1);
+    if (source !== undefined && isEncodable(source, leastBytes)) stages.push({ source, ranges });
+    else if (before === undefined || before.source !== undefined) stages.push({ source: undefined, ranges });
+    else stages[stages.length - 1] = { source: undefined, ranges: joinRanges(before.ranges, ranges) };
+  }
+  return stages;
+}
+
+function isEncodable({ range: { buffer, size } }: LevelsSource, leastBytes: number): boolean {
+  return size >= leastBytes && (buffer.usage & BufferUsage.STORAGE) !== 0;
+}

@@ -1,0 +1,274 @@
+import { requireAwaited } from "../../base/kind_of.ts";
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { byteSizeOf, type DType } from "../../base/dtype.ts";
+import { CairnError } from "../../base/errors.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
+import type { Manifest, Provenance } from "../../container/format/manifest.ts";
+import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
+import type { StateValue } from "../../container/format/state_tree.ts";
+import { elementCount } from "../../tensor/shape.ts";
+import { TensorStore } from "../../tensor/tensor_store.ts";
+import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";
+import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
+import type { ModelCode } from "./model_code.ts";
+import type { EncodableTensors } from "./checkpoint_source.ts";
+import { includedTensors, specOf } from "./store_runs.ts";
+import { type EncodedPiece, type Staging, StoreCopy, type StoreMoment } from "./store_copy.ts";
+
+/** What a checkpoint is made of. */
+export interface CheckpointState {
+  /** Every tensor of it is saved. */
+  readonly store?: TensorStore;
+  /** Everything else that the run needs to go on: counters, histories, state of the data loader. */
+  readonly state?: StateInput;
+  /** Figures by name, for whoever picks the best checkpoint. NaN and infinities are fine, and never the best. */
+  readonly metrics?: Readonly<Record<string, number>>;
+  /** What is known of the run; the engine adds its run id, the tag and the time. */
+  readonly provenance?: Partial<Provenance>;
+  /** What the user wants to keep beside the state. */
+  readonly clientState?: StateInput;
+  /** Full names of tensors of the store to leave out, such as frozen parameters that come from elsewhere. */
+  readonly excludedTensors?: Iterable<string>;
+  /** As what each tensor of the store is written, where that is not as it is; loading casts it back. */
+  readonly storedDType?: StoredDType;
+  /** Text of the module that makes the model, kept for people to read; see `readModelCode`. */
+  readonly modelCode?: ModelCode;
+}
+
+/** Every option of {@link CheckpointState}. */
+export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
+  store: true,
+  state: true,
+  metrics: true,
+  provenance: true,
+  clientState: true,
+  excludedTensors: true,
+  storedDType: true,
+  modelCode: true,
+};
+
+/** @throws TypeError for what is no state of a checkpoint, such as a store, or tensors by name without `state` around them. */
+export function requireCheckpointState(source: CheckpointState): void {
+  if (source instanceof TensorStore) {
+    throw new TypeError("What is saved is { store, state, … }, found a TensorStore; pass { store }");
+  }
+  checkOptions("What is saved", source, CHECKPOINT_STATE);
+  requireAwaited("The store", source.store, "TensorStore.open()");
+}
+
+/** Told how far the bytes of a {@link FrozenCheckpoint} are. */
+export interface BytesListener {
+  /** The first of them are asked for, which may happen more than once. */
+  onReading(): void;
+  /** Those that are not a copy were read: the store may change. At once where all are a copy. */
+  onFixed(): void;
+  /** So many more of them are on their way to the file. */
+  onRead(byteLength: number): void;
+  /** Those on the GPU were all read. */
+  onStaged(): void;
+  /** All of them were taken. */
+  onTaken(): void;
+}
+
+const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
+
+/**
+ * A {@link CheckpointState} at one moment: the tensors are a GPU copy in the queue, the rest was copied in the same tick.
+ * Whatever happens to the live state afterwards does not change it. Only when the GPU has no room for the copy, {@link staging}
+ * says how much of it has to be read before the store may change.
+ */
+export class FrozenCheckpoint {
+  /** All tensors in file order: those of the store, then those of the host state. */
+  readonly tensors: readonly TensorSpec[];
+  readonly manifest: Manifest;
+  readonly #moment: StoreMoment | undefined;
+  /** Those of the store, as they are written. */
+  readonly #storedTensors: readonly TensorSpec[];
+  readonly #hostTensors: readonly HostBytes[];
+  readonly #store: TensorStore | undefined;
+  readonly #ownCopy: StoreCopy | undefined;
+  #isReleased = false;
+  #listener: BytesListener | undefined;
+
+  private constructor(source: CheckpointState, copy: StoreCopy | undefined, ownCopy: StoreCopy | undefined) {
+    const { store, state, clientState, metrics = {}, provenance = {}, storedDType } = source;
+    const excluded = new Set(source.excludedTensors ?? []);
+    const run = freezeState(state ?? {});
+    const user = freezeState(clientState, "clientState");
+    const casts = store === undefined || storedDType === undefined
+      ? undefined
+      : planCasts(includedTensors(store, excluded).map(specOf), storedDType);
+    // Last, so that nothing is held when the state cannot be saved.
+    this.#moment = store === undefined ? undefined : (copy ?? ownCopy)?.take(excluded);
+    this.#hostTensors = [...run.tensors, ...user.tensors];
+    this.#store = store;
+    this.#ownCopy = ownCopy;
+    this.#storedTensors = casts?.tensors ?? this.#moment?.tensors ?? [];
+    this.tensors = [...this.#storedTensors, ...this.#hostTensors.map(({ spec }) => spec)];
+    this.manifest = {
+      kind: "checkpoint",
+      state: run.state,
+      metrics: { ...metrics },
+      provenance: { ...provenance, ...store === undefined ? {} : gpuProvenance(store) },
+      user: userFields({
+        clientState: user.state,
+        excludedTensors: this.#leftOut(),
+        castFrom: casts?.castFrom ?? {},
+        modelCode: source.modelCode,
+      }),
+    };
+  }
+
+  /**
+   * Freezes `source` now.
+   *
+   * @param copy The shadow memory to use, which a caller that saves often keeps; otherwise it is allocated for this once.
+   * @throws TypeError for a state that cannot be saved; CairnError when the GPU cannot copy.
+   */
+  static of(source: CheckpointState, copy?: StoreCopy): FrozenCheckpoint {
+    requireCheckpointState(source);
+    const ownCopy = copy === undefined && source.store !== undefined
+      ? new StoreCopy(source.store)
+      : undefined;
+    try {
+      return new FrozenCheckpoint(source, copy, ownCopy);
+    } catch (error) {
+      ownCopy?.close();
+      throw error;
+    }
+  }
+
+  /** Names of the store's tensors that are not in the checkpoint: the excluded ones, and those tied to one. */
+  #leftOut(): string[] {
+    const saved = new Set(this.tensors.map(({ name }) => name));
+    return (this.#store?.tensors() ?? []).map(({ name }) => name).filter((name) => !saved.has(name));
+  }
+
+  /** Bytes of the raw space of {@link tensors}. */
+  get rawByteLength(): number {
+    // Not by laying them out, which checks every name: this runs while training waits.
+    return this.tensors.reduce((sum, { dtype, shape, aliasOf }) => {
+      if (aliasOf !== undefined) return sum;
+      return sum + alignUp(elementCount(shape) * byteSizeOf(dtype), TENSOR_ALIGNMENT);
+    }, 0);
+  }
+
+  /** Whether there are tensors that have to come from the GPU. */
+  get isOnGpu(): boolean {
+    return this.#moment !== undefined;
+  }
+
+  /** Where the tensors come from; nothing where there are none. @throws what the GPU's memory could not be allocated for. */
+  async staging(): Promise<Staging> {
+    return await this.#moment?.staging() ?? { shadowBytes: 0, streamedBytes: 0 };
+  }
+
+  /** Has `listener` told how far {@link bytes} is, in the place of any other. */
+  listen(listener: BytesListener): void {
+    this.#listener = listener;
+  }
+
+  /**
+   * The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. Each call reads it anew, for an
+   * engine that writes to several places; one at a time.
+   */
+  bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    return this.#read<never>((moment, onFixed) => this.#castBytes(moment, signal, onFixed));
+  }
+
+  /** The same for a GPU that encodes what it has before it is read back. Absent where nothing is there, or not as it is written. */
+  get encodable(): EncodableTensors | undefined {
+    if (this.#store === undefined || this.#moment?.tensors !== this.#storedTensors) return undefined;
+    return {
+      gpu: this.#store.gpu,
+      bytes: (cuts, signal) => this.#read((moment, onFixed) => moment.encodedBytes(cuts, signal, onFixed)),
+    };
+  }
+
+  /** All of it, where `piecesOf` gives what is on the GPU. */
+  async *#read<P extends EncodedPiece>(
+    piecesOf: (moment: StoreMoment, onFixed: () => void) => AsyncIterable<Uint8Array | P>,
+  ): AsyncGenerator<Uint8Array | P> {
+    this.#requireHeld();
+    const listener = this.#listener;
+    listener?.onReading();
+    if (this.#moment === undefined) listener?.onFixed();
+    else {
+      for await (const piece of piecesOf(this.#moment, () => listener?.onFixed())) {
+        // Somebody else's copy may be in the shadow memory by now.
+        this.#requireHeld();
+        listener?.onRead(piece instanceof Uint8Array ? piece.byteLength : piece.rawLength);
+        yield piece;
+      }
+      this.#moment.askGuards();
+    }
+    listener?.onStaged();
+    for (const { bytes } of this.#hostTensors) {
+      const paddedLength = alignUp(bytes.byteLength, TENSOR_ALIGNMENT);
+      listener?.onRead(paddedLength);
+      yield bytes;
+      yield PADDING.subarray(0, paddedLength - bytes.byteLength);
+    }
+    listener?.onTaken();
+  }
+
+  #castBytes(
+    moment: StoreMoment,
+    signal: AbortSignal | undefined,
+    onFixed: () => void,
+  ): AsyncGenerator<Uint8Array> {
+    const pieces = moment.bytes(signal, onFixed);
+    return moment.tensors === this.#storedTensors
+      ? pieces
+      : castPieces(pieces, moment.tensors, this.#storedTensors);
+  }
+
+  #requireHeld(): void {
+    if (this.#isReleased) throw new CairnError("closed", "Cannot save a snapshot that was released");
+  }
+
+  /** @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back is to be trusted. */
+  assertAlive(): void {
+    this.#store?.gpu.assertAlive();
+  }
+
+  /** Gives the memory of the copy back. Safe to call twice. */
+  release(): void {
+    this.#isReleased = true;
+    this.#moment?.release();
+    this.#ownCopy?.close();
+  }
+}
+
+/** The fields that Cairn keeps in a manifest's `user`: each only where there is something to say. */
+export interface UserFields {
+  readonly clientState?: StateValue;
+  readonly excludedTensors?: readonly string[];
+  /** By name, the dtype that a tensor had in memory, where it was written with another one. */
+  readonly castFrom?: Readonly<Record<string, DType>>;
+  readonly modelCode?: ModelCode;
+}
+
+function userFields(
+  { clientState, excludedTensors, castFrom, modelCode }: {
+    clientState: StateValue;
+    excludedTensors: readonly string[];
+    castFrom: Readonly<Record<string, DType>>;
+    modelCode: ModelCode | undefined;
+  },
+): StateValue {
+  return {
+    ...clientState === undefined ? {} : { clientState },
+    ...excludedTensors.length === 0 ? {} : { excludedTensors },
+    ...Object.keys(castFrom).length === 0 ? {} : { castFrom },
+    ...modelCode === undefined ? {} : { modelCode: { module: modelCode.module, source: modelCode.source } },
+  };
+}
+
+function gpuProvenance(store: TensorStore): Partial<Provenance> {
+  const { gpu, variants } = store;
+  return {
+    adapter: gpu.adapterName,
+    ...variants.size === 0 ? {} : { variants: Object.fromEntries(variants) },
+  };
+}

@@ -1,0 +1,475 @@
+import type { OptionNames } from "../../base/options.ts";
+import { TENSOR_ALIGNMENT } from "../../base/checked.ts";
+import { crc32 } from "../../base/crc32.ts";
+import { CairnError } from "../../base/errors.ts";
+import { DEFAULT_CHUNK_BYTES } from "../../container/format/chunk_plan.ts";
+import type { EncodedChunk } from "../../container/codec/choose.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
+import type { BufferRange } from "../../gpu/buffer_range.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
+import { inErrorScopes } from "../../gpu/error_scopes.ts";
+import { ReadbackRing } from "../../gpu/readback.ts";
+import { LevelsEncoder, type LevelsSource } from "../../gpu_codec/levels_encoder.ts";
+import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+import { nextTurn } from "../../base/event_loop.ts";
+import { Canary, CANARY_BYTES } from "./canary.ts";
+import { type EncodableCuts, planStages, type Stage } from "./encoding_stages.ts";
+import { allocateShadow, copiesOf, type Copy, type Shadow, submitCopies } from "./shadow.ts";
+import { askGuards, guardedBytes, GuardedTensors } from "./guarded_tensors.ts";
+import { byteLengthOf, includedTensors, slabsOf, specOf } from "./store_runs.ts";
+
+/** Where the tensors of a save come from. */
+export interface Staging {
+  /** Bytes that were copied on the GPU, behind which training goes on. */
+  readonly shadowBytes: number;
+  /**
+   * Bytes for which there was no room for a copy. They are read from the tensors themselves, before all others, and training has
+   * to wait for that.
+   */
+  readonly streamedBytes: number;
+}
+
+/** Options of {@link StoreCopy}. */
+export interface StoreCopyOptions {
+  /**
+   * The most GPU memory for copies of the tensors, in bytes. What does not fit is read from the tensors themselves, while training
+   * waits. Unless given, as much as the store takes, or none of it when the GPU has no room for that.
+   */
+  readonly memoryBudgetBytes?: number;
+}
+
+/** Every option of {@link StoreCopyOptions}. */
+export const STORE_COPY_OPTIONS: OptionNames<StoreCopyOptions> = { memoryBudgetBytes: true };
+
+/** A store at one moment, in the same queue as the training steps. */
+export interface StoreMoment {
+  /** The tensors in the order of {@link StoreMoment.bytes}, with their full names. */
+  readonly tensors: readonly TensorSpec[];
+  /**
+   * Resolves when it is known where the bytes come from: at once, unless memory had to be allocated. Nothing may be submitted that
+   * changes the tensors before, and not until the streamed bytes were read.
+   *
+   * @throws CairnError of the GPU, but for `out_of_memory`.
+   */
+  staging(): Promise<Staging>;
+  /**
+   * The raw space of the tensors, in pieces that are valid until the next one is asked for; the streamed ones come first.
+   *
+   * @param onFixed Called when all streamed bytes were read: from then on nothing that happens to the tensors matters.
+   * @throws CairnError `state_changed` when the tensors may have changed before; `device_lost`, or `gpu_validation` when what comes
+   * back is not what was copied.
+   */
+  bytes(signal?: AbortSignal, onFixed?: () => void): AsyncGenerator<Uint8Array>;
+  /**
+   * As {@link bytes}, with chunks in between that the GPU has encoded, in the place of their raw bytes. What it has no room to encode
+   * comes raw.
+   */
+  encodedBytes(
+    cuts: EncodableCuts,
+    signal?: AbortSignal,
+    onFixed?: () => void,
+  ): AsyncGenerator<Uint8Array | EncodedPiece>;
+  /** Throws what a guard of the store says of this moment. To be called when all bytes were read. */
+  askGuards(): void;
+  /** Gives the shadow memory back for the next copy. Safe to call twice. */
+  release(): void;
+}
+
+/** A chunk that the GPU has encoded. Its bytes are valid until the next piece is asked for. */
+export interface EncodedPiece extends EncodedChunk {
+  readonly rawLength: number;
+}
+
+/** A moment that was taken. */
+interface Placing {
+  readonly runs: readonly SlabRange[];
+  /** What the slabs' count of changes was. */
+  readonly changes: number;
+  readonly pattern: Uint8Array;
+  readonly placed: Promise<Placed>;
+  isSettled: boolean;
+  /** What the guarded tensors were, once it was read. */
+  guarded: Uint8Array;
+}
+
+/** Where the bytes of a {@link Placing} come from. */
+interface Placed extends Staging {
+  /** Those of the runs in their order. */
+  readonly ranges: readonly BufferRange[];
+  /** Those of the guarded tensors, and of the canary. */
+  readonly tail: readonly BufferRange[];
+  /** What the copies failed with. */
+  readonly copying: Promise<CairnError | undefined>;
+  /** Why less was copied than was tried. */
+  readonly shortage: CairnError | undefined;
+}
+
+const RING_SLOTS = 4;
+/** Where each wait for the GPU takes 11 ms, more has to be waited for at once. */
+const RING_SLOTS_OF_SLOW_FENCES = 12;
+const RING_SLOT_BYTES = 4 * 1024 * 1024;
+const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
+
+/**
+ * Copies all tensors of a store to shadow memory on the GPU in one submit, and reads the shadow back while training
+ * goes on. The shadow is allocated at the first copy and reused; it takes as much GPU memory as the store.
+ *
+ * Slabs for which there is no room, because of a budget or because the GPU is full, are read from the store itself, and are the
+ * first ones in the file, so that training waits no longer than for them. Whoever changes the store before that is done
+ * makes the save fail: nothing is ever saved that is half of one step and half of the next.
+ *
+ * Where the GPU encodes what was copied, that takes up to 64 MiB more, kept for the next time; where there is no room for that, nothing is encoded.
+ *
+ * A {@link Canary} travels with the tensors, and so do the guarded ones, a second time.
+ */
+export class StoreCopy {
+  readonly #store: TensorStore;
+  readonly #budgetBytes: number;
+  /** The device that everything here was made on. A store moves to another one when its own is lost. */
+  #gpu: GpuDevice;
+  /** Of each slab, in parts. */
+  readonly #shadows = new Map<GPUBuffer, Shadow>();
+  #ring: ReadbackRing | undefined;
+  #encoder: LevelsEncoder | undefined;
+  readonly #guarded = new GuardedTensors();
+  readonly #canary = new Canary();
+  #isTaken = false;
+  #isClosed = false;
+
+  /** @throws RangeError for a budget that is no number from 0. */
+  constructor(store: TensorStore, options: StoreCopyOptions = {}) {
+    const { memoryBudgetBytes = Infinity } = options;
+    if (!(memoryBudgetBytes >= 0)) {
+      throw new RangeError(`memoryBudgetBytes is ${memoryBudgetBytes}, expected a number of bytes from 0`);
+    }
+    this.#store = store;
+    this.#gpu = store.gpu;
+    this.#budgetBytes = memoryBudgetBytes;
+  }
+
+  /** Whether a moment is held that was not released yet; there is shadow memory for one. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  /**
+   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.bytes} gives, unless some of it is
+   * streamed; see {@link StoreMoment.staging}.
+   *
+   * @param excluded Full names of tensors to leave out, with those that are tied to them.
+   * @throws TypeError for a name that is not in the store.
+   * @throws CairnError `device_lost`, or `closed`.
+   */
+  take(excluded: ReadonlySet<string> = new Set()): StoreMoment {
+    if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
+    if (this.#isTaken) {
+      throw new CairnError("closed", "Cannot copy the store: the copy before is still being saved");
+    }
+    const { gpu } = this.#store;
+    gpu.assertAlive();
+    if (gpu !== this.#gpu) this.#free();
+    this.#gpu = gpu;
+    const tensors = includedTensors(this.#store, excluded);
+    const placing = this.#place(slabRanges(tensors));
+    const { placed } = placing;
+    void placed.catch(() => {}).then(() => placing.isSettled = true);
+    this.#isTaken = true;
+    let isReleased = false;
+    return {
+      tensors: tensors.map(specOf),
+      staging: async () => {
+        const { shadowBytes, streamedBytes } = await placed;
+        return { shadowBytes, streamedBytes };
+      },
+      bytes: (signal, onFixed) => rawOnly(this.#read(placing, undefined, signal, onFixed)),
+      encodedBytes: (cuts, signal, onFixed) => this.#read(placing, cuts, signal, onFixed),
+      askGuards: () => askGuards(this.#store, placing.guarded),
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        const giveBack = (): boolean => this.#isTaken = false;
+        // Whether the shadows can be used is found out first, and they are freed if not.
+        if (placing.isSettled) giveBack();
+        else void placed.then(giveBack, giveBack);
+      },
+    };
+  }
+
+  /** Frees the shadow memory. Safe to call twice. */
+  close(): void {
+    this.#isClosed = true;
+    this.#free();
+  }
+
+  #free(): void {
+    this.#ring?.close();
+    this.#ring = undefined;
+    this.#encoder?.close();
+    this.#encoder = undefined;
+    this.#freeShadows();
+    this.#guarded.free(this.#gpu);
+    this.#canary.free(this.#gpu);
+  }
+
+  #freeShadows(): void {
+    for (const slab of [...this.#shadows.keys()]) this.#freeShadow(slab);
+  }
+
+  #freeShadow(slab: GPUBuffer): void {
+    for (const part of this.#shadows.get(slab)?.parts ?? []) this.#gpu.destroyBuffer(part);
+    this.#shadows.delete(slab);
+  }
+
+  /** Copies what there is room for. */
+  #place(runs: readonly SlabRange[]): Placing {
+    const { gpu } = this.#store;
+    const changes = gpu.changesOf(slabsOf(runs));
+    const first = this.#firstShadowed(runs);
+    const allocating = this.#allocateShadows(runs.slice(first));
+    const pattern = this.#canary.nextPattern();
+    const submitted = this.#submitCopies(runs, first, pattern);
+    const placed = { ...sizesOf(runs, first), ...submitted, shortage: undefined };
+    return {
+      runs,
+      changes,
+      pattern,
+      placed: this.#settle(runs, pattern, placed, allocating),
+      isSettled: allocating === undefined,
+      guarded: new Uint8Array(0),
+    };
+  }
+
+  async #settle(
+    runs: readonly SlabRange[],
+    pattern: Uint8Array,
+    placed: Placed,
+    allocating: Promise<CairnError | undefined> | undefined,
+  ): Promise<Placed> {
+    if (allocating === undefined) return placed;
+    const { gpu } = this.#store;
+    const shortage = await allocating;
+    gpu.assertAlive();
+    if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
+    if (shortage === undefined) return placed;
+    // Buffers that were not allocated stay invalid for ever, and the copies to them took those to the others with them. What was
+    // allocated is given back: a GPU that is this full needs it for other things. The canary may be among the invalid ones.
+    this.#free();
+    if (shortage.code !== "out_of_memory") throw shortage;
+    const streamed = this.#submitCopies(runs, runs.length, pattern);
+    return { ...sizesOf(runs, runs.length), ...streamed, shortage };
+  }
+
+  /** Index of the first run that is copied, as are all after it: those before it are streamed. */
+  #firstShadowed(runs: readonly SlabRange[]): number {
+    const chosen = new Set<GPUBuffer>();
+    let bytes = 0;
+    let first = runs.length;
+    for (const { buffer } of [...runs].reverse()) {
+      if (!chosen.has(buffer)) bytes += buffer.size;
+      if (bytes > this.#budgetBytes) break;
+      chosen.add(buffer);
+      first--;
+    }
+    // Of another selection of tensors; without a budget there is no reason to give them back.
+    for (const slab of this.#budgetBytes === Infinity ? [] : [...this.#shadows.keys()]) {
+      if (!chosen.has(slab)) this.#freeShadow(slab);
+    }
+    return first;
+  }
+
+  /** @returns What that failed with, once it is known; `undefined` when there was nothing to do. */
+  #allocateShadows(runs: readonly SlabRange[]): Promise<CairnError | undefined> | undefined {
+    const { gpu } = this.#store;
+    const missing = [...slabsOf(runs)].filter((slab) => !this.#shadows.has(slab));
+    if (missing.length === 0) return undefined;
+    return inErrorScopes(gpu.device, "copy of the store", () => {
+      for (const slab of missing) this.#shadows.set(slab, allocateShadow(gpu, slab));
+    }).error;
+  }
+
+  #submitCopies(
+    runs: readonly SlabRange[],
+    first: number,
+    pattern: Uint8Array,
+  ): Pick<Placed, "ranges" | "tail" | "copying"> {
+    const { gpu } = this.#store;
+    const { value, error: copying } = inErrorScopes(gpu.device, "snapshot", () => {
+      const copies: Copy[] = [];
+      const ranges = runs.flatMap((run, index) => {
+        const shadow = index < first ? undefined : this.#shadows.get(run.buffer);
+        if (shadow === undefined) return [{ buffer: run.buffer, offset: run.offset, size: run.byteLength }];
+        const added = copiesOf(run, shadow);
+        copies.push(...added);
+        return added.map(({ target }) => target);
+      });
+      const tail = [...this.#guarded.copies(this.#store), this.#canary.copy(gpu, pattern)];
+      submitCopies(gpu, [...copies, ...tail]);
+      return { ranges, tail: tail.map(({ target }) => target) };
+    });
+    return { ...value, copying };
+  }
+
+  async *#read(
+    placing: Placing,
+    cuts: EncodableCuts | undefined,
+    signal?: AbortSignal,
+    onFixed: () => void = () => {},
+  ): AsyncGenerator<Uint8Array | EncodedPiece> {
+    const { gpu } = this.#store;
+    const { runs, changes, pattern } = placing;
+    const { ranges, tail, copying, shadowBytes, streamedBytes, shortage } = await placing.placed;
+    const failure = await copying;
+    gpu.assertAlive();
+    if (failure !== undefined) {
+      // Buffers that were not allocated stay invalid for ever; the next copy has to try anew.
+      this.#free();
+      throw failure;
+    }
+    const requireUnchanged = (): void => {
+      if (gpu.changesOf(slabsOf(runs)) !== changes) throw changedError(streamedBytes, shortage);
+    };
+    const wanted = shadowBytes + streamedBytes;
+    const stages = stagesOf(ranges, tail, streamedBytes, cuts, gpu);
+    const seen: number[] = [];
+    let given = 0;
+    if (streamedBytes === 0) onFixed();
+    for await (const piece of this.#pieces(stages, wanted, signal)) {
+      const isStreamed = given < streamedBytes;
+      if (isStreamed) requireUnchanged();
+      if (!(piece instanceof Uint8Array)) {
+        given += piece.rawLength;
+        yield piece;
+        continue;
+      }
+      const ours = Math.min(piece.byteLength, wanted - given);
+      given += ours;
+      if (isStreamed && given >= streamedBytes) onFixed();
+      if (ours > 0) yield piece.subarray(0, ours);
+      seen.push(...piece.subarray(ours));
+    }
+    gpu.assertAlive();
+    placing.guarded = Uint8Array.from(seen.splice(0, seen.length - pattern.byteLength));
+    if (seen.length === pattern.byteLength && seen.every((byte, index) => byte === pattern[index])) return;
+    throw new CairnError(
+      "gpu_validation",
+      `Cannot save: what was read back from "${gpu.adapterName}" is not what was copied there (the canary differs); ` +
+        "the adapter or its driver is faulty, nothing was committed",
+    );
+  }
+
+  async *#pieces(
+    stages: readonly Stage[],
+    byteLength: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array | EncodedPiece> {
+    for (const { source, ranges } of stages) {
+      if (source === undefined) yield* this.#hostPieces(ranges, byteLength, signal);
+      else yield* this.#encodedPieces(source, byteLength, signal);
+    }
+  }
+
+  /** The chunks of a source; from where the GPU has no room to encode them as they are. */
+  async *#encodedPieces(
+    source: LevelsSource,
+    byteLength: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array | EncodedPiece> {
+    const { gpu } = this.#store;
+    const { buffer, offset, size } = source.range;
+    let given = 0;
+    try {
+      this.#encoder ??= new LevelsEncoder(gpu);
+      for await (const { codec, stored, rawLength, rawCrc } of this.#encoder.encode(source, signal)) {
+        given += rawLength;
+        const storedCrc = crc32(stored);
+        yield { codec, stored, storedCrc, rawLength, rawCrc: codec === "raw" ? storedCrc : rawCrc };
+        gpu.assertAlive();
+      }
+    } catch (error) {
+      // Each runtime has errors of its own for a lost device, some before its flag is up.
+      await nextTurn();
+      gpu.assertAlive();
+      if (!(error instanceof CairnError && error.code === "out_of_memory")) throw error;
+      yield* this.#hostPieces([{ buffer, offset: offset + given, size: size - given }], byteLength, signal);
+    }
+  }
+
+  /**
+   * Pieces of the ranges in memory of our own: when a device is lost, mapped memory goes away, in the middle of a write. They are of the
+   * size of a chunk, so that they stay in the processor's cache until they are summed up and on their way to the disk.
+   */
+  async *#hostPieces(
+    ranges: readonly BufferRange[],
+    byteLength: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    const { gpu } = this.#store;
+    const host = new Uint8Array(Math.min(HOST_PIECE_BYTES, this.#ringFor(byteLength).slotBytes));
+    try {
+      for await (const mapped of this.#ringFor(byteLength).stream(ranges, { signal })) {
+        // Of memory that went away the length is 0.
+        const { byteLength: mappedBytes } = mapped;
+        for (let at = 0; at < mappedBytes; at += host.byteLength) {
+          const piece = host.subarray(0, Math.min(host.byteLength, mappedBytes - at));
+          piece.set(mapped.subarray(at, at + piece.byteLength));
+          yield piece;
+          gpu.assertAlive();
+        }
+      }
+    } catch (error) {
+      // Each runtime has errors of its own for a lost device, some before its flag is up.
+      await nextTurn();
+      gpu.assertAlive();
+      throw error;
+    }
+  }
+
+  /** Staging memory for one pass over `byteLength` bytes, at most 48 MiB of it. */
+  #ringFor(byteLength: number): ReadbackRing {
+    const { gpu } = this.#store;
+    const slots = gpu.hasBlockingFences ? RING_SLOTS_OF_SLOW_FENCES : RING_SLOTS;
+    const wanted = byteLength + guardedBytes(this.#store) + CANARY_BYTES;
+    const share = Math.ceil(wanted / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+    const slotBytes = Math.min(RING_SLOT_BYTES, share);
+    if (this.#ring !== undefined && this.#ring.slotBytes >= slotBytes) return this.#ring;
+    this.#ring?.close();
+    this.#ring = new ReadbackRing(gpu, { slots, slotBytes });
+    return this.#ring;
+  }
+}
+
+/** What is encoded and what is not, with the tail behind all of it. */
+function stagesOf(
+  ranges: readonly BufferRange[],
+  tail: readonly BufferRange[],
+  streamedBytes: number,
+  cuts: EncodableCuts | undefined,
+  gpu: GpuDevice,
+): Stage[] {
+  const whole = [{ source: undefined, ranges: [...ranges, ...tail] }];
+  if (cuts === undefined) return whole;
+  const maxSourceBytes = gpu.limits.maxStorageBufferBindingSize;
+  const stages = planStages({ ranges, streamedBytes, maxSourceBytes }, cuts);
+  if (stages.every(({ source }) => source === undefined)) return whole;
+  return [...stages, { source: undefined, ranges: tail }];
+}
+
+/** What {@link StoreMoment.bytes} gives where nothing is encoded. */
+async function* rawOnly(pieces: AsyncIterable<Uint8Array | EncodedPiece>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) if (piece instanceof Uint8Array) yield piece;
+}
+
+function changedError(streamedBytes: number, shortage: CairnError | undefined): CairnError {
+  return new CairnError(
+    "state_changed",
+    `Cannot save: the GPU was given other work while ${streamedBytes} bytes of tensors that it has no room for a copy of were being ` +
+      "read, so that what was saved might be of two different steps; wait for save() to resolve before the next one",
+    { ...shortage === undefined ? {} : { cause: shortage } },
+  );
+}
+
+/** How much is streamed and how much copied when the copies begin with the run number `first`. */
+function sizesOf(runs: readonly SlabRange[], first: number): Staging {
+  return { streamedBytes: byteLengthOf(runs.slice(0, first)), shadowBytes: byteLengthOf(runs.slice(first)) };
+}

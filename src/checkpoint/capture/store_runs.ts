@@ -1,0 +1,32 @@
+import type { TensorSpec } from "../../container/format/layout.ts";
+import type { SlabRange } from "../../tensor/slab_ranges.ts";
+import type { StoredTensor } from "../../tensor/tensor_group.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+
+/**
+ * The tensors of a store without the excluded ones and those that are tied to them, in the order of the file.
+ *
+ * @throws TypeError for a name that is not in the store.
+ */
+export function includedTensors(store: TensorStore, excluded: ReadonlySet<string>): StoredTensor[] {
+  // A name that is spelled wrong would save what was meant to stay out.
+  for (const name of excluded) store.tensor(name);
+  const isOut = (tensor: StoredTensor): boolean =>
+    excluded.has(tensor.name) || (tensor.aliasOf !== undefined && excluded.has(tensor.aliasOf));
+  return store.groups().flatMap((group) => group.tensors.filter((tensor) => !isOut(tensor)));
+}
+
+/** A tensor as the file's tables have it. */
+export function specOf({ name, dtype, shape, aliasOf }: StoredTensor): TensorSpec {
+  return aliasOf === undefined ? { name, dtype, shape } : { name, dtype, shape, aliasOf };
+}
+
+/** The slabs that the ranges are in. */
+export function slabsOf(runs: readonly SlabRange[]): Set<GPUBuffer> {
+  return new Set(runs.map(({ buffer }) => buffer));
+}
+
+/** Bytes of all ranges together. */
+export function byteLengthOf(runs: readonly SlabRange[]): number {
+  return runs.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}

@@ -1,0 +1,60 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { lastN } from "../keep/retention/by_count.ts";
+import type { RetentionRule } from "../keep/retention/rule.ts";
+
+/** What a configuration file says of checkpoints. Follows `TrainingConfig` of the-algorithm-ml. */
+export interface CheckpointingFields {
+  /** Save after each so many optimiser steps. Default 1000. */
+  readonly checkpointEveryN?: number;
+  /** How many of the newest checkpoints are kept; all of them unless given. */
+  readonly checkpointMaxToKeep?: number | null;
+  /** How long to wait for evaluators, in seconds. Default 1800. */
+  readonly evalTimeoutInS?: number;
+}
+
+/** Every option of {@link CheckpointingFields}. */
+export const CHECKPOINTING_FIELDS: OptionNames<CheckpointingFields> = {
+  checkpointEveryN: true,
+  checkpointMaxToKeep: true,
+  evalTimeoutInS: true,
+};
+
+/** The settings in force, in the terms of what they are given to. */
+export interface CheckpointingConfig {
+  /** For `autoSave({ everySteps })`. */
+  readonly everySteps: number;
+  /** For each save: `keep`. Empty when everything is kept. */
+  readonly keep: { readonly last?: number };
+  /** The same as a rule, to be put together with others. `undefined` when everything is kept. */
+  readonly rule: RetentionRule | undefined;
+  /** For `waitForEvaluators`. */
+  readonly evalTimeoutMs: number;
+}
+
+/**
+ * Checks the fields of a configuration, and fills in the defaults.
+ *
+ * @throws TypeError for a field that is not known; RangeError for a figure that makes no sense. Both name it.
+ */
+export function checkpointingConfig(fields: CheckpointingFields = {}): CheckpointingConfig {
+  checkOptions("checkpointingConfig()", fields, CHECKPOINTING_FIELDS);
+  const { checkpointEveryN = 1000, checkpointMaxToKeep, evalTimeoutInS = 1800 } = fields;
+  requireCount("checkpointEveryN", checkpointEveryN);
+  if (typeof evalTimeoutInS !== "number" || !(evalTimeoutInS >= 0)) {
+    throw new RangeError(`evalTimeoutInS is a number of seconds from 0, found ${String(evalTimeoutInS)}`);
+  }
+  const last = checkpointMaxToKeep ?? undefined;
+  if (last !== undefined) requireCount("checkpointMaxToKeep", last);
+  return {
+    everySteps: checkpointEveryN,
+    keep: last === undefined ? {} : { last },
+    rule: last === undefined ? undefined : lastN(last),
+    evalTimeoutMs: evalTimeoutInS * 1000,
+  };
+}
+
+function requireCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`${name} is an integer from 1, found ${String(value)}`);
+  }
+}

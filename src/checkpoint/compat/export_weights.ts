@@ -1,0 +1,196 @@
+import { MODEL_GROUP } from "../../tensor/group_names.ts";
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
+import { byteSizeOf } from "../../base/dtype.ts";
+import { CairnError } from "../../base/errors.ts";
+import { type CastDType, isCastable } from "../../container/read/cast.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import { ContainerWriter } from "../../container/write/container_writer.ts";
+import type { TensorRecord } from "../../container/format/layout.ts";
+import { DurableFile } from "../../storage/durable_file.ts";
+import type { Storage } from "../../storage/storage.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
+import { temporaryName } from "../file/leftovers.ts";
+
+import { type NamePattern, NameSelection } from "../../base/name_pattern.ts";
+import { isStoreTensor } from "../file/parts/placement.ts";
+import { randomHex } from "../file/small_file.ts";
+import { breathingSink } from "../file/storage_source.ts";
+import { CHECKPOINT_EXTENSION } from "../file/tags.ts";
+import type { OutgoingTensor } from "../../exchange/outgoing.ts";
+import { saveSafetensors } from "../../exchange/safetensors/save_safetensors.ts";
+
+/** Options of {@link exportWeights}. */
+export interface ExportWeightsOptions {
+  /**
+   * What floating-point tensors are written as: rounded to nearest, ties to even. Other tensors, f64 included, stay as they are.
+   * Unless given, all of them do.
+   */
+  readonly dtype?: CastDType;
+  /** Tensors to leave out, by their names in the checkpoint. */
+  readonly exclude?: readonly NamePattern[];
+  /** Replace a file that is there. */
+  readonly overwrite?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called with bytes of tensors. */
+  readonly onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** Every option of {@link ExportWeightsOptions}. */
+export const EXPORT_WEIGHTS_OPTIONS: OptionNames<ExportWeightsOptions> = {
+  dtype: true,
+  exclude: true,
+  overwrite: true,
+  signal: true,
+  onProgress: true,
+};
+
+/** What {@link exportWeights} wrote. */
+export interface ExportedWeights {
+  /** In the storage. */
+  readonly path: string;
+  readonly fileBytes: number;
+  /** Names in the file. */
+  readonly tensors: readonly string[];
+}
+
+/** A tensor of the checkpoint, with its name in the file. */
+interface Weight extends OutgoingTensor {
+  readonly byteLength: number;
+}
+
+const SAFETENSORS_EXTENSION = ".safetensors";
+
+/**
+ * Writes the weights of a checkpoint, and nothing else of it, into one file, wherever and in however many parts they lie: tensors of the
+ * group `model`, without that in front of their names. It is read piece by piece; in memory is a chunk. When it resolves, the file
+ * is durable. Follows DeepSpeed's `zero_to_fp32` and `save_16bit_model`.
+ *
+ * @param path Ends with ".cairn" or ".safetensors", which says the format.
+ * @throws TypeError for another ending; CairnError `not_found` when there are no weights, `state_mismatch` for weights that several ranks
+ * had each for itself, `already_exists`, `checksum_mismatch`.
+ */
+export async function exportWeights(
+  checkpoint: Checkpoint,
+  storage: Storage,
+  path: string,
+  options: ExportWeightsOptions = {},
+): Promise<ExportedWeights> {
+  checkOptions("exportWeights()", options, EXPORT_WEIGHTS_OPTIONS);
+  const isContainer = path.endsWith(CHECKPOINT_EXTENSION);
+  if (!isContainer && !path.endsWith(SAFETENSORS_EXTENSION)) {
+    throw new TypeError(`Cannot export to "${path}": expected a path that ends with .cairn or .safetensors`);
+  }
+  if (options.dtype !== undefined && !isCastable(options.dtype)) {
+    throw new TypeError(`Cannot export as "${options.dtype}"; use "f32", "f16" or "bf16"`);
+  }
+  requireWhole(checkpoint);
+  const weights = weightsOf(checkpoint, options);
+  const tensors = weights.map(({ name }) => name);
+  if (isContainer) {
+    return { path, fileBytes: await writeCairn(checkpoint, storage, path, weights, options), tensors };
+  }
+  const { overwrite = false, signal, onProgress } = options;
+  const { fileBytes } = await saveSafetensors(storage, path, weights, {
+    overwrite,
+    ...signal === undefined ? {} : { signal },
+    ...onProgress === undefined ? {} : { onProgress },
+  });
+  return { path, fileBytes, tensors };
+}
+
+function weightsOf(checkpoint: Checkpoint, { dtype, exclude, signal }: ExportWeightsOptions): Weight[] {
+  const { reader, tag, path } = checkpoint;
+  const selection = new NameSelection(undefined, exclude);
+  const stored = reader.tensors.filter(({ name }) => isStoreTensor(name));
+  const prefix = stored.some(({ name }) => name.startsWith(`${MODEL_GROUP}.`)) ? `${MODEL_GROUP}.` : "";
+  const isWeight = (name: string): boolean => name.startsWith(prefix) && selection.has(name);
+  requireOne(checkpoint, isWeight);
+  const taken = new Set(stored.map(({ name }) => name).filter(isWeight));
+  const inFile = (name: string): string => name.slice(prefix.length);
+  const weights = stored.filter(({ name }) => taken.has(name)).map((record): Weight => {
+    const { name, aliasOf } = record;
+    const cast = dtype !== undefined && isCastable(record.dtype) ? dtype : record.dtype;
+    const options = { signal, ...isCastable(cast) && cast !== record.dtype ? { cast } : {} };
+    return {
+      name: inFile(name),
+      dtype: cast,
+      shape: record.shape,
+      byteLength: lengthAs(record, cast),
+      ...aliasOf !== undefined && taken.has(aliasOf) ? { aliasOf: inFile(aliasOf) } : {},
+      pieces: () => piecesOf(reader, name, options),
+    };
+  });
+  if (weights.length > 0) return weights;
+  throw new CairnError("not_found", `There are no weights to export in checkpoint "${tag}" (${path})`, {
+    details: { tag, path },
+  });
+}
+
+/** @throws TypeError when the checkpoint is looked at as by one of several ranks. */
+function requireWhole({ placement: { worldSize, sharded } }: Checkpoint): void {
+  const isWhole = worldSize === 1 &&
+    Object.values(sharded).every(({ start, end, rows }) => end - start === rows);
+  if (!isWhole) {
+    throw new TypeError("Cannot export what one rank of several has; open the checkpoint without forRank");
+  }
+}
+
+/** @throws CairnError `state_mismatch` for a weight of which ranks have different ones. */
+function requireOne({ placement, tag, path }: Checkpoint, isWeight: (name: string) => boolean): void {
+  for (const { rank, tensors } of placement.leftBehind) {
+    const tensor = tensors.find(isWeight);
+    if (tensor === undefined) continue;
+    throw new CairnError(
+      "state_mismatch",
+      `Cannot export checkpoint "${tag}" (${path}): "${tensor}" was an own tensor of rank ${rank}; ` +
+        "save it as replicated or sharded, or leave it out with exclude",
+      { details: { tensor, tag, path } },
+    );
+  }
+}
+
+function lengthAs({ byteLength, dtype }: TensorRecord, cast: TensorRecord["dtype"]): number {
+  return byteLength / byteSizeOf(dtype) * byteSizeOf(cast);
+}
+
+async function* piecesOf(
+  reader: ContainerReader,
+  name: string,
+  options: { readonly signal: AbortSignal | undefined; readonly cast?: CastDType },
+): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of reader.stream(name, options)) yield bytes;
+}
+
+async function writeCairn(
+  { reader }: Checkpoint,
+  storage: Storage,
+  path: string,
+  weights: readonly Weight[],
+  { overwrite = false, signal, onProgress }: ExportWeightsOptions,
+): Promise<number> {
+  // It belongs to no run, so that no retention deletes it.
+  const { runId: _, tag: __, order: ___, savedBy: ____, ...provenance } = reader.manifest.provenance;
+  const randomName = temporaryName(randomHex() + randomHex(), randomHex());
+  const file = await DurableFile.create(storage, path, { overwrite, randomName });
+  try {
+    const writer = await ContainerWriter.create(breathingSink(file), {
+      tensors: weights,
+      fileId: crypto.getRandomValues(new Uint8Array(16)),
+      signal,
+      onProgress,
+    });
+    for (const { aliasOf, byteLength, pieces } of weights) {
+      if (aliasOf !== undefined) continue;
+      for await (const piece of pieces()) await writer.write(piece);
+      await writer.write(new Uint8Array(alignUp(byteLength, TENSOR_ALIGNMENT) - byteLength));
+    }
+    const { metrics } = reader.manifest;
+    const report = await writer.finish({ kind: "tensors", state: {}, metrics, provenance, user: {} });
+    await file.commit({ verify: true, ...signal === undefined ? {} : { signal } });
+    return report.fileBytes;
+  } catch (error) {
+    await file.abort().catch(() => {});
+    throw error;
+  }
+}

@@ -1,0 +1,138 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { CommitInfo } from "../engine/commit_info.ts";
+import type { CommitReport, Engine } from "../engine/engine.ts";
+import {
+  type CheckpointState,
+  FrozenCheckpoint,
+  requireCheckpointState,
+} from "../capture/frozen_checkpoint.ts";
+import type { StateInput } from "../capture/host_state.ts";
+import { CairnError } from "../../base/errors.ts";
+import { FileEngine } from "../engine/file_engine.ts";
+import { type EngineTarget, openEngine } from "../engine/open_engine.ts";
+import type { Components } from "../file/parts/components.ts";
+import { RANK_SAVE_OPTIONS, type RankSaveOptions } from "../ranks/rank_options.ts";
+import { saveByRanks } from "../ranks/save_by_ranks.ts";
+
+/** Options of {@link saveCheckpoint}, named as DeepSpeed names them. */
+export interface SaveCheckpointOptions {
+  /** Name of the checkpoint. Default `global_step<N>`, with the step of the state's provenance. */
+  readonly tag?: string | number;
+  /** What `loadCheckpoint` gives back beside the state. */
+  readonly clientState?: StateInput;
+  /** Whether the hint file `latest` names this checkpoint afterwards. Default true. */
+  readonly saveLatest?: boolean;
+  /** Leave the tensors in `frozenParameters` out. Default false. */
+  readonly excludeFrozenParameters?: boolean;
+  /** Full names of the store's tensors that are not trained. */
+  readonly frozenParameters?: Iterable<string>;
+  /**
+   * Components of the store that get a file of their own, all of them or some; see `FileEngineOptions.components`. For a directory; an
+   * engine has the option itself.
+   */
+  readonly components?: Components;
+  /** Saves one checkpoint together with other ranks that call this with their own rank; for a directory or a `FileEngine`. */
+  readonly ranks?: RankSaveOptions;
+  /** Replace a checkpoint that has the tag already. */
+  readonly overwrite?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called after each chunk with raw bytes. */
+  readonly onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** Every option of {@link SaveCheckpointOptions}. */
+export const SAVE_CHECKPOINT_OPTIONS: OptionNames<SaveCheckpointOptions> = {
+  tag: true,
+  clientState: true,
+  saveLatest: true,
+  excludeFrozenParameters: true,
+  frozenParameters: true,
+  components: true,
+  ranks: true,
+  overwrite: true,
+  signal: true,
+  onProgress: true,
+};
+
+/**
+ * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only after
+ * the commit, and by the same durable protocol.
+ *
+ * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is missing,
+ * `state_mismatch` when the ranks' states do not go together, and what another rank failed of; of the storage or the GPU.
+ * @throws TypeError for an empty directory, a missing tag, or a state that cannot be saved.
+ */
+export async function saveCheckpoint(
+  saveDir: EngineTarget,
+  state: CheckpointState,
+  options: SaveCheckpointOptions = {},
+): Promise<CommitReport> {
+  const {
+    clientState,
+    saveLatest,
+    excludeFrozenParameters = false,
+    frozenParameters,
+    overwrite,
+    signal,
+    onProgress,
+  } = checkOptions("saveCheckpoint()", options, SAVE_CHECKPOINT_OPTIONS, '{ tag: "100" }');
+  if (options.ranks !== undefined) checkOptions("ranks", options.ranks, RANK_SAVE_OPTIONS);
+  requireCheckpointState(state);
+  if (saveDir === "") throw new TypeError("The directory to save to must not be empty");
+  const tag = options.tag ?? defaultTag(state);
+  const info = CommitInfo.of(saveLatest === undefined ? { tag } : { tag, saveLatest });
+  signal?.throwIfAborted();
+  const frozen = FrozenCheckpoint.of({
+    ...state,
+    // Whatever is in it, as when it is that of a checkpoint that was loaded: no retention deletes this one.
+    provenance: { ...state.provenance, savedBy: "user" },
+    ...clientState === undefined ? {} : { clientState },
+    ...excludeFrozenParameters && frozenParameters !== undefined ? { excludedTensors: frozenParameters } : {},
+  });
+  try {
+    const engine = await openFor(saveDir, options);
+    if (options.ranks !== undefined) {
+      return await saveByRanks({
+        engine: requireFileEngine(engine),
+        info,
+        overwrite: overwrite ?? false,
+        frozen,
+        ranks: options.ranks,
+        ...signal === undefined ? {} : { signal },
+        ...onProgress === undefined ? {} : { onProgress },
+      });
+    }
+    await engine.create(info, overwrite === undefined ? {} : { overwrite });
+    const aborting = signal === undefined ? {} : { signal };
+    await engine.save(frozen, undefined, { ...aborting, ...onProgress === undefined ? {} : { onProgress } });
+    return await engine.commit(info, aborting);
+  } finally {
+    frozen.release();
+  }
+}
+
+async function openFor(saveDir: EngineTarget, { components, ranks }: SaveCheckpointOptions): Promise<Engine> {
+  const isPath = typeof saveDir === "string" || saveDir instanceof URL;
+  if (components === undefined) return await openEngine(saveDir);
+  if (ranks !== undefined) {
+    throw new TypeError("A part is a component's or a rank's; pass components or ranks");
+  }
+  if (isPath) return await FileEngine.open(saveDir, { components });
+  throw new TypeError("An engine has the option components itself; open it with that");
+}
+
+function requireFileEngine(engine: Engine): FileEngine {
+  if (engine instanceof FileEngine) return engine;
+  throw new CairnError(
+    "unsupported",
+    `Ranks cannot save together with the engine "${engine.name}"; pass a directory that all of them see, or a FileEngine`,
+  );
+}
+
+function defaultTag(state: CheckpointState): string {
+  const step = state.provenance?.step;
+  if (step === undefined) {
+    throw new TypeError("saveCheckpoint needs a tag, or a step in the state's provenance to make one of");
+  }
+  return `global_step${step}`;
+}

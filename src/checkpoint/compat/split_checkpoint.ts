@@ -1,0 +1,112 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { CairnError } from "../../base/errors.ts";
+import type { CodecChoice, CompressionMode } from "../../container/codec/choose.ts";
+import type { CodecName } from "../../container/codec/table.ts";
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
+import { FileStorage } from "../../storage/file_storage.ts";
+import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
+import { FileMaker } from "../engine/file_maker.ts";
+import { checkpointPath, openCheckpoint } from "../file/open_path.ts";
+import { checkComponents, type Components, planComponents } from "../file/parts/components.ts";
+import { readerSource } from "../file/parts/reader_source.ts";
+import { StagedCheckpoint } from "../engine/staged_checkpoint.ts";
+import { CHECKPOINT_EXTENSION, checkTag } from "../file/tags.ts";
+
+/** Options of {@link splitCheckpoint}. */
+export interface SplitCheckpointOptions extends CheckpointReadOptions {
+  /** Components that get a file of their own: all, the default; those that are named; or `false` for one file again. */
+  readonly components?: Components;
+  /** Replace a checkpoint that is there. */
+  readonly overwrite?: boolean;
+  /** How its chunks are coded; see `FileEngineOptions`. */
+  readonly mode?: CompressionMode;
+  readonly codec?: CodecName;
+  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>>;
+}
+
+/** Every option of {@link SplitCheckpointOptions}. */
+export const SPLIT_CHECKPOINT_OPTIONS: OptionNames<SplitCheckpointOptions> = {
+  ...CHECKPOINT_READ_OPTIONS,
+  components: true,
+  overwrite: true,
+  mode: true,
+  codec: true,
+  tensorCodecs: true,
+};
+
+/**
+ * Writes a checkpoint once more, in a file per component or in one file, with bounded memory. The source stays as it is. The copy
+ * belongs to no run, so that no retention deletes it.
+ *
+ * @param from Path of the checkpoint, with or without ".cairn".
+ * @param to Path of the new one, in any directory that is there.
+ * @returns What was written; when it resolves, that is durable.
+ * @throws CairnError `not_found`, `already_exists`, `invalid_tag`; `checksum_mismatch` for a damaged source, of which nothing is then
+ * written; `unsupported` for what several ranks saved, whose own tensors and states no single file has.
+ */
+export async function splitCheckpoint(
+  from: string | URL,
+  to: string | URL,
+  options: SplitCheckpointOptions = {},
+): Promise<WriteReport> {
+  const { components = true, overwrite = false, ...writing } = checkOptions(
+    "splitCheckpoint()",
+    options,
+    SPLIT_CHECKPOINT_OPTIONS,
+  );
+  checkComponents(components);
+  const { directory, fileName } = checkpointPath(to);
+  const tag = checkTag(fileName.slice(0, -CHECKPOINT_EXTENSION.length));
+  const checkpoint = await openCheckpoint(from, options.signal);
+  try {
+    const storage = await FileStorage.open(directory);
+    refuseRanks(checkpoint);
+    refuseSame(checkpoint, storage.describe(fileName));
+    const source = readerSource(checkpoint.reader, manifestOf(checkpoint, tag));
+    const staged = await StagedCheckpoint.write(storage, fileName, source, {
+      ...writing,
+      overwrite,
+      parts: planComponents(source.tensors, components),
+      provenance: {},
+      newFiles: new FileMaker({}),
+    });
+    try {
+      await staged.commit({
+        verify: true,
+        ...options.signal === undefined ? {} : { signal: options.signal },
+      });
+    } catch (error) {
+      await staged.abort();
+      throw error;
+    }
+    return staged.written;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function manifestOf({ reader }: Checkpoint, tag: string): Manifest {
+  const { parts: _, ...manifest } = reader.manifest;
+  const { runId: __, ...provenance } = manifest.provenance;
+  return { ...manifest, provenance: { ...provenance, tag, savedBy: "user" } };
+}
+
+function refuseRanks({ placement: { savedWorldSize }, tag, path }: Checkpoint): void {
+  if (savedWorldSize === undefined) return;
+  throw new CairnError(
+    "unsupported",
+    `Cannot write checkpoint "${tag}" (${path}) once more: ${savedWorldSize} ranks saved it, each with a state of its own; ` +
+      "use exportWeights for the tensors that belong to all of them",
+    { details: { tag, path } },
+  );
+}
+
+function refuseSame({ path, tag }: Checkpoint, target: string): void {
+  if (path !== target) return;
+  throw new CairnError(
+    "already_exists",
+    `Cannot write checkpoint "${tag}" over itself (${path}); choose another path, as the source has to stay`,
+    { details: { tag, path } },
+  );
+}

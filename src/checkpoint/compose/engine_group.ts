@@ -1,0 +1,368 @@
+import { checkOptions } from "../../base/options.ts";
+import { CairnError } from "../../base/errors.ts";
+import type { SavedBy } from "../../container/format/manifest.ts";
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
+import { commitFailed, notCommitted } from "../engine/commit_failed.ts";
+import { CommitInfo } from "../engine/commit_info.ts";
+import {
+  type CommitReport,
+  type CommitTarget,
+  type CreateOptions,
+  type Engine,
+  ENGINE_OPTIONS,
+  type EngineCommitOptions,
+  type EngineLoadOptions,
+  type MakeDirsOptions,
+  type RemoveOptions,
+  type SaveOptions,
+} from "../engine/engine.ts";
+import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import { byAge, type Catalog, type CheckpointSummary, type SkippedCheckpoint } from "../engine/summary.ts";
+import { tagOfStep } from "../engine/step_tag.ts";
+import { checkTag, fileNameOf } from "../file/tags.ts";
+
+/** An engine that could not do its part of a save, and why. */
+export interface MemberFailure {
+  readonly engine: Engine;
+  readonly error: CairnError;
+}
+
+/** A checkpoint that is being made by several engines. */
+export interface GroupSave {
+  readonly info: CommitInfo;
+  readonly overwrite: boolean;
+  /** Those that have done their part so far. */
+  readonly members: Engine[];
+  readonly failures: MemberFailure[];
+  isSaved: boolean;
+}
+
+/** What a caller did wrong, or everybody would refuse: no engine that is healthier makes up for it. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "invalid_tag",
+  "already_exists",
+  "commit_failed",
+  "locked",
+  "closed",
+]);
+
+/**
+ * Several engines that keep the same checkpoints: what mirrors and tiers have in common. One state is frozen and written to one
+ * engine after the other; who has to succeed is decided by the subclass.
+ */
+export abstract class EngineGroup implements Engine {
+  readonly engines: readonly Engine[];
+  #pending: GroupSave | undefined;
+
+  constructor(engines: readonly Engine[]) {
+    const [first] = engines;
+    if (first === undefined) throw new TypeError("A group of engines needs at least one");
+    for (const engine of engines) {
+      if (engine.runId !== first.runId) {
+        throw new TypeError("The engines have different run ids; open all of them with the same runId");
+      }
+      if (engine.isDecoupled()) {
+        throw new TypeError(
+          `The engine "${engine.name}" is decoupled; put synchronous ones together and wrap the whole in a DecoupledEngine`,
+        );
+      }
+    }
+    this.engines = [...engines];
+  }
+
+  abstract get name(): string;
+  /** The engine beside whose checkpoints leases and marks lie, and whose paths name the checkpoints. */
+  abstract get inner(): Engine;
+  /** Who takes part in the save that begins. */
+  protected abstract participants(): readonly Engine[];
+  /** @throws CairnError when a save with these failures cannot count any more. */
+  protected abstract requireEnough(save: GroupSave, op: string): void;
+  /** Commits what is saved. What has failed by then is in `save.failures`. */
+  protected abstract commitMembers(save: GroupSave, options: EngineCommitOptions): Promise<CommitReport>;
+  /** Ways to open the checkpoint, the best one first. */
+  protected abstract copiesOf(
+    tag: string,
+    signal: AbortSignal | undefined,
+  ): Promise<(() => Promise<Checkpoint>)[]>;
+
+  /** Who is said to save with one of them, where nobody else says. */
+  protected savedByAt(_engine: Engine): SavedBy | undefined {
+    return undefined;
+  }
+
+  get runId(): string {
+    return this.inner.runId;
+  }
+
+  get resumedFrom(): string | undefined {
+    return this.inner.resumedFrom;
+  }
+
+  async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
+    checkOptions("create()", options, ENGINE_OPTIONS.create);
+    const info = CommitInfo.of(target);
+    if (this.#pending?.isSaved) {
+      throw commitFailed(info, notCommitted(this.#pending.info), "create");
+    }
+    await this.abort();
+    const participants = this.participants();
+    const overwrite = options.overwrite ?? false;
+    const save: GroupSave = { info, overwrite, members: [], failures: [], isSaved: false };
+    if (!overwrite) await this.#refuseTaken(info, participants);
+    this.#pending = save;
+    await this.#each(save, participants, "create", (engine) => engine.create(info, options));
+  }
+
+  async save(
+    state: CheckpointState | FrozenCheckpoint,
+    path?: string,
+    options: SaveOptions = {},
+  ): Promise<WriteReport> {
+    checkOptions("save()", options, ENGINE_OPTIONS.save);
+    const save = this.#pending;
+    if (save === undefined || save.isSaved) {
+      throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
+        details: { op: "save" },
+      });
+    }
+    if (path !== undefined) this.#checkPath(path, save.info);
+    // In this very tick, as a caller that passes live state expects.
+    const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
+    try {
+      const members = save.members.splice(0);
+      let report: WriteReport | undefined;
+      await this.#each(save, members, "save", async (engine) => {
+        const savedBy = options.savedBy ?? this.savedByAt(engine);
+        const part = partOf(options, members.indexOf(engine), members.length);
+        report = await engine.save(frozen, undefined, savedBy === undefined ? part : { ...part, savedBy }) ??
+          report;
+      });
+      if (report === undefined) throw commitFailed(save.info, "no engine said what it had written", "save");
+      save.isSaved = true;
+      return report;
+    } catch (error) {
+      if (frozen !== state) frozen.release();
+      throw error;
+    }
+  }
+
+  async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
+    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
+    const info = CommitInfo.of(target);
+    const save = this.#pending;
+    if (save === undefined) {
+      throw commitFailed(info, "nothing was created; call create() and save() first");
+    }
+    if (!save.info.equals(info)) {
+      throw commitFailed(info, `${save.info} was created, with other fields or tag`);
+    }
+    if (!save.isSaved) throw commitFailed(info, "nothing was saved; call save() first");
+    try {
+      return await this.commitMembers(save, options);
+    } finally {
+      await this.abort();
+    }
+  }
+
+  async abort(): Promise<void> {
+    this.#pending = undefined;
+    for (const engine of this.engines) await engine.abort();
+  }
+
+  /** The best copy. When a byte of it turns out to be damaged, `verify` goes on with the next one. */
+  async load(
+    tagOrPath: string | number,
+    options: EngineLoadOptions = {},
+  ): Promise<Checkpoint> {
+    checkOptions("load()", options, ENGINE_OPTIONS.load);
+    const tag = typeof tagOrPath === "number"
+      ? await tagOfStep(this, tagOrPath, options)
+      : this.#tagOf(tagOrPath);
+    const copies = await this.copiesOf(tag, options.signal);
+    let failure: unknown;
+    for (const [index, open] of copies.entries()) {
+      try {
+        return (await open()).withCopies(copies.slice(index + 1));
+      } catch (error) {
+        if (!(error instanceof CairnError)) throw error;
+        // That there is none here says less than what is wrong with the one there.
+        if (failure === undefined || error.code !== "not_found") failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  async list(): Promise<string[]> {
+    const tags = new Set<string>();
+    const failures: unknown[] = [];
+    for (const engine of this.engines) {
+      try {
+        for (const tag of await engine.list()) tags.add(tag);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length === this.engines.length) throw failures[0];
+    return [...tags].sort();
+  }
+
+  /** Removes all copies. One that cannot be reached keeps its own, and that is the error. */
+  async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
+    const { confirm } = checkOptions("remove()", options, ENGINE_OPTIONS.remove);
+    let mayGo = true;
+    let removed = 0;
+    let failure: unknown;
+    for (const engine of [this.inner, ...this.engines.filter((engine) => engine !== this.inner)]) {
+      if (!mayGo) return;
+      try {
+        // Each copy is a file of its own.
+        const copy = engine.knownCatalog?.()?.checkpoints.find((each) => each.tag === tag);
+        await engine.remove(tag, {
+          ...confirm === undefined ? {} : { confirm: async () => mayGo = await confirm() },
+          ...copy === undefined || options.fileId === undefined ? {} : { fileId: copy.fileId },
+        });
+        removed++;
+      } catch (error) {
+        if (!(error instanceof CairnError)) throw error;
+        if (failure === undefined || error.code !== "not_found") failure = error;
+      }
+    }
+    const isMissing = failure instanceof CairnError && failure.code === "not_found";
+    if (failure !== undefined && !(isMissing && removed > 0)) throw failure;
+  }
+
+  /** Of each checkpoint the copy that was committed last. */
+  knownCatalog(): Catalog | undefined {
+    const newest = new Map<string, CheckpointSummary>();
+    const unreadable: SkippedCheckpoint[] = [];
+    for (const engine of this.engines) {
+      const known = engine.knownCatalog?.();
+      if (known === undefined) return undefined;
+      for (const copy of known.checkpoints) {
+        const other = newest.get(copy.tag);
+        if (other === undefined || byAge(other, copy) < 0) newest.set(copy.tag, copy);
+      }
+      unreadable.push(...known.unreadable);
+    }
+    return {
+      checkpoints: [...newest.values()].sort(byAge),
+      unreadable: unreadable.filter(({ tag }) => !newest.has(tag)),
+    };
+  }
+
+  pathOf(tag: string): string {
+    return this.inner.pathOf(tag);
+  }
+
+  continueRun(runId: string, tag: string): void {
+    for (const engine of this.engines) engine.continueRun(runId, tag);
+  }
+
+  async makedirs(path: string, options?: MakeDirsOptions): Promise<void> {
+    for (const engine of this.engines) await engine.makedirs(path, options);
+  }
+
+  isDecoupled(): boolean {
+    return false;
+  }
+
+  isDataParallelWriter(rank: number): boolean {
+    return this.engines.some((engine) => engine.isDataParallelWriter(rank));
+  }
+
+  preservesStorageSharing(): boolean {
+    return this.engines.every((engine) => engine.preservesStorageSharing());
+  }
+
+  getCommitInfo(): CommitInfo | null {
+    return this.#pending?.info ?? null;
+  }
+
+  setCommitInfo(info: CommitInfo | null): void {
+    if (this.#pending?.isSaved) {
+      throw commitFailed(info ?? this.#pending.info, notCommitted(this.#pending.info), "set");
+    }
+    const members = [...this.participants()];
+    for (const engine of members) engine.setCommitInfo(info);
+    this.#pending = info === null
+      ? undefined
+      : { info: CommitInfo.of(info), overwrite: false, members, failures: [], isSaved: false };
+  }
+
+  async cleanup(): Promise<void> {
+    this.#pending = undefined;
+    for (const engine of this.engines) await engine.cleanup();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cleanup();
+  }
+
+  /** Does one part of a save with each engine, and keeps those that managed. When too few do, nothing is left of the save. */
+  async #each(
+    save: GroupSave,
+    engines: readonly Engine[],
+    op: string,
+    work: (engine: Engine) => Promise<void>,
+  ): Promise<void> {
+    try {
+      for (const engine of engines) {
+        try {
+          await work(engine);
+          save.members.push(engine);
+        } catch (error) {
+          if (!(error instanceof CairnError) || REFUSALS.has(error.code)) throw error;
+          save.failures.push({ engine, error });
+          await engine.abort();
+        }
+      }
+      this.requireEnough(save, op);
+    } catch (error) {
+      await this.abort();
+      throw error;
+    }
+  }
+
+  /** A tag that only those have who do not take part this time is taken all the same. */
+  async #refuseTaken({ tag }: CommitInfo, participants: readonly Engine[]): Promise<void> {
+    for (const engine of this.engines) {
+      if (participants.includes(engine)) continue;
+      const tags = await engine.list().catch((): string[] => []);
+      if (!tags.some((other) => other.toLowerCase() === tag.toLowerCase())) continue;
+      const path = engine.pathOf(tag);
+      throw new CairnError(
+        "already_exists",
+        `Cannot create checkpoint "${tag}": "${path}" exists already; choose another tag, or pass overwrite to replace it`,
+        { details: { op: "create", tag, path } },
+      );
+    }
+  }
+
+  #checkPath(path: string, { tag }: CommitInfo): void {
+    const allowed = [tag, fileNameOf(tag), ...this.engines.map((engine) => engine.pathOf(tag))];
+    if (!allowed.includes(path)) {
+      throw new TypeError(
+        `Cannot save to "${path}": checkpoint "${tag}" is the one file "${fileNameOf(tag)}"`,
+      );
+    }
+  }
+
+  #tagOf(tagOrPath: string): string {
+    for (const engine of this.engines) {
+      const prefix = engine.pathOf("x").slice(0, -fileNameOf("x").length);
+      if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
+    }
+    return checkTag(tagOrPath);
+  }
+}
+
+/** The options for one of several engines that write one after the other: the progress goes on over all of them. */
+function partOf({ signal, onProgress }: SaveOptions, index: number, count: number): SaveOptions {
+  return {
+    ...signal === undefined ? {} : { signal },
+    ...onProgress === undefined ? {} : {
+      onProgress: ({ done, total }) => onProgress({ done: index * total + done, total: count * total }),
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
+import type { CommitInfo } from "../engine/commit_info.ts";
+import type {
+  CommitReport,
+  CommitTarget,
+  CreateOptions,
+  Engine,
+  EngineCommitOptions,
+  EngineLoadOptions,
+  MakeDirsOptions,
+  RemoveOptions,
+  SaveOptions,
+} from "../engine/engine.ts";
+import type { CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+
+/** An engine that passes everything on to another one: what a wrapper that changes only some of it extends. */
+export class EngineWrapper implements Engine {
+  /** The engine that does the work. */
+  readonly inner: Engine;
+
+  constructor(inner: Engine) {
+    this.inner = inner;
+  }
+
+  get name(): string {
+    return this.inner.name;
+  }
+
+  get runId(): string {
+    return this.inner.runId;
+  }
+
+  get resumedFrom(): string | undefined {
+    return this.inner.resumedFrom;
+  }
+
+  create(target: CommitTarget, options?: CreateOptions): Promise<void> {
+    return this.inner.create(target, options);
+  }
+
+  save(
+    state: CheckpointState | FrozenCheckpoint,
+    path?: string,
+    options?: SaveOptions,
+  ): Promise<WriteReport | undefined> {
+    return this.inner.save(state, path, options);
+  }
+
+  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport> {
+    return this.inner.commit(target, options);
+  }
+
+  abort(): Promise<void> {
+    return this.inner.abort();
+  }
+
+  load(tagOrPath: string | number, options?: EngineLoadOptions): Promise<Checkpoint> {
+    return this.inner.load(tagOrPath, options);
+  }
+
+  list(): Promise<string[]> {
+    return this.inner.list();
+  }
+
+  remove(tag: string, options?: RemoveOptions): Promise<void> {
+    return this.inner.remove(tag, options);
+  }
+
+  pathOf(tag: string): string {
+    return this.inner.pathOf(tag);
+  }
+
+  continueRun(runId: string, tag: string): void {
+    this.inner.continueRun(runId, tag);
+  }
+
+  makedirs(path: string, options?: MakeDirsOptions): Promise<void> {
+    return this.inner.makedirs(path, options);
+  }
+
+  isDecoupled(): boolean {
+    return this.inner.isDecoupled();
+  }
+
+  readsStateOnce(): boolean {
+    return this.inner.readsStateOnce?.() ?? false;
+  }
+
+  isDataParallelWriter(rank: number): boolean {
+    return this.inner.isDataParallelWriter(rank);
+  }
+
+  preservesStorageSharing(): boolean {
+    return this.inner.preservesStorageSharing();
+  }
+
+  getCommitInfo(): CommitInfo | null {
+    return this.inner.getCommitInfo();
+  }
+
+  setCommitInfo(info: CommitInfo | null): void {
+    this.inner.setCommitInfo(info);
+  }
+
+  cleanup(): Promise<void> {
+    return this.inner.cleanup();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cleanup();
+  }
+}

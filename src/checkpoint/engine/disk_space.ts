@@ -1,0 +1,118 @@
+import type { OptionNames } from "../../base/options.ts";
+import { throwIfAborted } from "../../base/abort.ts";
+import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { CairnError } from "../../base/errors.ts";
+import { DEFAULT_CHUNK_BYTES } from "../../container/format/chunk_plan.ts";
+import { layoutTensors, type TensorSpec } from "../../container/format/layout.ts";
+import { asByteCount } from "../../storage/free_bytes.ts";
+import type { Storage } from "../../storage/storage.ts";
+
+/**
+ * What happens to a save for which there is no room: `error` fails it before anything is written, `pause` waits until somebody
+ * makes room, `evictOldest` deletes the oldest checkpoints of the same run, but for the newest and the one resumed from.
+ */
+export type OnDiskFull = "error" | "pause" | "evictOldest";
+
+/** A disk with too little room for a save. */
+export interface DiskShortage {
+  readonly path: string;
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+}
+
+/** Options of the check before a save, for users. */
+export interface DiskRoomOptions {
+  /** Default "error". */
+  readonly onDiskFull?: OnDiskFull;
+  /** How often a paused save looks again. Default 10 000 ms. */
+  readonly diskPollMs?: number;
+  /** Told once for each save that has to pause or to evict. */
+  readonly onDiskShortage?: (shortage: DiskShortage) => void;
+  /** Whether a checkpoint may be evicted; all that `onDiskFull` allows, unless given. */
+  readonly mayEvict?: (tag: string) => boolean | Promise<boolean>;
+  /** For the pauses. */
+  readonly clock?: Clock;
+}
+
+/** Every option of {@link DiskRoomOptions}. */
+export const DISK_ROOM_OPTIONS: OptionNames<DiskRoomOptions> = {
+  onDiskFull: true,
+  diskPollMs: true,
+  onDiskShortage: true,
+  mayEvict: true,
+  clock: true,
+};
+
+/** What {@link requireRoom} needs besides. */
+export interface RoomRequest extends DiskRoomOptions {
+  readonly tag: string;
+  readonly neededBytes: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Deletes the oldest checkpoint that may go and says which; `undefined` when there is none. */
+  readonly evict: () => Promise<string | undefined>;
+}
+
+const DEFAULT_POLL_MS = 10_000;
+const TABLE_BYTES_PER_TENSOR = 256;
+const TABLE_BYTES_PER_CHUNK = 64;
+/** Header, trailer, a manifest of the usual size, and the hint. */
+const FIXED_BYTES = 16 * 1024;
+
+/**
+ * How much room a file may need: all of its tensors uncompressed, as nobody knows how far they will shrink, and the tables. A
+ * large state beside the tensors is not counted.
+ */
+export function roomFor(tensors: readonly TensorSpec[], chunkBytes: number = DEFAULT_CHUNK_BYTES): number {
+  const { rawByteLength } = layoutTensors(tensors);
+  const tables = tensors.length * TABLE_BYTES_PER_TENSOR +
+    Math.ceil(rawByteLength / chunkBytes + tensors.length) * TABLE_BYTES_PER_CHUNK;
+  return alignUp(rawByteLength, TENSOR_ALIGNMENT) + tables + FIXED_BYTES;
+}
+
+/**
+ * Resolves when there is room, at once where the storage cannot tell. Somebody else may still take it: then the write fails, and
+ * nothing is left of it.
+ *
+ * @throws CairnError `disk_full`; `signal.reason` when a pause is aborted.
+ */
+export async function requireRoom(storage: Storage, directory: string, request: RoomRequest): Promise<void> {
+  const { onDiskFull = "error", diskPollMs = DEFAULT_POLL_MS, clock = systemClock, signal } = request;
+  const { neededBytes, tag, evict } = request;
+  const path = storage.describe(directory);
+  const evicted: string[] = [];
+  for (let isFirst = true;; isFirst = false) {
+    const freeBytes = await knownFreeBytes(storage, directory);
+    if (freeBytes === undefined || freeBytes >= neededBytes) return;
+    if (onDiskFull === "error") throw noRoom(tag, { path, neededBytes, freeBytes }, evicted);
+    if (isFirst) request.onDiskShortage?.({ path, neededBytes, freeBytes });
+    if (onDiskFull === "pause") {
+      await clock.sleep(diskPollMs, signal);
+    } else {
+      const gone = await evict();
+      if (gone === undefined) throw noRoom(tag, { path, neededBytes, freeBytes }, evicted);
+      evicted.push(gone);
+    }
+    throwIfAborted(signal);
+  }
+}
+
+/** Free bytes, or `undefined` where the storage does not know, fails to say, or says what is no number of bytes. */
+async function knownFreeBytes(storage: Storage, directory: string): Promise<number | undefined> {
+  try {
+    return asByteCount(await storage.freeBytes(directory));
+  } catch {
+    return undefined;
+  }
+}
+
+function noRoom(tag: string, shortage: DiskShortage, evicted: readonly string[]): CairnError {
+  const { path, neededBytes, freeBytes } = shortage;
+  const tried = evicted.length === 0 ? "" : ` after ${evicted.join(", ")} had been deleted`;
+  return new CairnError(
+    "disk_full",
+    `Cannot save "${tag}": it may need ${neededBytes} bytes and "${path}" has ${freeBytes} free${tried}; ` +
+      "free some space, save elsewhere, or keep fewer checkpoints",
+    { details: { op: "save", tag, path, limit: freeBytes, value: neededBytes } },
+  );
+}

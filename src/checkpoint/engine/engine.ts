@@ -1,0 +1,177 @@
+import type { Work } from "../../base/work.ts";
+import type { OptionNames } from "../../base/options.ts";
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { CairnError } from "../../base/errors.ts";
+import type { SavedBy } from "../../container/format/manifest.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
+import type { CommitInfo, CommitInfoFields } from "./commit_info.ts";
+import type { CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import type { Catalog } from "./summary.ts";
+
+/** Names a checkpoint to be: a tag, a step, or all the fields of a {@link CommitInfo}. */
+export type CommitTarget = string | number | CommitInfoFields;
+
+/** Options of {@link Engine.create}. */
+export interface CreateOptions {
+  /** Replace a checkpoint that already has the tag; otherwise that is `already_exists`. */
+  readonly overwrite?: boolean;
+}
+
+const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
+
+/** Options of {@link Engine.save}. */
+export interface SaveOptions extends Work {
+  /**
+   * Who is said to save it, where the provenance of the state does not say: with `auto`, retention may delete it again. Default
+   * `auto` for an engine that is to evict checkpoints when the disk is full, else `user`.
+   */
+  readonly savedBy?: SavedBy;
+}
+
+/** Every option of {@link SaveOptions}. */
+export const SAVE_OPTIONS: OptionNames<SaveOptions> = { signal: true, onProgress: true, savedBy: true };
+
+/** Options of {@link Engine.commit}. */
+export interface EngineCommitOptions {
+  /** Has an effect until the checkpoint is published; from then on success wins. */
+  readonly signal?: AbortSignal;
+  /** Read the file back before it is published. Unless given, the engine decides. */
+  readonly verify?: boolean;
+}
+
+const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
+
+/** Options of {@link Engine.load}. */
+export interface EngineLoadOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Every option of {@link EngineLoadOptions}. */
+export const ENGINE_LOAD_OPTIONS: OptionNames<EngineLoadOptions> = { signal: true };
+
+/** Options of {@link Engine.makedirs}. */
+export interface MakeDirsOptions {
+  /** Whether the directory may be there already. Default false. */
+  readonly existOk?: boolean;
+}
+
+const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
+
+/** Options of {@link Engine.remove}. */
+export interface RemoveOptions {
+  /**
+   * Asked when nobody can open the checkpoint any more and its bytes are still there: `false` puts it back. So a lease that was
+   * taken in the last moment is seen by whoever removes, or else the removal by whoever took the lease.
+   */
+  readonly confirm?: () => Promise<boolean>;
+  /** Only this very file: another one that has its name by now stays, and `not_found` is thrown. */
+  readonly fileId?: string;
+}
+
+const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true, fileId: true };
+
+/** Every option of each method of an {@link Engine}. */
+export const ENGINE_OPTIONS: {
+  readonly create: OptionNames<CreateOptions>;
+  readonly save: OptionNames<SaveOptions>;
+  readonly commit: OptionNames<EngineCommitOptions>;
+  readonly load: OptionNames<EngineLoadOptions>;
+  readonly remove: OptionNames<RemoveOptions>;
+  readonly makedirs: OptionNames<MakeDirsOptions>;
+} = {
+  create: CREATE_OPTIONS,
+  save: SAVE_OPTIONS,
+  commit: ENGINE_COMMIT_OPTIONS,
+  load: ENGINE_LOAD_OPTIONS,
+  remove: REMOVE_OPTIONS,
+  makedirs: MAKE_DIRS_OPTIONS,
+};
+
+/** What was committed. */
+export interface CommitReport {
+  readonly info: CommitInfo;
+  readonly tag: string;
+  /** Full name of the checkpoint. */
+  readonly path: string;
+  readonly written: WriteReport;
+  /** Whether the file was read back and compared before it was published. */
+  readonly isVerified: boolean;
+  /** What went wrong after the checkpoint was durable, and does not change that: the hint, the clean-up. */
+  readonly warnings: readonly CairnError[];
+}
+
+/**
+ * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is DeepSpeed's
+ * `CheckpointEngine`; what `commit` promises there is left open, and here it is the durable point.
+ *
+ * One checkpoint is made at a time: `create`, `save`, `commit`.
+ */
+export interface Engine {
+  readonly name: string;
+  /** Written into each checkpoint. Retention deletes only those of the same run. */
+  readonly runId: string;
+  /**
+   * Begins a checkpoint. Nothing is visible yet.
+   * @throws CairnError `invalid_tag` before anything is touched; `already_exists`.
+   */
+  create(target: CommitTarget, options?: CreateOptions): Promise<void>;
+  /**
+   * Writes the checkpoint that was created, with the state as it is in the tick of this call. Still nothing is visible. After
+   * an error nothing is left of it.
+   * @param path Accepted when it names the file of the created tag.
+   * @returns What was written; `undefined` from a decoupled engine, whose `commit` says it.
+   */
+  save(
+    state: CheckpointState | FrozenCheckpoint,
+    path?: string,
+    options?: SaveOptions,
+  ): Promise<WriteReport | undefined>;
+  /**
+   * Makes the saved checkpoint exist. When it resolves, the checkpoint survives a power cut.
+   * @throws CairnError `commit_failed` without a save before, or for another target than the created one.
+   */
+  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport>;
+  /** Drops what was created or saved and not committed. Does nothing when there is nothing. */
+  abort(): Promise<void>;
+  /**
+   * Opens a checkpoint by tag, by a path that {@link pathOf} gave, or, as a number, by its step, whatever it is called: the newest of
+   * that step. The caller closes it.
+   * @throws CairnError `not_found`, or what is wrong with the file.
+   */
+  load(tagOrPath: string | number, options?: EngineLoadOptions): Promise<Checkpoint>;
+  /** Tags of all checkpoints, unfinished ones aside, in order of name. None when there is no directory yet. */
+  list(): Promise<string[]>;
+  /**
+   * Removes a checkpoint: first its name, durably, then its bytes. A crash leaves all of it or nothing to be found.
+   */
+  remove(tag: string, options?: RemoveOptions): Promise<void>;
+  /** Full name of the checkpoint `tag`, which need not exist. */
+  pathOf(tag: string): string;
+  /**
+   * Goes on as the run that wrote `tag`: later checkpoints carry its run id, and retention leaves `tag` alone.
+   */
+  continueRun(runId: string, tag: string): void;
+  /** The tag that this process went on from, if any. */
+  readonly resumedFrom: string | undefined;
+  /** Creates a directory, durably. Unless `existOk`, it must not exist. */
+  makedirs(path: string, options?: MakeDirsOptions): Promise<void>;
+  /** Whether `save` only begins the work, which is then done behind the caller's back until `commit` resolves. */
+  isDecoupled(): boolean;
+  /**
+   * Whether `save` asks for the state's bytes once and no more, so that training may go on when they were read. Not needed, and
+   * taken for no where it is missing.
+   */
+  readsStateOnce?(): boolean;
+  /** All checkpoints, without reading their data. Not needed: where it is missing, each is opened whenever somebody asks. */
+  catalog?(options?: { readonly signal?: AbortSignal }): Promise<Catalog>;
+  /** The same as of the last save, without a look; `undefined` when there was none. Not needed. */
+  knownCatalog?(): Catalog | undefined;
+  /** Whether the process of this data-parallel rank writes. */
+  isDataParallelWriter(rank: number): boolean;
+  /** Whether tensors that share memory do so again after loading. */
+  preservesStorageSharing(): boolean;
+  getCommitInfo(): CommitInfo | null;
+  setCommitInfo(info: CommitInfo | null): void;
+  /** Drops what is not committed; a decoupled engine commits what was saved. Safe to call twice; never throws. */
+  cleanup(): Promise<void>;
+}

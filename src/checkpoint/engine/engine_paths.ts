@@ -1,0 +1,51 @@
+import type { Storage } from "../../storage/storage.ts";
+import { joinPath } from "../../storage/storage_path.ts";
+import type { CommitInfo } from "./commit_info.ts";
+import { checkTag, fileNameOf } from "../file/tags.ts";
+
+/** Where an engine's checkpoints lie: one file each, in one directory of a storage unless its commit info says another one. */
+export class EnginePaths {
+  readonly #storage: Storage;
+  readonly #directory: string;
+
+  constructor(storage: Storage, directory: string) {
+    this.#storage = storage;
+    this.#directory = directory;
+  }
+
+  /** The directory inside the storage that a checkpoint is made in. */
+  directoryOf({ saveDir }: CommitInfo): string {
+    return saveDir === "" ? this.#directory : saveDir;
+  }
+
+  /** The file of a checkpoint that is made. */
+  fileOf(info: CommitInfo): string {
+    return joinPath(this.directoryOf(info), fileNameOf(info.tag));
+  }
+
+  /** The file of a checkpoint in the engine's own directory. @throws CairnError `invalid_tag`. */
+  fileOfTag(tag: string): string {
+    return joinPath(this.#directory, fileNameOf(checkTag(tag)));
+  }
+
+  /**
+   * The tag that is meant by a tag, a step, a file name, or a full path inside the engine's directory.
+   *
+   * @throws CairnError `invalid_tag` for anything else.
+   */
+  tagOf(tagOrPath: string | number): string {
+    if (typeof tagOrPath === "string") {
+      const prefix = this.#storage.describe(joinPath(this.#directory, "x")).slice(0, -1);
+      if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
+    }
+    return checkTag(tagOrPath);
+  }
+
+  /** @throws TypeError for a path that is not the file of the checkpoint. */
+  requireFileOf(info: CommitInfo, path: string): void {
+    const name = fileNameOf(info.tag);
+    const file = this.fileOf(info);
+    if ([info.tag, name, file, this.#storage.describe(file)].includes(path)) return;
+    throw new TypeError(`Cannot save to "${path}": checkpoint ${info} is the one file "${name}"`);
+  }
+}

@@ -1,0 +1,59 @@
+import { CairnError } from "../../base/errors.ts";
+import { namesIn } from "../../storage/names_in.ts";
+import type { Storage } from "../../storage/storage.ts";
+import { joinPath } from "../../storage/storage_path.ts";
+import { readCatalog } from "./catalog.ts";
+import type { Engine } from "./engine.ts";
+import { untouchedBecause } from "./untouched.ts";
+
+/** Where the leases of readers lie, one file `<tag>@<random>.lease` each; written by `Lease`. */
+const LEASE_DIRECTORY = "leases";
+
+/** An engine that says where its files lie. */
+export interface StoredEngine extends Engine {
+  readonly storage: Storage;
+  readonly directory: string;
+}
+
+/** What {@link evictOldest} must leave alone besides. */
+export interface EvictOptions {
+  /** The tag that room is made for. */
+  readonly beingSaved: string;
+  /** All may go unless given. */
+  readonly mayEvict?: ((tag: string) => boolean | Promise<boolean>) | undefined;
+}
+
+/**
+ * Deletes the oldest checkpoint that the engine's run saved automatically, as retention may, and that may go: never the newest, which a crash goes back to until the next one
+ * is durable, never the one the run was resumed from, never the one that is being saved, and none that has a lease, be its holder
+ * dead or alive: retention finds that out.
+ *
+ * @returns Its tag, or `undefined` when none may go.
+ */
+export async function evictOldest(engine: StoredEngine, options: EvictOptions): Promise<string | undefined> {
+  const { beingSaved, mayEvict = () => true } = options;
+  const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);
+  const own = checkpoints.filter(({ runId, tag }) => runId === engine.runId && tag !== beingSaved);
+  for (const checkpoint of own.slice(0, -1)) {
+    const { tag } = checkpoint;
+    if (untouchedBecause(checkpoint, engine.runId) !== undefined) continue;
+    if (tag === engine.resumedFrom || await isLeased(engine, tag) || !await mayEvict(tag)) continue;
+    let isGone = true;
+    // A lease that is taken at this very moment is seen here, or else its taker sees that the checkpoint is gone.
+    const confirm = async (): Promise<boolean> => isGone = !await isLeased(engine, tag);
+    try {
+      await engine.remove(tag, { confirm, fileId: checkpoint.fileId });
+    } catch (error) {
+      // Somebody else removed it, or put another file in its place.
+      if (error instanceof CairnError && error.code === "not_found") continue;
+      throw error;
+    }
+    if (isGone) return tag;
+  }
+  return undefined;
+}
+
+async function isLeased({ storage, directory }: StoredEngine, tag: string): Promise<boolean> {
+  const leases = await namesIn(storage, joinPath(directory, LEASE_DIRECTORY));
+  return leases.some((name) => name.startsWith(`${tag}@`));
+}

@@ -1,0 +1,63 @@
+import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
+import type { FileEngineOptions } from "./file_engine_options.ts";
+import { MeasuredGpuEncoding } from "../../gpu_codec/gpu_encoding.ts";
+import type { KnownCheckpoints } from "./known_checkpoints.ts";
+import { temporaryName } from "../file/leftovers.ts";
+import type { NewFiles } from "../file/parts/staged_part.ts";
+import type { SplitOptions } from "../file/parts/write_split.ts";
+
+const WRITER = "cairn 0.1.0";
+
+/** What an engine makes its files with: names and ids that nobody else has, what is said of their origin, how chunks are coded. */
+export class FileMaker implements NewFiles {
+  /** Written into each checkpoint, and a part of temporary names. */
+  runId: string;
+  readonly inUse: Set<string> = new Set();
+  readonly coding: SplitOptions;
+  readonly now: () => number;
+  /** Who is said to save, where nothing else says. */
+  readonly savedBy: SavedBy;
+  readonly #random: (byteLength: number) => Uint8Array;
+
+  constructor(options: FileEngineOptions) {
+    const { now, random, runId, mode, codec, tensorCodecs, pool, chunkBytes, onDiskFull } = options;
+    this.now = now ?? Date.now;
+    this.savedBy = onDiskFull === "evictOldest" ? "auto" : "user";
+    this.#random = random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
+    this.coding = { mode, codec, tensorCodecs, pool, chunkBytes, gpuEncoding: new MeasuredGpuEncoding() };
+    this.runId = runId ?? this.randomHex(16);
+  }
+
+  /** So many random bytes as text. */
+  randomHex(byteLength: number): string {
+    return Array.from(this.#random(byteLength), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  randomName(): string {
+    return temporaryName(this.runId, this.randomHex(8));
+  }
+
+  fileId(): Uint8Array {
+    return this.#random(16);
+  }
+
+  /** What is said of a whole checkpoint that is written now, besides what its state says. */
+  provenanceIn(
+    directory: KnownCheckpoints,
+    tag: string,
+    provenance: Provenance,
+    savedBy: SavedBy | undefined,
+  ): Provenance {
+    return {
+      ...provenance,
+      ...this.provenanceOf(tag),
+      savedBy: provenance.savedBy ?? savedBy ?? this.savedBy,
+      order: directory.highestOrder + 1,
+    };
+  }
+
+  /** What is said of a file that is written now. */
+  provenanceOf(tag: string): Partial<Provenance> {
+    return { writer: WRITER, runId: this.runId, tag, createdAt: new Date(this.now()).toISOString() };
+  }
+}

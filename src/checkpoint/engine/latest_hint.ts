@@ -1,0 +1,67 @@
+import type { Storage } from "../../storage/storage.ts";
+import { CairnError } from "../../base/errors.ts";
+import { DurableFile } from "../../storage/durable_file.ts";
+import { joinPath } from "../../storage/storage_path.ts";
+import { checkTag } from "../file/tags.ts";
+
+/** Name of the file that says which checkpoint was the newest when it was written. */
+export const LATEST_FILE = "latest";
+
+const MAX_HINT_BYTES = 256;
+
+/**
+ * Writes the tag into the file `latest`, by the same durable protocol as a checkpoint. Only ever after that is durable.
+ *
+ * @param randomName For the temporary file.
+ */
+export async function writeLatestHint(
+  storage: Storage,
+  directory: string,
+  tag: string,
+  randomName: string,
+): Promise<void> {
+  const file = await DurableFile.create(storage, joinPath(directory, LATEST_FILE), {
+    overwrite: true,
+    randomName,
+  });
+  try {
+    await file.write(new TextEncoder().encode(`${tag}\n`));
+    await file.commit();
+  } catch (error) {
+    await file.abort().catch(() => {});
+    throw error;
+  }
+}
+
+/** As {@link writeLatestHint}, for a checkpoint that is durable anyway: what went wrong is given back and not thrown. */
+export async function moveLatestHint(
+  ...hint: Parameters<typeof writeLatestHint>
+): Promise<CairnError[]> {
+  try {
+    await writeLatestHint(...hint);
+    return [];
+  } catch (error) {
+    if (error instanceof CairnError) return [error];
+    throw error;
+  }
+}
+
+/**
+ * The tag in the file `latest`, or `undefined` when there is no such file or no tag in it. It is a hint and no more: the
+ * checkpoint may be gone or damaged, and a newer one may be there.
+ */
+export async function readLatestHint(storage: Storage, directory: string): Promise<string | undefined> {
+  try {
+    const reader = await storage.openRead(joinPath(directory, LATEST_FILE));
+    try {
+      const buffer = new Uint8Array(MAX_HINT_BYTES);
+      const count = await reader.read(0, buffer);
+      return checkTag(new TextDecoder().decode(buffer.subarray(0, count)).trim());
+    } finally {
+      await reader.close();
+    }
+  } catch (error) {
+    if (error instanceof CairnError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,150 @@
+import type { WriteReport } from "../../container/write/container_writer.ts";
+import type { Manifest, Provenance } from "../../container/format/manifest.ts";
+import type { PartList, PartRecord } from "../../container/format/part_list.ts";
+import { type CommitOptions, DurableFile } from "../../storage/durable_file.ts";
+import type { Storage } from "../../storage/storage.ts";
+import { directoryOf } from "../../storage/storage_path.ts";
+import { writeCheckpoint } from "../file/write_checkpoint.ts";
+import type { CheckpointSource } from "../capture/checkpoint_source.ts";
+import type { PartPlan } from "../file/parts/components.ts";
+import { partsAt, removeUnnamedParts } from "./part_sweep.ts";
+import { isStoreTensor } from "../file/parts/placement.ts";
+import { type NewFiles, StagedPart } from "../file/parts/staged_part.ts";
+import { joinReports, type SplitOptions, writeSplit } from "../file/parts/write_split.ts";
+
+/** Options of {@link StagedCheckpoint.write}. */
+export interface StageOptions extends SplitOptions {
+  readonly newFiles: NewFiles;
+  readonly overwrite: boolean;
+  /** See `DurableFileOptions.isNameFree`; of the index. */
+  readonly isNameFree?: boolean;
+  /** The parts to cut it into; none for one file. */
+  readonly parts: readonly PartPlan[];
+  /** What is added to the provenance of the source, and wins. */
+  readonly provenance: Partial<Provenance>;
+  /**
+   * Adds the parts that others wrote to those of this process, which are durable by then, and gives what the index says. Then no tensor
+   * of a store is in the index. Unless given, there are no other parts.
+   */
+  readonly completeParts?: (own: readonly PartRecord[]) => Promise<PartList>;
+  /** Whether those parts are read back before they are made durable. */
+  readonly verifyParts?: boolean;
+}
+
+/** The files of a checkpoint that is being written. */
+interface StagedFiles {
+  readonly storage: Storage;
+  readonly inUse: Set<string>;
+  readonly index: DurableFile;
+  readonly parts: StagedPart[];
+}
+
+/**
+ * A checkpoint that is written and not there yet: an index, and the parts that it names, if any. The parts are made durable
+ * first, each under a name that nothing else has. Then the index gets its name, which is the one moment at which the checkpoint
+ * exists. An index that is being written stands beside the checkpoints and names its parts, so that nobody takes them for leftovers.
+ */
+export class StagedCheckpoint {
+  /** Of all files that this process wrote. */
+  readonly written: WriteReport;
+  readonly #files: StagedFiles;
+  readonly #overwrite: boolean;
+
+  private constructor(files: StagedFiles, overwrite: boolean, written: WriteReport) {
+    this.#files = files;
+    this.#overwrite = overwrite;
+    this.written = written;
+  }
+
+  /** Writes all files, under temporary names. After an error nothing is left of them. */
+  static async write(
+    storage: Storage,
+    path: string,
+    source: CheckpointSource,
+    options: StageOptions,
+  ): Promise<StagedCheckpoint> {
+    const { overwrite, newFiles, isNameFree = false } = options;
+    const randomName = newFiles.randomName();
+    const index = await DurableFile.create(storage, path, { overwrite, randomName, isNameFree });
+    newFiles.inUse.add(index.temporaryName);
+    const files: StagedFiles = { storage, inUse: newFiles.inUse, index, parts: [] };
+    try {
+      const isOneFile = options.parts.length === 0 && options.completeParts === undefined;
+      const written = isOneFile
+        ? await writeCheckpoint(index, source, { ...options, fileId: newFiles.fileId() })
+        : await writeFiles(files, source, options);
+      return new StagedCheckpoint(files, overwrite, written);
+    } catch (error) {
+      await drop(files);
+      throw error;
+    }
+  }
+
+  /** Whether the index has its name, which is short of a commit only when syncing the directory failed. */
+  get isPublished(): boolean {
+    return this.#files.index.isPublished;
+  }
+
+  /**
+   * Makes the checkpoint exist: the parts, then the index. What an overwritten one had in parts of its own goes afterwards.
+   *
+   * @throws as `DurableFile.commit`.
+   */
+  async commit(options: CommitOptions = {}): Promise<void> {
+    const { storage, index, parts } = this.#files;
+    const replaced = this.#overwrite ? await partsAt(storage, index.path) : [];
+    for (const { file } of parts) if (!file.isCommitted) await file.commit(options);
+    await index.commit(options);
+    forget(this.#files);
+    await removeUnnamedParts(storage, directoryOf(index.path), replaced);
+  }
+
+  /** Removes all files, unless the index was published. Never throws: what stays is a leftover. */
+  async abort(): Promise<void> {
+    if (this.isPublished) forget(this.#files);
+    else await drop(this.#files);
+  }
+}
+
+async function writeFiles(
+  { storage, index, parts }: StagedFiles,
+  source: CheckpointSource,
+  options: StageOptions,
+): Promise<WriteReport> {
+  const { completeParts } = options;
+  const provenance = { ...source.manifest.provenance, ...options.provenance };
+  const { order: _, ...ofPart } = provenance;
+  const partManifest: Manifest = { kind: "tensors", state: {}, metrics: {}, provenance: ofPart, user: {} };
+  for (const plan of options.parts) {
+    parts.push(await StagedPart.create(storage, directoryOf(index.path), plan, options.newFiles));
+  }
+  const reports: WriteReport[] = [];
+  await writeSplit(source, [...parts.map((part) => part.target(partManifest)), {
+    sink: index,
+    fileId: options.newFiles.fileId(),
+    has: (tensor) => completeParts === undefined || !isStoreTensor(tensor),
+    manifest: async () => {
+      const files = parts.map(({ record }) => record);
+      if (completeParts === undefined) return { ...source.manifest, provenance, parts: { files } };
+      for (const { file } of parts) await file.commit({ verify: options.verifyParts ?? false });
+      return { ...source.manifest, provenance, parts: await completeParts(files) };
+    },
+    onWritten: (report) => void reports.push(report),
+  }], options);
+  return joinReports([...parts.map(({ written }) => written), ...reports]);
+}
+
+/** No temporary files of it are there any more. */
+function forget({ inUse, index, parts }: StagedFiles): void {
+  for (const { temporaryName } of [index, ...parts.map(({ file }) => file)]) inUse.delete(temporaryName);
+}
+
+async function drop(files: StagedFiles): Promise<void> {
+  const { storage, index, parts } = files;
+  await index.abort().catch(() => {});
+  for (const { file } of parts) await file.abort().catch(() => {});
+  forget(files);
+  // Not without a look: where a move failed and was done all the same, the index is there and names them.
+  const published = parts.filter(({ file }) => file.isPublished).map(({ record }) => record);
+  await removeUnnamedParts(storage, directoryOf(index.path), published);
+}

@@ -1,0 +1,50 @@
+import type { PartRecord } from "../../../container/format/part_list.ts";
+import type { ByteSink } from "../../../container/source.ts";
+import { TRAILER_BYTES, trailerChecksum } from "../../../container/format/trailer.ts";
+import { joinPath } from "../../../storage/storage_path.ts";
+import { CHECKPOINT_EXTENSION } from "../tags.ts";
+
+/** The directory beside the checkpoints that the parts of those lie in that have several files. */
+export const PARTS_DIRECTORY = "parts";
+
+const PART_FILE = /-([0-9a-f]{32})\.cairn$/;
+
+/**
+ * The name of a part's file. It follows from what the index says of the part, so that no file has a path in it; and as every file
+ * has another id, a checkpoint that is overwritten keeps its parts until the new one is there.
+ */
+export function partFileName({ name, fileId }: Pick<PartRecord, "name" | "fileId">): string {
+  return `${name}-${fileId}${CHECKPOINT_EXTENSION}`;
+}
+
+/** The path of a part of a checkpoint in `directory`. */
+export function partPath(directory: string, part: Pick<PartRecord, "name" | "fileId">): string {
+  return joinPath(joinPath(directory, PARTS_DIRECTORY), partFileName(part));
+}
+
+/** The file id in the name of a part's file, or `undefined` when it is no such name. */
+export function fileIdOfPart(fileName: string): string | undefined {
+  return PART_FILE.exec(fileName)?.[1];
+}
+
+/** A sink that remembers the checksum of the trailer that ends what is written to it. */
+export class PinnedSink implements ByteSink {
+  readonly #sink: ByteSink;
+  readonly #end = new Uint8Array(TRAILER_BYTES);
+
+  constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const kept = Math.min(bytes.byteLength, TRAILER_BYTES);
+    this.#end.copyWithin(0, kept);
+    this.#end.set(bytes.subarray(bytes.byteLength - kept), TRAILER_BYTES - kept);
+    await this.#sink.write(bytes);
+  }
+
+  /** Of a container that is complete. */
+  get checksum(): number {
+    return trailerChecksum(this.#end);
+  }
+}

@@ -1,0 +1,56 @@
+import type { WriteReport } from "../../../container/write/container_writer.ts";
+import type { Provenance } from "../../../container/format/manifest.ts";
+import type { PartRecord } from "../../../container/format/part_list.ts";
+import type { Storage } from "../../../storage/storage.ts";
+import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
+import type { PartPlan } from "./components.ts";
+import { type NewFiles, StagedPart } from "./staged_part.ts";
+import { type SplitOptions, writeSplit } from "./write_split.ts";
+
+/** Options of {@link writePart}. */
+export interface WritePartOptions extends SplitOptions {
+  readonly newFiles: NewFiles;
+  readonly provenance: Partial<Provenance>;
+  /** Read it back before it gets its name. */
+  readonly verify: boolean;
+}
+
+/** A part that is durable and that no index names yet. */
+export interface WrittenPart {
+  readonly record: PartRecord;
+  readonly written: WriteReport;
+  readonly isVerified: boolean;
+}
+
+/**
+ * Writes one part of a checkpoint in `directory` that another process commits, with the state beside the tensors. What the plan does not
+ * have is left out. After an error nothing is left of it.
+ */
+export async function writePart(
+  storage: Storage,
+  directory: string,
+  source: CheckpointSource,
+  plan: PartPlan,
+  options: WritePartOptions,
+): Promise<WrittenPart> {
+  const { state, user, provenance } = source.manifest;
+  const part = await StagedPart.create(storage, directory, plan, options.newFiles);
+  try {
+    const target = part.target({
+      kind: "tensors",
+      state,
+      metrics: {},
+      provenance: { ...provenance, ...options.provenance },
+      user,
+    });
+    await writeSplit(source, [target], options);
+    const { verify, signal } = options;
+    await part.file.commit({ verify, ...signal === undefined ? {} : { signal } });
+    return { record: part.record, written: part.written, isVerified: verify };
+  } catch (error) {
+    await part.file.abort().catch(() => {});
+    throw error;
+  } finally {
+    options.newFiles.inUse.delete(part.file.temporaryName);
+  }
+}

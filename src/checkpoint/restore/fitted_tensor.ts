@@ -1,0 +1,80 @@
+import { byteSizeOf } from "../../base/dtype.ts";
+import type { ContainerReader } from "../../container/read/container_reader.ts";
+import type { TensorRecord } from "../../container/format/layout.ts";
+import { elementCount, type Shape, shapesEqual } from "../../tensor/shape.ts";
+import type { TensorForm } from "../../tensor/tensor_form.ts";
+import { isCastable } from "../../container/read/cast.ts";
+
+/**
+ * The bytes of a tensor of a container in the form that is wanted: another floating-point dtype, the beginning of each
+ * dimension, or zeros after it. On the host it needs the result and a chunk.
+ *
+ * @throws CairnError for damage, and what `signal` was aborted with.
+ */
+export async function readFitted(
+  reader: ContainerReader,
+  found: TensorRecord,
+  wanted: TensorForm,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const elementSize = byteSizeOf(wanted.dtype);
+  const result = new Uint8Array(elementCount(wanted.shape) * elementSize);
+  const isSameShape = shapesEqual(found.shape, wanted.shape);
+  const options = {
+    signal,
+    ...found.dtype !== wanted.dtype && isCastable(wanted.dtype) ? { cast: wanted.dtype } : {},
+    // Rows that the result has no place for need not be read.
+    ...isSameShape
+      ? {}
+      : { slice: { rows: [0, Math.min(found.shape[0] ?? 0, wanted.shape[0] ?? 0)] as const } },
+  };
+  for await (const { byteOffset, bytes } of reader.stream(found.name, options)) {
+    if (isSameShape) result.set(bytes, byteOffset);
+    else copyOverlap(bytes, byteOffset, found.shape, result, wanted.shape, elementSize);
+  }
+  return result;
+}
+
+/** Copies what of a piece of a row-major tensor of shape `from` is also in one of shape `to`, run by run. */
+function copyOverlap(
+  piece: Uint8Array,
+  pieceOffset: number,
+  from: Shape,
+  result: Uint8Array,
+  to: Shape,
+  elementSize: number,
+): void {
+  const fromRunBytes = (from.at(-1) ?? 1) * elementSize;
+  const toRunBytes = (to.at(-1) ?? 1) * elementSize;
+  const runBytes = Math.min(fromRunBytes, toRunBytes);
+  const pieceEnd = pieceOffset + piece.byteLength;
+  for (let run = Math.floor(pieceOffset / fromRunBytes); run * fromRunBytes < pieceEnd; run++) {
+    const target = sameRun(run, from, to);
+    if (target === undefined) continue;
+    const runStart = run * fromRunBytes;
+    const start = Math.max(runStart, pieceOffset);
+    const end = Math.min(runStart + runBytes, pieceEnd);
+    if (end <= start) continue;
+    result.set(
+      piece.subarray(start - pieceOffset, end - pieceOffset),
+      target * toRunBytes + start - runStart,
+    );
+  }
+}
+
+/** The number of a run along the last dimension in a tensor of shape `to`; `undefined` where that has none there. */
+function sameRun(run: number, from: Shape, to: Shape): number | undefined {
+  let rest = run;
+  let target = 0;
+  let stride = 1;
+  for (let dimension = from.length - 2; dimension >= 0; dimension--) {
+    const size = from[dimension] ?? 1;
+    const index = rest % size;
+    rest = Math.floor(rest / size);
+    const room = to[dimension] ?? 1;
+    if (index >= room) return undefined;
+    target += index * stride;
+    stride *= room;
+  }
+  return target;
+}

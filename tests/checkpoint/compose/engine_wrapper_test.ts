@@ -1,0 +1,47 @@
+import { describe, expect, test } from "bun:test";
+import { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
+import { engineConformance } from "../../../src/checkpoint/compose/engine_conformance.ts";
+import { EngineWrapper } from "../../../src/checkpoint/compose/engine_wrapper.ts";
+import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
+import { fileNames, memoryEngine, OTHER_RUN_ID } from "../fixtures.ts";
+
+describe("EngineWrapper conforms to the engine's contract", () => {
+  const open = async (): Promise<EngineWrapper> => new EngineWrapper(await memoryEngine());
+  for (const { name, run } of engineConformance({ open })) test(name, run);
+});
+
+describe("EngineWrapper", () => {
+  test("says of itself what the engine inside says", async () => {
+    const inner = await memoryEngine();
+    const wrapper = new EngineWrapper(inner);
+    wrapper.continueRun(OTHER_RUN_ID, "before");
+    expect([wrapper.name, wrapper.runId, wrapper.resumedFrom]).toEqual(["file", OTHER_RUN_ID, "before"]);
+    expect([wrapper.isDecoupled(), wrapper.preservesStorageSharing()]).toEqual([false, true]);
+    expect([0, 1].map((rank) => wrapper.isDataParallelWriter(rank))).toEqual([true, false]);
+    expect(wrapper.pathOf("a")).toBe(inner.pathOf("a"));
+  });
+
+  test("hands the commit info on, and what is made with it", async () => {
+    const inner = await memoryEngine();
+    await using wrapper = new EngineWrapper(inner);
+    wrapper.setCommitInfo(CommitInfo.of("a"));
+    expect(inner.getCommitInfo()?.tag).toBe("a");
+    expect(wrapper.getCommitInfo()).toBe(inner.getCommitInfo());
+    await wrapper.save({ state: { step: 1 } });
+    await wrapper.commit("a");
+    expect(await wrapper.list()).toEqual(["a"]);
+    await wrapper.remove("a");
+    expect(await inner.list()).toEqual([]);
+  });
+
+  test("gives up what the engine inside has when it is disposed of", async () => {
+    const storage = new MemoryStorage();
+    {
+      await using wrapper = new EngineWrapper(await memoryEngine(storage));
+      await wrapper.create("a");
+      await wrapper.save({ state: { step: 1 } });
+      expect(await fileNames(storage)).toHaveLength(1);
+    }
+    expect(await fileNames(storage)).toEqual([]);
+  });
+});
