@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "bun:test";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../../../", import.meta.url));
 
 test("the WebAssembly module in the tree is what wasm/planes.ts compiles to", () => {
-  if (!existsSync(new URL("../../../node_modules/assemblyscript", import.meta.url))) {
+  if (!existsSync(new URL("../../../../node_modules/assemblyscript", import.meta.url))) {
     console.log("SKIP planes_wasm: AssemblyScript is not installed");
     return;
   }

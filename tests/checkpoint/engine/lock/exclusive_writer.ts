@@ -3,8 +3,8 @@
  * checkpoint, or "locked" and ends. Run by writer_lock_test.ts, which kills it.
  */
 import process from "node:process";
-import { CairnError } from "../../src/base/errors.ts";
-import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
+import { CairnError } from "../../../../src/base/errors.ts";
+import { FileEngine } from "../../../../src/checkpoint/engine/file_engine.ts";
 
 const [directory = ""] = process.argv.slice(2);
 const engine = await FileEngine.open(directory, { exclusive: true, chunkBytes: 256 });
