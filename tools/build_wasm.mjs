@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const target = join(root, "src", "container", "codec", "planes_wasm.ts");
+const target = join(root, "src", "container", "codec", "planes", "planes_wasm.ts");
 
 const options = "--runtime stub --noAssert -O3 --enable simd --use abort= --initialMemory 1".split(" ");
 let module;
