@@ -10,10 +10,11 @@ import process from "node:process";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
+import { fuse } from "../../src/graph/fusion.ts";
+import { add, input, mul, relu } from "../../src/graph/ops.ts";
 import { adamw } from "../../src/kernels/optimizer/adamw.ts";
 import { type Dispatch, gridFor } from "../../src/gpu/dispatch.ts";
 import { elementwise } from "../../src/kernels/elementwise/elementwise.ts";
-import type { Expression } from "../../src/kernels/elementwise/expression.ts";
 import { matmul } from "../../src/kernels/matmul/matmul.ts";
 import { reduce } from "../../src/kernels/reduce/reduce.ts";
 import type { ReductionRun } from "../../src/kernels/reduce/reduction_plan.ts";
@@ -265,21 +266,10 @@ async function streamContenders(): Promise<Contender[]> {
   ];
   const scalars = upload(encodeStepScalars({ seed: 0, step: 0, values: [1e-3] }));
   const verdict = upload(encodeStepVerdict({ corrections: [0.1, 1e-3] }));
-  const [X, Y]: Expression[] = [{ kind: "input", index: 0 }, { kind: "input", index: 1 }];
-  if (X === undefined || Y === undefined) throw new Error("no expression");
-  const product: Expression = { kind: "binary", op: "mul", a: X, b: Y };
-  const sum: Expression = {
-    kind: "binary",
-    op: "add",
-    a: product,
-    b: { kind: "constant", value: 1, dtype: "f32" },
-  };
+  const [group] = fuse([relu(add(mul(input("x", "f32", [count]), input("y", "f32", [count])), 1))]).values();
+  if (group === undefined) throw new Error("no expression");
   const inputs = [x, y].map((binding) => ({ binding, dtype: "f32" as const, strides: [1] }));
-  const outputs = [{
-    binding: out,
-    dtype: "f32" as const,
-    expression: { kind: "unary" as const, op: "relu" as const, a: sum },
-  }];
+  const outputs = [{ binding: out, dtype: "f32" as const, expression: group.expression }];
   const fused = elementwise({ inputs, outputs, shape: [count] });
   const step = adamw({ parameter, gradient: y, m, v, scalars, verdict }, { count });
   const common = { group: "streams of 16 MiB", unit: "GB/s" as const, reset: () => {}, result: out };

@@ -1,8 +1,9 @@
 import { formatShape, shapesEqual } from "../tensor/shape.ts";
+import { definitionOf } from "./create_value.ts";
 import { item } from "./op.ts";
-import { definitionOf } from "./op_table.ts";
 import { add } from "./ops/arithmetic.ts";
 import { ones, zeros } from "./ops/fill.ts";
+import { sumTo } from "./ops/sum.ts";
 import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
 
 /**
@@ -40,11 +41,14 @@ export function flowingGradients(loss: Value, wrt: readonly Value[]): (Value | u
 }
 
 function inputGradients(value: Value, outGrad: Value): [Value, Value][] {
-  const found = definitionOf(value).gradient?.(value, outGrad) ?? [];
+  const definition = definitionOf(value);
+  const broadcasts = definition.lowering.kind === "elementwise";
+  const found = definition.gradient?.(value, outGrad) ?? [];
   const pairs: [Value, Value][] = [];
   value.inputs.forEach((input, index) => {
-    const inputGrad = found[index];
-    if (inputGrad === undefined) return;
+    const given = found[index];
+    if (given === undefined) return;
+    const inputGrad = broadcasts ? sumTo(given, input.shape) : given;
     if (!shapesEqual(inputGrad.shape, input.shape) || inputGrad.dtype !== "f32") {
       throw new TypeError(
         `${labelOf(value)}: the gradient of input ${index} is ${inputGrad.dtype} of shape ` +

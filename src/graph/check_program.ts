@@ -1,5 +1,6 @@
 import { formatShape } from "../tensor/shape.ts";
-import { isRandom } from "./ops/random.ts";
+import { definitionOf, isResultOf } from "./create_value.ts";
+import { inputOp } from "./ops/sources.ts";
 import type { Program } from "./program.ts";
 import { labelOf, reachable, type Value } from "./value.ts";
 
@@ -8,20 +9,20 @@ export function checkProgram(program: Program): void {
   const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];
   const listed = new Set(program.inputs);
   for (const value of listed) {
-    if (value.op !== "input") {
+    if (!isResultOf(inputOp, value)) {
       throw new TypeError(`${labelOf(value)} is listed under inputs but is no input()`);
     }
   }
   const streams = new Map<number, Value>();
   for (const value of reachable(roots)) {
-    if (value.op === "input" && !listed.has(value)) {
+    if (isResultOf(inputOp, value) && !listed.has(value)) {
       throw new TypeError(
         `The program depends on ` +
           `${labelOf(value)}, which its inputs do not list; list it, or leave out what uses it`,
       );
     }
-    if (!isRandom(value)) continue;
-    const { stream } = value.attributes;
+    const stream = definitionOf(value).stream?.(value);
+    if (stream === undefined) continue;
     const earlier = streams.get(stream);
     if (earlier !== undefined) {
       throw new TypeError(

@@ -1,7 +1,7 @@
 import type { Expression } from "../kernels/elementwise/expression.ts";
 import { shapesEqual } from "../tensor/shape.ts";
+import { definitionOf } from "./create_value.ts";
 import { type ElementwiseCost, type ElementwiseLowering, item } from "./op.ts";
-import { definitionOf } from "./op_table.ts";
 import { reachable, type Value } from "./value.ts";
 
 /** Elementwise ops that run as one kernel: everything that `root` is computed from, down to values in memory. */

@@ -1,6 +1,8 @@
+import { definitionOf, isResultOf } from "./create_value.ts";
 import { item } from "./op.ts";
-import { definitionOf } from "./op_table.ts";
-import { labelOf, type NamedAttributes, reachable, type Value } from "./value.ts";
+import { castOp } from "./ops/cast.ts";
+import { inputOp } from "./ops/sources.ts";
+import { labelOf, reachable, type Value } from "./value.ts";
 
 /** What the elements of an input have to be: whole numbers from 0 up to and without `below`. */
 export interface InputLimit {
@@ -18,8 +20,8 @@ export function indexLimits(roots: readonly Value[]): ReadonlyMap<string, InputL
   for (const value of reachable(roots)) {
     for (const { input, below } of definitionOf(value).indices?.(value) ?? []) {
       const source = sourceOf(item(value.inputs, input));
-      if (source.op !== "input") continue;
-      const { name } = (source as Value<NamedAttributes>).attributes;
+      if (!isResultOf(inputOp, source)) continue;
+      const { name } = source.attributes;
       if (below < (limits.get(name)?.below ?? Infinity)) limits.set(name, { below, op: labelOf(value) });
     }
   }
@@ -29,7 +31,7 @@ export function indexLimits(roots: readonly Value[]): ReadonlyMap<string, InputL
 /** Where the same numbers come from, under another shape or as other integers. */
 function sourceOf(value: Value): Value {
   const isSame = definitionOf(value).lowering.kind === "view" ||
-    (value.op === "cast" && INTEGERS.has(item(value.inputs, 0).dtype));
+    (isResultOf(castOp, value) && INTEGERS.has(item(value.inputs, 0).dtype));
   return isSame ? sourceOf(item(value.inputs, 0)) : value;
 }
 

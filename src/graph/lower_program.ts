@@ -4,20 +4,14 @@ import type { BufferRange } from "../gpu/buffer_range.ts";
 import { elementwise } from "../kernels/elementwise/elementwise.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import { formatShape } from "../tensor/shape.ts";
+import { definitionOf, isResultOf } from "./create_value.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";
 import { type Binding, item, type LoweringContext, type Region, type Step } from "./op.ts";
-import { definitionOf } from "./op_table.ts";
 import { requireComputeDType } from "./ops/requirements.ts";
+import { constantOp, inputOp, parameterOp } from "./ops/sources.ts";
 import { broadcastStrides } from "./ops/strides.ts";
 import type { Program } from "./program.ts";
-import {
-  type ConstantAttributes,
-  labelOf,
-  type NamedAttributes,
-  reachable,
-  sizeOf,
-  type Value,
-} from "./value.ts";
+import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
 
 /** A step with a line about it for people. */
 export interface LoweredStep extends Step {
@@ -138,19 +132,17 @@ export class ProgramLowering implements LoweringContext {
 
   #lowerSource(value: Value): void {
     const region = this.regionOf(value);
-    if (value.op === "constant") {
-      this.constants.set(region, (value as Value<ConstantAttributes>).attributes.tensor);
-      return;
+    if (isResultOf(constantOp, value)) {
+      this.constants.set(region, value.attributes.tensor);
+    } else if (isResultOf(parameterOp, value)) {
+      this.parameters.set(region, parameterRange(value, this.#locate(value.attributes.name), region));
+    } else if (isResultOf(inputOp, value)) {
+      const { name } = value.attributes;
+      if (this.inputs.has(name)) {
+        throw new TypeError(`Two inputs of the program are called "${name}"; rename one`);
+      }
+      this.inputs.set(name, { value, region });
     }
-    const { name } = (value as Value<NamedAttributes>).attributes;
-    if (value.op === "parameter") {
-      this.parameters.set(region, parameterRange(value, this.#locate(name), region));
-      return;
-    }
-    if (this.inputs.has(name)) {
-      throw new TypeError(`Two inputs of the program are called "${name}"; rename one`);
-    }
-    this.inputs.set(name, { value, region });
   }
 
   #lowerGroup({ root, leaves, expression, members, usesScalars }: FusedGroup): void {

@@ -3,20 +3,23 @@ import type { Expression } from "../kernels/elementwise/expression.ts";
 import type { Attributes, Value } from "./value.ts";
 
 /**
- * One op: what its gradient is and how it becomes work for the GPU. Its shape rule is the function beside it that
- * makes the value.
+ * One op: what its gradient is and how it becomes work for the GPU. Its shape rule is in the function beside it, which
+ * makes its values. `definitionOf` gives the op of a value.
  */
 export interface OpDefinition<A extends Attributes = Attributes> {
   /** The `op` of its values. */
   readonly name: string;
   readonly lowering: Lowering<A>;
   /**
-   * The gradient of each input, given the gradient of the output, which has the output's shape. `undefined`, or no
-   * such method, where none flows: through integers, comparisons and steps.
+   * The gradient of each input, given the gradient of the output, which has the output's shape. Each has its input's
+   * shape. Those of an elementwise op may have the output's shape: its inputs broadcast, and autodiff sums over what was
+   * repeated. `undefined`, or no such method, where none flows: through integers, comparisons and steps.
    */
   gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
   /** Inputs that hold indices, by their number, and what these have to be below. */
   indices?(value: Value<A>): readonly { readonly input: number; readonly below: number }[];
+  /** The stream of random numbers that it draws from, if it draws any. */
+  stream?(value: Value<A>): number;
 }
 
 /** The ways in which an op becomes work. */

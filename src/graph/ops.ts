@@ -1,4 +1,3 @@
-export { constant, input, parameter, stepScalar } from "./value.ts";
 export { argmax, type ArgmaxOptions } from "./ops/argmax.ts";
 export { add, div, mul, neg, reciprocal, square, sub } from "./ops/arithmetic.ts";
 export { cast } from "./ops/cast.ts";
@@ -19,6 +18,7 @@ export { type CustomGradient, customOp, type CustomOpOptions } from "./ops/custo
 export { full, ones, zeros } from "./ops/fill.ts";
 export { matmul, type MatmulOptions } from "./ops/matmul.ts";
 export { abs, floor, maximum, minimum, relu, sign } from "./ops/piecewise.ts";
+export { pow } from "./ops/power.ts";
 export {
   dropout,
   type DropoutOptions,
@@ -30,7 +30,8 @@ export { max, mean, min } from "./ops/reduce.ts";
 export type { ReductionOptions } from "./ops/reduction_axes.ts";
 export { logSoftmax, softmax, type SoftmaxOptions } from "./ops/softmax.ts";
 export { softmaxCrossEntropy } from "./ops/softmax_cross_entropy.ts";
-export { broadcastTo, sum } from "./ops/sum.ts";
-export { cos, exp, log, pow, rsqrt, sigmoid, sin, sqrt, tanh } from "./ops/transcendental.ts";
-export { reshape, stopGradient, transpose } from "./ops/views.ts";
+export { constant, input, parameter, stepScalar } from "./ops/sources.ts";
+export { sum } from "./ops/sum.ts";
+export { cos, exp, log, rsqrt, sigmoid, sin, sqrt, tanh } from "./ops/transcendental.ts";
+export { broadcastTo, reshape, stopGradient, transpose } from "./ops/views.ts";
 export { weighted } from "./ops/weighted.ts";

@@ -1,5 +1,6 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
-import { parameter, type Value } from "../graph/value.ts";
+import { parameter } from "../graph/ops/sources.ts";
+import type { Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 import type { Initializer } from "./initializers.ts";
 

@@ -1,6 +1,7 @@
 import { Executable } from "../graph/executable.ts";
-import { definitionOf } from "../graph/op_table.ts";
+import { definitionOf, isResultOf } from "../graph/create_value.ts";
 import { storageBytes } from "../graph/lower_program.ts";
+import { inputOp, parameterOp } from "../graph/ops/sources.ts";
 import { labelOf, reachable, type Value } from "../graph/value.ts";
 import type { StepScalars } from "../kernels/step_scalars.ts";
 import type { Model } from "../nn/model.ts";
@@ -63,7 +64,7 @@ export function describeResult({ op, shape, phase, value, index, parameter }: No
 function resultsOf({ loss, gradients }: StepValues): Value[] {
   const depending = new Set<Value>();
   return reachable([loss, ...gradients.values()]).filter((value) => {
-    const isGiven = value.op === "input" || value.op === "parameter";
+    const isGiven = isResultOf(inputOp, value) || isResultOf(parameterOp, value);
     if (!isGiven && !value.inputs.some((input) => depending.has(input))) return false;
     depending.add(value);
     return ["f32", "f16", "bf16"].includes(value.dtype) && definitionOf(value).lowering.kind !== "view";

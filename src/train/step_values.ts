@@ -1,6 +1,7 @@
 import { flowingGradients } from "../graph/autodiff.ts";
 import { mean } from "../graph/ops/reduce.ts";
-import { input, type Value } from "../graph/value.ts";
+import { input } from "../graph/ops/sources.ts";
+import type { Value } from "../graph/value.ts";
 import { requireValue } from "../nn/layer.ts";
 import type { Loss } from "../nn/losses/loss.ts";
 import type { Model } from "../nn/model.ts";

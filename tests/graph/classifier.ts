@@ -6,7 +6,8 @@ import { dropout } from "../../src/graph/ops/random.ts";
 import { mean } from "../../src/graph/ops/reduce.ts";
 import { softmaxCrossEntropy } from "../../src/graph/ops/softmax_cross_entropy.ts";
 import type { Program } from "../../src/graph/program.ts";
-import { input, parameter, type Value } from "../../src/graph/value.ts";
+import { input, parameter } from "../../src/graph/ops/sources.ts";
+import type { Value } from "../../src/graph/value.ts";
 import { numbers } from "./executable_helpers.ts";
 import { noParameters } from "./run_values.ts";
 

@@ -3,7 +3,7 @@ import { CairnError, type CairnErrorCode } from "../../src/base/errors.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { Executable } from "../../src/graph/executable.ts";
 import type { Program } from "../../src/graph/program.ts";
-import { elementsOf } from "./op_cases.ts";
+import { elementsOf } from "./op_case.ts";
 
 /** Deterministic numbers from -1 to 1. */
 export function numbers(count: number, seed: number): number[] {

@@ -5,7 +5,7 @@ import { mul } from "../../src/graph/ops/arithmetic.ts";
 import { sum } from "../../src/graph/ops/sum.ts";
 import { reshape, stopGradient } from "../../src/graph/ops/views.ts";
 import type { Program } from "../../src/graph/program.ts";
-import { constant, input, stepScalar } from "../../src/graph/value.ts";
+import { constant, input, stepScalar } from "../../src/graph/ops/sources.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { BATCH, classifier } from "./classifier.ts";

@@ -2,12 +2,14 @@ import { describe } from "bun:test";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { mul } from "../../src/graph/ops/arithmetic.ts";
 import { sum } from "../../src/graph/ops/sum.ts";
-import { constant, sizeOf, type Value } from "../../src/graph/value.ts";
+import { constant } from "../../src/graph/ops/sources.ts";
+import { sizeOf, type Value } from "../../src/graph/value.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { interpret } from "../helpers/interpreter.ts";
 import { normalTwin, uniformTwin } from "../kernels/twins/philox_twin.ts";
-import { elementsOf, OP_CASES, operandElements, operandValues } from "./op_cases.ts";
+import { elementsOf, operandElements, operandValues } from "./op_case.ts";
+import { OP_CASES } from "./op_cases.ts";
 import { expectNear, runValues, SCALARS } from "./run_values.ts";
 
 function random(op: string, stream: number, count: number): ArrayLike<number> {

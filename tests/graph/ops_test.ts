@@ -8,10 +8,13 @@ import { matmul } from "../../src/graph/ops/matmul.ts";
 import { dropout, randomNormal, randomUniform } from "../../src/graph/ops/random.ts";
 import { max, mean, min } from "../../src/graph/ops/reduce.ts";
 import { softmaxCrossEntropy } from "../../src/graph/ops/softmax_cross_entropy.ts";
-import { broadcastTo, sum } from "../../src/graph/ops/sum.ts";
-import { exp, pow } from "../../src/graph/ops/transcendental.ts";
+import { sum } from "../../src/graph/ops/sum.ts";
+import { broadcastTo } from "../../src/graph/ops/views.ts";
+import { exp } from "../../src/graph/ops/transcendental.ts";
+import { pow } from "../../src/graph/ops/power.ts";
 import { reshape, transpose } from "../../src/graph/ops/views.ts";
-import { constant, input, parameter, reachable, stepScalar, type Value } from "../../src/graph/value.ts";
+import { constant, input, parameter, stepScalar } from "../../src/graph/ops/sources.ts";
+import { reachable, type Value } from "../../src/graph/value.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 
 function f32(...shape: number[]): Value {

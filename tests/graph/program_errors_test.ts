@@ -3,7 +3,7 @@ import { Executable } from "../../src/graph/executable.ts";
 import { add, mul, sub } from "../../src/graph/ops/arithmetic.ts";
 import { full } from "../../src/graph/ops/fill.ts";
 import type { Program } from "../../src/graph/program.ts";
-import { input, parameter } from "../../src/graph/value.ts";
+import { input, parameter } from "../../src/graph/ops/sources.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { expectFailure, failureOf } from "./executable_helpers.ts";
 import { noParameters } from "./run_values.ts";

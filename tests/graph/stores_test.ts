@@ -7,7 +7,7 @@ import { add, mul, square } from "../../src/graph/ops/arithmetic.ts";
 import { sum } from "../../src/graph/ops/sum.ts";
 import { exp, tanh } from "../../src/graph/ops/transcendental.ts";
 import type { Program } from "../../src/graph/program.ts";
-import { constant, input, parameter } from "../../src/graph/value.ts";
+import { constant, input, parameter } from "../../src/graph/ops/sources.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { BATCH, classifier } from "./classifier.ts";

@@ -1,7 +1,8 @@
 import { reachable, sizeOf, type Value } from "../../src/graph/value.ts";
 import type { HostTensor } from "../../src/tensor/host_tensor.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
-import { exp, FLOAT_FUNCTIONS, FLOAT_OPERATORS, log, maximum, minimum, sub } from "./enclosed_functions.ts";
+import { isZero } from "../graph/ops/comparison_twins.ts";
+import { ELEMENT_TWINS, elementOf, twinOf } from "../graph/ops/element_twins.ts";
 import {
   ANYTHING,
   between,
@@ -55,14 +56,15 @@ function evaluate(
 ): Enclosures {
   const { op, dtype } = value;
   const [a = [], b = [], c = []] = inputs;
-  const isFloat = value.inputs[0]?.dtype === "f32";
-  const [one, two] = [FLOAT_FUNCTIONS[op], FLOAT_OPERATORS[op]];
-  if (isFloat && one !== undefined) return a.map(one);
-  if (isFloat && two !== undefined) return elementwise(value, inputs, two);
-  const whole = WHOLE_FUNCTIONS[op];
-  if (whole !== undefined) return elementwise(value, inputs, (x, y) => wholeResult(x, y, dtype, whole));
-  const comparison = COMPARISONS[op];
-  if (comparison !== undefined) return elementwise(value, inputs, comparison);
+  const twin = ELEMENT_TWINS[op];
+  if (twin !== undefined) {
+    const isInteger = value.inputs[0]?.dtype !== "f32" && twin.isLogical !== true;
+    return elementwise(
+      value,
+      inputs,
+      isInteger ? (x, y) => wholeResult(x, y, dtype, (p, q) => elementOf(op, [p, q], dtype)) : twin.enclose,
+    );
+  }
   const structural = STRUCTURAL[op];
   if (structural !== undefined) return structural(value, inputs, environment);
   const reduction = REDUCTIONS[op];
@@ -74,6 +76,11 @@ function evaluate(
   if (op === "crossEntropyProbabilities") return rowsOf(value, b).flatMap(probabilitiesOf);
   if (op === "crossEntropyGradient") return crossEntropyGradient(value, a, b, c);
   throw new Error(`The enclosing interpreter does not know the op "${op}"`);
+}
+
+/** What `op` gives of floats. */
+function enclosed(op: string, x: Enclosure, y: Enclosure = ONLY_NAN): Enclosure {
+  return twinOf(op).enclose(x, y);
 }
 
 type Structural = (
@@ -176,8 +183,8 @@ const REDUCTIONS: Readonly<Record<string, (group: Enclosure[], dtype: string) =>
       ? sum(group)
       : group.reduce((x, y) => wholeResult(x, y, dtype, (p, q) => p + q), exactly(0)),
   mean: (group) => group.length === 0 ? ONLY_NAN : div(sum(group), exactly(group.length)),
-  max: (group) => group.reduce(maximum),
-  min: (group) => group.reduce(minimum),
+  max: (group) => group.reduce((x, y) => enclosed("maximum", x, y)),
+  min: (group) => group.reduce((x, y) => enclosed("minimum", x, y)),
   argmax: (group) => {
     if (group.every((x) => isPoint(x) || !hasNumber(x))) {
       return exactly(firstLargest(group.map(({ lo, hi }) => lo > hi ? NaN : lo)));
@@ -196,20 +203,6 @@ function firstLargest(numbers: readonly number[]): number {
 }
 
 /** Of integers, as they wrap; operands that are not known give any integer. */
-const WHOLE_FUNCTIONS: Readonly<Record<string, (x: number, y: number) => number>> = {
-  neg: (x) => -x,
-  abs: Math.abs,
-  sign: Math.sign,
-  relu: (x) => Math.max(x, 0),
-  square: (x) => Number(BigInt.asIntN(32, BigInt(x) * BigInt(x))),
-  add: (x, y) => x + y,
-  sub: (x, y) => x - y,
-  mul: (x, y) => Number(BigInt.asIntN(32, BigInt(x) * BigInt(y))),
-  div: (x, y) => y === 0 ? x : Math.trunc(x / y),
-  maximum: Math.max,
-  minimum: Math.min,
-};
-
 function wholeResult(
   x: Enclosure,
   y: Enclosure,
@@ -222,50 +215,8 @@ function wholeResult(
   return exactly(dtype === "i32" ? result | 0 : result >>> 0);
 }
 
-type Comparison = (x: Enclosure, y: Enclosure) => Enclosure;
-
-/** 0 or 1, or both where bounds overlap. */
-function truth(mayBeTrue: boolean, mayBeFalse: boolean): Enclosure {
-  return between(mayBeFalse ? 0 : 1, mayBeTrue ? 1 : 0);
-}
-
-const less: Comparison = (x, y) =>
-  truth(x.lo < y.hi && hasNumber(x) && hasNumber(y), x.nan || y.nan || !(x.hi < y.lo));
-const lessEqual: Comparison = (x, y) =>
-  truth(x.lo <= y.hi && hasNumber(x) && hasNumber(y), x.nan || y.nan || !(x.hi <= y.lo));
-const equal: Comparison = (x, y) =>
-  truth(
-    hasNumber(x) && hasNumber(y) && x.lo <= y.hi && y.lo <= x.hi,
-    x.nan || y.nan || !(x.lo === x.hi && y.lo === y.hi && x.lo === y.lo),
-  );
-
-function inverse({ lo, hi }: Enclosure): Enclosure {
-  return between(1 - hi, 1 - lo);
-}
-
-const isZero: Comparison = (x) => equal(x, exactly(0));
-
-const COMPARISONS: Readonly<Record<string, Comparison>> = {
-  less,
-  lessEqual,
-  greater: (x, y) => less(y, x),
-  greaterEqual: (x, y) => lessEqual(y, x),
-  equal,
-  notEqual: (x, y) => inverse(equal(x, y)),
-  logicalNot: isZero,
-  logicalAnd: (x, y) => {
-    const [p, q] = [inverse(isZero(x, x)), inverse(isZero(y, y))];
-    return between(Math.min(p.lo, q.lo), Math.min(p.hi, q.hi));
-  },
-  logicalOr: (x, y) => {
-    const [p, q] = [inverse(isZero(x, x)), inverse(isZero(y, y))];
-    return between(Math.max(p.lo, q.lo), Math.max(p.hi, q.hi));
-  },
-  isNaNValue: (x) => truth(x.nan, hasNumber(x)),
-};
-
 function choose(condition: Enclosure, a: Enclosure, b: Enclosure): Enclosure {
-  const isFalse = isZero(condition, condition);
+  const isFalse = isZero(condition);
   if (isFalse.lo === 1) return b;
   return isFalse.hi === 0 ? a : union(a, b);
 }
@@ -307,8 +258,8 @@ function rowsOf(value: Value, elements: Enclosures): Enclosure[][] {
 
 /** The largest logit of a row, and the sum of the exponentials of what is below it. */
 function weights(row: readonly Enclosure[]): { powers: Enclosure[]; largest: Enclosure; total: Enclosure } {
-  const largest = row.reduce(maximum);
-  const powers = row.map((x) => exp(sub(x, largest)));
+  const largest = row.reduce((x, y) => enclosed("maximum", x, y));
+  const powers = row.map((x) => enclosed("exp", enclosed("sub", x, largest)));
   return { powers, largest, total: sum(powers) };
 }
 
@@ -316,7 +267,8 @@ function lossOf(row: readonly Enclosure[], label: Enclosure | undefined): Enclos
   if (label === undefined || label.lo !== label.hi) return ANYTHING;
   const { largest, total } = weights(row);
   const logit = row[label.lo];
-  return logit === undefined ? ONLY_NAN : sub(log(total), sub(logit, largest));
+  if (logit === undefined) return ONLY_NAN;
+  return enclosed("sub", enclosed("log", total), enclosed("sub", logit, largest));
 }
 
 function probabilitiesOf(row: readonly Enclosure[]): Enclosure[] {
@@ -341,7 +293,7 @@ function crossEntropyGradient(
     return row.map((probability, which) => {
       const scaled = label.lo >= row.length
         ? ONLY_NAN
-        : mul(sub(probability, exactly(Number(which === label.lo))), scale);
+        : mul(enclosed("sub", probability, exactly(Number(which === label.lo))), scale);
       return mayBeZero ? union(scaled, between(-0, 0)) : scaled;
     });
   });

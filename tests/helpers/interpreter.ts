@@ -1,7 +1,7 @@
-import { definitionOf } from "../../src/graph/op_table.ts";
 import { reachable, sizeOf, type Value } from "../../src/graph/value.ts";
 import type { HostTensor } from "../../src/tensor/host_tensor.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
+import { ELEMENT_TWINS, elementOf } from "../graph/ops/element_twins.ts";
 
 /** What a program's values are computed from. Elements are numbers in row-major order, whatever the dtype. */
 export interface Environment {
@@ -24,10 +24,7 @@ export function interpret(roots: readonly Value[], environment: Environment): Fl
   const computed = new Map<Value, Float64Array>();
   for (const value of reachable(roots)) {
     const inputs = value.inputs.map((input) => at(computed, input));
-    const evaluate = EVALUATE[value.op];
-    if (evaluate === undefined) {
-      throw new Error(`The interpreter does not know the op "${definitionOf(value).name}"`);
-    }
+    const evaluate = EVALUATE[value.op] ?? elementwise;
     const elements = Float64Array.from(evaluate(value, inputs, environment));
     if (elements.length !== sizeOf(value)) {
       throw new Error(`${value.op} gave ${elements.length} elements for shape [${value.shape.join(", ")}]`);
@@ -55,44 +52,10 @@ const EVALUATE: Readonly<Record<string, Evaluate>> = {
   ) => [scalars?.[(value.attributes as { index: number }).index] ?? 0],
   reshape: (_value, [a]) => present(a),
   stopGradient: (_value, [a]) => present(a),
-  broadcastTo: unary((a) => a),
+  broadcastTo: (value, inputs) => broadcast(value, inputs, (a) => a),
   transpose,
   cast: (value, [a]) => present(a).map((x) => castNumber(x, value.dtype)),
 
-  neg: unary((a) => -a),
-  abs: unary(Math.abs),
-  exp: unary(Math.exp),
-  log: unary(Math.log),
-  sqrt: unary(Math.sqrt),
-  rsqrt: unary((a) => 1 / Math.sqrt(a)),
-  tanh: unary(Math.tanh),
-  sigmoid: unary((a) => 1 / (1 + Math.exp(-a))),
-  relu: unary((a) => Number.isNaN(a) ? a : Math.max(a, 0)),
-  sin: unary(Math.sin),
-  cos: unary(Math.cos),
-  floor: unary(Math.floor),
-  sign: unary(Math.sign),
-  square: unary((a) => a * a),
-  reciprocal: unary((a) => 1 / a),
-  logicalNot: unary((a) => a === 0 ? 1 : 0),
-  isNaNValue: unary((a) => Number.isNaN(a) ? 1 : 0),
-
-  add: binary((a, b) => a + b),
-  sub: binary((a, b) => a - b),
-  mul: binary((a, b) => a * b),
-  div: (value, inputs) =>
-    broadcast(value, inputs, (a, b) => value.dtype === "f32" ? a / b : Math.trunc(a / b)),
-  pow: binary((a, b) => a ** b),
-  maximum: binary((a, b) => Math.max(a, b)),
-  minimum: binary((a, b) => Math.min(a, b)),
-  equal: binary((a, b) => Number(a === b)),
-  notEqual: binary((a, b) => Number(a !== b)),
-  less: binary((a, b) => Number(a < b)),
-  lessEqual: binary((a, b) => Number(a <= b)),
-  greater: binary((a, b) => Number(a > b)),
-  greaterEqual: binary((a, b) => Number(a >= b)),
-  logicalAnd: binary((a, b) => Number(a !== 0 && b !== 0)),
-  logicalOr: binary((a, b) => Number(a !== 0 || b !== 0)),
   where: (value, inputs) => broadcast(value, inputs, (condition, a, b) => condition !== 0 ? a : b),
 
   sum: reduction((elements) => elements.reduce((total, x) => total + x, 0)),
@@ -128,12 +91,12 @@ const EVALUATE: Readonly<Record<string, Evaluate>> = {
   },
 };
 
-function unary(compute: (a: number) => number): Evaluate {
-  return (value, inputs) => broadcast(value, inputs, compute);
-}
+/** Every op that there is, by name. */
+export const KNOWN_OPS: readonly string[] = [...Object.keys(EVALUATE), ...Object.keys(ELEMENT_TWINS)];
 
-function binary(compute: (a: number, b: number) => number): Evaluate {
-  return (value, inputs) => broadcast(value, inputs, compute);
+function elementwise(value: Value, inputs: readonly Float64Array[]): Float64Array {
+  const dtype = present(value.inputs[0]).dtype;
+  return broadcast(value, inputs, (...elements) => elementOf(value.op, elements, dtype));
 }
 
 /** Applies `compute` to the elements of the inputs that belong to each element of `value`, by NumPy's rule. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { mul } from "../../src/graph/ops/arithmetic.ts";
 import { matmul } from "../../src/graph/ops/matmul.ts";
-import { input, type Value } from "../../src/graph/value.ts";
+import { input } from "../../src/graph/ops/sources.ts";
+import type { Value } from "../../src/graph/value.ts";
 import {
   dropout,
   type Layer,

@@ -4,7 +4,7 @@ import { cast } from "../../src/graph/ops/cast.ts";
 import { softmaxCrossEntropy } from "../../src/graph/ops/softmax_cross_entropy.ts";
 import { reshape } from "../../src/graph/ops/views.ts";
 import { indexLimits } from "../../src/graph/index_limits.ts";
-import { input } from "../../src/graph/value.ts";
+import { input } from "../../src/graph/ops/sources.ts";
 import { crossEntropy, linear, type Loss, mse } from "../../src/nn/nn.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import type { BatchSource } from "../../src/train/batch_source.ts";

@@ -1,8 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { argmax as launchArgmax } from "../../kernels/reduce/argmax.ts";
 import { elementCount, formatShape } from "../../tensor/shape.ts";
+import { createValue } from "../create_value.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Value } from "../value.ts";
 import { resolveAxes } from "./reduction_axes.ts";
 import { requireDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
@@ -44,7 +45,7 @@ export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
     throw new TypeError(`argmax: axis ${wanted} of shape ${formatShape(shape)} has no element`);
   }
   const kept = shape.map((size, index) => index === axis ? 1 : size);
-  const result = createValue("argmax", [value], attributes, "u32", kept);
+  const result = createValue(argmaxOp, [value], attributes, "u32", kept);
   return keepDims ? result : reshape(result, shape.filter((_, index) => index !== axis));
 }
 

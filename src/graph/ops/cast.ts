@@ -1,7 +1,8 @@
 import { requireDType } from "../../base/dtype.ts";
 import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
+import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Value } from "../value.ts";
 
 /**
  * `value` in a dtype that shaders compute in. `f32` to an integer rounds towards zero and clamps to its range, NaN
@@ -14,7 +15,7 @@ export function cast(value: Value, dtype: ComputeDType): Value {
       `cast: the GPU computes in f32, i32 and u32, not ${dtype}; read the result and convert it on the host`,
     );
   }
-  return value.dtype === dtype ? value : createValue("cast", [value], {}, dtype, value.shape);
+  return value.dtype === dtype ? value : createValue(castOp, [value], {}, dtype, value.shape);
 }
 
 /** Gradients are `f32`, also of `f16` and `bf16` values; none flows through integers. */

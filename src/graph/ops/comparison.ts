@@ -1,61 +1,94 @@
-import type { Expression } from "../../kernels/elementwise/expression.ts";
+import type { Term } from "../../kernels/elementwise/expression.ts";
+import { isTrue } from "../../kernels/elementwise/expression_wgsl.ts";
+import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
-import { binaryOp, binaryValue, type Operand, operandsOf, unaryOp, unaryValue } from "./elementwise.ts";
+import type { Value } from "../value.ts";
+import { ANY, binaryOp, FLOAT, LOGICAL, type Operand, operandsOf, unaryOp } from "./elementwise.ts";
 import { broadcastOf, requireComputeDType, requireDType, requireSameDType } from "./requirements.ts";
-import { sumTo } from "./sum.ts";
 
-// Comparisons give u32 0 or 1 and have no gradient. A comparison with NaN is 0, except notEqual, which is 1.
+// Comparisons give u32 0 or 1 and have no gradient. A comparison with NaN is 0, except notEqual, which is 1. A compiler
+// that assumes that there is no NaN finds `x == x` true, and Mesa's `!=` is false for a NaN. So the comparisons that
+// hold for equals ask whether there is one, and so does notEqual.
 
 /** 1 where `a` equals `b`. */
-export function equal(a: Operand, b: Operand): Value {
-  return binaryValue("equal", a, b, { result: "u32" });
-}
+export const equal: (a: Operand, b: Operand) => Value = binaryOp({
+  name: "equal",
+  takes: ANY,
+  gives: "u32",
+  wgsl: (x, y) => `Unsigned(${holdsForNumbers(x, "==", y)})`,
+});
 
 /** 1 where `a` differs from `b`, or one of them is NaN. */
-export function notEqual(a: Operand, b: Operand): Value {
-  return binaryValue("notEqual", a, b, { result: "u32" });
-}
+export const notEqual: (a: Operand, b: Operand) => Value = binaryOp({
+  name: "notEqual",
+  takes: ANY,
+  gives: "u32",
+  wgsl(x, y) {
+    const differ = `(${x.text} != ${y.text})`;
+    return `Unsigned(${x.dtype === "f32" ? `${differ} | is_nan(${x.text}) | is_nan(${y.text})` : differ})`;
+  },
+});
 
 /** 1 where `a < b`. */
-export function less(a: Operand, b: Operand): Value {
-  return binaryValue("less", a, b, { result: "u32" });
-}
+export const less: (a: Operand, b: Operand) => Value = binaryOp({
+  name: "less",
+  takes: ANY,
+  gives: "u32",
+  wgsl: (x, y) => `Unsigned((${x.text} < ${y.text}))`,
+});
 
 /** 1 where `a <= b`. */
-export function lessEqual(a: Operand, b: Operand): Value {
-  return binaryValue("lessEqual", a, b, { result: "u32" });
-}
+export const lessEqual: (a: Operand, b: Operand) => Value = binaryOp({
+  name: "lessEqual",
+  takes: ANY,
+  gives: "u32",
+  wgsl: (x, y) => `Unsigned(${holdsForNumbers(x, "<=", y)})`,
+});
 
 /** 1 where `a > b`. */
-export function greater(a: Operand, b: Operand): Value {
-  return binaryValue("greater", a, b, { result: "u32" });
-}
+export const greater: (a: Operand, b: Operand) => Value = binaryOp({
+  name: "greater",
+  takes: ANY,
+  gives: "u32",
+  wgsl: (x, y) => `Unsigned((${x.text} > ${y.text}))`,
+});
 
 /** 1 where `a >= b`. */
-export function greaterEqual(a: Operand, b: Operand): Value {
-  return binaryValue("greaterEqual", a, b, { result: "u32" });
-}
+export const greaterEqual: (a: Operand, b: Operand) => Value = binaryOp({
+  name: "greaterEqual",
+  takes: ANY,
+  gives: "u32",
+  wgsl: (x, y) => `Unsigned(${holdsForNumbers(x, ">=", y)})`,
+});
 
 /** 1 where neither of two `u32` is 0. */
-export function logicalAnd(a: Value, b: Value): Value {
-  return binaryValue("logicalAnd", a, b, { allowed: ["u32"] });
-}
+export const logicalAnd: (a: Value, b: Value) => Value = binaryOp({
+  name: "logicalAnd",
+  takes: LOGICAL,
+  wgsl: (x, y) => `Unsigned(${isTrue(x)} & ${isTrue(y)})`,
+});
 
 /** 1 where not both of two `u32` are 0. */
-export function logicalOr(a: Value, b: Value): Value {
-  return binaryValue("logicalOr", a, b, { allowed: ["u32"] });
-}
+export const logicalOr: (a: Value, b: Value) => Value = binaryOp({
+  name: "logicalOr",
+  takes: LOGICAL,
+  wgsl: (x, y) => `Unsigned(${isTrue(x)} | ${isTrue(y)})`,
+});
 
 /** 1 where a `u32` is 0. */
-export function logicalNot(a: Value): Value {
-  return unaryValue("logicalNot", a, ["u32"], "u32");
-}
+export const logicalNot: (a: Value) => Value = unaryOp({
+  name: "logicalNot",
+  takes: LOGICAL,
+  wgsl: (x) => `Unsigned(${x.text} == Unsigned())`,
+});
 
 /** 1 where `a` is NaN. */
-export function isNaNValue(a: Value): Value {
-  return unaryValue("isNaNValue", a, ["f32"], "u32");
-}
+export const isNaNValue: (a: Value) => Value = unaryOp({
+  name: "isNaNValue",
+  takes: FLOAT,
+  gives: "u32",
+  wgsl: (x) => `Unsigned(is_nan(${x.text}))`,
+});
 
 /**
  * `a` where `condition` (`u32` or `bool`) is not 0, `b` elsewhere; all three broadcast. What is not taken does not
@@ -68,7 +101,7 @@ export function where(condition: Value, a: Operand, b: Operand): Value {
   requireSameDType("where", left, right);
   const branches = { ...left, shape: broadcastOf("where", left, right) };
   return createValue(
-    "where",
+    whereOp,
     [condition, left, right],
     {},
     left.dtype,
@@ -82,7 +115,7 @@ export const whereOp: OpDefinition = {
   lowering: {
     kind: "elementwise",
     cost: "cheap",
-    expression: (_value, inputs): Expression => ({
+    expression: (_value, inputs) => ({
       kind: "select",
       condition: item(inputs, 0),
       a: item(inputs, 1),
@@ -92,25 +125,12 @@ export const whereOp: OpDefinition = {
   gradient(value, outGrad) {
     if (value.dtype !== "f32") return [];
     const condition = item(value.inputs, 0);
-    return [
-      undefined,
-      sumTo(where(condition, outGrad, 0), item(value.inputs, 1).shape),
-      sumTo(where(condition, 0, outGrad), item(value.inputs, 2).shape),
-    ];
+    return [undefined, where(condition, outGrad, 0), where(condition, 0, outGrad)];
   },
 };
 
-/** Every op of this family. */
-export const comparisonOps: readonly OpDefinition[] = [
-  binaryOp("equal", "equal", "cheap"),
-  binaryOp("notEqual", "notEqual", "cheap"),
-  binaryOp("less", "less", "cheap"),
-  binaryOp("lessEqual", "lessEqual", "cheap"),
-  binaryOp("greater", "greater", "cheap"),
-  binaryOp("greaterEqual", "greaterEqual", "cheap"),
-  binaryOp("and", "logicalAnd", "cheap"),
-  binaryOp("or", "logicalOr", "cheap"),
-  unaryOp("not", "logicalNot", "cheap"),
-  unaryOp("isnan", "isNaNValue", "cheap"),
-  whereOp,
-];
+/** A comparison that is true of equals, and that a NaN does not pass. */
+function holdsForNumbers(x: Term, operator: "==" | "<=" | ">=", y: Term): string {
+  const compared = `(${x.text} ${operator} ${y.text})`;
+  return x.dtype === "f32" ? `${compared} & !is_nan(${x.text})` : compared;
+}

@@ -3,8 +3,9 @@ import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
 import { type Dispatch, MAX_WORKGROUPS_PER_DIMENSION } from "../../gpu/dispatch.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
+import { createValue } from "../create_value.ts";
 import type { Binding, OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Value } from "../value.ts";
 
 /** Gradients of a custom op's inputs; `undefined` where none flows. `outGrad` has the shape of `output`. */
 export type CustomGradient = (
@@ -85,7 +86,7 @@ export function customOp(options: CustomOpOptions): Value {
     usesScalars: options.usesScalars === true,
     gradient,
   };
-  return createValue("custom", inputs, attributes, options.dtype ?? "f32", outputShape);
+  return createValue(customOpDefinition, inputs, attributes, options.dtype ?? "f32", outputShape);
 }
 
 /** Eight storage buffers are what every adapter binds; one is the output. */

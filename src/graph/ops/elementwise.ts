@@ -1,33 +1,99 @@
-import type { DType } from "../../base/dtype.ts";
-import type { BinaryOp, ComputeDType, UnaryOp } from "../../kernels/elementwise/expression.ts";
-import { type ElementwiseCost, item, type OpDefinition } from "../op.ts";
-import { constant, createValue, type Value } from "../value.ts";
-import { broadcastOf, COMPUTE_DTYPES, requireDType, requireSameDType } from "./requirements.ts";
-import { sumTo } from "./sum.ts";
+import type {
+  CallFunction,
+  ComputeDType,
+  ElementwiseFunction,
+  Term,
+} from "../../kernels/elementwise/expression.ts";
+import { createValue } from "../create_value.ts";
+import { type ElementwiseCost, type ElementwiseLowering, item, type OpDefinition } from "../op.ts";
+import type { Value } from "../value.ts";
+import { broadcastOf, requireDType, requireSameDType } from "./requirements.ts";
+import { constant } from "./sources.ts";
 
-// What the elementwise families have in common.
+// How an elementwise op is declared: one literal says all that there is to say about it.
+
+/** What every op for numbers takes. */
+export const ANY: readonly ComputeDType[] = ["f32", "i32", "u32"];
+
+/** What an op for numbers below 0 takes. */
+export const SIGNED: readonly ComputeDType[] = ["f32", "i32"];
+
+/** What a real function takes. */
+export const FLOAT: readonly ComputeDType[] = ["f32"];
+
+/** What a function of logical values takes. */
+export const LOGICAL: readonly ComputeDType[] = ["u32"];
+
+/** What both kinds of elementwise ops say. */
+interface Declaration {
+  /** The name of the function that is exported. */
+  readonly name: string;
+  readonly takes: readonly ComputeDType[];
+  /** The dtype of the result; that of the operands when left out. */
+  readonly gives?: ComputeDType;
+  /** `cheap` when left out. */
+  readonly cost?: ElementwiseCost;
+}
+
+/** An elementwise op of one operand. */
+export interface UnaryDeclaration extends Declaration {
+  /** The result as WGSL. */
+  wgsl(x: Term, call: CallFunction): string;
+  /** The operand's gradient, given the operand, the result and the result's gradient. Left out where none flows. */
+  gradient?(a: Value, result: Value, outGrad: Value): Value;
+}
+
+/** Declares an op of one operand. Gives the function that makes its values. */
+export function unaryOp(declaration: UnaryDeclaration): (a: Value) => Value {
+  const { name, takes, gives } = declaration;
+  const definition: OpDefinition = {
+    name,
+    lowering: applied(declaration, (operands, call) => declaration.wgsl(item(operands, 0), call)),
+    gradient: (value, outGrad) =>
+      declaration.gradient === undefined || value.dtype !== "f32"
+        ? []
+        : [declaration.gradient(item(value.inputs, 0), value, outGrad)],
+  };
+  return (a) => {
+    requireDType(name, a, takes);
+    return createValue(definition, [a], {}, gives ?? a.dtype, a.shape);
+  };
+}
 
 /** An operand of an elementwise function: a value, or a number, which takes the dtype of the other operand. */
 export type Operand = Value | number;
 
-/** A value of the elementwise op `op` of one operand. */
-export function unaryValue(op: string, a: Value, allowed: readonly DType[], dtype: DType = a.dtype): Value {
-  requireDType(op, a, allowed);
-  return createValue(op, [a], {}, dtype, a.shape);
+/** Gradient of one operand of a binary op. It has the result's shape; autodiff sums it down to the operand's. */
+export type BinaryGradient = (outGrad: Value, a: Value, b: Value, result: Value) => Value;
+
+/** An elementwise op of two operands of one dtype that broadcast. */
+export interface BinaryDeclaration extends Declaration {
+  /** The result as WGSL. */
+  wgsl(x: Term, y: Term, call: CallFunction): string;
+  /** Those of both operands. Left out where none flows. */
+  readonly gradients?: readonly [BinaryGradient, BinaryGradient];
 }
 
-/** What a binary op takes and gives where it is not any compute dtype and the same. */
-export interface BinaryDTypes {
-  readonly allowed?: readonly DType[];
-  readonly result?: ComputeDType;
-}
-
-/** A value of the elementwise op `op` of two operands of one dtype that broadcast. */
-export function binaryValue(op: string, a: Operand, b: Operand, dtypes: BinaryDTypes = {}): Value {
-  const [left, right] = operandsOf(a, b);
-  requireDType(op, left, dtypes.allowed ?? COMPUTE_DTYPES);
-  requireSameDType(op, left, right);
-  return createValue(op, [left, right], {}, dtypes.result ?? left.dtype, broadcastOf(op, left, right));
+/** Declares an op of two operands. Gives the function that makes its values. */
+export function binaryOp(declaration: BinaryDeclaration): (a: Operand, b: Operand) => Value {
+  const { name, takes, gives, gradients = [] } = declaration;
+  const definition: OpDefinition = {
+    name,
+    lowering: applied(
+      declaration,
+      (operands, call) => declaration.wgsl(item(operands, 0), item(operands, 1), call),
+    ),
+    gradient: (value, outGrad) =>
+      value.dtype === "f32"
+        ? gradients.map((gradient) => gradient(outGrad, item(value.inputs, 0), item(value.inputs, 1), value))
+        : [],
+  };
+  return (a, b) => {
+    const [left, right] = operandsOf(a, b);
+    requireDType(name, left, takes);
+    requireSameDType(name, left, right);
+    return createValue(definition, [left, right], {}, gives ?? left.dtype, broadcastOf(name, left, right));
+  };
 }
 
 /** Both operands as values. A number becomes a constant of the other's dtype, or `f32` beside another number. */
@@ -41,55 +107,14 @@ export function constantLike(value: number, like: Value): Value {
   return constant(value, like.dtype === "i32" || like.dtype === "u32" ? like.dtype : "f32");
 }
 
-/** Gradient of a unary op from its operand, its result and the gradient of the result. */
-export type UnaryGradient = (a: Value, result: Value, outGrad: Value) => Value;
-
-/** Definition of an elementwise op of one operand. */
-export function unaryOp(
-  op: UnaryOp,
-  name: string,
-  cost: ElementwiseCost,
-  gradient?: UnaryGradient,
-): OpDefinition {
+function applied(
+  { name, takes, gives, cost = "cheap" }: Declaration,
+  wgsl: (operands: readonly Term[], call: CallFunction) => string,
+): ElementwiseLowering {
+  const applies: ElementwiseFunction = { name, takes, gives, wgsl };
   return {
-    name,
-    lowering: {
-      kind: "elementwise",
-      cost,
-      expression: (_value, inputs) => ({ kind: "unary", op, a: item(inputs, 0) }),
-    },
-    gradient: (value, outGrad) =>
-      gradient === undefined || value.dtype !== "f32"
-        ? []
-        : [gradient(item(value.inputs, 0), value, outGrad)],
-  };
-}
-
-/** Gradient of one operand of a binary op, of the result's shape: it is summed down to the operand's. */
-export type BinaryGradient = (outGrad: Value, a: Value, b: Value, result: Value) => Value;
-
-/** Definition of an elementwise op of two operands. */
-export function binaryOp(
-  op: BinaryOp,
-  name: string,
-  cost: ElementwiseCost,
-  gradients?: readonly [BinaryGradient, BinaryGradient],
-): OpDefinition {
-  return {
-    name,
-    lowering: {
-      kind: "elementwise",
-      cost,
-      expression: (_value, inputs) => ({ kind: "binary", op, a: item(inputs, 0), b: item(inputs, 1) }),
-    },
-    gradient(value, outGrad) {
-      if (gradients === undefined || value.dtype !== "f32") return [];
-      const a = item(value.inputs, 0);
-      const b = item(value.inputs, 1);
-      return [
-        sumTo(gradients[0](outGrad, a, b, value), a.shape),
-        sumTo(gradients[1](outGrad, a, b, value), b.shape),
-      ];
-    },
+    kind: "elementwise",
+    cost,
+    expression: (_value, operands) => ({ kind: "apply", function: applies, operands }),
   };
 }

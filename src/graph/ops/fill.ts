@@ -1,6 +1,7 @@
 import type { Shape } from "../../tensor/shape.ts";
-import { constant, type Value } from "../value.ts";
-import { broadcastTo } from "./sum.ts";
+import type { Value } from "../value.ts";
+import { constant } from "./sources.ts";
+import { broadcastTo } from "./views.ts";
 
 /** A tensor of `shape` with every element `value`. A literal of the kernels that use it, where elementwise ops do. */
 export function full(shape: Shape, value: number, dtype: "f32" | "i32" | "u32" = "f32"): Value {

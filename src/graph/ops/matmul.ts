@@ -1,8 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul/matmul.ts";
 import { formatShape } from "../../tensor/shape.ts";
+import { createValue } from "../create_value.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Value } from "../value.ts";
 import { requireDType } from "./requirements.ts";
 import { isTransposedMatrix } from "./views.ts";
 
@@ -45,7 +46,7 @@ export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
         "transpose one of them or change its shape",
     );
   }
-  return createValue<MatmulAttributes>("matmul", [a, b], { transposeA, transposeB }, "f32", [m, n]);
+  return createValue(matmulOp, [a, b], { transposeA, transposeB }, "f32", [m, n]);
 }
 
 /** For C = AB: dA = dC Bᵀ and dB = Aᵀ dC, with the transposes folded into flags. */

@@ -1,8 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { type Distribution, philox } from "../../kernels/random/philox.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
+import { createValue } from "../create_value.ts";
 import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
-import { createValue, sizeOf, type Value } from "../value.ts";
+import { sizeOf, type Value } from "../value.ts";
 import { div } from "./arithmetic.ts";
 import { greaterEqual, where } from "./comparison.ts";
 
@@ -23,12 +24,12 @@ export type RandomAttributes = { readonly stream: number };
 
 /** Random numbers from [0, 1), `f32`: Philox 4x32-10 of the run's seed, the step and the stream. */
 export function randomUniform(shape: Shape, options: RandomOptions): Value {
-  return randomValue("randomUniform", shape, options);
+  return randomValue(randomUniformOp, shape, options);
 }
 
 /** Random numbers of mean 0 and variance 1, `f32`: the same Philox numbers through Box and Muller's transform. */
 export function randomNormal(shape: Shape, options: RandomOptions): Value {
-  return randomValue("randomNormal", shape, options);
+  return randomValue(randomNormalOp, shape, options);
 }
 
 /** Options of {@link dropout}. */
@@ -56,20 +57,17 @@ export function dropout(value: Value, options: DropoutOptions): Value {
   return where(isKept, div(value, 1 - rate), 0);
 }
 
-/** Whether `value` draws random numbers, and so belongs to a stream. */
-export function isRandom(value: Value): value is Value<RandomAttributes> {
-  return value.op === "randomUniform" || value.op === "randomNormal";
-}
-
 /** Has no inputs, so no gradient. */
 export const randomUniformOp: OpDefinition<RandomAttributes> = {
   name: "randomUniform",
+  stream: ({ attributes }) => attributes.stream,
   lowering: randomLowering("uniform"),
 };
 
 /** Has no inputs, so no gradient. */
 export const randomNormalOp: OpDefinition<RandomAttributes> = {
   name: "randomNormal",
+  stream: ({ attributes }) => attributes.stream,
   lowering: randomLowering("normal"),
 };
 
@@ -89,11 +87,12 @@ function randomLowering(distribution: Distribution): KernelLowering<RandomAttrib
   };
 }
 
-function randomValue(op: string, shape: Shape, options: RandomOptions): Value {
-  const { stream } = checkOptions(`${op}()`, options, RANDOM_OPTIONS, "{ stream: 0 }");
-  validateShape(shape, op);
+function randomValue(op: OpDefinition<RandomAttributes>, shape: Shape, options: RandomOptions): Value {
+  const { name } = op;
+  const { stream } = checkOptions(`${name}()`, options, RANDOM_OPTIONS, "{ stream: 0 }");
+  validateShape(shape, name);
   if (!Number.isInteger(stream) || stream < 0 || stream > 0xffff_ffff) {
-    throw new RangeError(`${op}: the stream is a whole number from 0 to 2^32 - 1, not ${stream}`);
+    throw new RangeError(`${name}: the stream is a whole number from 0 to 2^32 - 1, not ${stream}`);
   }
   return createValue(op, [], { stream }, "f32", shape);
 }

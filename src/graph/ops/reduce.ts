@@ -1,6 +1,7 @@
 import { formatShape } from "../../tensor/shape.ts";
+import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Value } from "../value.ts";
 import { div } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { equal, isNaNValue, logicalAnd, logicalOr, where } from "./comparison.ts";
@@ -11,7 +12,8 @@ import {
   type ReductionOptions,
 } from "./reduction_axes.ts";
 import { requireComputeDType, requireDType } from "./requirements.ts";
-import { broadcastTo, sumTo } from "./sum.ts";
+import { sumTo } from "./sum.ts";
+import { broadcastTo } from "./views.ts";
 
 /**
  * Mean over `options.axes`, in a fixed order. `f32`. The mean of nothing is NaN. It is as exact as a `sum`, and one division: at
@@ -23,7 +25,7 @@ export function mean(value: Value, options: ReductionOptions = {}): Value {
     "mean",
     value,
     options,
-    (attributes, shape) => createValue("mean", [value], attributes, "f32", shape),
+    (attributes, shape) => createValue(meanOp, [value], attributes, "f32", shape),
   );
 }
 
@@ -42,12 +44,12 @@ export const meanOp: OpDefinition<ReductionAttributes> = {
  * is no element.
  */
 export function max(value: Value, options: ReductionOptions = {}): Value {
-  return extreme("max", value, options);
+  return extreme(maxOp, value, options);
 }
 
 /** Smallest element over `options.axes`; otherwise like {@link max}. */
 export function min(value: Value, options: ReductionOptions = {}): Value {
-  return extreme("min", value, options);
+  return extreme(minOp, value, options);
 }
 
 /** The largest elements get equal parts of the gradient of max. */
@@ -64,12 +66,16 @@ export const minOp: OpDefinition<ReductionAttributes> = {
   lowering: reductionLowering("min"),
 };
 
-function extreme(op: "max" | "min", value: Value, options: ReductionOptions): Value {
-  const dtype = requireComputeDType(op, value);
-  return reduceAxes(op, value, options, (attributes, shape) => {
+function extreme(
+  op: OpDefinition<ReductionAttributes>,
+  value: Value,
+  options: ReductionOptions,
+): Value {
+  const dtype = requireComputeDType(op.name, value);
+  return reduceAxes(op.name, value, options, (attributes, shape) => {
     if (attributes.terms === 0) {
       throw new TypeError(
-        `${op}: shape ${formatShape(value.shape)} has no element on an axis that is reduced`,
+        `${op.name}: shape ${formatShape(value.shape)} has no element on an axis that is reduced`,
       );
     }
     return createValue(op, [value], attributes, dtype, shape);

@@ -3,13 +3,14 @@ import {
   softmaxCrossEntropyGradient,
 } from "../../kernels/loss/softmax_cross_entropy.ts";
 import { formatShape } from "../../tensor/shape.ts";
+import { createValue, isResultOf } from "../create_value.ts";
 import { type Binding, item, type OpDefinition, type Region } from "../op.ts";
-import { createValue, sizeOf, type Value } from "../value.ts";
+import { sizeOf, type Value } from "../value.ts";
 import { mul, sub } from "./arithmetic.ts";
 import { ones } from "./fill.ts";
 import { requireDType } from "./requirements.ts";
 import { sum, sumTo } from "./sum.ts";
-import { reshape } from "./views.ts";
+import { broadcastToOp, reshape } from "./views.ts";
 import { weighted } from "./weighted.ts";
 
 /**
@@ -35,7 +36,7 @@ export function softmaxCrossEntropy(logits: Value, labels: Value): Value {
       `softmaxCrossEntropy: logits of shape ${formatShape(logits.shape)} have no class to choose from`,
     );
   }
-  return createValue("softmaxCrossEntropy", [logits, labels], {}, "f32", [rows]);
+  return createValue(softmaxCrossEntropyOp, [logits, labels], {}, "f32", [rows]);
 }
 
 /** d loss = (softmax(logits) - one-hot(label)) d logits. The kernel has the softmax at hand and keeps it if asked. */
@@ -44,7 +45,7 @@ export const softmaxCrossEntropyOp: OpDefinition = {
   indices: ({ inputs }) => [{ input: 1, below: item(item(inputs, 0).shape, 1) }],
   gradient(value, outGrad) {
     const logits = item(value.inputs, 0);
-    const probabilities = createValue("crossEntropyProbabilities", [value, logits], {}, "f32", logits.shape);
+    const probabilities = createValue(crossEntropyProbabilitiesOp, [value, logits], {}, "f32", logits.shape);
     return [crossEntropyGradient(probabilities, item(value.inputs, 1), outGrad)];
   },
   lowering: {
@@ -79,12 +80,12 @@ export const crossEntropyProbabilitiesOp: OpDefinition = {
 
 /** `(probabilities - one-hot(labels)) * scale`, with `scale` `[rows]` or one number. */
 function crossEntropyGradient(probabilities: Value, labels: Value, scale: Value): Value {
-  const repeated = scale.op === "broadcastTo" ? item(scale.inputs, 0) : scale;
+  const repeated = isResultOf(broadcastToOp, scale) ? item(scale.inputs, 0) : scale;
   // The gradient of a mean is one number for every row: the kernel takes it as it is.
   if (sizeOf(repeated) === 1 && repeated !== scale) {
     return crossEntropyGradient(probabilities, labels, repeated);
   }
-  return createValue("crossEntropyGradient", [probabilities, labels, scale], {}, "f32", probabilities.shape);
+  return createValue(crossEntropyGradientOp, [probabilities, labels, scale], {}, "f32", probabilities.shape);
 }
 
 /** For gradients of gradients. */

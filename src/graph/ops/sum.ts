@@ -1,16 +1,15 @@
-import { formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
+import { type Shape, shapesEqual } from "../../tensor/shape.ts";
+import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
-import { createValue, type Value } from "../value.ts";
+import type { Value } from "../value.ts";
 import {
   reduceAxes,
   type ReductionAttributes,
   reductionLowering,
   type ReductionOptions,
 } from "./reduction_axes.ts";
-import { broadcastOf, requireComputeDType } from "./requirements.ts";
-import { reshape } from "./views.ts";
-
-// Summing and broadcasting stand together because each is the gradient of the other.
+import { requireComputeDType } from "./requirements.ts";
+import { broadcastTo, reshape } from "./views.ts";
 
 /**
  * Sum over `options.axes`, in a fixed order. The sum of nothing is 0; integers wrap around.
@@ -24,7 +23,7 @@ export function sum(value: Value, options: ReductionOptions = {}): Value {
     "sum",
     value,
     options,
-    (attributes, shape) => createValue("sum", [value], attributes, dtype, shape),
+    (attributes, shape) => createValue(sumOp, [value], attributes, dtype, shape),
   );
 }
 
@@ -33,26 +32,6 @@ export const sumOp: OpDefinition<ReductionAttributes> = {
   name: "sum",
   gradient: (value, outGrad) => [broadcastTo(outGrad, item(value.inputs, 0).shape)],
   lowering: reductionLowering("sum"),
-};
-
-/** `value` repeated to `shape` by NumPy's rule. Costs nothing where the result is used by an elementwise op. */
-export function broadcastTo(value: Value, shape: Shape): Value {
-  validateShape(shape, "broadcastTo");
-  if (shapesEqual(value.shape, shape)) return value;
-  requireComputeDType("broadcastTo", value);
-  const result = createValue("broadcastTo", [value], {}, value.dtype, shape);
-  if (shapesEqual(broadcastOf("broadcastTo", value, result), shape)) return result;
-  throw new TypeError(
-    `broadcastTo: ${formatShape(value.shape)} does not broadcast to ` +
-      `${formatShape(shape)}; only axes of size 1 repeat`,
-  );
-}
-
-/** Gradient of broadcasting: the sum over what was repeated. */
-export const broadcastToOp: OpDefinition = {
-  name: "broadcastTo",
-  gradient: (value, outGrad) => [sumTo(outGrad, item(value.inputs, 0).shape)],
-  lowering: { kind: "elementwise", cost: "free", expression: (_value, inputs) => item(inputs, 0) },
 };
 
 /** Sums `value` down to `shape`, which broadcasts to the shape of `value`: the gradient of broadcasting. */

@@ -1,8 +1,10 @@
 import { copy } from "../../kernels/elementwise/copy.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
+import { createValue, isResultOf } from "../create_value.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
-import { createValue, sizeOf, type Value } from "../value.ts";
-import { requireComputeDType } from "./requirements.ts";
+import { sizeOf, type Value } from "../value.ts";
+import { broadcastOf, requireComputeDType } from "./requirements.ts";
+import { numberOp } from "./sources.ts";
 import { rowMajorStrides } from "./strides.ts";
 
 /**
@@ -13,12 +15,14 @@ export function reshape(value: Value, shape: Shape): Value {
   const resolved = resolveShape(value, shape);
   if (shapesEqual(resolved, value.shape)) return value;
   // A chain of reshapes is one: nothing ever needs the shapes in between.
-  const source = value.op === "reshape" ? item(value.inputs, 0) : value;
+  const source = isResultOf(reshapeOp, value) ? item(value.inputs, 0) : value;
   if (shapesEqual(resolved, source.shape)) return source;
-  const repeated = source.op === "broadcastTo" ? item(source.inputs, 0) : source;
+  const repeated = isResultOf(broadcastToOp, source) ? item(source.inputs, 0) : source;
   // One number everywhere stays one number everywhere, which costs kernels nothing; a view would put it in memory.
-  if (repeated.op === "number") return createValue("broadcastTo", [repeated], {}, value.dtype, resolved);
-  return createValue("reshape", [source], {}, value.dtype, resolved);
+  if (isResultOf(numberOp, repeated)) {
+    return createValue(broadcastToOp, [repeated], {}, value.dtype, resolved);
+  }
+  return createValue(reshapeOp, [source], {}, value.dtype, resolved);
 }
 
 /** Gradient of reshape: the other way round. */
@@ -28,9 +32,29 @@ export const reshapeOp: OpDefinition = {
   gradient: (value, outGrad) => [reshape(outGrad, item(value.inputs, 0).shape)],
 };
 
+/** `value` repeated to `shape` by NumPy's rule. Costs nothing where the result is used by an elementwise op. */
+export function broadcastTo(value: Value, shape: Shape): Value {
+  validateShape(shape, "broadcastTo");
+  if (shapesEqual(value.shape, shape)) return value;
+  requireComputeDType("broadcastTo", value);
+  const result = createValue(broadcastToOp, [value], {}, value.dtype, shape);
+  if (shapesEqual(broadcastOf("broadcastTo", value, result), shape)) return result;
+  throw new TypeError(
+    `broadcastTo: ${formatShape(value.shape)} does not broadcast to ` +
+      `${formatShape(shape)}; only axes of size 1 repeat`,
+  );
+}
+
+/** The gradient is that of the result; autodiff sums over what was repeated. */
+export const broadcastToOp: OpDefinition = {
+  name: "broadcastTo",
+  gradient: (_value, outGrad) => [outGrad],
+  lowering: { kind: "elementwise", cost: "free", expression: (_value, inputs) => item(inputs, 0) },
+};
+
 /** `value` as a constant to autodiff: no gradient flows back through the result. */
 export function stopGradient(value: Value): Value {
-  return createValue("stopGradient", [value], {}, value.dtype, value.shape);
+  return createValue(stopGradientOp, [value], {}, value.dtype, value.shape);
 }
 
 /** A view without a gradient rule. */
@@ -58,13 +82,13 @@ export function transpose(value: Value, permutation?: readonly number[]): Value 
     );
   }
   if (order.every((axis, index) => axis === index)) return value;
-  if (value.op === "transpose") {
-    const inner = (value as Value<TransposeAttributes>).attributes.permutation;
+  if (isResultOf(transposeOp, value)) {
+    const inner = value.attributes.permutation;
     return transpose(item(value.inputs, 0), order.map((axis) => item(inner, axis)));
   }
   requireComputeDType("transpose", value);
   return createValue(
-    "transpose",
+    transposeOp,
     [value],
     { permutation: order },
     value.dtype,
@@ -74,7 +98,7 @@ export function transpose(value: Value, permutation?: readonly number[]): Value 
 
 /** Whether `value` is the transpose of a matrix, which `matmul` can read in place. */
 export function isTransposedMatrix(value: Value): boolean {
-  return value.op === "transpose" && value.shape.length === 2;
+  return isResultOf(transposeOp, value) && value.shape.length === 2;
 }
 
 /** Gradient of transpose: the inverse permutation. */

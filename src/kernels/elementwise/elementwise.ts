@@ -1,7 +1,7 @@
 import type { DType } from "../../base/dtype.ts";
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import type { ComputeDType, Expression } from "./expression.ts";
-import { computeDTypeOf, operandsOf } from "./expression_dtype.ts";
+import { type ComputeDType, type Expression, operandsOf } from "./expression.ts";
+import { computeDTypeOf } from "./expression_dtype.ts";
 import { expressionFunctionsWgsl, expressionTypesWgsl } from "./expression_functions.ts";
 import { ExpressionWriter, TYPE_NAMES } from "./expression_wgsl.ts";
 import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";

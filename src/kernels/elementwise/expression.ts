@@ -1,44 +1,37 @@
 /** The element types that shaders compute in. A logical value is a `u32` that is 0 or 1. */
 export type ComputeDType = "f32" | "i32" | "u32";
 
-/**
- * Functions of one value. `not` and `isnan` give a `u32` that is 0 or 1; every other keeps its operand's dtype.
- * `neg`, `abs`, `sign`, `square` and `relu` also take `i32`, `not`, `square`, `abs` and `sign` any; the rest is for `f32`.
- */
-export type UnaryOp =
-  | "neg"
-  | "abs"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "rsqrt"
-  | "tanh"
-  | "sigmoid"
-  | "relu"
-  | "sin"
-  | "cos"
-  | "floor"
-  | "sign"
-  | "square"
-  | "reciprocal"
-  | "not"
-  | "isnan";
+/** A value of generated code. */
+export interface Term {
+  readonly text: string;
+  readonly dtype: ComputeDType;
+  /** What it is, where that is known when the code is generated. */
+  readonly constant?: number;
+}
 
-/** Functions of two values of one dtype. */
-export type BinaryOp = ArithmeticOp | ComparisonOp | LogicalOp;
+/** A function in WGSL that generated code calls. Its types are those of `expressionTypesWgsl`. */
+export interface WgslFunction {
+  readonly name: string;
+  readonly code: string;
+}
 
-/**
- * Give their operands' dtype. `max` and `min` of a NaN and a number are NaN, as in PyTorch. `mod` has the sign of the
- * dividend. Of integers, `x / 0` is x and `x mod 0` is 0, and results wrap at 32 bits. `pow` is for `f32`; a negative
- * number has only whole powers, the others are NaN.
- */
-export type ArithmeticOp = "add" | "sub" | "mul" | "div" | "pow" | "max" | "min" | "mod";
+/** Adds `callee` to the kernel, and gives the call of it as text. */
+export type CallFunction = (callee: WgslFunction, ...operands: readonly Term[]) => string;
 
-/** Give a `u32` that is 0 or 1. A comparison with NaN is 0, except `notEqual`, which is 1. */
-export type ComparisonOp = "equal" | "notEqual" | "less" | "lessEqual" | "greater" | "greaterEqual";
-
-/** Take two `u32`, where anything but 0 is true, and give 0 or 1. */
-export type LogicalOp = "and" | "or";
+/** What an op computes of one element of each of its operands. All have one dtype. */
+export interface ElementwiseFunction {
+  /** Stands in messages. */
+  readonly name: string;
+  /** The dtypes that it takes. */
+  readonly takes: readonly ComputeDType[];
+  /** The dtype of the result; that of the operands when left out. */
+  readonly gives?: ComputeDType | undefined;
+  /**
+   * The result as WGSL. The operands are opaque to the compiler, and the result is made so; where a compiler may take
+   * equal operands for a known result, one of them has to be `apart`.
+   */
+  wgsl(operands: readonly Term[], call: CallFunction): string;
+}
 
 /**
  * What an elementwise kernel computes for one element. A tree, or a graph: a node that is referred to twice (the same
@@ -49,8 +42,11 @@ export type Expression =
   | { readonly kind: "input"; readonly index: number }
   /** May be NaN or infinite for `f32`; otherwise a whole number in the dtype's range. */
   | { readonly kind: "constant"; readonly value: number; readonly dtype: ComputeDType }
-  | { readonly kind: "unary"; readonly op: UnaryOp; readonly a: Expression }
-  | { readonly kind: "binary"; readonly op: BinaryOp; readonly a: Expression; readonly b: Expression }
+  | {
+    readonly kind: "apply";
+    readonly function: ElementwiseFunction;
+    readonly operands: readonly Expression[];
+  }
   /** `a` where the `u32` `condition` is not 0, else `b`. */
   | {
     readonly kind: "select";
@@ -62,3 +58,19 @@ export type Expression =
   | { readonly kind: "cast"; readonly a: Expression; readonly dtype: ComputeDType }
   /** `values[index]` of the step's `StepScalars`, an `f32`. */
   | { readonly kind: "scalar"; readonly index: number };
+
+/** The operands of an expression, in order. */
+export function operandsOf(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case "apply":
+      return expression.operands;
+    case "cast":
+      return [expression.a];
+    case "select":
+      return [expression.condition, expression.a, expression.b];
+    case "input":
+    case "constant":
+    case "scalar":
+      return [];
+  }
+}

@@ -1,6 +1,6 @@
 import { Executable } from "../../../src/graph/executable.ts";
 import { add, mul } from "../../../src/graph/ops/arithmetic.ts";
-import { parameter } from "../../../src/graph/value.ts";
+import { parameter } from "../../../src/graph/ops/sources.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { FakeDevice } from "../../helpers/fake_device.ts";

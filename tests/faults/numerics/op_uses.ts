@@ -4,36 +4,9 @@ import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import type { Shape } from "../../../src/tensor/shape.ts";
 import { type Enclosure, exactly, mul, rounded } from "../../helpers/enclosure.ts";
 import { add } from "../../helpers/enclosure.ts";
+import type { OpUse } from "../../graph/ops/element_twin.ts";
+import { ELEMENT_TWINS } from "../../graph/ops/element_twins.ts";
 import type { GraphMaker } from "./graph_maker.ts";
-
-/** One use of an op in a random graph. */
-export type OpUse = (maker: GraphMaker) => Value;
-
-type Unary = (a: Value) => Value;
-type Binary = (a: Value | number, b: Value | number) => Value;
-
-function ofFloat(op: Unary): OpUse {
-  return (maker) => op(maker.f32());
-}
-
-function ofAny(op: Unary, dtypes: readonly ("f32" | "i32" | "u32")[]): OpUse {
-  return (maker) => op(maker.value(maker.random.chance(0.6) ? "f32" : maker.random.pick(dtypes)));
-}
-
-function ofTwo(op: Binary, dtypes: readonly ("f32" | "i32" | "u32")[] = ["f32", "i32", "u32"]): OpUse {
-  return (maker) => {
-    const a = maker.value(maker.random.chance(0.6) ? "f32" : maker.random.pick(dtypes));
-    const b = maker.beside(a);
-    return maker.random.chance(0.5) ? op(a, b) : op(b, a);
-  };
-}
-
-function ofLogic(op: (a: Value, b: Value) => Value): OpUse {
-  return (maker) => {
-    const a = maker.value("u32");
-    return op(a, maker.tensorBeside(a, "u32"));
-  };
-}
 
 function overAxes(op: (a: Value, options: ops.ReductionOptions) => Value, takesEmpty: boolean): OpUse {
   return (maker) => {
@@ -63,9 +36,8 @@ function streamOf(maker: GraphMaker): number {
 const NUMBERS = [0, 1, -2, 0.5, 1e30, -1e-30, NaN, Infinity, -Infinity];
 
 /** How each op of `ops` is used. A test fails when one is missing. */
-export const OP_USES: Readonly<Record<Exclude<keyof typeof ops, never>, OpUse>> = {
-  abs: ofAny(ops.abs, ["i32", "u32"]),
-  add: ofTwo(ops.add),
+export const OP_USES: Readonly<Record<string, OpUse>> = {
+  ...Object.fromEntries(Object.entries(ELEMENT_TWINS).map(([name, { use }]) => [name, use])),
   argmax: alongAxis((value, axis) => ops.argmax(value, { axis })),
   broadcastTo(maker) {
     const value = maker.f32();
@@ -77,29 +49,15 @@ export const OP_USES: Readonly<Record<Exclude<keyof typeof ops, never>, OpUse>> 
     return ops.cast(value, maker.random.pick(["f32", "i32", "u32"]));
   },
   constant: (maker) => ops.add(ops.constant(maker.random.pick(NUMBERS)), maker.f32()),
-  cos: ofFloat(ops.cos),
   customOp,
-  div: ofTwo(ops.div),
   dropout: (maker) =>
     ops.dropout(maker.f32(), { rate: maker.random.pick([0.25, 0.5]), stream: streamOf(maker) }),
-  equal: ofTwo(ops.equal),
-  exp: ofFloat(ops.exp),
-  floor: ofFloat(ops.floor),
   full: filled((shape, { random }) => {
     const dtype = random.pick(["f32", "f32", "i32", "u32"] as const);
     return ops.full(shape, random.pick(dtype === "f32" ? NUMBERS : [0, 1, 7]), dtype);
   }),
-  greater: ofTwo(ops.greater),
-  greaterEqual: ofTwo(ops.greaterEqual),
   input: (maker) => ops.neg(maker.named("input", ordinary(maker))),
-  isNaNValue: ofFloat(ops.isNaNValue),
-  less: ofTwo(ops.less),
-  lessEqual: ofTwo(ops.lessEqual),
-  log: ofFloat(ops.log),
   logSoftmax: alongAxis((value, axis) => ops.logSoftmax(value, { axis })),
-  logicalAnd: ofLogic(ops.logicalAnd),
-  logicalNot: (maker) => ops.logicalNot(maker.value("u32")),
-  logicalOr: ofLogic(ops.logicalOr),
   matmul(maker) {
     const a = maker.matrix();
     const [transposeA, transposeB] = [maker.random.chance(0.3), maker.random.chance(0.3)];
@@ -109,28 +67,16 @@ export const OP_USES: Readonly<Record<Exclude<keyof typeof ops, never>, OpUse>> 
     return ops.matmul(a, b, { transposeA, transposeB });
   },
   max: overAxes(ops.max, false),
-  maximum: ofTwo(ops.maximum),
   mean: overAxes(ops.mean, true),
   min: overAxes(ops.min, false),
-  minimum: ofTwo(ops.minimum),
-  mul: ofTwo(ops.mul),
-  neg: ofAny(ops.neg, ["i32"]),
-  notEqual: ofTwo(ops.notEqual),
   ones: filled((shape) => ops.ones(shape)),
   parameter: (maker) => ops.mul(maker.named("parameter", ordinary(maker)), 0.5),
-  pow: ofTwo(ops.pow, ["f32"]),
   randomNormal: filled((shape, maker) => ops.randomNormal(shape, { stream: streamOf(maker) })),
   randomUniform: filled((shape, maker) => ops.randomUniform(shape, { stream: streamOf(maker) })),
-  reciprocal: ofFloat(ops.reciprocal),
-  relu: ofAny(ops.relu, ["i32"]),
   reshape(maker) {
     const value = maker.f32(({ shape }) => !shape.includes(0));
     return ops.reshape(value, maker.random.pick([[-1], [1, -1], [...value.shape].reverse()]));
   },
-  rsqrt: ofFloat(ops.rsqrt),
-  sigmoid: ofFloat(ops.sigmoid),
-  sign: ofAny(ops.sign, ["i32", "u32"]),
-  sin: ofFloat(ops.sin),
   softmax: alongAxis((value, axis) => ops.softmax(value, { axis })),
   softmaxCrossEntropy(maker) {
     const logits = maker.f32(({ shape }) => shape.length === 2 && shape[1] !== 0);
@@ -139,16 +85,12 @@ export const OP_USES: Readonly<Record<Exclude<keyof typeof ops, never>, OpUse>> 
     const labels = HostTensor.from(Array.from({ length: rows }, label), [rows], "u32");
     return ops.softmaxCrossEntropy(logits, maker.named("input", labels));
   },
-  sqrt: ofFloat(ops.sqrt),
-  square: ofAny(ops.square, ["i32", "u32"]),
   stepScalar: (maker) => ops.mul(maker.f32(), ops.stepScalar(maker.random.below(6))),
   stopGradient: (maker) => {
     const value = maker.f32();
     return ops.mul(ops.stopGradient(value), value);
   },
-  sub: ofTwo(ops.sub),
   sum: overAxes(ops.sum, true),
-  tanh: ofFloat(ops.tanh),
   transpose(maker) {
     const value = maker.f32();
     const order = [...value.shape.keys()].sort(() => maker.random.next() - 0.5);

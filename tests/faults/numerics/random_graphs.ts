@@ -49,7 +49,11 @@ export const SMALL_GRAPHS = 200;
 export function randomGraph(seed: number, index: number): RandomGraph {
   const random = new Seeded(seed * 65_537 + index);
   const maker = new GraphMaker(random, `g${index}_`);
-  const use = (name: string): Value => maker.keep(OP_USES[name as keyof typeof OP_USES](maker));
+  const use = (name: string): Value => {
+    const opUse = OP_USES[name];
+    if (opUse === undefined) throw new Error(`No use of the op "${name}" is known`);
+    return maker.keep(opUse(maker));
+  };
   const isSmall = index < SMALL_GRAPHS;
   const useOthers = (): void => {
     for (let count = random.below(4); count > 0; count--) use(random.pick(isSmall ? FUSED : OP_NAMES));

@@ -5,7 +5,7 @@ import { mul } from "../../../src/graph/ops/arithmetic.ts";
 import { max, min } from "../../../src/graph/ops/reduce.ts";
 import type { ReductionOptions } from "../../../src/graph/ops/reduction_axes.ts";
 import { sum } from "../../../src/graph/ops/sum.ts";
-import { constant, input } from "../../../src/graph/value.ts";
+import { constant, input } from "../../../src/graph/ops/sources.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { gpuTest } from "../../helpers/gpu.ts";

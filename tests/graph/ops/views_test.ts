@@ -4,9 +4,11 @@ import { mul } from "../../../src/graph/ops/arithmetic.ts";
 import { full } from "../../../src/graph/ops/fill.ts";
 import { max, mean } from "../../../src/graph/ops/reduce.ts";
 import { softmax } from "../../../src/graph/ops/softmax.ts";
-import { broadcastTo, sum } from "../../../src/graph/ops/sum.ts";
+import { sum } from "../../../src/graph/ops/sum.ts";
+import { broadcastTo } from "../../../src/graph/ops/views.ts";
 import { reshape, transpose } from "../../../src/graph/ops/views.ts";
-import { input, type Value } from "../../../src/graph/value.ts";
+import { input } from "../../../src/graph/ops/sources.ts";
+import type { Value } from "../../../src/graph/value.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { runValues } from "../run_values.ts";
 

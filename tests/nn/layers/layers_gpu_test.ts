@@ -15,7 +15,7 @@ import {
   tanh,
 } from "../../../src/nn/nn.ts";
 import { Executable } from "../../../src/graph/executable.ts";
-import { input } from "../../../src/graph/value.ts";
+import { input } from "../../../src/graph/ops/sources.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../../helpers/gpu.ts";

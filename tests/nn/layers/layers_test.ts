@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { mul } from "../../../src/graph/ops/arithmetic.ts";
-import { input, reachable } from "../../../src/graph/value.ts";
+import { input } from "../../../src/graph/ops/sources.ts";
+import { reachable } from "../../../src/graph/value.ts";
 import {
   crossEntropy,
   dropout,

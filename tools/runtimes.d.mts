@@ -1,0 +1,2 @@
+/** Where Bun is, if it is there. */
+export function bunPath(): string | undefined;
