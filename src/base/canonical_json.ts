@@ -1,4 +1,5 @@
 import { CairnError } from "./errors.ts";
+import { atOnce, type Sliced } from "./slices.ts";
 
 /** What JSON can say. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
@@ -9,6 +10,11 @@ export type JsonValue = null | boolean | number | string | JsonValue[] | { [key:
  */
 export const MAX_JSON_DEPTH = 1000;
 
+/** Characters in a piece of text: what is written, read or compared in one slice. */
+const PIECE_CHARS = 16 * 1024;
+/** Looking at a character takes less time than writing it. */
+const SCANNED_CHARS = 16 * PIECE_CHARS;
+
 /**
  * JSON text without spaces, keys in the object's own order: equal values give equal bytes.
  * Throws a `TypeError` that names the place for whatever JSON would drop or change without a word: NaN,
@@ -16,34 +22,48 @@ export const MAX_JSON_DEPTH = 1000;
  * key `__proto__`. Each property is read once.
  */
 export function toCanonicalJson(value: JsonValue): string {
-  return write(value, "$", 0);
+  return [...canonicalJsonPieces(value)].join("");
+}
+
+/** The text of {@link toCanonicalJson} in pieces of some 16 KiB, each made when it is asked for. */
+export function* canonicalJsonPieces(value: JsonValue): Generator<string, void, void> {
+  const written: Written = { text: "" };
+  yield* write(value, "$", 0, written);
+  if (written.text !== "") yield written.text;
+}
+
+/** As {@link parseCanonicalJsonSliced}, in one go. */
+export function parseCanonicalJson(text: string, what: string): JsonValue {
+  return atOnce(parseCanonicalJsonSliced(text, what));
 }
 
 /**
  * The value of a canonical JSON text; `what` names the text in messages. Text counts as canonical when
  * writing its value again gives the same text, which rules out duplicate keys, spaces, odd numbers and
  * needless escapes. Throws `CairnError("invalid_container")` for anything else, on every runtime alike.
+ * `JSON.parse` is one slice, whatever the length.
  */
-export function parseCanonicalJson(text: string, what: string): JsonValue {
-  if (nestingDepth(text) > MAX_JSON_DEPTH) {
+export function* parseCanonicalJsonSliced(text: string, what: string): Sliced<JsonValue> {
+  if ((yield* nestingDepth(text)) > MAX_JSON_DEPTH) {
     throw invalid(`${what} nests deeper than ${MAX_JSON_DEPTH} levels`);
   }
-  let value: JsonValue;
-  let again: string;
+  let at = 0;
   try {
-    value = JSON.parse(text);
-    again = toCanonicalJson(value);
+    const value: JsonValue = JSON.parse(text);
+    yield;
+    for (const piece of canonicalJsonPieces(value)) {
+      if (!text.startsWith(piece, at)) {
+        const place = at + firstDifference(piece, text.slice(at, at + piece.length));
+        throw new SyntaxError(`written again it differs from character ${place} on`);
+      }
+      at += piece.length;
+      yield;
+    }
+    if (at === text.length) return value;
   } catch (cause) {
     throw invalid(`${what} is not canonical JSON: ${cause instanceof Error ? cause.message : cause}`, cause);
   }
-  if (again !== text) {
-    throw invalid(
-      `${what} is not canonical JSON: written again it differs from character ${
-        firstDifference(again, text)
-      } on`,
-    );
-  }
-  return value;
+  throw invalid(`${what} is not canonical JSON: written again it differs from character ${at} on`);
 }
 
 /** Options of {@link parseStrictJson}. */
@@ -59,7 +79,7 @@ export interface StrictJsonOptions {
  * Throws `CairnError("invalid_file")`.
  */
 export function parseStrictJson(text: string, what: string, options: StrictJsonOptions = {}): JsonValue {
-  if (nestingDepth(text) > MAX_JSON_DEPTH) {
+  if (atOnce(nestingDepth(text)) > MAX_JSON_DEPTH) {
     throw new CairnError("invalid_file", `${what} nests deeper than ${MAX_JSON_DEPTH} levels`);
   }
   let value: JsonValue;
@@ -74,18 +94,51 @@ export function parseStrictJson(text: string, what: string, options: StrictJsonO
   return value;
 }
 
-function write(value: unknown, path: string, depth: number): string {
-  if (value === null || typeof value === "boolean") return String(value);
-  if (typeof value === "string") return writeString(value, path);
-  if (typeof value === "number") {
-    if (!Number.isFinite(value) || Object.is(value, -0)) {
-      throw new TypeError(`${path} is ${Object.is(value, -0) ? "-0" : value}, which JSON cannot say`);
-    }
-    return String(value);
+/** Text that no piece has taken yet. */
+interface Written {
+  text: string;
+}
+
+function* write(
+  value: unknown,
+  path: string,
+  depth: number,
+  written: Written,
+): Generator<string, void, void> {
+  if (typeof value === "object" && value !== null) {
+    if (depth >= MAX_JSON_DEPTH) throw new TypeError(`${path} nests deeper than ${MAX_JSON_DEPTH} levels`);
+    yield* Array.isArray(value)
+      ? writeArray(value, path, depth, written)
+      : writeObject(value, path, depth, written);
+  } else if (typeof value === "string" && value.length > PIECE_CHARS) {
+    yield* writeLongString(value, path, written);
+  } else written.text += writeLeaf(value, path);
+}
+
+/** Most values: those that need neither a place nor a slice of their own. `undefined` for any other. */
+function plainLeaf(value: unknown): string | undefined {
+  if (typeof value === "string") {
+    return value.length <= PIECE_CHARS && value.isWellFormed() ? JSON.stringify(value) : undefined;
   }
-  if (typeof value !== "object") throw new TypeError(`${path} is ${typeof value}, which JSON cannot say`);
-  if (depth >= MAX_JSON_DEPTH) throw new TypeError(`${path} nests deeper than ${MAX_JSON_DEPTH} levels`);
-  return Array.isArray(value) ? writeArray(value, path, depth) : writeObject(value, path, depth);
+  if (typeof value === "number") {
+    return Number.isFinite(value) && !Object.is(value, -0) ? String(value) : undefined;
+  }
+  return value === null || typeof value === "boolean" ? String(value) : undefined;
+}
+
+function writeLeaf(value: unknown, path: string): string {
+  switch (typeof value) {
+    case "string":
+      return writeString(value, path);
+    case "number":
+      if (Number.isFinite(value) && !Object.is(value, -0)) return String(value);
+      throw new TypeError(`${path} is ${Object.is(value, -0) ? "-0" : value}, which JSON cannot say`);
+    case "boolean":
+      return String(value);
+    default:
+      if (value === null) return "null";
+      throw new TypeError(`${path} is ${typeof value}, which JSON cannot say`);
+  }
 }
 
 function writeString(value: string, path: string): string {
@@ -93,32 +146,78 @@ function writeString(value: string, path: string): string {
   return JSON.stringify(value);
 }
 
-function writeArray(value: readonly unknown[], path: string, depth: number): string {
-  const parts: string[] = [];
-  for (let i = 0; i < value.length; i++) parts.push(write(value[i], `${path}[${i}]`, depth + 1));
-  return `[${parts.join(",")}]`;
+function* writeLongString(value: string, path: string, written: Written): Generator<string, void, void> {
+  written.text += '"';
+  for (let start = 0; start < value.length;) {
+    let end = Math.min(value.length, start + PIECE_CHARS);
+    // Two halves of a character have to stay together.
+    if ((value.charCodeAt(end - 1) & 0xfc00) === 0xd800) end++;
+    written.text += writeString(value.slice(start, end), path).slice(1, -1);
+    start = end;
+    if (isFull(written)) yield take(written);
+  }
+  written.text += '"';
 }
 
-function writeObject(value: object, path: string, depth: number): string {
-  const parts: string[] = [];
-  for (const [key, field] of plainEntries(value, path)) {
-    parts.push(`${writeString(key, `a key of ${path}`)}:${write(field, `${path}.${key}`, depth + 1)}`);
+function* writeArray(
+  value: readonly unknown[],
+  path: string,
+  depth: number,
+  written: Written,
+): Generator<string, void, void> {
+  written.text += "[";
+  for (let i = 0; i < value.length; i++) {
+    if (i > 0) written.text += ",";
+    const item = value[i];
+    const text = plainLeaf(item);
+    if (text === undefined) yield* write(item, `${path}[${i}]`, depth + 1, written);
+    else written.text += text;
+    if (isFull(written)) yield take(written);
   }
-  return `{${parts.join(",")}}`;
+  written.text += "]";
+}
+
+function* writeObject(
+  value: object,
+  path: string,
+  depth: number,
+  written: Written,
+): Generator<string, void, void> {
+  written.text += "{";
+  let isFirst = true;
+  for (const [key, field] of plainEntries(value, path)) {
+    written.text += `${isFirst ? "" : ","}${writeString(key, `a key of ${path}`)}:`;
+    isFirst = false;
+    const text = plainLeaf(field);
+    if (text === undefined) yield* write(field, `${path}.${key}`, depth + 1, written);
+    else written.text += text;
+    if (isFull(written)) yield take(written);
+  }
+  written.text += "}";
+}
+
+function isFull({ text }: Written): boolean {
+  return text.length >= PIECE_CHARS;
+}
+
+function take(written: Written): string {
+  const { text } = written;
+  written.text = "";
+  return text;
 }
 
 /**
- * The entries of a plain object, each read once. Throws a `TypeError` that names `path` when the object is of
+ * The entries of a plain object, each read once, when it is asked for. Throws a `TypeError` that names `path` when the object is of
  * a class, or has a symbol key, an accessor, a hidden property or the key `__proto__`.
  */
-export function plainEntries(value: object, path: string): [string, unknown][] {
+export function* plainEntries(value: object, path: string): Generator<[string, unknown], void, void> {
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     throw new TypeError(
       `${path} is a ${prototype.constructor?.name ?? "class"} instance; only plain objects fit`,
     );
   }
-  return Reflect.ownKeys(value).map((key) => {
+  for (const key of Reflect.ownKeys(value)) {
     const property = Object.getOwnPropertyDescriptor(value, key);
     if (typeof key === "symbol" || key === "__proto__") {
       throw new TypeError(`${path} has the key ${String(key)}, which cannot be kept`);
@@ -126,16 +225,20 @@ export function plainEntries(value: object, path: string): [string, unknown][] {
     if (!property?.enumerable || !("value" in property)) {
       throw new TypeError(`${path}.${key} is an accessor or hidden property; only plain fields fit`);
     }
-    return [key, property.value];
-  });
+    yield [key, property.value];
+  }
 }
 
 /** The deepest nesting in a JSON text, found without parsing, which takes seconds for a hostile one (brackets inside strings do not count). */
-function nestingDepth(text: string): number {
+function* nestingDepth(text: string): Sliced<number> {
   let depth = 0;
   let deepest = 0;
   let inString = false;
-  for (let i = 0; i < text.length; i++) {
+  for (let i = 0, pause = SCANNED_CHARS; i < text.length; i++) {
+    if (i >= pause) {
+      pause = i + SCANNED_CHARS;
+      yield;
+    }
     const code = text.charCodeAt(i);
     if (inString) {
       if (code === 0x5c) i++;

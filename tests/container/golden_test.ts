@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { codecByName } from "../../src/container/codec/table.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { ContainerWriter } from "../../src/container/write/container_writer.ts";
-import { encodeManifest } from "../../src/container/format/manifest.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
 import { writeContainer } from "../../src/container/write/write_container.ts";
+import { encodeManifest } from "./manifest_at_once.ts";
 import { asMade, contentsOf, GOLDEN_FILES, goldenBytes, type GoldenFile } from "../golden/golden_files.ts";
 import { rewritten } from "../golden/rewritten.js";
 

@@ -71,4 +71,25 @@ export const STATE_MUTATIONS = [
     "",
     ["tests/base/what_to_write_test.ts"],
   ],
+  [
+    "turn of the event loop between two slices",
+    "src/base/slices.ts",
+    "    await nextTurn();\n",
+    "",
+    ["tests/base/slices_test.ts"],
+  ],
+  [
+    "pause after so many values",
+    "src/base/slices.ts",
+    "if (this.#left > 0) return false;",
+    "return false;",
+    ["tests/container/format/encode_state_test.ts"],
+  ],
+  [
+    "look for holes before a list is encoded",
+    "src/container/format/encode_state.ts",
+    "hasHoles(value) || ",
+    "",
+    ["tests/container/format/encode_state_test.ts"],
+  ],
 ];

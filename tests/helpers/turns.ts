@@ -17,6 +17,22 @@ export async function letTurnsPass(count = 50): Promise<void> {
   for (let turn = 0; turn < count; turn++) await nextTurn();
 }
 
+/** How many turns of the event loop others get while `work` is under way. */
+export async function turnsDuring(work: () => Promise<void>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  const counted = (async () => {
+    for (; !isOver; turns++) await nextTurn();
+  })();
+  try {
+    await work();
+  } finally {
+    isOver = true;
+  }
+  await counted;
+  return turns;
+}
+
 /**
  * A clock for those who look again and again until their time is up: each sleep is a turn of the event loop, and counts as what it asked
  * for, at least a millisecond. So a time is a number of looks, the same on every machine.

@@ -1,4 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
+import { inSlices, Slice, type Sliced } from "../../base/slices.ts";
 import { type StateValue, TensorRef } from "../../container/format/state_tree.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { StateFreezer } from "./state_freezer.ts";
@@ -33,20 +34,20 @@ export function freezeState(value: StateInput, root: StateRoot = "state"): Froze
   return { state, tensors: freezer.tensors };
 }
 
-/** The state again, with the bytes of each tensor from `read`. Between two tensors other work goes on. */
+/** The state again, with the bytes of each tensor from `read`. Between two tensors, and two slices of a large tree, other work goes on. */
 export async function thawState(
   state: StateValue,
   read: (name: string) => Promise<TensorBytes>,
 ): Promise<HostState> {
   const refs = new Map<string, TensorRef>();
-  collectRefs(state, refs);
+  await inSlices(collectRefs(state, refs, new Slice()));
   const leaves = new Map<string, HostState>();
   for (const [key, { name, view }] of refs) {
     const { dtype, shape, bytes } = await read(name);
     if (view === "Array" && dtype !== "f64") throw noNumbers(name, dtype);
     leaves.set(key, asTypedArray(view, bytes) ?? HostTensor.fromBytes(bytes.slice(), dtype, shape));
   }
-  return thaw(state, leaves);
+  return await inSlices(thaw(state, { leaves, slice: new Slice() }));
 }
 
 /** The same tensor as the same kind of array is one leaf. */
@@ -54,27 +55,69 @@ function keyOf({ name, view }: TensorRef): string {
   return `${view ?? ""} ${name}`;
 }
 
-function collectRefs(value: StateValue, refs: Map<string, TensorRef>): void {
-  if (typeof value !== "object" || value === null || value instanceof Date) return;
+function isPrimitive(value: StateValue): value is undefined | null | boolean | number | bigint | string {
+  return typeof value !== "object" || value === null;
+}
+
+function* collectRefs(value: StateValue, refs: Map<string, TensorRef>, slice: Slice): Sliced<void> {
+  if (isPrimitive(value) || value instanceof Date) return;
   if (value instanceof TensorRef) {
     refs.set(keyOf(value), value);
     return;
   }
-  if (value instanceof Map) { for (const key of value.keys()) collectRefs(key, refs); }
-  const items = value instanceof Map || value instanceof Set ? value.values() : Object.values(value);
-  for (const item of items) collectRefs(item, refs);
+  const lists = value instanceof Map
+    ? [value.keys(), value.values()]
+    : [Array.isArray(value) || value instanceof Set ? value : Object.values(value)];
+  for (const list of lists as Iterable<StateValue>[]) {
+    for (const item of list) {
+      if (!isPrimitive(item)) yield* collectRefs(item, refs, slice);
+      if (slice.isOver()) yield;
+    }
+  }
 }
 
-function thaw(value: StateValue, leaves: ReadonlyMap<string, HostState>): HostState {
-  if (typeof value !== "object" || value === null || value instanceof Date) return value;
-  if (value instanceof TensorRef) return leaves.get(keyOf(value));
-  if (value instanceof Map) {
-    return new Map(Array.from(value, ([key, item]) => [thaw(key, leaves), thaw(item, leaves)]));
+interface Thawing {
+  readonly leaves: ReadonlyMap<string, HostState>;
+  readonly slice: Slice;
+}
+
+function* thaw(value: StateValue, thawing: Thawing): Sliced<HostState> {
+  if (isPrimitive(value) || value instanceof Date) return value;
+  if (value instanceof TensorRef) return thawing.leaves.get(keyOf(value));
+  if (value instanceof Map) return yield* thawMap(value, thawing);
+  if (value instanceof Set) return new Set(yield* thawList(value, thawing));
+  if (Array.isArray(value)) return yield* thawList(value as readonly StateValue[], thawing);
+  return yield* thawFields(value as { readonly [key: string]: StateValue }, thawing);
+}
+
+function* thawMap(value: Map<StateValue, StateValue>, thawing: Thawing): Sliced<HostState> {
+  const map = new Map<HostState, HostState>();
+  for (const [key, item] of value) {
+    map.set(
+      isPrimitive(key) ? key : yield* thaw(key, thawing),
+      isPrimitive(item) ? item : yield* thaw(item, thawing),
+    );
+    if (thawing.slice.isOver(2)) yield;
   }
-  if (value instanceof Set) return new Set(Array.from(value, (item) => thaw(item, leaves)));
-  if (Array.isArray(value)) return (value as readonly StateValue[]).map((item) => thaw(item, leaves));
+  return map;
+}
+
+function* thawList(value: Iterable<StateValue>, thawing: Thawing): Sliced<HostState[]> {
+  const list: HostState[] = [];
+  for (const item of value) {
+    list.push(isPrimitive(item) ? item : yield* thaw(item, thawing));
+    if (thawing.slice.isOver()) yield;
+  }
+  return list;
+}
+
+function* thawFields(value: { readonly [key: string]: StateValue }, thawing: Thawing): Sliced<HostState> {
   const fields: { [key: string]: HostState } = {};
-  for (const [key, item] of Object.entries(value)) fields[key] = thaw(item, leaves);
+  for (const key of Object.keys(value)) {
+    const item = value[key];
+    fields[key] = isPrimitive(item) ? item : yield* thaw(item, thawing);
+    if (thawing.slice.isOver()) yield;
+  }
   return fields;
 }
 

@@ -10,7 +10,7 @@ import { problemOfName } from "../../container/format/tensor_name.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import type { HostBytes, Stateful, StateRoot, TensorBytes } from "./state_types.ts";
 import { isStateful } from "./is_stateful.ts";
-import { hasFieldsOfItsOwn, type KnownElements } from "./own_fields.ts";
+import { hasFieldsOfItsOwn, type KnownElements } from "../../base/own_fields.ts";
 import { bytesOfNumbers, dtypeOfView, isTypedArray, type TypedArray, viewNameOf } from "./typed_arrays.ts";
 
 /**

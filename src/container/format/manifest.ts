@@ -1,8 +1,11 @@
 import { z } from "zod";
-import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../base/canonical_json.ts";
+import { canonicalJsonPieces, type JsonValue, parseCanonicalJsonSliced } from "../../base/canonical_json.ts";
 import { CairnError } from "../../base/errors.ts";
+import type { Sliced } from "../../base/slices.ts";
 import { type PartList, partListSchema, type PartRole, partRoleSchema } from "./part_list.ts";
-import { decodeState, encodeState, type StateValue } from "./state_tree.ts";
+import { decodeState, decodeStateSliced } from "./decode_state.ts";
+import { encodeState, encodeStateSliced } from "./encode_state.ts";
+import type { StateValue } from "./state_tree.ts";
 
 /** Who wrote a container, when, and in the course of what. Every field is optional. */
 export interface Provenance {
@@ -74,6 +77,8 @@ interface ManifestJson {
   readonly part?: PartRole;
 }
 
+/** Bytes that are made text in one slice. */
+const DECODED_BYTES = 256 * 1024;
 const FILE_ID = /^[0-9a-f]{32}$/;
 
 let schema: z.ZodType<ManifestJson> | undefined;
@@ -109,16 +114,20 @@ function manifestSchema(): z.ZodType<ManifestJson> {
 }
 
 /**
- * The manifest as canonical JSON in UTF-8. Equal manifests give equal bytes, whatever the order of the
- * provenance's fields. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
+ * The manifest as canonical JSON in UTF-8, in slices. Equal manifests give equal bytes, whatever the order of the
+ * provenance's fields. What a reader will make of it is made of it here as well; `onTensor` sees the name of each tensor it
+ * refers to. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
  */
-export function encodeManifest(manifest: Manifest): Uint8Array {
+export function* encodeManifest(
+  manifest: Manifest,
+  onTensor: (name: string) => void = () => {},
+): Sliced<Uint8Array> {
   const json: { [key: string]: JsonValue } = {
     kind: manifest.kind,
-    state: encodeState(manifest.state),
+    state: yield* encodeStateSliced(manifest.state),
     metrics: encodeMetrics(manifest.metrics),
     provenance: orderedProvenance(manifest.provenance),
-    user: encodeState(manifest.user),
+    user: yield* encodeStateSliced(manifest.user),
     ...manifest.parts === undefined ? {} : { parts: partsAsJson(manifest.parts) },
     ...manifest.part === undefined ? {} : { part: roleAsJson(manifest.part) },
   };
@@ -126,23 +135,38 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   if (!checked.success) {
     throw new TypeError(`The manifest cannot be saved: ${z.prettifyError(checked.error)}`);
   }
-  return new TextEncoder().encode(toCanonicalJson(json));
+  yield* decodeManifest(checked.data, onTensor);
+  const pieces: Uint8Array[] = [];
+  const encoder = new TextEncoder();
+  for (const text of canonicalJsonPieces(json)) {
+    pieces.push(encoder.encode(text));
+    yield;
+  }
+  return joined(pieces);
 }
 
 /**
- * Reads a manifest; `onTensor` sees the name of each tensor it refers to. Throws
+ * Reads a manifest, in slices; `onTensor` sees the name of each tensor it refers to. Throws
  * `CairnError("invalid_container")`.
  */
-export function parseManifest(bytes: Uint8Array, onTensor: (name: string) => void = () => {}): Manifest {
-  const parsed = manifestSchema().safeParse(parseCanonicalJson(decodeUtf8(bytes), "The manifest"));
+export function* parseManifest(
+  bytes: Uint8Array,
+  onTensor: (name: string) => void = () => {},
+): Sliced<Manifest> {
+  const json = yield* parseCanonicalJsonSliced(yield* decodeUtf8(bytes), "The manifest");
+  const parsed = manifestSchema().safeParse(json);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
-  const { kind, state, metrics, provenance, user, parts, part } = parsed.data;
+  return yield* decodeManifest(parsed.data, onTensor);
+}
+
+function* decodeManifest(json: ManifestJson, onTensor: (name: string) => void): Sliced<Manifest> {
+  const { kind, state, metrics, provenance, user, parts, part } = json;
   return {
     kind,
-    state: decodeState(state, (tensor) => onTensor(tensor.name)),
+    state: yield* decodeStateSliced(state, (tensor) => onTensor(tensor.name)),
     metrics: decodeMetrics(metrics),
     provenance,
-    user: decodeState(user, (tensor) => onTensor(tensor.name)),
+    user: yield* decodeStateSliced(user, (tensor) => onTensor(tensor.name)),
     ...parts === undefined ? {} : { parts },
     ...part === undefined ? {} : { part },
   };
@@ -203,12 +227,28 @@ function orderedProvenance(provenance: Provenance): JsonValue {
   return json;
 }
 
-function decodeUtf8(bytes: Uint8Array): string {
+function* decodeUtf8(bytes: Uint8Array): Sliced<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  let text = "";
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    for (let start = 0; start < bytes.byteLength; start += DECODED_BYTES) {
+      if (start > 0) yield;
+      text += decoder.decode(bytes.subarray(start, start + DECODED_BYTES), { stream: true });
+    }
+    return text + decoder.decode();
   } catch (cause) {
     throw invalid("it is no UTF-8", cause);
   }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let end = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, end);
+    end += piece.byteLength;
+  }
+  return bytes;
 }
 
 function invalid(problem: string, cause?: unknown): CairnError {

@@ -1,6 +1,7 @@
 import { alignUp } from "../../base/checked.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
+import type { Sliced } from "../../base/slices.ts";
 import { isAllZero } from "../../base/little_endian.ts";
 import { type ChunkRecord, chunkTableBytes, encodeChunkTable, parseChunkTable } from "./chunk_table.ts";
 import { type Header, hex32 } from "./header.ts";
@@ -81,11 +82,11 @@ export function encodeTail(
 }
 
 /**
- * Reads what stands between the data and the trailer; `bytes` begins with the tensor table. Checks the
+ * Reads what stands between the data and the trailer, the manifest in slices; `bytes` begins with the tensor table. Checks the
  * checksum of every section before it looks inside. Throws `CairnError` with `checksum_mismatch`,
  * `invalid_container` or `unsupported`.
  */
-export function parseTail(bytes: Uint8Array, trailer: Trailer): Tables {
+export function* parseTail(bytes: Uint8Array, trailer: Trailer): Sliced<Tables> {
   const start = trailer.tensors.offset;
   const section = (name: string, { offset, byteLength, crc }: Section): Uint8Array => {
     const from = offset - start;
@@ -115,7 +116,7 @@ export function parseTail(bytes: Uint8Array, trailer: Trailer): Tables {
     );
   }
   const chunks = parseChunkTable(chunkBytes, trailer.chunks.count, layout, start);
-  const manifest = parseManifest(manifestBytes, (name) => {
+  const manifest = yield* parseManifest(manifestBytes, (name) => {
     if (layout.indexOf(name) === undefined) {
       throw invalid(`The manifest refers to a tensor "${name}", which is not in the file`);
     }

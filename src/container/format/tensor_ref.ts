@@ -15,6 +15,11 @@ export const VIEW_NAMES = [
   "Array",
 ] as const;
 
+/** Whether a {@link TensorRef} can be given back as what has this name. */
+export function isViewName(view: unknown): boolean {
+  return (VIEW_NAMES as readonly unknown[]).includes(view);
+}
+
 /** A leaf of a state tree whose bytes are a tensor of the same container. */
 export class TensorRef {
   /** The tensor's name. */
@@ -29,7 +34,7 @@ export class TensorRef {
   constructor(name: string, view?: string) {
     this.name = name;
     if (view === undefined) return;
-    if (!(VIEW_NAMES as readonly string[]).includes(view)) {
+    if (!isViewName(view)) {
       throw new TypeError(`"${view}" is no typed array; expected one of ${VIEW_NAMES.join(", ")}`);
     }
     this.view = view;

@@ -2,6 +2,7 @@ import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
+import { inSlices } from "../../base/slices.ts";
 import type { CodecPool } from "../codec/codec_pool.ts";
 import { DATA_OFFSET, type Header, parseHeader } from "../format/header.ts";
 import type { ByteSource } from "../source.ts";
@@ -53,7 +54,8 @@ export async function openContainer(
   const end = await readBytes(source, guess, source.byteLength - guess, options.signal);
   const trailer = parseTrailer(end.subarray(end.byteLength - TRAILER_BYTES), source.byteLength, header);
   throwIfAborted(options.signal);
-  return { header, ...parseTail(await readTables(source, trailer, limit, end, options.signal), trailer) };
+  const tables = await readTables(source, trailer, limit, end, options.signal);
+  return { header, ...await inSlices(parseTail(tables, trailer)) };
 }
 
 async function readTables(

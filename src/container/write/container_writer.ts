@@ -2,6 +2,7 @@ import { checkOptions } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp } from "../../base/checked.ts";
 import { CairnError } from "../../base/errors.ts";
+import { inSlices } from "../../base/slices.ts";
 import { ChunkEncoder } from "./chunk_encoder.ts";
 import { type ChunkCut, DEFAULT_CHUNK_BYTES, planChunks } from "../format/chunk_plan.ts";
 import { type ChunkRecord, chunkTableBytes } from "../format/chunk_table.ts";
@@ -11,7 +12,7 @@ import { codecByName } from "../codec/table.ts";
 import { CONTAINER_WRITER_OPTIONS, type ContainerWriterOptions } from "./container_writer_options.ts";
 import { DATA_OFFSET, encodeHeader, fileIdToHex, type Header } from "../format/header.ts";
 import { layoutTensors, type RawLayout } from "../format/layout.ts";
-import { encodeManifest, type Manifest, parseManifest } from "../format/manifest.ts";
+import { encodeManifest, type Manifest } from "../format/manifest.ts";
 import { type RawGap, rawGaps } from "../format/raw_gaps.ts";
 import type { ByteSink } from "../source.ts";
 import { DEFAULT_MAX_TABLE_BYTES, encodeTail, expectedTailBytes } from "../format/tail.ts";
@@ -167,7 +168,8 @@ export class ContainerWriter {
   }
 
   /**
-   * Writes the tables, the manifest and the trailer. Throws a `RangeError` unless all of the raw space was
+   * Writes the tables, the manifest and the trailer. Of a large manifest a slice is encoded in each turn of the event loop: it may
+   * not change before this has resolved. Throws a `RangeError` unless all of the raw space was
    * written, a `TypeError` for a manifest that cannot be kept or refers to a tensor that is not there, and
    * `CairnError("limit_exceeded")` for one that is too large; the manifest may then be tried again.
    */
@@ -179,7 +181,7 @@ export class ContainerWriter {
         `Cannot finish: ${written} of ${this.layout.rawByteLength} raw bytes were written`,
       );
     }
-    const manifestBytes = this.#checkedManifest(manifest);
+    const manifestBytes = await this.#encoded(manifest);
     await this.#exclusively(() => this.#drain(0));
     const tables = { layout: this.layout, chunks: this.#chunks, manifest: manifestBytes };
     const tail = encodeTail(tables, this.#header, this.#fileOffset);
@@ -302,16 +304,18 @@ export class ContainerWriter {
     this.#fileOffset += bytes.byteLength;
   }
 
-  /** The manifest's bytes, after reading them as a reader will. */
-  #checkedManifest(manifest: Manifest): Uint8Array {
+  /** The manifest's bytes. After an error another may be tried. */
+  async #encoded(manifest: Manifest): Promise<Uint8Array> {
     const names = new Set(this.layout.tensors.map((tensor) => tensor.name));
-    const bytes = encodeManifest(manifest);
-    parseManifest(bytes, (name) => {
-      if (!names.has(name)) {
+    this.#state = "busy";
+    try {
+      return await inSlices(encodeManifest(manifest, (name) => {
+        if (names.has(name)) return;
         throw new TypeError(`The manifest refers to a tensor "${name}", which is not in the file`);
-      }
-    });
-    return bytes;
+      }));
+    } finally {
+      this.#state = "ready";
+    }
   }
 
   #report(): WriteReport {

@@ -6,6 +6,8 @@ import {
   thawState,
 } from "../../../src/checkpoint/capture/host_state.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
+import { LARGE_TREES } from "../../container/large_trees.ts";
+import { turnsDuring } from "../../helpers/turns.ts";
 
 /** Through the form that goes into a container. */
 async function roundTrip(value: StateInput): Promise<HostState> {
@@ -150,4 +152,15 @@ describe("host state", () => {
     }
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
+});
+
+describe("a large state", () => {
+  for (const [what, treeOf] of LARGE_TREES) {
+    test(`leaves the event loop its turns while it is brought back: ${what}`, async () => {
+      const tree = treeOf(100_000);
+      const read = (): Promise<never> => Promise.reject(new Error("there are no tensors"));
+      const turns = await turnsDuring(async () => expect(await thawState(tree, read)).toEqual(tree as never));
+      expect(turns).toBeGreaterThanOrEqual(150);
+    });
+  }
 });

@@ -6,7 +6,9 @@ import {
   type StateInput,
   thawState,
 } from "../../../src/checkpoint/capture/host_state.ts";
-import { decodeState, encodeState, TensorRef } from "../../../src/container/format/state_tree.ts";
+import { decodeState } from "../../../src/container/format/decode_state.ts";
+import { encodeState } from "../../../src/container/format/encode_state.ts";
+import { TensorRef } from "../../../src/container/format/state_tree.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { cpuMs } from "../../helpers/cpu_time.ts";
 import { thrownBy } from "../../helpers/thrown.ts";

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { encodeManifest, type Manifest, parseManifest } from "../../../src/container/format/manifest.ts";
-import { TensorRef } from "../../../src/container/format/state_tree.ts";
+import * as sliced from "../../../src/container/format/manifest.ts";
+import type { Manifest } from "../../../src/container/format/manifest.ts";
+import { encodeManifest, parseManifest } from "../manifest_at_once.ts";
+import { type StateValue, TensorRef } from "../../../src/container/format/state_tree.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { manifestOf } from "../samples.ts";
 
@@ -159,4 +161,38 @@ describe("a manifest", () => {
       expect((await thrownBy(() => parseManifest(manifest))).code).toBe("invalid_container");
     });
   }
+});
+
+describe("a manifest in slices", () => {
+  const of = (user: StateValue): Manifest => manifestOf(null, user);
+
+  test("is as many more slices as its trees and its texts are longer, to write and to read", () => {
+    const slices = (user: StateValue): [written: number, read: number] => [
+      [...sliced.encodeManifest(of(user))].length,
+      [...sliced.parseManifest(encodeManifest(of(user)))].length,
+    ];
+    for (
+      const user of [[...Array(100_000).keys()], "a text".repeat(500_000), { note: "ü😀".repeat(300_000) }]
+    ) {
+      const [[writtenFew, readFew], [written, read]] = [slices(null), slices(user)];
+      expect(written - writtenFew).toBeGreaterThanOrEqual(25);
+      expect(read - readFew).toBeGreaterThanOrEqual(25);
+    }
+  });
+
+  test("comes back the same where a slice ends within a character", () => {
+    for (let shift = 0; shift < 4; shift++) {
+      const manifest = of([" ".repeat(shift) + "ü重😀".repeat(100_000), "\n😀".repeat(20_000)]);
+      const bytes = encodeManifest(manifest);
+      expect(new TextDecoder().decode(bytes)).toBe(JSON.stringify(manifest));
+      expect(parseManifest(bytes)).toEqual(manifest);
+    }
+  });
+
+  test("refuses half a character wherever it stands in a long text", async () => {
+    for (const at of [0, 16_383, 16_384, 100_000, 199_999]) {
+      const text = "a".repeat(at) + "\ud83d" + "a".repeat(199_999 - at);
+      expect(await thrownBy(() => encodeManifest(of([text])))).toBeInstanceOf(TypeError);
+    }
+  });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { toCanonicalJson } from "../../../src/base/canonical_json.ts";
-import { encodeManifest, type Manifest, parseManifest } from "../../../src/container/format/manifest.ts";
+import type { Manifest } from "../../../src/container/format/manifest.ts";
+import { encodeManifest, parseManifest } from "../manifest_at_once.ts";
 import { isPartName } from "../../../src/container/format/part_list.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 

@@ -7,9 +7,12 @@ import type { CodecName } from "../../../src/container/codec/table.ts";
 import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { ContainerWriter } from "../../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
-import { TensorRef } from "../../../src/container/format/state_tree.ts";
+import { encodeState } from "../../../src/container/format/encode_state.ts";
+import { type StateValue, TensorRef } from "../../../src/container/format/state_tree.ts";
 import { writeContainer, writeContainerTo } from "../../../src/container/write/write_container.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
+import { turnsDuring } from "../../helpers/turns.ts";
+import { LARGE_TREES } from "../large_trees.ts";
 import {
   asBytes,
   bytesOf,
@@ -380,4 +383,33 @@ describe("user metadata that the writer refuses (H3)", () => {
     });
     expect((await ContainerReader.open(bytesSource(file))).manifest.user).toStrictEqual(user);
   });
+});
+
+describe("a large manifest", () => {
+  for (const [what, treeOf] of LARGE_TREES) {
+    test(`leaves the event loop its turns while it is written and read: ${what}`, async () => {
+      const [few, many] = [await turnsFor(treeOf(100)), await turnsFor(treeOf(100_000))];
+      expect(few).toBeLessThan(100);
+      // Encoding, looking at it as a reader does, and text; then text, the comparison with it, and the tree again.
+      expect(many).toBeGreaterThanOrEqual(300);
+    });
+  }
+
+  test("is written by itself: nothing else can come in between", async () => {
+    const writer = await ContainerWriter.create(new BytesSink(), { tensors: [], fileId: FILE_ID });
+    const user = Array.from({ length: 5000 }, (_, index) => index);
+    const finished = writer.finish(manifestOf(null, user));
+    expect(await thrownBy(() => writer.write(new Uint8Array(0)))).toBeInstanceOf(TypeError);
+    expect(await thrownBy(() => writer.finish(manifestOf(null, null)))).toBeInstanceOf(TypeError);
+    expect((await finished).fileBytes).toBeGreaterThan(5000);
+  });
+
+  /** Turns that others get while a container with this tree is written and opened. */
+  async function turnsFor(user: StateValue): Promise<number> {
+    return await turnsDuring(async () => {
+      const file = await writeContainer({ fileId: FILE_ID, tensors: [], manifest: manifestOf(null, user) });
+      const reader = await ContainerReader.open(bytesSource(file));
+      expect(encodeState(reader.manifest.user)).toEqual(encodeState(user));
+    });
+  }
 });

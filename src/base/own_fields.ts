@@ -1,4 +1,4 @@
-import { nodeBuiltin } from "../../base/node_builtin.ts";
+import { nodeBuiltin } from "./node_builtin.ts";
 
 /** Up to here listing the keys is fastest. Beyond, the text that is made of each index takes longer than all else. */
 const FEW_ELEMENTS = 16;
@@ -32,7 +32,9 @@ export function hasFieldsOfItsOwn(
     // Between numbers there are commas; a field has its name, and a colon.
     return primitives === "numbers" ? printed.includes(":") : printed !== inspect(primitives);
   }
-  const isEqual = nodeBuiltin("node:util")?.isDeepStrictEqual;
+  // V8 has the texts of small numbers at hand.
+  const isShort = inspect === undefined && length < MANY_ELEMENTS;
+  const isEqual = isShort ? undefined : nodeBuiltin("node:util")?.isDeepStrictEqual;
   if (isEqual === undefined) return Object.keys(list).length !== length;
   return !isEqual(list, Array.isArray(list) ? list.slice() : (list as Uint8Array).slice());
 }
