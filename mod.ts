@@ -304,28 +304,28 @@ export type {
   BestPolicy,
   KeepPolicy,
   KeepSettings,
-} from "./src/train/auto_save_options.ts";
-export { AutoSaver } from "./src/train/auto_saver.ts";
-export type { AutoSaverState, BestSave } from "./src/train/auto_saver_state.ts";
-export type { FailedSave, SaveRecord } from "./src/train/auto_saves.ts";
-export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/train/batch_source.ts";
-export { DataLoader, type LoaderState } from "./src/train/data_loader.ts";
+} from "./src/train/saves/auto_save_options.ts";
+export { AutoSaver } from "./src/train/saves/auto_saver.ts";
+export type { AutoSaverState, BestSave } from "./src/train/loop/auto_saver_state.ts";
+export type { FailedSave, SaveRecord } from "./src/train/saves/auto_saves.ts";
+export type { Batch, BatchRequest, BatchSource, ExampleSpec } from "./src/data/batch_source.ts";
+export { DataLoader, type LoaderState } from "./src/data/data_loader.ts";
 export type { OnDeviceLost } from "./src/train/device_losses.ts";
-export type { EvaluateOptions, EvaluationReport } from "./src/train/evaluation.ts";
-export type { NonFiniteResult } from "./src/train/find_non_finite.ts";
-export type { NonFiniteBatch, NonFiniteDetails, NonFinitePolicy } from "./src/train/non_finite.ts";
-export type { ValidationOptions } from "./src/train/validation_settings.ts";
-export type { EpochRecord, TrainingHistory } from "./src/train/history.ts";
+export type { EvaluateOptions, EvaluationReport } from "./src/train/loop/evaluation.ts";
+export type { NonFiniteResult } from "./src/train/loop/find_non_finite.ts";
+export type { NonFiniteBatch, NonFiniteDetails, NonFinitePolicy } from "./src/train/loop/non_finite.ts";
+export type { ValidationOptions } from "./src/train/loop/validation_settings.ts";
+export type { EpochRecord, TrainingHistory } from "./src/train/loop/history.ts";
 export type { InterruptSignal, SignalOptions } from "./src/train/interrupts.ts";
-export { NameTemplate } from "./src/train/name_template.ts";
+export { NameTemplate } from "./src/train/saves/name_template.ts";
 export {
   type ProgressReporter,
   terminalProgress,
   type TerminalProgressOptions,
   type TextStream,
   type TrainingProgress,
-} from "./src/train/progress.ts";
+} from "./src/train/log/progress.ts";
 export type { RecoverRunOptions, ResumeOptions, ResumeReport } from "./src/train/restore.ts";
-export type { Seed } from "./src/train/seed.ts";
+export type { Seed } from "./src/data/seed.ts";
 export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_loop.ts";
 export { Trainer, type TrainerLoadOptions, type TrainerSaveOptions } from "./src/train/trainer.ts";

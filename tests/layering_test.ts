@@ -20,6 +20,21 @@ const CONTAINER = ["container", "container/codec", "container/format", "containe
 const BEFORE_CHECKPOINT = ["base", ...CONTAINER, "storage", "gpu", "tensor", "gpu_codec"];
 const UP_TO_ENGINE = ["checkpoint/capture", "checkpoint/restore", "checkpoint/file", "checkpoint/engine"];
 
+const BEFORE_TRAIN = [
+  ...BEFORE_CHECKPOINT,
+  ...KERNELS,
+  "graph",
+  "nn",
+  "nn/losses",
+  "nn/metrics",
+  "nn/optim",
+  ...UP_TO_ENGINE,
+  "checkpoint/keep",
+  "checkpoint/ranks",
+  "checkpoint",
+  "data",
+];
+
 /**
  * What each folder of src may import from, besides itself. A name stands for the folder and those inside of it that have no line
  * of their own. A folder has a line as soon as its neighbours inside of the room may not import it freely.
@@ -97,23 +112,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/zip": ["base", ...CONTAINER, "container/codec/deflate", "exchange"],
   "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
-  train: [
-    "base",
-    "container/format",
-    "storage",
-    "gpu",
-    "tensor",
-    ...KERNELS,
-    "graph",
-    "nn",
-    "nn/losses",
-    "nn/metrics",
-    "nn/optim",
-    ...UP_TO_ENGINE,
-    "checkpoint/keep",
-    "checkpoint/ranks",
-    "checkpoint",
-  ],
+  data: ["base", "tensor", "kernels", "kernels/random"],
+  "train/log": ["base", "data"],
+  "train/loop": [...BEFORE_TRAIN, "train/log"],
+  "train/saves": [...BEFORE_TRAIN, "train/loop"],
+  train: [...BEFORE_TRAIN, "train/log", "train/loop", "train/saves"],
 };
 
 function sourceFiles(folder: string): string[] {

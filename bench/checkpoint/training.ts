@@ -3,7 +3,7 @@ import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import * as nn from "../../src/nn/nn.ts";
 import * as optim from "../../src/nn/optim/optim.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import type { BatchSource } from "../../src/train/batch_source.ts";
+import type { BatchSource } from "../../src/data/batch_source.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { cpuMs } from "../../tests/helpers/cpu_time.ts";
 

@@ -20,9 +20,9 @@ import { Model } from "../../src/nn/model.ts";
 import * as nn from "../../src/nn/nn.ts";
 import * as optim from "../../src/nn/optim/optim.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import type { BatchSource } from "../../src/train/batch_source.ts";
-import { StepMemory, stepProgram, updatedRanges } from "../../src/train/step_program.ts";
-import { stepValues } from "../../src/train/step_values.ts";
+import type { BatchSource } from "../../src/data/batch_source.ts";
+import { StepMemory, stepProgram, updatedRanges } from "../../src/train/loop/step_program.ts";
+import { stepValues } from "../../src/train/loop/step_values.ts";
 import { interleavedWithCpu, median, ratioOf } from "../interleaved.ts";
 
 const BATCH = 64;

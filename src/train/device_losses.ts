@@ -1,7 +1,7 @@
 import { CairnError } from "../base/errors.ts";
-import type { SaveListener } from "./auto_saves.ts";
+import type { SaveListener } from "./saves/auto_saves.ts";
 import { recoverRun, type RestoreTarget } from "./restore.ts";
-import type { Run } from "./run.ts";
+import type { Run } from "./loop/run.ts";
 
 /** What a training does when the GPU device is lost. */
 export type OnDeviceLost = "error" | "rebuild";

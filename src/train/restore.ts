@@ -11,12 +11,12 @@ import { isOwnFile, openFrom, runToContinue } from "../checkpoint/engine/open_fr
 import { recover, type RecoverOptions, type Recovery } from "../checkpoint/keep/recovery.ts";
 import { restore } from "../checkpoint/restore/restore.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import type { AutoSaver } from "./auto_saver.ts";
-import type { CheckpointPlace } from "./checkpoint_place.ts";
-import { LOSS_RING, LossRing } from "./loss_ring.ts";
-import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./own_checkpoint.ts";
-import type { Run } from "./run.ts";
-import { RUN_PARTS, type RunDifference, type RunPart } from "./run_identity.ts";
+import type { AutoSaver } from "./saves/auto_saver.ts";
+import type { CheckpointPlace } from "./saves/checkpoint_place.ts";
+import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
+import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
+import type { Run } from "./loop/run.ts";
+import { RUN_PARTS, type RunDifference, type RunPart } from "./loop/run_identity.ts";
 
 /** Options of `Trainer.resume`. */
 export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {

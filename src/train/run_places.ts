@@ -1,9 +1,9 @@
 import type { Engine } from "../checkpoint/engine/engine.ts";
 import { type EngineTarget, openEngine } from "../checkpoint/engine/open_engine.ts";
-import type { AutoSaver } from "./auto_saver.ts";
-import { CheckpointPlace } from "./checkpoint_place.ts";
+import type { AutoSaver } from "./saves/auto_saver.ts";
+import { CheckpointPlace } from "./saves/checkpoint_place.ts";
 import type { RestoreTarget } from "./restore.ts";
-import type { Run } from "./run.ts";
+import type { Run } from "./loop/run.ts";
 
 /** Where a run was saved before its settings were changed. */
 interface PlaceBefore {

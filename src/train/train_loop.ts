@@ -1,10 +1,10 @@
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
-import type { AutoSaver } from "./auto_saver.ts";
-import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./auto_saves.ts";
+import type { AutoSaver } from "./saves/auto_saver.ts";
+import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./saves/auto_saves.ts";
 import { nextTurn } from "../base/event_loop.ts";
-import type { EpochRecord } from "./history.ts";
+import type { EpochRecord } from "./loop/history.ts";
 import type { OnDeviceLost } from "./device_losses.ts";
 import {
   exitCodeOf,
@@ -13,10 +13,10 @@ import {
   SIGNAL_OPTIONS,
   type SignalOptions,
 } from "./interrupts.ts";
-import { batchOfStep, type NonFiniteBatch, type NonFinitePolicy } from "./non_finite.ts";
-import type { ProgressReporter, TrainingProgress } from "./progress.ts";
-import type { Run } from "./run.ts";
-import { finishEpoch, isValidationDue, validateWithinEpoch } from "./validation.ts";
+import { batchOfStep, type NonFiniteBatch, type NonFinitePolicy } from "./loop/non_finite.ts";
+import type { ProgressReporter, TrainingProgress } from "./log/progress.ts";
+import type { Run } from "./loop/run.ts";
+import { finishEpoch, isValidationDue, validateWithinEpoch } from "./loop/validation.ts";
 
 /** What is known right after a step. */
 export interface StepEvent {

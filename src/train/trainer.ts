@@ -5,13 +5,13 @@ import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkOptions } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import type { AutoSaveOptions, AutoSaveSettings } from "./auto_save_options.ts";
-import { AutoSaver } from "./auto_saver.ts";
-import type { BatchSource } from "./batch_source.ts";
-import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./evaluation.ts";
-import type { NonFiniteResult } from "./find_non_finite.ts";
-import type { TrainingHistory } from "./history.ts";
-import { BASE_FIELDS } from "./name_template.ts";
+import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
+import { AutoSaver } from "./saves/auto_saver.ts";
+import type { BatchSource } from "../data/batch_source.ts";
+import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./loop/evaluation.ts";
+import type { NonFiniteResult } from "./loop/find_non_finite.ts";
+import type { TrainingHistory } from "./loop/history.ts";
+import { BASE_FIELDS } from "./saves/name_template.ts";
 import {
   loadRun,
   RECOVER_RUN_OPTIONS,
@@ -24,9 +24,9 @@ import {
   TRAINER_LOAD_OPTIONS,
   type TrainerLoadOptions,
 } from "./restore.ts";
-import { Run } from "./run.ts";
+import { Run } from "./loop/run.ts";
 import { RunPlaces } from "./run_places.ts";
-import type { RunOptions } from "./run_options.ts";
+import type { RunOptions } from "./loop/run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_loop.ts";

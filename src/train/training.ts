@@ -1,11 +1,11 @@
-import { AutoSaves } from "./auto_saves.ts";
-import type { AutoSaver } from "./auto_saver.ts";
+import { AutoSaves } from "./saves/auto_saves.ts";
+import type { AutoSaver } from "./saves/auto_saver.ts";
 import { DeviceLosses } from "./device_losses.ts";
 import { Interrupts } from "./interrupts.ts";
-import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./non_finite.ts";
-import { type ProgressReporter, reporterOf } from "./progress.ts";
+import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./loop/non_finite.ts";
+import { type ProgressReporter, reporterOf } from "./log/progress.ts";
 import type { RestoreTarget } from "./restore.ts";
-import type { Run } from "./run.ts";
+import type { Run } from "./loop/run.ts";
 import {
   type LoopEnd,
   progressOf,

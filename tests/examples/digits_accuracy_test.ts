@@ -3,7 +3,7 @@ import { loadDigits } from "../../examples/digits/digits.ts";
 import { crossEntropy, linear, relu, sequential } from "../../src/nn/nn.ts";
 import { adamw } from "../../src/nn/optim/optim.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import { DataLoader } from "../../src/train/data_loader.ts";
+import { DataLoader } from "../../src/data/data_loader.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { lossAndGradients, mapWeights, type MlpWeights, referenceAdamW } from "../train/reference/mlp.ts";

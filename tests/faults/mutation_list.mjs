@@ -18,8 +18,8 @@ const RETENTION = "src/checkpoint/keep/retention/retention.ts";
 const UNTOUCHED = "src/checkpoint/engine/untouched.ts";
 const KNOWN = "src/checkpoint/engine/known_checkpoints.ts";
 const STORE_COPY = "src/checkpoint/capture/store_copy.ts";
-const NAMES = "src/train/name_template.ts";
-const REPLACING = "src/train/replacing.ts";
+const NAMES = "src/train/saves/name_template.ts";
+const REPLACING = "src/train/saves/replacing.ts";
 const CANARY = "src/checkpoint/capture/canary.ts";
 const READBACK = "src/gpu/readback.ts";
 
@@ -532,45 +532,45 @@ export const MUTATIONS = [
     "if (false) throw",
     FOREIGN,
     "version of a name that repeats",
-    "src/train/checkpoint_place.ts",
+    "src/train/saves/checkpoint_place.ts",
     "if (found.isOwn && found.tag === tag && await mayReplace(tag)) return",
     "if (found.isOwn && found.tag === tag) return",
-    ["tests/train/replacing_test.ts"],
+    ["tests/train/saves/replacing_test.ts"],
   ],
   [
     "what keep protects from being replaced",
     REPLACING,
     "return plan.some((decision) => decision.tag === tag && !decision.keeps);",
     "return plan.length > 0;",
-    ["tests/train/replacing_test.ts"],
+    ["tests/train/saves/replacing_test.ts"],
   ],
   [
     "name that is free again",
-    "src/train/checkpoint_place.ts",
+    "src/train/saves/checkpoint_place.ts",
     "for (const gone of deleted) this.#taken?.delete(gone.toLowerCase());",
     "",
-    ["tests/train/replacing_test.ts"],
+    ["tests/train/saves/replacing_test.ts"],
   ],
   [
     "mending of a name",
     NAMES,
     "if (isTag(tag) && !this.#isOtherNumber(tag)) return tag;",
     "if (tag !== undefined) return tag;",
-    ["tests/train/name_template_test.ts", "tests/train/train_loop_test.ts"],
+    ["tests/train/saves/name_template_test.ts", "tests/train/train_loop_test.ts"],
   ],
   [
     "number that is no step",
     NAMES,
     "if (isTag(tag) && !this.#isOtherNumber(tag)) return tag;",
     "if (isTag(tag)) return tag;",
-    ["tests/train/name_template_test.ts"],
+    ["tests/train/saves/name_template_test.ts"],
   ],
   [
     "checksum of a name that was cut",
     "src/checkpoint/file/tags.ts",
     "const checksum = crc32(new TextEncoder().encode(text))",
     "const checksum = (text.length)",
-    ["tests/train/name_template_test.ts"],
+    ["tests/train/saves/name_template_test.ts"],
   ],
   [
     "run of which nothing was saved",

@@ -7,7 +7,7 @@ const REDUCE = "src/graph/ops/reduce.ts";
 const SUMS = ["tests/kernels/reduce/reduce_test.ts"];
 const NON_FINITE = ["tests/graph/non_finite_test.ts"];
 const TIES = ["tests/graph/ops/reduce_test.ts"];
-const SHUFFLES = ["tests/train/shuffles_test.ts", "tests/train/keyed_words_test.ts"];
+const SHUFFLES = ["tests/data/shuffles_test.ts", "tests/data/keyed_words_test.ts"];
 const VIEWS = ["tests/graph/ops/views_test.ts"];
 const LOSSES = ["tests/nn/losses/losses_test.ts"];
 const ORDERS = ["tests/train/resume_test.ts", "-t", "the order of the data"];
@@ -53,31 +53,31 @@ export const NUMBER_MUTATIONS = [
   ],
   [
     "draws without bias",
-    "src/train/keyed_words.ts",
+    "src/data/keyed_words.ts",
     "while (word >= limit) word = this.next();",
     "",
     SHUFFLES,
   ],
   [
     "orders of a few elements that are drawn",
-    "src/train/permutation.ts",
+    "src/data/permutation.ts",
     "version >= 2 && ",
     "version > 2 && ",
     SHUFFLES,
   ],
   [
     "the order that a run was begun with",
-    "src/train/batch_order.ts",
+    "src/train/loop/batch_order.ts",
     "this.#orderVersion = orderVersion;",
     "",
     ORDERS,
   ],
   [
     "unknown orders",
-    "src/train/training_state.ts",
+    "src/train/loop/training_state.ts",
     "if (ORDER_VERSIONS.includes(orderVersion)) return state;",
     "return state;",
-    ["tests/train/training_state_test.ts"],
+    ["tests/train/loop/training_state_test.ts"],
   ],
   [
     "opaque results of floats",
@@ -96,17 +96,17 @@ export const NUMBER_MUTATIONS = [
   ["operand that is apart", WRITER, 'dtype === "f32" ? `apart(${text})` : text', "text", NON_FINITE],
   [
     "gradient of a power of 0",
-    "src/graph/ops/transcendental.ts",
+    "src/graph/ops/power.ts",
     "logicalAnd(equal(a, 0), greaterEqual(b, 0))",
     "equal(a, 0)",
     NON_FINITE,
   ],
   [
     "powers that C lists",
-    "src/kernels/elementwise/expression_functions.ts",
+    "src/graph/ops/power.ts",
     "is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x))",
     "is_one",
-    ["tests/kernels/elementwise/elementwise_test.ts"],
+    ["tests/graph/non_finite_test.ts"],
   ],
   [
     "opaque logits of one class",

@@ -5,10 +5,10 @@ const OWN = ["tests/train/resume_own_test.ts"];
 export const RESTORE_MUTATIONS = [
   [
     "look at the best of a file",
-    "src/train/auto_saver_state.ts",
+    "src/train/loop/auto_saver_state.ts",
     "wanted !== undefined && isBestSave(best) && best.metric === wanted.metric &&",
     'wanted !== undefined && typeof best === "object" && best !== null &&',
-    ["tests/train/auto_saver_test.ts"],
+    ["tests/train/saves/auto_saver_test.ts"],
   ],
   [
     "step rather than name",
@@ -75,35 +75,35 @@ export const RESTORE_MUTATIONS = [
   ],
   [
     "step of the manifest",
-    "src/train/own_checkpoint.ts",
+    "src/train/loop/own_checkpoint.ts",
     "if (found === step) return;",
     "return;",
     OWN,
   ],
   [
     "options of the optimiser",
-    "src/train/run_identity.ts",
+    "src/train/loop/run_identity.ts",
     'if (found.optimizer === now.optimizer) describe("optimizer", then.optimizer, today.optimizer);',
     "",
     OWN,
   ],
   [
     "checksum of the data",
-    "src/train/run_identity.ts",
+    "src/train/loop/run_identity.ts",
     '  describe("data", then.data, today.data);\n',
     "",
     OWN,
   ],
   [
     "record of a change",
-    "src/train/run_record.ts",
+    "src/train/loop/run_record.ts",
     "const added = differences.map(",
     "const added = [].map(",
     OWN,
   ],
   [
     "epoch behind another size of batch",
-    "src/train/run.ts",
+    "src/train/loop/run.ts",
     "      this.#order.goOnFrom(state);\n",
     "",
     OWN,

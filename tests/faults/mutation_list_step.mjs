@@ -3,16 +3,16 @@
 const VERDICT = "src/kernels/optimizer/step_verdict.ts";
 const CHECK = "src/kernels/optimizer/gradient_check.ts";
 const CORRECTIONS = "src/kernels/optimizer/bias_corrections.ts";
-const PROGRAM = "src/train/step_program.ts";
+const PROGRAM = "src/train/loop/step_program.ts";
 const LOOP = "src/train/train_loop.ts";
-const RUN = "src/train/run.ts";
+const RUN = "src/train/loop/run.ts";
 
-const STOPPED = ["tests/train/non_finite_test.ts"];
+const STOPPED = ["tests/train/loop/non_finite_test.ts"];
 const JUDGED = ["tests/kernels/optimizer/step_verdict_test.ts"];
 const CHECKED = ["tests/kernels/optimizer/gradient_check_test.ts"];
 const UNREACHED = ["tests/train/unreached_parameters_test.ts"];
-const VALIDATED = ["tests/train/validation_test.ts"];
-const LABELS = ["tests/train/index_check_test.ts"];
+const VALIDATED = ["tests/train/loop/validation_test.ts"];
+const LABELS = ["tests/train/loop/index_check_test.ts"];
 const THROWN = ["tests/train/save_on_error_test.ts"];
 
 /** As in `mutation_list.mjs`. */
@@ -56,7 +56,7 @@ export const STEP_MUTATIONS = [
     PROGRAM,
     "if (update.bindings.includes(bindings.verdict)) return update;",
     "return update;",
-    ["tests/train/step_program_test.ts"],
+    ["tests/train/loop/step_program_test.ts"],
   ],
   [
     "parameters without a gradient",
@@ -74,7 +74,7 @@ export const STEP_MUTATIONS = [
   ],
   [
     "guard of a stopped run",
-    "src/train/loss_ring.ts",
+    "src/train/loop/loss_ring.ts",
     "    store.guard(CONTROL_TENSOR, refuseStopped);\n",
     "",
     STOPPED,
@@ -96,7 +96,7 @@ export const STEP_MUTATIONS = [
   ],
   [
     "labels that are no class, in an evaluation",
-    "src/train/evaluation.ts",
+    "src/train/loop/evaluation.ts",
     "    requireIndices(this.#limits, source, batch, request);\n",
     "",
     LABELS,

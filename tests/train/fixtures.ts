@@ -9,7 +9,7 @@ import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import { DataLoader, type DataLoaderOptions } from "../../src/train/data_loader.ts";
+import { DataLoader, type DataLoaderOptions } from "../../src/data/data_loader.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 
 /** Numbers from [0, 1) that are the same everywhere. */

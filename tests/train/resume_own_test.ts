@@ -13,7 +13,7 @@ import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
 import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { storageError } from "../../src/storage/storage_error.ts";
-import type { RunPart } from "../../src/train/run_identity.ts";
+import type { RunPart } from "../../src/train/loop/run_identity.ts";
 import type { ResumeReport } from "../../src/train/restore.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { putFile, readFileOf, withManifest } from "../checkpoint/with_manifest.ts";

@@ -9,7 +9,7 @@ import { linear } from "../../src/nn/nn.ts";
 import { adamw, cosineDecay, sgd } from "../../src/nn/optim/optim.ts";
 import type { StateInput } from "../../src/checkpoint/capture/host_state.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
-import type { BatchSource } from "../../src/train/batch_source.ts";
+import type { BatchSource } from "../../src/data/batch_source.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";

@@ -4,7 +4,7 @@ import { everyNSteps, explicitSteps } from "../../src/checkpoint/keep/retention/
 import { anyOf } from "../../src/checkpoint/keep/retention/combine.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
-import type { AutoSaveOptions } from "../../src/train/auto_save_options.ts";
+import type { AutoSaveOptions } from "../../src/train/saves/auto_save_options.ts";
 import type { TrainReport } from "../../src/train/train_loop.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";

@@ -6,7 +6,7 @@ import { sgd } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import { DataLoader } from "../../src/train/data_loader.ts";
+import { DataLoader } from "../../src/data/data_loader.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";

@@ -1,7 +1,7 @@
 import { softmaxCrossEntropy } from "../../graph/ops/softmax_cross_entropy.ts";
 import { weighted } from "../../graph/ops/weighted.ts";
 import { formatShape } from "../../tensor/shape.ts";
-import { describedAs } from "../description.ts";
+import { describedAs } from "../../base/description.ts";
 import { type Loss, requireWeights } from "./loss.ts";
 
 /**

@@ -3,7 +3,7 @@ import { mean } from "../../graph/ops/reduce.ts";
 import { reshape } from "../../graph/ops/views.ts";
 import { weighted, withoutUnweighted } from "../../graph/ops/weighted.ts";
 import { elementCount, formatShape, shapesEqual } from "../../tensor/shape.ts";
-import { describedAs } from "../description.ts";
+import { describedAs } from "../../base/description.ts";
 import { type Loss, requireWeights } from "./loss.ts";
 
 /** Mean squared error of each example: output and labels are f32 of one shape `[batch, …]`. */

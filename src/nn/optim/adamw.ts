@@ -1,6 +1,6 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { adamw as adamwKernel } from "../../kernels/optimizer/adamw.ts";
-import { describedAs } from "../description.ts";
+import { describedAs } from "../../base/description.ts";
 import { describeSchedule } from "./schedules.ts";
 import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
 import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";

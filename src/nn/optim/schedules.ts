@@ -1,4 +1,4 @@
-import { describedAs, type Description, descriptionOf } from "../description.ts";
+import { describedAs, type Description, descriptionOf } from "../../base/description.ts";
 
 /**
  * The learning rate of update `step`, which counts from 0. A pure function, so that a resumed run goes on

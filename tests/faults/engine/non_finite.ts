@@ -3,7 +3,7 @@ import { nextTurn } from "../../../src/base/event_loop.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
-import type { Batch, BatchRequest, BatchSource } from "../../../src/train/batch_source.ts";
+import type { Batch, BatchRequest, BatchSource } from "../../../src/data/batch_source.ts";
 import { randomNumbers } from "../../container/samples.ts";
 import { CrashStorage, type DiskImage, imageKey, storageOf } from "../../helpers/crash_storage.ts";
 import { gpuTestOptions } from "../../helpers/gpu.ts";

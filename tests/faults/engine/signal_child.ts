@@ -4,7 +4,7 @@ import { CairnError } from "../../../src/base/errors.ts";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { FileStorage } from "../../../src/storage/file_storage.ts";
 import { TensorStore } from "../../../src/tensor/tensor_store.ts";
-import type { BatchSource } from "../../../src/train/batch_source.ts";
+import type { BatchSource } from "../../../src/data/batch_source.ts";
 import { Trainer } from "../../../src/train/trainer.ts";
 import { gpuTestOptions } from "../../helpers/gpu.ts";
 import { HookedStorage, type StorageCall } from "../../helpers/hooked_storage.ts";

@@ -7,8 +7,8 @@ import { mse } from "../../../src/nn/losses/mse.ts";
 import { adamw, cosineDecay, sgd } from "../../../src/nn/optim/optim.ts";
 import type { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
-import type { AutoSaveOptions } from "../../../src/train/auto_save_options.ts";
-import { DataLoader, type DataLoaderOptions } from "../../../src/train/data_loader.ts";
+import type { AutoSaveOptions } from "../../../src/train/saves/auto_save_options.ts";
+import { DataLoader, type DataLoaderOptions } from "../../../src/data/data_loader.ts";
 import type { Trainer, TrainerOptions } from "../../../src/train/trainer.ts";
 
 /** A run of which a checkpoint is kept for ever. Its name is that of the files. */

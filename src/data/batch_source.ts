@@ -1,0 +1,130 @@
+import type { Description } from "../base/description.ts";
+import type { DType } from "../base/dtype.ts";
+import { byteSizeOf } from "../base/dtype.ts";
+import { CairnError } from "../base/errors.ts";
+import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
+import type { Seed } from "./seed.ts";
+
+/** The tensor of one example, without the batch axis. */
+export interface ExampleSpec {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** Some examples one behind the other. */
+export interface Batch {
+  /** Elements of the inputs, `size * elements of one input`, in the order of the shape `[size, …]`. */
+  readonly inputs: ArrayBufferView;
+  /** Elements of the labels. */
+  readonly labels: ArrayBufferView;
+}
+
+/** What the orders of a run's data are a function of, beside the epoch. */
+export interface OrderKey {
+  /** The run's. */
+  readonly seed: Seed;
+  /** Of the orders that the run was begun with, for a source that shuffles by `Permutation`. Default: the newest. */
+  readonly orderVersion?: number;
+}
+
+/** Which batch: number `position` (from 0) of `epoch` (from 0). */
+export interface BatchRequest extends OrderKey {
+  readonly epoch: number;
+  readonly position: number;
+}
+
+/**
+ * Where batches come from. {@link DataLoader} is one; one's own has the first five members. `batchAt` has to be a
+ * pure function of its argument: that is what lets a run be resumed in the middle of an epoch.
+ */
+export interface BatchSource {
+  readonly batchSize: number;
+  /**
+   * Examples in an epoch. Training uses whole batches only; evaluation asks for a last, smaller one where
+   * some are left.
+   */
+  readonly exampleCount: number;
+  readonly inputs: ExampleSpec;
+  readonly labels: ExampleSpec;
+  batchAt(request: BatchRequest): Batch | Promise<Batch>;
+  /** Places of a batch's examples in the data, for messages about one of them. */
+  indicesAt?(request: BatchRequest): readonly number[];
+  /**
+   * What the data and its order are, such as a checksum, for a run that is resumed to tell whether they are the same. What it does
+   * not say is not compared.
+   */
+  describe?(): Promise<Description>;
+}
+
+/** Whole batches in an epoch of training. Throws a `RangeError` when there is none, or a size is no number. */
+export function trainingBatches(source: BatchSource): number {
+  const { batchSize, exampleCount } = requireExamples("The training data", source);
+  const batches = Math.floor(exampleCount / batchSize);
+  if (batches < 1) {
+    throw new RangeError(
+      `${exampleCount} examples do not fill one batch of ${batchSize}; give a smaller batchSize`,
+    );
+  }
+  return batches;
+}
+
+/**
+ * `source`, or a `RangeError` when it has no examples, of which there is no mean, or a size is no number.
+ *
+ * @param what Such as "The validation data".
+ */
+export function requireExamples(what: string, source: BatchSource): BatchSource {
+  requireInteger("batchSize", source.batchSize, 1);
+  requireInteger("exampleCount", source.exampleCount, 0);
+  if (source.exampleCount > 0) return source;
+  throw new RangeError(
+    `${what} has no examples (exampleCount is 0), so that nothing can be measured; give it some`,
+  );
+}
+
+function requireInteger(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new RangeError(`${name} of a batch source is an integer from ${least}, found ${value}`);
+}
+
+/** Batches that cover every example once; the last one may be smaller. */
+export function evaluationBatches(source: BatchSource): number {
+  return Math.ceil(source.exampleCount / source.batchSize);
+}
+
+/**
+ * The batch that `request` names, if it has `size` examples. Throws `short_batch` if it has fewer, or more.
+ */
+export async function fetchBatch(source: BatchSource, request: BatchRequest, size: number): Promise<Batch> {
+  const batch = await source.batchAt(request);
+  requireSize("inputs", batch.inputs, source.inputs, request, size);
+  requireSize("labels", batch.labels, source.labels, request, size);
+  return batch;
+}
+
+function requireSize(
+  what: "inputs" | "labels",
+  found: ArrayBufferView,
+  example: ExampleSpec,
+  request: BatchRequest,
+  size: number,
+): void {
+  if (!ArrayBuffer.isView(found)) {
+    throw new TypeError(
+      `The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
+    );
+  }
+  const exampleBytes = elementCount(example.shape) * byteSizeOf(example.dtype);
+  if (found.byteLength === size * exampleBytes) return;
+  const count = exampleBytes === 0 ? 0 : found.byteLength / exampleBytes;
+  const relation = count < size ? "is short" : "is too long";
+  const epoch = request.epoch + 1;
+  const expectedBytes = size * exampleBytes;
+  throw new CairnError(
+    "short_batch",
+    `Batch ${request.position} of epoch ${epoch} ${relation}: its ${what} hold ${count} examples of ` +
+      `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
+      `(${expectedBytes} bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
+    { details: { value: count, limit: size } },
+  );
+}

@@ -1,0 +1,182 @@
+import { TRAINER_GROUP } from "../../tensor/group_names.ts";
+import { CairnError } from "../../base/errors.ts";
+import type { BufferRange } from "../../gpu/buffer_range.ts";
+import {
+  decodeStepControl,
+  encodeStepControl,
+  STEP_CONTROL_WORDS,
+} from "../../kernels/optimizer/step_verdict.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+import type { TrainingHistory } from "./history.ts";
+
+/** The ring is read half by half. */
+const HALF = 32;
+const CAPACITY = 2 * HALF;
+/** The words of a control that say that the run was stopped. */
+const STOP_BYTES = 8;
+
+/** Full name of the ring's tensor. */
+export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
+/** Full name of the tensor with the {@link StepControl} of a run. */
+export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
+
+/**
+ * The losses of the last steps, and the control of the run, on the GPU.
+ *
+ * Reading one loss a step would wait for the GPU each time. So a step leaves its loss in slot `step % 64`
+ * of a tensor of the store, and each half of the ring is read when it is full, while the other half fills;
+ * the training loop waits only if the read of the half before is not done by then, which also bounds how far
+ * it can run ahead of the GPU. As the ring is in the store, a snapshot has the losses that the host has not
+ * read yet: saving waits for no read, and the history of a resumed run is complete.
+ *
+ * The control is read along with the losses: so the host hears of a step that was not finite, too. No checkpoint of a
+ * store is committed whose control says that the run was stopped.
+ */
+export class LossRing {
+  readonly #store: TensorStore;
+  readonly #history: TrainingHistory;
+  #reading: Promise<void> = Promise.resolve();
+  #stoppedStep: number | undefined;
+
+  /** Defines the tensors in the store. */
+  constructor(store: TensorStore, history: TrainingHistory) {
+    this.#store = store;
+    this.#history = history;
+    store.define(TRAINER_GROUP, [
+      { name: "loss_ring", dtype: "f32", shape: [CAPACITY] },
+      { name: "control", dtype: "u32", shape: [STEP_CONTROL_WORDS] },
+    ]);
+    store.guard(CONTROL_TENSOR, refuseStopped);
+  }
+
+  /** Where the losses are. Asked for each time: after a lost device they are elsewhere. */
+  get losses(): BufferRange {
+    return this.#store.tensor(LOSS_RING).range;
+  }
+
+  /** Where the control is. */
+  get control(): BufferRange {
+    return this.#store.tensor(CONTROL_TENSOR).range;
+  }
+
+  /** The number of the step that was not finite and stopped the run, once that was read. */
+  get stoppedStep(): number | undefined {
+    return this.#stoppedStep;
+  }
+
+  /** To be awaited after every step, with the number of steps done. Almost always resolves at once. */
+  async advance(stepsDone: number): Promise<void> {
+    if (stepsDone % HALF !== 0) return;
+    await this.#reading;
+    this.#reading = this.#read(stepsDone - HALF, stepsDone);
+    // Its failure belongs to whoever awaits it, which is the next call or nobody.
+    this.#reading.catch(() => undefined);
+  }
+
+  /** Resolves when no read is under way, whether it failed or not. */
+  async settled(): Promise<void> {
+    await this.#reading.catch(() => undefined);
+    this.#reading = Promise.resolve();
+  }
+
+  /** Reads every loss of the first `stepsDone` steps that the history does not have yet. */
+  async drain(stepsDone: number): Promise<void> {
+    await this.#reading;
+    await this.#read(this.#history.length, stepsDone);
+  }
+
+  /** Lets updates take place again after a step stopped the run. */
+  release(): void {
+    this.forget();
+    const { buffer, offset } = this.control;
+    this.#store.gpu.write(buffer, offset, new Uint8Array(STOP_BYTES));
+  }
+
+  /** Makes the control that of a run of `updates` steps, none of which was skipped: older versions saved none. */
+  begin(updates: number): void {
+    this.forget();
+    const { buffer, offset } = this.control;
+    const words = encodeStepControl({ stopped: 0, stoppedStep: 0, updates, skipped: 0 });
+    this.#store.gpu.write(buffer, offset, new Uint8Array(words.buffer));
+  }
+
+  /** The tensors were replaced by those of a run that was not stopped. */
+  forget(): void {
+    this.#stoppedStep = undefined;
+  }
+
+  /**
+   * How many losses a checkpoint of `stepsDone` steps takes from the history; the ring in its tensors has the
+   * others. The number depends on nothing but the step, so that two runs write the same checkpoint however
+   * far their reads had come.
+   */
+  static historyLengthAt(stepsDone: number): number {
+    return Math.max(0, Math.floor(stepsDone / HALF) - 1) * HALF;
+  }
+
+  /**
+   * The losses of the first `stepsDone` steps, of which a checkpoint's history has those up to {@link
+   * historyLengthAt} and its ring the others.
+   */
+  static join(history: Float32Array, ring: Float32Array, stepsDone: number): Float32Array {
+    const losses = new Float32Array(stepsDone);
+    losses.set(history);
+    for (let step = history.length; step < stepsDone; step++) losses[step] = ring[step % CAPACITY] ?? NaN;
+    return losses;
+  }
+
+  /**
+   * Throws `state_mismatch` unless the ring of a checkpoint has what its `lossCount` losses lack for `stepsDone`
+   * steps.
+   */
+  static requireRest(lossCount: number, stepsDone: number, checkpoint: string): void {
+    if (stepsDone - lossCount <= CAPACITY && stepsDone >= lossCount) return;
+    throw new CairnError(
+      "state_mismatch",
+      `Cannot resume from "${checkpoint}": it has ${lossCount} losses for ${stepsDone} steps; ` +
+        `all but the last ${CAPACITY} should be there`,
+      { details: { tag: checkpoint } },
+    );
+  }
+
+  async #read(from: number, to: number): Promise<void> {
+    if (from >= to) return;
+    const start = from % CAPACITY;
+    const first = Math.min(to - from, CAPACITY - start);
+    const ranges = [this.#slots(start, first)];
+    if (first < to - from) ranges.push(this.#slots(0, to - from - first));
+    const [control = new Uint8Array(4 * STEP_CONTROL_WORDS), ...slots] = await this.#store.gpu.read([
+      this.control,
+      ...ranges,
+    ]);
+    const { stopped, stoppedStep } = decodeStepControl(control);
+    this.#stoppedStep = stopped === 0 ? undefined : stoppedStep;
+    // What stopped the run has not happened, nor anything after it.
+    const end = stopped === 0 ? to : Math.min(to, stoppedStep);
+    let step = from;
+    for (const bytes of slots) {
+      const losses = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+      if (step < end) this.#history.write(step, losses.subarray(0, end - step));
+      step += losses.length;
+    }
+  }
+
+  #slots(start: number, count: number): BufferRange {
+    const { buffer, offset } = this.losses;
+    return { buffer, offset: offset + 4 * start, size: 4 * count };
+  }
+}
+
+/** What a snapshot is asked before it is committed. */
+function refuseStopped(control: Uint8Array): void {
+  const { stopped, stoppedStep } = decodeStepControl(control);
+  if (stopped === 0) return;
+  throw new CairnError(
+    "non_finite",
+    `Cannot save: step ${
+      stoppedStep + 1
+    } was not finite and stopped the run, so that its checkpoint would be of no ` +
+      "whole step; train() goes on from the step before, load() and resume() from a checkpoint",
+    { details: { value: stoppedStep + 1 } },
+  );
+}

@@ -1,0 +1,122 @@
+import { CairnError } from "../../base/errors.ts";
+import type { Checkpoint } from "../../checkpoint/file/checkpoint.ts";
+import { requireMatch } from "../../checkpoint/restore/load_report.ts";
+import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
+import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
+import { CONTROL_TENSOR, LossRing } from "./loss_ring.ts";
+import type { Run } from "./run.ts";
+import { differentRun, RUN_PARTS, type RunDifference, type RunPart } from "./run_identity.ts";
+import { fromStateTree, type TrainingState } from "./training_state.ts";
+
+/** Whether something may be different. */
+export type Allowance = (difference: RunDifference) => boolean;
+
+/** @throws TypeError or RangeError for what is no list of parts that a run has. */
+export function allowing(allow: readonly RunPart[]): Allowance {
+  const parts: readonly string[] = RUN_PARTS;
+  const expected = parts.map((part) => `"${part}"`).join(", ");
+  if (!Array.isArray(allow)) {
+    throw new TypeError(`allow is a list of some of ${expected}, found ${typeof allow}`);
+  }
+  const stranger = allow.find((part) => !parts.includes(part));
+  if (stranger === undefined) return ({ part }) => allow.includes(part);
+  throw new RangeError(`allow has ${JSON.stringify(stranger)} in it, expected some of ${expected}`);
+}
+
+/** What has to be the same in a checkpoint that is loaded by its name: what says what step, batches and tensors are. */
+const NEVER_LOADABLE: ReadonlySet<string> = new Set(["seed", "optimizer", "batchSize", "batchesPerEpoch"]);
+
+/** For a checkpoint that was asked for by its name. */
+export const LOADABLE: Allowance = ({ what }) => !NEVER_LOADABLE.has(what);
+
+/** A checkpoint that a run can go on from. */
+export interface OwnState {
+  readonly state: TrainingState;
+  /** In what it differs from the run, as was allowed. */
+  readonly differences: readonly RunDifference[];
+  /** Which of its tensors are taken. */
+  readonly plan: Pick<RestorePlan, "groups" | "defaults" | "optional">;
+  /** Updates that the optimiser has done, where the tensors that are taken do not say that. */
+  readonly updates: number | undefined;
+}
+
+/**
+ * Looks whether a run can go on from a checkpoint, by everything but the bytes of its tensors.
+ *
+ * @throws CairnError `state_mismatch` that names every difference; and for a state that no trainer wrote.
+ */
+export async function ownState(
+  run: Run,
+  checkpoint: Checkpoint,
+  isAllowed: Allowance,
+  advice?: string,
+): Promise<OwnState> {
+  const { tag, reader, source } = checkpoint;
+  const state = fromStateTree(await checkpoint.state(), tag);
+  requireWhole(state, checkpoint);
+  const differences = run.record.differencesFrom(state);
+  if (!differences.every(isAllowed)) throw differentRun(differences.filter((each) => !isAllowed(each)), tag);
+  const { plan, updates } = planOf(run, checkpoint, differences, state.step);
+  const { report } = TensorPlan.of(run.store, reader, {
+    ...plan,
+    excused: [...source.excludedTensors, ...plan.optional ?? []],
+    castFrom: source.castFrom,
+  });
+  requireMatch(report, source.title, advice);
+  return { state, differences, plan, updates };
+}
+
+/** What to do with a checkpoint of another model, for `resume`, which has no `strict`. */
+const ADVICE = "take the weights alone with warmStart(), or save this run into another directory";
+
+/** Why a run cannot go on from a checkpoint; `undefined` if it can. @throws what is wrong with the file. */
+export async function whyNotOwn(
+  run: Run,
+  checkpoint: Checkpoint,
+  isAllowed: Allowance,
+): Promise<CairnError | undefined> {
+  try {
+    await ownState(run, checkpoint, isAllowed, ADVICE);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CairnError && error.code === "state_mismatch") return error;
+    throw error;
+  }
+}
+
+/**
+ * The tensors of another optimiser are left in the file, and those that it did not have begin at zero, as does its count of updates. The
+ * first version kept no count, and skipped nothing.
+ */
+function planOf(
+  run: Run,
+  { reader }: Checkpoint,
+  differences: readonly RunDifference[],
+  step: number,
+): Pick<OwnState, "plan" | "updates"> {
+  const { store } = run;
+  const isOther = differences.some(({ part }) => part === "optimizer");
+  const missing = run.slots.filter((slot) => !reader.tensors.some(({ name }) => name.startsWith(`${slot}.`)));
+  const fresh = isOther ? missing : [];
+  const zeros = fresh.flatMap((slot) => store.group(slot).tensors)
+    .filter(({ aliasOf }) => aliasOf === undefined)
+    .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
+  const groups = store.groups().map(({ name }) => name).filter((name) => !fresh.includes(name));
+  return {
+    plan: { ...isOther ? { groups } : {}, defaults: new Map(zeros), optional: [CONTROL_TENSOR] },
+    updates: fresh.length > 0 ? 0 : reader.has(CONTROL_TENSOR) ? undefined : step,
+  };
+}
+
+/** @throws CairnError `state_mismatch` for a state that contradicts the manifest or itself. */
+function requireWhole({ step, history: { loss } }: TrainingState, { tag, provenance }: Checkpoint): void {
+  LossRing.requireRest(loss.length, step, tag);
+  const found = provenance.step ?? step;
+  if (found === step) return;
+  throw new CairnError(
+    "state_mismatch",
+    `Cannot resume from "${tag}": its manifest is of step ${found}, and its state of step ${step}; that is not what a trainer writes, give ` +
+      "another checkpoint",
+    { details: { tag } },
+  );
+}

@@ -1,0 +1,176 @@
+import { crc32 } from "../../base/crc32.ts";
+import { CairnError } from "../../base/errors.ts";
+import { thisHost } from "../../gpu/host.ts";
+import { type DescribedValue, type Description, descriptionOf } from "../../base/description.ts";
+import type { Loss } from "../../nn/losses/loss.ts";
+import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import { NUMERICS_VERSION } from "./numerics_version.ts";
+import type { Seed } from "../../data/seed.ts";
+
+/** What a run depends on besides its model. `resume({ allow })` names those that are changed on purpose. */
+export type RunPart =
+  | "seed"
+  | "optimizer"
+  | "schedule"
+  | "loss"
+  | "batchSize"
+  | "data"
+  | "precision"
+  | "numerics";
+
+/** Every {@link RunPart}. */
+export const RUN_PARTS: readonly RunPart[] = [
+  "seed",
+  "optimizer",
+  "schedule",
+  "loss",
+  "batchSize",
+  "data",
+  "precision",
+  "numerics",
+];
+
+/** What of a run is recorded besides its numbers; not in the first checkpoints. */
+export type RecordedParts = {
+  readonly optimizer: Description;
+  readonly schedule?: Description | undefined;
+  readonly loss: Description;
+  readonly precision: string;
+  /** What the source says of itself. */
+  readonly data?: Description | undefined;
+  readonly numerics: number;
+};
+
+/** What of a run has to be the same for a resumed one to have the same bits. */
+export interface RunIdentity {
+  readonly seed: Seed;
+  readonly optimizer: string;
+  readonly batchSize: number;
+  readonly batchesPerEpoch: number;
+  readonly exampleCount?: number | undefined;
+  readonly parts?: RecordedParts | undefined;
+}
+
+/** Something in which two runs differ. */
+export interface RunDifference {
+  readonly part: RunPart;
+  /** Which number or option, such as "optimizer.beta1". */
+  readonly what: string;
+  /** In the checkpoint. */
+  readonly found: string;
+  /** In this run. */
+  readonly expected: string;
+}
+
+/** A {@link RunDifference} that was allowed, and the step from which on it was so. */
+export type RunChange = {
+  readonly step: number;
+  readonly part: string;
+  readonly what: string;
+  readonly from: string;
+  readonly to: string;
+};
+
+/** What of a run there is to record. */
+export function recordedParts(
+  optimizer: Optimizer,
+  loss: Loss,
+  data: Description | undefined,
+): RecordedParts {
+  const { learningRate, ...described } = descriptionOf(optimizer) ?? { name: optimizer.name };
+  return {
+    optimizer: described,
+    ...isDescription(learningRate) ? { schedule: learningRate } : {},
+    loss: descriptionOf(loss) ?? describeFunction(loss),
+    precision: "f32",
+    ...data === undefined ? {} : { data },
+    numerics: NUMERICS_VERSION,
+  };
+}
+
+/** A function of the caller's, by its text; runtimes do not show the same text of the same module. */
+function describeFunction(written: (...args: never[]) => unknown): Description {
+  const source = crc32(new TextEncoder().encode(written.toString()));
+  return { name: "custom", runtime: thisHost().runtime, source: `checksum ${source.toString(16)}` };
+}
+
+/** All differences between the run of a checkpoint and this one. What one of them does not say is not compared. */
+export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifference[] {
+  const differences: RunDifference[] = [];
+  const compare = (part: RunPart, what: string, a: unknown, b: unknown): void => {
+    if (a === undefined || b === undefined || a === b) return;
+    differences.push({ part, what, found: shortened(String(a)), expected: shortened(String(b)) });
+  };
+  compare("seed", "seed", BigInt(found.seed), BigInt(now.seed));
+  compare("optimizer", "optimizer", found.optimizer, now.optimizer);
+  compare("batchSize", "batchSize", found.batchSize, now.batchSize);
+  compare("data", "exampleCount", found.exampleCount, now.exampleCount);
+  // As many as the two before say, unless somebody else's source counts them otherwise.
+  if (found.batchSize === now.batchSize && !differences.some(({ part }) => part === "data")) {
+    compare("data", "batchesPerEpoch", found.batchesPerEpoch, now.batchesPerEpoch);
+  }
+  const [then, today] = [found.parts, now.parts];
+  if (then === undefined || today === undefined) return differences;
+  const describe = (part: RunPart, a: Description | undefined, b: Description | undefined): void => {
+    if (a === undefined || b === undefined) return;
+    for (const [what, x, y] of unequal(part, a, b)) compare(part, what, x, y);
+  };
+  if (found.optimizer === now.optimizer) describe("optimizer", then.optimizer, today.optimizer);
+  describe("schedule", then.schedule, today.schedule);
+  describe("loss", then.loss, today.loss);
+  describe("data", then.data, today.data);
+  compare("precision", "precision", then.precision, today.precision);
+  compare("numerics", "numerics version", then.numerics, today.numerics);
+  return differences;
+}
+
+/** Pairs of values, as text, of the options in which two descriptions differ; only the name where that does. */
+function unequal(path: string, a: Description, b: Description): [what: string, a: string, b: string][] {
+  if (a.name !== b.name) return [[path, String(a.name), String(b.name)]];
+  if (a.runtime !== b.runtime) return [];
+  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  return keys.flatMap((key): [string, string, string][] => {
+    const [x, y] = [a[key], b[key]];
+    const what = `${path}.${key}`;
+    if (isDescription(x) && isDescription(y)) return unequal(what, x, y);
+    return asText(x) === asText(y) ? [] : [[what, asText(x), asText(y)]];
+  });
+}
+
+function isDescription(value: DescribedValue | undefined): value is Description {
+  return typeof value === "object" && value !== null && "name" in value;
+}
+
+function asText(value: DescribedValue | undefined): string {
+  return isDescription(value)
+    ? `${value.name}(${
+      Object.entries(value).slice(1).map(([key, each]) => `${key}: ${asText(each)}`).join(", ")
+    })`
+    : value === undefined
+    ? "nothing"
+    : Array.isArray(value)
+    ? `[${value.join(", ")}]`
+    : String(value);
+}
+
+/** The most characters of a value in a message. */
+const SHOWN_LENGTH = 60;
+
+function shortened(text: string): string {
+  return text.length <= SHOWN_LENGTH ? text : `${text.slice(0, SHOWN_LENGTH)}… (${text.length} characters)`;
+}
+
+/** An error that names every difference, with all of them as `details.value`. */
+export function differentRun(differences: readonly RunDifference[], checkpoint: string): CairnError {
+  const list = differences.map(({ what, found, expected }) => `${what} ${found}, this one ${expected}`);
+  const parts = [...new Set(differences.map(({ part }) => JSON.stringify(part)))].join(", ");
+  const same = differences.length === 1 ? `the same ${differences[0]?.what}` : "the same of each";
+  return new CairnError(
+    "state_mismatch",
+    `Cannot resume from "${checkpoint}": its run has ${
+      list.join("; ")
+    }. Give ${same}, change on purpose with ` +
+      `resume({ allow: [${parts}] }), save into another directory, or take the weights alone with warmStart()`,
+    { details: { tag: checkpoint, value: differences } },
+  );
+}

@@ -1,0 +1,64 @@
+import { checkOptions, type OptionNames } from "../../base/options.ts";
+import type { Layer } from "../../nn/layer.ts";
+import type { Loss } from "../../nn/losses/loss.ts";
+import { accuracy } from "../../nn/metrics/accuracy.ts";
+import { type Metric } from "../../nn/metrics/metric.ts";
+import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import type { BatchSource } from "../../data/batch_source.ts";
+import type { Seed } from "../../data/seed.ts";
+import type { ValidationOptions } from "./validation_settings.ts";
+
+/** What is trained, on what, and how. */
+export interface RunOptions {
+  readonly model: Layer;
+  readonly loss: Loss;
+  readonly optimizer: Optimizer;
+  readonly data: BatchSource;
+  /** Measured after each epoch; with `{ data, everySteps }` also within it. */
+  readonly validation?: BatchSource | ValidationOptions;
+  /** Of the initial weights, the order of the data and every random number. Default 0. */
+  readonly seed?: Seed;
+  /**
+   * Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an
+   * example).
+   */
+  readonly metrics?: Readonly<Record<string, Metric>>;
+  /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
+  readonly now?: () => number;
+}
+
+/** Every option of {@link RunOptions}. */
+export const RUN_OPTIONS: OptionNames<RunOptions> = {
+  model: true,
+  loss: true,
+  optimizer: true,
+  data: true,
+  validation: true,
+  seed: true,
+  metrics: true,
+  now: true,
+};
+
+/** A `TypeError` that names the part of a run that is missing or is something else. */
+export function requireParts(options: RunOptions): void {
+  const { model, loss, optimizer, data } = checkOptions(
+    "A trainer",
+    options,
+    RUN_OPTIONS,
+    "{ model, loss, optimizer, data }",
+  );
+  const requirePart = (isOne: boolean, what: string, found: unknown): void => {
+    if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
+  };
+  const isSource = (source: BatchSource | undefined): boolean => typeof source?.batchAt === "function";
+  requirePart(typeof model === "function", "model is a layer", model);
+  requirePart(typeof loss === "function", "loss is a function, like nn.mse()", loss);
+  const isOptimizer = typeof optimizer?.update === "function";
+  requirePart(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
+  requirePart(isSource(data), "data is a DataLoader or a BatchSource", data);
+}
+
+/** What is measured of a run unless it says something else. */
+export function defaultMetrics(data: BatchSource): Readonly<Record<string, Metric>> {
+  return data.labels.dtype === "u32" && data.labels.shape.length === 0 ? { accuracy: accuracy() } : {};
+}

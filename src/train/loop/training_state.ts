@@ -1,0 +1,152 @@
+import { z } from "zod";
+import { CairnError } from "../../base/errors.ts";
+import type { HostState, StateInput } from "../../checkpoint/capture/host_state.ts";
+import type { AutoSaverState } from "./auto_saver_state.ts";
+import type { EpochRecord } from "./history.ts";
+import { ORDER_VERSIONS } from "../../data/permutation.ts";
+import type { Description } from "../../base/description.ts";
+import type { RecordedParts, RunChange } from "./run_identity.ts";
+import type { Seed } from "../../data/seed.ts";
+
+/** What a run is beside its tensors: a handful of integers, and its history. */
+export interface TrainingState {
+  /** Optimiser updates done. */
+  readonly step: number;
+  /** Whole epochs done. */
+  readonly epoch: number;
+  /** The batch that comes next, both numbers from 0. */
+  readonly loader: { readonly epoch: number; readonly position: number };
+  readonly batchesPerEpoch: number;
+  readonly batchSize: number;
+  /** Of the data; not in the first checkpoints. */
+  readonly exampleCount?: number | undefined;
+  readonly seed: Seed;
+  /** Of the orders that a seed stands for, see `Permutation`. The first checkpoints do not have it: 1. */
+  readonly orderVersion: number;
+  readonly optimizer: string;
+  /** What else it depends on; not in the first checkpoints. */
+  readonly parts?: RecordedParts | undefined;
+  /** What of it was changed on purpose while it ran, oldest first. */
+  readonly changes?: readonly RunChange[] | undefined;
+  /**
+   * Losses of the first steps (the tensor `trainer.loss_ring` has those of the last ones), and what every
+   * epoch measured.
+   */
+  readonly history: {
+    readonly loss: Float32Array;
+    readonly epochs: readonly EpochRecord[];
+    /** What was measured within epochs; only where something was. */
+    readonly validations?: readonly EpochRecord[] | undefined;
+  };
+  /** Seconds of training, all processes together. */
+  readonly walltime: number;
+  readonly autoSaver: AutoSaverState | null;
+}
+
+/** Version of {@link TrainingState} in a checkpoint. */
+const VERSION = 1;
+
+let schema: z.ZodType<TrainingState> | undefined;
+
+/** Built at the first use, because importing a module does no work here. */
+function stateSchema(): z.ZodType<TrainingState> {
+  const count = z.int().nonnegative();
+  // Not z.number(), which has no NaN: a metric may be one.
+  const measured = z.custom<number>((value) => typeof value === "number", "expected a number");
+  const records = z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) }));
+  const description = z.custom<Description>(
+    (value) => typeof value === "object" && value !== null && "name" in value,
+    "expected a name and options",
+  );
+  schema ??= z.object({
+    trainer: z.literal(VERSION),
+    step: count,
+    epoch: count,
+    loader: z.object({ epoch: count, position: count }),
+    batchesPerEpoch: count,
+    batchSize: count,
+    exampleCount: count.optional(),
+    seed: z.union([count, z.bigint()]),
+    orderVersion: count.default(1),
+    optimizer: z.string(),
+    parts: z.object({
+      optimizer: description,
+      schedule: description.optional(),
+      loss: description,
+      precision: z.string(),
+      data: description.optional(),
+      numerics: z.number(),
+    }).optional(),
+    changes: z.array(
+      z.object({ step: count, part: z.string(), what: z.string(), from: z.string(), to: z.string() }),
+    ).optional(),
+    history: z.object({
+      loss: z.instanceof(Float32Array),
+      epochs: records,
+      validations: records.optional(),
+    }),
+    walltime: z.number().nonnegative(),
+    // Looked at where it is taken: whatever it says keeps nobody from resuming.
+    autoSaver: z.custom<AutoSaverState | null>((value) => typeof value === "object"),
+  });
+  return schema;
+}
+
+/** `state` as the state tree of a checkpoint. */
+export function toStateTree(state: TrainingState): StateInput {
+  const { history, loader, autoSaver, exampleCount, parts, changes = [], ...rest } = state;
+  const { validations = [] } = history;
+  return {
+    trainer: VERSION,
+    ...rest,
+    ...exampleCount === undefined ? {} : { exampleCount },
+    ...parts === undefined ? {} : { parts: withoutUndefined(parts) },
+    ...changes.length === 0 ? {} : { changes: changes.map((change) => ({ ...change })) },
+    loader: { ...loader },
+    history: {
+      loss: history.loss,
+      epochs: history.epochs.map((record) => ({ ...record })),
+      ...validations.length === 0 ? {} : { validations: validations.map((record) => ({ ...record })) },
+    },
+    autoSaver: autoSaver === null ? null : { ...autoSaver },
+  };
+}
+
+function withoutUndefined({ schedule, data, ...parts }: RecordedParts): StateInput {
+  return {
+    ...parts,
+    ...schedule === undefined ? {} : { schedule },
+    ...data === undefined ? {} : { data },
+  };
+}
+
+/**
+ * The state in the tree of a checkpoint. Throws `state_mismatch` with the place when a trainer did not write
+ * it.
+ */
+export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
+  const parsed = stateSchema().safeParse(tree);
+  if (parsed.success) return requireKnownOrder(parsed.data, checkpoint);
+  const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
+  const place = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;
+  throw new CairnError(
+    "state_mismatch",
+    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${message}); ` +
+      `take its weights alone with warmStart(), or give another checkpoint`,
+    { details: { tag: checkpoint }, cause: parsed.error },
+  );
+}
+
+/** Orders of a version that is not known cannot be gone on with; others are kept, see `Run.restore`. */
+function requireKnownOrder(state: TrainingState, checkpoint: string): TrainingState {
+  const { orderVersion } = state;
+  if (ORDER_VERSIONS.includes(orderVersion)) return state;
+  throw new CairnError(
+    "state_mismatch",
+    `Cannot resume from "${checkpoint}": its data is in an order of version ${orderVersion}, and this Cairn knows ` +
+      `${
+        ORDER_VERSIONS.join(" and ")
+      }; use the Cairn that wrote it, or take its weights alone with warmStart()`,
+    { details: { tag: checkpoint, value: orderVersion } },
+  );
+}

@@ -1,0 +1,297 @@
+import { CairnError } from "../../base/errors.ts";
+import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
+import type { CheckpointState } from "../../checkpoint/capture/frozen_checkpoint.ts";
+import type { SavedBy } from "../../container/format/manifest.ts";
+import type { PendingSnapshot, SaveReport } from "../../checkpoint/pending_snapshot.ts";
+import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
+import type { AutoSaver } from "./auto_saver.ts";
+import { type BestSave, betterOf } from "../loop/auto_saver_state.ts";
+import type { CheckpointPlace, FreeTag } from "./checkpoint_place.ts";
+import { mayReplace } from "./replacing.ts";
+import { isNonFinite } from "../loop/non_finite.ts";
+import type { Run } from "../loop/run.ts";
+import { toStateTree } from "../loop/training_state.ts";
+
+/** One checkpoint that became durable. */
+export interface SaveRecord {
+  readonly tag: string;
+  readonly path: string;
+  readonly step: number;
+  /** How long training stood still for it: the copy, and the save before if that was still under way. */
+  readonly stallMs: number;
+  /** From the request until it was durable. */
+  readonly durationMs: number;
+  readonly report: SaveReport;
+}
+
+/** One checkpoint that could not be saved. Training went on. */
+export interface FailedSave {
+  readonly tag: string;
+  readonly step: number;
+  readonly error: unknown;
+}
+
+/** Who hears of saves. */
+export interface SaveListener {
+  onSave(record: SaveRecord): void;
+  onFailure(failure: FailedSave): void;
+  onWarning(message: string): void;
+}
+
+/** What a save does for which there is no room. */
+const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
+  error: "it fails",
+  pause: "it waits until somebody makes room, and the next one with it",
+  evictOldest: "the oldest checkpoints of this run go",
+};
+
+/** Everything of a run, for a checkpoint. */
+export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy: SavedBy): CheckpointState {
+  const { parent } = run;
+  const modelCode = autoSaver?.settings.modelCode ?? undefined;
+  return {
+    store: run.store,
+    state: toStateTree(run.state(autoSaver?.stateDict() ?? null)),
+    metrics: run.measured,
+    provenance: {
+      step: run.step,
+      epoch: run.currentEpoch,
+      ...parent === undefined ? {} : { parent },
+      savedBy,
+    },
+    ...modelCode === undefined ? {} : { modelCode },
+  };
+}
+
+/**
+ * Saves a run in the background when its {@link AutoSaver} says so. A save that fails is told and does not
+ * stop anything.
+ */
+export class AutoSaves {
+  readonly #run: Run;
+  readonly #policy: AutoSaver;
+  readonly #place: CheckpointPlace;
+  readonly #listener: SaveListener;
+  readonly #fieldsMissed = new Set<string>();
+  readonly #giveUp: AbortSignal;
+  readonly #abandoning = new AbortController();
+  /** Why nobody waits any more for room on the disk, once that is so. */
+  #leaving: { readonly reason: unknown } | undefined;
+  #isPaused = false;
+  #hasWarnedOfWaiting = false;
+  #hasWarnedOfStreaming = false;
+  #outcome: Promise<void> = Promise.resolve();
+  /** The step that the last save, under way or done, was of. */
+  #lastStep: number | undefined;
+  #durableStep: number | undefined;
+  #isRetryDue = false;
+  #hasSeenStop = false;
+  /** What is best once the save under way is durable. */
+  #bestUnderWay: BestSave | null = null;
+
+  /** @param giveUp Aborts what is being saved, and everything after it. */
+  constructor(
+    run: Run,
+    policy: AutoSaver,
+    place: CheckpointPlace,
+    listener: SaveListener,
+    giveUp?: AbortSignal,
+  ) {
+    this.#run = run;
+    this.#policy = policy;
+    this.#place = place;
+    this.#listener = listener;
+    this.#giveUp = AbortSignal.any([this.#abandoning.signal, ...giveUp === undefined ? [] : [giveUp]]);
+    const { onDiskFull } = place;
+    place.onShortage(({ path, neededBytes, freeBytes }) => {
+      const what = WITHOUT_ROOM[onDiskFull];
+      listener.onWarning(
+        `A checkpoint needs ${neededBytes} bytes and "${path}" has ${freeBytes} free: ${what}`,
+      );
+      this.#isPaused = onDiskFull === "pause";
+      this.#abandonPaused();
+    });
+  }
+
+  /** Training ended with `reason`: what is being written is saved, but nothing waits for room on the disk. */
+  leave(reason: unknown): void {
+    this.#leaving = { reason };
+    this.#abandonPaused();
+  }
+
+  #abandonPaused(): void {
+    if (this.#leaving !== undefined && this.#isPaused) this.#abandoning.abort(this.#leaving.reason);
+  }
+
+  /** The step of the newest checkpoint of this call that is durable. */
+  get durableStep(): number | undefined {
+    return this.#durableStep;
+  }
+
+  /** Whether a save was lost to another run that took its name, so that one should follow at once. */
+  get isRetryDue(): boolean {
+    return this.#isRetryDue;
+  }
+
+  /** Whether what was measured of this step is the best so far, and by that to be saved. */
+  get isBestDue(): boolean {
+    return this.#policy.isDueAfterValidation(this.#run.measured, this.#bestUnderWay);
+  }
+
+  /** Whether a save was refused because a step that was not finite had stopped the run. */
+  get hasSeenStop(): boolean {
+    return this.#hasSeenStop;
+  }
+
+  /**
+   * Takes a snapshot now and goes on behind. Waits for the save before, if that is still under way; there is
+   * never more than one. Does nothing when this very step was saved.
+   */
+  async save(moment: "epoch" | "step"): Promise<void> {
+    const run = this.#run;
+    if (this.#lastStep === run.step) return;
+    const { step, measured } = run;
+    this.#lastStep = step;
+    const { best } = this.#policy.settings.keep;
+    if (best !== undefined) {
+      this.#bestUnderWay = betterOf(this.#bestUnderWay, best, measured[best.metric], step);
+    }
+    const start = run.now();
+    const wanted = this.#nameFor(moment);
+    const { latest } = this.#place.saver;
+    if (latest?.isSettled === false) {
+      this.#warnOfWaiting(wanted, latest.tag);
+      // Before the name is chosen, as that one may find its own taken.
+      await this.#outcome;
+    }
+    this.#isRetryDue = false;
+    this.#isPaused = false;
+    let tag = wanted;
+    try {
+      const free = await this.#freeTag(wanted, moment);
+      tag = free.tag;
+      const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy, "auto"), tag, {
+        overwrite: free.overwrite,
+        keep: this.#keep(),
+        signal: this.#giveUp,
+        onProgress: () => this.#isPaused = false,
+        onWait: (previous) => this.#warnOfWaiting(tag, previous.tag),
+      });
+      if (pending.staging === "streamed") this.#warnOfStreaming(tag);
+      const stallMs = this.#since(start);
+      // It asks for the outcome, and so the next save does not fail with this one's error.
+      this.#outcome = this.#settle(pending, { tag, step, measured, stallMs, start });
+    } catch (error) {
+      this.#fail({ tag, step, error });
+    }
+  }
+
+  /** Resolves when no save is under way. Never rejects. */
+  async settled(): Promise<void> {
+    await this.#outcome;
+  }
+
+  async #settle(
+    pending: PendingSnapshot,
+    begun: {
+      tag: string;
+      step: number;
+      measured: Readonly<Record<string, number>>;
+      stallMs: number;
+      start: number;
+    },
+  ): Promise<void> {
+    const { tag, step, measured, stallMs, start } = begun;
+    try {
+      const report = await pending.wait();
+      this.#place.claim(tag, report.retention?.deleted);
+      this.#policy.onSaved(tag, step, measured);
+      this.#durableStep = step;
+      for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
+        this.#listener.onWarning(`Checkpoint "${tag}" is saved, but: ${warning.message}`);
+      }
+      this.#listener.onSave({
+        tag,
+        step,
+        path: report.path,
+        stallMs,
+        durationMs: this.#since(start),
+        report,
+      });
+    } catch (error) {
+      if (error instanceof CairnError && error.code === "already_exists") this.#concede(tag);
+      this.#fail({ tag, step, error });
+    }
+  }
+
+  /** A run that saves into the same directory was faster. */
+  #concede(tag: string): void {
+    const suffix = this.#place.concede(tag);
+    this.#isRetryDue = true;
+    this.#listener.onWarning(
+      `Another run saves into the same directory and took the name "${tag}"; the names of this one end with ` +
+        `"${suffix}" from now on; give each run a savePath of its own, or set exclusive`,
+    );
+  }
+
+  /** A clock that was set back makes no negative times. */
+  #since(start: number): number {
+    return Math.max(0, this.#run.now() - start);
+  }
+
+  /** Once: how long each one waited is in its record. */
+  #warnOfWaiting(tag: string, previous: string): void {
+    if (this.#hasWarnedOfWaiting) return;
+    this.#hasWarnedOfWaiting = true;
+    this.#listener.onWarning(
+      `Checkpoint "${tag}" waits until "${previous}" is saved, and training with it; save less often or to a faster disk`,
+    );
+  }
+
+  #warnOfStreaming(tag: string): void {
+    if (this.#hasWarnedOfStreaming) return;
+    this.#hasWarnedOfStreaming = true;
+    this.#listener.onWarning(
+      `The GPU has no room for a copy of the tensors, so that training waits while checkpoint "${tag}" is written, and each one ` +
+        "after it; save less often, or make the model or its batches smaller",
+    );
+  }
+
+  #fail(failure: FailedSave): void {
+    // So that the last save of a run is tried again at the end.
+    if (this.#lastStep === failure.step) this.#lastStep = undefined;
+    if (this.#bestUnderWay?.step === failure.step) this.#bestUnderWay = null;
+    this.#hasSeenStop ||= isNonFinite(failure.error);
+    this.#listener.onFailure(failure);
+  }
+
+  #nameFor(moment: "epoch" | "step"): string {
+    const { step, currentEpoch, measured } = this.#run;
+    return this.#policy.tagFor(moment, { ...measured, epoch: currentEpoch, step }, (field) => {
+      if (this.#fieldsMissed.has(field)) return;
+      this.#fieldsMissed.add(field);
+      this.#listener.onWarning(
+        `The name of a checkpoint has "na" for "${field}", which is not measured at that moment`,
+      );
+    });
+  }
+
+  async #freeTag(wanted: string, moment: "epoch" | "step"): Promise<FreeTag> {
+    const { step, measured } = this.#run;
+    const { engine } = this.#place;
+    const newcomer = { step, metrics: measured };
+    return await this.#place.freeTag(
+      wanted,
+      (tag) => mayReplace(tag, moment, { engine, policy: this.#policy, newcomer }),
+    );
+  }
+
+  #keep(): RetentionPolicy {
+    const { keep, overwrite } = this.#policy.settings;
+    const replaced = overwrite ? this.#policy.lastSavedTag : null;
+    return {
+      ...keep,
+      ...replaced === null ? {} : { replaces: replaced },
+    };
+  }
+}

@@ -1,0 +1,178 @@
+import type { Clock } from "../../base/clock.ts";
+import { BackgroundSaver } from "../../checkpoint/background_saver.ts";
+import { readCatalog } from "../../checkpoint/engine/catalog.ts";
+import type { DiskShortage, OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
+import type { Engine } from "../../checkpoint/engine/engine.ts";
+import type { EngineTarget } from "../../checkpoint/engine/open_engine.ts";
+import { FileEngine } from "../../checkpoint/engine/file_engine.ts";
+import { planRetention } from "../../checkpoint/keep/retention/retention.ts";
+import { withEnding } from "../../checkpoint/file/tags.ts";
+import type { WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
+import type { BestPolicy } from "./auto_save_options.ts";
+
+/** A tag to save under. */
+export interface FreeTag {
+  readonly tag: string;
+  /** Whether this run has a checkpoint of that tag, and it is to be replaced. */
+  readonly overwrite: boolean;
+}
+
+/** Options of {@link CheckpointPlace.open}. An engine has its own, and takes none of them. */
+export interface PlaceOptions {
+  /** The run that saves. A new one unless given. */
+  readonly runId?: string;
+  readonly exclusive?: boolean | WriterLockOptions;
+  readonly onDiskFull?: OnDiskFull;
+  /** What `evictOldest` leaves alone besides, asked each time. */
+  readonly best?: () => Required<BestPolicy> | undefined;
+  /** For the waits of `pause`. */
+  readonly clock?: Clock;
+}
+
+/** Between the engine, which has to be there first, and whoever listens to its place. */
+interface Shortages {
+  tell: (shortage: DiskShortage) => void;
+}
+
+/** Where a run saves, and which names are taken there. */
+export class CheckpointPlace {
+  readonly engine: Engine;
+  readonly saver: BackgroundSaver;
+  /** What a save does for which there is no room. */
+  readonly onDiskFull: OnDiskFull;
+  readonly #isOwnEngine: boolean;
+  readonly #isExclusive: boolean;
+  readonly #shortages: Shortages;
+  /** What the names end with, since another run took one of them. */
+  #suffix = "";
+  /**
+   * Tags by their lower case, as some file systems do not tell the cases apart; whether each is of this run.
+   */
+  #taken: Map<string, { readonly tag: string; readonly isOwn: boolean }> | undefined;
+
+  private constructor(
+    engine: Engine,
+    { isOwnEngine, shortages, options }: {
+      isOwnEngine: boolean;
+      shortages: Shortages;
+      options: PlaceOptions;
+    },
+  ) {
+    const { exclusive = false, onDiskFull = "error" } = options;
+    this.engine = engine;
+    this.onDiskFull = onDiskFull;
+    this.#isOwnEngine = isOwnEngine;
+    this.#shortages = shortages;
+    this.#isExclusive = exclusive !== false;
+    this.saver = new BackgroundSaver(engine);
+  }
+
+  static async open(target: EngineTarget, options: PlaceOptions = {}): Promise<CheckpointPlace> {
+    if (typeof target !== "string" && !(target instanceof URL)) {
+      return new CheckpointPlace(target, { isOwnEngine: false, shortages: { tell: () => {} }, options: {} });
+    }
+    const { runId, exclusive, onDiskFull, best, clock } = options;
+    const shortages: Shortages = { tell: () => {} };
+    const engine = await FileEngine.open(target, {
+      ...runId === undefined ? {} : { runId },
+      ...exclusive === undefined ? {} : { exclusive },
+      ...onDiskFull === undefined ? {} : { onDiskFull },
+      ...clock === undefined ? {} : { clock },
+      onDiskShortage: (shortage) => shortages.tell(shortage),
+      mayEvict: async (tag) => !await isBest(engine, tag, best?.()),
+    });
+    return new CheckpointPlace(engine, { isOwnEngine: true, shortages, options });
+  }
+
+  /** Has `listener` told of a disk with too little room, in the place of any other. */
+  onShortage(listener: (shortage: DiskShortage) => void): void {
+    this.#shortages.tell = listener;
+  }
+
+  /** Goes on as the run that wrote `tag`, when it is known which one did. */
+  continueRun(runId: string | undefined, tag: string): void {
+    if (runId !== undefined) this.engine.continueRun(runId, tag);
+    this.#taken = undefined;
+  }
+
+  /**
+   * Looks at what is there, and takes the lock where one is asked for. To be called before
+   * {@link CheckpointPlace.freeTag}.
+   *
+   * @throws CairnError `locked` when another process writes there.
+   */
+  async survey(): Promise<void> {
+    if (this.#isExclusive) await this.#lock();
+    const { checkpoints, unreadable } = await readCatalog(this.engine);
+    this.#taken = new Map();
+    for (const { tag } of unreadable) this.#taken.set(tag.toLowerCase(), { tag, isOwn: false });
+    for (const { tag, runId } of checkpoints) {
+      this.#taken.set(tag.toLowerCase(), { tag, isOwn: runId === this.engine.runId });
+    }
+  }
+
+  /** Whether anything that looks like a checkpoint is there. */
+  async isEmpty(): Promise<boolean> {
+    return (await this.engine.list()).length === 0;
+  }
+
+  /**
+   * `wanted`, or `wanted-v2` and so on where that name is taken: nothing of another run is replaced, nor a file that cannot
+   * be read, nor a checkpoint of this run unless `mayReplace` says so.
+   */
+  async freeTag(
+    wanted: string,
+    mayReplace: (tag: string) => Promise<boolean> = () => Promise.resolve(false),
+  ): Promise<FreeTag> {
+    for (let version = 1;; version++) {
+      const tag = withEnding(wanted, `${this.#suffix}${version === 1 ? "" : `-v${version}`}`);
+      const found = this.#taken?.get(tag.toLowerCase());
+      if (found === undefined) return { tag, overwrite: false };
+      if (found.isOwn && found.tag === tag && await mayReplace(tag)) return { tag, overwrite: true };
+    }
+  }
+
+  /** Remembers that this run has `tag` now, and nobody has those of `deleted` any more. */
+  claim(tag: string, deleted: readonly string[] = []): void {
+    for (const gone of deleted) this.#taken?.delete(gone.toLowerCase());
+    this.#taken?.set(tag.toLowerCase(), { tag, isOwn: true });
+  }
+
+  /**
+   * Remembers that another run has `tag` by now. It saves at the same time as this one and would go on taking
+   * names, so those of this run get an ending of its own, which is returned.
+   */
+  concede(tag: string): string {
+    this.#taken?.set(tag.toLowerCase(), { tag, isOwn: false });
+    this.#suffix = `-${this.engine.runId.slice(0, 8)}`;
+    return this.#suffix;
+  }
+
+  /** Waits for the save under way, frees its memory, and gives the lock back. */
+  async close(): Promise<void> {
+    try {
+      await this.saver.close();
+    } finally {
+      if (this.#isOwnEngine) await this.engine.cleanup();
+    }
+  }
+
+  /** An engine takes the lock of a directory when it begins a checkpoint there; this one is dropped again. */
+  async #lock(): Promise<void> {
+    await this.saver.latest?.settled();
+    await this.engine.create("lock", { overwrite: true });
+    await this.engine.abort();
+  }
+}
+
+async function isBest(
+  engine: Engine,
+  tag: string,
+  best: Required<BestPolicy> | undefined,
+): Promise<boolean> {
+  if (best === undefined) return false;
+  const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);
+  const newest = checkpoints.filter(({ runId }) => runId === engine.runId).at(-1)?.tag ?? tag;
+  const plan = planRetention(checkpoints, { last: 1, best }, { runId: engine.runId, newest });
+  return plan.some((decision) => decision.tag === tag && decision.keeps);
+}
