@@ -228,14 +228,20 @@ async function badReads(row: RowRecorder, outcome: Outcome): Promise<void> {
   }
 }
 
-/** Recovery gives step 2, or falls back to step 1, or nothing; never another state. */
+/** Recovery gives step 2, or falls back to step 1, or nothing, or says that nothing could be read; never another state. */
 async function recoverFrom(
   storage: HookedStorage,
   where: string,
   row: RowRecorder,
   outcome: Outcome,
 ): Promise<void> {
-  const { checkpoint, skipped } = await recover(await engineOn(storage));
+  const found = await recover(await engineOn(storage)).catch((error: unknown) => {
+    // Where nothing was sound and something could not be read, that is the error: there may be a checkpoint.
+    if (error instanceof CairnError && error.code === "storage_failed") return undefined;
+    throw error;
+  });
+  if (found === undefined) return;
+  const { checkpoint, skipped } = found;
   if (checkpoint === undefined) {
     if (skipped.length === 0) row.fail(`${where}: nothing was found, and nothing was said about it`);
     return;
