@@ -106,7 +106,7 @@ export const NUMBER_MUTATIONS = [
     "src/graph/ops/power.ts",
     "is_one | ((magnitude == Float(1.0)) & is_endless & !is_nan(x))",
     "is_one",
-    ["tests/graph/non_finite_test.ts"],
+    ["tests/kernels/elementwise/elementwise_test.ts"],
   ],
   [
     "opaque logits of one class",
