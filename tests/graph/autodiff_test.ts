@@ -11,9 +11,11 @@ import { stopGradient } from "../../src/graph/ops/views.ts";
 import { constant, input, parameter } from "../../src/graph/ops/sources.ts";
 import { reachable, sizeOf, type Value } from "../../src/graph/value.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
-import { type Environment, interpret, KNOWN_OPS } from "../helpers/interpreter.ts";
+import { interpret } from "../helpers/interpreter.ts";
 import { elementsOf, operandElements, operandValues } from "./op_case.ts";
 import { OP_CASES } from "./op_cases.ts";
+import type { Environment } from "./ops/op_twin.ts";
+import { KNOWN_OPS } from "./ops/op_twins.ts";
 
 /** Numbers of random ops for the host: any will do, as long as they do not change between evaluations. */
 function random(_op: string, stream: number, count: number): number[] {

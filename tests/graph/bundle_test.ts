@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
 import { bunPath } from "../../tools/runtimes.mjs";
-import { KNOWN_OPS } from "../helpers/interpreter.ts";
+import { KNOWN_OPS } from "./ops/op_twins.ts";
 
 const src = fileURLToPath(new URL("../../src/", import.meta.url));
 

@@ -5,9 +5,10 @@ import { Executable } from "../../../src/graph/executable.ts";
 import type { Value } from "../../../src/graph/value.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { encloses, type Enclosure, exactly, isTelling, rounded } from "../../helpers/enclosure.ts";
-import { enclose, type Enclosures } from "../../helpers/enclosing_interpreter.ts";
+import { CUSTOM_OPS } from "../../graph/ops/custom_twins.ts";
+import type { Enclosures } from "../../graph/ops/op_twin.ts";
+import { enclose } from "../../helpers/enclosing_interpreter.ts";
 import { normalTwin, uniformTwin } from "../../kernels/twins/philox_twin.ts";
-import { CUSTOM_OPS } from "./op_uses.ts";
 import { listed, type RandomGraph } from "./random_graphs.ts";
 
 /** The step's scalars of every run, with some that are special. */

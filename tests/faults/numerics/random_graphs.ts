@@ -2,8 +2,8 @@ import { gradients } from "../../../src/graph/autodiff.ts";
 import { constant, mul, sum } from "../../../src/graph/ops.ts";
 import { labelOf, reachable, sizeOf, type Value } from "../../../src/graph/value.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
+import { OP_TWINS } from "../../graph/ops/op_twins.ts";
 import { GraphMaker } from "./graph_maker.ts";
-import { OP_USES } from "./op_uses.ts";
 import { Seeded } from "./seeded.ts";
 
 /** A random graph with what it is computed from. */
@@ -18,7 +18,9 @@ export interface RandomGraph {
 }
 
 /** The names of the ops, in the order in which graphs are about them. */
-export const OP_NAMES: readonly string[] = Object.keys(OP_USES).sort();
+export const OP_NAMES: readonly string[] = Object.keys(OP_TWINS).filter((op) =>
+  OP_TWINS[op]?.use !== undefined
+).sort();
 
 /** Ops that run in one kernel with those around them. */
 const FUSED = [
@@ -50,7 +52,7 @@ export function randomGraph(seed: number, index: number): RandomGraph {
   const random = new Seeded(seed * 65_537 + index);
   const maker = new GraphMaker(random, `g${index}_`);
   const use = (name: string): Value => {
-    const opUse = OP_USES[name];
+    const opUse = OP_TWINS[name]?.use;
     if (opUse === undefined) throw new Error(`No use of the op "${name}" is known`);
     return maker.keep(opUse(maker));
   };

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as ops from "../../../src/graph/ops.ts";
 import { reachable } from "../../../src/graph/value.ts";
+import { KNOWN_OPS } from "../../graph/ops/op_twins.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
-import { KNOWN_OPS } from "../../helpers/interpreter.ts";
 import type { RowRecorder } from "../campaign.ts";
 import { encloseGraph } from "./differential.ts";
 import { runGraphs } from "./graph_rows.ts";

@@ -1,6 +1,7 @@
 import { add, div, mul, neg, reciprocal, square, sub } from "../../../src/graph/ops/arithmetic.ts";
+import { cast } from "../../../src/graph/ops/cast.ts";
 import * as enclosure from "../../helpers/enclosure.ts";
-import { f32, opCase } from "../op_case.ts";
+import { f32, opCase, u32 } from "../op_case.ts";
 import { type ElementTwins, ofAny, ofFloat, ofTwo } from "./element_twin.ts";
 
 /** Twins of `src/graph/ops/arithmetic.ts`. */
@@ -40,6 +41,11 @@ export const arithmeticTwins: ElementTwins = {
         "arithmetic with numbers",
         [f32([5])],
         (a) => sub(1, mul(add(a, 2), div(3, add(square(a), 1)))),
+      ),
+      opCase(
+        "arithmetic of integers",
+        [u32([6], 100), f32([6])],
+        (a, b) => mul(cast(add(mul(a, 3), div(a, 7)), "f32"), b),
       ),
     ],
   },

@@ -1,3 +1,5 @@
+import { add, mul } from "../../../src/graph/ops/arithmetic.ts";
+import { cast } from "../../../src/graph/ops/cast.ts";
 import {
   equal,
   greater,
@@ -9,9 +11,13 @@ import {
   logicalNot,
   logicalOr,
   notEqual,
+  where,
 } from "../../../src/graph/ops/comparison.ts";
-import { between, type Enclosure, exactly, hasNumber } from "../../helpers/enclosure.ts";
+import { between, type Enclosure, exactly, hasNumber, union } from "../../helpers/enclosure.ts";
+import { f32, opCase, u32 } from "../op_case.ts";
 import { type ElementTwins, ofFloat, ofLogic, ofTwo } from "./element_twin.ts";
+import { at, broadcast } from "./elements.ts";
+import type { OpTwins } from "./op_twin.ts";
 
 /** 0 or 1, or both where bounds overlap. */
 function truth(mayBeTrue: boolean, mayBeFalse: boolean): Enclosure {
@@ -37,18 +43,33 @@ function inverse({ lo, hi }: Enclosure): Enclosure {
   return between(1 - hi, 1 - lo);
 }
 
-/** Whether it is 0. */
-export function isZero(x: Enclosure): Enclosure {
+function isZero(x: Enclosure): Enclosure {
   return isEqual(x, exactly(0));
 }
 
-/** Twins of `src/graph/ops/comparison.ts`. The cases of comparisons are masks of others: see `op_cases.ts`. */
+/** Twins of the elementwise ops of `src/graph/ops/comparison.ts`. One case is of all comparisons, and one of all logic. */
 export const comparisonTwins: ElementTwins = {
   equal: {
     float: (x, y) => Number(x === y),
     isLogical: true,
     enclose: isEqual,
     use: ofTwo(equal),
+    cases: [
+      opCase("comparisons as masks", [f32([8]), f32([8])], (a, b) => {
+        const masks = [
+          equal(a, b),
+          notEqual(a, b),
+          less(a, b),
+          lessEqual(a, b),
+          greater(a, b),
+          greaterEqual(a, b),
+        ];
+        return masks.reduce(
+          (total, mask, index) => add(total, mul(cast(mask, "f32"), mul(a, index + 1))),
+          mul(b, 0.5),
+        );
+      }),
+    ],
   },
   notEqual: {
     float: (x, y) => Number(x !== y),
@@ -88,6 +109,13 @@ export const comparisonTwins: ElementTwins = {
       return between(Math.min(p.lo, q.lo), Math.min(p.hi, q.hi));
     },
     use: ofLogic(logicalAnd),
+    cases: [
+      opCase(
+        "logic",
+        [u32([8], 3), u32([8], 3), f32([8])],
+        (a, b, c) => where(logicalOr(logicalAnd(a, b), logicalNot(a)), c, mul(cast(isNaNValue(c), "f32"), c)),
+      ),
+    ],
   },
   logicalOr: {
     float: (x, y) => Number(x !== 0 || y !== 0),
@@ -111,3 +139,27 @@ export const comparisonTwins: ElementTwins = {
     use: ofFloat(isNaNValue),
   },
 };
+
+/** Twin of `where`. */
+export const whereTwins: OpTwins = {
+  where: {
+    evaluate: (value, inputs) =>
+      broadcast(value, inputs, (elements) => at(elements, at(elements, 0) === 0 ? 2 : 1)),
+    enclose: (value, inputs) =>
+      broadcast(value, inputs, (elements) => choose(at(elements, 0), at(elements, 1), at(elements, 2))),
+    use(maker) {
+      const a = maker.f32();
+      const condition = maker.random.chance(0.7) ? less(a, 1) : maker.tensorBeside(a, "u32");
+      return where(condition, a, maker.beside(a));
+    },
+    cases: [
+      opCase("where", [u32([2, 3], 2), f32([2, 3]), f32([3])], where),
+    ],
+  },
+};
+
+function choose(condition: Enclosure, a: Enclosure, b: Enclosure): Enclosure {
+  const isFalse = isZero(condition);
+  if (isFalse.lo === 1) return b;
+  return isFalse.hi === 0 ? a : union(a, b);
+}

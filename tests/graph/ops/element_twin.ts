@@ -1,11 +1,8 @@
 import type { Operand } from "../../../src/graph/ops/elementwise.ts";
 import type { Value } from "../../../src/graph/value.ts";
-import type { GraphMaker } from "../../faults/numerics/graph_maker.ts";
 import type { Enclosure } from "../../helpers/enclosure.ts";
 import type { OpCase } from "../op_case.ts";
-
-/** One use of an op in a random graph. */
-export type OpUse = (maker: GraphMaker) => Value;
+import type { OpUse } from "./op_twin.ts";
 
 /**
  * All that the tests know of an elementwise op: a new op needs an entry under the name of its function, and nothing

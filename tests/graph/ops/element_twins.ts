@@ -1,3 +1,4 @@
+import { between, type Enclosure, exactly, ONLY_NAN } from "../../helpers/enclosure.ts";
 import { arithmeticTwins } from "./arithmetic_twins.ts";
 import { comparisonTwins } from "./comparison_twins.ts";
 import type { ElementTwin, ElementTwins } from "./element_twin.ts";
@@ -27,4 +28,15 @@ export function elementOf(op: string, operands: readonly number[], dtype: string
   const [x = NaN, y = NaN] = operands;
   if (isLogical || dtype === "f32") return float(x, y);
   return dtype === "i32" ? whole(x, y) | 0 : whole(x, y) >>> 0;
+}
+
+/** What IEEE 754 and WGSL's accuracy allow of it. Integers that are not known give any integer. */
+export function encloseElement(op: string, operands: readonly Enclosure[], dtype: string): Enclosure {
+  const { enclose, isLogical = false } = twinOf(op);
+  const [x = ONLY_NAN, y = ONLY_NAN] = operands;
+  if (isLogical || dtype === "f32") return enclose(x, y);
+  if (operands.every(({ lo, hi }) => lo === hi)) {
+    return exactly(elementOf(op, operands.map(({ lo }) => lo), dtype));
+  }
+  return dtype === "i32" ? between(-(2 ** 31), 2 ** 31 - 1) : between(0, 2 ** 32 - 1);
 }

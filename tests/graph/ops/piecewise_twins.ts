@@ -1,24 +1,14 @@
 import { add, mul } from "../../../src/graph/ops/arithmetic.ts";
 import { abs, floor, maximum, minimum, relu, sign } from "../../../src/graph/ops/piecewise.ts";
-import {
-  abs as enclosedAbs,
-  between,
-  type Enclosure,
-  exactly,
-  hasNumber,
-  increasing,
-  neg,
-  ONLY_NAN,
-  withEitherZero,
-} from "../../helpers/enclosure.ts";
+import * as enclosure from "../../helpers/enclosure.ts";
 import { f32, opCase } from "../op_case.ts";
 import { type ElementTwins, ofAny, ofFloat, ofTwo } from "./element_twin.ts";
 
 /** The larger one; NaN when one is. */
-function larger(a: Enclosure, b: Enclosure): Enclosure {
-  if (!hasNumber(a) || !hasNumber(b)) return ONLY_NAN;
+function larger(a: enclosure.Enclosure, b: enclosure.Enclosure): enclosure.Enclosure {
+  if (!enclosure.hasNumber(a) || !enclosure.hasNumber(b)) return enclosure.ONLY_NAN;
   const [lo, hi] = [Math.max(a.lo, b.lo), Math.max(a.hi, b.hi)];
-  return withEitherZero({ lo, hi, nan: a.nan || b.nan });
+  return enclosure.withEitherZero({ lo, hi, nan: a.nan || b.nan });
 }
 
 /** Twins of `src/graph/ops/piecewise.ts`. */
@@ -31,32 +21,34 @@ export const piecewiseTwins: ElementTwins = {
   },
   minimum: {
     float: (x, y) => Math.min(x, y),
-    enclose: (a, b) => neg(larger(neg(a), neg(b))),
+    enclose: (a, b) => enclosure.neg(larger(enclosure.neg(a), enclosure.neg(b))),
     use: ofTwo(minimum),
     cases: [opCase("minimum with a number", [f32([6])], (a) => minimum(a, 0.3))],
   },
   relu: {
     float: (x) => Number.isNaN(x) ? x : Math.max(x, 0),
-    enclose: (a) => larger(a, exactly(0)),
+    enclose: (a) => larger(a, enclosure.exactly(0)),
     use: ofAny(relu, ["i32"]),
     cases: [opCase("relu", [f32([9])], relu)],
   },
   abs: {
     float: Math.abs,
-    enclose: enclosedAbs,
+    enclose: enclosure.abs,
     use: ofAny(abs, ["i32", "u32"]),
     cases: [opCase("abs", [f32([9])], abs)],
   },
   sign: {
     float: Math.sign,
     enclose: (a) =>
-      hasNumber(a) ? withEitherZero(between(Math.sign(a.lo), Math.sign(a.hi), a.nan)) : ONLY_NAN,
+      enclosure.hasNumber(a)
+        ? enclosure.withEitherZero(enclosure.between(Math.sign(a.lo), Math.sign(a.hi), a.nan))
+        : enclosure.ONLY_NAN,
     use: ofAny(sign, ["i32", "u32"]),
     cases: [opCase("sign as a mask", [f32([9])], (a) => mul(sign(a), a))],
   },
   floor: {
     float: Math.floor,
-    enclose: (a) => withEitherZero(increasing(a, Math.floor)),
+    enclose: (a) => enclosure.withEitherZero(enclosure.increasing(a, Math.floor)),
     use: ofFloat(floor),
     cases: [opCase("floor as a mask", [f32([9], 0.1, 0.9)], (a) => mul(add(floor(a), 2), a))],
   },
