@@ -1,6 +1,7 @@
 import { apart } from "../../kernels/elementwise/expression_wgsl.ts";
 import type { Value } from "../value.ts";
-import { ANY, binaryOp, FLOAT, type Operand, SIGNED, unaryOp } from "./elementwise.ts";
+import { binaryOp, type Operand, unaryOp } from "./elementwise.ts";
+import { ANY, FLOAT, SIGNED } from "./requirements.ts";
 
 /** `a + b`. */
 export const add: (a: Operand, b: Operand) => Value = binaryOp({

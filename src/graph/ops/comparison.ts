@@ -3,8 +3,16 @@ import { isTrue } from "../../kernels/elementwise/expression_wgsl.ts";
 import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
 import type { Value } from "../value.ts";
-import { ANY, binaryOp, FLOAT, LOGICAL, type Operand, operandsOf, unaryOp } from "./elementwise.ts";
-import { broadcastOf, requireComputeDType, requireDType, requireSameDType } from "./requirements.ts";
+import { binaryOp, type Operand, operandsOf, unaryOp } from "./elementwise.ts";
+import {
+  ANY,
+  broadcastOf,
+  FLOAT,
+  LOGICAL,
+  requireComputeDType,
+  requireDType,
+  requireSameDType,
+} from "./requirements.ts";
 
 // Comparisons give u32 0 or 1 and have no gradient. A comparison with NaN is 0, except notEqual, which is 1. A compiler
 // that assumes that there is no NaN finds `x == x` true, and Mesa's `!=` is false for a NaN. So the comparisons that

@@ -12,18 +12,6 @@ import { constant } from "./sources.ts";
 
 // How an elementwise op is declared: one literal says all that there is to say about it.
 
-/** What every op for numbers takes. */
-export const ANY: readonly ComputeDType[] = ["f32", "i32", "u32"];
-
-/** What an op for numbers below 0 takes. */
-export const SIGNED: readonly ComputeDType[] = ["f32", "i32"];
-
-/** What a real function takes. */
-export const FLOAT: readonly ComputeDType[] = ["f32"];
-
-/** What a function of logical values takes. */
-export const LOGICAL: readonly ComputeDType[] = ["u32"];
-
 /** What both kinds of elementwise ops say. */
 interface Declaration {
   /** The name of the function that is exported. */
@@ -103,7 +91,7 @@ export function operandsOf(a: Operand, b: Operand): [Value, Value] {
 }
 
 /** The number `value` in the dtype of `like`. */
-export function constantLike(value: number, like: Value): Value {
+function constantLike(value: number, like: Value): Value {
   return constant(value, like.dtype === "i32" || like.dtype === "u32" ? like.dtype : "f32");
 }
 

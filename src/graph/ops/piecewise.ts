@@ -2,7 +2,8 @@ import type { WgslFunction } from "../../kernels/elementwise/expression.ts";
 import type { Value } from "../value.ts";
 import { mul } from "./arithmetic.ts";
 import { equal, greater, less, where } from "./comparison.ts";
-import { ANY, binaryOp, FLOAT, type Operand, SIGNED, unaryOp } from "./elementwise.ts";
+import { binaryOp, type Operand, unaryOp } from "./elementwise.ts";
+import { ANY, FLOAT, SIGNED } from "./requirements.ts";
 
 // WGSL leaves open what `max`, `min` and `sign` make of NaN, and Mesa makes a number of it. Here NaN stays NaN, since a
 // training run that has gone wrong has to show it.

@@ -3,7 +3,8 @@ import { isResultOf } from "../create_value.ts";
 import type { Value } from "../value.ts";
 import { mul, sub } from "./arithmetic.ts";
 import { equal, greaterEqual, logicalAnd, where } from "./comparison.ts";
-import { binaryOp, FLOAT, type Operand } from "./elementwise.ts";
+import { binaryOp, type Operand } from "./elementwise.ts";
+import { FLOAT } from "./requirements.ts";
 import { constant, numberOp } from "./sources.ts";
 import { log } from "./transcendental.ts";
 

@@ -4,11 +4,20 @@ import { broadcastShapes, formatShape, type Shape } from "../../tensor/shape.ts"
 import type { Value } from "../value.ts";
 
 /** The dtypes that shaders compute in. */
-export const COMPUTE_DTYPES: readonly DType[] = ["f32", "i32", "u32"];
+export const ANY: readonly ComputeDType[] = ["f32", "i32", "u32"];
+
+/** Those of numbers that have a sign. */
+export const SIGNED: readonly ComputeDType[] = ["f32", "i32"];
+
+/** That of real numbers. */
+export const FLOAT: readonly ComputeDType[] = ["f32"];
+
+/** That of logical values. */
+export const LOGICAL: readonly ComputeDType[] = ["u32"];
 
 /** The dtype of `value` when shaders compute in it; otherwise a `TypeError` that says to cast. */
 export function requireComputeDType(op: string, value: Value): ComputeDType {
-  requireDType(op, value, COMPUTE_DTYPES);
+  requireDType(op, value, ANY);
   return value.dtype as ComputeDType;
 }
 

@@ -1,7 +1,8 @@
 import type { WgslFunction } from "../../kernels/elementwise/expression.ts";
 import type { Value } from "../value.ts";
 import { div, mul, neg, square, sub } from "./arithmetic.ts";
-import { FLOAT, unaryOp } from "./elementwise.ts";
+import { unaryOp } from "./elementwise.ts";
+import { FLOAT } from "./requirements.ts";
 
 /** `e^a`. */
 export const exp: (a: Value) => Value = unaryOp({
