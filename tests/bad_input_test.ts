@@ -16,7 +16,7 @@ import {
   Snapshot,
   TensorStore,
   Trainer,
-} from "../mod.ts";
+} from "./helpers/all_doors.ts";
 import { fakeHost } from "./helpers/fake_gpu.ts";
 import { gpuTest } from "./helpers/gpu.ts";
 

@@ -118,6 +118,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "train/saves": [...BEFORE_TRAIN, "train/loop"],
   train: [...BEFORE_TRAIN, "train/log", "train/loop", "train/saves"],
 };
+// The doors come last, and nothing imports them.
+MAY_IMPORT.doors = Object.keys(MAY_IMPORT);
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

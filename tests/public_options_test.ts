@@ -2,13 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
-import * as exchange from "../exchange.ts";
-import * as cairn from "../mod.ts";
 import { memoryEngine } from "./checkpoint/fixtures.ts";
+import * as cairn from "./helpers/all_doors.ts";
 import { thrownBy } from "./helpers/thrown.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const { nn, ops, optim } = cairn;
+const { keep: rules, nn, ops, optim } = cairn;
 
 /**
  * Interfaces of options that no public function takes: what is inside passes them on, and the compiler checks their names. One that
@@ -180,8 +179,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (keep) => new cairn.Snapshot("memory:x", {}, { keep }),
     (keep) => onEngine(async (engine) => await new cairn.TieredEngine([{ engine, keep }])),
   ],
-  BestNOptions: [(wrong) => cairn.bestN(1, "loss", wrong)],
-  EveryNStepsOptions: [(wrong) => cairn.everyNSteps(10, wrong)],
+  BestNOptions: [(wrong) => rules.bestN(1, "loss", wrong)],
+  EveryNStepsOptions: [(wrong) => rules.everyNSteps(10, wrong)],
   CheckpointsIteratorOptions: [
     (wrong) => cairn.checkpointsIterator("memory:x", wrong),
     (wrong) => cairn.watchCheckpoints("memory:x", wrong),
@@ -218,17 +217,17 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   ],
 
   ExchangeReadOptions: [
-    (wrong) => exchange.readNpy(cairn.bytesSource(new Uint8Array(1)), wrong),
-    (wrong) => exchange.tensorsOfFile(nothing(), [], wrong),
-    (wrong) => exchange.tensorsOfContainer(nothing(), [], wrong),
-    detached(exchange.TorchTensor.prototype.read),
+    (wrong) => cairn.readNpy(cairn.bytesSource(new Uint8Array(1)), wrong),
+    (wrong) => cairn.tensorsOfFile(nothing(), [], wrong),
+    (wrong) => cairn.tensorsOfContainer(nothing(), [], wrong),
+    detached(cairn.TorchTensor.prototype.read),
   ],
-  NpzOptions: [(wrong) => exchange.writeNpz(sink, {}, wrong)],
-  SafetensorsOptions: [(wrong) => exchange.writeSafetensors(sink, {}, wrong)],
+  NpzOptions: [(wrong) => cairn.writeNpz(sink, {}, wrong)],
+  SafetensorsOptions: [(wrong) => cairn.writeSafetensors(sink, {}, wrong)],
   SaveSafetensorsOptions: [
-    (wrong) => exchange.saveSafetensors(new cairn.MemoryStorage(), "a.safetensors", {}, wrong),
+    (wrong) => cairn.saveSafetensors(new cairn.MemoryStorage(), "a.safetensors", {}, wrong),
   ],
-  ExportWeightsOptions: [(wrong) => exchange.exportWeights(nothing(), nothing(), "a.safetensors", wrong)],
+  ExportWeightsOptions: [(wrong) => cairn.exportWeights(nothing(), nothing(), "a.safetensors", wrong)],
 };
 
 /** Objects that are no options by name, and whose fields are Cairn's all the same. */
@@ -245,7 +244,7 @@ const FIELDS: Readonly<Record<string, Call>> = {
   "a data set": (wrong) => cairn.DataLoader.from(wrong, { batchSize: 1 }),
   "keep of autoSave": (keep) => new cairn.AutoSaver({ keep }),
   "keep.best of autoSave": (best) => new cairn.AutoSaver({ keep: { best } }),
-  "a metric to rank by": (wrong) => cairn.bestN(1, wrong),
+  "a metric to rank by": (wrong) => rules.bestN(1, wrong),
   "a tier": (wrong) => new cairn.TieredEngine([wrong]),
   "a choice of engines": (wrong) => cairn.chooseEngine("memory:x", wrong),
   "tiers of a choice of engines": (tiers) => cairn.chooseEngine("memory:x", { tiers }),

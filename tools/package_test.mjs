@@ -31,7 +31,7 @@ function readmeBlocks() {
 
 /** Reads the golden files in the folder it is given, and compares bytes where every runtime has to make the same. */
 const GOLDEN = `
-import * as cairn from "@cairn-ml/cairn";
+import * as container from "@cairn-ml/cairn/container";
 import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -41,7 +41,7 @@ const { rewritten } = await import(new URL("rewritten.js", folder));
 for (const golden of JSON.parse(readFileSync(new URL("golden.json", folder), "utf8"))) {
   const bytes = new Uint8Array(readFileSync(new URL(golden.file, folder)));
   const isCompared = golden.rewrites === "everywhere";
-  const again = await rewritten(cairn, bytes, isCompared ? golden : { ...golden, codec: "planes" });
+  const again = await rewritten(container, bytes, isCompared ? golden : { ...golden, codec: "planes" });
   if (isCompared && Buffer.compare(again, bytes) !== 0) throw new Error(golden.file + " is written again with other bytes");
 }
 `;

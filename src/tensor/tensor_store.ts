@@ -149,12 +149,17 @@ export class TensorStore {
    * throws fails the save before anything is committed.
    *
    * @throws TypeError when there is no tensor of this full name.
+   * @internal
    */
   guard(name: string, guard: TensorGuard): void {
     this.#guards.set(this.tensor(name).name, guard);
   }
 
-  /** Guards by the tensors that they look at. */
+  /**
+   * Guards by the tensors that they look at.
+   *
+   * @internal
+   */
   get guards(): ReadonlyMap<string, TensorGuard> {
     return this.#guards;
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import * as cairn from "../../mod.ts";
+import * as cairn from "../helpers/all_doors.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 

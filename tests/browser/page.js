@@ -1,16 +1,8 @@
 // Runs in the browser: trains ten steps, saves and loads a container, and posts what held.
-import * as cairn from "@cairn-ml/cairn";
-import {
-  ContainerReader,
-  DataLoader,
-  FileEngine,
-  HostTensor,
-  MemoryStorage,
-  nn,
-  optim,
-  TensorStore,
-  Trainer,
-} from "@cairn-ml/cairn";
+import { DataLoader, HostTensor, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+import * as container from "@cairn-ml/cairn/container";
+import { FileEngine } from "@cairn-ml/cairn/engine";
+import { MemoryStorage } from "@cairn-ml/cairn/storage";
 
 const checks = [];
 async function check(name, work) {
@@ -81,7 +73,7 @@ await check("resumes in a new store with the same bits as a run that went throug
 
 await check("every byte of the saved container verifies", async () => {
   const checkpoint = await engine.load("browser-5");
-  expectThat(checkpoint.reader instanceof ContainerReader, "there is no reader");
+  expectThat(checkpoint.reader instanceof container.ContainerReader, "there is no reader");
   await checkpoint.verify();
   await checkpoint.close();
 });
@@ -94,7 +86,7 @@ await check("reads the golden files, and writes the same bytes again", async () 
     const bytes = new Uint8Array(await (await fetch(`../golden/${golden.file}`)).arrayBuffer());
     // What some other library has compressed is only read here, and checked.
     const isCompared = golden.rewrites !== "nowhere";
-    const again = await rewritten(cairn, bytes, isCompared ? golden : { ...golden, codec: "planes" });
+    const again = await rewritten(container, bytes, isCompared ? golden : { ...golden, codec: "planes" });
     const isSame = again.length === bytes.length && again.every((byte, i) => byte === bytes[i]);
     expectThat(isSame || !isCompared, `${golden.file} is written again with other bytes`);
   }

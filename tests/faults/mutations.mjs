@@ -12,7 +12,7 @@ const words = process.argv.slice(2);
 const wanted = MUTATIONS.filter(([name]) => words.length === 0 || words.some((word) => name.includes(word)));
 const copy = mkdtempSync(join(tmpdir(), "cairn-mutations-"));
 process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
-for (const name of ["src", "tests", "mod.ts", "exchange.ts", "package.json", "tsconfig.json", "tools"]) {
+for (const name of ["src", "tests", "mod.ts", "package.json", "tsconfig.json", "tools"]) {
   cpSync(join(root, name), join(copy, name), { recursive: true });
 }
 symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));

@@ -12,7 +12,7 @@ export interface ContainerClasses {
 }
 
 export function rewritten(
-  cairn: ContainerClasses,
+  container: ContainerClasses,
   bytes: Uint8Array,
   golden: GoldenFile,
 ): Promise<Uint8Array>;

@@ -2,12 +2,7 @@ import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import {
-  type Checkpoint,
-  CHECKPOINT_READ_OPTIONS,
-  type CheckpointLoadOptions,
-  type CheckpointReadOptions,
-} from "../file/checkpoint.ts";
+import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
 import type { HostState } from "../capture/host_state.ts";
 import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "../restore/tensor_plan.ts";
@@ -15,7 +10,7 @@ import type { LoadReport } from "../restore/load_report.ts";
 import { FIT_OPTIONS } from "../restore/tensor_fit.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "../file/open_path.ts";
-import { restore } from "../restore/restore.ts";
+import { type CheckpointLoadOptions, restore } from "../restore/restore.ts";
 import type { StateChanges } from "../restore/state_changes.ts";
 import { compareState, type StateReport } from "../restore/restore_state.ts";
 

@@ -23,8 +23,8 @@ import {
 import { requireMappable } from "./parts/require_mappable.ts";
 import { PARTIAL_LOAD_OPTIONS } from "../restore/tensor_plan.ts";
 import {
+  type CheckpointLoadOptions,
   restore,
-  type RestorePlan,
   type RestoreReadOptions,
   type RestoreSource,
 } from "../restore/restore.ts";
@@ -36,12 +36,6 @@ export interface CheckpointReadOptions extends RestoreReadOptions {}
 
 /** Every option of {@link CheckpointReadOptions}. */
 export const CHECKPOINT_READ_OPTIONS: OptionNames<CheckpointReadOptions> = { signal: true, onProgress: true };
-
-/** Options of {@link Checkpoint.loadInto}. */
-export type CheckpointLoadOptions = Omit<
-  RestorePlan,
-  "names" | "defaults" | "advice" | "check" | "prepare" | "putState" | "optional"
->;
 
 /** Every option of {@link CheckpointLoadOptions}. */
 export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {
@@ -128,6 +122,8 @@ export class Checkpoint {
    * Makes {@link verify} and {@link loadInto} go on with another copy of the checkpoint when this one is damaged.
    *
    * @param others Ways to open them, in the order in which they are to be tried.
+   *
+   * @internal
    */
   withCopies(others: readonly (() => Promise<Checkpoint>)[]): this {
     this.#otherCopies = others;
@@ -241,7 +237,11 @@ export class Checkpoint {
     return (await restore(this.source, { store }, options)).tensors;
   }
 
-  /** This checkpoint as `restore` sees it. */
+  /**
+   * This checkpoint as `restore` sees it.
+   *
+   * @internal
+   */
   get source(): RestoreSource {
     const view = (): JoinedView => this.#view;
     const isVerified = (): boolean => this.#isVerified;

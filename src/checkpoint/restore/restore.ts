@@ -47,16 +47,20 @@ export interface RestoreTarget {
   readonly state?: { [name: string]: unknown };
 }
 
-/** What of a checkpoint is restored, and what else comes with it. */
-export interface RestorePlan extends PartialLoadOptions, RestoreReadOptions {
+/** Options of `Checkpoint.loadInto`. */
+export interface CheckpointLoadOptions extends PartialLoadOptions, RestoreReadOptions {
   /** Names of the store's groups to load; all of them unless given. */
   readonly groups?: readonly string[];
+  /** Whether all that is asked for has to be there and fit. Default true. */
+  readonly strict?: boolean;
+}
+
+/** What of a checkpoint is restored, and what else comes with it. */
+export interface RestorePlan extends CheckpointLoadOptions {
   /** Names of tensors that are not missed: older versions saved none of the name. They keep what they have. */
   readonly optional?: readonly string[];
   /** Names of the state to put back, in this order; all of the target's unless given. */
   readonly names?: readonly string[];
-  /** Whether all that is asked for has to be there and fit. Default true. */
-  readonly strict?: boolean;
   /** By the store's names, what tensors get that the file does not have, and which are then not missed. */
   readonly defaults?: ReadonlyMap<string, Uint8Array>;
   /** What the caller can do when tensors do not fit, for the message. */

@@ -86,11 +86,20 @@ export class CodecPool {
 
   /**
    * Starts `workers` threads, which takes some tens of milliseconds, or gives `undefined` where there are
-   * none. Throws a `RangeError` unless it is an integer from 1 to 64. `start` is for tests.
+   * none. Throws a `RangeError` unless it is an integer from 1 to 64.
    */
-  static open(
+  static open(workers: number): CodecPool | undefined {
+    return CodecPool.openWith(workers, (listeners) => startThread(listeners));
+  }
+
+  /**
+   * {@link open} with threads of another kind, for tests.
+   *
+   * @internal
+   */
+  static openWith(
     workers: number,
-    start: (listeners: ThreadListeners) => CodecThread = (listeners) => startThread(listeners),
+    start: (listeners: ThreadListeners) => CodecThread,
   ): CodecPool | undefined {
     if (!Number.isInteger(workers) || workers < 1 || workers > 64) {
       throw new RangeError(`A pool of ${workers} workers cannot be; expected 1 to 64`);

@@ -105,7 +105,11 @@ export class ContainerReader {
     });
   }
 
-  /** A reader over chunks that are not those of one file; see `joinContainers`. */
+  /**
+   * A reader over chunks that are not those of one file; see `joinContainers`.
+   *
+   * @internal
+   */
   static over(access: ContainerAccess): ContainerReader {
     return new ContainerReader(access);
   }

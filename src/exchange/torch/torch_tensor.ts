@@ -46,7 +46,7 @@ export class TorchStorage extends PickleOpaque {
 }
 
 /** What a tensor is beside its elements. */
-interface TorchTensorProperties {
+export interface TorchTensorProperties {
   readonly requiresGrad: boolean;
   readonly isNegated?: boolean;
   readonly pickledAttributes?: PickleValue | undefined;

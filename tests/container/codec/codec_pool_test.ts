@@ -147,7 +147,7 @@ for (const memory of ["shared", "transferred"] as const) {
     test("rejects everything when a worker dies, with what it died of", async () => {
       await withMemory(async () => {
         const url = new URL("./dying_worker.ts", import.meta.url);
-        const pool = CodecPool.open(2, (listeners) => startThread(listeners, url)) as CodecPool;
+        const pool = CodecPool.openWith(2, (listeners) => startThread(listeners, url)) as CodecPool;
         try {
           const work = [1, 2, 3].map(() => thrownBy(() => pool.encode(weights, "f32", ["planes"])));
           for (const error of await Promise.all(work)) {
@@ -260,7 +260,7 @@ describe("CodecPool", () => {
 
   test("is no longer usable when a worker cannot even start", async () => {
     const url = new URL("./there_is_no_such_worker.ts", import.meta.url);
-    const pool = CodecPool.open(1, (listeners) => startThread(listeners, url)) as CodecPool;
+    const pool = CodecPool.openWith(1, (listeners) => startThread(listeners, url)) as CodecPool;
     try {
       const error = await thrownBy(() => pool.encode(weights, "f32", ["planes"]));
       expect([error.name, error.code]).toEqual(["CairnError", "closed"]);

@@ -1,0 +1,58 @@
+/**
+ * For those who extend a training: data from a source of their own, progress shown in their own way, names of checkpoints, and the
+ * types of what a `Trainer` takes and reports.
+ *
+ * @example
+ * ```ts
+ * import { type Batch, type BatchSource, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+ * import { type BatchRequest, NameTemplate } from "@cairn-ml/cairn/train";
+ *
+ * // Examples that are made as they are asked for: x, and whether it is above 1/2.
+ * const data: BatchSource = {
+ *   batchSize: 8,
+ *   exampleCount: 64,
+ *   inputs: { dtype: "f32", shape: [1] },
+ *   labels: { dtype: "u32", shape: [] },
+ *   batchAt({ position }: BatchRequest): Batch {
+ *     const inputs = Float32Array.from({ length: 8 }, (_, i) => ((position * 8 + i) * 0.618) % 1);
+ *     return { inputs, labels: Uint32Array.from(inputs, (x) => (x > 0.5 ? 1 : 0)) };
+ *   },
+ * };
+ * const store = await TensorStore.open();
+ * const trainer = new Trainer(store, {
+ *   model: nn.linear(1, 2),
+ *   loss: nn.crossEntropy(),
+ *   optimizer: optim.sgd({ learningRate: 0.5 }),
+ *   data,
+ * });
+ * await trainer.train({ epochs: 2 });
+ * const name = NameTemplate.parse("epoch-{epoch:02d}").expand({ epoch: trainer.history.epochs.length }, () => {});
+ * console.log(name); // "epoch-02"
+ * await trainer.close();
+ * await store.close();
+ * ```
+ *
+ * @module
+ */
+export type { DescribedValue, Description } from "../base/description.ts";
+export type { BatchRequest, ExampleSpec, OrderKey } from "../data/batch_source.ts";
+export type { LoaderState } from "../data/data_loader.ts";
+export type { Seed } from "../data/seed.ts";
+export type { OnDeviceLost } from "../train/device_losses.ts";
+export type { InterruptSignal } from "../train/interrupts.ts";
+export type { ProgressReporter, TerminalProgressOptions, TextStream } from "../train/log/progress.ts";
+export type { AutoSaverState, BestSave } from "../train/loop/auto_saver_state.ts";
+export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
+export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";
+export type { RunDifference, RunPart } from "../train/loop/run_identity.ts";
+export type { RunOptions } from "../train/loop/run_options.ts";
+export type { RecoverRunOptions } from "../train/restore.ts";
+export type { AutoSaveSettings, KeepSettings } from "../train/saves/auto_save_options.ts";
+export type { FailedSave } from "../train/saves/auto_saves.ts";
+export { NameTemplate } from "../train/saves/name_template.ts";
+export type { Initializer } from "../nn/initializers.ts";
+export type { Layer } from "../nn/layer.ts";
+export type { Loss } from "../nn/losses/loss.ts";
+export type { Metric } from "../nn/metrics/metric.ts";
+export type { Optimizer, UpdateBindings } from "../nn/optim/optimizer.ts";
+export type { Parameter, Scope, ScopeOptions } from "../nn/scope.ts";

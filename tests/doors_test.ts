@@ -1,0 +1,171 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "bun:test";
+import { denoPath } from "../tools/runtimes.mjs";
+import { entryFiles } from "./examples/doc_examples.ts";
+import { runChild } from "./helpers/child.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const SECONDS = 1000;
+/** How many names somebody who trains and saves has to look through. */
+const MAX_MAIN_NAMES = 60;
+
+interface Door {
+  readonly file: string;
+  readonly text: string;
+  readonly statements: readonly string[];
+  readonly namespaces: readonly string[];
+  /** Names that are exported, types among them. */
+  readonly names: readonly string[];
+  /** Names of classes and functions that are exported as types only. */
+  readonly typeOnly: ReadonlySet<string>;
+}
+
+function doorOf(file: string): Door {
+  const text = readFileSync(join(root, file), "utf8");
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const namespaces = [...code.matchAll(/^export \* as (\w+) from/gm)].map(([, name = ""]) => name);
+  const names: string[] = [...namespaces];
+  const typeOnly = new Set<string>();
+  for (const [, all, list = ""] of code.matchAll(/^export (type )?\{([^}]*)\}/gm)) {
+    for (const item of list.split(",").map((text) => text.trim()).filter((text) => text !== "")) {
+      const name = item.replace(/^type /, "").replace(/^.* as /, "");
+      names.push(name);
+      if (all !== undefined || item.startsWith("type ")) typeOnly.add(name);
+    }
+  }
+  const statements = code.split(";").map((statement) => statement.trim()).filter((text) => text !== "");
+  return { file, text, statements, namespaces, names, typeOnly };
+}
+
+const doors = [...entryFiles().values()].map(doorOf);
+const main = doorOf("mod.ts");
+
+function twice(names: readonly string[]): string[] {
+  return names.filter((name, index) => names.indexOf(name) !== index);
+}
+
+/** What `deno doc` finds, of which this reads names and types only. */
+type DocNode = { readonly [field: string]: unknown };
+
+async function denoDoc(...args: string[]): Promise<{ output: string; errors: string }> {
+  return await runChild(
+    [denoPath() ?? "deno", "doc", ...args, ...doors.map(({ file }) => join(root, file))],
+    {
+      keepsErrors: true,
+    },
+  );
+}
+
+function isNode(value: unknown): value is DocNode {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function nodesIn(value: unknown): DocNode[] {
+  return Array.isArray(value) ? value.filter(isNode) : [];
+}
+
+function isInternal(node: DocNode): boolean {
+  const tags = isNode(node.jsDoc) ? nodesIn(node.jsDoc.tags) : [];
+  return node.accessibility === "private" || tags.some(({ kind }) => kind === "internal");
+}
+
+/** Own types that `value` names, each once: those of the package, not of the language or of a type parameter. */
+function typesNamedIn(value: unknown, into: Set<string> = new Set()): Set<string> {
+  if (Array.isArray(value)) { for (const item of value) typesNamedIn(item, into); }
+  if (!isNode(value) || isInternal(value)) return into;
+  const { typeName, resolution } = value;
+  if (
+    typeof typeName === "string" && isNode(resolution) && /^(import|local)$/.test(String(resolution.kind))
+  ) {
+    into.add(typeName);
+  }
+  for (const field of Object.values(value)) typesNamedIn(field, into);
+  return into;
+}
+
+/** What there is of a class that is exported as a type: nobody outside calls its constructor or its static methods. */
+function asType({ constructors: _, methods, ...rest }: DocNode): DocNode {
+  return { ...rest, methods: nodesIn(methods).filter(({ isStatic }) => isStatic !== true) };
+}
+
+describe("the doors", () => {
+  test("the main entry has few enough names, and four namespaces", () => {
+    expect(main.names.length).toBeGreaterThan(20);
+    expect([main.names.length, main.names.length <= MAX_MAIN_NAMES]).toEqual([main.names.length, true]);
+    expect([...main.namespaces].sort()).toEqual(["keep", "nn", "ops", "optim"]);
+  });
+
+  test("a door only exports what is behind it", () => {
+    const others = doors.flatMap(({ file, statements }) =>
+      statements.filter((statement) =>
+        !/^export (type )?(\{[^}]*\}|\* as \w+) from "\.[^"]+"$/.test(statement)
+      ).map((statement) => `${file}: ${statement}`)
+    );
+    expect(others).toEqual([]);
+  });
+
+  test("a door says what it is for, with one example", () => {
+    const marks = doors.map(({ file, text }) => [file, text.match(/^ \* @(module|example)$/gm)]);
+    expect(marks).toEqual(doors.map(({ file }) => [file, [" * @example", " * @module"]]));
+  });
+
+  test("a name is behind one door only", () => {
+    expect(twice(doors.flatMap(({ names }) => names))).toEqual([]);
+  });
+
+  test("every file in src/doors is a door of both manifests", () => {
+    const files = readdirSync(join(root, "src", "doors")).map((name) => `src/doors/${name}`).sort();
+    expect(doors.map(({ file }) => file).filter((file) => file !== "mod.ts").sort()).toEqual(files);
+    const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+      exports: Record<string, { default: string; types: string }>;
+    };
+    const packed = Object.entries(exports).filter(([door]) => door !== "./package.json");
+    expect(packed.map(([door]) => door).sort()).toEqual(
+      [...entryFiles().keys()].map((name) => name.replace("@cairn-ml/cairn", ".")).sort(),
+    );
+    for (const [door, { default: script, types }] of packed) {
+      const source = script.replace(/^\.\/dist\//, "").replace(/\.js$/, ".ts");
+      expect([door, existsSync(join(root, source)), types]).toEqual([
+        door,
+        true,
+        script.replace(/\.js$/, ".d.ts"),
+      ]);
+    }
+  });
+
+  test("the documentation knows every type that a signature names", async () => {
+    const { errors } = await denoDoc("--lint");
+    // Proof that it looked: every door is read, and what has no comment is named.
+    expect(errors).toContain("documentation lint error");
+    expect(errors.split("\n").filter((line) => line.includes("private-type-ref"))).toEqual([]);
+  }, 60 * SECONDS);
+
+  // The documentation tool passes over constructors, static methods and what is in a namespace.
+  test("every type that a constructor, a static method or a namespace names is behind a door", async () => {
+    const { output } = await denoDoc("--json");
+    const known = new Set<string>();
+    const named = new Map<string, string>();
+    const typeOnly = new Set(doors.flatMap((door) => [...door.typeOnly]));
+    const visit = (symbol: DocNode): void => {
+      const name = String(symbol.name);
+      known.add(name);
+      for (const declaration of nodesIn(symbol.declarations)) {
+        const definition = isNode(declaration.def) ? declaration.def : {};
+        if (declaration.kind === "namespace") nodesIn(definition.elements).forEach(visit);
+        else {
+          for (const type of typesNamedIn(typeOnly.has(name) ? asType(definition) : definition)) {
+            named.set(type, name);
+          }
+        }
+      }
+    };
+    const { nodes } = JSON.parse(output) as { nodes: Record<string, DocNode> };
+    for (const page of Object.values(nodes)) nodesIn(page.symbols).forEach(visit);
+    expect(named.size).toBeGreaterThan(100);
+    expect([...named].filter(([type]) => !known.has(type)).map(([type, by]) => `${type}, by ${by}`)).toEqual(
+      [],
+    );
+  }, 60 * SECONDS);
+});
