@@ -1,4 +1,4 @@
-// Compiles mod.ts and src/ to dist/ with plain tsc, and the examples to build/ so that Node can run them.
+// Compiles mod.ts and src/ with its doors to dist/ with plain tsc, and the examples to build/ so that Node can run them.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { root, tsc } from "./runtimes.mjs";

@@ -17,7 +17,7 @@ export interface RetentionPolicy {
   readonly last?: number;
   /** And the one whose metric is the best. A value that is not finite is never the best, nor a missing one. */
   readonly best?: { readonly metric: string; readonly direction: "min" | "max" };
-  /** And what this keeps; `anyOf(everyNSteps(1000), bestN(3, "val_loss"))`. */
+  /** And what this keeps; `keep.anyOf(keep.everyNSteps(1000), keep.bestN(3, "val_loss"))`. */
   readonly rule?: RetentionRule;
   /**
    * A tag of this run that the new checkpoint takes the place of. It goes even if the run was resumed from it, which
