@@ -1,3 +1,4 @@
+import { hexOf } from "./hex.ts";
 import { readSystemFile, readSystemLink } from "./system_file.ts";
 
 /** What can be told of a process from outside. */
@@ -21,7 +22,7 @@ export function ownProcessMark(): string | undefined {
   const place = machine();
   const started = pid === undefined ? undefined : startOf(pid);
   const isKnown = started !== undefined && started !== "none" && started !== "ended";
-  return pid === undefined || place === undefined || !isKnown ? undefined : place + hex(pid, 8) + started;
+  return pid === undefined || place === undefined || !isKnown ? undefined : place + hexOf(pid) + started;
 }
 
 /** Whether the process of a mark still runs. `unknown` for one of another machine or boot, and for what is no mark. */
@@ -44,7 +45,7 @@ function machine(): string | undefined {
     const boot = readSystemFile("/proc/sys/kernel/random/boot_id").replaceAll("-", "");
     const namespace = readSystemLink("/proc/self/ns/pid").match(/\d+/)?.[0];
     if (namespace === undefined || !/^[0-9a-f]{32}$/.test(boot)) return undefined;
-    return boot + hex(Number(namespace), 16);
+    return boot + hexOf(Number(namespace), 16);
   } catch {
     return undefined;
   }
@@ -64,7 +65,7 @@ function startOf(pid: number): string | undefined {
     const ticks = Number(fields[19]);
     // The first thread may be over before the others.
     if ((state === "Z" || state === "X") && threads <= 1) return "ended";
-    return Number.isSafeInteger(ticks) ? hex(ticks, 16) : undefined;
+    return Number.isSafeInteger(ticks) ? hexOf(ticks, 16) : undefined;
   } catch (error) {
     const code = (error as { code?: unknown }).code;
     return code === "ENOENT" || code === "ESRCH" ? "none" : undefined;
@@ -83,8 +84,4 @@ function isGone(pid: number): boolean {
 
 function host(): Host {
   return (globalThis as { process?: Host }).process ?? {};
-}
-
-function hex(value: number, digits: number): string {
-  return value.toString(16).padStart(digits, "0");
 }

@@ -1,3 +1,4 @@
+import { randomHex } from "../base/hex.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 
 /**
@@ -60,7 +61,7 @@ export class CheckpointEvents {
   ): Promise<T> {
     if (this.#onEvent === undefined) return await work();
     const timeMs = this.#clock.now();
-    const about = { id: newId(), operation, tag };
+    const about = { id: randomHex(16), operation, tag };
     this.#tell({ ...about, phase: "start", timeMs });
     const end = ({ bytes, error }: OperationOutcome): void => {
       const endMs = this.#clock.now();
@@ -88,9 +89,4 @@ export class CheckpointEvents {
       // As the handler's type says.
     }
   }
-}
-
-function newId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,3 +1,4 @@
+import { hexOf } from "../base/hex.ts";
 import { namesIn } from "./names_in.ts";
 import type { Storage, StorageWriter } from "./storage.ts";
 import { throwIfAborted } from "../base/abort.ts";
@@ -190,7 +191,7 @@ export class DurableFile {
         offset += count;
       }
       if (checksum !== this.#checksum) {
-        throw this.#differs(`has checksum ${hex(checksum)}, expected ${hex(this.#checksum)}`);
+        throw this.#differs(`has checksum ${hexOf(checksum)}, expected ${hexOf(this.#checksum)}`);
       }
     } finally {
       await reader.close();
@@ -223,8 +224,4 @@ async function refuseExisting(storage: Storage, path: string): Promise<void> {
       details: { op: "create", path: full },
     },
   );
-}
-
-function hex(checksum: number): string {
-  return checksum.toString(16).padStart(8, "0");
 }

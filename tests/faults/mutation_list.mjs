@@ -568,8 +568,8 @@ export const MUTATIONS = [
   [
     "checksum of a name that was cut",
     "src/checkpoint/file/tags.ts",
-    "const checksum = crc32(new TextEncoder().encode(text))",
-    "const checksum = (text.length)",
+    "hexOf(crc32(new TextEncoder().encode(text)))",
+    "hexOf(text.length)",
     ["tests/train/saves/name_template_test.ts"],
   ],
   [

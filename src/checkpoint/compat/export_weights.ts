@@ -1,3 +1,4 @@
+import { randomHex } from "../../base/hex.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
@@ -14,7 +15,6 @@ import { temporaryName } from "../file/leftovers.ts";
 
 import { type NamePattern, NameSelection } from "../../base/name_pattern.ts";
 import { isStoreTensor } from "../file/parts/placement.ts";
-import { randomHex } from "../file/small_file.ts";
 import { breathingSink } from "../file/storage_source.ts";
 import { CHECKPOINT_EXTENSION } from "../file/tags.ts";
 import type { OutgoingTensor } from "../../exchange/outgoing.ts";
@@ -171,7 +171,7 @@ async function writeCairn(
 ): Promise<number> {
   // It belongs to no run, so that no retention deletes it.
   const { runId: _, tag: __, order: ___, savedBy: ____, ...provenance } = reader.manifest.provenance;
-  const randomName = temporaryName(randomHex() + randomHex(), randomHex());
+  const randomName = temporaryName(randomHex(16), randomHex(8));
   const file = await DurableFile.create(storage, path, { overwrite, randomName });
   try {
     const writer = await ContainerWriter.create(breathingSink(file), {

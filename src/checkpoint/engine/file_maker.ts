@@ -1,3 +1,4 @@
+import { bytesAsHex } from "../../base/hex.ts";
 import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
 import { MeasuredGpuEncoding } from "../../gpu_codec/gpu_encoding.ts";
@@ -30,7 +31,7 @@ export class FileMaker implements NewFiles {
 
   /** So many random bytes as text. */
   randomHex(byteLength: number): string {
-    return Array.from(this.#random(byteLength), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return bytesAsHex(this.#random(byteLength));
   }
 
   randomName(): string {

@@ -1,4 +1,5 @@
-import { DATA_OFFSET, fileIdToHex, parseHeader } from "../../container/format/header.ts";
+import { bytesAsHex } from "../../base/hex.ts";
+import { DATA_OFFSET, parseHeader } from "../../container/format/header.ts";
 import { CairnError } from "../../base/errors.ts";
 import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
@@ -74,7 +75,7 @@ async function readFileId(storage: Storage, path: string): Promise<string> {
   try {
     const bytes = new Uint8Array(Math.min(DATA_OFFSET, source.byteLength));
     await source.read(0, bytes);
-    return fileIdToHex(parseHeader(bytes).fileId);
+    return bytesAsHex(parseHeader(bytes).fileId);
   } finally {
     await source.close();
   }

@@ -1,3 +1,4 @@
+import { randomHex } from "../../base/hex.ts";
 import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../base/canonical_json.ts";
 import { CairnError } from "../../base/errors.ts";
 import { ownProcessMark } from "../../base/process_mark.ts";
@@ -7,15 +8,9 @@ import type { Storage } from "../../storage/storage.ts";
 const MAX_BYTES = 4096;
 const NO_PROCESS = "0".repeat(72);
 
-/** Random text of a fixed length that nobody else has: 16 hexadecimal digits. */
-export function randomHex(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** Writes a small JSON file beside a checkpoint, by the same durable protocol, in the place of one that is there. */
 export async function writeSmallFile(storage: Storage, path: string, value: JsonValue): Promise<void> {
-  const randomName = `${ownProcessMark() ?? NO_PROCESS}-${randomHex()}`;
+  const randomName = `${ownProcessMark() ?? NO_PROCESS}-${randomHex(8)}`;
   const file = await DurableFile.create(storage, path, { overwrite: true, randomName });
   try {
     await file.write(new TextEncoder().encode(toCanonicalJson(value)));

@@ -1,3 +1,4 @@
+import { hexOf } from "../../base/hex.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 
@@ -50,7 +51,7 @@ export function isTag(text: string): boolean {
 export function withEnding(text: string, ending: string = ""): string {
   const room = MAX_TAG_LENGTH - ending.length;
   if (text.length <= room) return text + ending;
-  const checksum = crc32(new TextEncoder().encode(text)).toString(16).padStart(8, "0");
+  const checksum = hexOf(crc32(new TextEncoder().encode(text)));
   return `${text.slice(0, room - checksum.length - 1)}-${checksum}${ending}`;
 }
 

@@ -4,7 +4,7 @@ import { type OpenPart, openPart } from "../file/parts/checkpoint_files.ts";
 import { tensorsOfPart } from "../file/parts/components.ts";
 import { isStoreTensor, placementsOf } from "../file/parts/placement.ts";
 import { listRanks } from "../file/parts/rank_view.ts";
-import { randomHex } from "../file/small_file.ts";
+import { randomHex } from "../../base/hex.ts";
 import { RankExchange } from "./rank_exchange.ts";
 import { asState, errorOfRank, failureOf, type Hello, parseMessage } from "./rank_messages.ts";
 import { partOfRank, planRanks, requireOneWorld } from "./rank_plan.ts";
@@ -20,7 +20,7 @@ export async function saveAsFirst(save: JoinedSave): Promise<CommitReport> {
     await refuse(save, error);
     throw error;
   }
-  const session = randomHex();
+  const session = randomHex(8);
   const nonces = Array.from({ length: save.own.worldSize }, () => "");
   try {
     return await saveInSession(save, session, nonces);

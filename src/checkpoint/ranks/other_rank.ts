@@ -4,7 +4,7 @@ import { CommitInfo } from "../engine/commit_info.ts";
 import type { CommitReport } from "../engine/engine.ts";
 import { partsAt, removeUnnamedParts } from "../engine/part_sweep.ts";
 import type { WrittenPart } from "../file/parts/write_part.ts";
-import { randomHex } from "../file/small_file.ts";
+import { randomHex } from "../../base/hex.ts";
 import { fileNameOf } from "../file/tags.ts";
 import type { RankExchange } from "./rank_exchange.ts";
 import {
@@ -47,7 +47,7 @@ async function nextOrder(save: JoinedSave, last: string | undefined): Promise<Or
     for (let answered = last;;) {
       const call = await nextCall(save, waiting, answered);
       answered = call.session;
-      const nonce = randomHex();
+      const nonce = randomHex(8);
       await exchange.send(MESSAGE.hello(call.session, own.rank), asState({ ...own, nonce }));
       requireOneWorld(call, own);
       const plan = await exchange.until(async () => {

@@ -8,7 +8,7 @@ import { DurableFile, TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { removeLeftovers, temporaryName } from "../file/leftovers.ts";
-import { randomHex } from "../file/small_file.ts";
+import { randomHex } from "../../base/hex.ts";
 import { openSource } from "../file/storage_source.ts";
 
 /** The directory beside the checkpoints in which ranks that save together leave messages for each other. */
@@ -33,7 +33,7 @@ export class RankExchange {
   readonly #storage: Storage;
   readonly #directory: string;
   /** In temporary names: of another exchange, even one of this process, nothing is taken for a leftover that may be alive. */
-  readonly #owner: string = randomHex() + randomHex();
+  readonly #owner: string = randomHex(16);
   readonly #pollMs: number;
   readonly #clock: Clock;
   readonly #signal: AbortSignal | undefined;
@@ -57,7 +57,7 @@ export class RankExchange {
   async send(name: string, content: StateValue): Promise<void> {
     const file = await DurableFile.create(this.#storage, this.#path(name), {
       overwrite: true,
-      randomName: temporaryName(this.#owner, randomHex()),
+      randomName: temporaryName(this.#owner, randomHex(8)),
     });
     this.#inUse.add(file.temporaryName);
     try {

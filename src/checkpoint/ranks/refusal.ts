@@ -1,4 +1,4 @@
-import { randomHex } from "../file/small_file.ts";
+import { randomHex } from "../../base/hex.ts";
 import type { RankExchange } from "./rank_exchange.ts";
 import { asState, errorOfRank, failureOf, parseMessage } from "./rank_messages.ts";
 
@@ -14,7 +14,7 @@ const REFUSED = "refused";
 export class WaitingRank {
   readonly #exchange: RankExchange;
   readonly #rank: number;
-  readonly #nonce = randomHex();
+  readonly #nonce = randomHex(8);
 
   private constructor(exchange: RankExchange, rank: number) {
     this.#exchange = exchange;

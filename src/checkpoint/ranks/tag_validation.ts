@@ -1,3 +1,4 @@
+import { bytesAsHex } from "../../base/hex.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { checkTag } from "../file/tags.ts";
@@ -30,7 +31,7 @@ export function parseTagValidation(mode = "warn"): TagValidation {
  */
 export async function tagDigest(tag: string | number): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(checkTag(tag)));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return bytesAsHex(new Uint8Array(digest));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { hexOf } from "../../base/hex.ts";
 import { crc32 } from "../../base/crc32.ts";
 import type { DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -41,10 +42,6 @@ export function checkSum(bytes: Uint8Array, expected: number): void {
   if (actual === expected) return;
   throw new CairnError(
     "checksum_mismatch",
-    `its checksum is ${hex(actual)}, expected ${hex(expected)}; the file is damaged there`,
+    `its checksum is ${hexOf(actual)}, expected ${hexOf(expected)}; the file is damaged there`,
   );
-}
-
-function hex(sum: number): string {
-  return sum.toString(16).padStart(8, "0");
 }

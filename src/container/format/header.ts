@@ -1,3 +1,4 @@
+import { bytesAsHex, hexOf } from "../../base/hex.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { fileKind } from "../../base/file_kind.ts";
@@ -68,7 +69,7 @@ export function parseHeader(bytes: Uint8Array): Header {
   if (actual !== headerCrc) {
     throw new CairnError(
       "checksum_mismatch",
-      `The header's checksum is ${hex32(actual)}, expected ${hex32(headerCrc)}; the file is damaged there`,
+      `The header's checksum is ${hexOf(actual)}, expected ${hexOf(headerCrc)}; the file is damaged there`,
     );
   }
   const version = view.getUint32(8, true);
@@ -83,7 +84,7 @@ export function parseHeader(bytes: Uint8Array): Header {
     throw new CairnError(
       "unsupported",
       `The file needs features that this reader does not know (flags ${
-        hex32(requiredFlags)
+        hexOf(requiredFlags)
       }); use a newer version`,
     );
   }
@@ -110,7 +111,7 @@ function readTailHint(view: DataView): number {
 function checkMagic(bytes: Uint8Array): void {
   const start = bytes.subarray(0, MAGIC.length);
   if (start.every((byte, i) => byte === MAGIC[i])) return;
-  const found = Array.from(start, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  const found = bytesAsHex(start, " ");
   const isText = start[1] === MAGIC[1] && start[2] === MAGIC[2] && start[3] === MAGIC[3];
   const kind = isText ? undefined : fileKind(bytes);
   const hint = isText
@@ -123,14 +124,4 @@ function checkMagic(bytes: Uint8Array): void {
 
 function invalid(problem: string): CairnError {
   return new CairnError("invalid_container", `The header is not valid: ${problem}`);
-}
-
-/** A checksum or flags as people write them. */
-export function hex32(value: number): string {
-  return value.toString(16).padStart(8, "0");
-}
-
-/** A file id as people write it. */
-export function fileIdToHex(fileId: Uint8Array): string {
-  return Array.from(fileId, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,10 +1,11 @@
+import { hexOf } from "../../base/hex.ts";
 import { alignUp } from "../../base/checked.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { Sliced } from "../../base/slices.ts";
 import { isAllZero } from "../../base/little_endian.ts";
 import { type ChunkRecord, chunkTableBytes, encodeChunkTable, parseChunkTable } from "./chunk_table.ts";
-import { type Header, hex32 } from "./header.ts";
+import type { Header } from "./header.ts";
 import type { RawLayout } from "./layout.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import type { TensorColumns } from "./tensor_columns.ts";
@@ -95,7 +96,7 @@ export function* parseTail(bytes: Uint8Array, trailer: Trailer): Sliced<Tables> 
     if (actual !== crc) {
       throw new CairnError(
         "checksum_mismatch",
-        `The ${name}'s checksum is ${hex32(actual)}, expected ${hex32(crc)}; the file is damaged there`,
+        `The ${name}'s checksum is ${hexOf(actual)}, expected ${hexOf(crc)}; the file is damaged there`,
         { details: { offset } },
       );
     }

@@ -1,8 +1,9 @@
+import { hexOf } from "../../base/hex.ts";
 import { alignUp } from "../../base/checked.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readU64, viewOf, writeU64 } from "../../base/little_endian.ts";
-import { DATA_OFFSET, type Header, hex32 } from "./header.ts";
+import { DATA_OFFSET, type Header } from "./header.ts";
 
 /** Length of the trailer, the last bytes of a file. */
 export const TRAILER_BYTES = 128;
@@ -97,7 +98,7 @@ function checkEnd(bytes: Uint8Array): void {
   if (actual !== expected) {
     throw new CairnError(
       "checksum_mismatch",
-      `The trailer's checksum is ${hex32(actual)}, expected ${hex32(expected)}; the file is damaged there`,
+      `The trailer's checksum is ${hexOf(actual)}, expected ${hexOf(expected)}; the file is damaged there`,
     );
   }
 }

@@ -1,3 +1,4 @@
+import { bytesAsHex } from "../../base/hex.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
@@ -7,7 +8,6 @@ import type { CastDType } from "./cast.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import type { ChunkRecord } from "../format/chunk_table.ts";
-import { fileIdToHex } from "../format/header.ts";
 import type { TensorRecord } from "../format/layout.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { openContainer, type OpenOptions } from "./open_container.ts";
@@ -97,7 +97,7 @@ export class ContainerReader {
     const { header, ...tables } = await openContainer(source, options);
     const chunks = new ChunkReader(source, tables, options.pool);
     return new ContainerReader({
-      fileId: fileIdToHex(header.fileId),
+      fileId: bytesAsHex(header.fileId),
       tables,
       chunks,
       verify: (reading) => verifyChunks(chunks, tables, reading),

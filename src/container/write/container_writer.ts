@@ -1,3 +1,4 @@
+import { bytesAsHex } from "../../base/hex.ts";
 import { checkOptions } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp } from "../../base/checked.ts";
@@ -10,7 +11,7 @@ import type { CodecChoice, EncodedChunk } from "../codec/choose.ts";
 import type { WriteRates } from "../codec/coding_rates.ts";
 import { codecByName } from "../codec/table.ts";
 import { CONTAINER_WRITER_OPTIONS, type ContainerWriterOptions } from "./container_writer_options.ts";
-import { DATA_OFFSET, encodeHeader, fileIdToHex, type Header } from "../format/header.ts";
+import { DATA_OFFSET, encodeHeader, type Header } from "../format/header.ts";
 import { layoutTensors, type RawLayout } from "../format/layout.ts";
 import { encodeManifest, type Manifest } from "../format/manifest.ts";
 import { type RawGap, rawGaps } from "../format/raw_gaps.ts";
@@ -327,7 +328,7 @@ export class ContainerWriter {
     }
     const rawBytes = this.layout.rawByteLength;
     return {
-      fileId: fileIdToHex(this.#header.fileId),
+      fileId: bytesAsHex(this.#header.fileId),
       rawBytes,
       storedBytes,
       fileBytes: this.#fileOffset,

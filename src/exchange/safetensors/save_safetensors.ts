@@ -1,3 +1,4 @@
+import { randomHex } from "../../base/hex.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { ByteSink } from "../../container/source.ts";
 import type { Storage } from "../../storage/storage.ts";
@@ -146,11 +147,7 @@ async function writeDurably<Report>(
   overwrite: boolean,
   write: (sink: ByteSink) => Promise<Report>,
 ): Promise<Report> {
-  const randomName = Array.from(
-    crypto.getRandomValues(new Uint8Array(8)),
-    (byte) => byte.toString(16).padStart(2, "0"),
-  ).join("");
-  const file = await DurableFile.create(storage, path, { overwrite, randomName });
+  const file = await DurableFile.create(storage, path, { overwrite, randomName: randomHex(8) });
   try {
     const report = await write(breathingSink(file));
     await file.commit();

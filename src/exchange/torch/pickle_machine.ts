@@ -1,3 +1,4 @@
+import { bytesAsHex, hexOf } from "../../base/hex.ts";
 import { CairnError } from "../../base/errors.ts";
 import { PickleReader } from "./pickle_reader.ts";
 import { PickleDict, PickleGlobal, PickleObject, PickleSet, type PickleValue } from "./pickle_values.ts";
@@ -31,8 +32,7 @@ export function runPickle(bytes: Uint8Array, host: PickleHost): PickleValue {
     if (opcode === STOP) return machine.result();
     const run = INSTRUCTIONS[opcode];
     if (run === undefined) {
-      const message =
-        `The pickle has the instruction 0x${opcode.toString(16).padStart(2, "0")} at byte ${offset}, ` +
+      const message = `The pickle has the instruction 0x${hexOf(opcode, 2)} at byte ${offset}, ` +
         "which is not among those that build plain values; it is refused";
       throw new CairnError("unsupported", message, { details: { offset, value: opcode } });
     }
@@ -192,9 +192,7 @@ function integer(machine: PickleMachine, byteLength: number): number | bigint {
     throw machine.invalid(`has an integer of ${byteLength} bytes`);
   }
   const bytes = machine.reader.bytes(byteLength);
-  let digits = "0x0";
-  for (const byte of bytes.toReversed()) digits += byte.toString(16).padStart(2, "0");
-  const value = BigInt.asIntN(8 * Math.max(byteLength, 1), BigInt(digits));
+  const value = BigInt.asIntN(8 * Math.max(byteLength, 1), BigInt(`0x0${bytesAsHex(bytes.toReversed())}`));
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }

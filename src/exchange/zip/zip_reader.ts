@@ -1,3 +1,4 @@
+import { hexOf } from "../../base/hex.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
@@ -49,8 +50,8 @@ export class ZipReader {
     if (checksum === entry.checksum) return raw;
     throw new CairnError(
       "checksum_mismatch",
-      `Cannot read ${quoted(entry.name)} of the zip file: its checksum is ${hex(checksum)}, expected ${
-        hex(entry.checksum)
+      `Cannot read ${quoted(entry.name)} of the zip file: its checksum is ${hexOf(checksum)}, expected ${
+        hexOf(entry.checksum)
       }; the file is damaged there`,
     );
   }
@@ -150,8 +151,4 @@ function disagree(entry: ZipEntry, problem: string): CairnError {
       quoted(entry.name)
     } of the zip file: its header has ${problem}; the file is damaged or forged`,
   );
-}
-
-function hex(checksum: number): string {
-  return checksum.toString(16).padStart(8, "0");
 }

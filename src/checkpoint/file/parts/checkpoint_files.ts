@@ -1,6 +1,6 @@
+import { hexOf } from "../../../base/hex.ts";
 import { CairnError } from "../../../base/errors.ts";
 import { ContainerReader } from "../../../container/read/container_reader.ts";
-import { hex32 } from "../../../container/format/header.ts";
 import type { PartRecord } from "../../../container/format/part_list.ts";
 import type { ByteSource } from "../../../container/source.ts";
 import { TRAILER_BYTES, trailerChecksum } from "../../../container/format/trailer.ts";
@@ -153,7 +153,7 @@ async function requirePinned(source: ByteSource, record: PartRecord, label: stri
   if (checksum !== record.checksum) {
     throw otherFile(
       label,
-      `its trailer's checksum is ${hex32(checksum)}, expected ${hex32(record.checksum)}`,
+      `its trailer's checksum is ${hexOf(checksum)}, expected ${hexOf(record.checksum)}`,
     );
   }
 }

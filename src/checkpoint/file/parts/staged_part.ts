@@ -1,5 +1,5 @@
+import { bytesAsHex } from "../../../base/hex.ts";
 import type { WriteReport } from "../../../container/write/container_writer.ts";
-import { fileIdToHex } from "../../../container/format/header.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
 import type { PartRecord } from "../../../container/format/part_list.ts";
 import { DurableFile } from "../../../storage/durable_file.ts";
@@ -41,7 +41,7 @@ export class StagedPart {
     newFiles: NewFiles,
   ): Promise<StagedPart> {
     const id = newFiles.fileId();
-    const path = partPath(directory, { name: plan.name, fileId: fileIdToHex(id) });
+    const path = partPath(directory, { name: plan.name, fileId: bytesAsHex(id) });
     const file = await DurableFile.create(storage, path, {
       randomName: newFiles.randomName(),
       // It has its random id in it.

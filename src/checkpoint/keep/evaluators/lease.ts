@@ -1,3 +1,4 @@
+import { randomHex } from "../../../base/hex.ts";
 import { checkOptions, type OptionNames } from "../../../base/options.ts";
 import type { JsonValue } from "../../../base/canonical_json.ts";
 import { backgroundClock, type Clock } from "../../../base/clock.ts";
@@ -8,7 +9,7 @@ import { joinPath } from "../../../storage/storage_path.ts";
 import { type CheckpointFolder, foldersOf, requireFolder } from "../../engine/checkpoint_folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
-import { randomHex, readSmallFile, writeSmallFile } from "../../file/small_file.ts";
+import { readSmallFile, writeSmallFile } from "../../file/small_file.ts";
 import { checkTag } from "../../file/tags.ts";
 
 /** The directory beside the checkpoints that leases lie in. */
@@ -61,7 +62,7 @@ export class Lease {
   private constructor(folder: CheckpointFolder, tag: string, options: Required<LeaseOptions>) {
     this.tag = tag;
     this.#folder = folder;
-    this.#path = joinPath(joinPath(folder.directory, LEASE_DIRECTORY), `${tag}@${randomHex()}.lease`);
+    this.#path = joinPath(joinPath(folder.directory, LEASE_DIRECTORY), `${tag}@${randomHex(8)}.lease`);
     this.#options = options;
   }
 
