@@ -8,7 +8,7 @@ import { STEP_MUTATIONS } from "./mutation_list_step.mjs";
 
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
-const ENGINE = "src/checkpoint/engine/file_engine.ts";
+const WRITER = "src/checkpoint/engine/file_writer.ts";
 const READER = "src/container/read/chunk_reader.ts";
 const DECODING = "src/container/codec/decode_checked.ts";
 const STAGED = "src/checkpoint/engine/staged_checkpoint.ts";
@@ -165,16 +165,16 @@ export const MUTATIONS = [
   ],
   [
     "clearing of leftovers",
-    ENGINE,
+    WRITER,
     "await removeLeftovers(",
     "await (async (..._: unknown[]) => {})(",
     ENGINES,
   ],
   [
     "hint only after the commit",
-    ENGINE,
-    "await saved.staged.commit({",
-    "await moveLatestHint(this.storage, this.directoryOf(info), info.tag, this.#files.randomName());\n        await saved.staged.commit({",
+    WRITER,
+    "await staged.commit({",
+    "await moveLatestHint(this.#storage, directory, tag, this.#files.randomName());\n      await staged.commit({",
     [...ENGINES, ...SAVES],
   ],
   ["clean-up after a failed save", STAGED, "await index.abort().catch(() => {});", "", ENGINES],
@@ -297,15 +297,15 @@ export const MUTATIONS = [
   ],
   [
     "lock that is still held at the commit",
-    ENGINE,
-    "await this.#locks.assertHeld(this.directoryOf(info));",
+    WRITER,
+    "await this.#locks.assertHeld(directory);",
     "",
     LOCKS,
   ],
   [
     "lock before a save without create",
-    ENGINE,
-    "await this.#locks.hold(this.directoryOf(pending.info));",
+    WRITER,
+    "await this.#locks.hold(this.#paths.directoryOf(info));",
     "",
     LOCKS,
   ],
@@ -467,7 +467,7 @@ export const MUTATIONS = [
     "",
     ["tests/gpu/error_scopes_test.ts"],
   ],
-  ["loss of the device before a commit", ENGINE, "saved.frozen.assertAlive();", "", ENGINES],
+  ["loss of the device before a commit", WRITER, "frozen.assertAlive();", "", ENGINES],
   [
     "memory of its own for a raw chunk that waits for a pool",
     READER,
@@ -499,14 +499,14 @@ export const MUTATIONS = [
   ],
   [
     "lock of the first rank, before another rank's part",
-    ENGINE,
+    WRITER,
     "await this.#locks.requireHeldBy(runId, directory);",
     "",
     WRITERS,
   ],
   [
     "room for a rank's part",
-    ENGINE,
+    WRITER,
     "await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);",
     "",
     WRITERS,

@@ -1,4 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkDirectoryPath } from "../../storage/storage_path.ts";
 import { checkTag } from "../file/tags.ts";
 
 /** What {@link CommitInfo.of} takes. */
@@ -36,16 +37,16 @@ export class CommitInfo {
   /**
    * The value for a tag alone, as older engines take it, or for all fields.
    *
-   * @throws CairnError `invalid_tag`.
+   * @throws CairnError `invalid_tag`; TypeError for a `saveDir` that is no path inside a storage.
    */
   static of(value: string | number | CommitInfoFields): CommitInfo {
     if (value instanceof CommitInfo) return value;
-    const fields = typeof value === "object"
+    const fields: CommitInfoFields = typeof value === "object"
       ? checkOptions("A checkpoint to be", value, COMMIT_INFO_FIELDS, '{ tag: "100" }')
       : { tag: value };
-    return Object.freeze(
-      new CommitInfo(checkTag(fields.tag), fields.saveDir ?? "", fields.saveLatest ?? true),
-    );
+    const { tag, saveDir = "", saveLatest = true } = fields;
+    checkDirectoryPath(saveDir);
+    return Object.freeze(new CommitInfo(checkTag(tag), saveDir, saveLatest));
   }
 
   /** Whether `other` says the same. */

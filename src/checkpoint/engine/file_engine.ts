@@ -1,19 +1,14 @@
 import { checkOptions } from "../../base/options.ts";
-import { CairnError } from "../../base/errors.ts";
-import { nextTurn } from "../../base/event_loop.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
-import type { TensorSpec } from "../../container/format/layout.ts";
 import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import { namesIn } from "../../storage/names_in.ts";
 import { openStorage } from "../../storage/open_storage.ts";
 import type { Storage } from "../../storage/storage.ts";
-import { checkDirectoryPath, joinPath } from "../../storage/storage_path.ts";
+import { joinPath } from "../../storage/storage_path.ts";
 import { Checkpoint } from "../file/checkpoint.ts";
-import { commitFailed, notCommitted } from "./commit_failed.ts";
 import { CommitInfo } from "./commit_info.ts";
-import { makeNewDirectory, refuseTwins } from "./directory_check.ts";
+import { makeNewDirectory } from "./directory_check.ts";
 import { DirectoryLocks } from "./lock/directory_locks.ts";
-import { requireRoom, roomFor } from "./disk_space.ts";
 import {
   type CommitReport,
   type CommitTarget,
@@ -30,31 +25,24 @@ import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
 import {
   checkFileEngineOptions,
-  FILE_SAVE_OPTIONS,
   type FileEngineOptions,
   type FileSaveOptions,
 } from "./file_engine_options.ts";
 import { FileMaker } from "./file_maker.ts";
+import { FileWriter } from "./file_writer.ts";
 import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import { KnownCheckpoints } from "./known_checkpoints.ts";
-import { moveLatestHint } from "./latest_hint.ts";
-import { removeLeftovers } from "../file/leftovers.ts";
-import { OneAtATime } from "./one_at_a_time.ts";
-import { type PartPlan, planComponents, tensorsOfPart } from "../file/parts/components.ts";
-import { PARTS_DIRECTORY } from "../file/parts/part_files.ts";
-import { partsAt, removeDeadParts, removeUnnamedParts } from "./part_sweep.ts";
-import { StagedCheckpoint } from "./staged_checkpoint.ts";
-import { writePart, type WrittenPart } from "../file/parts/write_part.ts";
-import type { PendingSave } from "./pending_save.ts";
+import type { PartPlan } from "../file/parts/components.ts";
+import { partsAt, removeUnnamedParts } from "./part_sweep.ts";
+import type { WrittenPart } from "../file/parts/write_part.ts";
+import { SaveSession } from "./save_session.ts";
 import { removeDurably } from "../file/remove_durably.ts";
 import { checkRunId } from "../file/run_id.ts";
-import { type Catalog, summaryOf } from "./summary.ts";
+import type { Catalog } from "./summary.ts";
 import { tagOfStep } from "./step_tag.ts";
 import { checkTag, tagOfFileName } from "../file/tags.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
-
-const DEFAULT_VERIFY_EVERY = 10;
 
 /**
  * Checkpoints as files `<tag>.cairn` in one directory of a storage, each written by the durable protocol of `DurableFile`: it is
@@ -67,24 +55,28 @@ export class FileEngine implements Engine {
   readonly name = "file";
   readonly storage: Storage;
   readonly directory: string;
-  readonly #options: FileEngineOptions;
   readonly #files: FileMaker;
   readonly #paths: EnginePaths;
-  /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
-  readonly #unconfirmed = new Set<string>();
   readonly #locks: DirectoryLocks;
-  readonly #calls = new OneAtATime();
+  readonly #writer: FileWriter;
+  readonly #session: SaveSession<FileSaveOptions>;
   #resumedFrom: string | undefined;
-  #pending: PendingSave | undefined;
-  #commits = 0;
 
   private constructor(storage: Storage, options: FileEngineOptions) {
     this.storage = storage;
     this.directory = options.directory ?? "";
-    this.#options = options;
     this.#files = new FileMaker(options);
     this.#paths = new EnginePaths(storage, this.directory);
     this.#locks = new DirectoryLocks(storage, this.#files, options.exclusive);
+    this.#writer = new FileWriter({
+      storage,
+      engine: options,
+      files: this.#files,
+      paths: this.#paths,
+      locks: this.#locks,
+      evict: (beingSaved) => evictOldest(this, { beingSaved, mayEvict: options.mayEvict }),
+    });
+    this.#session = new SaveSession(this.#writer);
   }
 
   /**
@@ -106,101 +98,20 @@ export class FileEngine implements Engine {
     return this.#resumedFrom;
   }
 
-  async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
-    checkOptions("create()", options, ENGINE_OPTIONS.create);
-    const info = CommitInfo.of(target);
-    checkDirectoryPath(info.saveDir);
-    if (this.#pending?.saved !== undefined) {
-      throw commitFailed(info, notCommitted(this.#pending.info));
-    }
-    await this.#calls.run("create", async () => {
-      this.#pending = undefined;
-      const directory = this.directoryOf(info);
-      await this.storage.makeDirectory(directory);
-      await this.#locks.hold(directory);
-      const { runId, inUse, now } = this.#files;
-      const owner = { runId, nowMs: now(), inUse };
-      const names = await namesIn(this.storage, directory);
-      await removeLeftovers(this.storage, directory, owner, names);
-      await KnownCheckpoints.in(this.storage, directory).see(names);
-      if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.storage, directory, owner, true);
-      const isRetry = this.#unconfirmed.has(this.#paths.fileOf(info));
-      const overwrite = (options.overwrite ?? false) || isRetry;
-      refuseTwins(this.storage, directory, { names, tag: info.tag, overwrite });
-      this.#pending = { info, overwrite, hasLooked: true };
-    });
+  create(target: CommitTarget, options?: CreateOptions): Promise<void> {
+    return this.#session.create(target, options);
   }
 
-  async save(
+  save(
     state: CheckpointState | FrozenCheckpoint,
     path?: string,
     options: FileSaveOptions = {},
   ): Promise<WriteReport> {
-    checkOptions("save()", options, FILE_SAVE_OPTIONS);
-    const pending = this.#pending;
-    if (pending === undefined || pending.saved !== undefined) {
-      throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
-        details: { op: "save" },
-      });
-    }
-    if (path !== undefined) this.#paths.requireFileOf(pending.info, path);
-    this.#calls.requireIdle("save");
-    // In this very tick, as a caller that passes live state expects.
-    const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
-    try {
-      return await this.#calls.run("save", async () => {
-        // Whoever has set the commit info, in the place of create, has not asked for it yet.
-        await this.#locks.hold(this.directoryOf(pending.info));
-        await this.#requireRoom(pending.info, options.ranks?.files ?? [frozen.tensors], options);
-        await options.ranks?.begin();
-        return await this.#write(pending, frozen, options);
-      });
-    } catch (error) {
-      this.#pending = undefined;
-      if (frozen !== state) frozen.release();
-      throw error;
-    }
+    return this.#session.save(state, path, options);
   }
 
-  async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
-    const info = CommitInfo.of(target);
-    const pending = this.#pending;
-    if (pending === undefined) {
-      throw commitFailed(info, "nothing was created; call create() and save() first");
-    }
-    if (!pending.info.equals(info)) {
-      throw commitFailed(info, `${pending.info} was created, with other fields or tag`);
-    }
-    const { saved } = pending;
-    if (saved === undefined) throw commitFailed(info, "nothing was saved; call save() first");
-    return await this.#calls.run("commit", async () => {
-      const isVerified = options.verify ?? this.#isTimeToVerify;
-      const known = KnownCheckpoints.in(this.storage, this.directoryOf(info));
-      known.forget(info.tag);
-      try {
-        // A device that is going down says so a turn later than its last answer.
-        await nextTurn();
-        saved.frozen.assertAlive();
-        await this.#locks.assertHeld(this.directoryOf(info));
-        const { signal } = options;
-        await saved.staged.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
-      } catch (error) {
-        await this.#drop(pending);
-        if (saved.staged.isPublished) this.#unconfirmed.add(this.#paths.fileOf(info));
-        throw error;
-      }
-      this.#forget(pending);
-      this.#unconfirmed.delete(this.#paths.fileOf(info));
-      this.#commits++;
-      const path = this.storage.describe(this.#paths.fileOf(info));
-      const { frozen: { manifest: { metrics } }, provenance, staged: { written } } = saved;
-      known.committed(summaryOf({ tag: info.tag, path, metrics, provenance, reader: written }));
-      const warnings = info.saveLatest
-        ? await moveLatestHint(this.storage, this.directoryOf(info), info.tag, this.#files.randomName())
-        : [];
-      return { info, tag: info.tag, path, written, isVerified, warnings };
-    });
+  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport> {
+    return this.#session.commit(target, options);
   }
 
   /**
@@ -215,26 +126,11 @@ export class FileEngine implements Engine {
     plan: PartPlan,
     options: SaveOptions & { readonly runId: string },
   ): Promise<WrittenPart> {
-    const { runId, ...saving } = options;
-    return await this.#calls.run("save", async () => {
-      const directory = this.directoryOf(info);
-      await this.#locks.requireHeldBy(runId, directory);
-      const nothing = (): Promise<undefined> => Promise.resolve(undefined);
-      await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);
-      const part = await writePart(this.storage, directory, frozen, plan, {
-        ...this.#files.coding,
-        ...saving,
-        newFiles: this.#files,
-        provenance: { ...this.#files.provenanceOf(info.tag), runId },
-        verify: this.#isTimeToVerify,
-      });
-      this.#commits++;
-      return part;
-    });
+    return await this.#session.calls.run("save", () => this.#writer.writePart(info, frozen, plan, options));
   }
 
-  async abort(): Promise<void> {
-    if (this.#pending !== undefined) await this.#drop(this.#pending);
+  abort(): Promise<void> {
+    return this.#session.abort();
   }
 
   async load(tagOrPath: string | number, options: EngineLoadOptions = {}): Promise<Checkpoint> {
@@ -319,14 +215,11 @@ export class FileEngine implements Engine {
   }
 
   getCommitInfo(): CommitInfo | null {
-    return this.#pending?.info ?? null;
+    return this.#session.info;
   }
 
   setCommitInfo(info: CommitInfo | null): void {
-    if (this.#pending?.saved !== undefined) {
-      throw commitFailed(info ?? this.#pending.info, notCommitted(this.#pending.info));
-    }
-    this.#pending = info === null ? undefined : { info: CommitInfo.of(info), overwrite: false };
+    this.#session.info = info;
   }
 
   async cleanup(): Promise<void> {
@@ -336,65 +229,5 @@ export class FileEngine implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.cleanup();
-  }
-
-  /** Looks for room for all files of a checkpoint, each given by its tensors. */
-  async #requireRoom(
-    info: CommitInfo,
-    files: readonly (readonly TensorSpec[])[],
-    { signal }: SaveOptions,
-    evict: () => Promise<string | undefined> = () =>
-      evictOldest(this, { beingSaved: info.tag, mayEvict: this.#options.mayEvict }),
-  ): Promise<void> {
-    const { chunkBytes } = this.#options;
-    await requireRoom(this.storage, this.directoryOf(info), {
-      ...this.#options,
-      tag: info.tag,
-      neededBytes: files.reduce((sum, tensors) => sum + roomFor(tensors, chunkBytes), 0),
-      signal,
-      evict,
-    });
-  }
-
-  async #write(
-    pending: PendingSave,
-    frozen: FrozenCheckpoint,
-    options: FileSaveOptions,
-  ): Promise<WriteReport> {
-    const { info, overwrite } = pending;
-    const { ranks, ...saving } = options;
-    const directory = this.directoryOf(info);
-    const known = KnownCheckpoints.in(this.storage, directory);
-    if (!pending.hasLooked) await known.see(await namesIn(this.storage, directory));
-    const provenance = this.#files.provenanceIn(known, info.tag, frozen.manifest.provenance, options.savedBy);
-    const staged = await StagedCheckpoint.write(this.storage, this.#paths.fileOf(info), frozen, {
-      ...this.#files.coding,
-      ...saving,
-      newFiles: this.#files,
-      ...ranks === undefined ? {} : { completeParts: ranks.completeParts, verifyParts: this.#isTimeToVerify },
-      overwrite,
-      isNameFree: pending.hasLooked === true,
-      parts: ranks === undefined
-        ? planComponents(frozen.tensors, this.#options.components ?? false)
-        : [ranks.part],
-      provenance,
-    });
-    pending.saved = { staged, frozen, provenance };
-    return staged.written;
-  }
-
-  get #isTimeToVerify(): boolean {
-    const every = this.#options.verifyEvery ?? DEFAULT_VERIFY_EVERY;
-    return every > 0 && this.#commits % every === 0;
-  }
-
-  async #drop(pending: PendingSave): Promise<void> {
-    this.#forget(pending);
-    await pending.saved?.staged.abort();
-  }
-
-  #forget(pending: PendingSave): void {
-    if (this.#pending === pending) this.#pending = undefined;
-    pending.saved?.frozen.release();
   }
 }

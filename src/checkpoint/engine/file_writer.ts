@@ -1,0 +1,215 @@
+import { nextTurn } from "../../base/event_loop.ts";
+import type { Provenance } from "../../container/format/manifest.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
+import { namesIn } from "../../storage/names_in.ts";
+import type { Storage } from "../../storage/storage.ts";
+import type { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import { removeLeftovers } from "../file/leftovers.ts";
+import { type PartPlan, planComponents, tensorsOfPart } from "../file/parts/components.ts";
+import { PARTS_DIRECTORY } from "../file/parts/part_files.ts";
+import { writePart, type WrittenPart } from "../file/parts/write_part.ts";
+import { commitFailed } from "./commit_failed.ts";
+import type { CommitInfo } from "./commit_info.ts";
+import { refuseTwins } from "./directory_check.ts";
+import { requireRoom, roomFor } from "./disk_space.ts";
+import type { CommitReport, EngineCommitOptions, SaveOptions } from "./engine.ts";
+import type { EnginePaths } from "./engine_paths.ts";
+import { FILE_SAVE_OPTIONS, type FileEngineOptions, type FileSaveOptions } from "./file_engine_options.ts";
+import type { FileMaker } from "./file_maker.ts";
+import { KnownCheckpoints } from "./known_checkpoints.ts";
+import { moveLatestHint } from "./latest_hint.ts";
+import type { DirectoryLocks } from "./lock/directory_locks.ts";
+import { removeDeadParts } from "./part_sweep.ts";
+import type { CheckpointWriter, Writing } from "./save_session.ts";
+import { StagedCheckpoint } from "./staged_checkpoint.ts";
+import { summaryOf } from "./summary.ts";
+
+const DEFAULT_VERIFY_EVERY = 10;
+
+/** Where and with what a {@link FileWriter} works. */
+export interface FileWriterOptions {
+  readonly storage: Storage;
+  readonly engine: FileEngineOptions;
+  readonly files: FileMaker;
+  readonly paths: EnginePaths;
+  readonly locks: DirectoryLocks;
+  /** Makes room for the checkpoint of this tag, and says which one went; `undefined` when none may go. */
+  readonly evict: (tag: string) => Promise<string | undefined>;
+}
+
+/** A checkpoint to be; `hasLooked` when it is known what is there. */
+interface Target {
+  readonly info: CommitInfo;
+  readonly overwrite: boolean;
+  readonly hasLooked: boolean;
+}
+
+/** A checkpoint that has all its bytes and no name yet. */
+interface Saved {
+  readonly staged: StagedCheckpoint;
+  readonly frozen: FrozenCheckpoint;
+  readonly provenance: Provenance;
+}
+
+/** Writes checkpoints as files into directories of a storage: what `FileEngine` does between the calls. */
+export class FileWriter implements CheckpointWriter<FileSaveOptions> {
+  readonly saveOptions: typeof FILE_SAVE_OPTIONS = FILE_SAVE_OPTIONS;
+  readonly #options: FileWriterOptions;
+  readonly #storage: Storage;
+  readonly #files: FileMaker;
+  readonly #paths: EnginePaths;
+  readonly #locks: DirectoryLocks;
+  /** Checkpoints that were published, but whose directory could not be synced: saving them again is no overwrite. */
+  readonly #unconfirmed = new Set<string>();
+  #commits = 0;
+
+  constructor(options: FileWriterOptions) {
+    this.#options = options;
+    this.#storage = options.storage;
+    this.#files = options.files;
+    this.#paths = options.paths;
+    this.#locks = options.locks;
+  }
+
+  requireFileOf(info: CommitInfo, path: string): void {
+    this.#paths.requireFileOf(info, path);
+  }
+
+  async begin(info: CommitInfo, overwrite: boolean): Promise<Writing<FileSaveOptions>> {
+    const directory = this.#paths.directoryOf(info);
+    await this.#storage.makeDirectory(directory);
+    await this.#locks.hold(directory);
+    const { runId, inUse, now } = this.#files;
+    const owner = { runId, nowMs: now(), inUse };
+    const names = await namesIn(this.#storage, directory);
+    await removeLeftovers(this.#storage, directory, owner, names);
+    await KnownCheckpoints.in(this.#storage, directory).see(names);
+    if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.#storage, directory, owner, true);
+    const mayReplace = overwrite || this.#unconfirmed.has(this.#paths.fileOf(info));
+    refuseTwins(this.#storage, directory, { names, tag: info.tag, overwrite: mayReplace });
+    return this.#writing({ info, overwrite: mayReplace, hasLooked: true });
+  }
+
+  resume(info: CommitInfo): Writing<FileSaveOptions> {
+    return this.#writing({ info, overwrite: false, hasLooked: false });
+  }
+
+  /** See `FileEngine.savePart`. */
+  async writePart(
+    info: CommitInfo,
+    frozen: FrozenCheckpoint,
+    plan: PartPlan,
+    options: SaveOptions & { readonly runId: string },
+  ): Promise<WrittenPart> {
+    const { runId, ...saving } = options;
+    const directory = this.#paths.directoryOf(info);
+    await this.#locks.requireHeldBy(runId, directory);
+    const nothing = (): Promise<undefined> => Promise.resolve(undefined);
+    await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);
+    const part = await writePart(this.#storage, directory, frozen, plan, {
+      ...this.#files.coding,
+      ...saving,
+      newFiles: this.#files,
+      provenance: { ...this.#files.provenanceOf(info.tag), runId },
+      verify: this.#isTimeToVerify,
+    });
+    this.#commits++;
+    return part;
+  }
+
+  #writing(target: Target): Writing<FileSaveOptions> {
+    const { info } = target;
+    let saved: Saved | undefined;
+    return {
+      write: async (frozen, options) => {
+        // Whoever has set the commit info, in the place of create, has not asked for it yet.
+        await this.#locks.hold(this.#paths.directoryOf(info));
+        await this.#requireRoom(info, options.ranks?.files ?? [frozen.tensors], options);
+        await options.ranks?.begin();
+        saved = await this.#write(target, frozen, options);
+        return saved.staged.written;
+      },
+      commit: async (options) => {
+        if (saved === undefined) throw commitFailed(info, "nothing was saved");
+        return await this.#commit(info, saved, options);
+      },
+      abort: async () => await saved?.staged.abort(),
+    };
+  }
+
+  async #write(
+    { info, overwrite, hasLooked }: Target,
+    frozen: FrozenCheckpoint,
+    options: FileSaveOptions,
+  ): Promise<Saved> {
+    const { ranks, ...saving } = options;
+    const directory = this.#paths.directoryOf(info);
+    const known = KnownCheckpoints.in(this.#storage, directory);
+    if (!hasLooked) await known.see(await namesIn(this.#storage, directory));
+    const provenance = this.#files.provenanceIn(known, info.tag, frozen.manifest.provenance, options.savedBy);
+    const { components = false } = this.#options.engine;
+    const staged = await StagedCheckpoint.write(this.#storage, this.#paths.fileOf(info), frozen, {
+      ...this.#files.coding,
+      ...saving,
+      newFiles: this.#files,
+      ...ranks === undefined ? {} : { completeParts: ranks.completeParts, verifyParts: this.#isTimeToVerify },
+      overwrite,
+      isNameFree: hasLooked,
+      parts: ranks === undefined ? planComponents(frozen.tensors, components) : [ranks.part],
+      provenance,
+    });
+    return { staged, frozen, provenance };
+  }
+
+  async #commit(info: CommitInfo, saved: Saved, options: EngineCommitOptions): Promise<CommitReport> {
+    const { staged, frozen, provenance } = saved;
+    const { tag } = info;
+    const directory = this.#paths.directoryOf(info);
+    const file = this.#paths.fileOf(info);
+    const isVerified = options.verify ?? this.#isTimeToVerify;
+    const known = KnownCheckpoints.in(this.#storage, directory);
+    known.forget(tag);
+    try {
+      // A device that is going down says so a turn later than its last answer.
+      await nextTurn();
+      frozen.assertAlive();
+      await this.#locks.assertHeld(directory);
+      const { signal } = options;
+      await staged.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
+    } catch (error) {
+      if (staged.isPublished) this.#unconfirmed.add(file);
+      throw error;
+    }
+    this.#unconfirmed.delete(file);
+    this.#commits++;
+    const path = this.#storage.describe(file);
+    const { written } = staged;
+    known.committed(summaryOf({ tag, path, metrics: frozen.manifest.metrics, provenance, reader: written }));
+    const warnings = info.saveLatest
+      ? await moveLatestHint(this.#storage, directory, tag, this.#files.randomName())
+      : [];
+    return { info, tag, path, written, isVerified, warnings };
+  }
+
+  /** Looks for room for all files of a checkpoint, each given by its tensors. */
+  async #requireRoom(
+    info: CommitInfo,
+    files: readonly (readonly TensorSpec[])[],
+    { signal }: SaveOptions,
+    evict: () => Promise<string | undefined> = () => this.#options.evict(info.tag),
+  ): Promise<void> {
+    const { engine } = this.#options;
+    await requireRoom(this.#storage, this.#paths.directoryOf(info), {
+      ...engine,
+      tag: info.tag,
+      neededBytes: files.reduce((sum, tensors) => sum + roomFor(tensors, engine.chunkBytes), 0),
+      signal,
+      evict,
+    });
+  }
+
+  get #isTimeToVerify(): boolean {
+    const every = this.#options.engine.verifyEvery ?? DEFAULT_VERIFY_EVERY;
+    return every > 0 && this.#commits % every === 0;
+  }
+}
