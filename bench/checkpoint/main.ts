@@ -7,7 +7,7 @@
  * state, byte by byte, outside of what is timed. The first save of each engine is read back by the engine before it is
  * committed, as its default is; the first round is not counted. The last line is JSON.
  *
- * Options: `--rounds=7`, `--rows=1,4` (lines of the table, 1 to 10), `--provider=dawn`.
+ * Options: `--rounds=7`, `--rows=1,4` (lines of the table, 1 to 11), `--provider=dawn`.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,6 +17,7 @@ import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { fileSystemOf } from "./disk.ts";
 import { benchEventLoop } from "./event_loop_row.ts";
 import { Figures } from "./figures.ts";
+import { benchFreezes } from "./freeze_row.ts";
 import { benchLoads } from "./load_row.ts";
 import { benchNeighbours } from "./neighbours_row.ts";
 import { benchMemory } from "./memory_row.ts";
@@ -27,7 +28,7 @@ import { BenchState } from "./state.ts";
 import { benchTraining } from "./training_row.ts";
 
 const rounds = Number(option("rounds") ?? 7);
-const rows = new Set((option("rows") ?? "1,2,3,4,5,6,7,8,9,10").split(",").map(Number));
+const rows = new Set((option("rows") ?? "1,2,3,4,5,6,7,8,9,10,11").split(",").map(Number));
 const provider = option("provider");
 const directory = mkdtempSync(join(diskDirectory(), "cairn-bench-"));
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -66,6 +67,7 @@ async function bench(): Promise<void> {
   if (wants(7)) await benchEventLoop(context);
   if (wants(9)) benchMemory(context);
   if (wants(10)) await benchNeighbours(context);
+  if (wants(11)) await benchFreezes(context);
   // Last, since it adds tensors to the store.
   if (wants(8)) await benchTraining(context, saveMs);
   await store.close();

@@ -1,7 +1,7 @@
 import { nodeBuiltin } from "./node_builtin.ts";
 
 /** Up to here listing the keys is fastest. Beyond, the text that is made of each index takes longer than all else. */
-const FEW_ELEMENTS = 16;
+export const FEW_ELEMENTS = 16;
 /** From here on JavaScriptCore is fastest in printing the first hundred elements. */
 const MANY_ELEMENTS = 1024;
 
@@ -14,8 +14,8 @@ export interface KnownElements {
 
 /**
  * Whether an array or a typed array has anything beside its elements: `list.name = "x"`. No runtime says that without making a text
- * of each index (1.4 s for 400 000 in JavaScriptCore), so a long list is compared with its elements; of such, only what is
- * enumerable is found.
+ * of each index (1.4 s for 400 000 in JavaScriptCore), so a list of {@link FEW_ELEMENTS} or more is compared with its elements. Of such
+ * a list symbols and what is enumerable are found; a named property that was hidden with `Object.defineProperty` is not.
  */
 export function hasFieldsOfItsOwn(
   list: readonly unknown[] | ArrayBufferView,

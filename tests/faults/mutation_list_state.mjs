@@ -53,8 +53,8 @@ export const STATE_MUTATIONS = [
   [
     "look for holes",
     "src/checkpoint/capture/state_freezer.ts",
-    "item === undefined && !Object.hasOwn(value, index)",
-    "false",
+    "if (value[index] !== undefined || Object.hasOwn(value, index)) continue;",
+    "continue;",
     ["tests/checkpoint/capture/state_freezer_test.ts"],
   ],
   [
@@ -70,6 +70,13 @@ export const STATE_MUTATIONS = [
     "    refuseTilde(root);\n",
     "",
     ["tests/base/what_to_write_test.ts"],
+  ],
+  [
+    "look for accessors among fields and elements",
+    "src/checkpoint/capture/state_freezer.ts",
+    ' && "value" in property && property.enumerable === true',
+    "",
+    ["tests/checkpoint/capture/state_freezer_test.ts"],
   ],
   [
     "turn of the event loop between two slices",

@@ -26,7 +26,8 @@ export function isHostTensorName(name: string): boolean {
  * "state:<path>". The same one in two places is stored once and is one again when it is loaded.
  *
  * @throws TypeError that names the place of what would not come back as it is: a function, a class instance, an array with a field
- * of its own, a subclass of a built-in class, a hole, a cycle.
+ * of its own, a subclass of a built-in class, a hole, an accessor, a cycle. Of an array of 16 elements or more accessors at an index
+ * are kept as their values, and named properties that are not enumerable are not seen.
  */
 export function freezeState(value: StateInput, root: StateRoot = "state"): FrozenHostState {
   const freezer = new StateFreezer(root);

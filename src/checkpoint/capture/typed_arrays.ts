@@ -58,9 +58,7 @@ export function bytesOfNumbers(list: readonly unknown[]): Uint8Array | undefined
     // Of a finite number, and of no other, this is 0. A hole ends it before memory is taken for all of a long one.
     if (typeof item !== "number" || item - item !== 0) return undefined;
   }
-  const numbers = new Float64Array(length);
-  numbers.set(list as readonly number[]);
-  return new Uint8Array(numbers.buffer);
+  return new Uint8Array(new Float64Array(list as readonly number[]).buffer);
 }
 
 /**

@@ -32,6 +32,10 @@ function withField<T extends object>(value: T, name: string | symbol = "extra"):
   });
 }
 
+function withGetter<T extends object>(value: T, name: string | number): T {
+  return Object.defineProperty(value, name, { get: () => 1, enumerable: true, configurable: true });
+}
+
 /** Milliseconds of processor time. */
 function spent(work: () => unknown): number {
   const before = cpuMs();
@@ -108,6 +112,27 @@ describe("a state that would come back as less than it is", () => {
       () => Object.defineProperty({}, "a", { value: 1 }),
       "where.a is an accessor or hidden",
     ],
+    [
+      "a setter",
+      () => Object.defineProperty({}, "a", { set: () => {}, enumerable: true }),
+      "where.a is an accessor",
+    ],
+    [
+      "a getter among many fields",
+      () => withGetter(Object.fromEntries(texts(200).map((text) => [text, 1])), "late"),
+      "where.late is an accessor",
+    ],
+    ["a getter at an index", () => withGetter([1, 2, 3], 1), "where[1] is an accessor"],
+    [
+      "a hidden index",
+      () => Object.defineProperty([1, 2], 1, { enumerable: false }),
+      "where[1] is an accessor or hidden",
+    ],
+    [
+      "a hidden field on a short array",
+      () => Object.defineProperty([1], "a", { value: 1 }),
+      "fields of its own (a)",
+    ],
     ["a hole", () => [1, , 3], "where[1] is a hole"],
     ["a hole in a long array", () => {
       const list = numbers(3000);
@@ -142,6 +167,15 @@ describe("a state that would come back as less than it is", () => {
       }
     });
   }
+
+  test("of a longer array an accessor at an index comes back as its value", async () => {
+    for (const count of [16, 100, 5000]) {
+      const list = withGetter(texts(count), 3) as unknown[];
+      const back = await roundTrip({ list }) as { list: unknown[] };
+      expect(back.list.length).toBe(count);
+      expect(back.list[3]).toBe(1);
+    }
+  });
 
   test("a proxy is read once: what was looked at is what is kept", async () => {
     let reads = 0;
