@@ -3,6 +3,7 @@ import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readCatalog } from "../engine/catalog.ts";
+import { notCommitted, nothingCreated, requireSame } from "../engine/commit_failed.ts";
 import { CommitInfo } from "../engine/commit_info.ts";
 import {
   type CommitReport,
@@ -105,7 +106,7 @@ export class DecoupledEngine extends EngineWrapper {
   }
 
   override setCommitInfo(info: CommitInfo | null): void {
-    if (this.#job !== undefined) throw notCommitted(`set the commit info ${info}`, this.#job);
+    if (this.#job !== undefined) throw stillToCommit(`set the commit info ${info}`, this.#job);
     this.inner.setCommitInfo(info);
   }
 
@@ -117,7 +118,7 @@ export class DecoupledEngine extends EngineWrapper {
       await this.#watch(Promise.allSettled([job.committing]), what, job);
     }
     await this.#requireWriter(what);
-    if (this.#job !== undefined) throw notCommitted(what, this.#job);
+    if (this.#job !== undefined) throw stillToCommit(what, this.#job);
     await this.inner.create(target, options);
   }
 
@@ -133,12 +134,8 @@ export class DecoupledEngine extends EngineWrapper {
     checkOptions("save()", options, ENGINE_OPTIONS.save);
     this.#throwFailure("save");
     const info = this.inner.getCommitInfo();
-    if (this.#job !== undefined) throw notCommitted("save", this.#job);
-    if (info === null) {
-      throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
-        details: { op: "save" },
-      });
-    }
+    if (this.#job !== undefined) throw stillToCommit("save", this.#job);
+    if (info === null) throw nothingCreated();
     const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
     const job = this.#begin(info, frozen, path, options, () => {
       if (frozen !== state) frozen.release();
@@ -156,13 +153,7 @@ export class DecoupledEngine extends EngineWrapper {
     this.#throwDeath(what);
     const job = this.#job;
     if (job === undefined) return await this.inner.commit(info, options);
-    if (!job.info.equals(info)) {
-      throw new CairnError(
-        "commit_failed",
-        `Cannot ${what}: ${job.info} was created, with other fields or tag`,
-        { details: { op: "commit", tag: info.tag } },
-      );
-    }
+    requireSame(job.info, info);
     job.committing ??= this.#finish(job, options);
     job.committing.catch(() => {});
     job.waiting++;
@@ -318,10 +309,10 @@ export class DecoupledEngine extends EngineWrapper {
   }
 }
 
-function notCommitted(what: string, { info }: Job): CairnError {
+function stillToCommit(what: string, { info }: Job): CairnError {
   return new CairnError(
     "commit_failed",
-    `Cannot ${what}: ${info} was saved and not committed; commit it or call abort() first`,
+    `Cannot ${what}: ${notCommitted(info)}`,
     { details: { op: "create", tag: info.tag } },
   );
 }

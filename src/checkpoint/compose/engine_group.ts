@@ -3,8 +3,8 @@ import { CairnError } from "../../base/errors.ts";
 import type { SavedBy } from "../../container/format/manifest.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
-import { commitFailed, notCommitted } from "../engine/commit_failed.ts";
-import { CommitInfo } from "../engine/commit_info.ts";
+import { commitFailed } from "../engine/commit_failed.ts";
+import type { CommitInfo } from "../engine/commit_info.ts";
 import {
   type CommitReport,
   type CommitTarget,
@@ -17,7 +17,8 @@ import {
   type RemoveOptions,
   type SaveOptions,
 } from "../engine/engine.ts";
-import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import type { CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import { SaveSession, type Writing } from "../engine/save_session.ts";
 import { byAge, type Catalog, type CheckpointSummary, type SkippedCheckpoint } from "../engine/summary.ts";
 import { tagOfStep } from "../engine/step_tag.ts";
 import { checkTag, fileNameOf } from "../file/tags.ts";
@@ -35,7 +36,6 @@ export interface GroupSave {
   /** Those that have done their part so far. */
   readonly members: Engine[];
   readonly failures: MemberFailure[];
-  isSaved: boolean;
 }
 
 /** What a caller did wrong, or everybody would refuse: no engine that is healthier makes up for it. */
@@ -53,7 +53,16 @@ const REFUSALS: ReadonlySet<string> = new Set([
  */
 export abstract class EngineGroup implements Engine {
   readonly engines: readonly Engine[];
-  #pending: GroupSave | undefined;
+  readonly #session = new SaveSession<SaveOptions>({
+    saveOptions: ENGINE_OPTIONS.save,
+    begin: (info, overwrite) => this.#begin(info, overwrite),
+    resume: (info) => {
+      const members = [...this.participants()];
+      for (const engine of members) engine.setCommitInfo(info);
+      return this.#writing({ info, overwrite: false, members, failures: [] });
+    },
+    requireFileOf: ({ tag }, path) => this.#requireFileOf(tag, path),
+  });
 
   constructor(engines: readonly Engine[]) {
     const [first] = engines;
@@ -99,75 +108,24 @@ export abstract class EngineGroup implements Engine {
     return this.inner.resumedFrom;
   }
 
-  async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
-    checkOptions("create()", options, ENGINE_OPTIONS.create);
-    const info = CommitInfo.of(target);
-    if (this.#pending?.isSaved) {
-      throw commitFailed(info, notCommitted(this.#pending.info), "create");
-    }
-    await this.abort();
-    const participants = this.participants();
-    const overwrite = options.overwrite ?? false;
-    const save: GroupSave = { info, overwrite, members: [], failures: [], isSaved: false };
-    if (!overwrite) await this.#refuseTaken(info, participants);
-    this.#pending = save;
-    await this.#each(save, participants, "create", (engine) => engine.create(info, options));
+  create(target: CommitTarget, options?: CreateOptions): Promise<void> {
+    return this.#session.create(target, options);
   }
 
-  async save(
+  save(
     state: CheckpointState | FrozenCheckpoint,
     path?: string,
     options: SaveOptions = {},
   ): Promise<WriteReport> {
-    checkOptions("save()", options, ENGINE_OPTIONS.save);
-    const save = this.#pending;
-    if (save === undefined || save.isSaved) {
-      throw new CairnError("commit_failed", "Cannot save: call create() with the checkpoint's tag first", {
-        details: { op: "save" },
-      });
-    }
-    if (path !== undefined) this.#checkPath(path, save.info);
-    // In this very tick, as a caller that passes live state expects.
-    const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
-    try {
-      const members = save.members.splice(0);
-      let report: WriteReport | undefined;
-      await this.#each(save, members, "save", async (engine) => {
-        const savedBy = options.savedBy ?? this.savedByAt(engine);
-        const part = partOf(options, members.indexOf(engine), members.length);
-        report = await engine.save(frozen, undefined, savedBy === undefined ? part : { ...part, savedBy }) ??
-          report;
-      });
-      if (report === undefined) throw commitFailed(save.info, "no engine said what it had written", "save");
-      save.isSaved = true;
-      return report;
-    } catch (error) {
-      if (frozen !== state) frozen.release();
-      throw error;
-    }
+    return this.#session.save(state, path, options);
   }
 
-  async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
-    const info = CommitInfo.of(target);
-    const save = this.#pending;
-    if (save === undefined) {
-      throw commitFailed(info, "nothing was created; call create() and save() first");
-    }
-    if (!save.info.equals(info)) {
-      throw commitFailed(info, `${save.info} was created, with other fields or tag`);
-    }
-    if (!save.isSaved) throw commitFailed(info, "nothing was saved; call save() first");
-    try {
-      return await this.commitMembers(save, options);
-    } finally {
-      await this.abort();
-    }
+  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport> {
+    return this.#session.commit(target, options);
   }
 
-  async abort(): Promise<void> {
-    this.#pending = undefined;
-    for (const engine of this.engines) await engine.abort();
+  abort(): Promise<void> {
+    return this.#session.abort();
   }
 
   /** The best copy. When a byte of it turns out to be damaged, `verify` goes on with the next one. */
@@ -276,22 +234,16 @@ export abstract class EngineGroup implements Engine {
   }
 
   getCommitInfo(): CommitInfo | null {
-    return this.#pending?.info ?? null;
+    return this.#session.info;
   }
 
   setCommitInfo(info: CommitInfo | null): void {
-    if (this.#pending?.isSaved) {
-      throw commitFailed(info ?? this.#pending.info, notCommitted(this.#pending.info), "set");
-    }
-    const members = [...this.participants()];
-    for (const engine of members) engine.setCommitInfo(info);
-    this.#pending = info === null
-      ? undefined
-      : { info: CommitInfo.of(info), overwrite: false, members, failures: [], isSaved: false };
+    this.#session.info = info;
+    if (info === null) { for (const engine of this.engines) engine.setCommitInfo(null); }
   }
 
   async cleanup(): Promise<void> {
-    this.#pending = undefined;
+    await this.abort().catch(() => {});
     for (const engine of this.engines) await engine.cleanup();
   }
 
@@ -299,29 +251,70 @@ export abstract class EngineGroup implements Engine {
     await this.cleanup();
   }
 
-  /** Does one part of a save with each engine, and keeps those that managed. When too few do, nothing is left of the save. */
+  async #begin(info: CommitInfo, overwrite: boolean): Promise<Writing<SaveOptions>> {
+    const participants = this.participants();
+    const save: GroupSave = { info, overwrite, members: [], failures: [] };
+    if (!overwrite) await this.#refuseTaken(info, participants);
+    try {
+      await this.#each(save, participants, "create", (engine) => engine.create(info, { overwrite }));
+    } catch (error) {
+      await this.#abortAll();
+      throw error;
+    }
+    return this.#writing(save);
+  }
+
+  #writing(save: GroupSave): Writing<SaveOptions> {
+    return {
+      write: (frozen, options) => this.#write(save, frozen, options),
+      commit: async (options) => {
+        const report = await this.commitMembers(save, options);
+        await this.#abortAll();
+        return report;
+      },
+      abort: () => this.#abortAll(),
+    };
+  }
+
+  async #write(save: GroupSave, frozen: FrozenCheckpoint, options: SaveOptions): Promise<WriteReport> {
+    const members = save.members.splice(0);
+    let report: WriteReport | undefined;
+    await this.#each(save, members, "save", async (engine) => {
+      const savedBy = options.savedBy ?? this.savedByAt(engine);
+      const part = partOf(options, members.indexOf(engine), members.length);
+      const written = await engine.save(
+        frozen,
+        undefined,
+        savedBy === undefined ? part : { ...part, savedBy },
+      );
+      report = written ?? report;
+    });
+    if (report === undefined) throw commitFailed(save.info, "no engine said what it had written", "save");
+    return report;
+  }
+
+  async #abortAll(): Promise<void> {
+    for (const engine of this.engines) await engine.abort();
+  }
+
+  /** Does one part of a save with each engine, and keeps those that managed. @throws when too few do. */
   async #each(
     save: GroupSave,
     engines: readonly Engine[],
     op: string,
     work: (engine: Engine) => Promise<void>,
   ): Promise<void> {
-    try {
-      for (const engine of engines) {
-        try {
-          await work(engine);
-          save.members.push(engine);
-        } catch (error) {
-          if (!(error instanceof CairnError) || REFUSALS.has(error.code)) throw error;
-          save.failures.push({ engine, error });
-          await engine.abort();
-        }
+    for (const engine of engines) {
+      try {
+        await work(engine);
+        save.members.push(engine);
+      } catch (error) {
+        if (!(error instanceof CairnError) || REFUSALS.has(error.code)) throw error;
+        save.failures.push({ engine, error });
+        await engine.abort();
       }
-      this.requireEnough(save, op);
-    } catch (error) {
-      await this.abort();
-      throw error;
     }
+    this.requireEnough(save, op);
   }
 
   /** A tag that only those have who do not take part this time is taken all the same. */
@@ -339,7 +332,7 @@ export abstract class EngineGroup implements Engine {
     }
   }
 
-  #checkPath(path: string, { tag }: CommitInfo): void {
+  #requireFileOf(tag: string, path: string): void {
     const allowed = [tag, fileNameOf(tag), ...this.engines.map((engine) => engine.pathOf(tag))];
     if (!allowed.includes(path)) {
       throw new TypeError(
