@@ -1,5 +1,5 @@
 // Packs the package as it would be published, installs the tarball in an empty project, and runs every TypeScript block
-// of the README there under Bun, Deno and Node. Then each of them reads the golden files and writes them again.
+// of the README there under Bun, Deno and Node, after a compiler has read the types of every door. Then each of them reads the golden files and writes them again.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -66,10 +66,39 @@ function installTarball() {
   return true;
 }
 
+/** Compiles a module that imports every door, once for each way in which compilers look for one. */
+function checkTypes() {
+  const { name, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const doors = Object.keys(exports).filter((door) => door !== "./package.json");
+  const imports = doors.map((door, index) => `import * as door${index} from "${name}${door.slice(1)}";`);
+  const uses = `console.log(${doors.map((_, index) => `door${index}`).join(", ")});`;
+  writeFileSync(join(project, "doors.ts"), [...imports, uses, ""].join("\n"));
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  for (const [module, moduleResolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]]) {
+    const options = [
+      "--ignoreConfig",
+      "--noEmit",
+      "--strict",
+      "--target",
+      "es2022",
+      "--lib",
+      "esnext,dom,dom.iterable",
+    ];
+    const looks = ["--module", module, "--moduleResolution", moduleResolution];
+    check(
+      `types of every door under ${moduleResolution}`,
+      process.execPath,
+      [compiler, ...options, ...looks, "doors.ts"],
+      project,
+    );
+  }
+}
+
 try {
   const blocks = readmeBlocks();
   if (blocks.length === 0) throw new Error("README.md has no ```ts block to run");
   if (installTarball()) {
+    checkTypes();
     for (const [index, code] of blocks.entries()) {
       writeFileSync(join(project, `readme_${index + 1}.mjs`), code);
       for (const runtime of ["bun", "deno", "node"]) {

@@ -123,6 +123,7 @@ export class GpuDevice {
   /**
    * @throws CairnError `closed`; `device_lost`; or what an earlier command did wrong that nobody heard of
    * (`gpu_validation`, `out_of_memory`), once.
+   * @internal
    */
   assertAlive(): void {
     if (this.#isClosed) {
@@ -235,6 +236,7 @@ export class GpuDevice {
    * Runs `work` inside error scopes and throws what they caught. Of an async `work` only what it does before its first
    * `await` is covered: scopes are a stack on the device, and calls that overlap would see each other's errors.
    * @throws CairnError `gpu_validation` or `out_of_memory` with `label`; `device_lost`; and whatever `work` throws.
+   * @internal
    */
   async validated<T>(label: string, work: () => T | Promise<T>): Promise<T> {
     this.assertAlive();
@@ -287,6 +289,8 @@ export class GpuDevice {
   /**
    * A number that grows whenever something is sent that may change one of `buffers`: as long as it stays the same, they hold
    * what they held. What goes past this object, through `device.queue`, is not seen.
+   *
+   * @internal
    */
   changesOf(buffers: Iterable<GPUBuffer>): number {
     let changes = this.#unnamedChanges;

@@ -109,7 +109,11 @@ export class TensorStore {
     return this.#slabBytes;
   }
 
-  /** Whether {@link TensorStore.rebuild} can open a device by itself: the store did so before. */
+  /**
+   * Whether {@link TensorStore.rebuild} can open a device by itself: the store did so before.
+   *
+   * @internal
+   */
   get canReopen(): boolean {
     return this.#openedWith !== undefined && this.#openedWith.device === undefined;
   }
