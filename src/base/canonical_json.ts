@@ -69,7 +69,7 @@ export function* parseCanonicalJsonSliced(text: string, what: string): Sliced<Js
 /** Options of {@link parseStrictJson}. */
 export interface StrictJsonOptions {
   /** Refuse every number that is not a safe integer from 0 on, in plain digits: a format's sizes and offsets. */
-  readonly naturalNumbersOnly?: boolean;
+  readonly naturalNumbersOnly?: boolean | undefined;
 }
 
 /**

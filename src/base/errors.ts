@@ -51,7 +51,7 @@ export interface CairnErrorDetails {
 
 /** Options of {@link CairnError}. */
 export interface CairnErrorOptions {
-  details?: CairnErrorDetails;
+  details?: CairnErrorDetails | undefined;
   cause?: unknown;
 }
 

@@ -8,6 +8,9 @@ import { nearestName } from "./nearest_name.ts";
  */
 export type OptionNames<T> = Readonly<Record<keyof T, true>>;
 
+/** `T` with every option given: what is left when defaults stand in for those that were not. */
+export type Given<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> };
+
 /**
  * `options`, whose every name is one of `names`. To be called once where a caller hands its options over, before
  * anything is done with them.

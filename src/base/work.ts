@@ -1,3 +1,5 @@
+import type { OptionNames } from "./options.ts";
+
 /** How far a long call is. Bytes, unless the call says otherwise. */
 export interface WorkProgress {
   readonly done: number;
@@ -9,4 +11,12 @@ export interface Work {
   /** Stops the work, which then rejects with the signal's reason and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: WorkProgress) => void) | undefined;
+}
+
+/** Every option of {@link Work}. */
+export const WORK_OPTIONS: OptionNames<Work> = { signal: true, onProgress: true };
+
+/** The two of them and nothing else, for work that is a part of this one. */
+export function workOf({ signal, onProgress }: Work): Work {
+  return { signal, onProgress };
 }

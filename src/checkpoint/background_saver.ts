@@ -13,7 +13,7 @@ import { STORE_COPY_OPTIONS, StoreCopy, type StoreCopyOptions } from "./capture/
 /** Options of {@link BackgroundSaver}. */
 export interface BackgroundSaverOptions extends StoreCopyOptions {
   /** Told when a save, its commit and its retention begin and end. What it throws is dropped. */
-  readonly onEvent?: CheckpointEventHandler;
+  readonly onEvent?: CheckpointEventHandler | undefined;
 }
 
 /** Every option of {@link BackgroundSaverOptions}. */
@@ -25,15 +25,15 @@ export const BACKGROUND_SAVER_OPTIONS: OptionNames<BackgroundSaverOptions> = {
 /** Options of {@link BackgroundSaver.save}. */
 export interface BackgroundSaveOptions {
   /** Replace a checkpoint that has the tag already. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   /** What to delete once this checkpoint is durable. Nothing unless given. */
-  readonly keep?: RetentionPolicy;
+  readonly keep?: RetentionPolicy | undefined;
   /** Stops the save until it is published; the temporary file is removed. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Called when the save before is still under way and this one has to wait for it. */
-  readonly onWait?: (previous: PendingSnapshot) => void;
+  readonly onWait?: ((previous: PendingSnapshot) => void) | undefined;
 }
 
 /** Every option of {@link BackgroundSaveOptions}. */
@@ -149,7 +149,6 @@ export class BackgroundSaver {
     stages: SaveStages,
   ): Promise<SaveReport> {
     const { overwrite = false, keep, signal, onProgress } = options;
-    const aborting = signal === undefined ? {} : { signal };
     try {
       const staging = await frozen.staging();
       stages.onStaging(staging);
@@ -160,7 +159,7 @@ export class BackgroundSaver {
       await engine.create(info, { overwrite });
       try {
         await engine.save(frozen, undefined, {
-          ...aborting,
+          signal,
           onProgress: (progress) => {
             stages.onProgress(progress);
             onProgress?.(progress);
@@ -170,7 +169,7 @@ export class BackgroundSaver {
         // Where hardly anything else will be left, what is there has to be right.
         const isLast = keep?.last === 1 || keep?.replaces !== undefined;
         stages.onCommitting();
-        const report = await this.#commit(engine, info, { ...aborting, ...isLast ? { verify: true } : {} });
+        const report = await this.#commit(engine, info, { signal, verify: isLast ? true : undefined });
         return {
           ...report,
           staging: kindOf(staging),

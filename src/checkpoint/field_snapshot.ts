@@ -15,8 +15,8 @@ export type SnapshotFields = { readonly [name: string]: StateInput };
 /** Options of {@link FieldSnapshot.load}. */
 export interface FieldLoadOptions {
   /** Storages of others by scheme, for a path such as `s3://bucket/fields`. */
-  readonly storages?: Storages;
-  readonly signal?: AbortSignal;
+  readonly storages?: Storages | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link FieldLoadOptions}. */
@@ -25,7 +25,7 @@ export const FIELD_LOAD_OPTIONS: OptionNames<FieldLoadOptions> = { storages: tru
 /** Options of {@link FieldSnapshot.save}. */
 export interface FieldSaveOptions extends FieldLoadOptions {
   /** Replace a file that is there already; otherwise that is `already_exists`. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
 }
 
 /** Every option of {@link FieldSaveOptions}. */
@@ -57,11 +57,10 @@ export class FieldSnapshot {
     const { directory, fileName } = checkpointPath(path, storages);
     const tag = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
     const info = { tag, saveLatest: false };
-    const aborting = signal === undefined ? {} : { signal };
     const engine = await FileEngine.open(directory, { storages });
     await engine.create(info, { overwrite });
-    await engine.save(frozen, undefined, aborting);
-    return await engine.commit(info, aborting);
+    await engine.save(frozen, undefined, { signal });
+    return await engine.commit(info, { signal });
   }
 
   /**
@@ -76,7 +75,7 @@ export class FieldSnapshot {
     const { signal, storages } = checkOptions("Snapshot.load()", options, FIELD_LOAD_OPTIONS);
     const checkpoint = await openCheckpoint(path, signal, storages);
     try {
-      const { saved } = await restore(checkpoint.source, {}, signal === undefined ? {} : { signal });
+      const { saved } = await restore(checkpoint.source, {}, { signal });
       return saved as { [name: string]: HostState };
     } finally {
       await checkpoint.close();

@@ -174,19 +174,19 @@ export class Snapshot {
   ): Promise<PendingSnapshot> {
     checkOptions("save()", options, BACKGROUND_SAVE_OPTIONS);
     if (options.keep !== undefined) checkRetentionPolicy(options.keep);
-    const { keep, overwrite, onWait } = this.#options;
-    const defaults: BackgroundSaveOptions = {
-      ...keep === undefined ? {} : { keep },
-      ...overwrite === undefined ? {} : { overwrite },
-      ...onWait === undefined ? {} : { onWait },
-    };
-    if (typeof what === "object") return await this.#saveFile(what, { ...defaults, ...options });
+    const {
+      keep = this.#options.keep,
+      overwrite = this.#options.overwrite,
+      onWait = this.#options.onWait,
+    } = options;
+    const settings: BackgroundSaveOptions = { ...options, keep, overwrite, onWait };
+    if (typeof what === "object") return await this.#saveFile(what, settings);
     if (this.#file !== undefined) {
       throw new TypeError(
         `A snapshot of the one file "${this.#file}" has no steps; pass what is to be saved: save(modelState)`,
       );
     }
-    return await this.#saver.save(() => this.#capture(what), what, { ...defaults, ...options });
+    return await this.#saver.save(() => this.#capture(what), what, settings);
   }
 
   /**
@@ -278,8 +278,8 @@ export class Snapshot {
     this.#hasSavedFile ||= latest?.done === true;
     this.#state = namedState(modelState);
     const info = { tag: this.#file, saveLatest: false };
-    const overwriting = this.#hasSavedFile ? { overwrite: true } : {};
-    return await this.#saver.save(() => this.#capture(), info, { ...overwriting, ...options });
+    const { overwrite = this.#hasSavedFile } = options;
+    return await this.#saver.save(() => this.#capture(), info, { ...options, overwrite });
   }
 
   get #extraState(): ExtraState {
@@ -293,12 +293,7 @@ export class Snapshot {
   #capture(globalStep?: number | string): CheckpointState {
     const { store, rest } = this.#parts();
     const { storedDType, modelCode } = this.#options;
-    const captured = {
-      ...store === undefined ? {} : { store },
-      state: rest,
-      ...storedDType === undefined ? {} : { storedDType },
-      ...modelCode === undefined ? {} : { modelCode },
-    };
+    const captured = { store, state: rest, storedDType, modelCode };
     if (globalStep === undefined) return captured;
     const provenance = {
       step: typeof globalStep === "number" ? globalStep : this.step,

@@ -13,9 +13,9 @@ import type { ModelCode } from "./capture/model_code.ts";
 export interface SnapshotOptions
   extends FileEngineOptions, BackgroundSaverOptions, Omit<BackgroundSaveOptions, "signal" | "onProgress"> {
   /** As what each tensor of the store is written, such as `({ dtype }) => dtype === "f32" ? "bf16" : undefined`. */
-  readonly storedDType?: StoredDType;
+  readonly storedDType?: StoredDType | undefined;
   /** Code of the model to keep in each checkpoint; see `readModelCode`. */
-  readonly modelCode?: ModelCode;
+  readonly modelCode?: ModelCode | undefined;
 }
 
 /** Every option of {@link SnapshotOptions}. */
@@ -32,10 +32,10 @@ export const SNAPSHOT_OPTIONS: OptionNames<SnapshotOptions> = {
 /** Options of `Snapshot.restore`: which tensors, how they are made to fit, or to try it first. */
 export interface RestoreOptions extends PartialLoadOptions {
   /** Whether everything that is asked for has to be there and fit. Default true. */
-  readonly strict?: boolean;
-  readonly signal?: AbortSignal;
+  readonly strict?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link RestoreOptions}. */

@@ -12,7 +12,7 @@ import { openCheckpoint } from "./file/open_path.ts";
 /** Options of {@link warmStart}. */
 export interface WarmStartOptions extends CheckpointReadOptions, PartialLoadOptions {
   /** Whether the model's tensors have to fit exactly. Default true. */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
 }
 
 /** Every option of {@link WarmStartOptions}. */

@@ -64,7 +64,7 @@ export function tensorsOfContainer(
     const { signal, maxBytes = DEFAULT_MAX_BYTES } = options;
     if (byteLength > maxBytes) throw tooLarge(`tensor ${quoted(name)}`, byteLength, maxBytes);
     const pieces = async function* (): AsyncGenerator<Uint8Array> {
-      yield await reader.read(name, signal === undefined ? {} : { signal });
+      yield await reader.read(name, { signal });
     };
     const isAlias = aliasOf !== undefined && taken.has(aliasOf);
     return { name, dtype, shape, ...isAlias ? { aliasOf } : {}, pieces };

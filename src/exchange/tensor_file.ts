@@ -6,9 +6,9 @@ import { CairnError } from "../base/errors.ts";
 
 /** Options of reading from a file of another format. */
 export interface ExchangeReadOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** The most bytes that a tensor may have, which a file of a few bytes can ask for. Default {@link DEFAULT_MAX_BYTES}, 8 GiB. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
 }
 
 /** The default of {@link ExchangeReadOptions.maxBytes}. */

@@ -16,19 +16,19 @@ const VERIFY_BYTES = 1024 * 1024;
 /** Options of {@link DurableFile.create}. */
 export interface DurableFileOptions {
   /** Replace a file that already has the name, in one step; otherwise that is `already_exists`. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   /** Random text of a fixed length: a temporary name that grew with the path could be too long for the file system. */
   readonly randomName: string;
   /** The caller knows that nobody has the name yet, so that it is looked at in the commit only. Default false: now as well. */
-  readonly isNameFree?: boolean;
+  readonly isNameFree?: boolean | undefined;
 }
 
 /** Options of {@link DurableFile.commit}. */
 export interface CommitOptions {
   /** Read the file back before it gets its name, and compare checksums. */
-  readonly verify?: boolean;
+  readonly verify?: boolean | undefined;
   /** Stops a commit that has not yet published the file; from then on success wins. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 type Phase = "writing" | "committing" | "published" | "committed" | "aborted";

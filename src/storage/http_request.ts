@@ -10,15 +10,15 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** How requests are made. */
 export interface HttpRequestOptions {
   /** Sent with each request, such as `authorization`, and to the address's own origin only, wherever it redirects to. */
-  readonly headers?: HeadersInit;
+  readonly headers?: HeadersInit | undefined;
   /** Ends whatever is under way, with its own reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** How long to wait for a first byte, and for each one after it. Default 30 000; `Infinity` waits for ever. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** What makes the requests: default the global `fetch`. */
-  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
   /** What {@link timeoutMs} is measured by: default the clock of the machine. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /** A request that is under way, for whoever reads its response. */

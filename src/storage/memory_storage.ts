@@ -25,9 +25,9 @@ interface MemoryFile {
 /** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions {
   /** The clock behind `modifiedMs`; `Date.now` unless given. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   /** How many bytes of files fit; a write that goes above it is `disk_full`. No limit unless given. */
-  readonly capacityBytes?: number;
+  readonly capacityBytes?: number | undefined;
 }
 
 /** Every option of {@link MemoryStorageOptions}. */

@@ -14,7 +14,7 @@ export interface StorageEntry {
 /** Options of {@link Storage.list}. */
 export interface ListOptions {
   /** Which entries are looked at; a storage may leave the others out, so that nothing is asked about them. All unless given. */
-  readonly only?: (name: string) => boolean;
+  readonly only?: ((name: string) => boolean) | undefined;
 }
 
 /** Every option of {@link ListOptions}. */
@@ -45,7 +45,7 @@ export interface StorageReader {
 /** What {@link Storage.move} may do with a file that already has the new name. */
 export interface MoveOptions {
   /** `true` (the default) replaces it in one step; `false` throws `already_exists` and changes nothing. */
-  readonly replace?: boolean;
+  readonly replace?: boolean | undefined;
 }
 
 /** Every option of {@link MoveOptions}. */

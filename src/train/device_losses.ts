@@ -57,7 +57,7 @@ export class DeviceLosses {
     signal?: AbortSignal,
   ): Promise<void> {
     const { step } = this.#run;
-    const report = await recoverRun(target, signal === undefined ? {} : { signal }).catch(
+    const report = await recoverRun(target, { signal }).catch(
       (failure: unknown) => {
         if (!(failure instanceof CairnError && failure.code === "no_checkpoint")) throw failure;
         const { code, message, details } = failure;

@@ -10,7 +10,7 @@ export interface SignalOptions {
    * Milliseconds from the signal until its checkpoint has to be durable; 0 for no checkpoint. What is being
    * saved when they are over is given up, and nothing of it is left. As long as it takes unless given.
    */
-  readonly graceMs?: number;
+  readonly graceMs?: number | undefined;
 }
 
 /** Every option of {@link SignalOptions}. */

@@ -21,13 +21,13 @@ import { RUN_PARTS, type RunDifference, type RunPart } from "./loop/run_identity
 /** Options of `Trainer.resume`. */
 export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {
   /** Where to look: a directory, or an engine. Default: `savePath` of `autoSave()`, which has to be called before, then. */
-  readonly directory?: EngineTarget;
+  readonly directory?: EngineTarget | undefined;
   /**
    * What may be different from what the run was, because it is changed on purpose: `"optimizer"`, `"schedule"`, `"loss"`,
    * `"batchSize"`, `"data"`, `"seed"`, `"precision"`, `"numerics"`. The bits are then others than those of an undisturbed run, and the
    * checkpoints that follow say what was changed at which step. Tensors of another optimiser begin at zero.
    */
-  readonly allow?: readonly RunPart[];
+  readonly allow?: readonly RunPart[] | undefined;
 }
 
 /** Every option of {@link ResumeOptions}. */
@@ -42,7 +42,7 @@ export const RESUME_OPTIONS: OptionNames<ResumeOptions> = {
 /** Options of `Trainer.recover`. */
 export interface RecoverRunOptions extends ResumeOptions {
   /** An open device to go on with, which stays the caller's. Unless given, the store opens one as it did before. */
-  readonly gpu?: GpuDevice;
+  readonly gpu?: GpuDevice | undefined;
 }
 
 /** Every option of {@link RecoverRunOptions}. */
@@ -54,8 +54,8 @@ export interface TrainerLoadOptions extends PartialLoadOptions {
    * True, the default: everything that is asked for has to fit. False: what fits is taken, and the report
    * says what did not.
    */
-  readonly strict?: boolean;
-  readonly signal?: AbortSignal;
+  readonly strict?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link TrainerLoadOptions}. */
@@ -144,9 +144,9 @@ function reading(
   { signal, maxFailures, setsAsideDamaged }: ResumeOptions,
 ): Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {
   return {
-    ...signal === undefined ? {} : { signal },
-    ...maxFailures === undefined ? {} : { maxFailures },
-    ...setsAsideDamaged === undefined ? {} : { setsAsideDamaged },
+    signal,
+    maxFailures,
+    setsAsideDamaged,
   };
 }
 
@@ -330,7 +330,7 @@ async function restoreRun(
   const runId = runToContinue(place.engine, checkpoint);
   const { state, differences, plan, updates } = await ownState(run, checkpoint, isAllowed);
   const { tensors } = await restore(checkpoint.source, { store: run.store }, {
-    ...signal === undefined ? {} : { signal },
+    signal,
     ...plan,
     prepare: async () => {
       const { reader } = checkpoint;

@@ -80,9 +80,9 @@ export class RunPlaces {
     const directory = savePath ?? this.#directory ?? ".";
     const open = async (runId?: string): Promise<CheckpointPlace> => {
       return await CheckpointPlace.open(directory, {
-        ...runId === undefined ? {} : { runId },
-        ...exclusive === undefined ? {} : { exclusive },
-        ...onDiskFull === undefined ? {} : { onDiskFull },
+        runId,
+        exclusive,
+        onDiskFull,
         best: () => this.#policy()?.settings.keep.best,
       });
     };

@@ -10,10 +10,10 @@ import type { RestoreTarget } from "./restore.ts";
 /** Options of `Trainer.save`. */
 export interface TrainerSaveOptions {
   /** Replace a checkpoint of that name. Default false: that is `already_exists`. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   /** Where several processes save parts of one run: compares the name with theirs before anything is written. */
-  readonly tagAgreement?: TagAgreement;
-  readonly signal?: AbortSignal;
+  readonly tagAgreement?: TagAgreement | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link TrainerSaveOptions}. */

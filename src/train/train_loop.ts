@@ -33,38 +33,38 @@ export interface TrainOptions {
   /** Train until so many epochs are done, those before a resume included. */
   readonly epochs: number;
   /** Stops at the next step boundary: what is being saved is saved, then the signal's reason is thrown. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** After every step; training waits for it. */
-  readonly onStep?: (event: StepEvent) => void | Promise<void>;
+  readonly onStep?: ((event: StepEvent) => void | Promise<void>) | undefined;
   /** After every epoch; training waits for it. */
-  readonly onEpoch?: (record: EpochRecord) => void | Promise<void>;
+  readonly onEpoch?: ((record: EpochRecord) => void | Promise<void>) | undefined;
   /** When a checkpoint has become durable. */
-  readonly onSave?: (record: SaveRecord) => void;
+  readonly onSave?: ((record: SaveRecord) => void) | undefined;
   /** What went wrong without stopping the training. It is in the report, too. */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: ((message: string) => void) | undefined;
   /**
    * A reporter; true for `terminalProgress()`, false for none. Default: a bar if standard error is a
    * terminal.
    */
-  readonly progress?: ProgressReporter | boolean;
+  readonly progress?: ProgressReporter | boolean | undefined;
   /**
    * At the first SIGINT (Ctrl-C) or SIGTERM, end at the next step, save as `autoSave` says where, and resolve
    * with `endedBy`; a second one ends the process at once. True, or a deadline for the save: `{ graceMs }`.
    * Default false.
    */
-  readonly handleSignals?: boolean | SignalOptions;
+  readonly handleSignals?: boolean | SignalOptions | undefined;
   /**
    * What happens when the GPU device is lost: `train` rejects with `device_lost` ("error", the default), or
    * the store opens another device and the run goes on from its newest checkpoint ("rebuild"). Steps since
    * then are done again, with the same result; `onStep` hears of them again.
    */
-  readonly onDeviceLost?: OnDeviceLost;
+  readonly onDeviceLost?: OnDeviceLost | undefined;
   /**
    * What happens at a step whose loss or gradients are not finite, of which no weight is ever changed: `train` rejects with
    * `non_finite` and the run is as it was before that step ("stop", the default), or its batch is left out and counted in the
    * report ("skip").
    */
-  readonly onNonFinite?: NonFinitePolicy;
+  readonly onNonFinite?: NonFinitePolicy | undefined;
 }
 
 /** Every option of {@link TrainOptions}. */

@@ -18,21 +18,21 @@ import { type EncodedPiece, type Staging, StoreCopy, type StoreMoment } from "./
 /** What a checkpoint is made of. */
 export interface CheckpointState {
   /** Every tensor of it is saved. */
-  readonly store?: TensorStore;
+  readonly store?: TensorStore | undefined;
   /** Everything else that the run needs to go on: counters, histories, state of the data loader. */
-  readonly state?: StateInput;
+  readonly state?: StateInput | undefined;
   /** Figures by name, for whoever picks the best checkpoint. NaN and infinities are fine, and never the best. */
-  readonly metrics?: Readonly<Record<string, number>>;
+  readonly metrics?: Readonly<Record<string, number>> | undefined;
   /** What is known of the run; the engine adds its run id, the tag and the time. */
-  readonly provenance?: Partial<Provenance>;
+  readonly provenance?: Partial<Provenance> | undefined;
   /** What the user wants to keep beside the state. */
-  readonly clientState?: StateInput;
+  readonly clientState?: StateInput | undefined;
   /** Full names of tensors of the store to leave out, such as frozen parameters that come from elsewhere. */
-  readonly excludedTensors?: Iterable<string>;
+  readonly excludedTensors?: Iterable<string> | undefined;
   /** As what each tensor of the store is written, where that is not as it is; loading casts it back. */
-  readonly storedDType?: StoredDType;
+  readonly storedDType?: StoredDType | undefined;
   /** Text of the module that makes the model, kept for people to read; see `readModelCode`. */
-  readonly modelCode?: ModelCode;
+  readonly modelCode?: ModelCode | undefined;
 }
 
 /** Every option of {@link CheckpointState}. */
@@ -242,11 +242,11 @@ export class FrozenCheckpoint {
 
 /** The fields that Cairn keeps in a manifest's `user`: each only where there is something to say. */
 export interface UserFields {
-  readonly clientState?: StateValue;
-  readonly excludedTensors?: readonly string[];
+  readonly clientState?: StateValue | undefined;
+  readonly excludedTensors?: readonly string[] | undefined;
   /** By name, the dtype that a tensor had in memory, where it was written with another one. */
-  readonly castFrom?: Readonly<Record<string, DType>>;
-  readonly modelCode?: ModelCode;
+  readonly castFrom?: Readonly<Record<string, DType>> | undefined;
+  readonly modelCode?: ModelCode | undefined;
 }
 
 function userFields(

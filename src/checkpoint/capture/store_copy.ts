@@ -36,7 +36,7 @@ export interface StoreCopyOptions {
    * The most GPU memory for copies of the tensors, in bytes. What does not fit is read from the tensors themselves, while training
    * waits. Unless given, as much as the store takes, or none of it when the GPU has no room for that.
    */
-  readonly memoryBudgetBytes?: number;
+  readonly memoryBudgetBytes?: number | undefined;
 }
 
 /** Every option of {@link StoreCopyOptions}. */

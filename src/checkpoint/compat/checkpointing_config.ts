@@ -5,11 +5,11 @@ import type { RetentionRule } from "../keep/retention/rule.ts";
 /** What a configuration file says of checkpoints. Follows `TrainingConfig` of the-algorithm-ml. */
 export interface CheckpointingFields {
   /** Save after each so many optimiser steps. Default 1000. */
-  readonly checkpointEveryN?: number;
+  readonly checkpointEveryN?: number | undefined;
   /** How many of the newest checkpoints are kept; all of them unless given. */
-  readonly checkpointMaxToKeep?: number | null;
+  readonly checkpointMaxToKeep?: number | null | undefined;
   /** How long to wait for evaluators, in seconds. Default 1800. */
-  readonly evalTimeoutInS?: number;
+  readonly evalTimeoutInS?: number | undefined;
 }
 
 /** Every option of {@link CheckpointingFields}. */

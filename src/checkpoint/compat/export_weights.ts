@@ -26,14 +26,14 @@ export interface ExportWeightsOptions {
    * What floating-point tensors are written as: rounded to nearest, ties to even. Other tensors, f64 included, stay as they are.
    * Unless given, all of them do.
    */
-  readonly dtype?: CastDType;
+  readonly dtype?: CastDType | undefined;
   /** Tensors to leave out, by their names in the checkpoint. */
-  readonly exclude?: readonly NamePattern[];
+  readonly exclude?: readonly NamePattern[] | undefined;
   /** Replace a file that is there. */
-  readonly overwrite?: boolean;
-  readonly signal?: AbortSignal;
+  readonly overwrite?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called with bytes of tensors. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link ExportWeightsOptions}. */
@@ -93,8 +93,8 @@ export async function exportWeights(
   const { overwrite = false, signal, onProgress } = options;
   const { fileBytes } = await saveSafetensors(storage, path, weights, {
     overwrite,
-    ...signal === undefined ? {} : { signal },
-    ...onProgress === undefined ? {} : { onProgress },
+    signal,
+    onProgress,
   });
   return { path, fileBytes, tensors };
 }
@@ -187,7 +187,7 @@ async function writeCairn(
     }
     const { metrics } = reader.manifest;
     const report = await writer.finish({ kind: "tensors", state: {}, metrics, provenance, user: {} });
-    await file.commit({ verify: true, ...signal === undefined ? {} : { signal } });
+    await file.commit({ verify: true, signal });
     return report.fileBytes;
   } catch (error) {
     await file.abort().catch(() => {});

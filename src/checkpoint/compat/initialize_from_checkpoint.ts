@@ -14,7 +14,7 @@ import { openCheckpoint } from "../file/open_path.ts";
 /** Options of {@link initializeFromCheckpoint}. */
 export interface InitializeOptions extends CheckpointReadOptions, PartialLoadOptions {
   /** Whether the model's tensors have to fit exactly. Default true. */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
 }
 
 /** Every option of {@link InitializeOptions}. */

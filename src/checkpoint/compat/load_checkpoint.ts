@@ -25,9 +25,9 @@ export const SCHEDULER_NAMES: readonly string[] = ["lrScheduler", "scheduler"];
 
 /** What a checkpoint is loaded into. */
 export interface LoadTarget {
-  readonly store?: TensorStore;
+  readonly store?: TensorStore | undefined;
   /** Put back in place, name by name; see `restoreState`. */
-  readonly state?: StateByName;
+  readonly state?: StateByName | undefined;
 }
 
 /** Every option of {@link LoadTarget}. */
@@ -48,25 +48,25 @@ export function requireLoadTarget(target: LoadTarget): void {
  */
 export interface LoadCheckpointOptions extends PartialLoadOptions {
   /** Which checkpoint, by its tag, or its step as a number; the newest that verifies unless given. */
-  readonly tag?: string | number;
+  readonly tag?: string | number | undefined;
   /** Whether the tensors have to fit exactly. Default true. */
-  readonly loadModuleStrict?: boolean;
+  readonly loadModuleStrict?: boolean | undefined;
   /** Default true. */
-  readonly loadOptimizerStates?: boolean;
+  readonly loadOptimizerStates?: boolean | undefined;
   /** Whether state named `lrScheduler` or `scheduler` is put back. Default true. */
-  readonly loadLrSchedulerStates?: boolean;
+  readonly loadLrSchedulerStates?: boolean | undefined;
   /** Load the group `model` and nothing else. Default false. */
-  readonly loadModuleOnly?: boolean;
+  readonly loadModuleOnly?: boolean | undefined;
   /**
    * Loads the model's tensors in the place of Cairn. The reader is verified; it is closed afterwards. When it throws, those tensors
    * are put back to what they were.
    */
-  readonly customLoadFn?: (reader: ContainerReader, store: TensorStore) => void | Promise<void>;
+  readonly customLoadFn?: ((reader: ContainerReader, store: TensorStore) => void | Promise<void>) | undefined;
   /** Loads as one of several ranks, which need not be as many as saved it; see `Checkpoint.forRank`. */
-  readonly ranks?: RankView;
-  readonly signal?: AbortSignal;
+  readonly ranks?: RankView | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link LoadCheckpointOptions}. */
@@ -125,7 +125,7 @@ export async function loadCheckpoint(
     if (names.length > 0) requireOwnState(checkpoint);
     const { store, state } = target;
     let clientState = dryRun ? await checkpoint.clientState() : undefined;
-    const outcome = await restore(checkpoint.source, { store, ...state === undefined ? {} : { state } }, {
+    const outcome = await restore(checkpoint.source, { store, state }, {
       ...tensorsToLoad(store, options),
       names,
       check: (saved) => requireState(names, saved, checkpoint.source.title),

@@ -20,17 +20,17 @@ export interface LoadPartsOptions extends CheckpointReadOptions, Omit<PartialLoa
    * True, the default: every part has to be there and fit, or nothing changes. False: the model's tensors that fit are taken,
    * and each other part that fails is left out, with a warning of its own.
    */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
   /** The groups `optimizer.<slot>`, and state named `optimizer`. */
-  readonly skipOptimizer?: boolean;
+  readonly skipOptimizer?: boolean | undefined;
   /** State named `lrScheduler` or `scheduler`. */
-  readonly skipScheduler?: boolean;
+  readonly skipScheduler?: boolean | undefined;
   /** State named `history`. */
-  readonly skipHistory?: boolean;
+  readonly skipHistory?: boolean | undefined;
   /** State named `callbacks`. */
-  readonly skipCallbacks?: boolean;
+  readonly skipCallbacks?: boolean | undefined;
   /** State and groups of any other name. */
-  readonly skip?: readonly string[];
+  readonly skip?: readonly string[] | undefined;
 }
 
 /** Every option of {@link LoadPartsOptions}. */

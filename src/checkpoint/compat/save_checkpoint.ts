@@ -17,27 +17,27 @@ import { saveByRanks } from "../ranks/save_by_ranks.ts";
 /** Options of {@link saveCheckpoint}, named as DeepSpeed names them. */
 export interface SaveCheckpointOptions {
   /** Name of the checkpoint. Default `global_step<N>`, with the step of the state's provenance. */
-  readonly tag?: string | number;
+  readonly tag?: string | number | undefined;
   /** What `loadCheckpoint` gives back beside the state. */
-  readonly clientState?: StateInput;
+  readonly clientState?: StateInput | undefined;
   /** Whether the hint file `latest` names this checkpoint afterwards. Default true. */
-  readonly saveLatest?: boolean;
+  readonly saveLatest?: boolean | undefined;
   /** Leave the tensors in `frozenParameters` out. Default false. */
-  readonly excludeFrozenParameters?: boolean;
+  readonly excludeFrozenParameters?: boolean | undefined;
   /** Full names of the store's tensors that are not trained. */
-  readonly frozenParameters?: Iterable<string>;
+  readonly frozenParameters?: Iterable<string> | undefined;
   /**
    * Components of the store that get a file of their own, all of them or some; see `FileEngineOptions.components`. For a directory; an
    * engine has the option itself.
    */
-  readonly components?: Components;
+  readonly components?: Components | undefined;
   /** Saves one checkpoint together with other ranks that call this with their own rank; for a directory or a `FileEngine`. */
-  readonly ranks?: RankSaveOptions;
+  readonly ranks?: RankSaveOptions | undefined;
   /** Replace a checkpoint that has the tag already. */
-  readonly overwrite?: boolean;
-  readonly signal?: AbortSignal;
+  readonly overwrite?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link SaveCheckpointOptions}. */
@@ -86,7 +86,7 @@ export async function saveCheckpoint(
     ...state,
     // Whatever is in it, as when it is that of a checkpoint that was loaded: no retention deletes this one.
     provenance: { ...state.provenance, savedBy: "user" },
-    ...clientState === undefined ? {} : { clientState },
+    clientState,
     ...excludeFrozenParameters && frozenParameters !== undefined ? { excludedTensors: frozenParameters } : {},
   });
   try {
@@ -98,14 +98,13 @@ export async function saveCheckpoint(
         overwrite: overwrite ?? false,
         frozen,
         ranks: options.ranks,
-        ...signal === undefined ? {} : { signal },
-        ...onProgress === undefined ? {} : { onProgress },
+        signal,
+        onProgress,
       });
     }
-    await engine.create(info, overwrite === undefined ? {} : { overwrite });
-    const aborting = signal === undefined ? {} : { signal };
-    await engine.save(frozen, undefined, { ...aborting, ...onProgress === undefined ? {} : { onProgress } });
-    return await engine.commit(info, aborting);
+    await engine.create(info, { overwrite });
+    await engine.save(frozen, undefined, { signal, onProgress });
+    return await engine.commit(info, { signal });
   } finally {
     frozen.release();
   }

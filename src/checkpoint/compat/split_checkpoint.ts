@@ -16,13 +16,13 @@ import { CHECKPOINT_EXTENSION, checkTag } from "../file/tags.ts";
 /** Options of {@link splitCheckpoint}. */
 export interface SplitCheckpointOptions extends CheckpointReadOptions {
   /** Components that get a file of their own: all, the default; those that are named; or `false` for one file again. */
-  readonly components?: Components;
+  readonly components?: Components | undefined;
   /** Replace a checkpoint that is there. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   /** How its chunks are coded; see `FileEngineOptions`. */
-  readonly mode?: CompressionMode;
-  readonly codec?: CodecName;
-  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>>;
+  readonly mode?: CompressionMode | undefined;
+  readonly codec?: CodecName | undefined;
+  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
 }
 
 /** Every option of {@link SplitCheckpointOptions}. */
@@ -74,7 +74,7 @@ export async function splitCheckpoint(
     try {
       await staged.commit({
         verify: true,
-        ...options.signal === undefined ? {} : { signal: options.signal },
+        signal: options.signal,
       });
     } catch (error) {
       await staged.abort();

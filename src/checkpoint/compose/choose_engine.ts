@@ -11,7 +11,7 @@ import { TieredEngine } from "./tiered_engine.ts";
 /** What a configuration says about engines. The first of the fields that is set decides, in the order in which they are here. */
 export interface EngineChoice {
   /** Write in the call, or behind the training's back. */
-  readonly writer?: "file" | "decoupled";
+  readonly writer?: "file" | "decoupled" | undefined;
   /** Memory at every save, and the directory at each one of so many. */
   readonly tiers?: {
     readonly every: number;
@@ -19,11 +19,11 @@ export interface EngineChoice {
     readonly keepOnDisk?: RetentionPolicy;
   };
   /** An engine from elsewhere, such as a package that may not be installed: `async () => (await import("x")).engine()`. */
-  readonly optional?: () => Engine | Promise<Engine>;
+  readonly optional?: (() => Engine | Promise<Engine>) | undefined;
   /** Told why the optional engine is not used. */
-  readonly onFallback?: (error: unknown) => void;
-  readonly file?: FileEngineOptions;
-  readonly decoupled?: DecoupledEngineOptions;
+  readonly onFallback?: ((error: unknown) => void) | undefined;
+  readonly file?: FileEngineOptions | undefined;
+  readonly decoupled?: DecoupledEngineOptions | undefined;
 }
 
 /** Every option of {@link EngineChoice}. */
@@ -89,8 +89,8 @@ export async function chooseEngine(
   const { every, keepInMemory, keepOnDisk } = tiers;
   const memory = await FileEngine.open(new MemoryStorage(), { ...file, runId: engine.runId });
   return new TieredEngine([
-    { engine: memory, ...keepInMemory === undefined ? {} : { keep: keepInMemory } },
-    { engine, every, ...keepOnDisk === undefined ? {} : { keep: keepOnDisk } },
+    { engine: memory, keep: keepInMemory },
+    { engine, every, keep: keepOnDisk },
   ]);
 }
 

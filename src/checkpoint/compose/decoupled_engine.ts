@@ -12,24 +12,25 @@ import {
   type Engine,
   ENGINE_OPTIONS,
   type EngineCommitOptions,
+  type EngineLoadOptions,
   type SaveOptions,
 } from "../engine/engine.ts";
 import { EngineWrapper } from "./engine_wrapper.ts";
 import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import type { Catalog } from "../engine/summary.ts";
-import { watch, WriterDied, type WriterProgress } from "./writer_watch.ts";
+import { watch, type WatchOptions, WriterDied, type WriterProgress } from "./writer_watch.ts";
 
 /** Options of {@link DecoupledEngine}. All have defaults. */
 export interface DecoupledEngineOptions {
   /** How long `commit` waits for the writer. Default 300 000. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** How often the writer is looked after meanwhile. Default 10 000. */
-  readonly livenessIntervalMs?: number;
+  readonly livenessIntervalMs?: number | undefined;
   /** For an engine that works elsewhere, in a worker or another process: whether that is alive. Always, unless given. */
-  readonly isWriterAlive?: () => boolean | Promise<boolean>;
+  readonly isWriterAlive?: (() => boolean | Promise<boolean>) | undefined;
   /** Told what `cleanup` could not save, which must not throw. */
-  readonly onCleanupError?: (error: unknown) => void;
-  readonly clock?: Clock;
+  readonly onCleanupError?: ((error: unknown) => void) | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Every option of {@link DecoupledEngineOptions}. */
@@ -70,7 +71,7 @@ interface Job {
  * ```
  */
 export class DecoupledEngine extends EngineWrapper {
-  readonly #options: Required<Omit<DecoupledEngineOptions, "onCleanupError">>;
+  readonly #options: Omit<WatchOptions, "progress">;
   readonly #onCleanupError: (error: unknown) => void;
   #job: Job | undefined;
   #died: WriterDied | undefined;
@@ -165,7 +166,7 @@ export class DecoupledEngine extends EngineWrapper {
     }
   }
 
-  catalog(options: { readonly signal?: AbortSignal } = {}): Promise<Catalog> {
+  catalog(options: EngineLoadOptions = {}): Promise<Catalog> {
     return readCatalog(this.inner, options);
   }
 

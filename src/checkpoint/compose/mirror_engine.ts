@@ -13,7 +13,7 @@ import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "../engine/file_engi
 /** Options of {@link MirrorEngine}. */
 export interface MirrorOptions {
   /** How many copies have to be committed for a save to count. All of them unless given. */
-  readonly quorum?: number;
+  readonly quorum?: number | undefined;
 }
 
 /** Every option of {@link MirrorOptions}. */

@@ -11,9 +11,9 @@ import { checkRetentionPolicy, retain, type RetentionPolicy } from "../keep/rete
 export interface Tier {
   readonly engine: Engine;
   /** It takes the first save and then each one of so many. Default 1. */
-  readonly every?: number;
+  readonly every?: number | undefined;
   /** What this tier deletes after each of its own saves. Nothing unless given. */
-  readonly keep?: RetentionPolicy;
+  readonly keep?: RetentionPolicy | undefined;
 }
 
 /** Every option of {@link Tier}. */

@@ -15,12 +15,12 @@ export type { Catalog, CheckpointSummary, SkippedCheckpoint } from "./summary.ts
 
 /** Options of {@link readCatalog}. */
 export interface CatalogOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Be content with what the engine knows from its last save, where this tag is known: nothing is read then. What others did since
    * is not in it.
    */
-  readonly knowing?: string;
+  readonly knowing?: string | undefined;
 }
 
 /** Every option of {@link CatalogOptions}. */

@@ -7,9 +7,9 @@ export interface CommitInfoFields {
   /** Name of the checkpoint. */
   readonly tag: string | number;
   /** Directory inside the engine's storage; `""`, the default, is the engine's own. */
-  readonly saveDir?: string;
+  readonly saveDir?: string | undefined;
   /** Whether the hint file `latest` is to name this checkpoint. Default true. */
-  readonly saveLatest?: boolean;
+  readonly saveLatest?: boolean | undefined;
 }
 
 /** Every option of {@link CommitInfoFields}. */

@@ -24,15 +24,15 @@ export interface DiskShortage {
 /** Options of the check before a save, for users. */
 export interface DiskRoomOptions {
   /** Default "error". */
-  readonly onDiskFull?: OnDiskFull;
+  readonly onDiskFull?: OnDiskFull | undefined;
   /** How often a paused save looks again. Default 10 000 ms. */
-  readonly diskPollMs?: number;
+  readonly diskPollMs?: number | undefined;
   /** Told once for each save that has to pause or to evict. */
-  readonly onDiskShortage?: (shortage: DiskShortage) => void;
+  readonly onDiskShortage?: ((shortage: DiskShortage) => void) | undefined;
   /** Whether a checkpoint may be evicted; all that `onDiskFull` allows, unless given. */
-  readonly mayEvict?: (tag: string) => boolean | Promise<boolean>;
+  readonly mayEvict?: ((tag: string) => boolean | Promise<boolean>) | undefined;
   /** For the pauses. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /** Every option of {@link DiskRoomOptions}. */

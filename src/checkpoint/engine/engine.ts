@@ -14,7 +14,7 @@ export type CommitTarget = string | number | CommitInfoFields;
 /** Options of {@link Engine.create}. */
 export interface CreateOptions {
   /** Replace a checkpoint that already has the tag; otherwise that is `already_exists`. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
 }
 
 const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
@@ -25,7 +25,7 @@ export interface SaveOptions extends Work {
    * Who is said to save it, where the provenance of the state does not say: with `auto`, retention may delete it again. Default
    * `auto` for an engine that is to evict checkpoints when the disk is full, else `user`.
    */
-  readonly savedBy?: SavedBy;
+  readonly savedBy?: SavedBy | undefined;
 }
 
 /** Every option of {@link SaveOptions}. */
@@ -34,16 +34,16 @@ export const SAVE_OPTIONS: OptionNames<SaveOptions> = { signal: true, onProgress
 /** Options of {@link Engine.commit}. */
 export interface EngineCommitOptions {
   /** Has an effect until the checkpoint is published; from then on success wins. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Read the file back before it is published. Unless given, the engine decides. */
-  readonly verify?: boolean;
+  readonly verify?: boolean | undefined;
 }
 
 const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
 
 /** Options of {@link Engine.load}. */
 export interface EngineLoadOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link EngineLoadOptions}. */
@@ -52,7 +52,7 @@ export const ENGINE_LOAD_OPTIONS: OptionNames<EngineLoadOptions> = { signal: tru
 /** Options of {@link Engine.makedirs}. */
 export interface MakeDirsOptions {
   /** Whether the directory may be there already. Default false. */
-  readonly existOk?: boolean;
+  readonly existOk?: boolean | undefined;
 }
 
 const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
@@ -63,9 +63,9 @@ export interface RemoveOptions {
    * Asked when nobody can open the checkpoint any more and its bytes are still there: `false` puts it back. So a lease that was
    * taken in the last moment is seen by whoever removes, or else the removal by whoever took the lease.
    */
-  readonly confirm?: () => Promise<boolean>;
+  readonly confirm?: (() => Promise<boolean>) | undefined;
   /** Only this very file: another one that has its name by now stays, and `not_found` is thrown. */
-  readonly fileId?: string;
+  readonly fileId?: string | undefined;
 }
 
 const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true, fileId: true };
@@ -163,7 +163,7 @@ export interface Engine {
    */
   readsStateOnce?(): boolean;
   /** All checkpoints, without reading their data. Not needed: where it is missing, each is opened whenever somebody asks. */
-  catalog?(options?: { readonly signal?: AbortSignal }): Promise<Catalog>;
+  catalog?(options?: EngineLoadOptions): Promise<Catalog>;
   /** The same as of the last save, without a look; `undefined` when there was none. Not needed. */
   knownCatalog?(): Catalog | undefined;
   /** Whether the process of this data-parallel rank writes. */

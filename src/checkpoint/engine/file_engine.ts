@@ -160,7 +160,7 @@ export class FileEngine implements Engine {
     }
   }
 
-  async catalog(options: { readonly signal?: AbortSignal } = {}): Promise<Catalog> {
+  async catalog(options: EngineLoadOptions = {}): Promise<Catalog> {
     return await KnownCheckpoints.in(this.storage, this.directory).lookNow((tag) => this.load(tag, options));
   }
 

@@ -15,38 +15,38 @@ import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "./lock/writer_lock.
 /** Options of {@link FileEngine.open}. All have defaults. */
 export interface FileEngineOptions extends DiskRoomOptions {
   /** Storages of others by scheme, as in `{ s3: (location) => … }`, for a target such as `s3://bucket/runs/a`. */
-  readonly storages?: Storages;
+  readonly storages?: Storages | undefined;
   /** Directory inside the storage; its root unless given. */
-  readonly directory?: string;
+  readonly directory?: string | undefined;
   /** Which run this is: 32 hexadecimal digits. A new random one unless given. */
-  readonly runId?: string;
+  readonly runId?: string | undefined;
   /**
    * Which components of a store get a file of their own: `true` for all of them, or names such as `["model", "optimizer"]`. A
    * checkpoint is still committed as one. Ranks that save together have a part each instead. Default false: one file.
    */
-  readonly components?: Components;
+  readonly components?: Components | undefined;
   /** One codec for all chunks instead of a mode. */
-  readonly codec?: CodecName;
+  readonly codec?: CodecName | undefined;
   /** How much time to give for how few bytes, where no codec is named. Default `"balanced"`. */
-  readonly mode?: CompressionMode;
+  readonly mode?: CompressionMode | undefined;
   /** A codec or a mode for single tensors, by name; each has to be in every checkpoint. */
-  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>>;
+  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
   /** Encodes chunks on other threads. The caller closes it. */
-  readonly pool?: CodecPool;
+  readonly pool?: CodecPool | undefined;
   /** Raw bytes in a chunk. Default 1 MiB. */
-  readonly chunkBytes?: number;
+  readonly chunkBytes?: number | undefined;
   /** Read back the first checkpoint and then each one of so many before it is published; 0 never. Default 10. */
-  readonly verifyEvery?: number;
+  readonly verifyEvery?: number | undefined;
   /**
    * Whether this engine has to be the only one that writes to its directory, from the first `create` to `cleanup` or the end of
    * the process; see `WriterLock`. Default false: two engines cannot mix a checkpoint anyway, and one that was forgotten
    * would lock its own process out. Of ranks that save together the first one holds the lock, and the others write under it.
    */
-  readonly exclusive?: boolean | WriterLockOptions;
+  readonly exclusive?: boolean | WriterLockOptions | undefined;
   /** The clock, in milliseconds since 1970. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   /** Source of randomness for file ids and temporary names. */
-  readonly random?: (byteLength: number) => Uint8Array;
+  readonly random?: ((byteLength: number) => Uint8Array) | undefined;
 }
 
 /** Every option of {@link FileEngineOptions}. */

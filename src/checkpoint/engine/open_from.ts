@@ -18,7 +18,7 @@ export async function openFrom(
   storages?: Storages,
 ): Promise<Checkpoint> {
   if (typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))) {
-    return await engine.load(name, signal === undefined ? {} : { signal });
+    return await engine.load(name, { signal });
   }
   const folder = typeof name === "string" && !/[/\\]/.test(name) ? await folderOf(engine) : undefined;
   if (folder === undefined || typeof name !== "string") return await openCheckpoint(name, signal, storages);

@@ -17,7 +17,7 @@ export interface StageOptions extends SplitOptions {
   readonly newFiles: NewFiles;
   readonly overwrite: boolean;
   /** See `DurableFileOptions.isNameFree`; of the index. */
-  readonly isNameFree?: boolean;
+  readonly isNameFree?: boolean | undefined;
   /** The parts to cut it into; none for one file. */
   readonly parts: readonly PartPlan[];
   /** What is added to the provenance of the source, and wins. */
@@ -26,9 +26,9 @@ export interface StageOptions extends SplitOptions {
    * Adds the parts that others wrote to those of this process, which are durable by then, and gives what the index says. Then no tensor
    * of a store is in the index. Unless given, there are no other parts.
    */
-  readonly completeParts?: (own: readonly PartRecord[]) => Promise<PartList>;
+  readonly completeParts?: ((own: readonly PartRecord[]) => Promise<PartList>) | undefined;
   /** Whether those parts are read back before they are made durable. */
-  readonly verifyParts?: boolean;
+  readonly verifyParts?: boolean | undefined;
 }
 
 /** The files of a checkpoint that is being written. */

@@ -1,6 +1,6 @@
 import { CairnError } from "../../base/errors.ts";
 import { readCatalog } from "./catalog.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, EngineLoadOptions } from "./engine.ts";
 import { byStep } from "./summary.ts";
 import { checkTag } from "../file/tags.ts";
 
@@ -15,7 +15,7 @@ const SHOWN_STEPS = 10;
 export async function tagOfStep(
   engine: Engine,
   step: number,
-  options: { readonly signal?: AbortSignal } = {},
+  options: EngineLoadOptions = {},
 ): Promise<string> {
   const nameOfStep = checkTag(step);
   const { checkpoints, unreadable } = await readCatalog(engine, options);

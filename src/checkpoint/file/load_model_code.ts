@@ -7,8 +7,8 @@ import { openCheckpoint } from "./open_path.ts";
 /** Options of {@link loadModelCode}. */
 export interface LoadModelCodeOptions {
   /** Storages of others by scheme, for a path such as `s3://bucket/best`. */
-  readonly storages?: Storages;
-  readonly signal?: AbortSignal;
+  readonly storages?: Storages | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link LoadModelCodeOptions}. */

@@ -14,7 +14,7 @@ import { formatForm } from "../../tensor/tensor_form.ts";
 /** Options of `Checkpoint.readObject`. */
 export interface ReadObjectOptions extends ReadWithinOptions {
   /** For a tensor: where its bytes go, a host tensor of the same form or a typed array of the same width and length. */
-  readonly into?: HostTensor | ArrayBufferView;
+  readonly into?: HostTensor | ArrayBufferView | undefined;
 }
 
 /** Every option of {@link ReadObjectOptions}. */

@@ -5,8 +5,8 @@ import { paddedLength } from "../../container/read/read_plan.ts";
 /** Options of {@link readWithin}. */
 export interface ReadWithinOptions {
   /** Host memory beside the result, about. A chunk at a time is read in any case. Default: what is fastest. */
-  readonly memoryBudgetBytes?: number;
-  readonly signal?: AbortSignal;
+  readonly memoryBudgetBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link ReadWithinOptions}. */

@@ -11,9 +11,9 @@ export interface RemoveDurablyOptions {
   /** For the name that the file has until it is gone. */
   readonly randomName: string;
   /** Asked when the file has lost its name and not its bytes: `false` gives it back. */
-  readonly confirm?: () => Promise<boolean>;
+  readonly confirm?: (() => Promise<boolean>) | undefined;
   /** Only the file with this id. */
-  readonly fileId?: string;
+  readonly fileId?: string | undefined;
 }
 
 /**

@@ -39,9 +39,9 @@ export async function writeCheckpoint(
     codec,
     tensorCodecs,
     pool,
-    ...chunkBytes === undefined ? {} : { chunkBytes },
-    ...signal === undefined ? {} : { signal },
-    ...onProgress === undefined ? {} : { onProgress },
+    chunkBytes,
+    signal,
+    onProgress,
   });
   const share = await shareOf(source, writer, options);
   for await (const piece of piecesOf(source, writer, share, signal)) {

@@ -9,9 +9,9 @@ import { requireReadable, unopenedNote } from "./unreadable.ts";
 /** Options of {@link getCheckpoint}. */
 export interface GetCheckpointOptions {
   /** The step it has to be of; the newest otherwise. */
-  readonly step?: number;
+  readonly step?: number | undefined;
   /** Return `""` when there is no checkpoint at all. A step that is not there is an error all the same. */
-  readonly missingOk?: boolean;
+  readonly missingOk?: boolean | undefined;
 }
 
 /** Every option of {@link GetCheckpointOptions}. */

@@ -15,14 +15,14 @@ export interface RecoverOptions extends CheckpointReadOptions {
    * down each time. It is tried last, so that there is always something to go on from as long as anything is sound. The
    * caller has to {@link Recovery.confirm}. Unless given, nothing is counted.
    */
-  readonly maxFailures?: number;
+  readonly maxFailures?: number | undefined;
   /**
    * Says why a checkpoint is not to be taken although it may be sound, such as that it is of another run. Asked before its tensors are
    * read; what it throws about the file is damage.
    */
   readonly refuse?: (checkpoint: Checkpoint) => Promise<CairnError | undefined>;
   /** Move what is damaged for certain into the directory `damaged`. Default false: nothing is changed. */
-  readonly setsAsideDamaged?: boolean;
+  readonly setsAsideDamaged?: boolean | undefined;
 }
 
 /** Every option of {@link RecoverOptions}. */
@@ -118,7 +118,7 @@ async function look(
 ): Promise<Look> {
   const { checkpoints, unreadable } = await readCatalog(
     engine,
-    options.signal === undefined ? {} : { signal: options.signal },
+    { signal: options.signal },
   );
   const newestFirst = [...checkpoints].reverse();
   const tired = failures === undefined ? [] : await tiredOf(newestFirst, failures, maxFailures);
@@ -169,7 +169,7 @@ async function attempt(
   await failures?.record(tag, fileId, before + 1);
   let checkpoint: Checkpoint | undefined;
   try {
-    checkpoint = await engine.load(tag, reading.signal === undefined ? {} : { signal: reading.signal });
+    checkpoint = await engine.load(tag, { signal: reading.signal });
     const refusal = await refuse?.(checkpoint);
     if (refusal === undefined) await checkpoint.verify(reading);
     else {

@@ -65,7 +65,7 @@ async function saveInSession(save: JoinedSave, session: string, nonces: string[]
       completeParts: (durable) => receiveParts(save, session, durable),
     },
   });
-  const report = await engine.commit(info, save.signal === undefined ? {} : { signal: save.signal });
+  const report = await engine.commit(info, { signal: save.signal });
   // Not all of them: who is faster is waiting for the next save already.
   await exchange.clear(session);
   await exchange.takeBack(MESSAGE.call);

@@ -14,16 +14,16 @@ export interface RankSaveOptions {
    * Tensors that all ranks have alike. One that is there on all of them is written by one rank and is for any rank afterwards; any
    * other one stays the own tensor of each rank that has it.
    */
-  readonly replicated?: readonly NamePattern[];
+  readonly replicated?: readonly NamePattern[] | undefined;
   /** Tensors of which this rank has some rows, with the rows that it has. All ranks together have to have all rows once. */
-  readonly sharded?: Readonly<Record<string, RowShard>>;
+  readonly sharded?: Readonly<Record<string, RowShard>> | undefined;
   /** What happens when ranks do not agree on the tag; the first rank's is taken unless it is "fail". Default "warn". */
-  readonly tagValidation?: TagValidation;
+  readonly tagValidation?: TagValidation | undefined;
   /** How long to wait for the other ranks. Default 1 800 000 ms. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** How often to look whether they have answered. Default 100 ms. */
-  readonly pollMs?: number;
-  readonly clock?: Clock;
+  readonly pollMs?: number | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Every option of {@link RankSaveOptions}. */

@@ -34,8 +34,8 @@ export const MESSAGE = {
 /** What a save passes on to the writing of a part. */
 export function writingOf({ signal, onProgress }: SaveOptions): SaveOptions {
   return {
-    ...signal === undefined ? {} : { signal },
-    ...onProgress === undefined ? {} : { onProgress },
+    signal,
+    onProgress,
   };
 }
 

@@ -58,7 +58,7 @@ export function validateTagDigests(
 /** How the processes that save parts under one tag make sure that it is one. */
 export interface TagAgreement {
   /** Default "warn". */
-  readonly mode?: TagValidation;
+  readonly mode?: TagValidation | undefined;
   /** Gives this process's digest to the others, and gets those of all, in order of rank. */
   readonly gather: (digest: string) => Promise<readonly string[]>;
 }

@@ -35,38 +35,38 @@ export interface RestoreSource {
 
 /** How a restore reads. */
 export interface RestoreReadOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** What a checkpoint is restored into. */
 export interface RestoreTarget {
   readonly store?: TensorStore | undefined;
   /** Put back in place, name by name; see {@link StateChanges}. */
-  readonly state?: { [name: string]: unknown };
+  readonly state?: { [name: string]: unknown } | undefined;
 }
 
 /** Options of `Checkpoint.loadInto`. */
 export interface CheckpointLoadOptions extends PartialLoadOptions, RestoreReadOptions {
   /** Names of the store's groups to load; all of them unless given. */
-  readonly groups?: readonly string[];
+  readonly groups?: readonly string[] | undefined;
   /** Whether all that is asked for has to be there and fit. Default true. */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
 }
 
 /** What of a checkpoint is restored, and what else comes with it. */
 export interface RestorePlan extends CheckpointLoadOptions {
   /** Names of tensors that are not missed: older versions saved none of the name. They keep what they have. */
-  readonly optional?: readonly string[];
+  readonly optional?: readonly string[] | undefined;
   /** Names of the state to put back, in this order; all of the target's unless given. */
-  readonly names?: readonly string[];
+  readonly names?: readonly string[] | undefined;
   /** By the store's names, what tensors get that the file does not have, and which are then not missed. */
-  readonly defaults?: ReadonlyMap<string, Uint8Array>;
+  readonly defaults?: ReadonlyMap<string, Uint8Array> | undefined;
   /** What the caller can do when tensors do not fit, for the message. */
-  readonly advice?: string;
+  readonly advice?: string | undefined;
   /** Refuses a checkpoint by the state that was saved, before its tensors are looked at. */
-  readonly check?: (saved: HostState) => void;
+  readonly check?: ((saved: HostState) => void) | undefined;
   /**
    * Looks at what was found, when the plan is made and nothing is read yet but the state: reads what else is to be taken, and
    * refuses what is not.
@@ -75,7 +75,7 @@ export interface RestorePlan extends CheckpointLoadOptions {
    */
   readonly prepare?: (found: FoundCheckpoint) => Promise<(() => void) | undefined>;
   /** Code of the caller's, run last before the point of effect; what it throws undoes the restore. Puts back every name unless given. */
-  readonly putState?: (changes: StateChanges, found: FoundCheckpoint) => Promise<void>;
+  readonly putState?: ((changes: StateChanges, found: FoundCheckpoint) => Promise<void>) | undefined;
 }
 
 /** What a restore has found before it changes anything. */
@@ -194,14 +194,14 @@ async function namingAllDamage<T>(
   try {
     return await work();
   } catch (error) {
-    if (isDamage(error)) await source.verify(plan.signal === undefined ? {} : { signal: plan.signal });
+    if (isDamage(error)) await source.verify({ signal: plan.signal });
     throw error;
   }
 }
 
 function asGiven({ signal, onProgress }: RestoreReadOptions): RestoreReadOptions {
   return {
-    ...signal === undefined ? {} : { signal },
-    ...onProgress === undefined ? {} : { onProgress },
+    signal,
+    onProgress,
   };
 }

@@ -19,9 +19,9 @@ export interface FoundTensor extends TensorForm {
 /** How tensors that differ are made to fit. */
 export interface FitOptions {
   /** Default `error`. The number of dimensions has to be the same in any case. */
-  readonly shapePolicy?: ShapePolicy;
+  readonly shapePolicy?: ShapePolicy | undefined;
   /** Whether f32, f16 and bf16 are converted into each other, rounded once, to nearest even. Default false. */
-  readonly cast?: boolean;
+  readonly cast?: boolean | undefined;
 }
 
 /** Every option of {@link FitOptions}. */

@@ -26,13 +26,13 @@ import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
 /** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
 export interface PartialLoadOptions extends FitOptions {
   /** Tensors to load, by their names in the store; all of them unless given. The others are neither loaded nor missed. */
-  readonly only?: readonly NamePattern[];
+  readonly only?: readonly NamePattern[] | undefined;
   /** Tensors to leave as they are, by their names in the store. They are not missed. */
-  readonly exclude?: readonly NamePattern[];
+  readonly exclude?: readonly NamePattern[] | undefined;
   /** How the file's names become those of the store: by the first rule that matches. */
-  readonly rename?: readonly RenameRule[];
+  readonly rename?: readonly RenameRule[] | undefined;
   /** Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** Every option of {@link PartialLoadOptions}. */
@@ -47,13 +47,13 @@ export const PARTIAL_LOAD_OPTIONS: OptionNames<PartialLoadOptions> = {
 /** What {@link TensorPlan.of} looks at. */
 export interface TensorPlanOptions extends PartialLoadOptions {
   /** Names of the store's groups to load; all of them unless given. */
-  readonly groups?: readonly string[];
+  readonly groups?: readonly string[] | undefined;
   /** Names that are not missed, because they were left out when the file was written. */
-  readonly excused?: Iterable<string>;
+  readonly excused?: Iterable<string> | undefined;
   /** By the store's names, what tensors get that the file does not have, and which are then not missed. */
-  readonly defaults?: ReadonlyMap<string, Uint8Array>;
+  readonly defaults?: ReadonlyMap<string, Uint8Array> | undefined;
   /** By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast back. */
-  readonly castFrom?: ReadonlyMap<string, DType>;
+  readonly castFrom?: ReadonlyMap<string, DType> | undefined;
 }
 
 /** Which tensors of a file go where in a store. */

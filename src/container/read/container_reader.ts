@@ -32,7 +32,7 @@ export interface ContainerAccess {
 /** Options of {@link ContainerReader.readMany}. */
 export interface ReadManyOptions extends ReadOptions {
   /** The floating-point dtype to give the elements in, as in {@link TensorReadOptions}. */
-  readonly cast?: CastDType;
+  readonly cast?: CastDType | undefined;
 }
 
 /** Every option of {@link ReadManyOptions}. */
@@ -41,7 +41,7 @@ export const READ_MANY_OPTIONS: OptionNames<ReadManyOptions> = { ...READ_OPTIONS
 /** Options of {@link ContainerReader.readRange}. */
 export interface ReadRangeOptions extends ReadOptions {
   /** Memory to read into, as long as the range. Default: memory of its own. */
-  readonly into?: Uint8Array;
+  readonly into?: Uint8Array | undefined;
 }
 
 /** Every option of {@link ReadRangeOptions}. */
@@ -50,9 +50,9 @@ export const READ_RANGE_OPTIONS: OptionNames<ReadRangeOptions> = { ...READ_OPTIO
 /** Options of {@link ContainerReader.rawChunks}. */
 export interface RawChunksOptions extends ReadOptions {
   /** Where in the raw space to begin. Default 0. */
-  readonly start?: number;
+  readonly start?: number | undefined;
   /** Where to end. Default: at its end. */
-  readonly end?: number;
+  readonly end?: number | undefined;
 }
 
 /** Every option of {@link RawChunksOptions}. */
@@ -194,7 +194,7 @@ export class ContainerReader {
     const { cast } = checkOptions("readMany()", options, READ_MANY_OPTIONS);
     const asked = Array.from(new Set(names), (name) => {
       const tensor = this.tensor(name);
-      return { tensor, ...partOf(tensor, cast === undefined ? {} : { cast }) };
+      return { tensor, ...partOf(tensor, { cast }) };
     });
     this.#begin(options.signal);
     for await (const { item, bytes } of readTensors(this.#reader, this.#ranges, asked, options)) {

@@ -16,7 +16,7 @@ const TABLE_BYTES_CEILING = 100_000_000;
 export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** The most bytes of tables, manifest and trailer to read: default 16 MiB, at most 100 MB. */
-  maxTableBytes?: number;
+  maxTableBytes?: number | undefined;
   /** Where to decode what is read in many chunks: several at the same time, on other threads. Whoever opened it closes it. */
   pool?: CodecPool | undefined;
 }

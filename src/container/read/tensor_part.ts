@@ -8,12 +8,12 @@ import { READ_OPTIONS, type ReadOptions } from "./verify.ts";
 /** Options of reading one tensor. */
 export interface TensorReadOptions extends ReadOptions {
   /** The part to read: rows along the first dimension, or bytes. Default: all of it. */
-  readonly slice?: TensorSlice;
+  readonly slice?: TensorSlice | undefined;
   /**
    * The floating-point dtype to give the elements in, where it is not the tensor's own: rounded to nearest, ties to even, NaN
    * payloads kept as far as there is room. Only for f32, f16 and bf16.
    */
-  readonly cast?: CastDType;
+  readonly cast?: CastDType | undefined;
 }
 
 /** Every option of {@link TensorReadOptions}. */

@@ -25,7 +25,7 @@ export interface ContainerWriterOptions {
   /** Milliseconds that only rise, for the rates that `"fast"` goes by. Default `performance.now`. */
   now?: (() => number) | undefined;
   /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
-  chunkBytes?: number;
+  chunkBytes?: number | undefined;
   signal?: AbortSignal | undefined;
   /** Called after each chunk with raw bytes. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;

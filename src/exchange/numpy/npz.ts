@@ -126,8 +126,8 @@ export class NpzFile implements TensorFile {
 /** Options of {@link writeNpz}. */
 export interface NpzOptions {
   /** Deflate the arrays, as NumPy's `savez_compressed` does; each is then in memory as a whole. Default false. */
-  readonly compress?: boolean;
-  readonly signal?: AbortSignal;
+  readonly compress?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Every option of {@link NpzOptions}. */

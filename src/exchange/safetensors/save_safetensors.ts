@@ -21,9 +21,9 @@ const EXTENSION = ".safetensors";
 /** Options of {@link saveSafetensors}. */
 export interface SaveSafetensorsOptions extends SafetensorsOptions {
   /** Replace a file that is there, in one step. A model in several files cannot be replaced in one step, and never is. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   /** Write several files and an index when the tensors have more bytes than this. A tensor is never cut. */
-  readonly maxFileBytes?: number;
+  readonly maxFileBytes?: number | undefined;
 }
 
 /** Every option of {@link SaveSafetensorsOptions}. */

@@ -13,10 +13,10 @@ import { writeTensor } from "../write_tensor.ts";
 /** Options of {@link writeSafetensors}. */
 export interface SafetensorsOptions {
   /** Text to keep beside the tensors. */
-  readonly metadata?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called after each tensor, with bytes of tensors. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link SafetensorsOptions}. */

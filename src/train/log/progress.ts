@@ -33,11 +33,11 @@ export interface TextStream {
 /** Options of {@link terminalProgress}. */
 export interface TerminalProgressOptions {
   /** Default: the process's standard error at the time of the call. */
-  readonly stream?: TextStream;
+  readonly stream?: TextStream | undefined;
   /** Least time between two lines where there is no terminal. Default 10 000. */
-  readonly lineIntervalMs?: number;
+  readonly lineIntervalMs?: number | undefined;
   /** Milliseconds from any origin. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /** Every option of {@link TerminalProgressOptions}. */

@@ -15,16 +15,16 @@ export interface RunOptions {
   readonly optimizer: Optimizer;
   readonly data: BatchSource;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */
-  readonly validation?: BatchSource | ValidationOptions;
+  readonly validation?: BatchSource | ValidationOptions | undefined;
   /** Of the initial weights, the order of the data and every random number. Default 0. */
-  readonly seed?: Seed;
+  readonly seed?: Seed | undefined;
   /**
    * Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an
    * example).
    */
-  readonly metrics?: Readonly<Record<string, Metric>>;
+  readonly metrics?: Readonly<Record<string, Metric>> | undefined;
   /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /** Every option of {@link RunOptions}. */

@@ -5,7 +5,7 @@ import { type BatchSource, requireExamples } from "../../data/batch_source.ts";
 export interface ValidationOptions {
   readonly data: BatchSource;
   /** Also after every so many steps, within an epoch; 0 or null never. Default null. */
-  readonly everySteps?: number | null;
+  readonly everySteps?: number | null | undefined;
 }
 
 /** Every option of {@link ValidationOptions}. */

@@ -1,6 +1,6 @@
 import { requireAwaited } from "../../base/kind_of.ts";
 import { refuseTilde } from "../../base/refuse_tilde.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type Given, type OptionNames } from "../../base/options.ts";
 import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { Engine } from "../../checkpoint/engine/engine.ts";
 import { asModelCode, type ModelCode } from "../../checkpoint/capture/model_code.ts";
@@ -15,7 +15,7 @@ export interface BestPolicy {
   /** A metric of the epochs and validations: `loss`, `val_loss`, `val_accuracy`, `val_<name>`. */
   readonly metric: string;
   /** Required unless the name says it: `loss` and `error` are minimised, `accuracy` is maximised. */
-  readonly direction?: "min" | "max";
+  readonly direction?: "min" | "max" | undefined;
 }
 
 /** Every option of {@link BestPolicy}. */
@@ -27,14 +27,14 @@ export const BEST_POLICY: OptionNames<BestPolicy> = { metric: true, direction: t
  */
 export interface KeepPolicy {
   /** The newest so many, at least 1. */
-  readonly last?: number;
+  readonly last?: number | undefined;
   /**
    * And the best by this metric. By one of the validation data (`val_…`), every validation is a moment to save: when it is
    * better than all before, whatever `interval` and `everySteps` say.
    */
-  readonly best?: string | BestPolicy;
+  readonly best?: string | BestPolicy | undefined;
   /** And what this keeps. It is code, and so it is not saved with the run. */
-  readonly rule?: RetentionRule;
+  readonly rule?: RetentionRule | undefined;
 }
 
 /** Every option of {@link KeepPolicy}. */
@@ -42,49 +42,49 @@ export const KEEP_POLICY: OptionNames<KeepPolicy> = { last: true, best: true, ru
 
 /** A {@link KeepPolicy} with nothing left to be guessed. */
 export interface KeepSettings {
-  readonly last?: number;
-  readonly best?: Required<BestPolicy>;
-  readonly rule?: RetentionRule;
+  readonly last?: number | undefined;
+  readonly best?: Given<BestPolicy> | undefined;
+  readonly rule?: RetentionRule | undefined;
 }
 
 /** When checkpoints are saved, under which names, and which are kept. */
 export interface AutoSaveOptions {
   /** Every so many epochs; -1 only after the last one; 0 or null never. Default null. */
-  readonly interval?: number | null;
+  readonly interval?: number | null | undefined;
   /** Every so many optimiser steps; 0 or null never. Default null. */
-  readonly everySteps?: number | null;
+  readonly everySteps?: number | null | undefined;
   /**
    * Directory of the checkpoints, or an engine over a storage of one's own; null disables saving. Default
    * ".".
    */
-  readonly savePath?: EngineTarget | null;
+  readonly savePath?: EngineTarget | null | undefined;
   /** Name of a checkpoint at the end of an epoch. Default `model_epoch{epoch:02d}`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Name of a checkpoint in the middle of an epoch. Default `step-{step:08d}`. */
-  readonly stepName?: string;
-  readonly keep?: KeepPolicy;
+  readonly stepName?: string | undefined;
+  readonly keep?: KeepPolicy | undefined;
   /** Delete the checkpoint before when a new one is durable. Default false. */
-  readonly overwrite?: boolean;
+  readonly overwrite?: boolean | undefined;
   /** Save after the last epoch even when the interval does not fall on it. Default true. */
-  readonly saveOnLastEpoch?: boolean;
+  readonly saveOnLastEpoch?: boolean | undefined;
   /** Code of the model to keep in every checkpoint; see `readModelCode`. Default null: none. */
-  readonly modelCode?: ModelCode | null;
+  readonly modelCode?: ModelCode | null | undefined;
   /**
    * Whether this run has to be the only one that saves into the directory: training does not begin while
    * another one does (`locked`). Default false. An engine has a setting of its own.
    */
-  readonly exclusive?: boolean | WriterLockOptions;
+  readonly exclusive?: boolean | WriterLockOptions | undefined;
   /**
    * What a save does for which the disk has no room: fail, wait until somebody makes room, or delete the
    * oldest checkpoints of this run, though never the newest, the best and the one that it was resumed from.
    * Default "error". An engine has a setting of its own.
    */
-  readonly onDiskFull?: OnDiskFull;
+  readonly onDiskFull?: OnDiskFull | undefined;
   /**
    * Whether the last whole step is saved before `train` rejects with what a loader or a callback threw. Not after an abort, a
    * lost device or a step that is not finite. Default true.
    */
-  readonly saveOnError?: boolean;
+  readonly saveOnError?: boolean | undefined;
 }
 
 /** Every option of {@link AutoSaveOptions}. */
@@ -219,7 +219,7 @@ export function readKeep(value: unknown, knownFields: readonly string[]): KeepSe
   };
 }
 
-function readBest(best: unknown, knownFields: readonly string[]): Required<BestPolicy> {
+function readBest(best: unknown, knownFields: readonly string[]): Given<BestPolicy> {
   const { metric, direction } = typeof best === "string"
     ? { metric: best }
     : checkOptions<Partial<BestPolicy>>(

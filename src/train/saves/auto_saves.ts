@@ -59,7 +59,7 @@ export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy
       ...parent === undefined ? {} : { parent },
       savedBy,
     },
-    ...modelCode === undefined ? {} : { modelCode },
+    modelCode,
   };
 }
 

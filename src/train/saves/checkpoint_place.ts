@@ -1,3 +1,4 @@
+import type { Given } from "../../base/options.ts";
 import type { Clock } from "../../base/clock.ts";
 import { BackgroundSaver } from "../../checkpoint/background_saver.ts";
 import { readCatalog } from "../../checkpoint/engine/catalog.ts";
@@ -20,13 +21,13 @@ export interface FreeTag {
 /** Options of {@link CheckpointPlace.open}. An engine has its own, and takes none of them. */
 export interface PlaceOptions {
   /** The run that saves. A new one unless given. */
-  readonly runId?: string;
-  readonly exclusive?: boolean | WriterLockOptions;
-  readonly onDiskFull?: OnDiskFull;
+  readonly runId?: string | undefined;
+  readonly exclusive?: boolean | WriterLockOptions | undefined;
+  readonly onDiskFull?: OnDiskFull | undefined;
   /** What `evictOldest` leaves alone besides, asked each time. */
-  readonly best?: () => Required<BestPolicy> | undefined;
+  readonly best?: () => Given<BestPolicy> | undefined;
   /** For the waits of `pause`. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /** Between the engine, which has to be there first, and whoever listens to its place. */
@@ -74,10 +75,10 @@ export class CheckpointPlace {
     const { runId, exclusive, onDiskFull, best, clock } = options;
     const shortages: Shortages = { tell: () => {} };
     const engine = await FileEngine.open(target, {
-      ...runId === undefined ? {} : { runId },
-      ...exclusive === undefined ? {} : { exclusive },
-      ...onDiskFull === undefined ? {} : { onDiskFull },
-      ...clock === undefined ? {} : { clock },
+      runId,
+      exclusive,
+      onDiskFull,
+      clock,
       onDiskShortage: (shortage) => shortages.tell(shortage),
       mayEvict: async (tag) => !await isBest(engine, tag, best?.()),
     });
@@ -168,7 +169,7 @@ export class CheckpointPlace {
 async function isBest(
   engine: Engine,
   tag: string,
-  best: Required<BestPolicy> | undefined,
+  best: Given<BestPolicy> | undefined,
 ): Promise<boolean> {
   if (best === undefined) return false;
   const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);

@@ -21,9 +21,9 @@ export interface WriterLockOptions {
    * Whether an owner is dead, where that cannot be proved from here: on another machine, or in a container that was replaced.
    * Say `true` only when you know it. Never asked about one that is known to live.
    */
-  readonly isOwnerDead?: (owner: LockOwner) => boolean | Promise<boolean>;
+  readonly isOwnerDead?: ((owner: LockOwner) => boolean | Promise<boolean>) | undefined;
   /** What this process says of itself. */
-  readonly identity?: LockIdentity;
+  readonly identity?: LockIdentity | undefined;
 }
 
 /** Every option of {@link WriterLockOptions}. */

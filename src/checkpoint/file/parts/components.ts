@@ -8,8 +8,8 @@ export interface PartPlan {
   /** Whether it is to have the tensor, and whatever shares its bytes. */
   readonly has: (tensor: string) => boolean;
   /** The rank that writes it, and what its tensors are. */
-  readonly rank?: number;
-  readonly role?: PartRole;
+  readonly rank?: number | undefined;
+  readonly role?: PartRole | undefined;
 }
 
 /**

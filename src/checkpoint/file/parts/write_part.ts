@@ -45,7 +45,7 @@ export async function writePart(
     });
     await writeSplit(source, [target], options);
     const { verify, signal } = options;
-    await part.file.commit({ verify, ...signal === undefined ? {} : { signal } });
+    await part.file.commit({ verify, signal });
     return { record: part.record, written: part.written, isVerified: verify };
   } catch (error) {
     await part.file.abort().catch(() => {});

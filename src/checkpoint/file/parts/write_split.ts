@@ -116,7 +116,7 @@ async function createWriter(
     tensorCodecs: Object.fromEntries(Object.entries(tensorCodecs).filter(([name]) => names.has(name))),
     pool,
     signal,
-    ...chunkBytes === undefined ? {} : { chunkBytes },
+    chunkBytes,
   });
 }
 

@@ -16,19 +16,19 @@ export interface CheckpointsIteratorOptions {
    * newest is deleted the one before comes again. `every` gives each one once, oldest first, as long as it is there
    * when its turn comes. Default `latest`.
    */
-  readonly mode?: "latest" | "every";
+  readonly mode?: "latest" | "every" | undefined;
   /** How long to wait between two looks, where a change of the directory does not end the wait. Default 30 000. */
-  readonly pollMs?: number;
+  readonly pollMs?: number | undefined;
   /**
    * How long to wait for a checkpoint, counted anew for each one. It ends when another wait would go beyond that. Default
    * 1 800 000, half an hour; `Infinity` waits for ever.
    */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Asked when the time is over: `true` ends the iteration, `false` waits once more for as long. */
-  readonly timeoutFn?: () => boolean | Promise<boolean>;
+  readonly timeoutFn?: (() => boolean | Promise<boolean>) | undefined;
   /** Ends the iteration by throwing its reason. */
-  readonly signal?: AbortSignal;
-  readonly clock?: Clock;
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Every option of {@link CheckpointsIteratorOptions}. */
@@ -123,7 +123,7 @@ async function waitForOne(
     watch.arm();
     let failure: CairnError | undefined;
     try {
-      const { checkpoints } = await readCatalog(engine, signal === undefined ? {} : { signal });
+      const { checkpoints } = await readCatalog(engine, { signal });
       const found = choose(checkpoints);
       if (found !== undefined) return found;
     } catch (error) {

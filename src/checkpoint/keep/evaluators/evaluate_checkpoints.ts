@@ -22,11 +22,11 @@ export interface EvaluateCheckpointsOptions extends CheckpointsIteratorOptions {
    */
   readonly evaluate: (checkpoint: Checkpoint) => unknown;
   /** Ends the loop after the first checkpoint of this step or a higher one. */
-  readonly lastStep?: number;
+  readonly lastStep?: number | undefined;
   /** Whether this process marks what it evaluated: of several that work together, one does. Default true. */
-  readonly marks?: boolean;
+  readonly marks?: boolean | undefined;
   /** How long the lease holds without being renewed; see {@link LeaseOptions.leaseMs}. */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
 }
 
 /** Every option of {@link EvaluateCheckpointsOptions}. */
@@ -99,14 +99,13 @@ async function evaluateOne(
 ): Promise<void> {
   const leaseOptions: LeaseOptions = {
     holder: `the evaluator of "${partition}"`,
-    ...leaseMs === undefined ? {} : { leaseMs },
+    leaseMs,
   };
-  const aborting = signal === undefined ? {} : { signal };
   const lease = await orUnusable(Lease.take(engine, tag, leaseOptions));
   try {
-    const checkpoint = await orUnusable(engine.load(tag, aborting));
+    const checkpoint = await orUnusable(engine.load(tag, { signal }));
     try {
-      await orUnusable(checkpoint.verify(aborting));
+      await orUnusable(checkpoint.verify({ signal }));
       await evaluate(checkpoint);
     } finally {
       await checkpoint.close();

@@ -1,5 +1,5 @@
 import { randomHex } from "../../../base/hex.ts";
-import { checkOptions, type OptionNames } from "../../../base/options.ts";
+import { checkOptions, type Given, type OptionNames } from "../../../base/options.ts";
 import type { JsonValue } from "../../../base/canonical_json.ts";
 import { backgroundClock, type Clock } from "../../../base/clock.ts";
 import { CairnError } from "../../../base/errors.ts";
@@ -26,10 +26,10 @@ const LEASE_NAME = /^([^@]+)@[0-9a-f]{16}\.lease$/;
 /** Options of {@link Lease.take}. */
 export interface LeaseOptions {
   /** Who holds it, for messages of those who would delete: `evaluator test-split`. */
-  readonly holder?: string;
+  readonly holder?: string | undefined;
   /** How long it holds when it is not renewed. It is renewed after each third of that. Default 10 minutes. */
-  readonly leaseMs?: number;
-  readonly clock?: Clock;
+  readonly leaseMs?: number | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Every option of {@link LeaseOptions}. */
@@ -55,11 +55,11 @@ export class Lease {
   readonly tag: string;
   readonly #folder: CheckpointFolder;
   readonly #path: string;
-  readonly #options: Required<LeaseOptions>;
+  readonly #options: Given<LeaseOptions>;
   readonly #stop = new AbortController();
   #heartbeat: Promise<void> = Promise.resolve();
 
-  private constructor(folder: CheckpointFolder, tag: string, options: Required<LeaseOptions>) {
+  private constructor(folder: CheckpointFolder, tag: string, options: Given<LeaseOptions>) {
     this.tag = tag;
     this.#folder = folder;
     this.#path = joinPath(joinPath(folder.directory, LEASE_DIRECTORY), `${tag}@${randomHex(8)}.lease`);

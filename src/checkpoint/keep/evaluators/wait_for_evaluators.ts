@@ -11,14 +11,14 @@ import { checkPartition, DONE_EVAL_SUBDIR, donePartitions } from "./done_marks.t
 /** Options of {@link waitForEvaluators}. */
 export interface WaitForEvaluatorsOptions {
   /** How long to wait altogether, for the checkpoint and the evaluators. Default 1 800 000, half an hour. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** How long to wait between two looks, where a change of the directory does not end the wait. Default 10 000. */
-  readonly pollMs?: number;
+  readonly pollMs?: number | undefined;
   /** Ends the wait by rejecting with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** What went wrong, in a sentence; it is in the report, too. */
-  readonly onWarning?: (message: string) => void;
-  readonly clock?: Clock;
+  readonly onWarning?: ((message: string) => void) | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Every option of {@link WaitForEvaluatorsOptions}. */
@@ -77,7 +77,7 @@ export async function waitForEvaluators(
     for (;;) {
       throwIfAborted(signal);
       watch.arm();
-      const { checkpoints } = await readCatalog(engine, signal === undefined ? {} : { signal });
+      const { checkpoints } = await readCatalog(engine, { signal });
       const found = checkpoints.findLast(({ step }) => step === globalStep);
       if (found === undefined) {
         // Only the newest says where the run is now: it may have gone back and be about to save this step.

@@ -5,7 +5,7 @@ import { checkCount, type RetentionCandidate, type RetentionRule } from "./rule.
 /** Options of {@link bestN}. */
 export interface BestNOptions {
   /** Also keep checkpoints that do not have the metric, until one measures them. Default false. */
-  readonly keepWithoutMetric?: boolean;
+  readonly keepWithoutMetric?: boolean | undefined;
 }
 
 /** Every option of {@link BestNOptions}. */

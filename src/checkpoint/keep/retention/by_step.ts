@@ -7,9 +7,9 @@ export interface EveryNStepsOptions {
    * `exact` keeps multiples only. `atLeast` keeps the first checkpoint and then each one that is so many steps after the one
    * kept before, for saves that do not fall on multiples. Default `exact`.
    */
-  readonly mode?: "exact" | "atLeast";
+  readonly mode?: "exact" | "atLeast" | undefined;
   /** Keep no more than the newest so many of them. No limit unless given. */
-  readonly maxToKeep?: number;
+  readonly maxToKeep?: number | undefined;
 }
 
 /** Every option of {@link EveryNStepsOptions}. */

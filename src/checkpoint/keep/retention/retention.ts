@@ -14,16 +14,16 @@ import { unmarked, untouchedBecause } from "../../engine/untouched.ts";
 /** Which checkpoints to keep when a new one is durable. What none of the fields asks for is deleted. */
 export interface RetentionPolicy {
   /** The newest so many of this run, at least 1. All of them unless this or `rule` is given. */
-  readonly last?: number;
+  readonly last?: number | undefined;
   /** And the one whose metric is the best. A value that is not finite is never the best, nor a missing one. */
-  readonly best?: { readonly metric: string; readonly direction: "min" | "max" };
+  readonly best?: { readonly metric: string; readonly direction: "min" | "max" } | undefined;
   /** And what this keeps; `keep.anyOf(keep.everyNSteps(1000), keep.bestN(3, "val_loss"))`. */
-  readonly rule?: RetentionRule;
+  readonly rule?: RetentionRule | undefined;
   /**
    * A tag of this run that the new checkpoint takes the place of. It goes even if the run was resumed from it, which
    * otherwise protects a checkpoint.
    */
-  readonly replaces?: string;
+  readonly replaces?: string | undefined;
 }
 
 /** Every option of {@link RetentionPolicy}. */
@@ -63,9 +63,9 @@ export interface RetentionDecision {
 /** Options of {@link retain}. */
 export interface RetainOptions {
   /** Decide and delete nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** The clock that leases are measured by, in milliseconds since 1970. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 /** Every option of {@link RetainOptions}. */
@@ -189,7 +189,7 @@ async function removeUnlessLeased(
 ): Promise<string | undefined> {
   let holder: string | undefined;
   await engine.remove(tag, {
-    ...fileId === undefined ? {} : { fileId },
+    fileId,
     confirm: async () => {
       holder = (await survey()).held.get(tag);
       return holder === undefined;
