@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import type { OptionNames } from "../base/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
@@ -23,15 +24,11 @@ export const BACKGROUND_SAVER_OPTIONS: OptionNames<BackgroundSaverOptions> = {
 };
 
 /** Options of {@link BackgroundSaver.save}. */
-export interface BackgroundSaveOptions {
+export interface BackgroundSaveOptions extends Work {
   /** Replace a checkpoint that has the tag already. */
   readonly overwrite?: boolean | undefined;
   /** What to delete once this checkpoint is durable. Nothing unless given. */
   readonly keep?: RetentionPolicy | undefined;
-  /** Stops the save until it is published; the temporary file is removed. */
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
   /** Called when the save before is still under way and this one has to wait for it. */
   readonly onWait?: ((previous: PendingSnapshot) => void) | undefined;
 }
@@ -40,8 +37,7 @@ export interface BackgroundSaveOptions {
 export const BACKGROUND_SAVE_OPTIONS: OptionNames<BackgroundSaveOptions> = {
   overwrite: true,
   keep: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
   onWait: true,
 };
 

@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import type { OptionNames } from "../base/options.ts";
 import {
   BACKGROUND_SAVER_OPTIONS,
@@ -30,18 +31,14 @@ export const SNAPSHOT_OPTIONS: OptionNames<SnapshotOptions> = {
 };
 
 /** Options of `Snapshot.restore`: which tensors, how they are made to fit, or to try it first. */
-export interface RestoreOptions extends PartialLoadOptions {
+export interface RestoreOptions extends PartialLoadOptions, Work {
   /** Whether everything that is asked for has to be there and fit. Default true. */
   readonly strict?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link RestoreOptions}. */
 export const RESTORE_OPTIONS: OptionNames<RestoreOptions> = {
   ...PARTIAL_LOAD_OPTIONS,
   strict: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
 };

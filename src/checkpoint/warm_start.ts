@@ -1,8 +1,8 @@
+import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import { MODEL_GROUP } from "../tensor/group_names.ts";
 import { requireAwaited } from "../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "./file/checkpoint.ts";
 
 import { restore } from "./restore/restore.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
@@ -10,14 +10,14 @@ import type { LoadReport } from "./restore/load_report.ts";
 import { openCheckpoint } from "./file/open_path.ts";
 
 /** Options of {@link warmStart}. */
-export interface WarmStartOptions extends CheckpointReadOptions, PartialLoadOptions {
+export interface WarmStartOptions extends Work, PartialLoadOptions {
   /** Whether the model's tensors have to fit exactly. Default true. */
   readonly strict?: boolean | undefined;
 }
 
 /** Every option of {@link WarmStartOptions}. */
 export const WARM_START_OPTIONS: OptionNames<WarmStartOptions> = {
-  ...CHECKPOINT_READ_OPTIONS,
+  ...WORK_OPTIONS,
   ...PARTIAL_LOAD_OPTIONS,
   strict: true,
 };

@@ -45,7 +45,7 @@ export {
 export type { OpenOptions } from "../container/read/open_container.ts";
 export type { TensorReadOptions } from "../container/read/tensor_part.ts";
 export type { TensorSlice } from "../container/read/tensor_slice.ts";
-export type { Damage, ReadOptions, VerifyReport } from "../container/read/verify.ts";
+export type { Damage, VerifyReport } from "../container/read/verify.ts";
 export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "../container/source.ts";
 export { ContainerWriter, type PlannedCut, type WriteReport } from "../container/write/container_writer.ts";
 export type { ContainerWriterOptions } from "../container/write/container_writer_options.ts";

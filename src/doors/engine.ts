@@ -89,7 +89,6 @@ export type {
   FieldSnapshot,
   SnapshotFields,
 } from "../checkpoint/field_snapshot.ts";
-export type { CheckpointReadOptions } from "../checkpoint/file/checkpoint.ts";
 export { loadModelCode, type LoadModelCodeOptions } from "../checkpoint/file/load_model_code.ts";
 export { type CheckpointManifest, type ManifestEntry, objectPath } from "../checkpoint/file/object_path.ts";
 export type { Components, PartPlan } from "../checkpoint/file/parts/components.ts";
@@ -118,7 +117,6 @@ export type {
   StagingKind,
 } from "../checkpoint/pending_snapshot.ts";
 export type { Mismatch, TensorForm } from "../checkpoint/restore/load_report.ts";
-export type { RestoreReadOptions } from "../checkpoint/restore/restore.ts";
 export type { StateByName, StateReport } from "../checkpoint/restore/restore_state.ts";
 export type { FitOptions, FoundTensor, ShapePolicy } from "../checkpoint/restore/tensor_fit.ts";
 export type { PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";

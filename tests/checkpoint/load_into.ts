@@ -1,17 +1,14 @@
+import type { Work } from "../../src/base/work.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import type { ContainerReader } from "../../src/container/read/container_reader.ts";
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";
 import type { LoadReport } from "../../src/checkpoint/restore/load_report.ts";
-import {
-  restore,
-  type RestoreReadOptions,
-  type RestoreSource,
-} from "../../src/checkpoint/restore/restore.ts";
+import { restore, type RestoreSource } from "../../src/checkpoint/restore/restore.ts";
 import type { PartialLoadOptions } from "../../src/checkpoint/restore/tensor_plan.ts";
 import { requireUndamaged } from "../../src/checkpoint/file/undamaged.ts";
 
 /** Options of {@link loadInto}. */
-export interface LoadIntoOptions extends PartialLoadOptions, RestoreReadOptions {
+export interface LoadIntoOptions extends PartialLoadOptions, Work {
   /** Names of the store's groups to load; all of them unless given. */
   readonly groups?: readonly string[];
   /** Whether anything that does not fit is an error. Default true. */

@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { randomHex } from "../../base/hex.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
@@ -21,7 +22,7 @@ import type { OutgoingTensor } from "../../exchange/outgoing.ts";
 import { saveSafetensors } from "../../exchange/safetensors/save_safetensors.ts";
 
 /** Options of {@link exportWeights}. */
-export interface ExportWeightsOptions {
+export interface ExportWeightsOptions extends Work {
   /**
    * What floating-point tensors are written as: rounded to nearest, ties to even. Other tensors, f64 included, stay as they are.
    * Unless given, all of them do.
@@ -31,9 +32,6 @@ export interface ExportWeightsOptions {
   readonly exclude?: readonly NamePattern[] | undefined;
   /** Replace a file that is there. */
   readonly overwrite?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called with bytes of tensors. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link ExportWeightsOptions}. */
@@ -41,8 +39,7 @@ export const EXPORT_WEIGHTS_OPTIONS: OptionNames<ExportWeightsOptions> = {
   dtype: true,
   exclude: true,
   overwrite: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
 };
 
 /** What {@link exportWeights} wrote. */

@@ -1,8 +1,8 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { requireAwaited } from "../../base/kind_of.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import { CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
 import { isHostTensorName } from "../capture/host_state.ts";
 
 import { restore } from "../restore/restore.ts";
@@ -12,14 +12,14 @@ import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "../file/open_path.ts";
 
 /** Options of {@link initializeFromCheckpoint}. */
-export interface InitializeOptions extends CheckpointReadOptions, PartialLoadOptions {
+export interface InitializeOptions extends Work, PartialLoadOptions {
   /** Whether the model's tensors have to fit exactly. Default true. */
   readonly strict?: boolean | undefined;
 }
 
 /** Every option of {@link InitializeOptions}. */
 export const INITIALIZE_OPTIONS: OptionNames<InitializeOptions> = {
-  ...CHECKPOINT_READ_OPTIONS,
+  ...WORK_OPTIONS,
   ...PARTIAL_LOAD_OPTIONS,
   strict: true,
 };

@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS, workOf } from "../../base/work.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { requireAwaited } from "../../base/kind_of.ts";
 import { checkOptions, type OptionNames, pickOptions } from "../../base/options.ts";
@@ -5,7 +6,7 @@ import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { TensorStore } from "../../tensor/tensor_store.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { SkippedCheckpoint } from "../engine/catalog.ts";
-import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
+import { type Checkpoint } from "../file/checkpoint.ts";
 import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "../engine/engine.ts";
 import type { HostState } from "../capture/host_state.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../restore/tensor_plan.ts";
@@ -46,7 +47,7 @@ export function requireLoadTarget(target: LoadTarget): void {
  * Options of {@link loadCheckpoint}, named as DeepSpeed names them, and which tensors are loaded how. A dry run changes no
  * state either.
  */
-export interface LoadCheckpointOptions extends PartialLoadOptions {
+export interface LoadCheckpointOptions extends PartialLoadOptions, Work {
   /** Which checkpoint, by its tag, or its step as a number; the newest that verifies unless given. */
   readonly tag?: string | number | undefined;
   /** Whether the tensors have to fit exactly. Default true. */
@@ -64,9 +65,6 @@ export interface LoadCheckpointOptions extends PartialLoadOptions {
   readonly customLoadFn?: ((reader: ContainerReader, store: TensorStore) => void | Promise<void>) | undefined;
   /** Loads as one of several ranks, which need not be as many as saved it; see `Checkpoint.forRank`. */
   readonly ranks?: RankView | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link LoadCheckpointOptions}. */
@@ -79,8 +77,7 @@ export const LOAD_CHECKPOINT_OPTIONS: OptionNames<LoadCheckpointOptions> = {
   loadModuleOnly: true,
   customLoadFn: true,
   ranks: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
 };
 
 /** What {@link loadCheckpoint} did. */
@@ -111,7 +108,7 @@ export async function loadCheckpoint(
   checkOptions("loadCheckpoint()", options, LOAD_CHECKPOINT_OPTIONS, '{ tag: "100" }');
   requireLoadTarget(target);
   const { tag } = options;
-  const progress = pickOptions<CheckpointReadOptions>(options, CHECKPOINT_READ_OPTIONS);
+  const progress = workOf(options);
   const { checkpoint, skipped } = await find(loadDir, tag, progress);
   if (checkpoint === undefined) {
     return { path: null, tag: null, clientState: null, report: undefined, placement: undefined, skipped };
@@ -150,7 +147,7 @@ export async function loadCheckpoint(
 async function find(
   loadDir: EngineTarget,
   tag: string | number | undefined,
-  options: CheckpointReadOptions,
+  options: Work,
 ): Promise<{ checkpoint: Checkpoint | undefined; skipped: readonly SkippedCheckpoint[] }> {
   if (loadDir === "") throw new TypeError("The directory to load from must not be empty");
   if (tag !== undefined) checkTag(tag);

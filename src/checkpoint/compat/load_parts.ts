@@ -1,8 +1,9 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
+import { type Checkpoint } from "../file/checkpoint.ts";
 import type { HostState } from "../capture/host_state.ts";
 import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "../restore/tensor_plan.ts";
@@ -15,7 +16,7 @@ import type { StateChanges } from "../restore/state_changes.ts";
 import { compareState, type StateReport } from "../restore/restore_state.ts";
 
 /** Options of {@link loadParts}. A part that is skipped stays as it is and is not missed. */
-export interface LoadPartsOptions extends CheckpointReadOptions, Omit<PartialLoadOptions, "dryRun"> {
+export interface LoadPartsOptions extends Work, Omit<PartialLoadOptions, "dryRun"> {
   /**
    * True, the default: every part has to be there and fit, or nothing changes. False: the model's tensors that fit are taken,
    * and each other part that fails is left out, with a warning of its own.
@@ -35,7 +36,7 @@ export interface LoadPartsOptions extends CheckpointReadOptions, Omit<PartialLoa
 
 /** Every option of {@link LoadPartsOptions}. */
 export const LOAD_PARTS_OPTIONS: OptionNames<LoadPartsOptions> = {
-  ...CHECKPOINT_READ_OPTIONS,
+  ...WORK_OPTIONS,
   only: true,
   exclude: true,
   rename: true,

@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CommitInfo } from "../engine/commit_info.ts";
 import type { CommitReport, Engine } from "../engine/engine.ts";
@@ -15,7 +16,7 @@ import { RANK_SAVE_OPTIONS, type RankSaveOptions } from "../ranks/rank_options.t
 import { saveByRanks } from "../ranks/save_by_ranks.ts";
 
 /** Options of {@link saveCheckpoint}, named as DeepSpeed names them. */
-export interface SaveCheckpointOptions {
+export interface SaveCheckpointOptions extends Work {
   /** Name of the checkpoint. Default `global_step<N>`, with the step of the state's provenance. */
   readonly tag?: string | number | undefined;
   /** What `loadCheckpoint` gives back beside the state. */
@@ -35,9 +36,6 @@ export interface SaveCheckpointOptions {
   readonly ranks?: RankSaveOptions | undefined;
   /** Replace a checkpoint that has the tag already. */
   readonly overwrite?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link SaveCheckpointOptions}. */
@@ -50,8 +48,7 @@ export const SAVE_CHECKPOINT_OPTIONS: OptionNames<SaveCheckpointOptions> = {
   components: true,
   ranks: true,
   overwrite: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
 };
 
 /**

@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { CodecChoice, CompressionMode } from "../../container/codec/choose.ts";
@@ -5,7 +6,7 @@ import type { CodecName } from "../../container/codec/table.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
-import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
+import { type Checkpoint } from "../file/checkpoint.ts";
 import { FileMaker } from "../engine/file_maker.ts";
 import { checkpointPath, openCheckpoint } from "../file/open_path.ts";
 import { checkComponents, type Components, planComponents } from "../file/parts/components.ts";
@@ -14,7 +15,7 @@ import { StagedCheckpoint } from "../engine/staged_checkpoint.ts";
 import { CHECKPOINT_EXTENSION, checkTag } from "../file/tags.ts";
 
 /** Options of {@link splitCheckpoint}. */
-export interface SplitCheckpointOptions extends CheckpointReadOptions {
+export interface SplitCheckpointOptions extends Work {
   /** Components that get a file of their own: all, the default; those that are named; or `false` for one file again. */
   readonly components?: Components | undefined;
   /** Replace a checkpoint that is there. */
@@ -27,7 +28,7 @@ export interface SplitCheckpointOptions extends CheckpointReadOptions {
 
 /** Every option of {@link SplitCheckpointOptions}. */
 export const SPLIT_CHECKPOINT_OPTIONS: OptionNames<SplitCheckpointOptions> = {
-  ...CHECKPOINT_READ_OPTIONS,
+  ...WORK_OPTIONS,
   components: true,
   overwrite: true,
   mode: true,

@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
@@ -22,25 +23,14 @@ import {
 } from "./parts/rank_view.ts";
 import { requireMappable } from "./parts/require_mappable.ts";
 import { PARTIAL_LOAD_OPTIONS } from "../restore/tensor_plan.ts";
-import {
-  type CheckpointLoadOptions,
-  restore,
-  type RestoreReadOptions,
-  type RestoreSource,
-} from "../restore/restore.ts";
+import { type CheckpointLoadOptions, restore, type RestoreSource } from "../restore/restore.ts";
 import { stepOfTag } from "./tags.ts";
 import { requireUndamaged } from "./undamaged.ts";
-
-/** Options of reading a checkpoint. */
-export interface CheckpointReadOptions extends RestoreReadOptions {}
-
-/** Every option of {@link CheckpointReadOptions}. */
-export const CHECKPOINT_READ_OPTIONS: OptionNames<CheckpointReadOptions> = { signal: true, onProgress: true };
 
 /** Every option of {@link CheckpointLoadOptions}. */
 export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {
   ...PARTIAL_LOAD_OPTIONS,
-  ...CHECKPOINT_READ_OPTIONS,
+  ...WORK_OPTIONS,
   groups: true,
   strict: true,
 };
@@ -168,12 +158,12 @@ export class Checkpoint {
    *
    * @throws CairnError `checksum_mismatch` that names the damaged tensors.
    */
-  async verify(options: CheckpointReadOptions = {}): Promise<void> {
-    checkOptions("verify()", options, CHECKPOINT_READ_OPTIONS);
+  async verify(options: Work = {}): Promise<void> {
+    checkOptions("verify()", options, WORK_OPTIONS);
     await this.#verify(options);
   }
 
-  async #verify(options: CheckpointReadOptions): Promise<void> {
+  async #verify(options: Work): Promise<void> {
     while (!this.#isVerified) {
       try {
         await requireUndamaged(this.reader, this.#name, options);

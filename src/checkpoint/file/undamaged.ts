@@ -1,5 +1,5 @@
+import type { Work } from "../../base/work.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
-import type { ReadOptions } from "../../container/read/verify.ts";
 import { CairnError } from "../../base/errors.ts";
 
 /**
@@ -11,7 +11,7 @@ import { CairnError } from "../../base/errors.ts";
 export async function requireUndamaged(
   reader: ContainerReader,
   from: string,
-  options: ReadOptions = {},
+  options: Work = {},
 ): Promise<void> {
   const { ok, damaged } = await reader.verify(options);
   const [first] = damaged;

@@ -1,15 +1,16 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "../engine/catalog.ts";
 import { MOST_LOOKS, skipped as skippedCheckpoint } from "../engine/summary.ts";
-import { type Checkpoint, CHECKPOINT_READ_OPTIONS, type CheckpointReadOptions } from "../file/checkpoint.ts";
+import { type Checkpoint } from "../file/checkpoint.ts";
 import type { Engine } from "../engine/engine.ts";
 import { LoadFailures } from "./load_failures.ts";
 import { requireReadable } from "./unreadable.ts";
 import { setAside, type SetAsideReport } from "./quarantine.ts";
 
 /** Options of {@link recover}. */
-export interface RecoverOptions extends CheckpointReadOptions {
+export interface RecoverOptions extends Work {
   /**
    * Passes over a checkpoint of which so many attempts to load it were begun and none was confirmed, as when it takes the process
    * down each time. It is tried last, so that there is always something to go on from as long as anything is sound. The
@@ -27,7 +28,7 @@ export interface RecoverOptions extends CheckpointReadOptions {
 
 /** Every option of {@link RecoverOptions}. */
 export const RECOVER_OPTIONS: OptionNames<RecoverOptions> = {
-  ...CHECKPOINT_READ_OPTIONS,
+  ...WORK_OPTIONS,
   maxFailures: true,
   refuse: true,
   setsAsideDamaged: true,

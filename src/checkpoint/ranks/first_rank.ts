@@ -1,3 +1,4 @@
+import { workOf } from "../../base/work.ts";
 import type { PartList, PartRecord } from "../../container/format/part_list.ts";
 import type { CommitReport } from "../engine/engine.ts";
 import { type OpenPart, openPart } from "../file/parts/checkpoint_files.ts";
@@ -8,7 +9,7 @@ import { randomHex } from "../../base/hex.ts";
 import { RankExchange } from "./rank_exchange.ts";
 import { asState, errorOfRank, failureOf, type Hello, parseMessage } from "./rank_messages.ts";
 import { partOfRank, planRanks, requireOneWorld } from "./rank_plan.ts";
-import { type JoinedSave, MESSAGE, withWarning, writingOf } from "./rank_save.ts";
+import { type JoinedSave, MESSAGE, withWarning } from "./rank_save.ts";
 import { MOST_TELLING_MS, refuseOthers } from "./refusal.ts";
 
 /** Calls the other ranks, says who writes what, writes its own part, and commits the index when all parts are durable. */
@@ -56,7 +57,7 @@ async function saveInSession(save: JoinedSave, session: string, nonces: string[]
   const { warning } = plan;
   const parts = states.map((state) => tensorsOfPart(state.tensors, partOfRank(state, plan)));
   await engine.save(frozen, undefined, {
-    ...writingOf(save),
+    ...workOf(save),
     ranks: {
       part: partOfRank(own, plan),
       files: [frozen.tensors.filter(({ name }) => !isStoreTensor(name)), ...parts],

@@ -1,3 +1,4 @@
+import { workOf } from "../../base/work.ts";
 import type { CairnError } from "../../base/errors.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { CommitInfo } from "../engine/commit_info.ts";
@@ -17,7 +18,7 @@ import {
   planOf,
 } from "./rank_messages.ts";
 import { partOfRank, requireOneWorld } from "./rank_plan.ts";
-import { type JoinedSave, MESSAGE, withWarning, writingOf } from "./rank_save.ts";
+import { type JoinedSave, MESSAGE, withWarning } from "./rank_save.ts";
 import { WaitingRank } from "./refusal.ts";
 
 /** What the first rank told this one to write. */
@@ -139,7 +140,7 @@ async function writeOwnPart(
   const done = MESSAGE.done(session, own.rank);
   let part: WrittenPart;
   try {
-    part = await engine.savePart(info, frozen, partOfRank(own, planOf(plan)), { ...writingOf(save), runId });
+    part = await engine.savePart(info, frozen, partOfRank(own, planOf(plan)), { ...workOf(save), runId });
   } catch (error) {
     await exchange.send(done, asState({ failure: failureOf(error) })).catch(() => {});
     throw error;

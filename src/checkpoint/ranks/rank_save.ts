@@ -31,14 +31,6 @@ export const MESSAGE = {
   givenUp: (session: string): string => `${session}-failed`,
 } as const;
 
-/** What a save passes on to the writing of a part. */
-export function writingOf({ signal, onProgress }: SaveOptions): SaveOptions {
-  return {
-    signal,
-    onProgress,
-  };
-}
-
 /** The report with what is not right and was no reason to stop. */
 export function withWarning(report: CommitReport, warning: string | undefined): CommitReport {
   if (warning === undefined) return report;

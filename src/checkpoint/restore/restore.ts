@@ -1,7 +1,7 @@
+import { type Work, workOf } from "../../base/work.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { isDamage } from "../../container/format/damage.ts";
-import type { ReadOptions } from "../../container/read/verify.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { HostState } from "../capture/host_state.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
@@ -24,20 +24,13 @@ export interface RestoreSource {
   /** Whether all there is to check is the one file of {@link reader}, so that it can be checked while it is loaded. */
   readonly isOneFile: boolean;
   /** Reads and checks every byte. Afterwards `reader` may be another one, of a sound copy. */
-  verify(options?: RestoreReadOptions): Promise<void>;
+  verify(options?: Work): Promise<void>;
   /** The state that was saved. */
   state(): Promise<HostState>;
   /** Told that every byte was read. */
   onVerified(): void;
   /** @throws CairnError `state_mismatch` where something that ranks had of their own would be lost. */
   requireMappable(store: TensorStore, options: PartialLoadOptions): void;
-}
-
-/** How a restore reads. */
-export interface RestoreReadOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** What a checkpoint is restored into. */
@@ -48,7 +41,7 @@ export interface RestoreTarget {
 }
 
 /** Options of `Checkpoint.loadInto`. */
-export interface CheckpointLoadOptions extends PartialLoadOptions, RestoreReadOptions {
+export interface CheckpointLoadOptions extends PartialLoadOptions, Work {
   /** Names of the store's groups to load; all of them unless given. */
   readonly groups?: readonly string[] | undefined;
   /** Whether all that is asked for has to be there and fit. Default true. */
@@ -118,7 +111,7 @@ export async function restore(
   const { store, state = {} } = target;
   // A lost device may be replaced by whoever prepares.
   if (plan.prepare === undefined) store?.gpu.assertAlive();
-  if (!dryRun && (store === undefined || !source.isOneFile)) await source.verify(asGiven(plan));
+  if (!dryRun && (store === undefined || !source.isOneFile)) await source.verify(workOf(plan));
   const planned = await namingAllDamage(source, plan, () => planRestore(source, target, plan));
   const { found, tensors, names } = planned;
   const { report, saved } = found;
@@ -177,7 +170,7 @@ async function planRestore(
 async function stage(
   source: RestoreSource,
   tensors: TensorPlan | undefined,
-  reading: ReadOptions,
+  reading: Work,
 ): Promise<StagedTensors | undefined> {
   if (tensors === undefined) return undefined;
   const staged = await tensors.stage(source.reader, { ...reading, readsAll: !source.isVerified });
@@ -188,7 +181,7 @@ async function stage(
 /** Runs `work`; when it finds damage, all that is damaged is named, and not only what was found first. */
 async function namingAllDamage<T>(
   source: RestoreSource,
-  plan: RestoreReadOptions,
+  plan: Work,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -197,11 +190,4 @@ async function namingAllDamage<T>(
     if (isDamage(error)) await source.verify({ signal: plan.signal });
     throw error;
   }
-}
-
-function asGiven({ signal, onProgress }: RestoreReadOptions): RestoreReadOptions {
-  return {
-    signal,
-    onProgress,
-  };
 }

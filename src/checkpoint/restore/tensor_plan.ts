@@ -1,10 +1,10 @@
+import type { Work } from "../../base/work.ts";
 import type { OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import type { TensorRecord } from "../../container/format/layout.ts";
 import { GapCheck } from "../../container/format/raw_gaps.ts";
-import type { ReadOptions } from "../../container/read/verify.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
@@ -98,7 +98,7 @@ export class TensorPlan {
    */
   async stage(
     reader: ContainerReader,
-    options: ReadOptions & { readonly readsAll: boolean },
+    options: Work & { readonly readsAll: boolean },
   ): Promise<StagedTensors> {
     const { gpu } = this.#store;
     const { fitted, whole } = this.#tensorsToWrite();
@@ -190,7 +190,7 @@ async function copyParts(
   gpu: GpuDevice,
   reader: ContainerReader,
   parts: Iterable<PartOfFile>,
-  { staged, gaps, signal, onProgress }: ReadOptions & {
+  { staged, gaps, signal, onProgress }: Work & {
     readonly staged: StagedTensors;
     readonly gaps: GapCheck | undefined;
   },

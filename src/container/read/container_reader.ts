@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { bytesAsHex } from "../../base/hex.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
@@ -16,7 +17,7 @@ import { readTensors } from "./read_many.ts";
 import type { ByteSource } from "../source.ts";
 import type { Tables } from "../format/tail.ts";
 import { partOf, type TensorPart, type TensorReadOptions } from "./tensor_part.ts";
-import { READ_OPTIONS, type ReadOptions, verifyChunks, type VerifyReport } from "./verify.ts";
+import { verifyChunks, type VerifyReport } from "./verify.ts";
 
 /** What a {@link ContainerReader} reads from. */
 export interface ContainerAccess {
@@ -25,30 +26,30 @@ export interface ContainerAccess {
   readonly tables: Tables;
   readonly chunks: ChunkSource;
   /** Reads every byte there is; see `verifyChunks`. */
-  readonly verify: (options: ReadOptions) => Promise<VerifyReport>;
+  readonly verify: (options: Work) => Promise<VerifyReport>;
   readonly close: () => Promise<void>;
 }
 
 /** Options of {@link ContainerReader.readMany}. */
-export interface ReadManyOptions extends ReadOptions {
+export interface ReadManyOptions extends Work {
   /** The floating-point dtype to give the elements in, as in {@link TensorReadOptions}. */
   readonly cast?: CastDType | undefined;
 }
 
 /** Every option of {@link ReadManyOptions}. */
-export const READ_MANY_OPTIONS: OptionNames<ReadManyOptions> = { ...READ_OPTIONS, cast: true };
+export const READ_MANY_OPTIONS: OptionNames<ReadManyOptions> = { ...WORK_OPTIONS, cast: true };
 
 /** Options of {@link ContainerReader.readRange}. */
-export interface ReadRangeOptions extends ReadOptions {
+export interface ReadRangeOptions extends Work {
   /** Memory to read into, as long as the range. Default: memory of its own. */
   readonly into?: Uint8Array | undefined;
 }
 
 /** Every option of {@link ReadRangeOptions}. */
-export const READ_RANGE_OPTIONS: OptionNames<ReadRangeOptions> = { ...READ_OPTIONS, into: true };
+export const READ_RANGE_OPTIONS: OptionNames<ReadRangeOptions> = { ...WORK_OPTIONS, into: true };
 
 /** Options of {@link ContainerReader.rawChunks}. */
-export interface RawChunksOptions extends ReadOptions {
+export interface RawChunksOptions extends Work {
   /** Where in the raw space to begin. Default 0. */
   readonly start?: number | undefined;
   /** Where to end. Default: at its end. */
@@ -56,7 +57,7 @@ export interface RawChunksOptions extends ReadOptions {
 }
 
 /** Every option of {@link RawChunksOptions}. */
-export const RAW_CHUNKS_OPTIONS: OptionNames<RawChunksOptions> = { ...READ_OPTIONS, start: true, end: true };
+export const RAW_CHUNKS_OPTIONS: OptionNames<RawChunksOptions> = { ...WORK_OPTIONS, start: true, end: true };
 
 /**
  * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either
@@ -249,8 +250,8 @@ export class ContainerReader {
    * Reads every byte of every chunk and between chunks, and lists the damaged ones. Opening checked all the
    * rest.
    */
-  async verify(options: ReadOptions = {}): Promise<VerifyReport> {
-    checkOptions("verify()", options, READ_OPTIONS);
+  async verify(options: Work = {}): Promise<VerifyReport> {
+    checkOptions("verify()", options, WORK_OPTIONS);
     this.#assertOpen();
     return await this.#verify(options);
   }

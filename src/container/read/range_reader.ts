@@ -1,8 +1,8 @@
+import type { Work } from "../../base/work.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { allocate } from "../../base/allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import { Scratch } from "./scratch.ts";
-import type { ReadOptions } from "./verify.ts";
 
 /** A piece of the raw space. */
 export interface RawPiece {
@@ -39,7 +39,7 @@ export class RangeReader {
   async fill(
     into: Uint8Array,
     rawOffset: number,
-    { signal, onProgress }: ReadOptions,
+    { signal, onProgress }: Work,
     tensor?: string,
   ): Promise<void> {
     const total = into.byteLength;

@@ -1,8 +1,8 @@
+import type { Work } from "../../base/work.ts";
 import { allocate } from "../../base/allocate.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import type { RangeReader } from "./range_reader.ts";
 import type { TensorPart } from "./tensor_part.ts";
-import type { ReadOptions } from "./verify.ts";
 
 /** A tensor whose bytes come in piece by piece. */
 interface Pending<Part extends TensorPart> {
@@ -18,7 +18,7 @@ export async function* readTensors<Part extends TensorPart>(
   chunks: ChunkSource,
   ranges: RangeReader,
   parts: readonly Part[],
-  { signal, onProgress }: ReadOptions,
+  { signal, onProgress }: Work,
 ): AsyncGenerator<{ readonly item: Part; readonly bytes: Uint8Array }> {
   const waiting = [...parts].sort((a, b) => a.rawStart - b.rawStart);
   const total = waiting.reduce((sum, { rawStart, rawEnd }) => sum + rawEnd - rawStart, 0);

@@ -1,12 +1,12 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { castBytes, type CastDType, castFrom } from "./cast.ts";
 import type { TensorRecord } from "../format/layout.ts";
 import { rangeOfSlice, type TensorSlice } from "./tensor_slice.ts";
-import { READ_OPTIONS, type ReadOptions } from "./verify.ts";
 
 /** Options of reading one tensor. */
-export interface TensorReadOptions extends ReadOptions {
+export interface TensorReadOptions extends Work {
   /** The part to read: rows along the first dimension, or bytes. Default: all of it. */
   readonly slice?: TensorSlice | undefined;
   /**
@@ -18,7 +18,7 @@ export interface TensorReadOptions extends ReadOptions {
 
 /** Every option of {@link TensorReadOptions}. */
 export const TENSOR_READ_OPTIONS: OptionNames<TensorReadOptions> = {
-  ...READ_OPTIONS,
+  ...WORK_OPTIONS,
   slice: true,
   cast: true,
 };

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { Work } from "../../base/work.ts";
 import type { ChunkReader } from "./chunk_reader.ts";
 import { GapCheck } from "../format/raw_gaps.ts";
 import type { Tables } from "../format/tail.ts";
@@ -16,16 +16,6 @@ export interface VerifyReport {
   damaged: Damage[];
 }
 
-/** Options of long reads. */
-export interface ReadOptions {
-  signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
-}
-
-/** Every option of {@link ReadOptions}. */
-export const READ_OPTIONS: OptionNames<ReadOptions> = { signal: true, onProgress: true };
-
 /**
  * Reads every chunk and every byte between chunks, and goes on after a damaged one. Opening a container
  * checks all other bytes. Rethrows what is no damage: an abort, or a failure of the source.
@@ -33,7 +23,7 @@ export const READ_OPTIONS: OptionNames<ReadOptions> = { signal: true, onProgress
 export async function verifyChunks(
   reader: ChunkReader,
   tables: Tables,
-  { signal, onProgress }: ReadOptions = {},
+  { signal, onProgress }: Work = {},
 ): Promise<VerifyReport> {
   const gaps = new GapCheck(tables.layout);
   const damaged: Damage[] = [];

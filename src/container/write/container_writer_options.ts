@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import type { OptionNames } from "../../base/options.ts";
 import type { CodecChoice, CompressionMode } from "../codec/choose.ts";
 import type { CodecPool } from "../codec/codec_pool.ts";
@@ -5,7 +6,7 @@ import type { CodecName } from "../codec/table.ts";
 import type { TensorSpec } from "../format/layout.ts";
 
 /** Options of `ContainerWriter.create`. */
-export interface ContainerWriterOptions {
+export interface ContainerWriterOptions extends Work {
   /** The tensors in the order in which their bytes will come. */
   tensors: readonly TensorSpec[];
   /** Sixteen bytes that no other file has, such as random ones. */
@@ -26,9 +27,6 @@ export interface ContainerWriterOptions {
   now?: (() => number) | undefined;
   /** Raw bytes in a chunk: a multiple of 256 up to 16 MiB. Default 1 MiB. */
   chunkBytes?: number | undefined;
-  signal?: AbortSignal | undefined;
-  /** Called after each chunk with raw bytes. */
-  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link ContainerWriterOptions}. */
@@ -41,6 +39,5 @@ export const CONTAINER_WRITER_OPTIONS: OptionNames<ContainerWriterOptions> = {
   pool: true,
   now: true,
   chunkBytes: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
 };

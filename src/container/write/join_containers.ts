@@ -1,3 +1,4 @@
+import type { Work } from "../../base/work.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -12,7 +13,7 @@ import { layoutTensors, type RawLayout, type TensorSpec } from "../format/layout
 import type { Manifest } from "../format/manifest.ts";
 import { DEFAULT_READ_BYTES } from "../read/read_plan.ts";
 import { encodeTensorTable, parseTensorTable } from "../format/tensor_table.ts";
-import type { Damage, ReadOptions, VerifyReport } from "../read/verify.ts";
+import type { Damage, VerifyReport } from "../read/verify.ts";
 
 /** Bytes of the raw space of an open container. */
 export interface RawRange {
@@ -241,7 +242,7 @@ class JoinedChunks implements ChunkSource {
 
 async function verifyAll(
   files: JoinedContents["files"],
-  { signal, onProgress }: ReadOptions,
+  { signal, onProgress }: Work,
 ): Promise<VerifyReport> {
   const total = files.reduce((sum, { reader }) => sum + reader.rawByteLength, 0);
   const damaged: Damage[] = [];

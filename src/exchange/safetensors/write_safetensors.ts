@@ -1,3 +1,4 @@
+import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { toCanonicalJson } from "../../base/canonical_json.ts";
@@ -11,19 +12,15 @@ import { quoted } from "../tensor_file.ts";
 import { writeTensor } from "../write_tensor.ts";
 
 /** Options of {@link writeSafetensors}. */
-export interface SafetensorsOptions {
+export interface SafetensorsOptions extends Work {
   /** Text to keep beside the tensors. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Called after each tensor, with bytes of tensors. */
-  readonly onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
 /** Every option of {@link SafetensorsOptions}. */
 export const SAFETENSORS_OPTIONS: OptionNames<SafetensorsOptions> = {
   metadata: true,
-  signal: true,
-  onProgress: true,
+  ...WORK_OPTIONS,
 };
 
 /** What {@link writeSafetensors} wrote. */

@@ -1,12 +1,13 @@
 import { requireAwaited } from "../../base/kind_of.ts";
 import { refuseTilde } from "../../base/refuse_tilde.ts";
-import { checkOptions, type Given, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options.ts";
 import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { Engine } from "../../checkpoint/engine/engine.ts";
 import { asModelCode, type ModelCode } from "../../checkpoint/capture/model_code.ts";
 import type { EngineTarget } from "../../checkpoint/engine/open_engine.ts";
 import { directionOf } from "../../checkpoint/keep/retention/metric_direction.ts";
 import type { RetentionRule } from "../../checkpoint/keep/retention/rule.ts";
+import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
 import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
 import type { NameTemplate } from "./name_template.ts";
 
@@ -43,7 +44,7 @@ export const KEEP_POLICY: OptionNames<KeepPolicy> = { last: true, best: true, ru
 /** A {@link KeepPolicy} with nothing left to be guessed. */
 export interface KeepSettings {
   readonly last?: number | undefined;
-  readonly best?: Given<BestPolicy> | undefined;
+  readonly best?: RetentionPolicy["best"];
   readonly rule?: RetentionRule | undefined;
 }
 
@@ -219,7 +220,7 @@ export function readKeep(value: unknown, knownFields: readonly string[]): KeepSe
   };
 }
 
-function readBest(best: unknown, knownFields: readonly string[]): Given<BestPolicy> {
+function readBest(best: unknown, knownFields: readonly string[]): NonNullable<RetentionPolicy["best"]> {
   const { metric, direction } = typeof best === "string"
     ? { metric: best }
     : checkOptions<Partial<BestPolicy>>(

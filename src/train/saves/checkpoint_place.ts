@@ -1,4 +1,3 @@
-import type { Given } from "../../base/options.ts";
 import type { Clock } from "../../base/clock.ts";
 import { BackgroundSaver } from "../../checkpoint/background_saver.ts";
 import { readCatalog } from "../../checkpoint/engine/catalog.ts";
@@ -6,10 +5,9 @@ import type { DiskShortage, OnDiskFull } from "../../checkpoint/engine/disk_spac
 import type { Engine } from "../../checkpoint/engine/engine.ts";
 import type { EngineTarget } from "../../checkpoint/engine/open_engine.ts";
 import { FileEngine } from "../../checkpoint/engine/file_engine.ts";
-import { planRetention } from "../../checkpoint/keep/retention/retention.ts";
+import { planRetention, type RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
 import { withEnding } from "../../checkpoint/file/tags.ts";
 import type { WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
-import type { BestPolicy } from "./auto_save_options.ts";
 
 /** A tag to save under. */
 export interface FreeTag {
@@ -25,7 +23,7 @@ export interface PlaceOptions {
   readonly exclusive?: boolean | WriterLockOptions | undefined;
   readonly onDiskFull?: OnDiskFull | undefined;
   /** What `evictOldest` leaves alone besides, asked each time. */
-  readonly best?: () => Given<BestPolicy> | undefined;
+  readonly best?: () => RetentionPolicy["best"];
   /** For the waits of `pause`. */
   readonly clock?: Clock | undefined;
 }
@@ -169,7 +167,7 @@ export class CheckpointPlace {
 async function isBest(
   engine: Engine,
   tag: string,
-  best: Given<BestPolicy> | undefined,
+  best: RetentionPolicy["best"],
 ): Promise<boolean> {
   if (best === undefined) return false;
   const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);
