@@ -237,7 +237,7 @@ function isChanged(run: Run, part: RunPart): boolean {
 }
 
 function nothingToGoOnFrom(engine: Engine): CairnError {
-  const path = engine.pathOf("x").slice(0, -"/x.cairn".length);
+  const path = engine.location.replace(/[/\\]$/, "");
   return new CairnError(
     "no_checkpoint",
     `Cannot go on after the GPU device was lost: it took the tensors along, and "${path}" has no sound checkpoint; ` +

@@ -70,7 +70,7 @@ export class RunPlaces {
       return { target, engine };
     }
     const other = await openEngine(directory);
-    const isSame = isPath(directory) && isPath(savePath) && other.pathOf("x") === engine.pathOf("x");
+    const isSame = isPath(directory) && isPath(savePath) && other.location === engine.location;
     return { target, engine: isSame ? engine : other };
   }
 
@@ -90,7 +90,7 @@ export class RunPlaces {
     this.#placeDirectory = directory;
     const isSame = before !== undefined && (before.directory === directory ||
       (isPath(before.directory) && isPath(directory) &&
-        before.engine.pathOf("x") === place.engine.pathOf("x")));
+        before.engine.location === place.engine.location));
     if (!isSame) return place;
     const { runId, resumedFrom } = before.engine;
     const again = await open(runId);

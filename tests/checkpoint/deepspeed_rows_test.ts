@@ -34,6 +34,13 @@ import {
   smallStore,
 } from "./fixtures.ts";
 
+/** An engine that lacks one of its members. */
+function hiding(engine: Engine, hidden: keyof Engine): Engine {
+  return new Proxy(engine, {
+    get: (target, key) => key === hidden ? undefined : Reflect.get(target, key, target),
+  });
+}
+
 describe("the synchronous engine", () => {
   test("DS-03 has written and synced all of it when commit resolves, and never writes under the final name", async () => {
     const storage = new FaultStorage(new MemoryStorage());
@@ -152,6 +159,7 @@ describe("the engine that a configuration chooses", () => {
       },
       "throws no error": () => Promise.reject("text"),
       "is half an engine": async () => ({ ...await memoryEngine(), getCommitInfo: undefined }) as never,
+      "says no place": async () => hiding(await memoryEngine(), "location"),
       "is nothing": () => undefined as never,
     };
     for (const [name, optional] of Object.entries(reasons)) {

@@ -95,7 +95,9 @@ export async function chooseEngine(
 }
 
 function requireEngine(engine: Engine): Engine {
-  const missing = METHODS.filter((method) => typeof Reflect.get(Object(engine), method) !== "function");
+  const typeOf = (name: string): string => typeof Reflect.get(Object(engine), name);
+  const missing: string[] = METHODS.filter((method) => typeOf(method) !== "function");
+  if (typeOf("location") !== "string") missing.push("location");
   if (missing.length === 0) return engine;
   throw new CairnError(
     "unsupported",

@@ -224,7 +224,9 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
 
   "loads by tag, by step and by path": async ({ engine }) => {
     await saveStep(engine, 100, 100);
-    for (const name of [100, "100", engine.pathOf("100")]) {
+    const path = engine.pathOf("100");
+    if (!path.startsWith(engine.location)) throw broken("a path", `in ${engine.location}`, path);
+    for (const name of [100, "100", path]) {
       expectSame(await stateOf(engine, name), { step: 100 }, `the state of ${JSON.stringify(name)}`);
     }
     await saveStep(engine, "named", 300);

@@ -18,6 +18,7 @@ import {
   type SaveOptions,
 } from "../engine/engine.ts";
 import type { CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import { withoutPrefix } from "../engine/engine_paths.ts";
 import { SaveSession, type Writing } from "../engine/save_session.ts";
 import { byAge, type Catalog, type CheckpointSummary, type SkippedCheckpoint } from "../engine/summary.ts";
 import { tagOfStep } from "../engine/step_tag.ts";
@@ -54,7 +55,6 @@ const REFUSALS: ReadonlySet<string> = new Set([
 export abstract class EngineGroup implements Engine {
   readonly engines: readonly Engine[];
   readonly #session = new SaveSession<SaveOptions>({
-    saveOptions: ENGINE_OPTIONS.save,
     begin: (info, overwrite) => this.#begin(info, overwrite),
     resume: (info) => {
       const members = [...this.participants()];
@@ -62,7 +62,7 @@ export abstract class EngineGroup implements Engine {
       return this.#writing({ info, overwrite: false, members, failures: [] });
     },
     requireFileOf: ({ tag }, path) => this.#requireFileOf(tag, path),
-  });
+  }, ENGINE_OPTIONS.save);
 
   constructor(engines: readonly Engine[]) {
     const [first] = engines;
@@ -136,7 +136,7 @@ export abstract class EngineGroup implements Engine {
     checkOptions("load()", options, ENGINE_OPTIONS.load);
     const tag = typeof tagOrPath === "number"
       ? await tagOfStep(this, tagOrPath, options)
-      : this.#tagOf(tagOrPath);
+      : checkTag(withoutPrefix(tagOrPath, this.engines.map(({ location }) => location)));
     const copies = await this.copiesOf(tag, options.signal);
     let failure: unknown;
     for (const [index, open] of copies.entries()) {
@@ -207,6 +207,10 @@ export abstract class EngineGroup implements Engine {
       checkpoints: [...newest.values()].sort(byAge),
       unreadable: unreadable.filter(({ tag }) => !newest.has(tag)),
     };
+  }
+
+  get location(): string {
+    return this.inner.location;
   }
 
   pathOf(tag: string): string {
@@ -339,14 +343,6 @@ export abstract class EngineGroup implements Engine {
         `Cannot save to "${path}": checkpoint "${tag}" is the one file "${fileNameOf(tag)}"`,
       );
     }
-  }
-
-  #tagOf(tagOrPath: string): string {
-    for (const engine of this.engines) {
-      const prefix = engine.pathOf("x").slice(0, -fileNameOf("x").length);
-      if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
-    }
-    return checkTag(tagOrPath);
   }
 }
 

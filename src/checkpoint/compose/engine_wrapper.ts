@@ -67,6 +67,10 @@ export class EngineWrapper implements Engine {
     return this.inner.remove(tag, options);
   }
 
+  get location(): string {
+    return this.inner.location;
+  }
+
   pathOf(tag: string): string {
     return this.inner.pathOf(tag);
   }

@@ -14,18 +14,16 @@ export interface CheckpointFolder {
 }
 
 /**
- * Where an engine's checkpoints lie: what the engine says itself or the one that it wraps, or else the directory of the file
- * system that its paths name. `undefined` when neither can be told, and then there is nothing beside its checkpoints.
+ * Where an engine's checkpoints lie: what the engine says itself or the one that it wraps, or else its location, when that is in
+ * the file system. `undefined` when neither can be told, and then there is nothing beside its checkpoints.
  */
 export async function folderOf(engine: Engine): Promise<CheckpointFolder | undefined> {
   for (let candidate: unknown = engine; isObject(candidate); candidate = candidate.inner) {
     const { storage, directory } = candidate;
     if (isStorage(storage) && typeof directory === "string") return { storage, directory };
   }
-  const paths = nodeBuiltin("node:path");
-  const path = engine.pathOf("x");
-  if (paths === undefined || !paths.isAbsolute(path)) return undefined;
-  return { storage: await FileStorage.open(paths.dirname(path)), directory: "" };
+  if (!nodeBuiltin("node:path")?.isAbsolute(engine.location)) return undefined;
+  return { storage: await FileStorage.open(engine.location), directory: "" };
 }
 
 /** All places of an engine that has several, with a field `engines`; the one of any other. */

@@ -13,6 +13,11 @@ export class EnginePaths {
     this.#directory = directory;
   }
 
+  /** See `Engine.location`. */
+  get location(): string {
+    return this.#storage.describe(joinPath(this.#directory, "x")).slice(0, -1);
+  }
+
   /** The directory inside the storage that a checkpoint is made in. */
   directoryOf({ saveDir }: CommitInfo): string {
     return saveDir === "" ? this.#directory : saveDir;
@@ -34,11 +39,7 @@ export class EnginePaths {
    * @throws CairnError `invalid_tag` for anything else.
    */
   tagOf(tagOrPath: string | number): string {
-    if (typeof tagOrPath === "string") {
-      const prefix = this.#storage.describe(joinPath(this.#directory, "x")).slice(0, -1);
-      if (tagOrPath.startsWith(prefix)) return checkTag(tagOrPath.slice(prefix.length));
-    }
-    return checkTag(tagOrPath);
+    return checkTag(typeof tagOrPath === "string" ? withoutPrefix(tagOrPath, [this.location]) : tagOrPath);
   }
 
   /** @throws TypeError for a path that is not the file of the checkpoint. */
@@ -48,4 +49,9 @@ export class EnginePaths {
     if ([info.tag, name, file, this.#storage.describe(file)].includes(path)) return;
     throw new TypeError(`Cannot save to "${path}": checkpoint ${info} is the one file "${name}"`);
   }
+}
+
+/** A path without the first of these locations that it begins with; as it is where it begins with none. */
+export function withoutPrefix(path: string, locations: readonly string[]): string {
+  return path.slice(locations.find((location) => path.startsWith(location))?.length ?? 0);
 }

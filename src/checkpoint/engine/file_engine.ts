@@ -25,6 +25,7 @@ import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
 import {
   checkFileEngineOptions,
+  FILE_SAVE_OPTIONS,
   type FileEngineOptions,
   type FileSaveOptions,
 } from "./file_engine_options.ts";
@@ -76,7 +77,7 @@ export class FileEngine implements Engine {
       locks: this.#locks,
       evict: (beingSaved) => evictOldest(this, { beingSaved, mayEvict: options.mayEvict }),
     });
-    this.#session = new SaveSession(this.#writer);
+    this.#session = new SaveSession(this.#writer, FILE_SAVE_OPTIONS);
   }
 
   /**
@@ -166,6 +167,10 @@ export class FileEngine implements Engine {
 
   knownCatalog(): Catalog | undefined {
     return KnownCheckpoints.in(this.storage, this.directory).catalogBefore();
+  }
+
+  get location(): string {
+    return this.#paths.location;
   }
 
   pathOf(tag: string): string {

@@ -14,7 +14,7 @@ import { refuseTwins } from "./directory_check.ts";
 import { requireRoom, roomFor } from "./disk_space.ts";
 import type { CommitReport, EngineCommitOptions, SaveOptions } from "./engine.ts";
 import type { EnginePaths } from "./engine_paths.ts";
-import { FILE_SAVE_OPTIONS, type FileEngineOptions, type FileSaveOptions } from "./file_engine_options.ts";
+import type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 import type { FileMaker } from "./file_maker.ts";
 import { KnownCheckpoints } from "./known_checkpoints.ts";
 import { moveLatestHint } from "./latest_hint.ts";
@@ -27,7 +27,7 @@ import { summaryOf } from "./summary.ts";
 const DEFAULT_VERIFY_EVERY = 10;
 
 /** Where and with what a {@link FileWriter} works. */
-export interface FileWriterOptions {
+export interface FileWriterTools {
   readonly storage: Storage;
   readonly engine: FileEngineOptions;
   readonly files: FileMaker;
@@ -53,8 +53,7 @@ interface Saved {
 
 /** Writes checkpoints as files into directories of a storage: what `FileEngine` does between the calls. */
 export class FileWriter implements CheckpointWriter<FileSaveOptions> {
-  readonly saveOptions: typeof FILE_SAVE_OPTIONS = FILE_SAVE_OPTIONS;
-  readonly #options: FileWriterOptions;
+  readonly #options: FileWriterTools;
   readonly #storage: Storage;
   readonly #files: FileMaker;
   readonly #paths: EnginePaths;
@@ -63,7 +62,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
   readonly #unconfirmed = new Set<string>();
   #commits = 0;
 
-  constructor(options: FileWriterOptions) {
+  constructor(options: FileWriterTools) {
     this.#options = options;
     this.#storage = options.storage;
     this.#files = options.files;

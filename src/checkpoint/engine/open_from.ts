@@ -3,6 +3,7 @@ import { joinPath } from "../../storage/storage_path.ts";
 import { Checkpoint } from "../file/checkpoint.ts";
 import { folderOf } from "./checkpoint_folder.ts";
 import type { Engine } from "./engine.ts";
+import { withoutPrefix } from "./engine_paths.ts";
 import { openCheckpoint } from "../file/open_path.ts";
 import { isRunId } from "../file/run_id.ts";
 import { CHECKPOINT_EXTENSION, tagOfFileName } from "../file/tags.ts";
@@ -41,9 +42,8 @@ export function runToContinue(engine: Engine, checkpoint: Checkpoint): string | 
 
 /** Whether `name` is the engine's to open: a tag, a file of that name, or the path of one right in its directory. */
 function isOwnName(engine: Engine, name: string): boolean {
-  const own = engine.pathOf("x").slice(0, -"x.cairn".length);
-  const isPath = name.startsWith(own);
-  const file = isPath ? name.slice(own.length) : name;
+  const file = withoutPrefix(name, [engine.location]);
+  const isPath = file !== name;
   if (/[/\\]/.test(file)) return false;
   // What is neither is refused by the engine, which says what a tag is.
   const isFile = file.endsWith(CHECKPOINT_EXTENSION);

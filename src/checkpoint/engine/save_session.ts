@@ -25,8 +25,6 @@ export interface Writing<Options extends SaveOptions> {
 
 /** What an engine does itself to make checkpoints; {@link SaveSession} does the rest. */
 export interface CheckpointWriter<Options extends SaveOptions> {
-  /** Every option that a save takes. */
-  readonly saveOptions: OptionNames<Options>;
   /** Begins a checkpoint, or leaves nothing of it. */
   begin(info: CommitInfo, overwrite: boolean): Promise<Writing<Options>>;
   /** One that was begun elsewhere: nothing was looked at yet. */
@@ -48,10 +46,13 @@ interface Pending<Options extends SaveOptions> {
 export class SaveSession<Options extends SaveOptions> {
   readonly calls: OneAtATime = new OneAtATime();
   readonly #writer: CheckpointWriter<Options>;
+  readonly #saveOptions: OptionNames<Options>;
   #pending: Pending<Options> | undefined;
 
-  constructor(writer: CheckpointWriter<Options>) {
+  /** @param saveOptions Every option that a save takes. */
+  constructor(writer: CheckpointWriter<Options>, saveOptions: OptionNames<Options>) {
     this.#writer = writer;
+    this.#saveOptions = saveOptions;
   }
 
   /** See `Engine.create`. */
@@ -71,7 +72,7 @@ export class SaveSession<Options extends SaveOptions> {
     path: string | undefined,
     options: Options,
   ): Promise<WriteReport> {
-    checkOptions("save()", options, this.#writer.saveOptions);
+    checkOptions("save()", options, this.#saveOptions);
     const pending = this.#pending;
     if (pending === undefined || pending.saved !== undefined) throw nothingCreated();
     if (path !== undefined) this.#writer.requireFileOf(pending.info, path);

@@ -18,7 +18,7 @@ describe("EngineWrapper", () => {
     expect([wrapper.name, wrapper.runId, wrapper.resumedFrom]).toEqual(["file", OTHER_RUN_ID, "before"]);
     expect([wrapper.isDecoupled(), wrapper.preservesStorageSharing()]).toEqual([false, true]);
     expect([0, 1].map((rank) => wrapper.isDataParallelWriter(rank))).toEqual([true, false]);
-    expect(wrapper.pathOf("a")).toBe(inner.pathOf("a"));
+    expect([wrapper.pathOf("a"), wrapper.location]).toEqual([inner.pathOf("a"), inner.location]);
   });
 
   test("hands the commit info on, and what is made with it", async () => {

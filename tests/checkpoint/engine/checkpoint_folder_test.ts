@@ -12,9 +12,9 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { bytes, writeFile } from "../../storage/storage_contract.ts";
 import { codeOf, errorOf, fileNames, memoryEngine, saveState } from "../fixtures.ts";
 
-/** An engine of somebody else, which says nothing but the paths of its checkpoints. */
+/** An engine of somebody else, which says nothing but where its checkpoints are. */
 function foreignEngine(directory: string): Engine {
-  return { name: "foreign", pathOf: (tag: string) => `${directory}/${tag}.cairn` } as unknown as Engine;
+  return { name: "foreign", location: `${directory}/` } as unknown as Engine;
 }
 
 /** Does what another engine does, and says nothing of where that lies. */
@@ -22,6 +22,7 @@ function hidden(inner: Engine): Engine {
   const known = new Set(["storage", "directory", "inner", "engines"]);
   return new Proxy(inner, {
     get(target, key) {
+      if (key === "location") return "s3:bucket/";
       if (key === "pathOf") return (tag: string) => `s3:bucket/${tag}.cairn`;
       const value: unknown = known.has(String(key)) ? undefined : Reflect.get(target, key, target);
       return typeof value === "function" ? value.bind(target) : value;

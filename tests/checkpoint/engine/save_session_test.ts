@@ -27,14 +27,13 @@ function noted(failing: readonly string[] = []) {
     abort: () => Promise.resolve().then(() => note("abort")),
   });
   const session = new SaveSession<SaveOptions>({
-    saveOptions: ENGINE_OPTIONS.save,
     begin: (info, overwrite) =>
       Promise.resolve().then(() => note(overwrite ? "begin over" : "begin")).then(() => writingOf(info)),
     resume: writingOf,
     requireFileOf: ({ tag }, path) => {
       if (path !== tag) throw new TypeError(`not ${path}`);
     },
-  });
+  }, ENGINE_OPTIONS.save);
   const save = (state: object = {}, path?: string) => session.save({ state: { ...state } }, path, {});
   const create = (target: CommitTarget, overwrite?: boolean) =>
     session.create(target, overwrite === undefined ? {} : { overwrite });

@@ -26,6 +26,7 @@ interface EngineScript {
 class ScriptedEngine {
   readonly runId = RUN_ID;
   readonly resumedFrom = undefined;
+  readonly location = "script:";
   readonly committed: string[] = [];
   most = 0;
   #underWay = 0;
