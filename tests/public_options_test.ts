@@ -19,7 +19,6 @@ const INSIDE: readonly string[] = [
   "CommitOptions",
   "DurableFileOptions",
   "EvictOptions",
-  "FileWriterOptions",
   "PlaceOptions",
   "ReadbackOptions",
   "ReadbackStreamOptions",
