@@ -47,5 +47,6 @@ export type { TensorReadOptions } from "../container/read/tensor_part.ts";
 export type { TensorSlice } from "../container/read/tensor_slice.ts";
 export type { Damage, VerifyReport } from "../container/read/verify.ts";
 export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "../container/source.ts";
+export type { Coding } from "../container/write/coding.ts";
 export { ContainerWriter, type PlannedCut, type WriteReport } from "../container/write/container_writer.ts";
 export type { ContainerWriterOptions } from "../container/write/container_writer_options.ts";

@@ -1,8 +1,7 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
-import type { CodecChoice, CompressionMode } from "../../container/codec/choose.ts";
-import type { CodecName } from "../../container/codec/table.ts";
+import type { Coding } from "../../container/write/coding.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
@@ -15,15 +14,11 @@ import { StagedCheckpoint } from "../engine/staged_checkpoint.ts";
 import { CHECKPOINT_EXTENSION, checkTag } from "../file/tags.ts";
 
 /** Options of {@link splitCheckpoint}. */
-export interface SplitCheckpointOptions extends Work {
+export interface SplitCheckpointOptions extends Work, Pick<Coding, "mode" | "codec" | "tensorCodecs"> {
   /** Components that get a file of their own: all, the default; those that are named; or `false` for one file again. */
   readonly components?: Components | undefined;
   /** Replace a checkpoint that is there. */
   readonly overwrite?: boolean | undefined;
-  /** How its chunks are coded; see `FileEngineOptions`. */
-  readonly mode?: CompressionMode | undefined;
-  readonly codec?: CodecName | undefined;
-  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
 }
 
 /** Every option of {@link SplitCheckpointOptions}. */

@@ -1,7 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options.ts";
-import type { CodecChoice, CompressionMode } from "../../container/codec/choose.ts";
-import type { CodecPool } from "../../container/codec/codec_pool.ts";
-import type { CodecName } from "../../container/codec/table.ts";
+import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { PartList, PartRecord } from "../../container/format/part_list.ts";
 import type { Storages } from "../../storage/open_storage.ts";
@@ -13,7 +11,7 @@ import { checkRunId } from "../file/run_id.ts";
 import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "./lock/writer_lock.ts";
 
 /** Options of {@link FileEngine.open}. All have defaults. */
-export interface FileEngineOptions extends DiskRoomOptions {
+export interface FileEngineOptions extends Coding, DiskRoomOptions {
   /** Storages of others by scheme, as in `{ s3: (location) => … }`, for a target such as `s3://bucket/runs/a`. */
   readonly storages?: Storages | undefined;
   /** Directory inside the storage; its root unless given. */
@@ -25,16 +23,6 @@ export interface FileEngineOptions extends DiskRoomOptions {
    * checkpoint is still committed as one. Ranks that save together have a part each instead. Default false: one file.
    */
   readonly components?: Components | undefined;
-  /** One codec for all chunks instead of a mode. */
-  readonly codec?: CodecName | undefined;
-  /** How much time to give for how few bytes, where no codec is named. Default `"balanced"`. */
-  readonly mode?: CompressionMode | undefined;
-  /** A codec or a mode for single tensors, by name; each has to be in every checkpoint. */
-  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
-  /** Encodes chunks on other threads. The caller closes it. */
-  readonly pool?: CodecPool | undefined;
-  /** Raw bytes in a chunk. Default 1 MiB. */
-  readonly chunkBytes?: number | undefined;
   /** Read back the first checkpoint and then each one of so many before it is published; 0 never. Default 10. */
   readonly verifyEvery?: number | undefined;
   /**
@@ -56,11 +44,7 @@ export const FILE_ENGINE_OPTIONS: OptionNames<FileEngineOptions> = {
   directory: true,
   runId: true,
   components: true,
-  codec: true,
-  mode: true,
-  tensorCodecs: true,
-  pool: true,
-  chunkBytes: true,
+  ...CODING_OPTIONS,
   verifyEvery: true,
   exclusive: true,
   now: true,

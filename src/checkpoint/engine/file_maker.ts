@@ -1,3 +1,5 @@
+import { pickOptions } from "../../base/options.ts";
+import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import { bytesAsHex } from "../../base/hex.ts";
 import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
@@ -21,11 +23,14 @@ export class FileMaker implements NewFiles {
   readonly #random: (byteLength: number) => Uint8Array;
 
   constructor(options: FileEngineOptions) {
-    const { now, random, runId, mode, codec, tensorCodecs, pool, chunkBytes, onDiskFull } = options;
+    const { now, random, runId, onDiskFull } = options;
     this.now = now ?? Date.now;
     this.savedBy = onDiskFull === "evictOldest" ? "auto" : "user";
     this.#random = random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
-    this.coding = { mode, codec, tensorCodecs, pool, chunkBytes, gpuEncoding: new MeasuredGpuEncoding() };
+    this.coding = {
+      ...pickOptions<Coding>(options, CODING_OPTIONS),
+      gpuEncoding: new MeasuredGpuEncoding(),
+    };
     this.runId = runId ?? this.randomHex(16);
   }
 

@@ -1,7 +1,6 @@
-import type { Work } from "../../base/work.ts";
-import type { CodecChoice, CompressionMode } from "../../container/codec/choose.ts";
-import type { CodecPool } from "../../container/codec/codec_pool.ts";
-import type { CodecName } from "../../container/codec/table.ts";
+import { pickOptions } from "../../base/options.ts";
+import { type Work, workOf } from "../../base/work.ts";
+import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../container/write/container_writer.ts";
 import type { Provenance } from "../../container/format/manifest.ts";
 import type { ByteSink } from "../../container/source.ts";
@@ -11,16 +10,11 @@ import { breathingSink } from "./storage_source.ts";
 import type { EncodedPiece } from "../capture/store_copy.ts";
 
 /** Options of {@link writeCheckpoint}. */
-export interface WriteCheckpointOptions extends Work {
+export interface WriteCheckpointOptions extends Coding, Work {
   /** Sixteen bytes that no other file has. */
   readonly fileId: Uint8Array;
   /** What is added to the provenance of the snapshot, and wins. */
   readonly provenance: Partial<Provenance>;
-  readonly mode?: CompressionMode | undefined;
-  readonly codec?: CodecName | undefined;
-  readonly tensorCodecs?: Readonly<Record<string, CodecChoice>> | undefined;
-  readonly pool?: CodecPool | undefined;
-  readonly chunkBytes?: number | undefined;
   /** Says what a GPU encodes of the tensors that it has; nothing, unless given. */
   readonly gpuEncoding?: GpuEncoding | undefined;
 }
@@ -31,20 +25,15 @@ export async function writeCheckpoint(
   source: CheckpointSource,
   options: WriteCheckpointOptions,
 ): Promise<WriteReport> {
-  const { fileId, provenance, mode, codec, tensorCodecs, pool, chunkBytes, signal, onProgress } = options;
+  const { fileId, provenance } = options;
   const writer = await ContainerWriter.create(breathingSink(sink), {
     tensors: source.tensors,
     fileId,
-    mode,
-    codec,
-    tensorCodecs,
-    pool,
-    chunkBytes,
-    signal,
-    onProgress,
+    ...pickOptions<Coding>(options, CODING_OPTIONS),
+    ...workOf(options),
   });
   const share = await shareOf(source, writer, options);
-  for await (const piece of piecesOf(source, writer, share, signal)) {
+  for await (const piece of piecesOf(source, writer, share, options.signal)) {
     if (piece instanceof Uint8Array) await writer.write(piece);
     else await writer.writeEncoded(piece);
   }

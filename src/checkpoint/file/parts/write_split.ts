@@ -1,5 +1,7 @@
 import { throwIfAborted } from "../../../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../../base/checked.ts";
+import { pickOptions } from "../../../base/options.ts";
+import { type Coding, CODING_OPTIONS } from "../../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../../container/write/container_writer.ts";
 import { layoutTensors, type TensorSpec } from "../../../container/format/layout.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
@@ -105,18 +107,17 @@ function rootOf({ name, aliasOf }: TensorSpec): string {
 async function createWriter(
   { sink, fileId }: SplitTarget,
   tensors: readonly TensorSpec[],
-  { mode, codec, tensorCodecs = {}, pool, chunkBytes, signal }: SplitOptions,
+  options: SplitOptions,
 ): Promise<ContainerWriter> {
   const names = new Set(tensors.map(({ name }) => name));
   return await ContainerWriter.create(breathingSink(sink), {
     tensors,
     fileId,
-    mode,
-    codec,
-    tensorCodecs: Object.fromEntries(Object.entries(tensorCodecs).filter(([name]) => names.has(name))),
-    pool,
-    signal,
-    chunkBytes,
+    ...pickOptions<Coding>(options, CODING_OPTIONS),
+    tensorCodecs: Object.fromEntries(
+      Object.entries(options.tensorCodecs ?? {}).filter(([name]) => names.has(name)),
+    ),
+    signal: options.signal,
   });
 }
 
