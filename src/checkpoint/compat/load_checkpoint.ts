@@ -6,7 +6,7 @@ import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { TensorStore } from "../../tensor/tensor_store.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { SkippedCheckpoint } from "../engine/catalog.ts";
-import { type Checkpoint } from "../file/checkpoint.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
 import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "../engine/engine.ts";
 import type { HostState } from "../capture/host_state.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../restore/tensor_plan.ts";

@@ -3,7 +3,7 @@ import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import { type Checkpoint } from "../file/checkpoint.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
 import type { HostState } from "../capture/host_state.ts";
 import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "../restore/tensor_plan.ts";

@@ -5,7 +5,7 @@ import type { Coding } from "../../container/write/coding.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
-import { type Checkpoint } from "../file/checkpoint.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
 import { FileMaker } from "../engine/file_maker.ts";
 import { checkpointPath, openCheckpoint } from "../file/open_path.ts";
 import { checkComponents, type Components, planComponents } from "../file/parts/components.ts";
@@ -68,10 +68,7 @@ export async function splitCheckpoint(
       newFiles: new FileMaker({}),
     });
     try {
-      await staged.commit({
-        verify: true,
-        signal: options.signal,
-      });
+      await staged.commit({ verify: true, signal: options.signal });
     } catch (error) {
       await staged.abort();
       throw error;

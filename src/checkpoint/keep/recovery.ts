@@ -3,7 +3,7 @@ import { checkOptions, type OptionNames } from "../../base/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "../engine/catalog.ts";
 import { MOST_LOOKS, skipped as skippedCheckpoint } from "../engine/summary.ts";
-import { type Checkpoint } from "../file/checkpoint.ts";
+import type { Checkpoint } from "../file/checkpoint.ts";
 import type { Engine } from "../engine/engine.ts";
 import { LoadFailures } from "./load_failures.ts";
 import { requireReadable } from "./unreadable.ts";

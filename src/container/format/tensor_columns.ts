@@ -180,6 +180,7 @@ function checkAlias(columns: Columns, firstSize: Uint32Array, index: number): vo
   throw invalid(`"${names[index]}" is an alias of "${names[target]}", which has another dtype or shape`);
 }
 
-function invalid(problem: string): CairnError {
+/** For a tensor table that no writer wrote. */
+export function invalid(problem: string): CairnError {
   return new CairnError("invalid_container", `The tensor table is not valid: ${problem}`);
 }

@@ -3,7 +3,7 @@ import { CairnError } from "../../base/errors.ts";
 import { readU64, viewOf, writeU64 } from "../../base/little_endian.ts";
 import { dtypeById } from "./dtype_id.ts";
 import type { TensorRecord } from "./layout.ts";
-import { NO_ALIAS, TensorColumns } from "./tensor_columns.ts";
+import { invalid, NO_ALIAS, TensorColumns } from "./tensor_columns.ts";
 import { decodeNames } from "./tensor_name.ts";
 
 const FIXED_BYTES = 8;
@@ -112,8 +112,4 @@ function readU32s(view: DataView, at: number, count: number): Uint32Array {
   const values = new Uint32Array(count);
   for (let index = 0; index < count; index++) values[index] = view.getUint32(at + 4 * index, true);
   return values;
-}
-
-function invalid(problem: string): CairnError {
-  return new CairnError("invalid_container", `The tensor table is not valid: ${problem}`);
 }

@@ -84,6 +84,7 @@ function isByte(value: PickleValue): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255;
 }
 
-function refuse(name: string): never {
+/** Of a call with arguments that the function does not take. @throws CairnError `invalid_file`. */
+export function refuse(name: string): never {
   throw new CairnError("invalid_file", `The pickle calls ${name} with arguments that it does not take`);
 }

@@ -1,9 +1,8 @@
-import { CairnError } from "../../base/errors.ts";
 import { numpyArrayGlobal } from "./numpy_arrays.ts";
 import { numpyGlobal } from "./numpy_scalars.ts";
 import { isTuple } from "./pickle_machine.ts";
 import { PickleGlobal, type PickleValue } from "./pickle_values.ts";
-import { pythonGlobal } from "./python_globals.ts";
+import { pythonGlobal, refuse } from "./python_globals.ts";
 import { torchType } from "./torch_dtypes.ts";
 import { torchRebuild } from "./torch_rebuild.ts";
 
@@ -29,8 +28,4 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly PickleValue[]) => Pickl
 
 function isDevice([kind, index, ...more]: readonly PickleValue[]): boolean {
   return typeof kind === "string" && (index === undefined || typeof index === "number") && more.length === 0;
-}
-
-function refuse(name: string): never {
-  throw new CairnError("invalid_file", `The pickle calls ${name} with arguments that it does not take`);
 }

@@ -1,4 +1,4 @@
-import { CairnError } from "../../base/errors.ts";
+import { refuse } from "./python_globals.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { isTuple } from "./pickle_machine.ts";
 import { PickleDict, PickleGlobal, PickleObject, type PickleValue } from "./pickle_values.ts";
@@ -191,8 +191,4 @@ function isNumbers(value: PickleValue | Shape | undefined): value is number[] {
 
 function expect(args: Args, name: string, fewest: number, most = fewest): void {
   if (args.length < fewest || args.length > most) refuse(name);
-}
-
-function refuse(name: string): never {
-  throw new CairnError("invalid_file", `The pickle calls ${name} with arguments that it does not take`);
 }

@@ -1,9 +1,9 @@
-import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
+import { CairnError } from "../../base/errors.ts";
 import { readU64, viewOf } from "../../base/little_endian.ts";
 import { allocate } from "../../base/allocate.ts";
 import type { ByteSource } from "../../container/source.ts";
 import { quoted } from "../tensor_file.ts";
-import { readZipEnd } from "./zip_end.ts";
+import { readZipEnd, refusal } from "./zip_end.ts";
 
 /** One file in a zip file, as the directory at the end describes it. */
 export interface ZipEntry {
@@ -189,8 +189,4 @@ function decodeName(bytes: Uint8Array, isUtf8: boolean): string {
       cause,
     });
   }
-}
-
-function refusal(code: CairnErrorCode, problem: string): CairnError {
-  return new CairnError(code, `This is no readable zip file: ${problem}`);
 }

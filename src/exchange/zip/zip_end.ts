@@ -94,6 +94,7 @@ function readEnd64(view: DataView, at: number, offset: number, short: Directory)
   return end;
 }
 
-function refusal(code: CairnErrorCode, problem: string): CairnError {
+/** For a file that is no zip file, or not one that can be read. */
+export function refusal(code: CairnErrorCode, problem: string): CairnError {
   return new CairnError(code, `This is no readable zip file: ${problem}`);
 }

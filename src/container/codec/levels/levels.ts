@@ -1,9 +1,8 @@
 import { byteSizeOf, type DType } from "../../../base/dtype.ts";
-import { CairnError } from "../../../base/errors.ts";
 import { type ItemBits, itemBitsOf } from "../../../base/item_bits.ts";
 import type { Codec } from "../codec.ts";
 import { GROUP_ITEMS, groupCount, type GroupPlace, groupPlace } from "./levels_format.ts";
-import { LevelsReader } from "./levels_reader.ts";
+import { invalid, LevelsReader } from "./levels_reader.ts";
 import { LevelsWriter } from "./levels_writer.ts";
 
 // Below this saving a chunk is not worth the time it takes to decode.
@@ -90,8 +89,4 @@ function gather(
   group: Uint32Array,
 ): void {
   for (let i = 0, at = first; i < count; i++, at += step) group[i] = source[at] as number;
-}
-
-function invalid(problem: string): CairnError {
-  return new CairnError("invalid_container", `A levels chunk is damaged: ${problem}`);
 }

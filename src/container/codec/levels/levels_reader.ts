@@ -254,6 +254,7 @@ function unpackFields(
   }
 }
 
-function invalid(problem: string): CairnError {
+/** For a chunk that no writer of `levels` wrote. */
+export function invalid(problem: string): CairnError {
   return new CairnError("invalid_container", `A levels chunk is damaged: ${problem}`);
 }

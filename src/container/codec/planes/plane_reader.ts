@@ -148,6 +148,7 @@ function need(stored: Uint8Array, at: number, count: number): void {
   }
 }
 
-function invalid(problem: string): CairnError {
+/** For a chunk that no writer of `planes` wrote. */
+export function invalid(problem: string): CairnError {
   return new CairnError("invalid_container", `A planes chunk is damaged: ${problem}`);
 }

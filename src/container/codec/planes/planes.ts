@@ -1,12 +1,11 @@
 import { alignUp } from "../../../base/checked.ts";
 import { byteSizeOf, type DType } from "../../../base/dtype.ts";
-import { CairnError } from "../../../base/errors.ts";
 import { viewOf } from "../../../base/little_endian.ts";
 import type { Codec } from "../codec.ts";
 import { planeKernels } from "./chosen_kernels.ts";
 import { PLANE_HEAP } from "./plane_heap.ts";
 import type { PlaneKernels } from "./plane_kernels.ts";
-import { readPlane } from "./plane_reader.ts";
+import { invalid, readPlane } from "./plane_reader.ts";
 import { sampledZeros } from "../plane_statistics.ts";
 import { PlaneWriter } from "./plane_writer.ts";
 
@@ -154,8 +153,4 @@ function heapLayout(rawLength: number, byteSize: number, streamBytes: number): H
 
 function isFloat(dtype: DType): boolean {
   return dtype === "f32" || dtype === "f16" || dtype === "bf16" || dtype === "f64";
-}
-
-function invalid(problem: string): CairnError {
-  return new CairnError("invalid_container", `A planes chunk is damaged: ${problem}`);
 }
