@@ -14,8 +14,8 @@ export interface CheckpointFolder {
 }
 
 /**
- * Where an engine's checkpoints lie: what the engine says itself or the one that it wraps, or else its location, when that is in
- * the file system. `undefined` when neither can be told, and then there is nothing beside its checkpoints.
+ * Where an engine's checkpoints lie: what the engine says itself or the one that it wraps, or else its location, when that
+ * is in the file system. `undefined` when neither can be told, and then there is nothing beside its checkpoints.
  */
 export async function folderOf(engine: Engine): Promise<CheckpointFolder | undefined> {
   for (let candidate: unknown = engine; isObject(candidate); candidate = candidate.inner) {

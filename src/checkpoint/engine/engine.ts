@@ -145,7 +145,7 @@ export interface Engine {
    * Removes a checkpoint: first its name, durably, then its bytes. A crash leaves all of it or nothing to be found.
    */
   remove(tag: string, options?: RemoveOptions): Promise<void>;
-  /** Where its checkpoints lie: what is before the file's name in each full name, with the separator, as in `/runs/a/`. */
+  /** Where its checkpoints lie: what each full name begins with, up to the file's name, as in `/runs/a/`. */
   readonly location: string;
   /** Full name of the checkpoint `tag`, which need not exist. */
   pathOf(tag: string): string;

@@ -40,8 +40,8 @@ interface Pending<Options extends SaveOptions> {
 }
 
 /**
- * The order of the calls of an engine: `create`, `save`, `commit`, with `abort` at any time, one checkpoint and one call after the
- * other. The state is frozen in the tick of `save`, and its memory given back when the checkpoint is there or has failed.
+ * The order of the calls of an engine: `create`, `save`, `commit`, with `abort` at any time. One checkpoint is made at a
+ * time, by one call at a time. The state is frozen in the tick of `save`, and released after the commit or an error.
  */
 export class SaveSession<Options extends SaveOptions> {
   readonly calls: OneAtATime = new OneAtATime();
