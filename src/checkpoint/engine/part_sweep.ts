@@ -124,7 +124,9 @@ async function namedParts(storage: Storage, directory: string): Promise<NamedPar
     // Opens what is another file than at the last look, so that the cost does not grow with what is there.
     const { checkpoints, unreadable } = await KnownCheckpoints.in(storage, each).lookNow();
     for (const { partIds = [] } of checkpoints) for (const fileId of partIds) fileIds.add(fileId);
-    for (const { tag } of unreadable) await addFrom(joinPath(each, fileNameOf(tag)));
+    for (const name of await filesNamed(storage, each, unreadable.map(({ tag }) => fileNameOf(tag)))) {
+      await addFrom(joinPath(each, name));
+    }
   }
   return { fileIds, isComplete };
 }
@@ -136,4 +138,13 @@ async function manifestAt(storage: Storage, path: string): Promise<Manifest> {
   } finally {
     await source.close();
   }
+}
+
+/** Those of `names` that are files: a directory that has the name of a checkpoint names no parts. */
+async function filesNamed(storage: Storage, directory: string, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return [];
+  const entries = await storage.list(directory, { only: (name) => names.includes(name) });
+  return entries.filter(({ name, kind }) => names.includes(name) && kind !== "directory").map(({ name }) =>
+    name
+  );
 }
