@@ -36,10 +36,11 @@ const POWER: WgslFunction = {
 // infinity have a sign.
 fn power(x: Float, y: Float) -> Float {
   let infinity = Float(from_bits(0x7f800000u));
-  let magnitude = abs(x);
+  // A subnormal number is 0: Mesa takes the logarithm of each of them for that of 2^-127.
+  let magnitude = select(abs(x), Float(), abs(x) < Float(from_bits(0x00800000u)));
   let is_endless = abs(y) == infinity;
   let grows = (magnitude > Float(1.0)) == (y > Float());
-  let is_limit = (x == Float()) | (magnitude == infinity) | is_endless;
+  let is_limit = (magnitude == Float()) | (magnitude == infinity) | is_endless;
   let result = select(pow(magnitude, y), select(Float(), infinity, grows), is_limit);
   let is_whole = floor(y) == y;
   let is_odd = is_whole & (floor(y * 0.5) != y * 0.5) & !is_endless;
