@@ -1,7 +1,7 @@
 import type { CommitReport } from "./engine/engine.ts";
 import type { BytesListener } from "./capture/frozen_checkpoint.ts";
 import type { RetentionReport } from "./keep/retention/retention.ts";
-import type { Staging } from "./capture/store_copy.ts";
+import type { Staging } from "./capture/store_moment.ts";
 
 /** How a save stands. `aborted` and `failed` left the checkpoints before it as they were. */
 export type PendingStatus = "saving" | "committed" | "failed" | "aborted";

@@ -37,7 +37,8 @@ export type {
 } from "../checkpoint/capture/frozen_checkpoint.ts";
 export type { HostState, StateInput } from "../checkpoint/capture/host_state.ts";
 export type { ModelCode } from "../checkpoint/capture/model_code.ts";
-export type { EncodedPiece, Staging, StoreCopyOptions } from "../checkpoint/capture/store_copy.ts";
+export type { StoreCopyOptions } from "../checkpoint/capture/store_copy.ts";
+export type { EncodedPiece, Staging } from "../checkpoint/capture/store_moment.ts";
 export type { TypedArray } from "../checkpoint/capture/typed_arrays.ts";
 export type {
   CheckpointEndEvent,

@@ -1,5 +1,6 @@
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { BufferUsage } from "../../gpu/constants.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { LevelsSource } from "../../gpu_codec/levels_encoder.ts";
 import { joinRanges, levelsSources, type RawCut } from "../../gpu_codec/levels_sources.ts";
 
@@ -58,6 +59,22 @@ export function planStages(
     else stages[stages.length - 1] = { source: undefined, ranges: joinRanges(before.ranges, ranges) };
   }
   return stages;
+}
+
+/** What is encoded and what is not, with the tail behind all of it. */
+export function stagesOf(
+  ranges: readonly BufferRange[],
+  tail: readonly BufferRange[],
+  streamedBytes: number,
+  cuts: EncodableCuts | undefined,
+  gpu: GpuDevice,
+): Stage[] {
+  const whole = [{ source: undefined, ranges: [...ranges, ...tail] }];
+  if (cuts === undefined) return whole;
+  const maxSourceBytes = gpu.limits.maxStorageBufferBindingSize;
+  const stages = planStages({ ranges, streamedBytes, maxSourceBytes }, cuts);
+  if (stages.every(({ source }) => source === undefined)) return whole;
+  return [...stages, { source: undefined, ranges: tail }];
 }
 
 function isEncodable({ range: { buffer, size } }: LevelsSource, leastBytes: number): boolean {

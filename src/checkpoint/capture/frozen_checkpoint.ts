@@ -13,7 +13,8 @@ import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
 import type { ModelCode } from "./model_code.ts";
 import type { EncodableTensors } from "./checkpoint_source.ts";
 import { includedTensors, specOf } from "./store_runs.ts";
-import { type EncodedPiece, type Staging, StoreCopy, type StoreMoment } from "./store_copy.ts";
+import { StoreCopy } from "./store_copy.ts";
+import type { EncodedPiece, Staging, StoreMoment } from "./store_moment.ts";
 
 /** What a checkpoint is made of. */
 export interface CheckpointState {

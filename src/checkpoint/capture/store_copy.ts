@@ -3,8 +3,6 @@ import { TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { crc32 } from "../../base/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { DEFAULT_CHUNK_BYTES } from "../../container/format/chunk_plan.ts";
-import type { EncodedChunk } from "../../container/codec/choose.ts";
-import type { TensorSpec } from "../../container/format/layout.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import { inErrorScopes } from "../../gpu/error_scopes.ts";
@@ -14,21 +12,11 @@ import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { nextTurn } from "../../base/event_loop.ts";
 import { Canary, CANARY_BYTES } from "./canary.ts";
-import { type EncodableCuts, planStages, type Stage } from "./encoding_stages.ts";
+import { type EncodableCuts, type Stage, stagesOf } from "./encoding_stages.ts";
+import { type EncodedPiece, rawOnly, sizesOf, type Staging, type StoreMoment } from "./store_moment.ts";
 import { allocateShadow, copiesOf, type Copy, type Shadow, submitCopies } from "./shadow.ts";
 import { askGuards, guardedBytes, GuardedTensors } from "./guarded_tensors.ts";
-import { byteLengthOf, includedTensors, slabsOf, specOf } from "./store_runs.ts";
-
-/** Where the tensors of a save come from. */
-export interface Staging {
-  /** Bytes that were copied on the GPU, behind which training goes on. */
-  readonly shadowBytes: number;
-  /**
-   * Bytes for which there was no room for a copy. They are read from the tensors themselves, before all others, and training has
-   * to wait for that.
-   */
-  readonly streamedBytes: number;
-}
+import { includedTensors, slabsOf, specOf } from "./store_runs.ts";
 
 /** Options of {@link StoreCopy}. */
 export interface StoreCopyOptions {
@@ -41,45 +29,6 @@ export interface StoreCopyOptions {
 
 /** Every option of {@link StoreCopyOptions}. */
 export const STORE_COPY_OPTIONS: OptionNames<StoreCopyOptions> = { memoryBudgetBytes: true };
-
-/** A store at one moment, in the same queue as the training steps. */
-export interface StoreMoment {
-  /** The tensors in the order of {@link StoreMoment.bytes}, with their full names. */
-  readonly tensors: readonly TensorSpec[];
-  /**
-   * Resolves when it is known where the bytes come from: at once, unless memory had to be allocated. Nothing may be submitted that
-   * changes the tensors before, and not until the streamed bytes were read.
-   *
-   * @throws CairnError of the GPU, but for `out_of_memory`.
-   */
-  staging(): Promise<Staging>;
-  /**
-   * The raw space of the tensors, in pieces that are valid until the next one is asked for; the streamed ones come first.
-   *
-   * @param onFixed Called when all streamed bytes were read: from then on nothing that happens to the tensors matters.
-   * @throws CairnError `state_changed` when the tensors may have changed before; `device_lost`, or `gpu_validation` when what comes
-   * back is not what was copied.
-   */
-  bytes(signal?: AbortSignal, onFixed?: () => void): AsyncGenerator<Uint8Array>;
-  /**
-   * As {@link bytes}, with chunks in between that the GPU has encoded, in the place of their raw bytes. What it has no room to encode
-   * comes raw.
-   */
-  encodedBytes(
-    cuts: EncodableCuts,
-    signal?: AbortSignal,
-    onFixed?: () => void,
-  ): AsyncGenerator<Uint8Array | EncodedPiece>;
-  /** Throws what a guard of the store says of this moment. To be called when all bytes were read. */
-  askGuards(): void;
-  /** Gives the shadow memory back for the next copy. Safe to call twice. */
-  release(): void;
-}
-
-/** A chunk that the GPU has encoded. Its bytes are valid until the next piece is asked for. */
-export interface EncodedPiece extends EncodedChunk {
-  readonly rawLength: number;
-}
 
 /** A moment that was taken. */
 interface Placing {
@@ -439,27 +388,6 @@ export class StoreCopy {
   }
 }
 
-/** What is encoded and what is not, with the tail behind all of it. */
-function stagesOf(
-  ranges: readonly BufferRange[],
-  tail: readonly BufferRange[],
-  streamedBytes: number,
-  cuts: EncodableCuts | undefined,
-  gpu: GpuDevice,
-): Stage[] {
-  const whole = [{ source: undefined, ranges: [...ranges, ...tail] }];
-  if (cuts === undefined) return whole;
-  const maxSourceBytes = gpu.limits.maxStorageBufferBindingSize;
-  const stages = planStages({ ranges, streamedBytes, maxSourceBytes }, cuts);
-  if (stages.every(({ source }) => source === undefined)) return whole;
-  return [...stages, { source: undefined, ranges: tail }];
-}
-
-/** What {@link StoreMoment.bytes} gives where nothing is encoded. */
-async function* rawOnly(pieces: AsyncIterable<Uint8Array | EncodedPiece>): AsyncGenerator<Uint8Array> {
-  for await (const piece of pieces) if (piece instanceof Uint8Array) yield piece;
-}
-
 function changedError(streamedBytes: number, shortage: CairnError | undefined): CairnError {
   return new CairnError(
     "state_changed",
@@ -467,9 +395,4 @@ function changedError(streamedBytes: number, shortage: CairnError | undefined): 
       "read, so that what was saved might be of two different steps; wait for save() to resolve before the next one",
     { ...shortage === undefined ? {} : { cause: shortage } },
   );
-}
-
-/** How much is streamed and how much copied when the copies begin with the run number `first`. */
-function sizesOf(runs: readonly SlabRange[], first: number): Staging {
-  return { streamedBytes: byteLengthOf(runs.slice(0, first)), shadowBytes: byteLengthOf(runs.slice(first)) };
 }

@@ -7,7 +7,7 @@ import type { ByteSink } from "../../container/source.ts";
 import type { GpuEncoding, GpuShare } from "../../gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource } from "../capture/checkpoint_source.ts";
 import { breathingSink } from "./storage_source.ts";
-import type { EncodedPiece } from "../capture/store_copy.ts";
+import type { EncodedPiece } from "../capture/store_moment.ts";
 
 /** Options of {@link writeCheckpoint}. */
 export interface WriteCheckpointOptions extends Coding, Work {
