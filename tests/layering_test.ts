@@ -195,6 +195,15 @@ describe("layering", () => {
     expect(circles).toEqual([]);
   });
 
+  test("a newcomer can read a folder's list and a file: at most 25 files in one, and 400 lines in the other", () => {
+    const perFolder = Map.groupBy(files, ({ path }) => dirname(path));
+    expect([...perFolder].filter(([, inside]) => inside.length > 25).map(([folder]) => folder)).toEqual([]);
+    const long = files.filter(({ path, text }) =>
+      text.split("\n").length > 401 && !path.endsWith("planes_wasm.ts")
+    );
+    expect(long.map(({ path }) => path)).toEqual([]);
+  });
+
   test("src imports only the runtime dependencies, and no node: module statically", () => {
     const allowed = ["fflate", "fzstd", "zod"];
     const wrong = files.flatMap(({ path, text }) =>

@@ -1,4 +1,4 @@
-import { crc32 } from "../../src/base/crc32.ts";
+import { crc32 } from "../../src/base/crc32/crc32.ts";
 import { codecByName } from "../../src/container/codec/table.ts";
 import { ReadbackRing } from "../../src/gpu/readback.ts";
 import type { BenchState } from "./state.ts";

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { crc32 } from "../../src/base/crc32.ts";
+import { crc32 } from "../../src/base/crc32/crc32.ts";
 import { CodecPool, type Lent } from "../../src/container/codec/codec_pool.ts";
 import type { ChunkSums } from "../../src/container/codec/decode_checked.ts";
 import { planesCodec } from "../../src/container/codec/planes/planes.ts";

@@ -13,7 +13,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { crc32 } from "../../src/base/crc32.ts";
+import { crc32 } from "../../src/base/crc32/crc32.ts";
 import type { CodecName } from "../../src/container/codec/table.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import type { TensorSpec } from "../../src/container/format/layout.ts";

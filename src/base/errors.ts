@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "./options.ts";
+import { checkOptions, type OptionNames } from "./options/options.ts";
 
 /** What went wrong, as a stable string that callers can switch on. */
 export type CairnErrorCode =

@@ -1,5 +1,5 @@
-import { kindOf } from "./kind_of.ts";
-import { checkOptions, type OptionNames } from "./options.ts";
+import { kindOf } from "./options/kind_of.ts";
+import { checkOptions, type OptionNames } from "./options/options.ts";
 
 /**
  * Names of tensors: one name; or one with `*`, which stands for any run of characters, dots included; or an expression that is

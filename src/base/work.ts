@@ -1,4 +1,4 @@
-import type { OptionNames } from "./options.ts";
+import type { OptionNames } from "./options/options.ts";
 
 /** How far a long call is. Bytes, unless the call says otherwise. */
 export interface WorkProgress {

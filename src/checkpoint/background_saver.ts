@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";

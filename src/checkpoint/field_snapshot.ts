@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import type { CommitReport } from "./engine/engine.ts";

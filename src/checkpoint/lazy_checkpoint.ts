@@ -1,4 +1,4 @@
-import { checkOptions } from "../base/options.ts";
+import { checkOptions } from "../base/options/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { Checkpoint } from "./file/checkpoint.ts";
 import type { Engine, EngineLoadOptions } from "./engine/engine.ts";

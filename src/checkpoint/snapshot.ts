@@ -1,5 +1,5 @@
-import { requireAwaited } from "../base/kind_of.ts";
-import { checkOptions, pickOptions } from "../base/options.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
+import { checkOptions, pickOptions } from "../base/options/options.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
 import { CheckpointEvents } from "./checkpoint_events.ts";

@@ -1,7 +1,7 @@
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import { MODEL_GROUP } from "../tensor/group_names.ts";
-import { requireAwaited } from "../base/kind_of.ts";
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 
 import { restore } from "./restore/restore.ts";

@@ -1,8 +1,8 @@
-import { requireAwaited } from "../base/kind_of.ts";
-import { crc32 } from "../base/crc32.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
+import { crc32 } from "../base/crc32/crc32.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { Description } from "../base/description.ts";
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, formatShape } from "../tensor/shape.ts";

@@ -1,4 +1,4 @@
-import { checkOptions } from "../base/options.ts";
+import { checkOptions } from "../base/options/options.ts";
 import type { ContainerReader } from "../container/read/container_reader.ts";
 import { CairnError } from "../base/errors.ts";
 import type { OutgoingTensor } from "./outgoing.ts";

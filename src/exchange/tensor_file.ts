@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 import type { DType } from "../base/dtype.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { Shape } from "../tensor/shape.ts";

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { type GpuHost, type RuntimeName, thisHost } from "./host.ts";
 

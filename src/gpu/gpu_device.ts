@@ -1,4 +1,4 @@
-import { checkOptions } from "../base/options.ts";
+import { checkOptions } from "../base/options/options.ts";
 import { alignUp } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
 import { adapterNameOf, isCpuAdapter } from "./adapter_name.ts";

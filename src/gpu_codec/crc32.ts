@@ -1,4 +1,4 @@
-import { crc32Shift, shifted } from "../base/crc32_shift.ts";
+import { crc32Shift, shifted } from "../base/crc32/crc32_shift.ts";
 import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
 
 const INVOCATIONS = 256;

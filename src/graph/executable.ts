@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";

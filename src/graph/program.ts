@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { Dispatch } from "../gpu/dispatch.ts";
 import type { Value } from "./value.ts";

@@ -1,4 +1,4 @@
-import { isPromise, kindOf } from "../base/kind_of.ts";
+import { isPromise, kindOf } from "../base/options/kind_of.ts";
 import type { Value } from "../graph/value.ts";
 import type { Scope } from "./scope.ts";
 

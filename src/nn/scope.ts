@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { parameter } from "../graph/ops/sources.ts";
 import type { Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";

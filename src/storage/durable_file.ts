@@ -4,8 +4,8 @@ import type { Storage, StorageWriter } from "./storage.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError } from "../base/errors.ts";
 import { Breather } from "../base/event_loop.ts";
-import { crc32 } from "../base/crc32.ts";
-import { crc32Shift, shifted } from "../base/crc32_shift.ts";
+import { crc32 } from "../base/crc32/crc32.ts";
+import { crc32Shift, shifted } from "../base/crc32/crc32_shift.ts";
 import { checkFilePath, directoryOf, joinPath, nameOf } from "./storage_path.ts";
 
 /** How the name of a file starts that is still being written, or whose writer died. */

@@ -1,4 +1,4 @@
-import { refuseTilde } from "../base/refuse_tilde.ts";
+import { refuseTilde } from "../base/options/refuse_tilde.ts";
 import { CairnError } from "../base/errors.ts";
 import { Breather } from "../base/event_loop.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";

@@ -1,5 +1,5 @@
-import { refuseTilde } from "../base/refuse_tilde.ts";
-import { checkOptions } from "../base/options.ts";
+import { refuseTilde } from "../base/options/refuse_tilde.ts";
+import { checkOptions } from "../base/options/options.ts";
 import {
   LIST_OPTIONS,
   type ListOptions,

@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../base/abort.ts";
 import type { CairnError } from "../base/errors.ts";
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { checkRangeResponse, fillFromBody, type Validator, validatorOf } from "./http_range.ts";
 import { checkTimeout, type HttpRequestOptions, requestFailure, requestRange } from "./http_request.ts";
 

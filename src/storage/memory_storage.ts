@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import {
   LIST_OPTIONS,
   type ListOptions,

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 
 /** One entry of a directory. Anything that is neither a plain file nor a directory (a link, a device) is `other`. */
 export interface StorageEntry {

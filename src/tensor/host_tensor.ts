@@ -1,4 +1,4 @@
-import { requireAwaited } from "../base/kind_of.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
 import { byteSizeOf, type DType, requireDType } from "../base/dtype.ts";
 import { decodeBfloat16, decodeFloat16 } from "../base/float16.ts";
 import {

@@ -1,4 +1,4 @@
-import { kindOf } from "../base/kind_of.ts";
+import { kindOf } from "../base/options/kind_of.ts";
 import { byteSizeOf, type DType } from "../base/dtype.ts";
 import { encodeBfloat16, encodeFloat16 } from "../base/float16.ts";
 

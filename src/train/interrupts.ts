@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 
 /** The signals that ask a process to end. */

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "../checkpoint/engine/catalog.ts";
 import type { Checkpoint } from "../checkpoint/file/checkpoint.ts";

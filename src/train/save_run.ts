@@ -1,4 +1,4 @@
-import type { OptionNames } from "../base/options.ts";
+import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkpointPath } from "../checkpoint/file/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";

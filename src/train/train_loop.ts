@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../base/options.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";

@@ -1,9 +1,9 @@
-import { requireAwaited } from "../base/kind_of.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
-import { checkOptions } from "../base/options.ts";
+import { checkOptions } from "../base/options/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
 import { AutoSaver } from "./saves/auto_saver.ts";

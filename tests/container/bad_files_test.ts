@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { crc32OfTables } from "../../src/base/crc32_tables.ts";
+import { crc32OfTables } from "../../src/base/crc32/crc32_tables.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { type ByteSource, bytesSource } from "../../src/container/source.ts";
 import { writeContainer } from "../../src/container/write/write_container.ts";

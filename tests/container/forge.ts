@@ -1,4 +1,4 @@
-import { crc32OfTables } from "../../src/base/crc32_tables.ts";
+import { crc32OfTables } from "../../src/base/crc32/crc32_tables.ts";
 
 /**
  * A container taken apart, to be changed and put together again with all its checksums right, so that a

@@ -1,4 +1,4 @@
-import { crc32OfTables } from "../../src/base/crc32_tables.ts";
+import { crc32OfTables } from "../../src/base/crc32/crc32_tables.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
 import { bytesSource } from "../../src/container/source.ts";

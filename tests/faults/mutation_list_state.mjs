@@ -3,10 +3,10 @@
 export const STATE_MUTATIONS = [
   [
     "look for options that nobody reads",
-    "src/base/options.ts",
+    "src/base/options/options.ts",
     "if (!Object.hasOwn(names, name)) throw",
     "if (false) throw",
-    ["tests/base/options_test.ts"],
+    ["tests/base/options/options_test.ts"],
   ],
   [
     "look at what is saved",

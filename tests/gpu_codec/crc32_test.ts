@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { crc32 as crc32OnHost } from "../../src/base/crc32.ts";
+import { crc32 as crc32OnHost } from "../../src/base/crc32/crc32.ts";
 import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Run } from "../../src/gpu_codec/crc32.ts";
 import { bytesOf } from "../container/samples.ts";
 import { gpuTest } from "../helpers/gpu.ts";

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../src/base/crc32.ts";
+import { crc32 } from "../../src/base/crc32/crc32.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { codecByName } from "../../src/container/codec/table.ts";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";

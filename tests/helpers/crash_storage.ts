@@ -1,4 +1,4 @@
-import { crc32 } from "../../src/base/crc32.ts";
+import { crc32 } from "../../src/base/crc32/crc32.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type {
   MoveOptions,

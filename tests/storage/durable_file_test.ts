@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Storage } from "../../src/storage/storage.ts";
-import { crc32 } from "../../src/base/crc32.ts";
+import { crc32 } from "../../src/base/crc32/crc32.ts";
 import { DurableFile } from "../../src/storage/durable_file.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { atEveryOperation, FaultStorage } from "../helpers/fault_storage.ts";

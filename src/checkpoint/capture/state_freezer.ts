@@ -1,4 +1,4 @@
-import { kindOf, withArticle } from "../../base/kind_of.ts";
+import { kindOf, withArticle } from "../../base/options/kind_of.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import {
   MAX_BIGINT_DIGITS,

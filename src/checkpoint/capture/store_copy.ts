@@ -1,6 +1,6 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import { TENSOR_ALIGNMENT } from "../../base/checked.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { DEFAULT_CHUNK_BYTES } from "../../container/format/chunk_plan.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";

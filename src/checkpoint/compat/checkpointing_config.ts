@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { lastN } from "../keep/retention/by_count.ts";
 import type { RetentionRule } from "../keep/retention/rule.ts";
 

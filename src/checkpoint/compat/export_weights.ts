@@ -1,7 +1,7 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { randomHex } from "../../base/hex.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";

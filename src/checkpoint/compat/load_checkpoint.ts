@@ -1,7 +1,7 @@
 import { type Work, WORK_OPTIONS, workOf } from "../../base/work.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
-import { requireAwaited } from "../../base/kind_of.ts";
-import { checkOptions, type OptionNames, pickOptions } from "../../base/options.ts";
+import { requireAwaited } from "../../base/options/kind_of.ts";
+import { checkOptions, type OptionNames, pickOptions } from "../../base/options/options.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { TensorStore } from "../../tensor/tensor_store.ts";
 import { CairnError } from "../../base/errors.ts";

@@ -1,6 +1,6 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";

@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CommitInfo } from "../engine/commit_info.ts";
 import type { CommitReport, Engine } from "../engine/engine.ts";
 import {

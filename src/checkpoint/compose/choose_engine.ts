@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { MemoryStorage } from "../../storage/memory_storage.ts";
 import type { Storage } from "../../storage/storage.ts";

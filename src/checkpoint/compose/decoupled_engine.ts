@@ -1,5 +1,5 @@
-import { requireAwaited } from "../../base/kind_of.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { requireAwaited } from "../../base/options/kind_of.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readCatalog } from "../engine/catalog.ts";

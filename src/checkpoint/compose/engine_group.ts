@@ -1,4 +1,4 @@
-import { checkOptions } from "../../base/options.ts";
+import { checkOptions } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { SavedBy } from "../../container/format/manifest.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";

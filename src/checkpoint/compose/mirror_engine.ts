@@ -1,5 +1,5 @@
-import { requireAwaited } from "../../base/kind_of.ts";
-import { checkOptions, type OptionNames, pickOptions } from "../../base/options.ts";
+import { requireAwaited } from "../../base/options/kind_of.ts";
+import { checkOptions, type OptionNames, pickOptions } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { Provenance } from "../../container/format/manifest.ts";
 import type { Storage } from "../../storage/storage.ts";

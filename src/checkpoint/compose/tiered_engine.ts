@@ -1,5 +1,5 @@
-import { requireAwaited } from "../../base/kind_of.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { requireAwaited } from "../../base/options/kind_of.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { SavedBy } from "../../container/format/manifest.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { checkDirectoryPath } from "../../storage/storage_path.ts";
 import { checkTag } from "../file/tags.ts";
 

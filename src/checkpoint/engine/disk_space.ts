@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";

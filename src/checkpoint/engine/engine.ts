@@ -1,5 +1,5 @@
 import type { Work } from "../../base/work.ts";
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { CairnError } from "../../base/errors.ts";
 import type { SavedBy } from "../../container/format/manifest.ts";

@@ -1,4 +1,4 @@
-import { checkOptions } from "../../base/options.ts";
+import { checkOptions } from "../../base/options/options.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import { namesIn } from "../../storage/names_in.ts";

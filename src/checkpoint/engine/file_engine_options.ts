@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { PartList, PartRecord } from "../../container/format/part_list.ts";

@@ -1,4 +1,4 @@
-import { pickOptions } from "../../base/options.ts";
+import { pickOptions } from "../../base/options/options.ts";
 import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import { bytesAsHex } from "../../base/hex.ts";
 import type { Provenance, SavedBy } from "../../container/format/manifest.ts";

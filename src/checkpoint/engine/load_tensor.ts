@@ -1,4 +1,4 @@
-import { checkOptions } from "../../base/options.ts";
+import { checkOptions } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { shapesEqual } from "../../tensor/shape.ts";

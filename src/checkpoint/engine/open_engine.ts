@@ -1,4 +1,4 @@
-import { requireAwaited } from "../../base/kind_of.ts";
+import { requireAwaited } from "../../base/options/kind_of.ts";
 import type { Engine } from "./engine.ts";
 import { FileEngine } from "./file_engine.ts";
 

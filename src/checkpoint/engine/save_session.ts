@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import { commitFailed, notCommitted, nothingCreated, requireSame } from "./commit_failed.ts";

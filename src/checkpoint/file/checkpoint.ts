@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import type { Provenance } from "../../container/format/manifest.ts";

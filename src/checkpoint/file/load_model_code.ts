@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { Storages } from "../../storage/open_storage.ts";
 import type { ModelCode } from "../capture/model_code.ts";

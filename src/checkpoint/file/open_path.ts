@@ -1,4 +1,4 @@
-import { refuseTilde } from "../../base/refuse_tilde.ts";
+import { refuseTilde } from "../../base/options/refuse_tilde.ts";
 import { nodeBuiltin } from "../../base/node_builtin.ts";
 import { CairnError } from "../../base/errors.ts";
 import { FileStorage } from "../../storage/file_storage.ts";

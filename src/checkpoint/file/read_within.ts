@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { paddedLength } from "../../container/read/read_plan.ts";
 

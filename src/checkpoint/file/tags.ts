@@ -1,5 +1,5 @@
 import { hexOf } from "../../base/hex.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 
 /** What the files of checkpoints end with. */

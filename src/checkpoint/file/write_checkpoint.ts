@@ -1,4 +1,4 @@
-import { pickOptions } from "../../base/options.ts";
+import { pickOptions } from "../../base/options/options.ts";
 import { type Work, workOf } from "../../base/work.ts";
 import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../container/write/container_writer.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readCatalog } from "../engine/catalog.ts";
 import { byStep } from "../engine/summary.ts";

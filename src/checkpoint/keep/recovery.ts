@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "../engine/catalog.ts";
 import { MOST_LOOKS, skipped as skippedCheckpoint } from "../engine/summary.ts";

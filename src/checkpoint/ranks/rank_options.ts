@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { RowShard } from "../../container/format/part_list.ts";
 import type { NamePattern } from "../../base/name_pattern.ts";

@@ -1,5 +1,5 @@
 import { bytesAsHex } from "../../base/hex.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { checkTag } from "../file/tags.ts";
 

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import type { DType } from "../../base/dtype.ts";
 import { isCastable } from "../../container/read/cast.ts";
 import { type Shape, shapesEqual } from "../../tensor/shape.ts";

@@ -1,5 +1,5 @@
 import type { Work } from "../../base/work.ts";
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";

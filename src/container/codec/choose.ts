@@ -1,4 +1,4 @@
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import type { DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { Codec } from "./codec.ts";

@@ -1,5 +1,5 @@
 import { hexOf } from "../../base/hex.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import type { DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { Codec } from "./codec.ts";

@@ -1,5 +1,5 @@
 import { bytesAsHex, hexOf } from "../../base/hex.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { fileKind } from "../../base/file_kind.ts";
 import { isAllZero, viewOf } from "../../base/little_endian.ts";

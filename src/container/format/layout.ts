@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import { alignUp, checkedAdd, checkedMultiply, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf, type DType, DTYPES } from "../../base/dtype.ts";
 import { problemOfName } from "./tensor_name.ts";

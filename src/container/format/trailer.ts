@@ -1,6 +1,6 @@
 import { hexOf } from "../../base/hex.ts";
 import { alignUp } from "../../base/checked.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readU64, viewOf, writeU64 } from "../../base/little_endian.ts";
 import { DATA_OFFSET, type Header } from "./header.ts";

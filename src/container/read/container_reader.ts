@@ -1,6 +1,6 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { bytesAsHex } from "../../base/hex.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";

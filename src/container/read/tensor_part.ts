@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { castBytes, type CastDType, castFrom } from "./cast.ts";
 import type { TensorRecord } from "../format/layout.ts";

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import type { CodecChoice, CompressionMode } from "../codec/choose.ts";
 import type { CodecPool } from "../codec/codec_pool.ts";
 import type { CodecName } from "../codec/table.ts";

@@ -1,5 +1,5 @@
 import { bytesAsHex } from "../../base/hex.ts";
-import { checkOptions } from "../../base/options.ts";
+import { checkOptions } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { alignUp } from "../../base/checked.ts";
 import { CairnError } from "../../base/errors.ts";

@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import { type Coding, CODING_OPTIONS } from "./coding.ts";
 import type { TensorSpec } from "../format/layout.ts";
 

@@ -1,6 +1,6 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type ByteSink, type ByteSource, BytesSink } from "../../container/source.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";

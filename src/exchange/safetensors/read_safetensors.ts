@@ -1,4 +1,4 @@
-import { checkOptions } from "../../base/options.ts";
+import { checkOptions } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";

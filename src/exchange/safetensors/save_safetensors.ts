@@ -1,5 +1,5 @@
 import { randomHex } from "../../base/hex.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { ByteSink } from "../../container/source.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";

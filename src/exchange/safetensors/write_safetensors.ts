@@ -1,5 +1,5 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { toCanonicalJson } from "../../base/canonical_json.ts";
 import { alignUp } from "../../base/checked.ts";

@@ -1,5 +1,5 @@
 import { hexOf } from "../../base/hex.ts";
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { viewOf } from "../../base/little_endian.ts";
 import { allocate } from "../../base/allocate.ts";

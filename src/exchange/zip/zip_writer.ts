@@ -1,4 +1,4 @@
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { viewOf, writeU64 } from "../../base/little_endian.ts";
 import type { ByteSink } from "../../container/source.ts";
 

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { argmax as launchArgmax } from "../../kernels/reduce/argmax.ts";
 import { elementCount, formatShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";

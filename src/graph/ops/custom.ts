@@ -1,5 +1,5 @@
 import { requireDType } from "../../base/dtype.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
 import { type Dispatch, MAX_WORKGROUPS_PER_DIMENSION } from "../../gpu/dispatch.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";

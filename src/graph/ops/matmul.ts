@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul/matmul.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";

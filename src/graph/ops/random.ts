@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { type Distribution, philox } from "../../kernels/random/philox.ts";
 import { type Shape, validateShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
 import type { ReductionRun } from "../../kernels/reduce/reduction_plan.ts";
 import type { ReduceOp } from "../../kernels/reduce/reduction_totals.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { Value } from "../value.ts";
 import { div, sub } from "./arithmetic.ts";
 import { max } from "./reduce.ts";

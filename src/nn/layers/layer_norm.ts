@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { add, mul, square, sub } from "../../graph/ops/arithmetic.ts";
 import { mean } from "../../graph/ops/reduce.ts";
 import { rsqrt } from "../../graph/ops/transcendental.ts";

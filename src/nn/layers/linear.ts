@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { add } from "../../graph/ops/arithmetic.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
 import { reshape } from "../../graph/ops/views.ts";

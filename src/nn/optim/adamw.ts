@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { adamw as adamwKernel } from "../../kernels/optimizer/adamw.ts";
 import { describedAs } from "../../base/description.ts";
 import { describeSchedule } from "./schedules.ts";

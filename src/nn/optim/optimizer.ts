@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import type { Dispatch } from "../../gpu/dispatch.ts";
 import type { Schedule } from "./schedules.ts";
 

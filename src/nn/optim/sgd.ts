@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { sgd as sgdKernel } from "../../kernels/optimizer/sgd.ts";
 import { describedAs } from "../../base/description.ts";
 import { describeSchedule } from "./schedules.ts";

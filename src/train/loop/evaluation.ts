@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../base/options.ts";
+import type { OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { BufferUsage } from "../../gpu/constants.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";

@@ -1,4 +1,4 @@
-import { crc32 } from "../../base/crc32.ts";
+import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
 import { thisHost } from "../../gpu/host.ts";
 import { type DescribedValue, type Description, descriptionOf } from "../../base/description.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { Layer } from "../../nn/layer.ts";
 import type { Loss } from "../../nn/losses/loss.ts";
 import { accuracy } from "../../nn/metrics/accuracy.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { type BatchSource, requireExamples } from "../../data/batch_source.ts";
 
 /** What is validated on, and when besides the end of each epoch. */

@@ -1,6 +1,6 @@
-import { requireAwaited } from "../../base/kind_of.ts";
-import { refuseTilde } from "../../base/refuse_tilde.ts";
-import { checkOptions, type OptionNames } from "../../base/options.ts";
+import { requireAwaited } from "../../base/options/kind_of.ts";
+import { refuseTilde } from "../../base/options/refuse_tilde.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { Engine } from "../../checkpoint/engine/engine.ts";
 import { asModelCode, type ModelCode } from "../../checkpoint/capture/model_code.ts";

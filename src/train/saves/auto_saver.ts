@@ -1,4 +1,4 @@
-import { checkOptions } from "../../base/options.ts";
+import { checkOptions } from "../../base/options/options.ts";
 import {
   AUTO_SAVE_OPTIONS,
   type AutoSaveOptions,

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { crc32 } from "../../../src/base/crc32.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
 import { ContainerReader } from "../../../src/container/read/container_reader.ts";
 import { type ByteSource, bytesSource } from "../../../src/container/source.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../../src/base/crc32.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
 import type { DType } from "../../../src/base/dtype.ts";
 import { CodecPool } from "../../../src/container/codec/codec_pool.ts";
 import { startThread } from "../../../src/container/codec/codec_thread.ts";

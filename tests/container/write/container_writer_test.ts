@@ -1,6 +1,6 @@
 import type { ContainerWriterOptions } from "../../../src/container/write/container_writer_options.ts";
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../../src/base/crc32.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
 import { type EncodedChunk, encodeSmallest } from "../../../src/container/codec/choose.ts";
 import { CodecPool } from "../../../src/container/codec/codec_pool.ts";
 import type { CodecName } from "../../../src/container/codec/table.ts";

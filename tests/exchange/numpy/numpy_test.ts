@@ -9,7 +9,7 @@ import { readNpz, writeNpz } from "../../../src/exchange/numpy/npz.ts";
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
-import { crc32 } from "../../../src/base/crc32.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
 import { deflateRaw } from "../../../src/exchange/zip/zip_deflate.ts";
 import { ZipWriter } from "../../../src/exchange/zip/zip_writer.ts";
 import { pythonWith, runPython } from "../python.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../../src/base/crc32.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
 import { deflateRaw, inflateRaw } from "../../../src/exchange/zip/zip_deflate.ts";
 import { ZipReader } from "../../../src/exchange/zip/zip_reader.ts";
 import { ZipWriter } from "../../../src/exchange/zip/zip_writer.ts";

@@ -1,4 +1,4 @@
-import { crc32 } from "../../../src/base/crc32.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
 import type { DType } from "../../../src/base/dtype.ts";
 import { CairnError } from "../../../src/base/errors.ts";
 import { codecByName } from "../../../src/container/codec/table.ts";

@@ -1,4 +1,4 @@
-import type { OptionNames } from "../../../base/options.ts";
+import type { OptionNames } from "../../../base/options/options.ts";
 import { CairnError } from "../../../base/errors.ts";
 import type { ProcessState } from "../../../base/process_mark.ts";
 import { DurableFile } from "../../../storage/durable_file.ts";

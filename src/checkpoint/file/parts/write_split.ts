@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../../../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../../base/checked.ts";
-import { pickOptions } from "../../../base/options.ts";
+import { pickOptions } from "../../../base/options/options.ts";
 import { type Coding, CODING_OPTIONS } from "../../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../../container/write/container_writer.ts";
 import { layoutTensors, type TensorSpec } from "../../../container/format/layout.ts";

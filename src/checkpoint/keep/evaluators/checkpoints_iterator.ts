@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
 import { throwIfAborted } from "../../../base/abort.ts";
 import { type Clock, systemClock } from "../../../base/clock.ts";
 import { CairnError } from "../../../base/errors.ts";

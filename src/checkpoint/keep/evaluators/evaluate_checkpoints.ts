@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames, pickOptions } from "../../../base/options.ts";
+import { checkOptions, type OptionNames, pickOptions } from "../../../base/options/options.ts";
 import { CairnError } from "../../../base/errors.ts";
 import { type CheckpointSummary, skipped, type SkippedCheckpoint } from "../../engine/summary.ts";
 import type { Checkpoint } from "../../file/checkpoint.ts";

@@ -1,5 +1,5 @@
 import { randomHex } from "../../../base/hex.ts";
-import { checkOptions, type Given, type OptionNames } from "../../../base/options.ts";
+import { checkOptions, type Given, type OptionNames } from "../../../base/options/options.ts";
 import type { JsonValue } from "../../../base/canonical_json.ts";
 import { backgroundClock, type Clock } from "../../../base/clock.ts";
 import { CairnError } from "../../../base/errors.ts";

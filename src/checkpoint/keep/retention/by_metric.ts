@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
 import { type RankedMetric, rankedMetric } from "./metric_direction.ts";
 import { checkCount, type RetentionCandidate, type RetentionRule } from "./rule.ts";
 

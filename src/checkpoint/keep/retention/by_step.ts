@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
 import { checkCount, type RetentionCandidate, type RetentionRule, rule } from "./rule.ts";
 
 /** Options of {@link everyNSteps}. */

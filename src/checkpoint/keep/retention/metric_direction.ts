@@ -1,4 +1,4 @@
-import { checkOptions, type OptionNames } from "../../../base/options.ts";
+import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
 
 /** A metric, and whether a low or a high value of it is better. */
 export interface RankedMetric {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../../../src/base/crc32.ts";
+import { crc32 } from "../../../../src/base/crc32/crc32.ts";
 import { byteSizeOf, type DType } from "../../../../src/base/dtype.ts";
 import { viewOf } from "../../../../src/base/little_endian.ts";
 import { withKernels } from "../../../../src/container/codec/planes/chosen_kernels.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../src/base/crc32.ts";
-import { crc32OfTables } from "../../src/base/crc32_tables.ts";
-import { bytesOf, withoutBuiltins } from "../container/samples.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
+import { crc32OfTables } from "../../../src/base/crc32/crc32_tables.ts";
+import { bytesOf, withoutBuiltins } from "../../container/samples.ts";
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { checkOptions, type OptionNames } from "../../src/base/options.ts";
-import { nearestName } from "../../src/base/nearest_name.ts";
+import { checkOptions, type OptionNames } from "../../../src/base/options/options.ts";
+import { nearestName } from "../../../src/base/options/nearest_name.ts";
 
 interface Sample {
   readonly epochs: number;

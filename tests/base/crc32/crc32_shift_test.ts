@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { crc32 } from "../../src/base/crc32.ts";
-import { crc32Shift, shifted } from "../../src/base/crc32_shift.ts";
-import { bytesOf } from "../container/samples.ts";
+import { crc32 } from "../../../src/base/crc32/crc32.ts";
+import { crc32Shift, shifted } from "../../../src/base/crc32/crc32_shift.ts";
+import { bytesOf } from "../../container/samples.ts";
 
 describe("crc32Shift", () => {
   test("joins the sums of two pieces", () => {

@@ -1,5 +1,5 @@
 import { crc32OfTables } from "./crc32_tables.ts";
-import { nodeBuiltin } from "./node_builtin.ts";
+import { nodeBuiltin } from "../node_builtin.ts";
 
 /**
  * CRC-32 (IEEE 802.3, the one of zip and PNG) of `bytes`, as an unsigned 32-bit number.
