@@ -19,7 +19,7 @@ import type { Run } from "./loop/run.ts";
 import { RUN_PARTS, type RunDifference, type RunPart } from "./loop/run_identity.ts";
 
 /** Options of `Trainer.resume`. */
-export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {
+export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "quarantinesDamaged"> {
   /** Where to look: a directory, or an engine. Default: `savePath` of `autoSave()`, which has to be called before, then. */
   readonly directory?: EngineTarget | undefined;
   /**
@@ -34,7 +34,7 @@ export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailu
 export const RESUME_OPTIONS: OptionNames<ResumeOptions> = {
   signal: true,
   maxFailures: true,
-  setsAsideDamaged: true,
+  quarantinesDamaged: true,
   directory: true,
   allow: true,
 };
@@ -141,12 +141,12 @@ export async function resumeNewest(
 }
 
 function reading(
-  { signal, maxFailures, setsAsideDamaged }: ResumeOptions,
-): Pick<RecoverOptions, "signal" | "maxFailures" | "setsAsideDamaged"> {
+  { signal, maxFailures, quarantinesDamaged }: ResumeOptions,
+): Pick<RecoverOptions, "signal" | "maxFailures" | "quarantinesDamaged"> {
   return {
     signal,
     maxFailures,
-    setsAsideDamaged,
+    quarantinesDamaged,
   };
 }
 

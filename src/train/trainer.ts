@@ -139,7 +139,7 @@ export class Trainer {
    * beginning when there is no checkpoint. Those of other runs are passed over.
    *
    * @param options `allow` names what is changed on purpose. `maxFailures` passes over a checkpoint that so often took the process
-   * down, and `setsAsideDamaged` moves damaged ones out of the way; see `recover`.
+   * down, and `quarantinesDamaged` moves damaged ones out of the way; see `recover`.
    * @throws CairnError `state_mismatch` when there are sound checkpoints and all are of another model, optimiser, seed, batch
    * size, loss or data: with all differences of the newest. `storage_failed` when there is none and something cannot be read.
    * @throws TypeError when `autoSave()` was not called before and `directory` is not given.

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import { recover, type RecoverOptions } from "../../src/checkpoint/keep/recovery.ts";
 import { retain } from "../../src/checkpoint/keep/retention/retention.ts";
-import { setAside } from "../../src/checkpoint/keep/quarantine.ts";
+import { quarantine } from "../../src/checkpoint/keep/quarantine.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
@@ -138,17 +138,17 @@ describe("recover with maxFailures", () => {
   });
 });
 
-describe("recover with setsAsideDamaged", () => {
+describe("recover with quarantinesDamaged", () => {
   test("moves what is damaged for certain out of the way, and deletes nothing", async () => {
     const engine = await threeCheckpoints();
     await damage(engine.storage, "3");
     const broken = await contentOf(engine.storage, "3.cairn");
     await writeFile(engine.storage, "9.cairn", bytes("not a container"));
     await engine.storage.makeDirectory("8.cairn");
-    const recovery = await recover(engine, { setsAsideDamaged: true });
+    const recovery = await recover(engine, { quarantinesDamaged: true });
     await recovery.checkpoint?.close();
     expect(recovery.checkpoint?.tag).toBe("2");
-    expect(recovery.setAside?.moved).toEqual([
+    expect(recovery.quarantined?.moved).toEqual([
       { tag: "9", path: "memory:damaged/9.cairn" },
       { tag: "3", path: "memory:damaged/3.cairn" },
     ]);
@@ -161,7 +161,7 @@ describe("recover with setsAsideDamaged", () => {
     const engine = await threeCheckpoints();
     for (let round = 0; round < 2; round++) {
       await damage(engine.storage, "3");
-      await (await recover(engine, { setsAsideDamaged: true })).checkpoint?.close();
+      await (await recover(engine, { quarantinesDamaged: true })).checkpoint?.close();
       await engine.create(3);
       await engine.save({ state: { data: new Float32Array(64) } });
       await engine.commit(3);
@@ -173,7 +173,7 @@ describe("recover with setsAsideDamaged", () => {
     const engine = await threeCheckpoints();
     for (const code of ["storage_failed", "unsupported", "limit_exceeded"] as const) {
       const error = new CairnError(code, "not now");
-      const report = await setAside(engine, [{ tag: "3", path: "", reason: "", error }]);
+      const report = await quarantine(engine, [{ tag: "3", path: "", reason: "", error }]);
       expect([code, report.moved, await engine.list()]).toEqual([code, [], ["1", "2", "3"]]);
     }
   });
@@ -181,10 +181,10 @@ describe("recover with setsAsideDamaged", () => {
   test("gives back a file that is sound: a writer had just replaced the damaged one", async () => {
     const engine = await threeCheckpoints();
     const error = new CairnError("checksum_mismatch", "it was, when it was looked at");
-    const report = await setAside(engine, [{ tag: "3", path: "", reason: "", error }]);
+    const report = await quarantine(engine, [{ tag: "3", path: "", reason: "", error }]);
     expect(report).toEqual({ moved: [], warnings: [] });
     expect(await recovered(engine, {})).toEqual(["3"]);
-    const gone = await setAside(engine, [{ tag: "7", path: "", reason: "", error }]);
+    const gone = await quarantine(engine, [{ tag: "7", path: "", reason: "", error }]);
     expect(gone).toEqual({ moved: [], warnings: [] });
   });
 
@@ -197,7 +197,7 @@ describe("recover with setsAsideDamaged", () => {
         const broken = await contentOf(inner, "3.cairn");
         const storage = new FaultStorage(inner);
         storage.crashAt(at, { takesEffect });
-        await recover(await memoryEngine(storage), { setsAsideDamaged: true }).then(
+        await recover(await memoryEngine(storage), { quarantinesDamaged: true }).then(
           ({ checkpoint }) => checkpoint?.close(),
           () => {},
         );

@@ -14,8 +14,8 @@ const DAMAGE: ReadonlySet<CairnErrorCode> = new Set([
   "checksum_mismatch",
 ]);
 
-/** What {@link setAside} did. */
-export interface SetAsideReport {
+/** What {@link quarantine} did. */
+export interface QuarantineReport {
   /** Each tag that was moved, with the full name that its file has now. */
   readonly moved: readonly { readonly tag: string; readonly path: string }[];
   /** Files that could not be moved; they are where they were. */
@@ -29,10 +29,10 @@ export interface SetAsideReport {
  *
  * @param skipped What `recover` passed over.
  */
-export async function setAside(
+export async function quarantine(
   engine: Engine,
   skipped: readonly SkippedCheckpoint[],
-): Promise<SetAsideReport> {
+): Promise<QuarantineReport> {
   const folder = await requireFolder(engine);
   const moved: { tag: string; path: string }[] = [];
   const warnings: CairnError[] = [];

@@ -7,7 +7,7 @@ import type { Checkpoint } from "../file/checkpoint.ts";
 import type { Engine } from "../engine/engine.ts";
 import { LoadFailures } from "./load_failures.ts";
 import { requireReadable } from "./unreadable.ts";
-import { setAside, type SetAsideReport } from "./quarantine.ts";
+import { quarantine, type QuarantineReport } from "./quarantine.ts";
 
 /** Options of {@link recover}. */
 export interface RecoverOptions extends Work {
@@ -23,7 +23,7 @@ export interface RecoverOptions extends Work {
    */
   readonly refuse?: (checkpoint: Checkpoint) => Promise<CairnError | undefined>;
   /** Move what is damaged for certain into the directory `damaged`. Default false: nothing is changed. */
-  readonly setsAsideDamaged?: boolean | undefined;
+  readonly quarantinesDamaged?: boolean | undefined;
 }
 
 /** Every option of {@link RecoverOptions}. */
@@ -31,11 +31,11 @@ export const RECOVER_OPTIONS: OptionNames<RecoverOptions> = {
   ...WORK_OPTIONS,
   maxFailures: true,
   refuse: true,
-  setsAsideDamaged: true,
+  quarantinesDamaged: true,
 };
 
 /** How checkpoints are read and judged. */
-type LookOptions = Omit<RecoverOptions, "maxFailures" | "setsAsideDamaged">;
+type LookOptions = Omit<RecoverOptions, "maxFailures" | "quarantinesDamaged">;
 
 /** One look through a directory. */
 interface Look {
@@ -56,7 +56,7 @@ export interface Recovery {
   /** Those of them that were refused, the newest first. */
   readonly refused: readonly SkippedCheckpoint[];
   /** What was moved out of the way; `undefined` when that was not asked for. */
-  readonly setAside: SetAsideReport | undefined;
+  readonly quarantined: QuarantineReport | undefined;
   /** Says that the checkpoint was loaded and works: its failures are forgotten. */
   confirm(): Promise<void>;
 }
@@ -70,7 +70,7 @@ export interface Recovery {
  * @throws CairnError `storage_failed` when nothing was found and something could not be read: there may be a checkpoint.
  */
 export async function recover(engine: Engine, options: RecoverOptions = {}): Promise<Recovery> {
-  const { maxFailures, setsAsideDamaged = false, ...reading } = checkOptions(
+  const { maxFailures, quarantinesDamaged = false, ...reading } = checkOptions(
     "recover()",
     options,
     RECOVER_OPTIONS,
@@ -90,7 +90,7 @@ export async function recover(engine: Engine, options: RecoverOptions = {}): Pro
     checkpoint: found?.checkpoint,
     skipped: [...damaged, ...refused, ...passedOver],
     refused,
-    setAside: setsAsideDamaged ? await setAside(engine, damaged) : undefined,
+    quarantined: quarantinesDamaged ? await quarantine(engine, damaged) : undefined,
     confirm: async () => {
       if (found !== undefined) await failures?.record(found.summary.tag, found.summary.fileId, 0);
     },

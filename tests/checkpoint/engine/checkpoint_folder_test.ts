@@ -49,7 +49,7 @@ describe("an engine whose folder cannot be told", () => {
     const storage = new MemoryStorage();
     const engine = hidden(await memoryEngine(storage));
     await writeFile(storage, "1.cairn", bytes("rubbish"));
-    expect(await codeOf(recover(engine, { setsAsideDamaged: true }))).toBe("unsupported");
+    expect(await codeOf(recover(engine, { quarantinesDamaged: true }))).toBe("unsupported");
     expect(await fileNames(storage)).toEqual(["1.cairn"]);
   });
 });

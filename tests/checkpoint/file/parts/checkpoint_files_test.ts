@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { FileEngine } from "../../../../src/checkpoint/engine/file_engine.ts";
 import { MirrorEngine } from "../../../../src/checkpoint/compose/mirror_engine.ts";
 import { partFileName, PARTS_DIRECTORY } from "../../../../src/checkpoint/file/parts/part_files.ts";
-import { setAside } from "../../../../src/checkpoint/keep/quarantine.ts";
+import { quarantine } from "../../../../src/checkpoint/keep/quarantine.ts";
 import { skipped } from "../../../../src/checkpoint/engine/summary.ts";
 import { CairnError } from "../../../../src/base/errors.ts";
 import { MemoryStorage } from "../../../../src/storage/memory_storage.ts";
@@ -80,7 +80,7 @@ describe("opening a checkpoint of several files", () => {
     const engine = await engineOn(new MemoryStorage());
     await saveStep(engine, "a", 3);
     const error = new CairnError("checksum_mismatch", "it was damaged a moment ago");
-    expect((await setAside(engine, [skipped("a", engine.pathOf("a"), error)])).moved).toEqual([]);
+    expect((await quarantine(engine, [skipped("a", engine.pathOf("a"), error)])).moved).toEqual([]);
     expect(await stepIn(engine, "a")).toEqual([3]);
   });
 

@@ -11,7 +11,7 @@ import { partFileName, PARTS_DIRECTORY } from "../../../../src/checkpoint/file/p
 import { recover } from "../../../../src/checkpoint/keep/recovery.ts";
 import { retain } from "../../../../src/checkpoint/keep/retention/retention.ts";
 import { saveCheckpoint } from "../../../../src/checkpoint/compat/save_checkpoint.ts";
-import { setAside } from "../../../../src/checkpoint/keep/quarantine.ts";
+import { quarantine } from "../../../../src/checkpoint/keep/quarantine.ts";
 import { MemoryStorage } from "../../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../../src/storage/storage.ts";
 import { gpuTest } from "../../../helpers/gpu.ts";
@@ -273,7 +273,7 @@ describe("a checkpoint of several files", () => {
       expect(skipped[0]?.reason).toContain('part "optimizer"');
       expect(skipped[0]?.tag).toBe("2");
       await checkpoint?.close();
-      const aside = await setAside(engine, skipped);
+      const aside = await quarantine(engine, skipped);
       expect(aside.moved.map(({ tag }) => tag)).toEqual(["2"]);
       // What was set aside keeps its parts: some of them may be saved.
       await save(engine, "3", 3, { step: 3 });
