@@ -151,7 +151,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => cairn.MirrorEngine.open(["memory:x"], wrong),
     (file) => cairn.chooseEngine("memory:x", { file }),
   ],
-  DiskRoomOptions: [(wrong) => cairn.FileEngine.open("memory:x", wrong)],
+  DiskSpaceOptions: [(wrong) => cairn.FileEngine.open("memory:x", wrong)],
   WriterLockOptions: [
     (exclusive) => cairn.FileEngine.open("memory:x", { exclusive }),
     (exclusive) => new cairn.AutoSaver({ exclusive }),

@@ -66,7 +66,7 @@ export {
   type SkippedCheckpoint,
 } from "../checkpoint/engine/catalog.ts";
 export { CommitInfo, type CommitInfoFields } from "../checkpoint/engine/commit_info.ts";
-export type { DiskRoomOptions, DiskShortage, OnDiskFull } from "../checkpoint/engine/disk_space.ts";
+export type { DiskShortage, DiskSpaceOptions, OnDiskFull } from "../checkpoint/engine/disk_space.ts";
 export type {
   CommitReport,
   CommitTarget,

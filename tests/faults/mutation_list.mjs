@@ -507,7 +507,7 @@ export const MUTATIONS = [
   [
     "room for a rank's part",
     WRITER,
-    "await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);",
+    "await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);",
     "",
     WRITERS,
   ],

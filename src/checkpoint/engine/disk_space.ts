@@ -22,7 +22,7 @@ export interface DiskShortage {
 }
 
 /** Options of the check before a save, for users. */
-export interface DiskRoomOptions {
+export interface DiskSpaceOptions {
   /** Default "error". */
   readonly onDiskFull?: OnDiskFull | undefined;
   /** How often a paused save looks again. Default 10 000 ms. */
@@ -35,8 +35,8 @@ export interface DiskRoomOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** Every option of {@link DiskRoomOptions}. */
-export const DISK_ROOM_OPTIONS: OptionNames<DiskRoomOptions> = {
+/** Every option of {@link DiskSpaceOptions}. */
+export const DISK_SPACE_OPTIONS: OptionNames<DiskSpaceOptions> = {
   onDiskFull: true,
   diskPollMs: true,
   onDiskShortage: true,
@@ -44,8 +44,8 @@ export const DISK_ROOM_OPTIONS: OptionNames<DiskRoomOptions> = {
   clock: true,
 };
 
-/** What {@link requireRoom} needs besides. */
-export interface RoomRequest extends DiskRoomOptions {
+/** What {@link requireSpace} needs besides. */
+export interface SpaceRequest extends DiskSpaceOptions {
   readonly tag: string;
   readonly neededBytes: number;
   readonly signal?: AbortSignal | undefined;
@@ -63,7 +63,7 @@ const FIXED_BYTES = 16 * 1024;
  * How much room a file may need: all of its tensors uncompressed, as nobody knows how far they will shrink, and the tables. A
  * large state beside the tensors is not counted.
  */
-export function roomFor(tensors: readonly TensorSpec[], chunkBytes: number = DEFAULT_CHUNK_BYTES): number {
+export function spaceFor(tensors: readonly TensorSpec[], chunkBytes: number = DEFAULT_CHUNK_BYTES): number {
   const { rawByteLength } = layoutTensors(tensors);
   const tables = tensors.length * TABLE_BYTES_PER_TENSOR +
     Math.ceil(rawByteLength / chunkBytes + tensors.length) * TABLE_BYTES_PER_CHUNK;
@@ -76,7 +76,11 @@ export function roomFor(tensors: readonly TensorSpec[], chunkBytes: number = DEF
  *
  * @throws CairnError `disk_full`; `signal.reason` when a pause is aborted.
  */
-export async function requireRoom(storage: Storage, directory: string, request: RoomRequest): Promise<void> {
+export async function requireSpace(
+  storage: Storage,
+  directory: string,
+  request: SpaceRequest,
+): Promise<void> {
   const { onDiskFull = "error", diskPollMs = DEFAULT_POLL_MS, clock = systemClock, signal } = request;
   const { neededBytes, tag, evict } = request;
   const path = storage.describe(directory);
@@ -84,13 +88,13 @@ export async function requireRoom(storage: Storage, directory: string, request: 
   for (let isFirst = true;; isFirst = false) {
     const freeBytes = await knownFreeBytes(storage, directory);
     if (freeBytes === undefined || freeBytes >= neededBytes) return;
-    if (onDiskFull === "error") throw noRoom(tag, { path, neededBytes, freeBytes }, evicted);
+    if (onDiskFull === "error") throw diskFull(tag, { path, neededBytes, freeBytes }, evicted);
     if (isFirst) request.onDiskShortage?.({ path, neededBytes, freeBytes });
     if (onDiskFull === "pause") {
       await clock.sleep(diskPollMs, signal);
     } else {
       const gone = await evict();
-      if (gone === undefined) throw noRoom(tag, { path, neededBytes, freeBytes }, evicted);
+      if (gone === undefined) throw diskFull(tag, { path, neededBytes, freeBytes }, evicted);
       evicted.push(gone);
     }
     throwIfAborted(signal);
@@ -106,7 +110,7 @@ async function knownFreeBytes(storage: Storage, directory: string): Promise<numb
   }
 }
 
-function noRoom(tag: string, shortage: DiskShortage, evicted: readonly string[]): CairnError {
+function diskFull(tag: string, shortage: DiskShortage, evicted: readonly string[]): CairnError {
   const { path, neededBytes, freeBytes } = shortage;
   const tried = evicted.length === 0 ? "" : ` after ${evicted.join(", ")} had been deleted`;
   return new CairnError(

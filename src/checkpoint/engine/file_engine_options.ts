@@ -4,14 +4,14 @@ import type { TensorSpec } from "../../container/format/layout.ts";
 import type { PartList, PartRecord } from "../../container/format/part_list.ts";
 import type { Storages } from "../../storage/open_storage.ts";
 import { checkDirectoryPath } from "../../storage/storage_path.ts";
-import { DISK_ROOM_OPTIONS, type DiskRoomOptions } from "./disk_space.ts";
+import { DISK_SPACE_OPTIONS, type DiskSpaceOptions } from "./disk_space.ts";
 import { SAVE_OPTIONS, type SaveOptions } from "./engine.ts";
 import { checkComponents, type Components, type PartPlan } from "../file/parts/components.ts";
 import { checkRunId } from "../file/run_id.ts";
 import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "./lock/writer_lock.ts";
 
 /** Options of {@link FileEngine.open}. All have defaults. */
-export interface FileEngineOptions extends Coding, DiskRoomOptions {
+export interface FileEngineOptions extends Coding, DiskSpaceOptions {
   /** Storages of others by scheme, as in `{ s3: (location) => … }`, for a target such as `s3://bucket/runs/a`. */
   readonly storages?: Storages | undefined;
   /** Directory inside the storage; its root unless given. */
@@ -39,7 +39,7 @@ export interface FileEngineOptions extends Coding, DiskRoomOptions {
 
 /** Every option of {@link FileEngineOptions}. */
 export const FILE_ENGINE_OPTIONS: OptionNames<FileEngineOptions> = {
-  ...DISK_ROOM_OPTIONS,
+  ...DISK_SPACE_OPTIONS,
   storages: true,
   directory: true,
   runId: true,

@@ -11,7 +11,7 @@ import { writePart, type WrittenPart } from "../file/parts/write_part.ts";
 import { commitFailed } from "./commit_failed.ts";
 import type { CommitInfo } from "./commit_info.ts";
 import { refuseTwins } from "./directory_check.ts";
-import { requireRoom, roomFor } from "./disk_space.ts";
+import { requireSpace, spaceFor } from "./disk_space.ts";
 import type { CommitReport, EngineCommitOptions, SaveOptions } from "./engine.ts";
 import type { EnginePaths } from "./engine_paths.ts";
 import type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
@@ -104,7 +104,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
     const directory = this.#paths.directoryOf(info);
     await this.#locks.requireHeldBy(runId, directory);
     const nothing = (): Promise<undefined> => Promise.resolve(undefined);
-    await this.#requireRoom(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);
+    await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);
     const part = await writePart(this.#storage, directory, frozen, plan, {
       ...this.#files.coding,
       ...saving,
@@ -123,7 +123,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
       write: async (frozen, options) => {
         // Whoever has set the commit info, in the place of create, has not asked for it yet.
         await this.#locks.hold(this.#paths.directoryOf(info));
-        await this.#requireRoom(info, options.ranks?.files ?? [frozen.tensors], options);
+        await this.#requireSpace(info, options.ranks?.files ?? [frozen.tensors], options);
         await options.ranks?.begin();
         saved = await this.#write(target, frozen, options);
         return saved.staged.written;
@@ -191,17 +191,17 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
   }
 
   /** Looks for room for all files of a checkpoint, each given by its tensors. */
-  async #requireRoom(
+  async #requireSpace(
     info: CommitInfo,
     files: readonly (readonly TensorSpec[])[],
     { signal }: SaveOptions,
     evict: () => Promise<string | undefined> = () => this.#options.evict(info.tag),
   ): Promise<void> {
     const { engine } = this.#options;
-    await requireRoom(this.#storage, this.#paths.directoryOf(info), {
+    await requireSpace(this.#storage, this.#paths.directoryOf(info), {
       ...engine,
       tag: info.tag,
-      neededBytes: files.reduce((sum, tensors) => sum + roomFor(tensors, engine.chunkBytes), 0),
+      neededBytes: files.reduce((sum, tensors) => sum + spaceFor(tensors, engine.chunkBytes), 0),
       signal,
       evict,
     });
