@@ -11,17 +11,17 @@ export interface CodecJob {
   readonly work: CodecWork;
 }
 
-/** Bytes that were transferred; or the beginning of a room, with its memory where the worker has not seen that yet. */
+/** Bytes that were transferred; or the beginning of a buffer, with its memory where the worker has not seen that yet. */
 export type JobInput =
   | { readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly room: number; readonly byteLength: number; readonly memory?: SharedArrayBuffer };
+  | { readonly buffer: number; readonly byteLength: number; readonly memory?: SharedArrayBuffer };
 
 /** `decode` checks both sums and gives the raw bytes. */
 export type CodecWork =
   | { readonly kind: "encode"; readonly dtype: DType; readonly names: readonly CodecName[] }
   | { readonly kind: "decode"; readonly name: CodecName; readonly chunk: ChunkSums };
 
-/** Bytes that are transferred back, or where they lie in the job's room. */
+/** Bytes that are transferred back, or where they lie in the job's buffer. */
 export type JobOutput = Uint8Array | { readonly at: number; readonly byteLength: number };
 
 /** What a worker answers. */

@@ -5,7 +5,7 @@ import type { EncodedChunk } from "./choose.ts";
 import type { CodecAnswer, CodecJob, CodecWork, JobOutput } from "./codec_job.ts";
 import { canStartThreads, type CodecThread, startThread, type ThreadListeners } from "./codec_thread.ts";
 import type { ChunkSums } from "./decode_checked.ts";
-import { type Room, SharedRooms } from "./shared_rooms.ts";
+import { type SharedBuffer, SharedBuffers } from "./shared_buffers.ts";
 import type { CodecName } from "./table.ts";
 
 /** Sending a chunk with fewer raw bytes to another thread takes longer than coding it. */
@@ -32,7 +32,7 @@ export interface LentBytes extends Lent {
 interface PoolThread {
   readonly thread: CodecThread;
   /** Absent where there is no shared memory: bytes are transferred then. */
-  readonly rooms: SharedRooms | undefined;
+  readonly buffers: SharedBuffers | undefined;
   /** Jobs that wait to be sent. */
   readonly unsent: CodecJob[];
   /** Jobs that were sent and not answered. */
@@ -41,16 +41,16 @@ interface PoolThread {
   lentCount: number;
 }
 
-/** A room for the input of a job to come. */
-interface LentRoom {
-  readonly place: PoolThread;
-  readonly rooms: SharedRooms;
-  readonly room: Room;
+/** A buffer for the input of a job to come. */
+interface LentBuffer {
+  readonly thread: PoolThread;
+  readonly buffers: SharedBuffers;
+  readonly buffer: SharedBuffer;
 }
 
 interface Waiting {
-  readonly place: PoolThread;
-  readonly room: Room | undefined;
+  readonly thread: PoolThread;
+  readonly buffer: SharedBuffer | undefined;
   resolve(answer: SuccessfulAnswer): void;
   reject(error: Error): void;
 }
@@ -66,7 +66,7 @@ type SuccessfulAnswer = Exclude<CodecAnswer, { failure: unknown }>;
 export class CodecPool {
   readonly #threads: readonly PoolThread[];
   readonly #waiting: Map<number, Waiting> = new Map();
-  readonly #lent: Map<ArrayBufferLike, LentRoom> = new Map();
+  readonly #lent: Map<ArrayBufferLike, LentBuffer> = new Map();
   #nextId = 0;
   #failure: Error | undefined;
 
@@ -77,7 +77,7 @@ export class CodecPool {
     };
     this.#threads = Array.from({ length: count }, () => ({
       thread: start(listeners),
-      rooms: SharedRooms.areSupported() ? new SharedRooms() : undefined,
+      buffers: SharedBuffers.areSupported() ? new SharedBuffers() : undefined,
       unsent: [],
       sentCount: 0,
       lentCount: 0,
@@ -123,18 +123,18 @@ export class CodecPool {
    * is like any other. Throws `CairnError("out_of_memory")`.
    */
   lend(byteLength: number): LentBytes {
-    const place = this.#leastLoaded();
-    const { rooms } = place;
-    if (rooms === undefined) return { bytes: allocate(byteLength), release: () => {} };
-    const lent: LentRoom = { place, rooms, room: rooms.take(byteLength) };
-    const { memory } = lent.room;
+    const thread = this.#leastLoaded();
+    const { buffers } = thread;
+    if (buffers === undefined) return { bytes: allocate(byteLength), release: () => {} };
+    const lent: LentBuffer = { thread, buffers, buffer: buffers.take(byteLength) };
+    const { memory } = lent.buffer;
     this.#lent.set(memory, lent);
-    place.lentCount++;
+    thread.lentCount++;
     return {
       bytes: new Uint8Array(memory, 0, byteLength),
       release: () => {
         // It may have been taken over, and even lent again.
-        if (this.#lent.get(memory) === lent) rooms.giveBack(this.#takeOver(lent));
+        if (this.#lent.get(memory) === lent) buffers.giveBack(this.#takeOver(lent));
       },
     };
   }
@@ -159,8 +159,8 @@ export class CodecPool {
    */
   async decode(stored: Uint8Array, name: CodecName, chunk: ChunkSums): Promise<LentBytes> {
     const { dtype, rawLength, storedCrc, rawCrc } = chunk;
-    const room = Math.max(stored.byteLength, rawLength);
-    const { bytes, release } = await this.#ask(stored, room, {
+    const outputBytes = Math.max(stored.byteLength, rawLength);
+    const { bytes, release } = await this.#ask(stored, outputBytes, {
       kind: "decode",
       name,
       chunk: { dtype, rawLength, storedCrc, rawCrc },
@@ -178,52 +178,52 @@ export class CodecPool {
     await this.close();
   }
 
-  /** Gives a job to the thread that has the fewest, in a room with `roomBytes` for its output. */
+  /** Gives a job to the thread that has the fewest, in a buffer with `outputBytes` for its output. */
   async #ask(
     input: Uint8Array,
-    roomBytes: number,
+    outputBytes: number,
     work: CodecWork,
   ): Promise<LentBytes & { readonly encoded: SuccessfulAnswer["encoded"] }> {
     if (this.#failure !== undefined) throw this.#failure;
     const lent = this.#lent.get(input.buffer);
     const isInPlace = lent !== undefined && input.byteOffset === 0 &&
-      lent.room.memory.byteLength >= 2 * roomBytes;
-    const place = isInPlace ? lent.place : this.#leastLoaded();
-    const { rooms } = place;
+      lent.buffer.memory.byteLength >= 2 * outputBytes;
+    const thread = isInPlace ? lent.thread : this.#leastLoaded();
+    const { buffers } = thread;
     const id = this.#nextId++;
-    const room = isInPlace ? this.#takeOver(lent) : rooms?.take(roomBytes);
-    if (rooms === undefined || room === undefined) {
-      place.unsent.push({ id, input: { bytes: new Uint8Array(input) }, work });
+    const buffer = isInPlace ? this.#takeOver(lent) : buffers?.take(outputBytes);
+    if (buffers === undefined || buffer === undefined) {
+      thread.unsent.push({ id, input: { bytes: new Uint8Array(input) }, work });
     } else {
-      if (!isInPlace) new Uint8Array(room.memory).set(input);
-      place.unsent.push({ id, input: rooms.inputIn(room, input.byteLength), work });
+      if (!isInPlace) new Uint8Array(buffer.memory).set(input);
+      thread.unsent.push({ id, input: buffers.inputIn(buffer, input.byteLength), work });
     }
-    sendIfMany(place);
+    sendIfMany(thread);
     const { output, encoded } = await new Promise<SuccessfulAnswer>((resolve, reject) => {
-      this.#waiting.set(id, { place, room, resolve, reject });
+      this.#waiting.set(id, { thread, buffer, resolve, reject });
     });
-    return { ...lend(output, rooms, room), encoded };
+    return { ...lend(output, buffers, buffer), encoded };
   }
 
   #leastLoaded(): PoolThread {
     return this.#threads.reduce((least, next) => loadOf(next) < loadOf(least) ? next : least);
   }
 
-  #takeOver({ place, room }: LentRoom): Room {
-    this.#lent.delete(room.memory);
-    place.lentCount--;
-    return room;
+  #takeOver({ thread, buffer }: LentBuffer): SharedBuffer {
+    this.#lent.delete(buffer.memory);
+    thread.lentCount--;
+    return buffer;
   }
 
   #settle(answer: CodecAnswer): void {
     const waiting = this.#waiting.get(answer.id);
     if (waiting === undefined) return;
-    const { place, room, resolve, reject } = waiting;
+    const { thread, buffer, resolve, reject } = waiting;
     this.#waiting.delete(answer.id);
-    place.sentCount--;
-    sendIfMany(place);
+    thread.sentCount--;
+    sendIfMany(thread);
     if (!("failure" in answer)) return resolve(answer);
-    if (room !== undefined) place.rooms?.giveBack(room);
+    if (buffer !== undefined) thread.buffers?.giveBack(buffer);
     reject(errorOf(answer.failure));
   }
 
@@ -242,24 +242,28 @@ function loadOf({ unsent, sentCount, lentCount }: PoolThread): number {
  * Sends what a thread has to do once that is as much as it has still to answer: it never runs dry, and with several jobs a message
  * both threads are woken less often, which takes as long as copying a chunk.
  */
-function sendIfMany(place: PoolThread): void {
-  if (place.unsent.length === 0 || place.unsent.length < place.sentCount) return;
-  const jobs = place.unsent.splice(0);
-  place.sentCount += jobs.length;
-  place.thread.post(jobs, jobs.flatMap(({ input }) => "bytes" in input ? [input.bytes.buffer] : []));
+function sendIfMany(thread: PoolThread): void {
+  if (thread.unsent.length === 0 || thread.unsent.length < thread.sentCount) return;
+  const jobs = thread.unsent.splice(0);
+  thread.sentCount += jobs.length;
+  thread.thread.post(jobs, jobs.flatMap(({ input }) => "bytes" in input ? [input.bytes.buffer] : []));
 }
 
 /** What an answer says its bytes are. */
-function lend(output: JobOutput, rooms: SharedRooms | undefined, room: Room | undefined): LentBytes {
+function lend(
+  output: JobOutput,
+  buffers: SharedBuffers | undefined,
+  buffer: SharedBuffer | undefined,
+): LentBytes {
   if (output instanceof Uint8Array) return { bytes: output, release: () => {} };
-  if (rooms === undefined || room === undefined) {
+  if (buffers === undefined || buffer === undefined) {
     throw new CairnError("closed", "A codec worker answered something else");
   }
   let isLent = true;
   return {
-    bytes: new Uint8Array(room.memory, output.at, output.byteLength),
+    bytes: new Uint8Array(buffer.memory, output.at, output.byteLength),
     release() {
-      if (isLent) rooms.giveBack(room);
+      if (isLent) buffers.giveBack(buffer);
       isLent = false;
     },
   };

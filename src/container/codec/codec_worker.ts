@@ -7,13 +7,13 @@ import { nodeBuiltin } from "../../base/node_builtin.ts";
 import { encodeSmallest } from "./choose.ts";
 import type { CodecAnswer, CodecJob, JobInput, JobOutput } from "./codec_job.ts";
 import { decodeChecked } from "./decode_checked.ts";
-import { outputHalf } from "./shared_rooms.ts";
+import { outputHalf } from "./shared_buffers.ts";
 import { codecByName } from "./table.ts";
 
-/** Memory of the rooms by their number. */
-const rooms: SharedArrayBuffer[] = [];
+/** Memory of the buffers by their number. */
+const buffers: SharedArrayBuffer[] = [];
 
-interface JobPlace {
+interface JobMemory {
   readonly input: Uint8Array;
   /** Where the output goes, where both threads see it. */
   readonly output?: Uint8Array;
@@ -21,7 +21,7 @@ interface JobPlace {
 
 function answer({ id, input: where, work }: CodecJob): CodecAnswer {
   try {
-    const { input, output } = placeOf(where);
+    const { input, output } = memoryOf(where);
     if (work.kind === "decode") {
       const raw = decodeChecked(codecByName(work.name), input, work.chunk, output);
       return { id, output: given(raw, output) };
@@ -34,11 +34,11 @@ function answer({ id, input: where, work }: CodecJob): CodecAnswer {
   }
 }
 
-function placeOf(where: JobInput): JobPlace {
+function memoryOf(where: JobInput): JobMemory {
   if ("bytes" in where) return { input: where.bytes };
-  const memory = where.memory ?? rooms[where.room];
-  if (memory === undefined) throw new CairnError("closed", `A codec worker knows no room ${where.room}`);
-  rooms[where.room] = memory;
+  const memory = where.memory ?? buffers[where.buffer];
+  if (memory === undefined) throw new CairnError("closed", `A codec worker knows no buffer ${where.buffer}`);
+  buffers[where.buffer] = memory;
   return { input: new Uint8Array(memory, 0, where.byteLength), output: outputHalf(memory) };
 }
 

@@ -86,8 +86,8 @@ export class ChunkReader {
     try {
       for (const { offset, byteLength, chunks } of planReads(this.#tables.chunks, wanted, this.readBytes)) {
         throwIfAborted(signal);
-        const room = chunks.length === 1 ? this.#roomFor(this.chunk(chunks[0] as number)) : undefined;
-        const bytes = room?.bytes.subarray(0, byteLength) ?? scratch.stored.take(byteLength);
+        const lent = chunks.length === 1 ? this.#lend(this.chunk(chunks[0] as number)) : undefined;
+        const bytes = lent?.bytes.subarray(0, byteLength) ?? scratch.stored.take(byteLength);
         try {
           await this.#source.read(offset, bytes, signal);
           for (const index of chunks) {
@@ -103,7 +103,7 @@ export class ChunkReader {
             yield* underWay.add(checked, atOnce);
           }
         } finally {
-          room?.release();
+          lent?.release();
         }
       }
       throwIfAborted(signal);
@@ -125,8 +125,8 @@ export class ChunkReader {
       for (const [index, chunk] of this.#tables.chunks.entries()) {
         throwIfAborted(signal);
         const length = paddedLength(chunk);
-        const room = this.#roomFor(chunk);
-        const padded = room?.bytes.subarray(0, length) ?? scratch.stored.take(length);
+        const lent = this.#lend(chunk);
+        const padded = lent?.bytes.subarray(0, length) ?? scratch.stored.take(length);
         try {
           const missing = await this.#load(index, padded, signal);
           const atOnce = underWay.isEmpty && !this.#isForPool(chunk);
@@ -136,7 +136,7 @@ export class ChunkReader {
             : Promise.resolve(missing);
           yield* underWay.add(outcome, atOnce);
         } finally {
-          room?.release();
+          lent?.release();
         }
       }
       if (!underWay.isEmpty) throwIfAborted(signal);
@@ -185,7 +185,7 @@ export class ChunkReader {
   }
 
   /** Memory of the pool to read a chunk's bytes to, which saves copying them there. */
-  #roomFor(chunk: ChunkRecord): LentBytes | undefined {
+  #lend(chunk: ChunkRecord): LentBytes | undefined {
     if (this.#pool === undefined || this.#source.fillsShared !== true || !this.#isForPool(chunk)) {
       return undefined;
     }

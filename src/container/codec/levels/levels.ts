@@ -32,7 +32,7 @@ export const levelsCodec: Codec = {
     if (stored.byteLength % 4 !== 0) throw invalid(`it has ${stored.byteLength} bytes`);
     const groups = groupCount(rawLength, items);
     const reader = new LevelsReader(items, rawLength, wordsOf(stored));
-    const whole = roomFor(rawLength, into);
+    const whole = outputFor(rawLength, into);
     const target = itemsOf(whole, items);
     for (let index = 0; index < groups; index++) {
       reader.readGroup(target, groupPlace(index, rawLength, items));
@@ -61,7 +61,7 @@ export function levelsBytes(raw: Uint8Array, dtype: DType): Uint8Array {
 }
 
 /** Whole words for so many bytes: those of `into` where it has just as many, and is aligned. */
-function roomFor(byteLength: number, into: Uint8Array | undefined): Uint8Array {
+function outputFor(byteLength: number, into: Uint8Array | undefined): Uint8Array {
   const fits = into !== undefined && byteLength % 4 === 0 && into.byteOffset % 4 === 0;
   return fits ? into.subarray(0, byteLength) : new Uint8Array(Math.ceil(byteLength / 4) * 4);
 }
