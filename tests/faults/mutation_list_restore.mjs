@@ -55,7 +55,7 @@ export const RESTORE_MUTATIONS = [
   [
     "state that is given back after a failed load",
     "src/checkpoint/restore/restore.ts",
-    "      await changes.undo(error);\n",
+    "      await changes.rollback(error);\n",
     "",
     ["tests/checkpoint/restore"],
   ],

@@ -15,7 +15,7 @@ import { type EngineTarget, openEngine } from "../engine/open_engine.ts";
 import type { PlacementReport, RankView } from "../file/parts/rank_view.ts";
 import { recover } from "../keep/recovery.ts";
 import { restore, type RestorePlan } from "../restore/restore.ts";
-import { undoable } from "../restore/undoable.ts";
+import { withRollback } from "../restore/rollback.ts";
 import { requireState, type StateByName } from "../restore/restore_state.ts";
 import { checkTag } from "../file/tags.ts";
 
@@ -133,7 +133,7 @@ export async function loadCheckpoint(
       putState: async (changes) => {
         for (const name of names) await changes.restore(name);
         if (store !== undefined && customLoadFn !== undefined) {
-          await undoable(store, MODEL_GROUP, () => customLoadFn(checkpoint.reader, store));
+          await withRollback(store, MODEL_GROUP, () => customLoadFn(checkpoint.reader, store));
         }
       },
     });

@@ -127,7 +127,7 @@ export async function restore(
       plan.signal?.throwIfAborted();
       store?.gpu.assertAlive();
     } catch (error) {
-      await changes.undo(error);
+      await changes.rollback(error);
       throw error;
     }
     // TAKES EFFECT: all of it in this tick, and nothing that can fail comes after.

@@ -18,7 +18,7 @@ type Fields = { [name: string]: unknown };
 export class StateChanges {
   readonly #target: Fields;
   readonly #saved: { readonly [name: string]: HostState };
-  readonly #undoing: { readonly name: string; readonly undo: () => void | Promise<void> }[] = [];
+  readonly #steps: { readonly name: string; readonly rollback: () => void | Promise<void> }[] = [];
 
   constructor(target: Fields, saved: HostState) {
     this.#target = target;
@@ -28,11 +28,11 @@ export class StateChanges {
   /** Restores one name; what was not saved stays as it is. When it throws, this name is what it was before. */
   async restore(name: string): Promise<void> {
     if (!Object.hasOwn(this.#saved, name)) return;
-    const before = this.#undoing.length;
+    const before = this.#steps.length;
     try {
       await this.#put(this.#target, name, this.#saved[name], name, { isWhole: false });
     } catch (error) {
-      await this.#undoTo(before, error);
+      await this.#rollbackTo(before, error);
       throw error;
     }
   }
@@ -43,8 +43,8 @@ export class StateChanges {
    * @param reason Why, for the error.
    * @throws AggregateError of `reason` and of what prevented it, which names the state that could not be put back.
    */
-  async undo(reason: unknown): Promise<void> {
-    await this.#undoTo(0, reason);
+  async rollback(reason: unknown): Promise<void> {
+    await this.#rollbackTo(0, reason);
   }
 
   /** @param isWhole Whether plain fields are replaced rather than filled, which they are unless a `Stateful` is among them. */
@@ -72,9 +72,9 @@ export class StateChanges {
       await giveBack(current, before).catch(() => {});
       throw error;
     }
-    this.#undoing.push({
+    this.#steps.push({
       name,
-      undo: () => giveBack(current, before),
+      rollback: () => giveBack(current, before),
     });
   }
 
@@ -84,7 +84,7 @@ export class StateChanges {
       return false;
     }
     const before = bytesOf(current).slice();
-    this.#undoing.push({ name, undo: () => bytesOf(current).set(before) });
+    this.#steps.push({ name, rollback: () => bytesOf(current).set(before) });
     bytesOf(current).set(bytesOf(value));
     return true;
   }
@@ -98,20 +98,20 @@ export class StateChanges {
     const isThere = Object.hasOwn(fields, key);
     const before = fields[key];
     fields[key] = value;
-    this.#undoing.push({
+    this.#steps.push({
       name,
-      undo: () => {
+      rollback: () => {
         if (isThere) fields[key] = before;
         else delete fields[key];
       },
     });
   }
 
-  async #undoTo(length: number, reason: unknown): Promise<void> {
+  async #rollbackTo(length: number, reason: unknown): Promise<void> {
     const lost: { readonly name: string; readonly problem: unknown }[] = [];
-    for (const { name, undo } of this.#undoing.splice(length).reverse()) {
+    for (const { name, rollback } of this.#steps.splice(length).reverse()) {
       try {
-        await undo();
+        await rollback();
       } catch (problem) {
         lost.push({ name, problem });
       }

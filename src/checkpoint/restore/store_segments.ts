@@ -15,54 +15,55 @@ export function planSegments(
   tensors: readonly StoredTensor[],
   found: ReadonlyMap<string, TensorRecord>,
 ): Segment[] {
-  const parts = tensors.flatMap((tensor): Segment[] => {
+  const pieces = tensors.flatMap((tensor): Segment[] => {
     const record = found.get(tensor.name);
     if (record === undefined || record.byteLength === 0) return [];
     const { buffer, offset } = tensor.range;
     const size = alignUp(record.byteLength, 4);
     return [{ rawOffset: record.rawOffset, target: { buffer, offset, size } }];
   });
-  parts.sort((a, b) => a.rawOffset - b.rawOffset);
+  pieces.sort((a, b) => a.rawOffset - b.rawOffset);
   const segments: Segment[] = [];
-  for (const part of parts) {
+  for (const piece of pieces) {
     const last = segments.at(-1);
-    if (last !== undefined && isNext(last, part)) {
-      const size = endOf(part) - last.rawOffset;
+    if (last !== undefined && isNext(last, piece)) {
+      const size = endOf(piece) - last.rawOffset;
       segments[segments.length - 1] = { rawOffset: last.rawOffset, target: { ...last.target, size } };
-    } else segments.push(part);
+    } else segments.push(piece);
   }
   return segments;
 }
 
-/** Whether `part` follows `last` in the file and in the same slab, with nothing but padding, which is zero, between. */
-function isNext(last: Segment, part: Segment): boolean {
-  const distance = part.rawOffset - last.rawOffset;
-  return last.target.buffer === part.target.buffer && part.target.offset - last.target.offset === distance &&
+/** Whether `piece` follows `last` in the file and in the same slab, with nothing but padding, which is zero, between. */
+function isNext(last: Segment, piece: Segment): boolean {
+  const distance = piece.rawOffset - last.rawOffset;
+  return last.target.buffer === piece.target.buffer &&
+    piece.target.offset - last.target.offset === distance &&
     distance === alignUp(last.target.size, TENSOR_ALIGNMENT);
 }
 
-/** A part of a file's raw space, and what of it belongs into the store, in order. */
-export interface PartOfFile {
+/** A range of a file's raw space, and what of it belongs into the store, in order. */
+export interface FileRange {
   readonly start: number;
   readonly end: number;
   readonly segments: readonly Segment[];
 }
 
-/** The parts of a file that have the segments: those with nothing but padding between them are one. */
-export function* partsWith(segments: readonly Segment[]): Generator<PartOfFile> {
+/** The pieces of a file that have the segments: those with nothing but padding between them are one. */
+export function* fileRanges(segments: readonly Segment[]): Generator<FileRange> {
   let group: Segment[] = [];
   for (const segment of segments) {
     const last = group.at(-1);
     if (last !== undefined && segment.rawOffset - endOf(last) >= TENSOR_ALIGNMENT) {
-      yield partOf(group);
+      yield rangeOf(group);
       group = [];
     }
     group.push(segment);
   }
-  if (group.length > 0) yield partOf(group);
+  if (group.length > 0) yield rangeOf(group);
 }
 
-function partOf(segments: readonly Segment[]): PartOfFile {
+function rangeOf(segments: readonly Segment[]): FileRange {
   return { start: segments[0]?.rawOffset ?? 0, end: endOf(segments.at(-1)), segments };
 }
 

@@ -19,7 +19,7 @@ import {
   renameBy,
   type RenameRule,
 } from "../../base/name_pattern.ts";
-import { bytesOfSegment, endOf, type PartOfFile, partsWith, planSegments } from "./store_segments.ts";
+import { bytesOfSegment, endOf, type FileRange, fileRanges, planSegments } from "./store_segments.ts";
 import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "./tensor_fit.ts";
 import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
 
@@ -119,7 +119,7 @@ export class TensorPlan {
       }
       for (const { target, bytes } of defaults) staged.write(target, 0, bytes);
       const all = { start: 0, end: reader.rawByteLength, segments };
-      const parts = options.readsAll ? [all] : partsWith(segments);
+      const parts = options.readsAll ? [all] : fileRanges(segments);
       const gaps = options.readsAll ? new GapCheck(reader) : undefined;
       await copyParts(gpu, reader, parts, { ...options, staged, gaps });
       await staged.ready();
@@ -189,7 +189,7 @@ function withCasts(
 async function copyParts(
   gpu: GpuDevice,
   reader: ContainerReader,
-  parts: Iterable<PartOfFile>,
+  parts: Iterable<FileRange>,
   { staged, gaps, signal, onProgress }: Work & {
     readonly staged: StagedTensors;
     readonly gaps: GapCheck | undefined;

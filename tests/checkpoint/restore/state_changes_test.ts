@@ -45,7 +45,7 @@ describe("state that is put back", () => {
     expect([...array]).toEqual([8, 7]);
     expect([inner.deep.values, inner.plain, inner]).toMatchObject([[6], [5], { added: true }]);
     expect(target).toMatchObject({ text: "b", fields: { a: 2, b: 3 }, fresh: 1 });
-    await changes.undo(new Error("x"));
+    await changes.rollback(new Error("x"));
     expect(counter.values).toEqual([1]);
     expect([...array]).toEqual([1, 2]);
     expect(inner.deep.values).toEqual([3]);
@@ -70,7 +70,7 @@ describe("state that is put back", () => {
     const changes = new StateChanges({ stateful }, { stateful: [5, 6] });
     await changes.restore("stateful");
     expect(live).toEqual([5, 6]);
-    await changes.undo(new Error("x"));
+    await changes.rollback(new Error("x"));
     expect(live).toEqual([1]);
   });
 
@@ -87,7 +87,7 @@ describe("state that is put back", () => {
     const changes = new StateChanges(target, saved);
     for (const name of Object.keys(target)) await changes.restore(name);
     const reason = new Error("the load failed");
-    const error = await thrownBy(() => changes.undo(reason)) as AggregateError;
+    const error = await thrownBy(() => changes.rollback(reason)) as AggregateError;
     expect(error.message).toContain('could not be put back: "mute", "stubborn"');
     expect(error.errors.map(String)).toEqual(["Error: the load failed", "Error: not yet", "Error: no 1"]);
     expect(error.cause).toBe(reason);
