@@ -3,7 +3,7 @@ import { CairnError } from "../base/errors.ts";
 import { type BufferRange, checkCopyRange } from "./buffer_range.ts";
 import { BufferUsage, MapMode } from "./constants.ts";
 import { inErrorScopes } from "./error_scopes.ts";
-import { type CopyTurn, type MapTurn, planTurns, type Turn } from "./readback_plan.ts";
+import { type CopyStep, type MapStep, planReadback, type ReadbackStep } from "./readback_plan.ts";
 
 /** What a ring needs of a device. `GpuDevice` is one. */
 export interface ReadbackDevice {
@@ -83,23 +83,23 @@ export class ReadbackRing {
   ): AsyncGenerator<Uint8Array> {
     for (const range of ranges) checkCopyRange(range, "Cannot read back");
     const release = await this.#takeTurn();
-    const turns = planTurns(ranges, this.slots, this.slotBytes);
+    const steps = planReadback(ranges, this.slots, this.slotBytes);
     const coming: Promise<Mapped[]>[] = [];
     let begun = 0;
     let copying = 0;
     try {
-      for (const turn of turns) {
+      for (const step of steps) {
         throwIfAborted(options.signal);
         // What is only mapped takes no slot.
-        for (let next = turns[begun]; next !== undefined && copying < this.slots; next = turns[++begun]) {
+        for (let next = steps[begun]; next !== undefined && copying < this.slots; next = steps[++begun]) {
           coming.push(this.#begin(next));
           if ("fills" in next) copying++;
         }
         yield* this.#piecesOf(await (coming.shift() as Promise<Mapped[]>));
-        if ("fills" in turn) copying--;
+        if ("fills" in step) copying--;
       }
     } finally {
-      for (const turn of coming) for (const { buffer } of await turn.catch(() => [])) unmap(buffer);
+      for (const step of coming) for (const { buffer } of await step.catch(() => [])) unmap(buffer);
       release();
     }
   }
@@ -165,17 +165,17 @@ export class ReadbackRing {
   }
 
   /** Its error is thrown when its turn comes, which may be never. */
-  #begin(turn: Turn): Promise<Mapped[]> {
-    const mapped = this.#map(turn);
+  #begin(step: ReadbackStep): Promise<Mapped[]> {
+    const mapped = this.#map(step);
     mapped.catch(() => {});
     return mapped;
   }
 
-  async #map(turn: Turn): Promise<Mapped[]> {
+  async #map(step: ReadbackStep): Promise<Mapped[]> {
     if (this.#isClosed) throw this.#closedError();
     this.#gpu.assertAlive();
     const { value: { slots, mapping }, error } = inErrorScopes(this.#gpu.device, "read-back", () => {
-      const slots = "mappable" in turn ? [wholeOf(turn)] : this.#submitCopies(turn);
+      const slots = "mappable" in step ? [wholeOf(step)] : this.#submitCopies(step);
       const mapping = slots.map(({ buffer, byteLength }) =>
         failureOf(buffer.mapAsync(MapMode.READ, 0, byteLength))
       );
@@ -190,14 +190,14 @@ export class ReadbackRing {
       slots.forEach(({ buffer }, index) => {
         if (maps[index] === undefined) unmap(buffer);
       });
-      if (!("mappable" in turn)) this.#dropSlots(turn);
+      if (!("mappable" in step)) this.#dropSlots(step);
       throw thrown;
     }
     return slots;
   }
 
-  /** Lets go of the slots of a turn that failed: a buffer that was not allocated is invalid for ever. */
-  #dropSlots({ firstSlot, fills }: CopyTurn): void {
+  /** Lets go of the slots of a step that failed: a buffer that was not allocated is invalid for ever. */
+  #dropSlots({ firstSlot, fills }: CopyStep): void {
     for (let slot = firstSlot; slot < firstSlot + fills.length; slot++) {
       const buffer = this.#buffers[slot];
       if (buffer !== undefined) this.#gpu.destroyBuffer(buffer);
@@ -205,7 +205,7 @@ export class ReadbackRing {
     }
   }
 
-  #submitCopies({ fills, firstSlot }: CopyTurn): Mapped[] {
+  #submitCopies({ fills, firstSlot }: CopyStep): Mapped[] {
     const encoder = this.#gpu.device.createCommandEncoder({ label: "read-back" });
     const slots = fills.map(({ pieces, byteLength }, index): Mapped => {
       const staging = this.#stagingBuffer(firstSlot + index);
@@ -238,7 +238,7 @@ export class ReadbackRing {
   }
 }
 
-function wholeOf({ mappable, ranges }: MapTurn): Mapped {
+function wholeOf({ mappable, ranges }: MapStep): Mapped {
   return { buffer: mappable, byteLength: mappable.size, ranges };
 }
 

@@ -6,7 +6,7 @@ export interface Piece extends BufferRange {
   readonly slotOffset: number;
 }
 
-/** What one staging slot carries in one turn. */
+/** What one staging slot carries in one step. */
 export interface SlotFill {
   readonly pieces: readonly Piece[];
   /** Bytes used, from the slot's start. */
@@ -14,32 +14,36 @@ export interface SlotFill {
 }
 
 /** What is waited for at once: staging slots that one submit fills, or memory that the host can map itself. */
-export type Turn = CopyTurn | MapTurn;
+export type ReadbackStep = CopyStep | MapStep;
 
-export interface CopyTurn {
+export interface CopyStep {
   /** Index of the slot that the first fill goes to; the others follow. */
   readonly firstSlot: number;
   readonly fills: readonly SlotFill[];
 }
 
 /** Parts of one buffer that can be mapped itself. */
-export interface MapTurn {
+export interface MapStep {
   readonly mappable: GPUBuffer;
   readonly ranges: readonly BufferRange[];
 }
 
 /**
  * Packs `ranges` one after the other into slots of `slotBytes`, small ranges together. Where all of them fit into the ring, they are one
- * turn; otherwise each slot is one, round and round, so that the GPU fills the others while one is read. Ranges of buffers that can
- * be mapped are turns of their own.
+ * step; otherwise each slot is one, round and round, so that the GPU fills the others while one is read. Ranges of buffers that can
+ * be mapped are steps of their own.
  */
-export function planTurns(ranges: readonly BufferRange[], slots: number, slotBytes: number): Turn[] {
+export function planReadback(
+  ranges: readonly BufferRange[],
+  slots: number,
+  slotBytes: number,
+): ReadbackStep[] {
   const groups = [...groupsOf(ranges)].map((group) =>
     "mappable" in group ? group : [...planSlots(group, slotBytes)]
   );
   const slotsNeeded = groups.reduce((sum, group) => sum + ("mappable" in group ? 0 : group.length), 0);
   let slot = 0;
-  return groups.flatMap((group): Turn[] => {
+  return groups.flatMap((group): ReadbackStep[] => {
     if ("mappable" in group) return [group];
     const firstSlot = slot;
     slot += group.length;
@@ -49,9 +53,9 @@ export function planTurns(ranges: readonly BufferRange[], slots: number, slotByt
 }
 
 /** Neighbouring ranges that have to be copied, and those of a buffer that can be mapped. */
-function* groupsOf(ranges: readonly BufferRange[]): Generator<BufferRange[] | MapTurn> {
+function* groupsOf(ranges: readonly BufferRange[]): Generator<BufferRange[] | MapStep> {
   let copied: BufferRange[] = [];
-  let mapped: (MapTurn & { readonly ranges: BufferRange[] }) | undefined;
+  let mapped: (MapStep & { readonly ranges: BufferRange[] }) | undefined;
   for (const range of ranges) {
     if (range.size === 0) continue;
     const { buffer } = range;

@@ -459,7 +459,7 @@ export const MUTATIONS = [
     row("C3"),
   ],
   ["errors of a read-back", READBACK, "await this.#throwFailure(failure);", "", RING],
-  ["slots that were not allocated", READBACK, 'if (!("mappable" in turn)) this.#dropSlots(turn);', "", RING],
+  ["slots that were not allocated", READBACK, 'if (!("mappable" in step)) this.#dropSlots(step);', "", RING],
   [
     "first cause of an error of the GPU",
     "src/gpu/error_scopes.ts",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { BufferUsage } from "../../src/gpu/constants.ts";
-import { planTurns } from "../../src/gpu/readback_plan.ts";
+import { planReadback } from "../../src/gpu/readback_plan.ts";
 
 const source = { label: "source", size: 1 << 20, usage: BufferUsage.COPY_SRC } as unknown as GPUBuffer;
 const mappable = {
@@ -19,31 +19,31 @@ function planned(
   slots: number,
   slotBytes: number,
 ): string[] {
-  const plan = planTurns(
+  const plan = planReadback(
     ranges.map(([offset, size, buffer = source]) => ({ buffer, offset, size })),
     slots,
     slotBytes,
   );
-  return plan.map((turn) => {
-    if ("mappable" in turn) {
-      return `map ${turn.mappable.label} ${
-        turn.ranges.map(({ offset, size }) => `${offset}+${size}`).join(" ")
+  return plan.map((step) => {
+    if ("mappable" in step) {
+      return `map ${step.mappable.label} ${
+        step.ranges.map(({ offset, size }) => `${offset}+${size}`).join(" ")
       }`;
     }
-    const slotTexts = turn.fills.map(({ pieces, byteLength }) => {
+    const slotTexts = step.fills.map(({ pieces, byteLength }) => {
       const text = pieces.map((piece) => `${piece.offset}+${piece.size}@${piece.slotOffset}`).join(" ");
       return `[${text} =${byteLength}]`;
     });
-    return `${turn.firstSlot === 0 ? "" : `${turn.firstSlot}: `}${slotTexts.join("")}`;
+    return `${step.firstSlot === 0 ? "" : `${step.firstSlot}: `}${slotTexts.join("")}`;
   });
 }
 
-describe("planTurns", () => {
+describe("planReadback", () => {
   test("puts small ranges into one slot", () => {
     expect(planned([[0, 8], [64, 4], [128, 4]], 2, 256)).toEqual(["[0+8@0 64+4@8 128+4@12 =16]"]);
   });
 
-  test("cuts a large range at the slots, in one turn where they are enough", () => {
+  test("cuts a large range at the slots, in one step where they are enough", () => {
     expect(planned([[0, 512]], 2, 256)).toEqual(["[0+256@0 =256][256+256@0 =256]"]);
   });
 

@@ -56,7 +56,7 @@ describe("ReadbackRing.stream", () => {
     for (const buffer of [a, b]) gpu.destroyBuffer(buffer);
   });
 
-  gpuTest("reuses its slots: reading again allocates nothing, and one turn is one submit", async (gpu) => {
+  gpuTest("reuses its slots: reading again allocates nothing, and one step is one submit", async (gpu) => {
     const buffer = filled(gpu, pattern(1024));
     const ring = new ReadbackRing(gpu, { slots: 4, slotBytes: 256 });
     const ranges = [{ buffer, offset: 0, size: 1024 }];
@@ -219,7 +219,7 @@ describe("A ring on a GPU that is full", () => {
         const pieces: number[] = [];
         const error = await thrownBy(async () => {
           for await (const piece of ring.stream([{ buffer, offset: 0, size: 2048 }])) {
-            // A turn that fails while this one is looked at must not take its memory away.
+            // A step that fails while this one is looked at must not take its memory away.
             await new Promise((resolve) => setTimeout(resolve, 0));
             pieces.push(...piece);
           }
