@@ -4,13 +4,18 @@
  * goes on in every later version, or is refused by an error that says why. What they hold was read from the run that
  * saved them, and is in the JSON beside each; so are the losses of the steps that followed there.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
+import { partFileName, PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
+import { ContainerReader } from "../../../src/container/read/container_reader.ts";
+import { bytesSource } from "../../../src/container/source.ts";
 import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { Trainer } from "../../../src/train/trainer.ts";
 import {
+  goldenPart,
   goldenPath,
   type GoldenRun,
   hexOf,
@@ -28,7 +33,8 @@ async function make(golden: TrainerGolden): Promise<void> {
   const store = await TensorStore.open();
   let now = 0;
   const trainer = new Trainer(store, { ...golden.options(), now: () => now });
-  trainer.autoSave({ savePath: directory, ...golden.autoSave });
+  const savePath = golden.hasParts ? await FileEngine.open(directory, { components: true }) : directory;
+  trainer.autoSave({ savePath, ...golden.autoSave });
   const tensors = new Map<number, Record<string, string>>();
   let saved: { tag: string; step: number; path: string } | undefined;
   const measured = new Map<number, Record<string, number>>();
@@ -50,11 +56,14 @@ async function make(golden: TrainerGolden): Promise<void> {
   if (saved === undefined) throw new Error(`${golden.name}: there is ${await readdir(directory)}`);
   const { step, tag, path } = saved;
   await copyFile(path, goldenPath(golden.name, "cairn"));
+  const parts = await partsOf(path);
+  for (const name of parts) await copyFile(join(dirname(path), PARTS_DIRECTORY, name), goldenPart(name));
   await trainer.train({ epochs: golden.epochsAfterwards, progress: false });
   const losses = lossesOf(trainer);
   const batchesPerEpoch = trainer.history.epochs[0]?.step ?? 1;
   const run: GoldenRun = {
     tag,
+    ...golden.hasParts ? { parts } : {},
     step,
     epoch: Math.floor(step / batchesPerEpoch),
     loader: { epoch: Math.floor(step / batchesPerEpoch), position: step % batchesPerEpoch },
@@ -70,4 +79,10 @@ async function make(golden: TrainerGolden): Promise<void> {
   await trainer.close();
   await store.close();
   await rm(directory, { recursive: true });
+}
+
+/** Names of the files in the folder `parts` that the checkpoint at `path` is in besides. */
+async function partsOf(path: string): Promise<string[]> {
+  const { manifest } = await ContainerReader.open(bytesSource(readFileSync(path)));
+  return (manifest.parts?.files ?? []).map(partFileName);
 }

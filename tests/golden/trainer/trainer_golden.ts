@@ -17,6 +17,8 @@ export interface TrainerGolden {
   /** Made anew for each process: a trainer shares nothing with the one before. */
   readonly options: () => TrainerOptions;
   readonly autoSave: AutoSaveOptions;
+  /** Whether each component of the store has a file of its own, in the folder `parts`. */
+  readonly hasParts?: boolean;
   /** Epochs that it trains before the checkpoint is taken from where it was saved. */
   readonly epochs: number;
   /** The step that is saved by hand, under {@link TrainerGolden.tag}. Unless given, automatic saving makes that tag. */
@@ -29,6 +31,8 @@ export interface TrainerGolden {
 /** What a checkpoint is known to hold, from before it was written. */
 export interface GoldenRun {
   readonly tag: string;
+  /** Names of its other files, in the folder `parts`. */
+  readonly parts?: readonly string[];
   readonly step: number;
   readonly epoch: number;
   readonly loader: { readonly epoch: number; readonly position: number };
@@ -41,9 +45,17 @@ export interface GoldenRun {
   readonly lossesAfterwards: readonly number[];
 }
 
+/** The folder of the golden checkpoints. */
+export const GOLDEN_FOLDER: URL = new URL("./", import.meta.url);
+
 /** Where the files of a golden run are. */
 export function goldenPath(name: string, extension: "cairn" | "json"): URL {
-  return new URL(`${name}.${extension}`, import.meta.url);
+  return new URL(`${name}.${extension}`, GOLDEN_FOLDER);
+}
+
+/** Where a part of a golden checkpoint is. */
+export function goldenPart(fileName: string): URL {
+  return new URL(`parts/${fileName}`, GOLDEN_FOLDER);
 }
 
 /** What the JSON beside a checkpoint says of it. */
@@ -276,6 +288,20 @@ export const TRAINER_GOLDENS: readonly TrainerGolden[] = [
     autoSave: { everySteps: 4 },
     epochs: 2,
     tag: "step-00000004",
+    epochsAfterwards: 4,
+  },
+  {
+    name: "a_file_for_each_component",
+    options: () => ({
+      ...classifier(),
+      optimizer: adamw({ learningRate: 0.05, weightDecay: 0.01 }),
+      data: corners(13, { batchSize: 4, shuffle: true }),
+      seed: 13,
+    }),
+    autoSave: { everySteps: 5 },
+    hasParts: true,
+    epochs: 2,
+    tag: "step-00000005",
     epochsAfterwards: 4,
   },
 ];
