@@ -36,7 +36,7 @@ const LOCKS = [
 const PROCESSES = ["tests/base/process_mark_test.ts"];
 const RETAINED = [
   "tests/checkpoint/keep/retention/retention_test.ts",
-  "tests/checkpoint/keep/retention/properties_test.ts",
+  "tests/checkpoint/keep/retention/combine_test.ts",
 ];
 const NEWEST = ["tests/checkpoint/engine/catalog_test.ts"];
 const LOOKS = ["tests/checkpoint/engine/known_checkpoints_test.ts"];

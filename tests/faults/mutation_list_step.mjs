@@ -106,7 +106,7 @@ export const STEP_MUTATIONS = [
     "src/checkpoint/keep/retention/by_metric.ts",
     "!Number.isFinite(value) ? []",
     "Number.isNaN(value) ? []",
-    ["tests/checkpoint/keep/retention/rules_test.ts"],
+    ["tests/checkpoint/keep/retention/by_metric_test.ts"],
   ],
   ["save after an error", LOOP, "    await saveAfter(error, parts, startStep);\n", "", THROWN],
   [

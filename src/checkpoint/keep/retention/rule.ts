@@ -12,8 +12,7 @@ export interface RetentionCandidate {
  * Says which checkpoints to keep. Pure: the same list gives the same answer, and a checkpoint that a rule keeps is kept
  * again when others that it does not keep are gone. Follows the preservation policies of Orbax.
  *
- * `lastN`, `everyNSteps`, `closestToGrid`, `explicitSteps`, `everyNSeconds`, `latestDuration` and `bestN` make some,
- * `anyOf` and `allOf` put them together; any object of this shape will do.
+ * The functions of `keep` make some, `keep.anyOf` and `keep.allOf` put them together; any object of this shape will do.
  */
 export interface RetentionRule {
   /** What a checkpoint is that it keeps, so that "it is …" is a sentence: `one of the last 3`. */
