@@ -172,7 +172,9 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => cairn.loadTensor(nothing(), "a", nothing(), wrong),
   ],
   RemoveOptions: [onEngines((engine, wrong) => engine.remove("a", wrong))],
-  MakeDirsOptions: [onEngines((engine, wrong) => engine.makedirs("a", wrong))],
+  MakeDirsOptions: [
+    (wrong) => onEngine((engine) => new cairn.DeepSpeedEngine(engine).makedirs("a", wrong)),
+  ],
   RetainOptions: [(wrong) => cairn.retain(nothing(), "a", {}, wrong)],
   RetentionPolicy: [
     (keep) => cairn.retain(nothing(), "a", keep),

@@ -1,6 +1,6 @@
 /**
  * Saving and loading as other systems name it: DeepSpeed's `saveCheckpoint` and `loadCheckpoint` with tags and a client state,
- * TensorFlow's `initializeFromCheckpoint`. A new program does as well with `Snapshot`.
+ * and the rest of its engine's interface; TensorFlow's `initializeFromCheckpoint`. A new program does as well with `Snapshot`.
  *
  * @example
  * ```ts
@@ -19,6 +19,7 @@ export {
   checkpointingConfig,
   type CheckpointingFields,
 } from "../checkpoint/compat/checkpointing_config.ts";
+export { DeepSpeedEngine, type MakeDirsOptions } from "../checkpoint/compat/deepspeed_engine.ts";
 export {
   initializeFromCheckpoint,
   type InitializeOptions,

@@ -74,7 +74,6 @@ export type {
   Engine,
   EngineCommitOptions,
   EngineLoadOptions,
-  MakeDirsOptions,
   RemoveOptions,
   SaveOptions,
 } from "../checkpoint/engine/engine.ts";

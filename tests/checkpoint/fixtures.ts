@@ -1,3 +1,4 @@
+import type { Engine } from "../../src/checkpoint/engine/engine.ts";
 import { FileEngine, type FileEngineOptions } from "../../src/checkpoint/engine/file_engine.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import type { Storage } from "../../src/storage/storage.ts";
@@ -38,7 +39,7 @@ export async function fileNames(storage: Storage): Promise<string[]> {
 
 /** Saves a host state under a tag, all the way. */
 export async function saveState(
-  engine: FileEngine,
+  engine: Engine,
   tag: string | number,
   state: { readonly [name: string]: number },
   options: { overwrite?: boolean; metrics?: Record<string, number>; step?: number } = {},
@@ -55,7 +56,7 @@ export async function saveState(
 }
 
 /** The host state of a checkpoint, every byte of which was checked. */
-export async function loadState(engine: FileEngine, tag: string | number): Promise<unknown> {
+export async function loadState(engine: Engine, tag: string | number): Promise<unknown> {
   const checkpoint = await engine.load(tag);
   try {
     await checkpoint.verify();

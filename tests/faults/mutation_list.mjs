@@ -31,7 +31,7 @@ const TAGS = ["tests/checkpoint/file/tags_test.ts"];
 const POOLED = ["tests/container/read/verify_test.ts", "tests/container/codec/codec_pool_test.ts"];
 const LOCKS = [
   "tests/checkpoint/engine/lock/writer_lock_test.ts",
-  "tests/checkpoint/set_commit_info_test.ts",
+  "tests/checkpoint/compat/deepspeed_engine_test.ts",
 ];
 const PROCESSES = ["tests/base/process_mark_test.ts"];
 const RETAINED = [
@@ -303,9 +303,9 @@ export const MUTATIONS = [
     LOCKS,
   ],
   [
-    "lock before a save without create",
+    "lock before anything is written",
     WRITER,
-    "await this.#locks.hold(this.#paths.directoryOf(info));",
+    "await this.#locks.hold(directory);",
     "",
     LOCKS,
   ],

@@ -52,12 +52,7 @@ const METHODS: readonly (keyof Engine)[] = [
   "remove",
   "pathOf",
   "continueRun",
-  "makedirs",
   "isDecoupled",
-  "isDataParallelWriter",
-  "preservesStorageSharing",
-  "getCommitInfo",
-  "setCommitInfo",
   "cleanup",
 ];
 

@@ -102,13 +102,8 @@ export class DecoupledEngine extends EngineWrapper {
     return true;
   }
 
-  override getCommitInfo(): CommitInfo | null {
-    return this.#job?.info ?? this.inner.getCommitInfo();
-  }
-
-  override setCommitInfo(info: CommitInfo | null): void {
-    if (this.#job !== undefined) throw stillToCommit(`set the commit info ${info}`, this.#job);
-    this.inner.setCommitInfo(info);
+  override get uncommitted(): CommitInfo | undefined {
+    return this.#job?.info ?? this.inner.uncommitted;
   }
 
   override async create(target: CommitTarget, options?: CreateOptions): Promise<void> {
@@ -134,9 +129,9 @@ export class DecoupledEngine extends EngineWrapper {
   ): Promise<undefined> {
     checkOptions("save()", options, ENGINE_OPTIONS.save);
     this.#throwFailure("save");
-    const info = this.inner.getCommitInfo();
+    const info = this.inner.uncommitted;
     if (this.#job !== undefined) throw stillToCommit("save", this.#job);
-    if (info === null) throw nothingCreated();
+    if (info === undefined) throw nothingCreated();
     const frozen = state instanceof FrozenCheckpoint ? state : FrozenCheckpoint.of(state);
     const job = this.#begin(info, frozen, path, options, () => {
       if (frozen !== state) frozen.release();

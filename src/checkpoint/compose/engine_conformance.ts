@@ -119,7 +119,7 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
 
   "commit says what was committed": async ({ engine }) => {
     await engine.create({ tag: "a" });
-    expectSame(engine.getCommitInfo()?.tag, "a", "the commit info after create");
+    expectSame(engine.uncommitted?.tag, "a", "what is uncommitted after create");
     await engine.save({ state: sampleState(1) });
     const report = await engine.commit("a");
     expectSame(report.tag, "a", "the tag in the report");
@@ -133,7 +133,7 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     if (!(report.written.rawBytes > 0 && report.written.fileBytes > report.written.storedBytes)) {
       throw broken("the sizes in the report", "those of the file", report.written);
     }
-    expectSame(engine.getCommitInfo(), null, "the commit info after commit");
+    expectSame(engine.uncommitted, undefined, "what is uncommitted after commit");
   },
 
   "a commit that cannot be true is an error: nothing created, nothing saved, another tag": async (
@@ -172,7 +172,7 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
       await expectCode(engine.create(tag), "invalid_tag", `create(${JSON.stringify(tag)})`);
       await expectCode(engine.load(tag), "invalid_tag", `load(${JSON.stringify(tag)})`);
     }
-    expectSame(engine.getCommitInfo(), null, "the commit info");
+    expectSame(engine.uncommitted, undefined, "what is uncommitted");
     expectSame(await engine.list(), [], "the list");
   },
 
@@ -265,10 +265,8 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     expectSame(await stateOf(engine, "a"), { step: 1 }, "the state");
   },
 
-  "somebody writes: the first rank at least": async ({ engine }) => {
-    expectSame(engine.isDataParallelWriter(0), true, "whether rank 0 writes");
+  "says what it is": async ({ engine }) => {
     expectSame(typeof engine.isDecoupled(), "boolean", "the type of isDecoupled()");
-    expectSame(typeof engine.preservesStorageSharing(), "boolean", "the type of preservesStorageSharing()");
     if (engine.name === "") throw broken("the engine's name", "some text", engine.name);
     await Promise.resolve();
   },

@@ -13,7 +13,6 @@ import {
   ENGINE_OPTIONS,
   type EngineCommitOptions,
   type EngineLoadOptions,
-  type MakeDirsOptions,
   type RemoveOptions,
   type SaveOptions,
 } from "../engine/engine.ts";
@@ -56,11 +55,6 @@ export abstract class EngineGroup implements Engine {
   readonly engines: readonly Engine[];
   readonly #session = new SaveSession<SaveOptions>({
     begin: (info, overwrite) => this.#begin(info, overwrite),
-    resume: (info) => {
-      const members = [...this.participants()];
-      for (const engine of members) engine.setCommitInfo(info);
-      return this.#writing({ info, overwrite: false, members, failures: [] });
-    },
     requireFileOf: ({ tag }, path) => this.#requireFileOf(tag, path),
   }, ENGINE_OPTIONS.save);
 
@@ -126,6 +120,10 @@ export abstract class EngineGroup implements Engine {
 
   abort(): Promise<void> {
     return this.#session.abort();
+  }
+
+  get uncommitted(): CommitInfo | undefined {
+    return this.#session.uncommitted;
   }
 
   /** The best copy. When a byte of it turns out to be damaged, `verify` goes on with the next one. */
@@ -221,29 +219,8 @@ export abstract class EngineGroup implements Engine {
     for (const engine of this.engines) engine.continueRun(runId, tag);
   }
 
-  async makedirs(path: string, options?: MakeDirsOptions): Promise<void> {
-    for (const engine of this.engines) await engine.makedirs(path, options);
-  }
-
   isDecoupled(): boolean {
     return false;
-  }
-
-  isDataParallelWriter(rank: number): boolean {
-    return this.engines.some((engine) => engine.isDataParallelWriter(rank));
-  }
-
-  preservesStorageSharing(): boolean {
-    return this.engines.every((engine) => engine.preservesStorageSharing());
-  }
-
-  getCommitInfo(): CommitInfo | null {
-    return this.#session.info;
-  }
-
-  setCommitInfo(info: CommitInfo | null): void {
-    this.#session.info = info;
-    if (info === null) { for (const engine of this.engines) engine.setCommitInfo(null); }
   }
 
   async cleanup(): Promise<void> {

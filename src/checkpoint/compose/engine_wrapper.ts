@@ -8,7 +8,6 @@ import type {
   Engine,
   EngineCommitOptions,
   EngineLoadOptions,
-  MakeDirsOptions,
   RemoveOptions,
   SaveOptions,
 } from "../engine/engine.ts";
@@ -55,6 +54,10 @@ export class EngineWrapper implements Engine {
     return this.inner.abort();
   }
 
+  get uncommitted(): CommitInfo | undefined {
+    return this.inner.uncommitted;
+  }
+
   load(tagOrPath: string | number, options?: EngineLoadOptions): Promise<Checkpoint> {
     return this.inner.load(tagOrPath, options);
   }
@@ -79,32 +82,12 @@ export class EngineWrapper implements Engine {
     this.inner.continueRun(runId, tag);
   }
 
-  makedirs(path: string, options?: MakeDirsOptions): Promise<void> {
-    return this.inner.makedirs(path, options);
-  }
-
   isDecoupled(): boolean {
     return this.inner.isDecoupled();
   }
 
   readsStateOnce(): boolean {
     return this.inner.readsStateOnce?.() ?? false;
-  }
-
-  isDataParallelWriter(rank: number): boolean {
-    return this.inner.isDataParallelWriter(rank);
-  }
-
-  preservesStorageSharing(): boolean {
-    return this.inner.preservesStorageSharing();
-  }
-
-  getCommitInfo(): CommitInfo | null {
-    return this.inner.getCommitInfo();
-  }
-
-  setCommitInfo(info: CommitInfo | null): void {
-    this.inner.setCommitInfo(info);
   }
 
   cleanup(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
-import { directoryOf, joinPath, nameOf } from "../../storage/storage_path.ts";
+import { joinPath } from "../../storage/storage_path.ts";
 import { fileNameOf } from "../file/tags.ts";
 
 /**
@@ -32,22 +32,4 @@ export function refuseTwins(
       },
     );
   }
-}
-
-/** Creates a directory, durably; unless `existOk`, one that is there is `already_exists`. */
-export async function makeNewDirectory(storage: Storage, directory: string, existOk: boolean): Promise<void> {
-  if (!existOk && directory !== "") {
-    const siblings = await storage.list(directoryOf(directory));
-    if (siblings.some(({ name }) => name === nameOf(directory))) {
-      const path = storage.describe(directory);
-      throw new CairnError(
-        "already_exists",
-        `Cannot create "${path}": it exists already; pass existOk to accept that`,
-        {
-          details: { op: "create", path },
-        },
-      );
-    }
-  }
-  await storage.makeDirectory(directory);
 }

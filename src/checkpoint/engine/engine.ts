@@ -49,14 +49,6 @@ export interface EngineLoadOptions {
 /** Every option of {@link EngineLoadOptions}. */
 export const ENGINE_LOAD_OPTIONS: OptionNames<EngineLoadOptions> = { signal: true };
 
-/** Options of {@link Engine.makedirs}. */
-export interface MakeDirsOptions {
-  /** Whether the directory may be there already. Default false. */
-  readonly existOk?: boolean | undefined;
-}
-
-const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
-
 /** Options of {@link Engine.remove}. */
 export interface RemoveOptions {
   /**
@@ -77,14 +69,12 @@ export const ENGINE_OPTIONS: {
   readonly commit: OptionNames<EngineCommitOptions>;
   readonly load: OptionNames<EngineLoadOptions>;
   readonly remove: OptionNames<RemoveOptions>;
-  readonly makedirs: OptionNames<MakeDirsOptions>;
 } = {
   create: CREATE_OPTIONS,
   save: SAVE_OPTIONS,
   commit: ENGINE_COMMIT_OPTIONS,
   load: ENGINE_LOAD_OPTIONS,
   remove: REMOVE_OPTIONS,
-  makedirs: MAKE_DIRS_OPTIONS,
 };
 
 /** What was committed. */
@@ -101,8 +91,9 @@ export interface CommitReport {
 }
 
 /**
- * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is DeepSpeed's
- * `CheckpointEngine`; what `commit` promises there is left open, and here it is the durable point.
+ * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is that of DeepSpeed's
+ * `CheckpointEngine`, whose other members a `DeepSpeedEngine` has; what `commit` promises there is left open, and here it
+ * is the durable point.
  *
  * One checkpoint is made at a time: `create`, `save`, `commit`.
  */
@@ -133,6 +124,8 @@ export interface Engine {
   commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport>;
   /** Drops what was created or saved and not committed. Does nothing when there is nothing. */
   abort(): Promise<void>;
+  /** What was created and is not committed yet; `undefined` when there is nothing. */
+  readonly uncommitted: CommitInfo | undefined;
   /**
    * Opens a checkpoint by tag, by a path that {@link pathOf} gave, or, as a number, by its step, whatever it is called: the newest of
    * that step. The caller closes it.
@@ -155,8 +148,6 @@ export interface Engine {
   continueRun(runId: string, tag: string): void;
   /** The tag that this process went on from, if any. */
   readonly resumedFrom: string | undefined;
-  /** Creates a directory, durably. Unless `existOk`, it must not exist. */
-  makedirs(path: string, options?: MakeDirsOptions): Promise<void>;
   /** Whether `save` only begins the work, which is then done behind the caller's back until `commit` resolves. */
   isDecoupled(): boolean;
   /**
@@ -168,12 +159,6 @@ export interface Engine {
   catalog?(options?: EngineLoadOptions): Promise<Catalog>;
   /** The same as of the last save, without a look; `undefined` when there was none. Not needed. */
   knownCatalog?(): Catalog | undefined;
-  /** Whether the process of this data-parallel rank writes. */
-  isDataParallelWriter(rank: number): boolean;
-  /** Whether tensors that share memory do so again after loading. */
-  preservesStorageSharing(): boolean;
-  getCommitInfo(): CommitInfo | null;
-  setCommitInfo(info: CommitInfo | null): void;
   /** Drops what is not committed; a decoupled engine commits what was saved. Safe to call twice; never throws. */
   cleanup(): Promise<void>;
 }

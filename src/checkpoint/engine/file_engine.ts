@@ -4,10 +4,8 @@ import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import { namesIn } from "../../storage/names_in.ts";
 import { openStorage } from "../../storage/open_storage.ts";
 import type { Storage } from "../../storage/storage.ts";
-import { joinPath } from "../../storage/storage_path.ts";
 import { Checkpoint } from "../file/checkpoint.ts";
-import { CommitInfo } from "./commit_info.ts";
-import { makeNewDirectory } from "./directory_check.ts";
+import type { CommitInfo } from "./commit_info.ts";
 import { DirectoryLocks } from "./lock/directory_locks.ts";
 import {
   type CommitReport,
@@ -17,7 +15,6 @@ import {
   ENGINE_OPTIONS,
   type EngineCommitOptions,
   type EngineLoadOptions,
-  type MakeDirsOptions,
   type RemoveOptions,
   type SaveOptions,
 } from "./engine.ts";
@@ -134,6 +131,10 @@ export class FileEngine implements Engine {
     return this.#session.abort();
   }
 
+  get uncommitted(): CommitInfo | undefined {
+    return this.#session.uncommitted;
+  }
+
   async load(tagOrPath: string | number, options: EngineLoadOptions = {}): Promise<Checkpoint> {
     checkOptions("load()", options, ENGINE_OPTIONS.load);
     const tag = typeof tagOrPath === "number"
@@ -197,34 +198,12 @@ export class FileEngine implements Engine {
     this.#resumedFrom = checkTag(tag);
   }
 
-  async makedirs(path: string, options: MakeDirsOptions = {}): Promise<void> {
-    checkOptions("makedirs()", options, ENGINE_OPTIONS.makedirs);
-    const directory = path === "" ? this.directory : joinPath(this.directory, path);
-    await makeNewDirectory(this.storage, directory, options.existOk ?? false);
-  }
-
   isDecoupled(): boolean {
     return false;
   }
 
   readsStateOnce(): boolean {
     return true;
-  }
-
-  isDataParallelWriter(rank: number): boolean {
-    return rank === 0;
-  }
-
-  preservesStorageSharing(): boolean {
-    return true;
-  }
-
-  getCommitInfo(): CommitInfo | null {
-    return this.#session.info;
-  }
-
-  setCommitInfo(info: CommitInfo | null): void {
-    this.#session.info = info;
   }
 
   async cleanup(): Promise<void> {

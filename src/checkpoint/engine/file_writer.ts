@@ -37,11 +37,10 @@ export interface FileWriterTools {
   readonly evict: (tag: string) => Promise<string | undefined>;
 }
 
-/** A checkpoint to be; `hasLooked` when it is known what is there. */
+/** A checkpoint to be. */
 interface Target {
   readonly info: CommitInfo;
   readonly overwrite: boolean;
-  readonly hasLooked: boolean;
 }
 
 /** A checkpoint that has all its bytes and no name yet. */
@@ -86,11 +85,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
     if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.#storage, directory, owner, true);
     const mayReplace = overwrite || this.#unconfirmed.has(this.#paths.fileOf(info));
     refuseTwins(this.#storage, directory, { names, tag: info.tag, overwrite: mayReplace });
-    return this.#writing({ info, overwrite: mayReplace, hasLooked: true });
-  }
-
-  resume(info: CommitInfo): Writing<FileSaveOptions> {
-    return this.#writing({ info, overwrite: false, hasLooked: false });
+    return this.#writing({ info, overwrite: mayReplace });
   }
 
   /** See `FileEngine.savePart`. */
@@ -121,8 +116,6 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
     let saved: Saved | undefined;
     return {
       write: async (frozen, options) => {
-        // Whoever has set the commit info, in the place of create, has not asked for it yet.
-        await this.#locks.hold(this.#paths.directoryOf(info));
         await this.#requireSpace(info, options.ranks?.files ?? [frozen.tensors], options);
         await options.ranks?.begin();
         saved = await this.#write(target, frozen, options);
@@ -137,14 +130,13 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
   }
 
   async #write(
-    { info, overwrite, hasLooked }: Target,
+    { info, overwrite }: Target,
     frozen: FrozenCheckpoint,
     options: FileSaveOptions,
   ): Promise<Saved> {
     const { ranks, ...saving } = options;
     const directory = this.#paths.directoryOf(info);
     const known = KnownCheckpoints.in(this.#storage, directory);
-    if (!hasLooked) await known.see(await namesIn(this.#storage, directory));
     const provenance = this.#files.provenanceIn(known, info.tag, frozen.manifest.provenance, options.savedBy);
     const { components = false } = this.#options.engine;
     const staged = await StagedCheckpoint.write(this.#storage, this.#paths.fileOf(info), frozen, {
@@ -153,7 +145,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
       newFiles: this.#files,
       ...ranks === undefined ? {} : { completeParts: ranks.completeParts, verifyParts: this.#isTimeToVerify },
       overwrite,
-      isNameFree: hasLooked,
+      isNameFree: true,
       parts: ranks === undefined ? planComponents(frozen.tensors, components) : [ranks.part],
       provenance,
     });

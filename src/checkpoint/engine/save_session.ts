@@ -27,8 +27,6 @@ export interface Writing<Options extends SaveOptions> {
 export interface CheckpointWriter<Options extends SaveOptions> {
   /** Begins a checkpoint, or leaves nothing of it. */
   begin(info: CommitInfo, overwrite: boolean): Promise<Writing<Options>>;
-  /** One that was begun elsewhere: nothing was looked at yet. */
-  resume(info: CommitInfo): Writing<Options>;
   /** @throws TypeError for a path that is not the file of the checkpoint. */
   requireFileOf(info: CommitInfo, path: string): void;
 }
@@ -59,7 +57,9 @@ export class SaveSession<Options extends SaveOptions> {
   async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
     const { overwrite = false } = checkOptions("create()", options, ENGINE_OPTIONS.create);
     const info = CommitInfo.of(target);
-    this.#requireCommitted(info, "create");
+    if (this.#pending?.saved !== undefined) {
+      throw commitFailed(info, notCommitted(this.#pending.info), "create");
+    }
     await this.calls.run("create", async () => {
       await this.abort();
       this.#pending = { info, writing: await this.#writer.begin(info, overwrite) };
@@ -117,23 +117,9 @@ export class SaveSession<Options extends SaveOptions> {
     if (this.#pending !== undefined) await this.#drop(this.#pending);
   }
 
-  /** What is created and not committed. */
-  get info(): CommitInfo | null {
-    return this.#pending?.info ?? null;
-  }
-
-  /** See `Engine.setCommitInfo`. */
-  set info(info: CommitInfo | null) {
-    this.#requireCommitted(info, "set");
-    this.#pending = info === null
-      ? undefined
-      : { info: CommitInfo.of(info), writing: this.#writer.resume(CommitInfo.of(info)) };
-  }
-
-  #requireCommitted(info: CommitInfo | null, op: string): void {
-    if (this.#pending?.saved === undefined) return;
-    const saved = this.#pending.info;
-    throw commitFailed(info ?? saved, notCommitted(saved), op);
+  /** See `Engine.uncommitted`. */
+  get uncommitted(): CommitInfo | undefined {
+    return this.#pending?.info;
   }
 
   async #drop(pending: Pending<Options>): Promise<void> {

@@ -256,7 +256,7 @@ describe("DecoupledEngine", () => {
     const engine = new DecoupledEngine(await memoryEngine(storage));
     const weights = new Float32Array([0]);
     const atBoundary = async (step: number): Promise<void> => {
-      if (engine.getCommitInfo() !== null) await engine.commit(engine.getCommitInfo() ?? "");
+      if (engine.uncommitted !== undefined) await engine.commit(engine.uncommitted);
       weights[0] = step;
       await engine.create(step);
       await engine.save({ state: { weights }, provenance: { step } });

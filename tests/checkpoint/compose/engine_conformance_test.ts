@@ -64,9 +64,9 @@ class EagerEngine extends EngineWrapper {
   #report: CommitReport | undefined;
 
   override async save(state: CheckpointState): Promise<undefined> {
-    const info = this.inner.getCommitInfo();
+    const info = this.inner.uncommitted;
     await this.inner.save(state);
-    if (info !== null) this.#report = await this.inner.commit(info);
+    if (info !== undefined) this.#report = await this.inner.commit(info);
   }
 
   override commit(): Promise<CommitReport> {
@@ -87,7 +87,7 @@ class LateEngine extends EngineWrapper {
 /** Takes any tag in a commit for the one that was created. */
 class TrustingEngine extends EngineWrapper {
   override commit(target: CommitTarget): Promise<CommitReport> {
-    return this.inner.commit(this.inner.getCommitInfo() ?? target);
+    return this.inner.commit(this.inner.uncommitted ?? target);
   }
 }
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
 import { engineConformance } from "../../../src/checkpoint/compose/engine_conformance.ts";
 import { EngineWrapper } from "../../../src/checkpoint/compose/engine_wrapper.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
@@ -16,17 +15,16 @@ describe("EngineWrapper", () => {
     const wrapper = new EngineWrapper(inner);
     wrapper.continueRun(OTHER_RUN_ID, "before");
     expect([wrapper.name, wrapper.runId, wrapper.resumedFrom]).toEqual(["file", OTHER_RUN_ID, "before"]);
-    expect([wrapper.isDecoupled(), wrapper.preservesStorageSharing()]).toEqual([false, true]);
-    expect([0, 1].map((rank) => wrapper.isDataParallelWriter(rank))).toEqual([true, false]);
+    expect(wrapper.isDecoupled()).toBe(false);
     expect([wrapper.pathOf("a"), wrapper.location]).toEqual([inner.pathOf("a"), inner.location]);
   });
 
-  test("hands the commit info on, and what is made with it", async () => {
+  test("hands the calls on, and says what is uncommitted meanwhile", async () => {
     const inner = await memoryEngine();
     await using wrapper = new EngineWrapper(inner);
-    wrapper.setCommitInfo(CommitInfo.of("a"));
-    expect(inner.getCommitInfo()?.tag).toBe("a");
-    expect(wrapper.getCommitInfo()).toBe(inner.getCommitInfo());
+    await wrapper.create("a");
+    expect(inner.uncommitted?.tag).toBe("a");
+    expect(wrapper.uncommitted).toBe(inner.uncommitted);
     await wrapper.save({ state: { step: 1 } });
     await wrapper.commit("a");
     expect(await wrapper.list()).toEqual(["a"]);

@@ -50,7 +50,7 @@ describe("FileEngine", () => {
     const engine = await memoryEngine();
     const state = { step: 7, when: new Date(5), weights: new Float32Array([1, NaN, -0]), nothing: undefined };
     await engine.create("step-7");
-    expect(engine.getCommitInfo()).toMatchObject({ tag: "step-7" });
+    expect(engine.uncommitted).toMatchObject({ tag: "step-7" });
     expect(await fileNames(engine.storage)).toEqual([]);
     await engine.save({ state, metrics: { loss: NaN }, provenance: { step: 7, epoch: 1 } });
     expect(await engine.list()).toEqual([]);
@@ -62,7 +62,7 @@ describe("FileEngine", () => {
       warnings: [],
     });
     expect(report.written.rawBytes).toBe(256);
-    expect(engine.getCommitInfo()).toBeNull();
+    expect(engine.uncommitted).toBeUndefined();
     expect(await fileNames(engine.storage)).toEqual(["latest", "step-7.cairn"]);
     const checkpoint = await engine.load("step-7");
     const { weights, ...rest } = await checkpoint.state() as typeof state;
@@ -79,19 +79,6 @@ describe("FileEngine", () => {
       writer: "cairn 0.1.0",
     });
     await checkpoint.close();
-  });
-
-  test("DS-02 has the defaults of the interface", async () => {
-    const engine = await memoryEngine();
-    expect(engine.isDecoupled()).toBe(false);
-    expect([0, 1, 7].map((rank) => engine.isDataParallelWriter(rank))).toEqual([true, false, false]);
-    expect(engine.preservesStorageSharing()).toBe(true);
-    expect(engine.getCommitInfo()).toBeNull();
-    await engine.makedirs("runs");
-    expect(await codeOf(engine.makedirs("runs"))).toBe("already_exists");
-    await engine.makedirs("runs", { existOk: true });
-    await engine.cleanup();
-    await engine.cleanup();
   });
 
   test("DS-02 accepts a tag and a commit info alike", async () => {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { FrozenCheckpoint } from "../../../src/checkpoint/capture/frozen_checkpoint.ts";
-import { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
+import type { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
 import {
   type CommitReport,
   type CommitTarget,
   ENGINE_OPTIONS,
   type SaveOptions,
 } from "../../../src/checkpoint/engine/engine.ts";
-import { type CheckpointWriter, SaveSession } from "../../../src/checkpoint/engine/save_session.ts";
+import { SaveSession, type Writing } from "../../../src/checkpoint/engine/save_session.ts";
 
 const WRITTEN = { fileId: "", fileBytes: 3, rawBytes: 2, storedBytes: 1 } as CommitReport["written"];
 
@@ -18,7 +18,7 @@ function noted(failing: readonly string[] = []) {
     calls.push(call);
     if (failing.includes(call)) throw new Error(`no ${call}`);
   };
-  const writingOf = (info: CommitInfo): ReturnType<CheckpointWriter<SaveOptions>["resume"]> => ({
+  const writingOf = (info: CommitInfo): Writing<SaveOptions> => ({
     write: () => Promise.resolve().then(() => note("write")).then(() => WRITTEN),
     commit: () =>
       Promise.resolve().then(() => note("commit")).then(() => (
@@ -29,7 +29,6 @@ function noted(failing: readonly string[] = []) {
   const session = new SaveSession<SaveOptions>({
     begin: (info, overwrite) =>
       Promise.resolve().then(() => note(overwrite ? "begin over" : "begin")).then(() => writingOf(info)),
-    resume: writingOf,
     requireFileOf: ({ tag }, path) => {
       if (path !== tag) throw new TypeError(`not ${path}`);
     },
@@ -46,7 +45,7 @@ describe("the session of a save", () => {
     await create("a");
     expect(await save({}, "a")).toBe(WRITTEN);
     expect((await session.commit("a")).tag).toBe("a");
-    expect([calls, session.info]).toEqual([["begin", "write", "commit"], null]);
+    expect([calls, session.uncommitted]).toEqual([["begin", "write", "commit"], undefined]);
   });
 
   test("passes on what may be replaced", async () => {
@@ -68,10 +67,7 @@ describe("the session of a save", () => {
     await save();
     await expect(save()).rejects.toThrow("Cannot save: call create()");
     await expect(create("b")).rejects.toThrow('Cannot create "b": "a" was saved and not committed');
-    expect(() => session.info = CommitInfo.of("b")).toThrow(
-      'Cannot set "b": "a" was saved and not committed',
-    );
-    expect([calls, session.info?.tag]).toEqual([["begin", "write"], "a"]);
+    expect([calls, session.uncommitted?.tag]).toEqual([["begin", "write"], "a"]);
   });
 
   test("refuses a call while another one is under way", async () => {
@@ -90,35 +86,33 @@ describe("the session of a save", () => {
     const write = noted(["write"]);
     await write.create("a");
     await expect(write.save()).rejects.toThrow("no write");
-    expect([write.calls, write.session.info]).toEqual([["begin", "write", "abort"], null]);
+    expect([write.calls, write.session.uncommitted]).toEqual([["begin", "write", "abort"], undefined]);
 
     const commit = noted(["commit"]);
     await commit.create("a");
     await commit.save();
     await expect(commit.session.commit("a")).rejects.toThrow("no commit");
-    expect([commit.calls, commit.session.info]).toEqual([["begin", "write", "commit", "abort"], null]);
+    expect([commit.calls, commit.session.uncommitted]).toEqual([
+      ["begin", "write", "commit", "abort"],
+      undefined,
+    ]);
 
     const twice = noted();
     await twice.create("a");
     await twice.create("b");
     await twice.session.abort();
     await twice.session.abort();
-    expect([twice.calls, twice.session.info]).toEqual([["begin", "abort", "begin", "abort"], null]);
+    expect([twice.calls, twice.session.uncommitted]).toEqual([
+      ["begin", "abort", "begin", "abort"],
+      undefined,
+    ]);
   });
 
   test("keeps nothing of a checkpoint that could not be begun", async () => {
     const { session, calls, create } = noted(["begin"]);
     await expect(create("a")).rejects.toThrow("no begin");
     await session.abort();
-    expect([calls, session.info]).toEqual([["begin"], null]);
-  });
-
-  test("takes a checkpoint that was created elsewhere", async () => {
-    const { session, calls, save } = noted();
-    session.info = CommitInfo.of("a");
-    await save();
-    await session.commit("a");
-    expect(calls).toEqual(["write", "commit"]);
+    expect([calls, session.uncommitted]).toEqual([["begin"], undefined]);
   });
 
   test("gives the memory of a state back once it is there, failed or was dropped", async () => {
