@@ -24,7 +24,7 @@ const INSIDE: readonly string[] = [
   "ReadbackStreamOptions",
   "RemoveDurablyOptions",
   "SplitOptions",
-  "StageOptions",
+  "PrepareOptions",
   "StrictJsonOptions",
   "TensorPlanOptions",
   "WatchOptions",

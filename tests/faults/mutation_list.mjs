@@ -11,7 +11,7 @@ const FILES = "src/storage/file_storage.ts";
 const WRITER = "src/checkpoint/engine/file_writer.ts";
 const READER = "src/container/read/chunk_reader.ts";
 const DECODING = "src/container/codec/decode_checked.ts";
-const STAGED = "src/checkpoint/engine/staged_checkpoint.ts";
+const PREPARED = "src/checkpoint/engine/prepared_checkpoint.ts";
 const LOCK = "src/checkpoint/engine/lock/writer_lock.ts";
 const PROCESS = "src/base/process_mark.ts";
 const RETENTION = "src/checkpoint/keep/retention/retention.ts";
@@ -173,11 +173,11 @@ export const MUTATIONS = [
   [
     "hint only after the commit",
     WRITER,
-    "await staged.commit({",
-    "await moveLatestHint(this.#storage, directory, tag, this.#files.randomName());\n      await staged.commit({",
+    "await prepared.commit({",
+    "await moveLatestHint(this.#storage, directory, tag, this.#files.randomName());\n      await prepared.commit({",
     [...ENGINES, ...SAVES],
   ],
-  ["clean-up after a failed save", STAGED, "await index.abort().catch(() => {});", "", ENGINES],
+  ["clean-up after a failed save", PREPARED, "await index.abort().catch(() => {});", "", ENGINES],
   [
     "verification before recovery",
     "src/checkpoint/keep/recovery.ts",

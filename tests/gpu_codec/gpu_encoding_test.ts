@@ -6,7 +6,7 @@ import { FileMaker } from "../../src/checkpoint/engine/file_maker.ts";
 import { type CheckpointState, FrozenCheckpoint } from "../../src/checkpoint/capture/frozen_checkpoint.ts";
 import { type GpuEncoding, MeasuredGpuEncoding } from "../../src/gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource } from "../../src/checkpoint/capture/checkpoint_source.ts";
-import { StagedCheckpoint } from "../../src/checkpoint/engine/staged_checkpoint.ts";
+import { PreparedCheckpoint } from "../../src/checkpoint/engine/prepared_checkpoint.ts";
 import { StoreCopy } from "../../src/checkpoint/capture/store_copy.ts";
 import { writeCheckpoint, type WriteCheckpointOptions } from "../../src/checkpoint/file/write_checkpoint.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
@@ -121,8 +121,12 @@ async function fileOf(
 }
 
 /** Writes the files of a checkpoint `a`, short of committing them. */
-function stage(storage: Storage, source: CheckpointSource, signal?: AbortSignal): Promise<StagedCheckpoint> {
-  return StagedCheckpoint.write(storage, "a.cairn", source, {
+function prepare(
+  storage: Storage,
+  source: CheckpointSource,
+  signal?: AbortSignal,
+): Promise<PreparedCheckpoint> {
+  return PreparedCheckpoint.write(storage, "a.cairn", source, {
     ...LEVELS,
     gpuEncoding: ALWAYS,
     newFiles: new FileMaker({ runId: RUN_ID }),
@@ -174,8 +178,8 @@ describe("a save that the GPU encodes", () => {
       expect(counts.raw).toBeGreaterThan(0);
       expect(report.codecs.levels ?? 0).toBeGreaterThan(counts.levels);
       const engine = await memoryEngine();
-      const staged = await stage(engine.storage, frozen);
-      await staged.commit({ verify: true });
+      const prepared = await prepare(engine.storage, frozen);
+      await prepared.commit({ verify: true });
       fillStore(store, 1);
       const checkpoint = await engine.load("a");
       await checkpoint.loadInto(store);
@@ -257,7 +261,7 @@ describe("a save that the GPU encodes", () => {
     const storage = new MemoryStorage();
     await frozenOf({ store }, async (frozen) => {
       gpu.write(canary as GPUBuffer, 8, new Uint8Array(4));
-      const error = await thrownBy(() => stage(storage, frozen));
+      const error = await thrownBy(() => prepare(storage, frozen));
       expect([error.code, error.message.includes("canary")]).toEqual(["gpu_validation", true]);
     });
     expect(await fileNames(storage)).toEqual([]);
@@ -274,7 +278,7 @@ describe("a save that the GPU encodes", () => {
         frozen,
         (count) => count === 12 && abort.abort(new Error("enough")),
       );
-      expect((await thrownBy(() => stage(storage, source, abort.signal))).message).toBe("enough");
+      expect((await thrownBy(() => prepare(storage, source, abort.signal))).message).toBe("enough");
       expect(counts.levels + counts.raw).toBe(12);
       expect(await fileNames(storage)).toEqual([]);
       expect((await sameFiles(frozen)).counts.levels).toBeGreaterThan(12);
@@ -290,7 +294,7 @@ describe("a save that the GPU encodes", () => {
       const { source } = counting(frozen, (count) => {
         if (count === 12) gpu.device.destroy();
       });
-      expect((await thrownBy(() => stage(storage, source))).code).toBe("device_lost");
+      expect((await thrownBy(() => prepare(storage, source))).code).toBe("device_lost");
     });
     expect(await fileNames(storage)).toEqual([]);
   });

@@ -10,7 +10,7 @@ import { FileMaker } from "../engine/file_maker.ts";
 import { checkpointPath, openCheckpoint } from "../file/open_path.ts";
 import { checkComponents, type Components, planComponents } from "../file/parts/components.ts";
 import { readerSource } from "../file/parts/reader_source.ts";
-import { StagedCheckpoint } from "../engine/staged_checkpoint.ts";
+import { PreparedCheckpoint } from "../engine/prepared_checkpoint.ts";
 import { CHECKPOINT_EXTENSION, checkTag } from "../file/tags.ts";
 
 /** Options of {@link splitCheckpoint}. */
@@ -60,7 +60,7 @@ export async function splitCheckpoint(
     refuseRanks(checkpoint);
     refuseSame(checkpoint, storage.describe(fileName));
     const source = readerSource(checkpoint.reader, manifestOf(checkpoint, tag));
-    const staged = await StagedCheckpoint.write(storage, fileName, source, {
+    const prepared = await PreparedCheckpoint.write(storage, fileName, source, {
       ...writing,
       overwrite,
       parts: planComponents(source.tensors, components),
@@ -68,12 +68,12 @@ export async function splitCheckpoint(
       newFiles: new FileMaker({}),
     });
     try {
-      await staged.commit({ verify: true, signal: options.signal });
+      await prepared.commit({ verify: true, signal: options.signal });
     } catch (error) {
-      await staged.abort();
+      await prepared.abort();
       throw error;
     }
-    return staged.written;
+    return prepared.written;
   } finally {
     await checkpoint.close();
   }

@@ -6,7 +6,7 @@ import type { FileEngineOptions } from "./file_engine_options.ts";
 import { MeasuredGpuEncoding } from "../../gpu_codec/gpu_encoding.ts";
 import type { KnownCheckpoints } from "./known_checkpoints.ts";
 import { temporaryName } from "../file/leftovers.ts";
-import type { NewFiles } from "../file/parts/staged_part.ts";
+import type { NewFiles } from "../file/parts/prepared_part.ts";
 import type { SplitOptions } from "../file/parts/write_split.ts";
 
 const WRITER = "cairn 0.1.0";

@@ -21,7 +21,7 @@ import { moveLatestHint } from "./latest_hint.ts";
 import type { DirectoryLocks } from "./lock/directory_locks.ts";
 import { removeDeadParts } from "./part_sweep.ts";
 import type { CheckpointWriter, Writing } from "./save_session.ts";
-import { StagedCheckpoint } from "./staged_checkpoint.ts";
+import { PreparedCheckpoint } from "./prepared_checkpoint.ts";
 import { summaryOf } from "./summary.ts";
 
 const DEFAULT_VERIFY_EVERY = 10;
@@ -45,7 +45,7 @@ interface Target {
 
 /** A checkpoint that has all its bytes and no name yet. */
 interface Saved {
-  readonly staged: StagedCheckpoint;
+  readonly prepared: PreparedCheckpoint;
   readonly frozen: FrozenCheckpoint;
   readonly provenance: Provenance;
 }
@@ -119,13 +119,13 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
         await this.#requireSpace(info, options.ranks?.files ?? [frozen.tensors], options);
         await options.ranks?.begin();
         saved = await this.#write(target, frozen, options);
-        return saved.staged.written;
+        return saved.prepared.written;
       },
       commit: async (options) => {
         if (saved === undefined) throw commitFailed(info, "nothing was saved");
         return await this.#commit(info, saved, options);
       },
-      abort: async () => await saved?.staged.abort(),
+      abort: async () => await saved?.prepared.abort(),
     };
   }
 
@@ -139,7 +139,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
     const known = KnownCheckpoints.in(this.#storage, directory);
     const provenance = this.#files.provenanceIn(known, info.tag, frozen.manifest.provenance, options.savedBy);
     const { components = false } = this.#options.engine;
-    const staged = await StagedCheckpoint.write(this.#storage, this.#paths.fileOf(info), frozen, {
+    const prepared = await PreparedCheckpoint.write(this.#storage, this.#paths.fileOf(info), frozen, {
       ...this.#files.coding,
       ...saving,
       newFiles: this.#files,
@@ -149,11 +149,11 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
       parts: ranks === undefined ? planComponents(frozen.tensors, components) : [ranks.part],
       provenance,
     });
-    return { staged, frozen, provenance };
+    return { prepared, frozen, provenance };
   }
 
   async #commit(info: CommitInfo, saved: Saved, options: EngineCommitOptions): Promise<CommitReport> {
-    const { staged, frozen, provenance } = saved;
+    const { prepared, frozen, provenance } = saved;
     const { tag } = info;
     const directory = this.#paths.directoryOf(info);
     const file = this.#paths.fileOf(info);
@@ -166,15 +166,15 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
       frozen.assertAlive();
       await this.#locks.assertHeld(directory);
       const { signal } = options;
-      await staged.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
+      await prepared.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
     } catch (error) {
-      if (staged.isPublished) this.#unconfirmed.add(file);
+      if (prepared.isPublished) this.#unconfirmed.add(file);
       throw error;
     }
     this.#unconfirmed.delete(file);
     this.#commits++;
     const path = this.#storage.describe(file);
-    const { written } = staged;
+    const { written } = prepared;
     known.committed(summaryOf({ tag, path, metrics: frozen.manifest.metrics, provenance, reader: written }));
     const warnings = info.saveLatest
       ? await moveLatestHint(this.#storage, directory, tag, this.#files.randomName())

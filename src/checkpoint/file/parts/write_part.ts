@@ -4,7 +4,7 @@ import type { PartRecord } from "../../../container/format/part_list.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
 import type { PartPlan } from "./components.ts";
-import { type NewFiles, StagedPart } from "./staged_part.ts";
+import { type NewFiles, PreparedPart } from "./prepared_part.ts";
 import { type SplitOptions, writeSplit } from "./write_split.ts";
 
 /** Options of {@link writePart}. */
@@ -34,7 +34,7 @@ export async function writePart(
   options: WritePartOptions,
 ): Promise<WrittenPart> {
   const { state, user, provenance } = source.manifest;
-  const part = await StagedPart.create(storage, directory, plan, options.newFiles);
+  const part = await PreparedPart.create(storage, directory, plan, options.newFiles);
   try {
     const target = part.target({
       kind: "tensors",

@@ -19,7 +19,7 @@ export interface NewFiles {
 }
 
 /** A part of a checkpoint that is being written, under a temporary name until its file is committed. */
-export class StagedPart {
+export class PreparedPart {
   readonly file: DurableFile;
   readonly #plan: PartPlan;
   readonly #fileId: Uint8Array;
@@ -39,7 +39,7 @@ export class StagedPart {
     directory: string,
     plan: PartPlan,
     newFiles: NewFiles,
-  ): Promise<StagedPart> {
+  ): Promise<PreparedPart> {
     const id = newFiles.fileId();
     const path = partPath(directory, { name: plan.name, fileId: bytesAsHex(id) });
     const file = await DurableFile.create(storage, path, {
@@ -48,7 +48,7 @@ export class StagedPart {
       isNameFree: true,
     });
     newFiles.inUse.add(file.temporaryName);
-    return new StagedPart(file, plan, id);
+    return new PreparedPart(file, plan, id);
   }
 
   /** Where `writeSplit` writes it to. */

@@ -9,11 +9,11 @@ import type { CheckpointSource } from "../capture/checkpoint_source.ts";
 import type { PartPlan } from "../file/parts/components.ts";
 import { partsAt, removeUnnamedParts } from "./part_sweep.ts";
 import { isStoreTensor } from "../file/parts/placement.ts";
-import { type NewFiles, StagedPart } from "../file/parts/staged_part.ts";
+import { type NewFiles, PreparedPart } from "../file/parts/prepared_part.ts";
 import { joinReports, type SplitOptions, writeSplit } from "../file/parts/write_split.ts";
 
-/** Options of {@link StagedCheckpoint.write}. */
-export interface StageOptions extends SplitOptions {
+/** Options of {@link PreparedCheckpoint.write}. */
+export interface PrepareOptions extends SplitOptions {
   readonly newFiles: NewFiles;
   readonly overwrite: boolean;
   /** See `DurableFileOptions.isNameFree`; of the index. */
@@ -32,11 +32,11 @@ export interface StageOptions extends SplitOptions {
 }
 
 /** The files of a checkpoint that is being written. */
-interface StagedFiles {
+interface PreparedFiles {
   readonly storage: Storage;
   readonly inUse: Set<string>;
   readonly index: DurableFile;
-  readonly parts: StagedPart[];
+  readonly parts: PreparedPart[];
 }
 
 /**
@@ -44,13 +44,13 @@ interface StagedFiles {
  * first, each under a name that nothing else has. Then the index gets its name, which is the one moment at which the checkpoint
  * exists. An index that is being written stands beside the checkpoints and names its parts, so that nobody takes them for leftovers.
  */
-export class StagedCheckpoint {
+export class PreparedCheckpoint {
   /** Of all files that this process wrote. */
   readonly written: WriteReport;
-  readonly #files: StagedFiles;
+  readonly #files: PreparedFiles;
   readonly #overwrite: boolean;
 
-  private constructor(files: StagedFiles, overwrite: boolean, written: WriteReport) {
+  private constructor(files: PreparedFiles, overwrite: boolean, written: WriteReport) {
     this.#files = files;
     this.#overwrite = overwrite;
     this.written = written;
@@ -61,19 +61,19 @@ export class StagedCheckpoint {
     storage: Storage,
     path: string,
     source: CheckpointSource,
-    options: StageOptions,
-  ): Promise<StagedCheckpoint> {
+    options: PrepareOptions,
+  ): Promise<PreparedCheckpoint> {
     const { overwrite, newFiles, isNameFree = false } = options;
     const randomName = newFiles.randomName();
     const index = await DurableFile.create(storage, path, { overwrite, randomName, isNameFree });
     newFiles.inUse.add(index.temporaryName);
-    const files: StagedFiles = { storage, inUse: newFiles.inUse, index, parts: [] };
+    const files: PreparedFiles = { storage, inUse: newFiles.inUse, index, parts: [] };
     try {
       const isOneFile = options.parts.length === 0 && options.completeParts === undefined;
       const written = isOneFile
         ? await writeCheckpoint(index, source, { ...options, fileId: newFiles.fileId() })
         : await writeFiles(files, source, options);
-      return new StagedCheckpoint(files, overwrite, written);
+      return new PreparedCheckpoint(files, overwrite, written);
     } catch (error) {
       await drop(files);
       throw error;
@@ -107,16 +107,16 @@ export class StagedCheckpoint {
 }
 
 async function writeFiles(
-  { storage, index, parts }: StagedFiles,
+  { storage, index, parts }: PreparedFiles,
   source: CheckpointSource,
-  options: StageOptions,
+  options: PrepareOptions,
 ): Promise<WriteReport> {
   const { completeParts } = options;
   const provenance = { ...source.manifest.provenance, ...options.provenance };
   const { order: _, ...ofPart } = provenance;
   const partManifest: Manifest = { kind: "tensors", state: {}, metrics: {}, provenance: ofPart, user: {} };
   for (const plan of options.parts) {
-    parts.push(await StagedPart.create(storage, directoryOf(index.path), plan, options.newFiles));
+    parts.push(await PreparedPart.create(storage, directoryOf(index.path), plan, options.newFiles));
   }
   const reports: WriteReport[] = [];
   await writeSplit(source, [...parts.map((part) => part.target(partManifest)), {
@@ -135,11 +135,11 @@ async function writeFiles(
 }
 
 /** No temporary files of it are there any more. */
-function forget({ inUse, index, parts }: StagedFiles): void {
+function forget({ inUse, index, parts }: PreparedFiles): void {
   for (const { temporaryName } of [index, ...parts.map(({ file }) => file)]) inUse.delete(temporaryName);
 }
 
-async function drop(files: StagedFiles): Promise<void> {
+async function drop(files: PreparedFiles): Promise<void> {
   const { storage, index, parts } = files;
   await index.abort().catch(() => {});
   for (const { file } of parts) await file.abort().catch(() => {});
