@@ -66,7 +66,7 @@ export type { ValidationOptions } from "./src/train/loop/validation_settings.ts"
 export type { ResumeOptions, ResumeReport } from "./src/train/restore.ts";
 export type { AutoSaveOptions, BestPolicy, KeepPolicy } from "./src/train/saves/auto_save_options.ts";
 export { AutoSaver } from "./src/train/saves/auto_saver.ts";
-export type { SaveRecord } from "./src/train/saves/auto_saves.ts";
+export type { SaveRecord } from "./src/train/saves/scheduled_saves.ts";
 export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_loop.ts";
 export {
   Trainer,

@@ -48,7 +48,7 @@ export type { RunDifference, RunPart } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";
 export type { RecoverRunOptions } from "../train/restore.ts";
 export type { AutoSaveSettings, KeepSettings } from "../train/saves/auto_save_options.ts";
-export type { FailedSave } from "../train/saves/auto_saves.ts";
+export type { FailedSave } from "../train/saves/scheduled_saves.ts";
 export { NameTemplate } from "../train/saves/name_template.ts";
 export type { Initializer } from "../nn/initializers.ts";
 export type { Layer } from "../nn/layer.ts";

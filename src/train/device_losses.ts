@@ -1,5 +1,5 @@
 import { CairnError } from "../base/errors.ts";
-import type { SaveListener } from "./saves/auto_saves.ts";
+import type { SaveListener } from "./saves/scheduled_saves.ts";
 import { recoverRun, type RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
 

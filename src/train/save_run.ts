@@ -3,7 +3,7 @@ import { CairnError } from "../base/errors.ts";
 import { checkpointPath } from "../checkpoint/file/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { agreeOnTag, type TagAgreement } from "../checkpoint/ranks/tag_validation.ts";
-import { checkpointOf } from "./saves/auto_saves.ts";
+import { checkpointOf } from "./saves/scheduled_saves.ts";
 import { CheckpointPlace } from "./saves/checkpoint_place.ts";
 import type { RestoreTarget } from "./restore.ts";
 

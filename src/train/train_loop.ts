@@ -2,7 +2,7 @@ import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
-import type { AutoSaves, FailedSave, SaveListener, SaveRecord } from "./saves/auto_saves.ts";
+import type { FailedSave, SaveListener, SaveRecord, ScheduledSaves } from "./saves/scheduled_saves.ts";
 import { nextTurn } from "../base/event_loop.ts";
 import type { EpochRecord } from "./loop/history.ts";
 import type { OnDeviceLost } from "./device_losses.ts";
@@ -176,7 +176,7 @@ export interface LoopParts {
   readonly reporter: ProgressReporter | undefined;
   readonly log: TrainLog;
   readonly policy: AutoSaver | undefined;
-  readonly saves: AutoSaves | undefined;
+  readonly saves: ScheduledSaves | undefined;
   readonly interrupts: Interrupts | undefined;
 }
 

@@ -1,4 +1,4 @@
-import { AutoSaves } from "./saves/auto_saves.ts";
+import { ScheduledSaves } from "./saves/scheduled_saves.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import { DeviceLosses } from "./device_losses.ts";
 import { Interrupts } from "./interrupts.ts";
@@ -95,8 +95,8 @@ async function openSaves(
   policy: AutoSaver,
   log: TrainLog,
   giveUp: AbortSignal | undefined,
-): Promise<AutoSaves> {
+): Promise<ScheduledSaves> {
   const { place } = await target();
   await place.survey();
-  return new AutoSaves(run, policy, place, log, giveUp);
+  return new ScheduledSaves(run, policy, place, log, giveUp);
 }

@@ -67,7 +67,7 @@ export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy
  * Saves a run in the background when its {@link AutoSaver} says so. A save that fails is told and does not
  * stop anything.
  */
-export class AutoSaves {
+export class ScheduledSaves {
   readonly #run: Run;
   readonly #policy: AutoSaver;
   readonly #place: CheckpointPlace;

@@ -4,7 +4,11 @@ import type { Engine } from "../../../src/checkpoint/engine/engine.ts";
 import { openStorage } from "../../../src/storage/open_storage.ts";
 import type { AutoSaveOptions } from "../../../src/train/saves/auto_save_options.ts";
 import { AutoSaver } from "../../../src/train/saves/auto_saver.ts";
-import { AutoSaves, type FailedSave, type SaveRecord } from "../../../src/train/saves/auto_saves.ts";
+import {
+  type FailedSave,
+  type SaveRecord,
+  ScheduledSaves,
+} from "../../../src/train/saves/scheduled_saves.ts";
 import { CheckpointPlace } from "../../../src/train/saves/checkpoint_place.ts";
 import type { Run } from "../../../src/train/loop/run.ts";
 import { VirtualClock } from "../../helpers/virtual_clock.ts";
@@ -110,7 +114,7 @@ interface Simulated {
   readonly engine: ScriptedEngine;
   readonly place: CheckpointPlace;
   readonly run: FakeRun;
-  readonly saves: AutoSaves;
+  readonly saves: ScheduledSaves;
   readonly records: SaveRecord[];
   readonly failures: FailedSave[];
   readonly warnings: string[];
@@ -137,7 +141,7 @@ async function simulate(
   const records: SaveRecord[] = [];
   const failures: FailedSave[] = [];
   const warnings: string[] = [];
-  const saves = new AutoSaves(run as unknown as Run, policy, place, {
+  const saves = new ScheduledSaves(run as unknown as Run, policy, place, {
     onSave: (record) => void records.push(record),
     onFailure: (failure) => void failures.push(failure),
     onWarning: (message) => void warnings.push(message),
@@ -377,7 +381,7 @@ describe("automatic saving on a full disk", () => {
     const records: SaveRecord[] = [];
     const failures: FailedSave[] = [];
     const warnings: string[] = [];
-    const saves = new AutoSaves(run as unknown as Run, new AutoSaver({ everySteps: 1 }), place, {
+    const saves = new ScheduledSaves(run as unknown as Run, new AutoSaver({ everySteps: 1 }), place, {
       onSave: (record) => void records.push(record),
       onFailure: (failure) => void failures.push(failure),
       onWarning: (message) => void warnings.push(message),
