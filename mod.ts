@@ -44,7 +44,11 @@ export type { Value } from "./src/graph/value.ts";
 export type { Stateful } from "./src/checkpoint/capture/host_state.ts";
 export { Checkpoint } from "./src/checkpoint/file/checkpoint.ts";
 export { openCheckpoint } from "./src/checkpoint/file/open_path.ts";
-export { getCheckpoint, type GetCheckpointOptions, getCheckpoints } from "./src/checkpoint/keep/find.ts";
+export {
+  getCheckpoint,
+  type GetCheckpointOptions,
+  getCheckpoints,
+} from "./src/checkpoint/keep/newest_checkpoint.ts";
 export type { PendingSnapshot, SaveReport } from "./src/checkpoint/pending_snapshot.ts";
 export type { LoadReport } from "./src/checkpoint/restore/load_report.ts";
 export type { CheckpointLoadOptions } from "./src/checkpoint/restore/restore.ts";

@@ -2,7 +2,11 @@ import { checkOptions } from "../base/options/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { Checkpoint } from "./file/checkpoint.ts";
 import type { Engine, EngineLoadOptions } from "./engine/engine.ts";
-import { GET_CHECKPOINT_OPTIONS, getCheckpoint, type GetCheckpointOptions } from "./keep/find.ts";
+import {
+  GET_CHECKPOINT_OPTIONS,
+  getCheckpoint,
+  type GetCheckpointOptions,
+} from "./keep/newest_checkpoint.ts";
 import { loadTensor } from "./engine/load_tensor.ts";
 import { type EngineTarget, openEngine } from "./engine/open_engine.ts";
 

@@ -96,7 +96,7 @@ export type { WrittenPart } from "../checkpoint/file/parts/write_part.ts";
 export { readModelCode } from "../checkpoint/file/read_model_code.ts";
 export type { ReadObjectOptions } from "../checkpoint/file/read_object.ts";
 export type { ReadWithinOptions } from "../checkpoint/file/read_within.ts";
-export { stepFromCheckpoint } from "../checkpoint/keep/find.ts";
+export { stepFromCheckpoint } from "../checkpoint/keep/newest_checkpoint.ts";
 export { quarantine, type QuarantineReport } from "../checkpoint/keep/quarantine.ts";
 export { recover, type RecoverOptions, type Recovery } from "../checkpoint/keep/recovery.ts";
 export {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { CairnError } from "../../src/base/errors.ts";
-import { getCheckpoint } from "../../src/checkpoint/keep/find.ts";
+import { getCheckpoint } from "../../src/checkpoint/keep/newest_checkpoint.ts";
 import { loadCheckpoint } from "../../src/checkpoint/compat/load_checkpoint.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { layerNorm, linear } from "../../src/nn/nn.ts";

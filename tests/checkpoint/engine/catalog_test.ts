@@ -8,7 +8,7 @@ import { readCatalog } from "../../../src/checkpoint/engine/catalog.ts";
 import { checkpointsIterator } from "../../../src/checkpoint/keep/evaluators/checkpoints_iterator.ts";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { findCheckpoint } from "../../../src/checkpoint/lazy_checkpoint.ts";
-import { getCheckpoint, getCheckpoints } from "../../../src/checkpoint/keep/find.ts";
+import { getCheckpoint, getCheckpoints } from "../../../src/checkpoint/keep/newest_checkpoint.ts";
 import { MirrorEngine } from "../../../src/checkpoint/compose/mirror_engine.ts";
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";

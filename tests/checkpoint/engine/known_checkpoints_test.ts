@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readCatalog } from "../../../src/checkpoint/engine/catalog.ts";
 import type { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
-import { getCheckpoint } from "../../../src/checkpoint/keep/find.ts";
+import { getCheckpoint } from "../../../src/checkpoint/keep/newest_checkpoint.ts";
 import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import { writeContainer } from "../../../src/container/write/write_container.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { isDoneEval, markDoneEval } from "../../../src/checkpoint/keep/evaluators/done_marks.ts";
-import { getCheckpoint } from "../../../src/checkpoint/keep/find.ts";
+import { getCheckpoint } from "../../../src/checkpoint/keep/newest_checkpoint.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/compat/load_checkpoint.ts";
 import { MirrorEngine } from "../../../src/checkpoint/compose/mirror_engine.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";

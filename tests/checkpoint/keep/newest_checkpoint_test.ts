@@ -3,7 +3,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
-import { getCheckpoint, getCheckpoints, stepFromCheckpoint } from "../../../src/checkpoint/keep/find.ts";
+import {
+  getCheckpoint,
+  getCheckpoints,
+  stepFromCheckpoint,
+} from "../../../src/checkpoint/keep/newest_checkpoint.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import { bytes, writeFile } from "../../storage/storage_contract.ts";
 import { errorOf, memoryEngine, saveState } from "../fixtures.ts";
