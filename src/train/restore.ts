@@ -16,7 +16,7 @@ import type { CheckpointPlace } from "./saves/checkpoint_place.ts";
 import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
 import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
 import type { Run } from "./loop/run.ts";
-import { RUN_PARTS, type RunDifference, type RunPart } from "./loop/run_identity.ts";
+import { RUN_SETTINGS, type RunDifference, type RunSetting } from "./loop/run_identity.ts";
 
 /** Options of `Trainer.resume`. */
 export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "quarantinesDamaged"> {
@@ -27,7 +27,7 @@ export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailu
    * `"batchSize"`, `"data"`, `"seed"`, `"precision"`, `"numerics"`. The bits are then others than those of an undisturbed run, and the
    * checkpoints that follow say what was changed at which step. Tensors of another optimiser begin at zero.
    */
-  readonly allow?: readonly RunPart[] | undefined;
+  readonly allow?: readonly RunSetting[] | undefined;
 }
 
 /** Every option of {@link ResumeOptions}. */
@@ -212,7 +212,7 @@ export async function recoverRun(
   const { run, place } = target;
   const { gpu, ...resuming } = options;
   // What was changed on purpose may be newer than the newest checkpoint.
-  const allow = [...options.allow ?? [], ...RUN_PARTS.filter((part) => isChanged(run, part))];
+  const allow = [...options.allow ?? [], ...RUN_SETTINGS.filter((setting) => isChanged(run, setting))];
   const isAllowed = allowing(allow);
   await run.record.complete();
   const refuse = (checkpoint: Checkpoint): Promise<CairnError | undefined> =>
@@ -232,8 +232,8 @@ export async function recoverRun(
   });
 }
 
-function isChanged(run: Run, part: RunPart): boolean {
-  return run.record.changes.some((change) => change.part === part);
+function isChanged(run: Run, setting: RunSetting): boolean {
+  return run.record.changes.some((change) => change.part === setting);
 }
 
 function nothingToGoOnFrom(engine: Engine): CairnError {

@@ -170,7 +170,7 @@ export class TrainLog implements SaveListener {
 }
 
 /** What a training loop works with. */
-export interface LoopParts {
+export interface LoopContext {
   readonly run: Run;
   readonly options: TrainOptions;
   readonly reporter: ProgressReporter | undefined;
@@ -187,18 +187,18 @@ export type LoopEnd = Pick<TrainReport, "endedBy" | "exitCode">;
  * Trains until `options.epochs` epochs are done, or a signal came. Whatever happens, no save is under way
  * afterwards.
  */
-export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
-  const { run, options, log, saves, interrupts } = parts;
+export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
+  const { run, options, log, saves, interrupts } = context;
   const startStep = run.step;
   const totalSteps = run.stepsAfter(options.epochs);
   try {
     for (;;) {
-      if (interrupts?.received === undefined) await measureIfDue(parts, startStep);
+      if (interrupts?.received === undefined) await measureIfDue(context, startStep);
       log.throwIfCallbackFailed();
       throwIfAborted(options.signal);
       if (interrupts?.received !== undefined || run.step >= totalSteps) break;
-      await oneStep(parts, startStep);
-      tellSkipped(parts, startStep);
+      await oneStep(context, startStep);
+      tellSkipped(context, startStep);
       // A checkpoint was refused because a step stopped the run: no need to find that out later.
       if (saves?.hasSeenStop) await run.readLosses();
       // Also the turn in which a signal is heard and a save in the background goes on.
@@ -206,15 +206,15 @@ export async function trainLoop(parts: LoopParts): Promise<LoopEnd> {
     }
     // Before the last save: nothing is saved of a run that was stopped.
     await run.readLosses();
-    tellSkipped(parts, startStep);
-    await lastSave(parts, startStep);
+    tellSkipped(context, startStep);
+    await lastSave(context, startStep);
     // A last save that failed because the device is lost is no end: the tensors are gone.
     if (saves !== undefined && saves.durableStep !== run.step) run.store.gpu.assertAlive();
   } catch (error) {
     saves?.leave(error);
     // How far the run came, unless the device is lost.
     await run.settle().catch(() => undefined);
-    await saveAfter(error, parts, startStep);
+    await saveAfter(error, context, startStep);
     throw error;
   } finally {
     await saves?.settled();
@@ -248,7 +248,7 @@ function requireSomeSave({ saves, failedSaves }: TrainLog, step: number): void {
 }
 
 /** Once; each of the batches is in the report. */
-function tellSkipped({ run, log }: LoopParts, startStep: number): void {
+function tellSkipped({ run, log }: LoopContext, startStep: number): void {
   const first = run.history.skipped.find((step) => step >= startStep);
   if (first === undefined) return;
   const { step, epoch, position } = batchOfStep(run, first);
@@ -259,7 +259,7 @@ function tellSkipped({ run, log }: LoopParts, startStep: number): void {
 }
 
 async function oneStep(
-  { run, options, reporter, policy, saves, interrupts }: LoopParts,
+  { run, options, reporter, policy, saves, interrupts }: LoopContext,
   startStep: number,
 ): Promise<void> {
   await run.trainStep(options.onNonFinite);
@@ -271,8 +271,8 @@ async function oneStep(
 }
 
 /** Measures what is due after the last step, and saves what is due after that. */
-async function measureIfDue(parts: LoopParts, startStep: number): Promise<void> {
-  const { run, options, reporter, policy, saves, interrupts } = parts;
+async function measureIfDue(context: LoopContext, startStep: number): Promise<void> {
+  const { run, options, reporter, policy, saves, interrupts } = context;
   const isEpochEnd = run.isEpochUnmeasured;
   if (!isEpochEnd && !isValidationDue(run)) return;
   const stops = [options.signal, interrupts?.stopping].flatMap((signal) => signal ?? []);
@@ -283,7 +283,7 @@ async function measureIfDue(parts: LoopParts, startStep: number): Promise<void> 
     if (interrupts?.stopping.aborted && error === interrupts.stopping.reason) return;
     throw error;
   }
-  warnOfMetrics(parts);
+  warnOfMetrics(context);
   const record = run.history.lastEpoch;
   if (isEpochEnd) reporter?.epoch?.(progressOf(run, options));
   if (isEpochEnd && record !== undefined) await options.onEpoch?.(record);
@@ -297,7 +297,7 @@ async function measureIfDue(parts: LoopParts, startStep: number): Promise<void> 
 }
 
 /** A checkpoint with such a metric is never the best, and whoever waits for one should know. */
-function warnOfMetrics({ run, log }: LoopParts): void {
+function warnOfMetrics({ run, log }: LoopContext): void {
   for (const [name, value] of Object.entries(run.measured)) {
     if (Number.isFinite(value)) continue;
     log.warnOnce(
@@ -313,7 +313,7 @@ function warnOfMetrics({ run, log }: LoopParts): void {
  */
 async function saveAfter(
   error: unknown,
-  { run, options, policy, saves, interrupts }: LoopParts,
+  { run, options, policy, saves, interrupts }: LoopContext,
   startStep: number,
 ): Promise<void> {
   if (policy?.settings.saveOnError !== true || saves === undefined || run.step === startStep) return;
@@ -337,7 +337,7 @@ const NOT_WORTH_SAVING: ReadonlySet<CairnErrorCode> = new Set<CairnErrorCode>([
  * the last chance, so that a save that fails is tried once more.
  */
 async function lastSave(
-  { run, options, policy, saves, interrupts }: LoopParts,
+  { run, options, policy, saves, interrupts }: LoopContext,
   startStep: number,
 ): Promise<void> {
   if (policy === undefined || saves === undefined || run.step === startStep) return;

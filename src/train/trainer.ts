@@ -204,8 +204,8 @@ export class Trainer {
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
-    const parts = { run: this.#run, policy: this.#policy, target: () => this.#places.target() };
-    return await this.#alone("train", () => training(parts, options));
+    const context = { run: this.#run, policy: this.#policy, target: () => this.#places.target() };
+    return await this.#alone("train", () => training(context, options));
   }
 
   /**

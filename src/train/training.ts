@@ -16,7 +16,7 @@ import {
 } from "./train_loop.ts";
 
 /** What a call of `Trainer.train` works with. */
-export interface TrainingParts {
+export interface TrainingContext {
   readonly run: Run;
   readonly policy: AutoSaver | undefined;
   /** The run with the place that it is saved to. */
@@ -24,8 +24,8 @@ export interface TrainingParts {
 }
 
 /** What `Trainer.train` does, once nothing else changes the run. */
-export async function training(parts: TrainingParts, options: TrainOptions): Promise<TrainReport> {
-  const { run } = parts;
+export async function training(context: TrainingContext, options: TrainOptions): Promise<TrainReport> {
+  const { run } = context;
   const startStep = run.step;
   checkedPolicy(options.onNonFinite);
   const reporter = reporterOf(options.progress);
@@ -34,7 +34,7 @@ export async function training(parts: TrainingParts, options: TrainOptions): Pro
   const losses = new DeviceLosses(run, options.onDeviceLost);
   const end: LoopEnd = isDone
     ? { endedBy: "end", exitCode: 0 }
-    : await trainWith(parts, options, log, reporter, losses);
+    : await trainWith(context, options, log, reporter, losses);
   const { saves, failedSaves, warnings } = log;
   const skipped = run.history.skipped.filter((step) => step >= startStep).map((step) =>
     batchOfStep(run, step)
@@ -43,14 +43,14 @@ export async function training(parts: TrainingParts, options: TrainOptions): Pro
 }
 
 async function trainWith(
-  parts: TrainingParts,
+  context: TrainingContext,
   options: TrainOptions,
   log: TrainLog,
   reporter: ProgressReporter | undefined,
   losses: DeviceLosses,
 ): Promise<LoopEnd> {
-  const { run } = parts;
-  const policy = parts.policy?.isEnabled === true ? parts.policy : undefined;
+  const { run } = context;
+  const policy = context.policy?.isEnabled === true ? context.policy : undefined;
   const interrupts = Interrupts.of(options.handleSignals);
   if (interrupts !== undefined && policy === undefined) {
     log.onWarning(
@@ -64,7 +64,7 @@ async function trainWith(
         await prepare(run, log);
         const saves = policy === undefined
           ? undefined
-          : await openSaves(parts, policy, log, interrupts?.overdue);
+          : await openSaves(context, policy, log, interrupts?.overdue);
         if (!isStarted) await reporter?.start?.(progressOf(run, options));
         isStarted = true;
         run.setClock(true);
@@ -74,7 +74,7 @@ async function trainWith(
         if (isNonFinite(error)) throw await explainStop(run);
         // A process that was told to end has no time for that.
         if (interrupts?.received !== undefined || !await losses.isWorthAnother()) throw error;
-        await losses.recover(error, await parts.target(), log, options.signal);
+        await losses.recover(error, await context.target(), log, options.signal);
       }
     }
   } finally {
@@ -91,7 +91,7 @@ async function prepare(run: Run, log: TrainLog): Promise<void> {
 }
 
 async function openSaves(
-  { run, target }: TrainingParts,
+  { run, target }: TrainingContext,
   policy: AutoSaver,
   log: TrainLog,
   giveUp: AbortSignal | undefined,

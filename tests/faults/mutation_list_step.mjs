@@ -108,7 +108,7 @@ export const STEP_MUTATIONS = [
     "Number.isNaN(value) ? []",
     ["tests/checkpoint/keep/retention/by_metric_test.ts"],
   ],
-  ["save after an error", LOOP, "    await saveAfter(error, parts, startStep);\n", "", THROWN],
+  ["save after an error", LOOP, "    await saveAfter(error, context, startStep);\n", "", THROWN],
   [
     "save of the best validation",
     LOOP,

@@ -13,7 +13,7 @@ import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
 import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { storageError } from "../../src/storage/storage_error.ts";
-import type { RunPart } from "../../src/train/loop/run_identity.ts";
+import type { RunSetting } from "../../src/train/loop/run_identity.ts";
 import type { ResumeReport } from "../../src/train/restore.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { putFile, readFileOf, withManifest } from "../checkpoint/with_manifest.ts";
@@ -29,7 +29,7 @@ async function trainInto(
   name: string,
   epochs: number,
   options: TrainerOptions = smallRun(),
-  allow: readonly RunPart[] = [],
+  allow: readonly RunSetting[] = [],
 ): Promise<ResumeReport> {
   return await withTrainer(gpu, options, async ({ trainer }) => {
     trainer.autoSave({ interval: 1, savePath: await engineOn(storage), name: `${name}{epoch}` });
@@ -47,7 +47,7 @@ async function resumeIn(
   gpu: GpuDevice,
   storage: MemoryStorage,
   options: TrainerOptions = smallRun(),
-  allow: readonly RunPart[] = [],
+  allow: readonly RunSetting[] = [],
 ): Promise<ResumeReport> {
   return await withTrainer(gpu, options, async ({ trainer }) => {
     trainer.autoSave({ interval: 1, savePath: await engineOn(storage) });
@@ -127,7 +127,7 @@ const WITHOUT_MATMUL = { model: layerNorm(FEATURES) };
 
 describe("a run of which something is changed", () => {
   const lossWithoutName: TrainerOptions["loss"] = (output, labels) => crossEntropy()(output, labels);
-  const changes: Record<string, [Partial<TrainerOptions>, RunPart, string]> = {
+  const changes: Record<string, [Partial<TrainerOptions>, RunSetting, string]> = {
     "the optimiser's options": [
       { optimizer: adamw({ learningRate: 0.02, weightDecay: 0.1 }) },
       "optimizer",
@@ -172,7 +172,7 @@ describe("a run of which something is changed", () => {
       expect((await thrownBy(() => resumeIn(gpu, storage, smallRun(override), others))).code).toBe(
         "state_mismatch",
       );
-      const allow: RunPart[] = part === "optimizer" ? ["optimizer", "schedule"] : [part];
+      const allow: RunSetting[] = part === "optimizer" ? ["optimizer", "schedule"] : [part];
       const report = await trainInto(gpu, storage, "b", 3, smallRun(override), allow);
       expect([report.resumedFrom, report.step]).toEqual(["a1", 7]);
       expect(report.changed.map(({ what }) => what)).toContain(place);
@@ -254,7 +254,7 @@ describe("a run of which something is changed", () => {
 
   gpuTest("names what may be allowed when something else is asked for", async (gpu) => {
     const storage = new MemoryStorage();
-    const wrong = await thrownBy(() => resumeIn(gpu, storage, smallRun(), ["model" as RunPart]));
+    const wrong = await thrownBy(() => resumeIn(gpu, storage, smallRun(), ["model" as RunSetting]));
     expect(wrong.name).toBe("RangeError");
     expect(wrong.message).toContain('allow has "model" in it, expected some of "seed", "optimizer"');
     expect((await thrownBy(() => resumeIn(gpu, storage, smallRun(), "data" as never))).name).toBe(

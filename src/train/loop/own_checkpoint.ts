@@ -5,21 +5,21 @@ import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
 import { CONTROL_TENSOR, LossRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
-import { differentRun, RUN_PARTS, type RunDifference, type RunPart } from "./run_identity.ts";
+import { differentRun, RUN_SETTINGS, type RunDifference, type RunSetting } from "./run_identity.ts";
 import { fromStateTree, type TrainingState } from "./training_state.ts";
 
 /** Whether something may be different. */
 export type Allowance = (difference: RunDifference) => boolean;
 
-/** @throws TypeError or RangeError for what is no list of parts that a run has. */
-export function allowing(allow: readonly RunPart[]): Allowance {
-  const parts: readonly string[] = RUN_PARTS;
-  const expected = parts.map((part) => `"${part}"`).join(", ");
+/** @throws TypeError or RangeError for what is no list of settings that a run has. */
+export function allowing(allow: readonly RunSetting[]): Allowance {
+  const settings: readonly string[] = RUN_SETTINGS;
+  const expected = settings.map((setting) => `"${setting}"`).join(", ");
   if (!Array.isArray(allow)) {
     throw new TypeError(`allow is a list of some of ${expected}, found ${typeof allow}`);
   }
-  const stranger = allow.find((part) => !parts.includes(part));
-  if (stranger === undefined) return ({ part }) => allow.includes(part);
+  const stranger = allow.find((setting) => !settings.includes(setting));
+  if (stranger === undefined) return ({ part: setting }) => allow.includes(setting);
   throw new RangeError(`allow has ${JSON.stringify(stranger)} in it, expected some of ${expected}`);
 }
 
@@ -95,7 +95,7 @@ function planOf(
   step: number,
 ): Pick<OwnState, "plan" | "updates"> {
   const { store } = run;
-  const isOther = differences.some(({ part }) => part === "optimizer");
+  const isOther = differences.some(({ part: setting }) => setting === "optimizer");
   const missing = run.slots.filter((slot) => !reader.tensors.some(({ name }) => name.startsWith(`${slot}.`)));
   const fresh = isOther ? missing : [];
   const zeros = fresh.flatMap((slot) => store.group(slot).tensors)

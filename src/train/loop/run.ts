@@ -14,7 +14,7 @@ import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { TrainingHistory } from "./history.ts";
 import { requireIndices } from "./index_check.ts";
 import { LossRing } from "./loss_ring.ts";
-import { defaultMetrics, requireParts, type RunOptions } from "./run_options.ts";
+import { defaultMetrics, requireOptions, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
 import { stepValues, unreachedWarning } from "./step_values.ts";
 import { TrainStep } from "./train_step.ts";
@@ -62,7 +62,7 @@ export class Run {
    * for a shape that does not fit.
    */
   constructor(store: TensorStore, options: RunOptions) {
-    requireParts(options);
+    requireOptions(options);
     const { model, optimizer, data, validation, seed = 0, metrics } = options;
     this.validation = validationOf(validation);
     this.seed = checkedSeed(seed);

@@ -8,7 +8,7 @@ import { NUMERICS_VERSION } from "./numerics_version.ts";
 import type { Seed } from "../../data/seed.ts";
 
 /** What a run depends on besides its model. `resume({ allow })` names those that are changed on purpose. */
-export type RunPart =
+export type RunSetting =
   | "seed"
   | "optimizer"
   | "schedule"
@@ -18,8 +18,8 @@ export type RunPart =
   | "precision"
   | "numerics";
 
-/** Every {@link RunPart}. */
-export const RUN_PARTS: readonly RunPart[] = [
+/** Every {@link RunSetting}. */
+export const RUN_SETTINGS: readonly RunSetting[] = [
   "seed",
   "optimizer",
   "schedule",
@@ -31,7 +31,7 @@ export const RUN_PARTS: readonly RunPart[] = [
 ];
 
 /** What of a run is recorded besides its numbers; not in the first checkpoints. */
-export type RecordedParts = {
+export type RecordedSettings = {
   readonly optimizer: Description;
   readonly schedule?: Description | undefined;
   readonly loss: Description;
@@ -48,12 +48,12 @@ export interface RunIdentity {
   readonly batchSize: number;
   readonly batchesPerEpoch: number;
   readonly exampleCount?: number | undefined;
-  readonly parts?: RecordedParts | undefined;
+  readonly parts?: RecordedSettings | undefined;
 }
 
 /** Something in which two runs differ. */
 export interface RunDifference {
-  readonly part: RunPart;
+  readonly part: RunSetting;
   /** Which number or option, such as "optimizer.beta1". */
   readonly what: string;
   /** In the checkpoint. */
@@ -72,11 +72,11 @@ export type RunChange = {
 };
 
 /** What of a run there is to record. */
-export function recordedParts(
+export function recordedSettings(
   optimizer: Optimizer,
   loss: Loss,
   data: Description | undefined,
-): RecordedParts {
+): RecordedSettings {
   const { learningRate, ...described } = descriptionOf(optimizer) ?? { name: optimizer.name };
   return {
     optimizer: described,
@@ -97,7 +97,7 @@ function describeFunction(written: (...args: never[]) => unknown): Description {
 /** All differences between the run of a checkpoint and this one. What one of them does not say is not compared. */
 export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifference[] {
   const differences: RunDifference[] = [];
-  const compare = (part: RunPart, what: string, a: unknown, b: unknown): void => {
+  const compare = (part: RunSetting, what: string, a: unknown, b: unknown): void => {
     if (a === undefined || b === undefined || a === b) return;
     differences.push({ part, what, found: shortened(String(a)), expected: shortened(String(b)) });
   };
@@ -111,7 +111,7 @@ export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifferen
   }
   const [then, today] = [found.parts, now.parts];
   if (then === undefined || today === undefined) return differences;
-  const describe = (part: RunPart, a: Description | undefined, b: Description | undefined): void => {
+  const describe = (part: RunSetting, a: Description | undefined, b: Description | undefined): void => {
     if (a === undefined || b === undefined) return;
     for (const [what, x, y] of unequal(part, a, b)) compare(part, what, x, y);
   };

@@ -39,23 +39,23 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   now: true,
 };
 
-/** A `TypeError` that names the part of a run that is missing or is something else. */
-export function requireParts(options: RunOptions): void {
+/** A `TypeError` that names the option of a run that is missing or is something else. */
+export function requireOptions(options: RunOptions): void {
   const { model, loss, optimizer, data } = checkOptions(
     "A trainer",
     options,
     RUN_OPTIONS,
     "{ model, loss, optimizer, data }",
   );
-  const requirePart = (isOne: boolean, what: string, found: unknown): void => {
+  const requireType = (isOne: boolean, what: string, found: unknown): void => {
     if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
   };
   const isSource = (source: BatchSource | undefined): boolean => typeof source?.batchAt === "function";
-  requirePart(typeof model === "function", "model is a layer", model);
-  requirePart(typeof loss === "function", "loss is a function, like nn.mse()", loss);
+  requireType(typeof model === "function", "model is a layer", model);
+  requireType(typeof loss === "function", "loss is a function, like nn.mse()", loss);
   const isOptimizer = typeof optimizer?.update === "function";
-  requirePart(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
-  requirePart(isSource(data), "data is a DataLoader or a BatchSource", data);
+  requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
+  requireType(isSource(data), "data is a DataLoader or a BatchSource", data);
 }
 
 /** What is measured of a run unless it says something else. */

@@ -2,7 +2,7 @@ import type { Description } from "../../base/description.ts";
 import { trainingBatches } from "../../data/batch_source.ts";
 import {
   differencesOf,
-  recordedParts,
+  recordedSettings,
   type RunChange,
   type RunDifference,
   type RunIdentity,
@@ -37,7 +37,7 @@ export class RunRecord {
       seed: this.#seed,
       exampleCount: data.exampleCount,
       optimizer: optimizer.name,
-      parts: recordedParts(optimizer, loss, this.#data),
+      parts: recordedSettings(optimizer, loss, this.#data),
     };
   }
 

@@ -9,7 +9,7 @@ import { formatShape } from "../../tensor/shape.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 
 /** What the values of a step are made of. */
-export interface StepValuesParts {
+export interface StepDefinition {
   readonly model: Model;
   readonly loss: Loss;
   readonly data: BatchSource;
@@ -32,7 +32,7 @@ export interface StepValues {
  * @throws what the model or the loss throws for a shape that does not fit; TypeError when the loss is not one f32 an
  * example, or reaches no parameter, so that nothing would ever be trained.
  */
-export function stepValues({ model, loss: lossOf, data }: StepValuesParts): StepValues {
+export function stepValues({ model, loss: lossOf, data }: StepDefinition): StepValues {
   const trace = model.trace(data.batchSize, true);
   const labels = labelsOf(data);
   const loss = mean(requirePerExample("The loss", lossOf(trace.output, labels), data.batchSize));

@@ -6,10 +6,10 @@ import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { Batch } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import { StepMemory, stepProgram, type StepState, updatedRanges } from "./step_program.ts";
-import { type StepValues, stepValues, type StepValuesParts } from "./step_values.ts";
+import { type StepDefinition, type StepValues, stepValues } from "./step_values.ts";
 
 /** What one training step is made of. */
-export interface TrainStepParts extends StepValuesParts {
+export interface TrainStepDefinition extends StepDefinition {
   readonly optimizer: Optimizer;
   readonly state: StepState;
 }
@@ -53,10 +53,10 @@ export class TrainStep {
    * Throws what the loss throws for a model that does not fit, and a `TypeError` when the loss is not one f32
    * an example, or reaches no parameter.
    */
-  static async compile(parts: TrainStepParts): Promise<TrainStep> {
-    const { model, optimizer, state } = parts;
+  static async compile(definition: TrainStepDefinition): Promise<TrainStep> {
+    const { model, optimizer, state } = definition;
     const { gpu, variants } = model.store;
-    const values = stepValues(parts);
+    const values = stepValues(definition);
     const ranges = updatedRanges(model, values);
     const memory = new StepMemory(gpu, model.group, ranges);
     try {

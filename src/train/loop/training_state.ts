@@ -5,7 +5,7 @@ import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { EpochRecord } from "./history.ts";
 import { ORDER_VERSIONS } from "../../data/permutation.ts";
 import type { Description } from "../../base/description.ts";
-import type { RecordedParts, RunChange } from "./run_identity.ts";
+import type { RecordedSettings, RunChange } from "./run_identity.ts";
 import type { Seed } from "../../data/seed.ts";
 
 /** What a run is beside its tensors: a handful of integers, and its history. */
@@ -25,7 +25,7 @@ export interface TrainingState {
   readonly orderVersion: number;
   readonly optimizer: string;
   /** What else it depends on; not in the first checkpoints. */
-  readonly parts?: RecordedParts | undefined;
+  readonly parts?: RecordedSettings | undefined;
   /** What of it was changed on purpose while it ran, oldest first. */
   readonly changes?: readonly RunChange[] | undefined;
   /**
@@ -112,7 +112,7 @@ export function toStateTree(state: TrainingState): StateInput {
   };
 }
 
-function withoutUndefined({ schedule, data, ...parts }: RecordedParts): StateInput {
+function withoutUndefined({ schedule, data, ...parts }: RecordedSettings): StateInput {
   return {
     ...parts,
     ...schedule === undefined ? {} : { schedule },
