@@ -5,6 +5,7 @@ export {
   equal,
   greater,
   greaterEqual,
+  isFinite,
   isNaNValue,
   less,
   lessEqual,
@@ -15,9 +16,26 @@ export {
   where,
 } from "./ops/comparison.ts";
 export { type CustomGradient, customOp, type CustomOpOptions } from "./ops/custom.ts";
+export {
+  elu,
+  type EluOptions,
+  gelu,
+  type GeluOptions,
+  hardSwish,
+  leakyRelu,
+  type LeakyReluOptions,
+  mish,
+  selu,
+  silu,
+} from "./ops/elementary/activations.ts";
+export { atan2 } from "./ops/elementary/atan2.ts";
+export { clip } from "./ops/elementary/clip.ts";
+export { erf } from "./ops/elementary/erf.ts";
+export { expm1, log1p, logSigmoid, softplus } from "./ops/elementary/exponentials.ts";
+export { mod } from "./ops/elementary/mod.ts";
 export { full, ones, zeros } from "./ops/fill.ts";
 export { matmul, type MatmulOptions } from "./ops/matmul.ts";
-export { abs, floor, maximum, minimum, relu, sign } from "./ops/piecewise.ts";
+export { abs, ceil, floor, maximum, minimum, relu, round, sign } from "./ops/piecewise.ts";
 export { pow } from "./ops/power.ts";
 export {
   dropout,

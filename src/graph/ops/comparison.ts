@@ -98,6 +98,14 @@ export const isNaNValue: (a: Value) => Value = unaryOp({
   wgsl: (x) => `Unsigned(is_nan(${x.text}))`,
 });
 
+/** 1 where `a` is neither NaN nor infinite. */
+export const isFinite: (a: Value) => Value = unaryOp({
+  name: "isFinite",
+  takes: FLOAT,
+  gives: "u32",
+  wgsl: (x) => `Unsigned((bitcast<Unsigned>(${x.text}) & Unsigned(0x7f800000u)) != Unsigned(0x7f800000u))`,
+});
+
 /**
  * `a` where `condition` (`u32` or `bool`) is not 0, `b` elsewhere; all three broadcast. What is not taken does not
  * count, also where it is NaN; but its gradient is 0 times the derivative there, NaN where that is infinite.

@@ -59,7 +59,7 @@ export interface BinaryDeclaration extends Declaration {
   /** The result as WGSL. */
   wgsl(x: Term, y: Term, call: CallFunction): string;
   /** Those of both operands. Left out where none flows. */
-  readonly gradients?: readonly [BinaryGradient, BinaryGradient];
+  readonly gradients?: readonly [BinaryGradient, BinaryGradient?];
 }
 
 /** Declares an op of two operands. Gives the function that makes its values. */
@@ -73,7 +73,9 @@ export function binaryOp(declaration: BinaryDeclaration): (a: Operand, b: Operan
     ),
     gradient: (value, outGrad) =>
       value.dtype === "f32"
-        ? gradients.map((gradient) => gradient(outGrad, item(value.inputs, 0), item(value.inputs, 1), value))
+        ? gradients.map((gradient) =>
+          gradient?.(outGrad, item(value.inputs, 0), item(value.inputs, 1), value)
+        )
         : [],
   };
   return (a, b) => {

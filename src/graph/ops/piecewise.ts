@@ -1,7 +1,7 @@
 import type { WgslFunction } from "../../kernels/elementwise/expression.ts";
 import type { Value } from "../value.ts";
 import { mul } from "./arithmetic.ts";
-import { equal, greater, less, where } from "./comparison.ts";
+import { equal, greater, less, lessEqual, where } from "./comparison.ts";
 import { binaryOp, type Operand, unaryOp } from "./elementwise.ts";
 import { ANY, FLOAT, SIGNED } from "./requirements.ts";
 
@@ -19,7 +19,8 @@ export const maximum: (a: Operand, b: Operand) => Value = binaryOp({
   ],
 });
 
-const MAX_OR_NAN: WgslFunction = {
+/** `max` of floats that keeps NaN. */
+export const MAX_OR_NAN: WgslFunction = {
   name: "max_or_nan",
   code: `fn max_or_nan(a: Float, b: Float) -> Float {
   return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
@@ -38,7 +39,8 @@ export const minimum: (a: Operand, b: Operand) => Value = binaryOp({
   ],
 });
 
-const MIN_OR_NAN: WgslFunction = {
+/** `min` of floats that keeps NaN. */
+export const MIN_OR_NAN: WgslFunction = {
   name: "min_or_nan",
   code: `fn min_or_nan(a: Float, b: Float) -> Float {
   return select(select(min(a, b), b, is_nan(b)), a, is_nan(a));
@@ -51,8 +53,9 @@ export const relu: (a: Value) => Value = unaryOp({
   name: "relu",
   takes: SIGNED,
   wgsl: (x, call) => x.dtype === "f32" ? call(RELU, x) : `max(${x.text}, Signed())`,
-  // da where a > 0, and 0 at 0. The sign of the result says as much as the operand's, and is at hand.
-  gradient: (_a, result, outGrad) => where(greater(result, 0), outGrad, 0),
+  // da where a > 0, and 0 at 0; as in PyTorch it also passes where a is NaN. The sign of the result says as much as the
+  // operand's, and is at hand.
+  gradient: (_a, result, outGrad) => where(lessEqual(result, 0), 0, outGrad),
 });
 
 const RELU: WgslFunction = {
@@ -95,6 +98,20 @@ export const floor: (a: Value) => Value = unaryOp({
   name: "floor",
   takes: FLOAT,
   wgsl: (x) => `floor(${x.text})`,
+});
+
+/** The smallest whole number not below `a`. No gradient flows. */
+export const ceil: (a: Value) => Value = unaryOp({
+  name: "ceil",
+  takes: FLOAT,
+  wgsl: (x) => `ceil(${x.text})`,
+});
+
+/** The nearest whole number; of two that are as near, the even one. No gradient flows. */
+export const round: (a: Value) => Value = unaryOp({
+  name: "round",
+  takes: FLOAT,
+  wgsl: (x) => `round(${x.text})`,
 });
 
 function shareOf(outGrad: Value, wins: Value, ties: Value): Value {

@@ -13,6 +13,8 @@ export interface Term {
 export interface WgslFunction {
   readonly name: string;
   readonly code: string;
+  /** Functions that it calls. */
+  readonly needs?: readonly WgslFunction[];
 }
 
 /** Adds `callee` to the kernel, and gives the call of it as text. */

@@ -92,9 +92,14 @@ export class ExpressionWriter {
   }
 
   readonly #call = (callee: WgslFunction, ...operands: readonly Term[]): string => {
-    this.functions.add(callee);
+    this.#add(callee);
     return `${callee.name}(${operands.map(({ text }) => text).join(", ")})`;
   };
+
+  #add(callee: WgslFunction): void {
+    for (const needed of callee.needs ?? []) this.#add(needed);
+    this.functions.add(callee);
+  }
 
   #cast(a: Term, dtype: ComputeDType): string {
     if (a.dtype !== "f32") return `${TYPE_NAMES[dtype]}(${a.text})`;

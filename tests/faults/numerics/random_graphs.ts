@@ -45,7 +45,7 @@ const FUSED = [
  * The test suite runs the first graphs too, and a compiler takes a tenth of a second for each kernel: beside the op
  * that they are about, they have ops that are fused with it.
  */
-export const SMALL_GRAPHS = 200;
+export const SMALL_GRAPHS = 360;
 
 /** Graph number `index` of `seed`. It is about op number `index` (in turn), with a few others before and behind. */
 export function randomGraph(seed: number, index: number): RandomGraph {

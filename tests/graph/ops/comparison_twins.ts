@@ -4,6 +4,7 @@ import {
   equal,
   greater,
   greaterEqual,
+  isFinite as isFiniteValue,
   isNaNValue,
   less,
   lessEqual,
@@ -137,6 +138,19 @@ export const comparisonTwins: ElementTwins = {
     isLogical: true,
     enclose: (x) => truth(x.nan, hasNumber(x)),
     use: ofFloat(isNaNValue),
+  },
+  isFinite: {
+    float: (x) => Number(Number.isFinite(x)),
+    isLogical: true,
+    enclose: (x) =>
+      truth(
+        hasNumber(x) && !(x.lo === x.hi && Math.abs(x.lo) === Infinity),
+        x.nan || x.lo === -Infinity || x.hi === Infinity,
+      ),
+    use: ofFloat(isFiniteValue),
+    cases: [
+      opCase("isFinite as a mask", [f32([5])], (a) => mul(cast(isFiniteValue(a), "f32"), a)),
+    ],
   },
 };
 

@@ -17,7 +17,8 @@ export interface ElementTwin {
   readonly isLogical?: true;
   /** Of floats (of any dtype where logical): what IEEE 754 and the accuracy of WGSL's functions allow. */
   readonly enclose: (a: Enclosure, b: Enclosure) => Enclosure;
-  readonly use: OpUse;
+  /** Left out for an op that only other functions make. */
+  readonly use?: OpUse;
   /** Where its gradient is checked and its result compared on the GPU. Logical ops have none of their own. */
   readonly cases?: readonly OpCase[];
 }

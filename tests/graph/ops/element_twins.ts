@@ -2,6 +2,7 @@ import { between, type Enclosure, exactly, ONLY_NAN } from "../../helpers/enclos
 import { arithmeticTwins } from "./arithmetic_twins.ts";
 import { comparisonTwins } from "./comparison_twins.ts";
 import type { ElementTwin, ElementTwins } from "./element_twin.ts";
+import { elementaryTwins } from "./elementary/elementary_twins.ts";
 import { piecewiseTwins } from "./piecewise_twins.ts";
 import { powerTwins } from "./power_twins.ts";
 import { transcendentalTwins } from "./transcendental_twins.ts";
@@ -10,6 +11,7 @@ import { transcendentalTwins } from "./transcendental_twins.ts";
 export const ELEMENT_TWINS: ElementTwins = {
   ...arithmeticTwins,
   ...comparisonTwins,
+  ...elementaryTwins,
   ...piecewiseTwins,
   ...powerTwins,
   ...transcendentalTwins,

@@ -3,6 +3,7 @@ import { castTwins } from "./cast_twins.ts";
 import { whereTwins } from "./comparison_twins.ts";
 import { customTwins } from "./custom_twins.ts";
 import type { ElementTwin } from "./element_twin.ts";
+import { activationsTwins } from "./elementary/activations_twins.ts";
 import { ELEMENT_TWINS, elementOf, encloseElement } from "./element_twins.ts";
 import { at, broadcast } from "./elements.ts";
 import { fillTwins } from "./fill_twins.ts";
@@ -20,6 +21,7 @@ import { weightedTwins } from "./weighted_twins.ts";
 /** What the tests know of every op, and of every function that makes values. */
 export const OP_TWINS: OpTwins = {
   ...Object.fromEntries(Object.entries(ELEMENT_TWINS).map(([op, twin]) => [op, elementwise(op, twin)])),
+  ...activationsTwins,
   ...whereTwins,
   ...argmaxTwins,
   ...castTwins,
@@ -47,7 +49,7 @@ function elementwise(op: string, { use, cases = [] }: ElementTwin): OpTwin {
       broadcast(value, inputs, (elements) => elementOf(op, elements, at(value.inputs, 0).dtype)),
     enclose: (value, inputs) =>
       broadcast(value, inputs, (elements) => encloseElement(op, elements, at(value.inputs, 0).dtype)),
-    use,
+    ...use === undefined ? {} : { use },
     cases,
   };
 }

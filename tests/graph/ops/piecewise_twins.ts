@@ -1,11 +1,11 @@
 import { add, mul } from "../../../src/graph/ops/arithmetic.ts";
-import { abs, floor, maximum, minimum, relu, sign } from "../../../src/graph/ops/piecewise.ts";
+import { abs, ceil, floor, maximum, minimum, relu, round, sign } from "../../../src/graph/ops/piecewise.ts";
 import * as enclosure from "../../helpers/enclosure.ts";
 import { f32, opCase } from "../op_case.ts";
 import { type ElementTwins, ofAny, ofFloat, ofTwo } from "./element_twin.ts";
 
 /** The larger one; NaN when one is. */
-function larger(a: enclosure.Enclosure, b: enclosure.Enclosure): enclosure.Enclosure {
+export function larger(a: enclosure.Enclosure, b: enclosure.Enclosure): enclosure.Enclosure {
   if (!enclosure.hasNumber(a) || !enclosure.hasNumber(b)) return enclosure.ONLY_NAN;
   const [lo, hi] = [Math.max(a.lo, b.lo), Math.max(a.hi, b.hi)];
   return enclosure.withEitherZero({ lo, hi, nan: a.nan || b.nan });
@@ -52,4 +52,23 @@ export const piecewiseTwins: ElementTwins = {
     use: ofFloat(floor),
     cases: [opCase("floor as a mask", [f32([9], 0.1, 0.9)], (a) => mul(add(floor(a), 2), a))],
   },
+  ceil: {
+    float: Math.ceil,
+    enclose: (a) => enclosure.withEitherZero(enclosure.increasing(a, Math.ceil)),
+    use: ofFloat(ceil),
+    cases: [opCase("ceil as a mask", [f32([9], 0.1, 0.9)], (a) => mul(ceil(a), a))],
+  },
+  round: {
+    float: halfToEven,
+    enclose: (a) => enclosure.withEitherZero(enclosure.increasing(a, halfToEven)),
+    use: ofFloat(round),
+    cases: [opCase("round as a mask", [f32([9], 0.6, 1.4)], (a) => mul(round(a), a))],
+  },
 };
+
+/** The nearest whole number, of two the even one. */
+function halfToEven(x: number): number {
+  const below = Math.floor(x);
+  if (x - below !== 0.5) return Math.round(x);
+  return below % 2 === 0 ? below : below + 1;
+}
