@@ -29,7 +29,7 @@ export type { Work, WorkProgress } from "../base/work.ts";
 export type { BackgroundSaveOptions, BackgroundSaverOptions } from "../checkpoint/background_saver.ts";
 export type { StoredDType } from "../checkpoint/capture/cast_tensors.ts";
 export type { EncodableTensors } from "../checkpoint/capture/checkpoint_source.ts";
-export type { EncodableCut, EncodableCuts } from "../checkpoint/capture/encoding_stages.ts";
+export type { EncodableCut, EncodableCuts } from "../checkpoint/capture/encoding_plan.ts";
 export type {
   BytesListener,
   CheckpointState,

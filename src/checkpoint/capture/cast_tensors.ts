@@ -19,7 +19,7 @@ export interface CastPlan {
 }
 
 /** Neighbours in the raw space with nothing to do, or one tensor that is cast. */
-interface Part {
+interface CastPiece {
   /** Padding included, but of a tensor that is cast. */
   byteLength: number;
   paddedLength: number;
@@ -66,29 +66,29 @@ export async function* castPieces(
   from: readonly TensorSpec[],
   to: readonly TensorSpec[],
 ): AsyncGenerator<Uint8Array> {
-  const parts = partsOf(from, to);
+  const plan = castsOf(from, to);
   let index = 0;
   let done = 0;
   for await (const piece of pieces) {
     for (let used = 0; used < piece.byteLength;) {
-      const part = parts[index];
-      if (part === undefined) {
+      const planned = plan[index];
+      if (planned === undefined) {
         throw new RangeError(`There are ${piece.byteLength - used} bytes too many to cast`);
       }
-      const size = Math.min(part.paddedLength - done, piece.byteLength - used);
-      const elementBytes = Math.min(size, Math.max(0, part.byteLength - done));
-      yield* castPart(part, piece.subarray(used, used + elementBytes));
+      const size = Math.min(planned.paddedLength - done, piece.byteLength - used);
+      const elementBytes = Math.min(size, Math.max(0, planned.byteLength - done));
+      yield* castPiece(planned, piece.subarray(used, used + elementBytes));
       used += size;
       done += size;
-      if (done < part.paddedLength) continue;
-      if (part.cast !== undefined) yield ZEROS.subarray(0, part.cast.padding);
+      if (done < planned.paddedLength) continue;
+      if (planned.cast !== undefined) yield ZEROS.subarray(0, planned.cast.padding);
       index++;
       done = 0;
     }
   }
 }
 
-function* castPart({ cast }: Part, bytes: Uint8Array): Generator<Uint8Array> {
+function* castPiece({ cast }: CastPiece, bytes: Uint8Array): Generator<Uint8Array> {
   if (cast === undefined) return yield bytes;
   if (!isCastable(cast.from) || !isCastable(cast.to)) return;
   for (let at = 0; at < bytes.byteLength; at += CAST_BYTES) {
@@ -96,23 +96,23 @@ function* castPart({ cast }: Part, bytes: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-function partsOf(from: readonly TensorSpec[], to: readonly TensorSpec[]): Part[] {
-  const parts: Part[] = [];
+function castsOf(from: readonly TensorSpec[], to: readonly TensorSpec[]): CastPiece[] {
+  const plan: CastPiece[] = [];
   for (const [index, { dtype, shape, aliasOf }] of from.entries()) {
     const stored = to[index]?.dtype ?? dtype;
     const count = elementCount(shape);
     if (aliasOf !== undefined || count === 0) continue;
     const byteLength = count * byteSizeOf(dtype);
     const paddedLength = alignUp(byteLength, TENSOR_ALIGNMENT);
-    const last = parts.at(-1);
+    const last = plan.at(-1);
     if (stored !== dtype) {
       const storedLength = count * byteSizeOf(stored);
       const padding = alignUp(storedLength, TENSOR_ALIGNMENT) - storedLength;
-      parts.push({ byteLength, paddedLength, cast: { from: dtype, to: stored, padding } });
+      plan.push({ byteLength, paddedLength, cast: { from: dtype, to: stored, padding } });
     } else if (last !== undefined && last.cast === undefined) {
       last.byteLength += paddedLength;
       last.paddedLength += paddedLength;
-    } else parts.push({ byteLength: paddedLength, paddedLength });
+    } else plan.push({ byteLength: paddedLength, paddedLength });
   }
-  return parts;
+  return plan;
 }

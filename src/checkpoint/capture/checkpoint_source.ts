@@ -1,7 +1,7 @@
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
-import type { EncodableCuts } from "./encoding_stages.ts";
+import type { EncodableCuts } from "./encoding_plan.ts";
 import type { EncodedPiece } from "./store_moment.ts";
 
 /** Tensors on a GPU. */

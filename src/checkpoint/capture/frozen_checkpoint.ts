@@ -12,7 +12,7 @@ import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";
 import { freezeState, type HostBytes, type StateInput } from "./host_state.ts";
 import type { ModelCode } from "./model_code.ts";
 import type { EncodableTensors } from "./checkpoint_source.ts";
-import { includedTensors, specOf } from "./store_runs.ts";
+import { includedTensors, specOf } from "./included_tensors.ts";
 import { StoreCopy } from "./store_copy.ts";
 import type { EncodedPiece, Staging, StoreMoment } from "./store_moment.ts";
 

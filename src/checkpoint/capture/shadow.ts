@@ -3,10 +3,10 @@ import { BufferUsage } from "../../gpu/constants.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { SlabRange } from "../../tensor/slab_ranges.ts";
 
-/** A copy of a slab in buffers of `partBytes`, but for the last. */
+/** A copy of a slab in buffers of `bufferBytes`, but for the last. */
 export interface Shadow {
-  readonly parts: readonly GPUBuffer[];
-  readonly partBytes: number;
+  readonly buffers: readonly GPUBuffer[];
+  readonly bufferBytes: number;
 }
 
 /** A copy on the GPU. */
@@ -18,36 +18,36 @@ export interface Copy {
 
 const BATCH_BYTES = 64 * 1024 * 1024;
 /** Of a shadow that the host can map: what is mapped at once, which in Deno is one more copy on the host. */
-const MAPPABLE_PART_BYTES = 8 * 1024 * 1024;
+const MAPPABLE_BYTES = 8 * 1024 * 1024;
 /** Of memory that is copied to and from. */
 export const SHADOW_USAGE: number = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 /** Of memory that the GPU may encode before it is read back. */
 const ENCODABLE_USAGE = SHADOW_USAGE | BufferUsage.STORAGE;
 
 /**
- * On a software adapter the GPU's memory is the host's: there the host can map the shadow, in parts, and nothing is copied a second time. On
+ * On a software adapter the GPU's memory is the host's: there the host can map the shadow, buffer by buffer, and nothing is copied a second time. On
  * another one memory that can be mapped is on the wrong side of the bus.
  */
 export function allocateShadow(gpu: GpuDevice, slab: GPUBuffer): Shadow {
-  const partBytes = gpu.isCpuAdapter ? MAPPABLE_PART_BYTES : slab.size;
+  const bufferBytes = gpu.isCpuAdapter ? MAPPABLE_BYTES : slab.size;
   const usage = gpu.isCpuAdapter ? BufferUsage.MAP_READ | BufferUsage.COPY_DST : ENCODABLE_USAGE;
-  const parts = Array.from({ length: Math.ceil(slab.size / partBytes) }, (_, index) => {
-    const size = Math.min(partBytes, slab.size - index * partBytes);
+  const buffers = Array.from({ length: Math.ceil(slab.size / bufferBytes) }, (_, index) => {
+    const size = Math.min(bufferBytes, slab.size - index * bufferBytes);
     return gpu.createBuffer(`shadow ${index} of ${slab.label}`, size, usage);
   });
-  return { parts, partBytes };
+  return { buffers, bufferBytes };
 }
 
-/** What has to be copied for a run, part by part. */
-export function copiesOf(run: Omit<SlabRange, "slab">, { parts, partBytes }: Shadow): Copy[] {
+/** What has to be copied for a range, buffer by buffer. */
+export function copiesOf(range: Omit<SlabRange, "slab">, { buffers, bufferBytes }: Shadow): Copy[] {
   const copies: Copy[] = [];
-  const end = run.offset + run.byteLength;
-  for (let at = run.offset; at < end;) {
-    const index = Math.floor(at / partBytes);
-    const buffer = parts[index] as GPUBuffer;
-    const offset = at - index * partBytes;
+  const end = range.offset + range.byteLength;
+  for (let at = range.offset; at < end;) {
+    const index = Math.floor(at / bufferBytes);
+    const buffer = buffers[index] as GPUBuffer;
+    const offset = at - index * bufferBytes;
     const size = Math.min(end - at, buffer.size - offset);
-    copies.push({ source: run.buffer, sourceOffset: at, target: { buffer, offset, size } });
+    copies.push({ source: range.buffer, sourceOffset: at, target: { buffer, offset, size } });
     at += size;
   }
   return copies;

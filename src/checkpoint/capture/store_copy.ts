@@ -12,11 +12,11 @@ import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { nextTurn } from "../../base/event_loop.ts";
 import { Canary, CANARY_BYTES } from "./canary.ts";
-import { type EncodableCuts, type Stage, stagesOf } from "./encoding_stages.ts";
+import { type EncodableCuts, type EncodingStep, encodingSteps } from "./encoding_plan.ts";
 import { type EncodedPiece, rawOnly, sizesOf, type Staging, type StoreMoment } from "./store_moment.ts";
 import { allocateShadow, copiesOf, type Copy, type Shadow, submitCopies } from "./shadow.ts";
 import { askGuards, guardedBytes, GuardedTensors } from "./guarded_tensors.ts";
-import { includedTensors, slabsOf, specOf } from "./store_runs.ts";
+import { includedTensors, slabsOf, specOf } from "./included_tensors.ts";
 
 /** Options of {@link StoreCopy}. */
 export interface StoreCopyOptions {
@@ -31,20 +31,20 @@ export interface StoreCopyOptions {
 export const STORE_COPY_OPTIONS: OptionNames<StoreCopyOptions> = { memoryBudgetBytes: true };
 
 /** A moment that was taken. */
-interface Placing {
-  readonly runs: readonly SlabRange[];
+interface TakenMoment {
+  readonly spans: readonly SlabRange[];
   /** What the slabs' count of changes was. */
   readonly changes: number;
   readonly pattern: Uint8Array;
-  readonly placed: Promise<Placed>;
+  readonly source: Promise<CopySource>;
   isSettled: boolean;
   /** What the guarded tensors were, once it was read. */
   guarded: Uint8Array;
 }
 
-/** Where the bytes of a {@link Placing} come from. */
-interface Placed extends Staging {
-  /** Those of the runs in their order. */
+/** Where the bytes of a {@link TakenMoment} come from. */
+interface CopySource extends Staging {
+  /** Those of the spans in their order. */
   readonly ranges: readonly BufferRange[];
   /** Those of the guarded tensors, and of the canary. */
   readonly tail: readonly BufferRange[];
@@ -77,7 +77,7 @@ export class StoreCopy {
   readonly #budgetBytes: number;
   /** The device that everything here was made on. A store moves to another one when its own is lost. */
   #gpu: GpuDevice;
-  /** Of each slab, in parts. */
+  /** Of each slab. */
   readonly #shadows = new Map<GPUBuffer, Shadow>();
   #ring: ReadbackRing | undefined;
   #encoder: LevelsEncoder | undefined;
@@ -120,27 +120,27 @@ export class StoreCopy {
     if (gpu !== this.#gpu) this.#free();
     this.#gpu = gpu;
     const tensors = includedTensors(this.#store, excluded);
-    const placing = this.#place(slabRanges(tensors));
-    const { placed } = placing;
-    void placed.catch(() => {}).then(() => placing.isSettled = true);
+    const moment = this.#copy(slabRanges(tensors));
+    const { source } = moment;
+    void source.catch(() => {}).then(() => moment.isSettled = true);
     this.#isTaken = true;
     let isReleased = false;
     return {
       tensors: tensors.map(specOf),
       staging: async () => {
-        const { shadowBytes, streamedBytes } = await placed;
+        const { shadowBytes, streamedBytes } = await source;
         return { shadowBytes, streamedBytes };
       },
-      bytes: (signal, onFixed) => rawOnly(this.#read(placing, undefined, signal, onFixed)),
-      encodedBytes: (cuts, signal, onFixed) => this.#read(placing, cuts, signal, onFixed),
-      askGuards: () => askGuards(this.#store, placing.guarded),
+      bytes: (signal, onFixed) => rawOnly(this.#read(moment, undefined, signal, onFixed)),
+      encodedBytes: (cuts, signal, onFixed) => this.#read(moment, cuts, signal, onFixed),
+      askGuards: () => askGuards(this.#store, moment.guarded),
       release: () => {
         if (isReleased) return;
         isReleased = true;
         const giveBack = (): boolean => this.#isTaken = false;
         // Whether the shadows can be used is found out first, and they are freed if not.
-        if (placing.isSettled) giveBack();
-        else void placed.then(giveBack, giveBack);
+        if (moment.isSettled) giveBack();
+        else void source.then(giveBack, giveBack);
       },
     };
   }
@@ -166,55 +166,55 @@ export class StoreCopy {
   }
 
   #freeShadow(slab: GPUBuffer): void {
-    for (const part of this.#shadows.get(slab)?.parts ?? []) this.#gpu.destroyBuffer(part);
+    for (const part of this.#shadows.get(slab)?.buffers ?? []) this.#gpu.destroyBuffer(part);
     this.#shadows.delete(slab);
   }
 
   /** Copies what there is room for. */
-  #place(runs: readonly SlabRange[]): Placing {
+  #copy(spans: readonly SlabRange[]): TakenMoment {
     const { gpu } = this.#store;
-    const changes = gpu.changesOf(slabsOf(runs));
-    const first = this.#firstShadowed(runs);
-    const allocating = this.#allocateShadows(runs.slice(first));
+    const changes = gpu.changesOf(slabsOf(spans));
+    const first = this.#firstShadowed(spans);
+    const allocating = this.#allocateShadows(spans.slice(first));
     const pattern = this.#canary.nextPattern();
-    const submitted = this.#submitCopies(runs, first, pattern);
-    const placed = { ...sizesOf(runs, first), ...submitted, shortage: undefined };
+    const submitted = this.#submitCopies(spans, first, pattern);
+    const source = { ...sizesOf(spans, first), ...submitted, shortage: undefined };
     return {
-      runs,
+      spans,
       changes,
       pattern,
-      placed: this.#settle(runs, pattern, placed, allocating),
+      source: this.#settle(spans, pattern, source, allocating),
       isSettled: allocating === undefined,
       guarded: new Uint8Array(0),
     };
   }
 
   async #settle(
-    runs: readonly SlabRange[],
+    spans: readonly SlabRange[],
     pattern: Uint8Array,
-    placed: Placed,
+    source: CopySource,
     allocating: Promise<CairnError | undefined> | undefined,
-  ): Promise<Placed> {
-    if (allocating === undefined) return placed;
+  ): Promise<CopySource> {
+    if (allocating === undefined) return source;
     const { gpu } = this.#store;
     const shortage = await allocating;
     gpu.assertAlive();
     if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
-    if (shortage === undefined) return placed;
+    if (shortage === undefined) return source;
     // Buffers that were not allocated stay invalid for ever, and the copies to them took those to the others with them. What was
     // allocated is given back: a GPU that is this full needs it for other things. The canary may be among the invalid ones.
     this.#free();
     if (shortage.code !== "out_of_memory") throw shortage;
-    const streamed = this.#submitCopies(runs, runs.length, pattern);
-    return { ...sizesOf(runs, runs.length), ...streamed, shortage };
+    const streamed = this.#submitCopies(spans, spans.length, pattern);
+    return { ...sizesOf(spans, spans.length), ...streamed, shortage };
   }
 
-  /** Index of the first run that is copied, as are all after it: those before it are streamed. */
-  #firstShadowed(runs: readonly SlabRange[]): number {
+  /** Index of the first range that is copied, as are all after it: those before it are streamed. */
+  #firstShadowed(spans: readonly SlabRange[]): number {
     const chosen = new Set<GPUBuffer>();
     let bytes = 0;
-    let first = runs.length;
-    for (const { buffer } of [...runs].reverse()) {
+    let first = spans.length;
+    for (const { buffer } of [...spans].reverse()) {
       if (!chosen.has(buffer)) bytes += buffer.size;
       if (bytes > this.#budgetBytes) break;
       chosen.add(buffer);
@@ -228,9 +228,9 @@ export class StoreCopy {
   }
 
   /** @returns What that failed with, once it is known; `undefined` when there was nothing to do. */
-  #allocateShadows(runs: readonly SlabRange[]): Promise<CairnError | undefined> | undefined {
+  #allocateShadows(spans: readonly SlabRange[]): Promise<CairnError | undefined> | undefined {
     const { gpu } = this.#store;
-    const missing = [...slabsOf(runs)].filter((slab) => !this.#shadows.has(slab));
+    const missing = [...slabsOf(spans)].filter((slab) => !this.#shadows.has(slab));
     if (missing.length === 0) return undefined;
     return inErrorScopes(gpu.device, "copy of the store", () => {
       for (const slab of missing) this.#shadows.set(slab, allocateShadow(gpu, slab));
@@ -238,17 +238,19 @@ export class StoreCopy {
   }
 
   #submitCopies(
-    runs: readonly SlabRange[],
+    spans: readonly SlabRange[],
     first: number,
     pattern: Uint8Array,
-  ): Pick<Placed, "ranges" | "tail" | "copying"> {
+  ): Pick<CopySource, "ranges" | "tail" | "copying"> {
     const { gpu } = this.#store;
     const { value, error: copying } = inErrorScopes(gpu.device, "snapshot", () => {
       const copies: Copy[] = [];
-      const ranges = runs.flatMap((run, index) => {
-        const shadow = index < first ? undefined : this.#shadows.get(run.buffer);
-        if (shadow === undefined) return [{ buffer: run.buffer, offset: run.offset, size: run.byteLength }];
-        const added = copiesOf(run, shadow);
+      const ranges = spans.flatMap((range, index) => {
+        const shadow = index < first ? undefined : this.#shadows.get(range.buffer);
+        if (shadow === undefined) {
+          return [{ buffer: range.buffer, offset: range.offset, size: range.byteLength }];
+        }
+        const added = copiesOf(range, shadow);
         copies.push(...added);
         return added.map(({ target }) => target);
       });
@@ -260,14 +262,14 @@ export class StoreCopy {
   }
 
   async *#read(
-    placing: Placing,
+    moment: TakenMoment,
     cuts: EncodableCuts | undefined,
     signal?: AbortSignal,
     onFixed: () => void = () => {},
   ): AsyncGenerator<Uint8Array | EncodedPiece> {
     const { gpu } = this.#store;
-    const { runs, changes, pattern } = placing;
-    const { ranges, tail, copying, shadowBytes, streamedBytes, shortage } = await placing.placed;
+    const { spans, changes, pattern } = moment;
+    const { ranges, tail, copying, shadowBytes, streamedBytes, shortage } = await moment.source;
     const failure = await copying;
     gpu.assertAlive();
     if (failure !== undefined) {
@@ -276,14 +278,14 @@ export class StoreCopy {
       throw failure;
     }
     const requireUnchanged = (): void => {
-      if (gpu.changesOf(slabsOf(runs)) !== changes) throw changedError(streamedBytes, shortage);
+      if (gpu.changesOf(slabsOf(spans)) !== changes) throw changedError(streamedBytes, shortage);
     };
     const wanted = shadowBytes + streamedBytes;
-    const stages = stagesOf(ranges, tail, streamedBytes, cuts, gpu);
+    const steps = encodingSteps(ranges, tail, streamedBytes, cuts, gpu);
     const seen: number[] = [];
     let given = 0;
     if (streamedBytes === 0) onFixed();
-    for await (const piece of this.#pieces(stages, wanted, signal)) {
+    for await (const piece of this.#pieces(steps, wanted, signal)) {
       const isStreamed = given < streamedBytes;
       if (isStreamed) requireUnchanged();
       if (!(piece instanceof Uint8Array)) {
@@ -298,7 +300,7 @@ export class StoreCopy {
       seen.push(...piece.subarray(ours));
     }
     gpu.assertAlive();
-    placing.guarded = Uint8Array.from(seen.splice(0, seen.length - pattern.byteLength));
+    moment.guarded = Uint8Array.from(seen.splice(0, seen.length - pattern.byteLength));
     if (seen.length === pattern.byteLength && seen.every((byte, index) => byte === pattern[index])) return;
     throw new CairnError(
       "gpu_validation",
@@ -308,11 +310,11 @@ export class StoreCopy {
   }
 
   async *#pieces(
-    stages: readonly Stage[],
+    steps: readonly EncodingStep[],
     byteLength: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array | EncodedPiece> {
-    for (const { source, ranges } of stages) {
+    for (const { source, ranges } of steps) {
       if (source === undefined) yield* this.#hostPieces(ranges, byteLength, signal);
       else yield* this.#encodedPieces(source, byteLength, signal);
     }

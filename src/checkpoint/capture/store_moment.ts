@@ -1,8 +1,8 @@
 import type { EncodedChunk } from "../../container/codec/choose.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { SlabRange } from "../../tensor/slab_ranges.ts";
-import type { EncodableCuts } from "./encoding_stages.ts";
-import { byteLengthOf } from "./store_runs.ts";
+import type { EncodableCuts } from "./encoding_plan.ts";
+import { byteLengthOf } from "./included_tensors.ts";
 
 /** Where the tensors of a save come from. */
 export interface Staging {
@@ -59,7 +59,10 @@ export async function* rawOnly(pieces: AsyncIterable<Uint8Array | EncodedPiece>)
   for await (const piece of pieces) if (piece instanceof Uint8Array) yield piece;
 }
 
-/** How much is streamed and how much copied when the copies begin with the run number `first`. */
-export function sizesOf(runs: readonly SlabRange[], first: number): Staging {
-  return { streamedBytes: byteLengthOf(runs.slice(0, first)), shadowBytes: byteLengthOf(runs.slice(first)) };
+/** How much is streamed and how much copied when the copies begin with range number `first`. */
+export function sizesOf(spans: readonly SlabRange[], first: number): Staging {
+  return {
+    streamedBytes: byteLengthOf(spans.slice(0, first)),
+    shadowBytes: byteLengthOf(spans.slice(first)),
+  };
 }

@@ -8,11 +8,11 @@ function buffer(label: string, size: number): GPUBuffer {
 
 const slab = buffer("slab", 2500);
 const shadow = {
-  parts: [buffer("a", 1024), buffer("b", 1024), buffer("c", 452)],
-  partBytes: 1024,
+  buffers: [buffer("a", 1024), buffer("b", 1024), buffer("c", 452)],
+  bufferBytes: 1024,
 };
 
-/** Copies as "from+size>part@offset". */
+/** Copies as "from+size>buffer@offset". */
 function planned(offset: number, byteLength: number): string[] {
   return copiesOf({ buffer: slab, offset, byteLength }, shadow).map(({ sourceOffset, target }) =>
     `${sourceOffset}+${target.size}>${target.buffer.label}@${target.offset}`
@@ -20,7 +20,7 @@ function planned(offset: number, byteLength: number): string[] {
 }
 
 describe("copiesOf", () => {
-  test("cuts a run where one part of the shadow ends and the next begins", () => {
+  test("cuts a range where one buffer of the shadow ends and the next begins", () => {
     expect(planned(0, 2500)).toEqual(["0+1024>a@0", "1024+1024>b@0", "2048+452>c@0"]);
     expect(planned(1000, 100)).toEqual(["1000+24>a@1000", "1024+76>b@0"]);
     expect(planned(2048, 256)).toEqual(["2048+256>c@0"]);
@@ -30,8 +30,8 @@ describe("copiesOf", () => {
     for (
       const { sourceOffset, target } of copiesOf({ buffer: slab, offset: 512, byteLength: 1900 }, shadow)
     ) {
-      const part = shadow.parts.indexOf(target.buffer);
-      expect(part * 1024 + target.offset).toBe(sourceOffset);
+      const index = shadow.buffers.indexOf(target.buffer);
+      expect(index * 1024 + target.offset).toBe(sourceOffset);
     }
   });
 });

@@ -22,11 +22,11 @@ export function specOf({ name, dtype, shape, aliasOf }: StoredTensor): TensorSpe
 }
 
 /** The slabs that the ranges are in. */
-export function slabsOf(runs: readonly SlabRange[]): Set<GPUBuffer> {
-  return new Set(runs.map(({ buffer }) => buffer));
+export function slabsOf(spans: readonly SlabRange[]): Set<GPUBuffer> {
+  return new Set(spans.map(({ buffer }) => buffer));
 }
 
 /** Bytes of all ranges together. */
-export function byteLengthOf(runs: readonly SlabRange[]): number {
-  return runs.reduce((sum, { byteLength }) => sum + byteLength, 0);
+export function byteLengthOf(spans: readonly SlabRange[]): number {
+  return spans.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type EncodableCut, planStages } from "../../../src/checkpoint/capture/encoding_stages.ts";
+import { type EncodableCut, planEncoding } from "../../../src/checkpoint/capture/encoding_plan.ts";
 import type { BufferRange } from "../../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../../src/gpu/constants.ts";
 
@@ -22,14 +22,14 @@ function cutsOf(count: number, gaps: readonly number[] = []): EncodableCut[] {
   }));
 }
 
-/** Stages as "gpu" or "raw" with their bytes in each buffer. */
+/** Steps as "gpu" or "raw" with their bytes in each buffer. */
 function planned(
   ranges: readonly BufferRange[],
   cuts: readonly EncodableCut[],
   { streamedBytes = 0, leastBytes = 0, maxSourceBytes = 1 << 20 } = {},
 ): string[] {
-  const stages = planStages({ ranges, streamedBytes, maxSourceBytes }, { cuts, leastBytes });
-  return stages.map(({ source, ranges }) => {
+  const steps = planEncoding({ ranges, streamedBytes, maxSourceBytes }, { cuts, leastBytes });
+  return steps.map(({ source, ranges }) => {
     if (source !== undefined) expect(ranges).toEqual([source.range]);
     const bytes = ranges.map(({ buffer, offset, size }) => `${buffer.label}@${offset}+${size}`);
     return `${source === undefined ? "raw" : "gpu"} ${bytes.join(" ")}`;

@@ -18,15 +18,15 @@ export interface EncodableCuts {
   readonly leastBytes: number;
 }
 
-/** A stretch of GPU memory on its way to the file. */
-export interface Stage {
+/** GPU memory that is read back at once, encoded there or as it is. */
+export interface EncodingStep {
   /** What to encode before it is read back; `undefined` where it is read back as it is. */
   readonly source: LevelsSource | undefined;
   readonly ranges: readonly BufferRange[];
 }
 
 /** Where the tensors are, and what the device allows. */
-export interface StagedMemory {
+export interface TensorMemory {
   /** The raw space, range after range. */
   readonly ranges: readonly BufferRange[];
   /** Bytes at its beginning that have to be read as soon as that can be. */
@@ -35,10 +35,10 @@ export interface StagedMemory {
 }
 
 /** Divides the memory of tensors into what is encoded on the GPU and what is not, in the order of the file. */
-export function planStages(
-  { ranges, streamedBytes, maxSourceBytes }: StagedMemory,
+export function planEncoding(
+  { ranges, streamedBytes, maxSourceBytes }: TensorMemory,
   { cuts, leastBytes }: EncodableCuts,
-): Stage[] {
+): EncodingStep[] {
   const byteLength = ranges.reduce((sum, { size }) => sum + size, 0);
   const inside = cuts.filter(({ rawOffset, rawLength }) => rawOffset + rawLength <= byteLength);
   const last = inside.at(-1);
@@ -51,30 +51,30 @@ export function planStages(
     maxSourceBytes,
     ({ isForGpu, rawOffset }) => isForGpu && rawOffset >= streamedBytes,
   );
-  const stages: Stage[] = [];
+  const steps: EncodingStep[] = [];
   for (const { source, ranges } of runs) {
-    const before = stages.at(-1);
-    if (source !== undefined && isEncodable(source, leastBytes)) stages.push({ source, ranges });
-    else if (before === undefined || before.source !== undefined) stages.push({ source: undefined, ranges });
-    else stages[stages.length - 1] = { source: undefined, ranges: joinRanges(before.ranges, ranges) };
+    const before = steps.at(-1);
+    if (source !== undefined && isEncodable(source, leastBytes)) steps.push({ source, ranges });
+    else if (before === undefined || before.source !== undefined) steps.push({ source: undefined, ranges });
+    else steps[steps.length - 1] = { source: undefined, ranges: joinRanges(before.ranges, ranges) };
   }
-  return stages;
+  return steps;
 }
 
 /** What is encoded and what is not, with the tail behind all of it. */
-export function stagesOf(
+export function encodingSteps(
   ranges: readonly BufferRange[],
   tail: readonly BufferRange[],
   streamedBytes: number,
   cuts: EncodableCuts | undefined,
   gpu: GpuDevice,
-): Stage[] {
+): EncodingStep[] {
   const whole = [{ source: undefined, ranges: [...ranges, ...tail] }];
   if (cuts === undefined) return whole;
   const maxSourceBytes = gpu.limits.maxStorageBufferBindingSize;
-  const stages = planStages({ ranges, streamedBytes, maxSourceBytes }, cuts);
-  if (stages.every(({ source }) => source === undefined)) return whole;
-  return [...stages, { source: undefined, ranges: tail }];
+  const steps = planEncoding({ ranges, streamedBytes, maxSourceBytes }, cuts);
+  if (steps.every(({ source }) => source === undefined)) return whole;
+  return [...steps, { source: undefined, ranges: tail }];
 }
 
 function isEncodable({ range: { buffer, size } }: LevelsSource, leastBytes: number): boolean {
