@@ -35,7 +35,7 @@ export async function readFitted(
   return result;
 }
 
-/** Copies what of a piece of a row-major tensor of shape `from` is also in one of shape `to`, run by run. */
+/** Copies what of a piece of a row-major tensor of shape `from` is also in one of shape `to`, row by row. */
 function copyOverlap(
   piece: Uint8Array,
   pieceOffset: number,
@@ -44,37 +44,37 @@ function copyOverlap(
   to: Shape,
   elementSize: number,
 ): void {
-  const fromRunBytes = (from.at(-1) ?? 1) * elementSize;
-  const toRunBytes = (to.at(-1) ?? 1) * elementSize;
-  const runBytes = Math.min(fromRunBytes, toRunBytes);
+  const fromRowBytes = (from.at(-1) ?? 1) * elementSize;
+  const toRowBytes = (to.at(-1) ?? 1) * elementSize;
+  const rowBytes = Math.min(fromRowBytes, toRowBytes);
   const pieceEnd = pieceOffset + piece.byteLength;
-  for (let run = Math.floor(pieceOffset / fromRunBytes); run * fromRunBytes < pieceEnd; run++) {
-    const target = sameRun(run, from, to);
+  for (let row = Math.floor(pieceOffset / fromRowBytes); row * fromRowBytes < pieceEnd; row++) {
+    const target = sameRow(row, from, to);
     if (target === undefined) continue;
-    const runStart = run * fromRunBytes;
-    const start = Math.max(runStart, pieceOffset);
-    const end = Math.min(runStart + runBytes, pieceEnd);
+    const rowStart = row * fromRowBytes;
+    const start = Math.max(rowStart, pieceOffset);
+    const end = Math.min(rowStart + rowBytes, pieceEnd);
     if (end <= start) continue;
     result.set(
       piece.subarray(start - pieceOffset, end - pieceOffset),
-      target * toRunBytes + start - runStart,
+      target * toRowBytes + start - rowStart,
     );
   }
 }
 
-/** The number of a run along the last dimension in a tensor of shape `to`; `undefined` where that has none there. */
-function sameRun(run: number, from: Shape, to: Shape): number | undefined {
-  let rest = run;
+/** The number of a row along the last dimension in a tensor of shape `to`; `undefined` where that has none there. */
+function sameRow(row: number, from: Shape, to: Shape): number | undefined {
+  let rest = row;
   let target = 0;
   let stride = 1;
   for (let dimension = from.length - 2; dimension >= 0; dimension--) {
     const size = from[dimension] ?? 1;
     const index = rest % size;
     rest = Math.floor(rest / size);
-    const room = to[dimension] ?? 1;
-    if (index >= room) return undefined;
+    const limit = to[dimension] ?? 1;
+    if (index >= limit) return undefined;
     target += index * stride;
-    stride *= room;
+    stride *= limit;
   }
   return target;
 }

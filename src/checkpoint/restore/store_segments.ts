@@ -3,7 +3,7 @@ import type { TensorRecord } from "../../container/format/layout.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
 
-/** A run of bytes that lies the same way in the file's raw space and in a slab. */
+/** Bytes that lie the same way in the file's raw space and in a slab. */
 export interface Segment {
   readonly rawOffset: number;
   /** Where in the slab, and how many bytes. */

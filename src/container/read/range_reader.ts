@@ -14,7 +14,7 @@ export interface RawPiece {
 const MAX_CHUNKS_BEFORE_KEPT = 8;
 
 /** Neighbouring chunks that are read in the same way. */
-interface Run {
+interface ChunkSpan {
   readonly first: number;
   /** Behind the last one. */
   readonly end: number;
@@ -46,20 +46,20 @@ export class RangeReader {
     if (this.#copyRecent(into, rawOffset)) return onProgress?.({ done: total, total });
     const end = rawOffset + total;
     const report = (rawEnd: number): void => onProgress?.({ done: rawEnd - rawOffset, total });
-    for (const run of this.#runs(rawOffset, end)) {
+    for (const span of this.#spans(rawOffset, end)) {
       throwIfAborted(signal);
-      if (run.isDirect) {
-        const part = into.subarray(run.rawStart - rawOffset, run.rawEnd - rawOffset);
-        await this.#chunks.readRaw(run.first, run.end, part, signal, tensor);
-        report(run.rawEnd);
+      if (span.isDirect) {
+        const bytes = into.subarray(span.rawStart - rawOffset, span.rawEnd - rawOffset);
+        await this.#chunks.readRaw(span.first, span.end, bytes, signal, tensor);
+        report(span.rawEnd);
         continue;
       }
-      if (run.end - run.first === 1 && this.#isWorthKeeping(run.first, rawOffset, end)) {
-        await this.#fillFromOne(into, rawOffset, run, signal, tensor);
-        report(run.rawEnd);
+      if (span.end - span.first === 1 && this.#isWorthKeeping(span.first, rawOffset, end)) {
+        await this.#fillFromOne(into, rawOffset, span, signal, tensor);
+        report(span.rawEnd);
         continue;
       }
-      for await (const { index, raw, piece } of this.#parts(run.rawStart, run.rawEnd, signal, tensor)) {
+      for await (const { index, raw, piece } of this.#pieces(span.rawStart, span.rawEnd, signal, tensor)) {
         into.set(piece.bytes, piece.rawOffset - rawOffset);
         if (this.#isWorthKeeping(index, rawOffset, end)) this.#remember(index, raw);
         report(piece.rawOffset + piece.bytes.byteLength);
@@ -70,7 +70,7 @@ export class RangeReader {
   /** The raw bytes from `start` to `end`, chunk by chunk, in memory that is not shared. They may be overwritten by the next piece. */
   async *pieces(start: number, end: number, signal?: AbortSignal, tensor?: string): AsyncGenerator<RawPiece> {
     let plain = allocate(0);
-    for await (const { piece: { rawOffset, bytes } } of this.#parts(start, end, signal, tensor)) {
+    for await (const { piece: { rawOffset, bytes } } of this.#pieces(start, end, signal, tensor)) {
       if (bytes.buffer instanceof ArrayBuffer) {
         yield { rawOffset, bytes };
         continue;
@@ -96,11 +96,11 @@ export class RangeReader {
     this.#kept = new Scratch();
   }
 
-  /** As {@link fill}, for the one chunk of a run, which is read to memory of its own, so that it can be kept. */
+  /** As {@link fill}, for the one chunk of a span, which is read to memory of its own, so that it can be kept. */
   async #fillFromOne(
     into: Uint8Array,
     rawOffset: number,
-    { first, rawStart, rawEnd }: Run,
+    { first, rawStart, rawEnd }: ChunkSpan,
     signal: AbortSignal | undefined,
     tensor: string | undefined,
   ): Promise<void> {
@@ -110,7 +110,7 @@ export class RangeReader {
     this.#recent = { index: first, raw };
   }
 
-  async *#parts(
+  async *#pieces(
     start: number,
     end: number,
     signal: AbortSignal | undefined,
@@ -134,29 +134,29 @@ export class RangeReader {
     return isInside;
   }
 
-  /** Cuts a range where the way of reading changes, and direct runs also where they get too long. */
-  *#runs(start: number, end: number): Generator<Run> {
-    let run: Run | undefined;
+  /** Cuts a range where the way of reading changes, and direct spans also where they get too long. */
+  *#spans(start: number, end: number): Generator<ChunkSpan> {
+    let span: ChunkSpan | undefined;
     for (const index of this.indicesOf(start, end)) {
       const { rawOffset, rawLength, codec } = this.#chunks.chunk(index);
       const rawEnd = rawOffset + rawLength;
       const isDirect = codec.name === "raw" && rawOffset >= start && rawEnd <= end;
-      const next: Run = {
+      const next: ChunkSpan = {
         first: index,
         end: index + 1,
         rawStart: Math.max(start, rawOffset),
         rawEnd: Math.min(end, rawEnd),
         isDirect,
       };
-      const joins = run?.isDirect === isDirect &&
-        (!isDirect || rawEnd - run.rawStart <= this.#chunks.readBytes);
-      if (run !== undefined && joins) run = { ...run, end: next.end, rawEnd: next.rawEnd };
+      const joins = span?.isDirect === isDirect &&
+        (!isDirect || rawEnd - span.rawStart <= this.#chunks.readBytes);
+      if (span !== undefined && joins) span = { ...span, end: next.end, rawEnd: next.rawEnd };
       else {
-        if (run !== undefined) yield run;
-        run = next;
+        if (span !== undefined) yield span;
+        span = next;
       }
     }
-    if (run !== undefined) yield run;
+    if (span !== undefined) yield span;
   }
 
   /** Whether a range ends inside of chunk `index`, and is not so long that reading it again makes no difference. */

@@ -49,7 +49,7 @@ export interface JoinedContents {
 export function joinContainers(contents: JoinedContents): ContainerReader {
   const { fileId, manifest, tensors, files, close } = contents;
   const layout = layoutTensors(tensors);
-  const pieces = planPieces(runsOf(layout, tensors), layout.rawByteLength);
+  const pieces = planPieces(spansOf(layout, tensors), layout.rawByteLength);
   const chunks = pieces.map(({ chunk }) => chunk);
   const columns = parseTensorTable(encodeTensorTable(layout.tensors), layout.tensors.length);
   return ContainerReader.over({
@@ -62,7 +62,7 @@ export function joinContainers(contents: JoinedContents): ContainerReader {
 }
 
 /** Bytes that lie the same way in a container and in the joined raw space. */
-interface Run extends RawRange {
+interface ByteSpan extends RawRange {
   /** Where they are in the joined raw space. */
   readonly joinedOffset: number;
 }
@@ -73,16 +73,19 @@ interface Piece {
   readonly chunk: ChunkRecord;
 }
 
-function runsOf(layout: RawLayout, tensors: readonly JoinedTensor[]): Run[] {
-  const runs: Run[] = [];
+function spansOf(layout: RawLayout, tensors: readonly JoinedTensor[]): ByteSpan[] {
+  const spans: ByteSpan[] = [];
   for (const [index, record] of layout.tensors.entries()) {
     if (record.aliasOf !== undefined) continue;
     let joinedOffset = record.rawOffset;
     for (const range of tensors[index]?.ranges ?? []) {
-      const last = runs.at(-1);
+      const last = spans.at(-1);
       if (last !== undefined && isNext(last, range, joinedOffset)) {
-        runs[runs.length - 1] = { ...last, byteLength: joinedOffset + range.byteLength - last.joinedOffset };
-      } else if (range.byteLength > 0) runs.push({ ...range, joinedOffset });
+        spans[spans.length - 1] = {
+          ...last,
+          byteLength: joinedOffset + range.byteLength - last.joinedOffset,
+        };
+      } else if (range.byteLength > 0) spans.push({ ...range, joinedOffset });
       joinedOffset += range.byteLength;
     }
     if (joinedOffset !== record.rawOffset + record.byteLength) {
@@ -93,44 +96,44 @@ function runsOf(layout: RawLayout, tensors: readonly JoinedTensor[]): Run[] {
       );
     }
   }
-  return runs;
+  return spans;
 }
 
-/** Whether a range follows a run on both sides, with nothing between but padding, which is zero on both. */
-function isNext(run: Run, range: RawRange, joinedOffset: number): boolean {
-  const end = run.rawOffset + run.byteLength;
-  return range.reader === run.reader && range.rawOffset >= end &&
-    range.rawOffset - run.rawOffset === joinedOffset - run.joinedOffset &&
+/** Whether a range follows a span on both sides, with nothing between but padding, which is zero on both. */
+function isNext(span: ByteSpan, range: RawRange, joinedOffset: number): boolean {
+  const end = span.rawOffset + span.byteLength;
+  return range.reader === span.reader && range.rawOffset >= end &&
+    range.rawOffset - span.rawOffset === joinedOffset - span.joinedOffset &&
     alignUp(end, TENSOR_ALIGNMENT) >= range.rawOffset;
 }
 
 /**
- * Cuts runs where the chunks are cut that they come from, so that few of those are decoded twice on the way. Where that is no
+ * Cuts spans where the chunks are cut that they come from, so that few of those are decoded twice on the way. Where that is no
  * multiple of 256, as in the middle of a tensor that is put together, the first bytes of what follows are taken along: whoever copies
  * chunks to a GPU can rely on where they begin.
  */
-function planPieces(runs: readonly Run[], rawByteLength: number): Piece[] {
+function planPieces(spans: readonly ByteSpan[], rawByteLength: number): Piece[] {
   const pieces: Piece[] = [];
-  for (const [index, run] of runs.entries()) {
-    for (const { chunk, range } of rangesOf(run)) append(pieces, chunk, range);
-    // The zeros behind a run belong to its last piece.
+  for (const [index, span] of spans.entries()) {
+    for (const { chunk, range } of rangesOf(span)) append(pieces, chunk, range);
+    // The zeros behind a span belong to its last piece.
     const last = pieces.at(-1);
-    const end = runs[index + 1]?.joinedOffset ?? rawByteLength;
+    const end = spans[index + 1]?.joinedOffset ?? rawByteLength;
     if (last !== undefined) lengthen(pieces, end - last.chunk.rawOffset);
   }
   return pieces;
 }
 
-/** A run, cut where its chunks are. */
+/** A span, cut where its chunks are. */
 function* rangesOf(
-  { reader, rawOffset, byteLength }: Run,
+  { reader, rawOffset, byteLength }: ByteSpan,
 ): Generator<{ readonly chunk: ChunkRecord; readonly range: RawRange }> {
-  const runEnd = rawOffset + byteLength;
+  const spanEnd = rawOffset + byteLength;
   for (let at = chunkAt(reader.chunks, rawOffset); at < reader.chunks.length; at++) {
     const chunk = reader.chunks[at] as ChunkRecord;
-    if (chunk.rawOffset >= runEnd) return;
+    if (chunk.rawOffset >= spanEnd) return;
     const start = Math.max(chunk.rawOffset, rawOffset);
-    const end = Math.min(chunk.rawOffset + chunk.rawLength, runEnd);
+    const end = Math.min(chunk.rawOffset + chunk.rawLength, spanEnd);
     yield { chunk, range: { reader, rawOffset: start, byteLength: end - start } };
   }
 }

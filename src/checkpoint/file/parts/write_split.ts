@@ -26,8 +26,8 @@ export interface SplitTarget {
 /** How chunks are coded, as a whole checkpoint's are. */
 export type SplitOptions = Omit<WriteCheckpointOptions, "fileId" | "provenance">;
 
-/** A run of raw bytes that one file gets. */
-interface Run {
+/** A span of raw bytes that one file gets. */
+interface ByteSpan {
   readonly writer: ContainerWriter | undefined;
   byteLength: number;
 }
@@ -50,15 +50,15 @@ export async function writeSplit(
     const tensors = source.tensors.filter((spec) => targetOf(spec) === target);
     writers.set(target, await createWriter(target, tensors, options));
   }
-  const runs = runsOf(source.tensors, (spec) => {
+  const spans = spansOf(source.tensors, (spec) => {
     const target = targetOf(spec);
     return target === undefined ? undefined : writers.get(target);
   });
-  const total = runs.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const total = spans.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let done = 0;
   for await (const piece of source.bytes(signal)) {
     throwIfAborted(signal);
-    await distribute(piece, runs);
+    await distribute(piece, spans);
     done += piece.byteLength;
     onProgress?.({ done, total });
   }
@@ -121,34 +121,34 @@ async function createWriter(
   });
 }
 
-function runsOf(
+function spansOf(
   tensors: readonly TensorSpec[],
   writerOf: (spec: TensorSpec) => ContainerWriter | undefined,
-): Run[] {
-  const runs: Run[] = [];
+): ByteSpan[] {
+  const spans: ByteSpan[] = [];
   for (const record of layoutTensors(tensors).tensors) {
     if (record.aliasOf !== undefined) continue;
     const writer = writerOf(record);
     const byteLength = alignUp(record.byteLength, TENSOR_ALIGNMENT);
-    const last = runs.at(-1);
+    const last = spans.at(-1);
     if (last !== undefined && last.writer === writer) last.byteLength += byteLength;
-    else runs.push({ writer, byteLength });
+    else spans.push({ writer, byteLength });
   }
-  return runs;
+  return spans;
 }
 
-/** Gives each file what it gets of a piece, and takes that off the runs. */
-async function distribute(piece: Uint8Array, runs: Run[]): Promise<void> {
+/** Gives each file what it gets of a piece, and takes that off the spans. */
+async function distribute(piece: Uint8Array, spans: ByteSpan[]): Promise<void> {
   let at = 0;
   while (at < piece.byteLength) {
-    const run = runs[0];
-    if (run === undefined) {
+    const span = spans[0];
+    if (span === undefined) {
       throw new RangeError("There are more bytes than the tensors have");
     }
-    const byteLength = Math.min(run.byteLength, piece.byteLength - at);
-    if (byteLength > 0) await run.writer?.write(piece.subarray(at, at + byteLength));
+    const byteLength = Math.min(span.byteLength, piece.byteLength - at);
+    if (byteLength > 0) await span.writer?.write(piece.subarray(at, at + byteLength));
     at += byteLength;
-    run.byteLength -= byteLength;
-    if (run.byteLength === 0) runs.shift();
+    span.byteLength -= byteLength;
+    if (span.byteLength === 0) spans.shift();
   }
 }
