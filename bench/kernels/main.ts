@@ -17,7 +17,7 @@ import { type Dispatch, gridFor } from "../../src/gpu/dispatch.ts";
 import { elementwise } from "../../src/kernels/elementwise/elementwise.ts";
 import { matmul } from "../../src/kernels/matmul/matmul.ts";
 import { reduce } from "../../src/kernels/reduce/reduce.ts";
-import type { ReductionRun } from "../../src/kernels/reduce/reduction_plan.ts";
+import type { ReductionSpan } from "../../src/kernels/reduce/reduction_plan.ts";
 import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
 import { encodeStepVerdict } from "../../src/kernels/optimizer/step_verdict.ts";
 
@@ -153,7 +153,7 @@ async function encoderOf(...dispatches: Dispatch[]): Promise<Contender["encode"]
 }
 
 /** What is summed of the streams' 4 Mi elements. */
-const SUMS: readonly [name: string, run: ReductionRun][] = [
+const SUMS: readonly [name: string, run: ReductionSpan][] = [
   ["column sums", { outer: 1, reduced: 1024, inner: 4096 }],
   ["row sums", { outer: 4096, reduced: 1024, inner: 1 }],
   ["64 long columns", { outer: 1, reduced: 65_536, inner: 64 }],
@@ -161,7 +161,7 @@ const SUMS: readonly [name: string, run: ReductionRun][] = [
   ["one sum", { outer: 1, reduced: 4_194_304, inner: 1 }],
 ];
 
-function checkSums(name: string, result: Float32Array, x: Float32Array, run: ReductionRun): void {
+function checkSums(name: string, result: Float32Array, x: Float32Array, run: ReductionSpan): void {
   const { outer, reduced, inner } = run;
   for (let index = 0; index < outer * inner; index += 31) {
     const first = Math.floor(index / inner) * reduced * inner + index % inner;
@@ -173,9 +173,9 @@ function checkSums(name: string, result: Float32Array, x: Float32Array, run: Red
   }
 }
 
-function sumSteps(input: BufferRange, out: BufferRange, run: ReductionRun): Dispatch[] {
+function sumSteps(input: BufferRange, out: BufferRange, run: ReductionSpan): Dispatch[] {
   const scratch = (byteLength: number) => upload(new Uint8Array(byteLength));
-  return reduce({ input, out }, { op: "sum", runs: [run] }, scratch).map(({ dispatch }) => dispatch);
+  return reduce({ input, out }, { op: "sum", spans: [run] }, scratch).map(({ dispatch }) => dispatch);
 }
 
 interface MatmulSizes {

@@ -1,6 +1,6 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { reduce } from "../../kernels/reduce/reduce.ts";
-import type { ReductionRun } from "../../kernels/reduce/reduction_plan.ts";
+import type { ReductionSpan } from "../../kernels/reduce/reduction_plan.ts";
 import type { ReduceOp } from "../../kernels/reduce/reduction_totals.ts";
 import { elementCount, formatShape, type Shape } from "../../tensor/shape.ts";
 import { item, type KernelLowering, type Region } from "../op.ts";
@@ -21,8 +21,8 @@ export const REDUCTION_OPTIONS: OptionNames<ReductionOptions> = { axes: true, ke
 
 /** What a reduction reduces. */
 export type ReductionAttributes = {
-  /** One for each run of neighbouring axes; each takes the result of the one before. */
-  readonly runs: readonly ReductionRun[];
+  /** One for each span of neighbouring axes; each takes the result of the one before. */
+  readonly spans: readonly ReductionSpan[];
   /** How many elements go into one result. */
   readonly terms: number;
 };
@@ -30,17 +30,17 @@ export type ReductionAttributes = {
 /** Makes the value of a reduction. `shape` is its result's, the reduced axes being 1. */
 export type CreateReduction = (attributes: ReductionAttributes, shape: Shape) => Value;
 
-/** How a reduction runs. */
+/** How a reduction spans. */
 export function reductionLowering(op: ReduceOp): KernelLowering<ReductionAttributes> {
   return {
     kind: "kernel",
     steps(value, context) {
       const bindings = { input: context.regionOf(item(value.inputs, 0)), out: context.regionOf(value) };
-      const options = { op, runs: value.attributes.runs, dtype: requireComputeDType(op, value) };
+      const options = { op, spans: value.attributes.spans, dtype: requireComputeDType(op, value) };
       const steps = reduce<Region>(
         bindings,
         options,
-        (byteLength) => context.scratch(`parts of a ${op}`, byteLength),
+        (byteLength) => context.scratch(`partials of a ${op}`, byteLength),
       );
       return steps.map(({ dispatch, out }) => ({ dispatch, writes: [out] }));
     },
@@ -56,10 +56,10 @@ export function reduceAxes(
 ): Value {
   checkOptions(`${op}()`, options, REDUCTION_OPTIONS, "{ axes: 0 }");
   const axes = resolveAxes(op, value.shape, options.axes);
-  const runs = runsOf(value.shape, axes);
+  const spans = spansOf(value.shape, axes);
   const terms = elementCount(value.shape.filter((_, axis) => axes.has(axis)));
   const shape = value.shape.map((size, axis) => axes.has(axis) ? 1 : size);
-  const result = runs.length === 0 ? value : create({ runs, terms }, shape);
+  const result = spans.length === 0 ? value : create({ spans, terms }, shape);
   if (options.keepDims === true) return result;
   return reshape(result, value.shape.filter((_, axis) => !axes.has(axis)));
 }
@@ -89,14 +89,14 @@ export function resolveAxes(
 
 /**
  * Runs of neighbouring axes to reduce, the last first, each in a tensor whose axes behind it are reduced already. Axes of size 1
- * have nothing to reduce and split no run.
+ * have nothing to reduce and split no span.
  */
-function runsOf(shape: Shape, axes: ReadonlySet<number>): ReductionRun[] {
-  const runs: ReductionRun[] = [];
+function spansOf(shape: Shape, axes: ReadonlySet<number>): ReductionSpan[] {
+  const spans: ReductionSpan[] = [];
   let inner = 1;
   let reduced: number | undefined;
   const close = (outer: number): void => {
-    if (reduced !== undefined) runs.push({ outer, reduced, inner });
+    if (reduced !== undefined) spans.push({ outer, reduced, inner });
     reduced = undefined;
   };
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -110,5 +110,5 @@ function runsOf(shape: Shape, axes: ReadonlySet<number>): ReductionRun[] {
     }
   }
   close(1);
-  return runs;
+  return spans;
 }

@@ -2,7 +2,7 @@ import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/
 import type { ComputeDType } from "../elementwise/expression.ts";
 import { fill } from "../elementwise/fill.ts";
 import { HIDE_WGSL } from "../opaque.ts";
-import { planReduction, type ReductionRun, type ReductionStage } from "./reduction_plan.ts";
+import { planReduction, type ReductionPass, type ReductionSpan } from "./reduction_plan.ts";
 import { carriesError, type ReduceOp, totalsWgsl } from "./reduction_totals.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
 
@@ -10,11 +10,11 @@ import { requireElements, requireSizes } from "../sizes.ts";
 export interface ReduceOptions {
   readonly op: ReduceOp;
   /** One after the other; each takes the result of the one before. Several stand for axes that are no neighbours. */
-  readonly runs: readonly ReductionRun[];
+  readonly spans: readonly ReductionSpan[];
   /** Of the input and the output. Default "f32". */
   readonly dtype?: ComputeDType;
   /** Default: {@link planReduction}'s, which depends on the sizes only, because it decides the last bits. */
-  readonly stages?: readonly ReductionStage[];
+  readonly passes?: readonly ReductionPass[];
 }
 
 /** A dispatch with what it writes. */
@@ -27,7 +27,7 @@ export interface ReduceStep<B> {
 const TREE_INVOCATIONS = 128;
 
 /**
- * Reduces `input` over the middle axis of each run: `out` has what is left. `scratch` gives memory for what stands between two
+ * Reduces `input` over the middle axis of each span: `out` has what is left. `scratch` gives memory for what stands between two
  * dispatches.
  *
  * **Sums and means of f32** are off by at most 8 roundings (2^-24 each: 4.8e-7 together) of the sum of the magnitudes, whatever the
@@ -42,18 +42,18 @@ export function reduce<B>(
   options: ReduceOptions,
   scratch: (byteLength: number) => B,
 ): ReduceStep<B>[] {
-  const { op, runs, dtype = "f32" } = options;
-  const { results, terms } = checkedSizes(op, dtype, runs);
+  const { op, spans, dtype = "f32" } = options;
+  const { results, terms } = checkedSizes(op, dtype, spans);
   const { out } = bindings;
   // Not by dividing: Mesa drops the store of a result that it knows to be 0 / 0.
   if (op === "mean" && terms === 0) return [{ dispatch: fill({ out }, { count: results, value: NaN }), out }];
-  const stages = options.stages ?? planReduction(runs);
+  const passes = options.passes ?? planReduction(spans);
   let from = bindings.input;
-  return stages.map((stage, index) => {
-    const place = { isFirst: index === 0, isLast: index === stages.length - 1 };
-    const numbers = stage.outer * stage.parts * stage.inner * (carriesError(op, dtype) ? 2 : 1);
-    const to = place.isLast ? out : scratch(4 * Math.max(1, numbers));
-    const step = { dispatch: dispatchOf(op, dtype, stage, place, terms, [from, to]), out: to };
+  return passes.map((pass, index) => {
+    const position = { isFirst: index === 0, isLast: index === passes.length - 1 };
+    const numbers = pass.outer * pass.partials * pass.inner * (carriesError(op, dtype) ? 2 : 1);
+    const to = position.isLast ? out : scratch(4 * Math.max(1, numbers));
+    const step = { dispatch: dispatchOf(op, dtype, pass, position, terms, [from, to]), out: to };
     from = to;
     return step;
   });
@@ -62,14 +62,14 @@ export function reduce<B>(
 function checkedSizes(
   op: ReduceOp,
   dtype: ComputeDType,
-  runs: readonly ReductionRun[],
+  spans: readonly ReductionSpan[],
 ): { results: number; terms: number } {
-  const [first, last] = [runs[0], runs.at(-1)];
+  const [first, last] = [spans[0], spans.at(-1)];
   if (first === undefined || last === undefined) throw new RangeError("reduce: there is no axis to reduce");
-  for (const { outer, reduced, inner } of runs) requireSizes("reduce", { outer, reduced, inner });
+  for (const { outer, reduced, inner } of spans) requireSizes("reduce", { outer, reduced, inner });
   requireElements("reduce", [first.outer, first.reduced, first.inner]);
   const results = requireElements("reduce", [last.outer, last.inner]);
-  const terms = requireElements("reduce", runs.map(({ reduced }) => reduced));
+  const terms = requireElements("reduce", spans.map(({ reduced }) => reduced));
   if (op === "mean" && dtype !== "f32") {
     throw new TypeError(`reduce: the mean of ${dtype} is no ${dtype}; cast to f32`);
   }
@@ -80,7 +80,7 @@ function checkedSizes(
 }
 
 /** Whether a dispatch reads elements, and whether it writes results; between two there are totals. */
-interface Place {
+interface PassPosition {
   readonly isFirst: boolean;
   readonly isLast: boolean;
 }
@@ -88,29 +88,29 @@ interface Place {
 function dispatchOf<B>(
   op: ReduceOp,
   dtype: ComputeDType,
-  stage: ReductionStage,
-  place: Place,
+  pass: ReductionPass,
+  position: PassPosition,
   terms: number,
   bindings: readonly B[],
 ): Dispatch<B> {
-  const { outer, reduced, inner, parts, partTerms, variant } = stage;
+  const { outer, reduced, inner, partials, partialTerms, variant } = pass;
   // Neighbouring terms are read four at a time, where rows are whole vectors.
-  const isWhole = reduced > 0 && reduced % 4 === 0 && (parts === 1 || partTerms % 4 === 0);
-  const width = place.isFirst && inner === 1 && isWhole ? 4 : 1;
-  const count = outer * parts * inner;
+  const isWhole = reduced > 0 && reduced % 4 === 0 && (partials === 1 || partialTerms % 4 === 0);
+  const width = position.isFirst && inner === 1 && isWhole ? 4 : 1;
+  const count = outer * partials * inner;
   return {
-    label: `reduce ${op} ${outer}x${reduced}x${inner} to ${parts} ${variant}`,
+    label: `reduce ${op} ${outer}x${reduced}x${inner} to ${partials} ${variant}`,
     code: reduceWgsl(
       totalsWgsl(op, dtype),
-      accessWgsl(carriesError(op, dtype), dtype, place, width),
-      stage,
+      accessWgsl(carriesError(op, dtype), dtype, position, width),
+      pass,
     ),
     constants: {
       count,
       reduced: reduced / width,
       inner,
-      parts,
-      part_terms: Math.ceil(partTerms / width),
+      partials,
+      partial_terms: Math.ceil(partialTerms / width),
       all_terms: terms,
     },
     bindings,
@@ -122,7 +122,7 @@ function dispatchOf<B>(
 function accessWgsl(
   isCarried: boolean,
   dtype: ComputeDType,
-  { isFirst, isLast }: Place,
+  { isFirst, isLast }: PassPosition,
   width: 1 | 4,
 ): string {
   const isTotal = isCarried && !isFirst;
@@ -155,11 +155,11 @@ function turnWgsl(loads: number): string {
 
 // The \`loads\` from \`address\` on, \`stride\` apart.
 fn turn_at(address: u32, stride: u32, loads: u32) -> Total {
-  var part = load(address);
+  var partial = load(address);
   for (var index = 1u; index < loads; index++) {
-    part = combine(part, load(address + index * stride));
+    partial = combine(partial, load(address + index * stride));
   }
-  return total_of(part);
+  return total_of(partial);
 }
 `;
 }
@@ -167,33 +167,33 @@ fn turn_at(address: u32, stride: u32, loads: u32) -> Total {
 const LOAD_TOTALS_WGSL = `const TURN = 1u;
 
 fn turn_at(address: u32, stride: u32, loads: u32) -> Total {
-  return Total(input[address], input[address + count / parts * reduced]);
+  return Total(input[address], input[address + count / partials * reduced]);
 }
 `;
 
 const STORE_TOTAL_WGSL = `  out[index] = total.sum;
   out[index + count] = total.lost;`;
 
-function reduceWgsl(totals: string, access: string, { variant }: ReductionStage): string {
-  return `// [outer, reduced, inner] becomes [outer, parts, inner]. Sizes are in loads.
-override count: u32; // outer * parts * inner
+function reduceWgsl(totals: string, access: string, { variant }: ReductionPass): string {
+  return `// [outer, reduced, inner] becomes [outer, partials, inner]. Sizes are in loads.
+override count: u32; // outer * partials * inner
 override reduced: u32;
 override inner: u32;
-override parts: u32;
-override part_terms: u32;
+override partials: u32;
+override partial_terms: u32;
 override all_terms: u32; // elements of one result, in all dispatches together
 
 ${totals}
 ${access}
 
-// Where the first term of a part is.
+// Where the first term of a partial is.
 fn address_of(index: u32) -> u32 {
   let row = index / inner;
-  return (row / parts * reduced + row % parts * part_terms) * inner + index % inner;
+  return (row / partials * reduced + row % partials * partial_terms) * inner + index % inner;
 }
 
 fn terms_of(index: u32) -> u32 {
-  return min(part_terms, reduced - index / inner % parts * part_terms);
+  return min(partial_terms, reduced - index / inner % partials * partial_terms);
 }
 
 ${variant === "tree" ? TREE_WGSL : SEQUENTIAL_WGSL}

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import type { ComputeDType } from "../../../src/kernels/elementwise/expression.ts";
 import { reduce, type ReduceOptions, type ReduceStep } from "../../../src/kernels/reduce/reduce.ts";
-import type { ReduceVariant, ReductionRun } from "../../../src/kernels/reduce/reduction_plan.ts";
+import type { ReduceVariant, ReductionSpan } from "../../../src/kernels/reduce/reduction_plan.ts";
 import type { ReduceOp } from "../../../src/kernels/reduce/reduction_totals.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
@@ -12,7 +12,7 @@ import { reduceTwin } from "../twins/reduce_twin.ts";
 const VARIANTS: readonly ReduceVariant[] = ["sequential", "tree"];
 
 /** What is reduced, `[outer, reduced, inner]`, and in which variant instead of the planned one. */
-interface Reduction extends ReductionRun {
+interface Reduction extends ReductionSpan {
   readonly op: ReduceOp;
   readonly dtype?: ComputeDType;
   readonly variant?: ReduceVariant;
@@ -36,10 +36,10 @@ async function reduced(gpu: GpuDevice, input: Numbers, reduction: Reduction): Pr
   return result;
 }
 
-function optionsOf({ op, dtype = "f32", variant, ...run }: Reduction): ReduceOptions {
-  if (variant === undefined) return { op, dtype, runs: [run] };
-  const partTerms = Math.max(1, run.reduced);
-  return { op, dtype, runs: [run], stages: [{ ...run, partTerms, parts: 1, variant }] };
+function optionsOf({ op, dtype = "f32", variant, ...span }: Reduction): ReduceOptions {
+  if (variant === undefined) return { op, dtype, spans: [span] };
+  const partialTerms = Math.max(1, span.reduced);
+  return { op, dtype, spans: [span], passes: [{ ...span, partialTerms, partials: 1, variant }] };
 }
 
 type Numbers = Float32Array | Int32Array | Uint32Array;
@@ -147,15 +147,21 @@ describe("reduce", () => {
     }
     const cut = {
       ...shape,
-      partTerms: 80,
-      parts: Math.ceil(input.length / 80),
+      partialTerms: 80,
+      partials: Math.ceil(input.length / 80),
       variant: "sequential",
     } as const;
-    const joined = { ...shape, reduced: cut.parts, partTerms: cut.parts, parts: 1, variant: "tree" } as const;
+    const joined = {
+      ...shape,
+      reduced: cut.partials,
+      partialTerms: cut.partials,
+      partials: 1,
+      variant: "tree",
+    } as const;
     const out = new Float32Array(1);
     const staged = reduce<HostArray>(
       { input, out },
-      { op: "sum", runs: [shape], stages: [cut, joined] },
+      { op: "sum", spans: [shape], passes: [cut, joined] },
       (byteLength) => new Float32Array(byteLength / 4),
     );
     for (const step of staged) step.out.set((await runDispatch(gpu, step.dispatch, [step.out]))[0]);
@@ -198,6 +204,6 @@ describe("reduce", () => {
     expect(() => steps({ op: "min", ...nothing })).toThrow("nothing has no minimum");
     expect(() => steps({ op: "mean", outer: 1, reduced: 2, inner: 1, dtype: "i32" })).toThrow("mean of i32");
     expect(() => steps({ op: "sum", outer: -1, reduced: 2, inner: 1 })).toThrow("outer has to be");
-    expect(() => reduce({ input: "input", out: "out" }, { op: "sum", runs: [] }, String)).toThrow("no axis");
+    expect(() => reduce({ input: "input", out: "out" }, { op: "sum", spans: [] }, String)).toThrow("no axis");
   });
 });
