@@ -15,13 +15,13 @@ import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { ReadbackRing } from "../../src/gpu/readback.ts";
-import { crc32, crc32Blocks, crc32Tables, encodeCrc32Run } from "../../src/gpu_codec/crc32.ts";
+import { crc32, crc32Blocks, crc32Tables, encodeCrc32Span } from "../../src/gpu_codec/crc32.ts";
 import type { Dispatch } from "../../src/gpu/dispatch.ts";
 import { levelsEncode } from "../../src/gpu_codec/levels_encode.ts";
 import { LevelsEncoder, type LevelsSource } from "../../src/gpu_codec/levels_encoder.ts";
 import { levelsMeasure } from "../../src/gpu_codec/levels_measure.ts";
-import { levelsPlace } from "../../src/gpu_codec/levels_place.ts";
-import { encodeLevelsRun, levelsCounts } from "../../src/gpu_codec/levels_run.ts";
+import { levelsOffsets } from "../../src/gpu_codec/levels_offsets.ts";
+import { encodeLevelsSpan, levelsCounts } from "../../src/gpu_codec/levels_span.ts";
 import { type Contender, interleaved, median, ratioOf, type Times } from "../interleaved.ts";
 
 const CHUNK_BYTES = 1 << 20;
@@ -86,22 +86,22 @@ async function bench(dtype: DType, raw: Uint8Array): Promise<void> {
   const places = Uint32Array.from(stored, ({ byteLength }) => (end += byteLength) / 4 - byteLength / 4);
   const encoded = buffer("encoded", end);
   const target = buffer("target", raw.byteLength);
-  const uniform = filled("run", encodeLevelsRun(run, items));
+  const uniform = filled("run", encodeLevelsSpan(run, items));
   const heads = buffer("heads", 4 * counts.groups);
   const offsets = buffer("offsets", 4 * counts.groups);
   const lengths = buffer("lengths", 4 * counts.chunks);
   const starts = filled("starts", places.map((_, chunk) => chunk * counts.chunkGroups));
   const placed = filled("places", places);
   const summing = {
-    run: filled("crc32 run", encodeCrc32Run(run)),
+    span: filled("crc32 run", encodeCrc32Span(run)),
     tables: filled("crc32 tables", crc32Tables()),
     parts: buffer("crc32 parts", 4 * crc32Blocks(run)),
   };
   const encodePasses = [
-    levelsMeasure({ run: uniform, source, heads }, counts),
-    levelsPlace({ run: uniform, heads, starts, offsets, lengths }, counts),
+    levelsMeasure({ span: uniform, source, heads }, counts),
+    levelsOffsets({ span: uniform, heads, starts, offsets, lengths }, counts),
     crc32({ ...summing, source }, run),
-    levelsEncode({ run: uniform, source, heads, offsets, places: placed, stored: encoded }, counts),
+    levelsEncode({ span: uniform, source, heads, offsets, targets: placed, stored: encoded }, counts),
   ];
   const ring = new ReadbackRing(gpu);
   const encoder = new LevelsEncoder(gpu);

@@ -9,7 +9,7 @@ const BLOCK_BYTES = 4 * BLOCK_WORDS;
 const DOUBLINGS = 8;
 
 /** Chunks in one buffer, all of them a multiple of 4 bytes long. */
-export interface Crc32Run {
+export interface Crc32Span {
   readonly byteLength: number;
   /** Bytes of each chunk but the last, which may be shorter. */
   readonly chunkBytes: number;
@@ -17,8 +17,8 @@ export interface Crc32Run {
 
 /** What the kernel reads and writes. */
 export interface Crc32Bindings<B> {
-  /** A uniform, {@link encodeCrc32Run}. */
-  readonly run: B;
+  /** A uniform, {@link encodeCrc32Span}. */
+  readonly span: B;
   readonly source: B;
   /** {@link crc32Tables}. */
   readonly tables: B;
@@ -32,20 +32,20 @@ export interface Crc32Bindings<B> {
  * is missing at its start is taken for zeros, which change nothing in a register of 0.
  */
 export function crc32<B>(
-  { run, source, tables, parts }: Crc32Bindings<B>,
-  { byteLength, chunkBytes }: Crc32Run,
+  { span, source, tables, parts }: Crc32Bindings<B>,
+  { byteLength, chunkBytes }: Crc32Span,
 ): Dispatch<B> {
   return {
     label: "crc32",
     code: CRC32_WGSL,
     constants: {},
-    bindings: [run, source, tables, parts],
+    bindings: [span, source, tables, parts],
     workgroups: gridFor(crc32Blocks({ byteLength, chunkBytes })),
   };
 }
 
 /** How many blocks there are in all chunks. Throws `RangeError` for lengths that are no multiple of 4. */
-export function crc32Blocks({ byteLength, chunkBytes }: Crc32Run): number {
+export function crc32Blocks({ byteLength, chunkBytes }: Crc32Span): number {
   for (const bytes of [byteLength, chunkBytes]) {
     if (Number.isSafeInteger(bytes) && bytes > 0 && bytes % 4 === 0) continue;
     throw new RangeError(`crc32: ${bytes} bytes; expected a multiple of 4`);
@@ -56,13 +56,13 @@ export function crc32Blocks({ byteLength, chunkBytes }: Crc32Run): number {
 }
 
 /** The uniform that tells the kernel about its chunks. */
-export function encodeCrc32Run(run: Crc32Run): Uint32Array {
-  const { byteLength, chunkBytes } = run;
+export function encodeCrc32Span(span: Crc32Span): Uint32Array {
+  const { byteLength, chunkBytes } = span;
   return Uint32Array.of(
     byteLength / 4,
     chunkBytes / 4,
     Math.ceil(chunkBytes / BLOCK_BYTES),
-    crc32Blocks(run),
+    crc32Blocks(span),
   );
 }
 
@@ -84,7 +84,7 @@ function makeTables(): Uint32Array {
 }
 
 /** The CRC-32 of each chunk from the parts that the kernel left. */
-export function crc32Sums(parts: Uint32Array, { byteLength, chunkBytes }: Crc32Run): number[] {
+export function crc32Sums(parts: Uint32Array, { byteLength, chunkBytes }: Crc32Span): number[] {
   const block = crc32Shift(BLOCK_BYTES);
   const sums: number[] = [];
   const starts = new Map<number, number>();
@@ -103,14 +103,14 @@ export function crc32Sums(parts: Uint32Array, { byteLength, chunkBytes }: Crc32R
   return sums;
 }
 
-const CRC32_WGSL = `struct Run {
+const CRC32_WGSL = `struct Span {
   words: u32,
   chunk_words: u32,
   chunk_blocks: u32,
   blocks: u32,
 }
 
-@group(0) @binding(0) var<uniform> run: Run;
+@group(0) @binding(0) var<uniform> span: Span;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 // What a row of words does to each byte of a register; then shifts by 1, 2, 4, ... words, bit by bit.
 @group(0) @binding(2) var<storage, read> tables: array<u32>;
@@ -139,14 +139,14 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let number = workgroup.y * workgroups.x + workgroup.x;
-  if (number >= run.blocks) {
+  if (number >= span.blocks) {
     return;
   }
-  let start = number / run.chunk_blocks * run.chunk_words;
-  let length = min(run.chunk_words, run.words - start);
+  let start = number / span.chunk_blocks * span.chunk_words;
+  let length = min(span.chunk_words, span.words - start);
   let blocks = (length + ${BLOCK_WORDS - 1}u) / ${BLOCK_WORDS}u;
   // Words of the chunk that come behind this block; and before its end.
-  let behind = (blocks - 1u - number % run.chunk_blocks) * ${BLOCK_WORDS}u;
+  let behind = (blocks - 1u - number % span.chunk_blocks) * ${BLOCK_WORDS}u;
   let before = length - behind;
   for (var i = local; i < 1024u; i += ${INVOCATIONS}u) {
     row_shift[i] = tables[i];

@@ -1,6 +1,6 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import type { EncodingRates } from "./encoding_place.ts";
+import type { EncodingRates } from "./choose_encoder.ts";
 import { KeptBuffers } from "./kept_buffers.ts";
 import { LevelsEncoder } from "./levels_encoder.ts";
 
@@ -26,7 +26,7 @@ export function encodingSampleBytes({ hasBlockingFences }: GpuDevice): number {
 }
 
 /**
- * What `chooseEncodingPlace` goes by, measured on this adapter with weights that are made up. Everything runs once
+ * What `chooseEncoder` goes by, measured on this adapter with weights that are made up. Everything runs once
  * before it is timed, since kernels have to be compiled. Some tens of milliseconds on a GPU; on an adapter that is a
  * CPU close to a second, and nothing to learn.
  *

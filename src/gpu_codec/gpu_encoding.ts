@@ -4,7 +4,7 @@ import { candidatesFor, type CodecChoice, encodeSmallest } from "../container/co
 import type { CodecPool } from "../container/codec/codec_pool.ts";
 import type { GpuCodingRates } from "../container/codec/coding_rates.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { chooseEncodingPlace } from "./encoding_place.ts";
+import { chooseEncoder } from "./choose_encoder.ts";
 import { encodingSampleBytes, measureEncodingRates } from "./encoding_rates.ts";
 
 /** What the GPU encodes of a save. */
@@ -41,7 +41,7 @@ const ratesOfDevices: WeakMap<GpuDevice, Map<string, Promise<GpuCodingRates | un
 
 /**
  * Has the GPU encode what it does faster than the CPU, by rates that are measured once for a device, at the first save that could use it. An
- * adapter that is itself a CPU is not asked. One of these belongs to one place that saves go to, since `fast` also goes by how fast
+ * adapter that is itself a CPU is not asked. One of these belongs to one directory that saves go to, since `fast` also goes by how fast
  * that took the last one.
  */
 export class MeasuredGpuEncoding implements GpuEncoding {
@@ -60,7 +60,7 @@ export class MeasuredGpuEncoding implements GpuEncoding {
       if (!choices.has(choice)) continue;
       rates = await this.#ratesOf(gpu, choice, pool);
       const rawIsFine = choice === "fast" ? { write: this.#write } : undefined;
-      if (chooseEncodingPlace(rates ?? {}, rawIsFine) === "gpu") chosen.add(choice);
+      if (chooseEncoder(rates ?? {}, rawIsFine) === "gpu") chosen.add(choice);
     }
     return { choices: chosen, leastBytes, ...rates === undefined ? {} : { rates } };
   }

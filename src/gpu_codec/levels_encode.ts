@@ -1,19 +1,24 @@
 import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
-import { LEVELS_GROUP_ITEMS, LEVELS_INVOCATIONS, LEVELS_RUN_WGSL, LEVELS_SOURCE_WGSL } from "./levels_run.ts";
+import {
+  LEVELS_GROUP_ITEMS,
+  LEVELS_INVOCATIONS,
+  LEVELS_SOURCE_WGSL,
+  LEVELS_SPAN_WGSL,
+} from "./levels_span.ts";
 import { PREFIX_SUM_WGSL } from "./prefix_sum.ts";
 
 /** What the kernel reads and writes: words all of it. */
 export interface LevelsEncodeBindings<B> {
-  /** A uniform, `encodeLevelsRun`: which part of the run to encode. */
-  readonly run: B;
-  /** The run's raw bytes. */
+  /** A uniform, `encodeLevelsSpan`: which part of the span to encode. */
+  readonly span: B;
+  /** The span's raw bytes. */
   readonly source: B;
-  /** For each group of the run its head, from `levelsMeasure`. */
+  /** For each group of the span its head, from `levelsMeasure`. */
   readonly heads: B;
-  /** For each group of the run where its body begins in its chunk, from `levelsPlace`. */
+  /** For each group of the span where its body begins in its chunk, from `levelsOffsets`. */
   readonly offsets: B;
-  /** For each chunk of the run where it goes in `stored`; 0xFFFFFFFF for one that is left out. */
-  readonly places: B;
+  /** For each chunk of the span where it goes in `stored`; 0xFFFFFFFF for one that is left out. */
+  readonly targets: B;
   /** The stored chunks. */
   readonly stored: B;
 }
@@ -23,26 +28,26 @@ export interface LevelsEncodeBindings<B> {
  * together, then writes row after row of fields of equal width, each word by one invocation: nothing is written twice.
  */
 export function levelsEncode<B>(
-  { run, source, heads, offsets, places, stored }: LevelsEncodeBindings<B>,
+  { span, source, heads, offsets, targets, stored }: LevelsEncodeBindings<B>,
   { groups }: { readonly groups: number },
 ): Dispatch<B> {
   return {
     label: "levels encode",
     code: ENCODE_WGSL,
     constants: {},
-    bindings: [run, source, heads, offsets, places, stored],
+    bindings: [span, source, heads, offsets, targets, stored],
     workgroups: gridFor(groups),
   };
 }
 
-const ENCODE_WGSL = `@group(0) @binding(0) var<uniform> run: Run;
+const ENCODE_WGSL = `@group(0) @binding(0) var<uniform> span: Span;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 @group(0) @binding(2) var<storage, read> heads: array<u32>;
 @group(0) @binding(3) var<storage, read> offsets: array<u32>;
-@group(0) @binding(4) var<storage, read> places: array<u32>;
+@group(0) @binding(4) var<storage, read> targets: array<u32>;
 @group(0) @binding(5) var<storage, read_write> stored: array<u32>;
 
-${LEVELS_RUN_WGSL}
+${LEVELS_SPAN_WGSL}
 ${LEVELS_SOURCE_WGSL}
 ${PREFIX_SUM_WGSL}
 // Items that are kept; later the exponents that are left for the next level.
@@ -73,27 +78,27 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let number = run.first_group + workgroup.y * workgroups.x + workgroup.x;
-  if (number >= run.end_group) {
+  let number = span.first_group + workgroup.y * workgroups.x + workgroup.x;
+  if (number >= span.end_group) {
     return;
   }
   let group = group_at(number);
-  let place = places[group.chunk];
-  if (place == 0xffffffffu) {
+  let target_at = targets[group.chunk];
+  if (target_at == 0xffffffffu) {
     return;
   }
   let head_word = heads[number];
   let head = head_of(head_word);
   if (local == 0u) {
-    stored[place + 1u + group.index] = head_word;
+    stored[target_at + 1u + group.index] = head_word;
     if (group.index == 0u) {
-      stored[place] = chunk_bytes(group.chunk);
+      stored[target_at] = chunk_bytes(group.chunk);
     }
   }
   if (head.kind == ZEROS) {
     return;
   }
-  var at = place + offsets[number];
+  var at = target_at + offsets[number];
   let end = at + head.words;
 
   // Items, four to an invocation, without those that the mask leaves out.
@@ -101,14 +106,14 @@ fn main(
   let own_end = min(own + 4u, group.count);
   var own_mask = 0u;
   for (var i = own; i < own_end; i++) {
-    let is_kept = !head.has_mask || item_at(group.first + i * run.columns) != 0u;
+    let is_kept = !head.has_mask || item_at(group.first + i * span.columns) != 0u;
     own_mask |= u32(is_kept) << (i - own);
   }
   var rank = sum_before(local, countOneBits(own_mask));
   let kept = prefix_total;
   for (var i = own; i < own_end; i++) {
     if (((own_mask >> (i - own)) & 1u) == 1u) {
-      kept_items[rank] = item_at(group.first + i * run.columns);
+      kept_items[rank] = item_at(group.first + i * span.columns);
       rank++;
     }
   }
@@ -117,7 +122,7 @@ fn main(
       fields[i] = kept_items[i];
     }
     workgroupBarrier();
-    write_row(local, at, kept, run.item_bits);
+    write_row(local, at, kept, span.item_bits);
     return;
   }
   if (head.has_mask) {
@@ -184,6 +189,6 @@ fn main(
     fields[i] = kept_items[i];
   }
   workgroupBarrier();
-  write_row(local, at, left, run.exponent_bits);
+  write_row(local, at, left, span.exponent_bits);
 }
 `;

@@ -5,12 +5,12 @@ import { type ItemBits, itemBitsOf } from "../base/item_bits.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { ReadbackRing } from "../gpu/readback.ts";
-import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Run } from "./crc32.ts";
+import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Span } from "./crc32.ts";
 import { KeptBuffers } from "./kept_buffers.ts";
 import { levelsEncode } from "./levels_encode.ts";
 import { levelsMeasure } from "./levels_measure.ts";
-import { levelsPlace } from "./levels_place.ts";
-import { encodeLevelsRun, type LevelsCounts, levelsCounts, type LevelsRun } from "./levels_run.ts";
+import { levelsOffsets } from "./levels_offsets.ts";
+import { encodeLevelsSpan, type LevelsCounts, levelsCounts, type LevelsSpan } from "./levels_span.ts";
 import { submitDispatches } from "../gpu/submit_dispatches.ts";
 
 /** Options of {@link LevelsEncoder}. */
@@ -86,14 +86,14 @@ export class LevelsEncoder {
     const { range, dtype, chunkBytes } = source;
     checkSource(source, this.#gpu);
     const items = itemBitsOf(dtype);
-    const run = { byteLength: range.size, chunkBytes };
-    const counts = levelsCounts(run, items);
+    const span = { byteLength: range.size, chunkBytes };
+    const counts = levelsCounts(span, items);
     throwIfAborted(signal);
     try {
-      const chunks = await this.#measure(range, run, { items, counts });
+      const chunks = await this.#measure(range, span, { items, counts });
       for (const batch of batchesOf(chunks, Math.max(this.#batchBytes, chunkBytes))) {
         throwIfAborted(signal);
-        const stored = await this.#encodeBatch(range, run, items, batch);
+        const stored = await this.#encodeBatch(range, span, items, batch);
         yield* this.#readBatch(range, stored, batch.chunks, signal);
       }
     } catch (error) {
@@ -113,49 +113,49 @@ export class LevelsEncoder {
   /** How long each chunk will be, and its checksum. */
   async #measure(
     source: BufferRange,
-    run: LevelsRun,
+    span: LevelsSpan,
     { items, counts }: { items: ItemBits; counts: LevelsCounts },
   ): Promise<PlannedChunk[]> {
     const starts = Uint32Array.from({ length: counts.chunks }, (_, chunk) => chunk * counts.chunkGroups);
     const buffers = this.#buffers;
     const bound = await this.#gpu.validated("levels buffers", () => ({
       source,
-      run: buffers.put("levels run", encodeLevelsRun(run, items)),
+      span: buffers.put("levels span", encodeLevelsSpan(span, items)),
       starts: buffers.put("levels starts", starts),
       heads: buffers.take("levels heads", 4 * counts.groups),
       offsets: buffers.take("levels offsets", 4 * counts.groups),
       lengths: buffers.take("levels lengths", 4 * counts.chunks),
-      crc32Run: buffers.put("crc32 run", encodeCrc32Run(run)),
+      crc32Span: buffers.put("crc32 span", encodeCrc32Span(span)),
       tables: buffers.put("crc32 tables", crc32Tables()),
-      parts: buffers.take("crc32 parts", 4 * crc32Blocks(run)),
+      parts: buffers.take("crc32 parts", 4 * crc32Blocks(span)),
     }));
     await submitDispatches(this.#gpu, "measure levels", [
       levelsMeasure(bound, counts),
-      levelsPlace(bound, counts),
-      crc32({ ...bound, run: bound.crc32Run }, run),
+      levelsOffsets(bound, counts),
+      crc32({ ...bound, span: bound.crc32Span }, span),
     ], [bound.heads, bound.offsets, bound.lengths, bound.parts].map(({ buffer }) => buffer));
     const [lengths, parts] = await this.#gpu.read([bound.lengths, bound.parts]);
-    return plannedChunks(run, wordsOf(lengths), crc32Sums(wordsOf(parts), run));
+    return plannedChunks(span, wordsOf(lengths), crc32Sums(wordsOf(parts), span));
   }
 
   async #encodeBatch(
     source: BufferRange,
-    run: LevelsRun,
+    span: LevelsSpan,
     items: ItemBits,
     batch: Batch,
   ): Promise<BufferRange> {
-    const { firstChunk, chunks, places, byteLength } = batch;
-    const { chunks: all, chunkGroups, groups } = levelsCounts(run, items);
-    const everyPlace = new Uint32Array(all).fill(LEFT_OUT);
-    everyPlace.set(places, firstChunk);
+    const { firstChunk, chunks, targets, byteLength } = batch;
+    const { chunks: all, chunkGroups, groups } = levelsCounts(span, items);
+    const everyTarget = new Uint32Array(all).fill(LEFT_OUT);
+    everyTarget.set(targets, firstChunk);
     const buffers = this.#buffers;
     const part = { firstChunk, chunks: chunks.length };
     const bound = await this.#gpu.validated("levels buffers", () => ({
       source,
-      run: buffers.put("levels run", encodeLevelsRun(run, items, part)),
+      span: buffers.put("levels span", encodeLevelsSpan(span, items, part)),
       heads: buffers.take("levels heads", 4 * groups),
       offsets: buffers.take("levels offsets", 4 * groups),
-      places: buffers.put("levels places", everyPlace),
+      targets: buffers.put("levels targets", everyTarget),
       stored: buffers.take("levels stored", Math.max(4, byteLength)),
     }));
     if (byteLength === 0) return bound.stored;
@@ -211,7 +211,7 @@ interface Batch {
   readonly firstChunk: number;
   readonly chunks: PlannedChunk[];
   /** For each of them where it goes, in words. */
-  readonly places: number[];
+  readonly targets: number[];
   /** Stored bytes of those that are encoded. */
   byteLength: number;
 }
@@ -221,22 +221,22 @@ function batchesOf(chunks: readonly PlannedChunk[], batchBytes: number): Batch[]
   let total = Infinity;
   for (const [index, chunk] of chunks.entries()) {
     if (total + chunk.storedLength > batchBytes) {
-      batches.push({ firstChunk: index, chunks: [], places: [], byteLength: 0 });
+      batches.push({ firstChunk: index, chunks: [], targets: [], byteLength: 0 });
       total = 0;
     }
     const batch = batches.at(-1) as Batch;
     total += chunk.storedLength;
     batch.chunks.push(chunk);
-    batch.places.push(chunk.codec === "raw" ? LEFT_OUT : batch.byteLength / 4);
+    batch.targets.push(chunk.codec === "raw" ? LEFT_OUT : batch.byteLength / 4);
     if (chunk.codec !== "raw") batch.byteLength += chunk.storedLength;
   }
   return batches;
 }
 
-function plannedChunks(run: LevelsRun, lengths: Uint32Array, sums: readonly number[]): PlannedChunk[] {
+function plannedChunks(span: LevelsSpan, lengths: Uint32Array, sums: readonly number[]): PlannedChunk[] {
   return sums.map((rawCrc, chunk) => {
-    const rawStart = chunk * run.chunkBytes;
-    const rawLength = Math.min(run.chunkBytes, run.byteLength - rawStart);
+    const rawStart = chunk * span.chunkBytes;
+    const rawLength = Math.min(span.chunkBytes, span.byteLength - rawStart);
     const storedLength = 4 * (lengths[chunk] as number);
     return storedLength > rawLength * WORTHWHILE
       ? { codec: "raw", storedLength: rawLength, rawStart, rawLength, rawCrc }

@@ -1,12 +1,17 @@
 import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
-import { LEVELS_INVOCATIONS, LEVELS_RUN_WGSL, LEVELS_SOURCE_WGSL, type LevelsCounts } from "./levels_run.ts";
+import {
+  LEVELS_INVOCATIONS,
+  LEVELS_SOURCE_WGSL,
+  LEVELS_SPAN_WGSL,
+  type LevelsCounts,
+} from "./levels_span.ts";
 import { PREFIX_SUM_WGSL } from "./prefix_sum.ts";
 
 /** What the kernel reads and writes. */
 export interface LevelsMeasureBindings<B> {
-  /** A uniform, `encodeLevelsRun`. */
-  readonly run: B;
-  /** The run's raw bytes. */
+  /** A uniform, `encodeLevelsSpan`. */
+  readonly span: B;
+  /** The span's raw bytes. */
   readonly source: B;
   /** One word for each group. */
   readonly heads: B;
@@ -19,23 +24,23 @@ export interface LevelsMeasureBindings<B> {
  * group would be with that one as the base of its levels.
  */
 export function levelsMeasure<B>(
-  { run, source, heads }: LevelsMeasureBindings<B>,
+  { span, source, heads }: LevelsMeasureBindings<B>,
   { groups }: Pick<LevelsCounts, "groups">,
 ): Dispatch<B> {
   return {
     label: "levels measure",
     code: MEASURE_WGSL,
     constants: {},
-    bindings: [run, source, heads],
+    bindings: [span, source, heads],
     workgroups: gridFor(groups),
   };
 }
 
-const MEASURE_WGSL = `@group(0) @binding(0) var<uniform> run: Run;
+const MEASURE_WGSL = `@group(0) @binding(0) var<uniform> span: Span;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 @group(0) @binding(2) var<storage, read_write> heads: array<u32>;
 
-${LEVELS_RUN_WGSL}
+${LEVELS_SPAN_WGSL}
 ${LEVELS_SOURCE_WGSL}
 ${PREFIX_SUM_WGSL}
 var<workgroup> counts: array<atomic<u32>, 256>;
@@ -62,7 +67,7 @@ fn level_words(kept: u32, base: u32, bits: u32) -> u32 {
     bottom -= below_of(level, bits);
     left = kept - below[min(256, top + 1)] + below[max(0, bottom)];
   }
-  return words + words_for(left, run.exponent_bits);
+  return words + words_for(left, span.exponent_bits);
 }
 
 fn head_word(count: u32, zero_count: u32, zero_bits: u32, rest_bits: u32, has_mask: bool) -> u32 {
@@ -72,7 +77,7 @@ fn head_word(count: u32, zero_count: u32, zero_bits: u32, rest_bits: u32, has_ma
   let key = atomicLoad(&best);
   let kept = select(count, count - zero_count, has_mask);
   let words = (key >> 11u) + select(0u, words_for(count, 1u), has_mask) + words_for(kept, rest_bits);
-  let raw_words = words_for(count, run.item_bits);
+  let raw_words = words_for(count, span.item_bits);
   if (words >= raw_words) {
     return raw_words | (RAW << 19u);
   }
@@ -86,8 +91,8 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let number = run.first_group + workgroup.y * workgroups.x + workgroup.x;
-  if (number >= run.end_group) {
+  let number = span.first_group + workgroup.y * workgroups.x + workgroup.x;
+  if (number >= span.end_group) {
     return;
   }
   let group = group_at(number);
@@ -102,7 +107,7 @@ fn main(
   var own_zeros = 0u;
   var own_rests = 0u;
   for (var i = local; i < group.count; i += ${LEVELS_INVOCATIONS}u) {
-    let item = item_at(group.first + i * run.columns);
+    let item = item_at(group.first + i * span.columns);
     atomicAdd(&counts[exponent_of(item)], 1u);
     own_rests |= rest_of(item);
     own_zeros += u32(item == 0u);
@@ -134,7 +139,7 @@ fn main(
     }
   }
   if (local == 0u) {
-    atomicMin(&best, key_of(words_for(kept, run.exponent_bits), WHOLE, 0u));
+    atomicMin(&best, key_of(words_for(kept, span.exponent_bits), WHOLE, 0u));
   }
   workgroupBarrier();
   if (local == 0u) {

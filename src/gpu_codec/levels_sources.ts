@@ -10,7 +10,7 @@ export interface RawCut {
 }
 
 /** Neighbouring chunks that go the same way. */
-export interface CutRun {
+export interface CutSpan {
   readonly firstCut: number;
   readonly cuts: number;
   /** What to give to a `LevelsEncoder`; `undefined` for chunks that have to be read back raw. */
@@ -33,8 +33,8 @@ export function levelsSources<C extends RawCut>(
   ranges: readonly BufferRange[],
   maxBytes: number,
   isForGpu: (cut: C) => boolean = () => true,
-): CutRun[] {
-  const runs: CutRun[] = [];
+): CutSpan[] {
+  const spans: CutSpan[] = [];
   const take = piecesOf(ranges);
   for (const [index, cut] of cuts.entries()) {
     const taken = take(cut.rawLength);
@@ -43,16 +43,16 @@ export function levelsSources<C extends RawCut>(
     const source = isWhole && isForGpu(cut) && range.size <= maxBytes
       ? { range, dtype: cut.dtype, chunkBytes: cut.rawLength }
       : undefined;
-    const last = runs.at(-1);
+    const last = spans.at(-1);
     const joined = last && join(last, { firstCut: index, cuts: 1, source, ranges: taken }, maxBytes);
-    if (joined === undefined) runs.push({ firstCut: index, cuts: 1, source, ranges: taken });
-    else runs[runs.length - 1] = joined;
+    if (joined === undefined) spans.push({ firstCut: index, cuts: 1, source, ranges: taken });
+    else spans[spans.length - 1] = joined;
   }
-  return runs;
+  return spans;
 }
 
 /** Both as one, or `undefined` where they have to stay two. */
-function join(before: CutRun, { source, ranges }: CutRun, maxBytes: number): CutRun | undefined {
+function join(before: CutSpan, { source, ranges }: CutSpan, maxBytes: number): CutSpan | undefined {
   const { firstCut, cuts, source: first } = before;
   if (source === undefined && first === undefined) {
     return { firstCut, cuts: cuts + 1, source, ranges: joinRanges(before.ranges, ranges) };

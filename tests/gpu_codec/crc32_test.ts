@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { crc32 as crc32OnHost } from "../../src/base/crc32/crc32.ts";
-import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Run } from "../../src/gpu_codec/crc32.ts";
+import { crc32, crc32Blocks, crc32Sums, crc32Tables, encodeCrc32Span } from "../../src/gpu_codec/crc32.ts";
 import { bytesOf } from "../container/samples.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../helpers/run_dispatch.ts";
@@ -13,16 +13,16 @@ describe("crc32 kernel", () => {
     for (const chunkBytes of LENGTHS) {
       for (const byteLength of [chunkBytes, chunkBytes + 4, 2 * chunkBytes]) {
         const bytes = bytesOf(byteLength, chunkBytes);
-        const run = { byteLength, chunkBytes };
-        const parts = new Uint32Array(crc32Blocks(run));
+        const span = { byteLength, chunkBytes };
+        const parts = new Uint32Array(crc32Blocks(span));
         const source = new Uint32Array(bytes.buffer);
-        const bindings = { run: encodeCrc32Run(run), source, tables: crc32Tables(), parts };
-        const [result] = await runDispatch(gpu, crc32<HostArray>(bindings, run), [parts]);
+        const bindings = { span: encodeCrc32Span(span), source, tables: crc32Tables(), parts };
+        const [result] = await runDispatch(gpu, crc32<HostArray>(bindings, span), [parts]);
         const expected: number[] = [];
         for (let at = 0; at < byteLength; at += chunkBytes) {
           expected.push(crc32OnHost(bytes.subarray(at, at + chunkBytes)));
         }
-        expect(crc32Sums(result, run)).toEqual(expected);
+        expect(crc32Sums(result, span)).toEqual(expected);
       }
     }
   });

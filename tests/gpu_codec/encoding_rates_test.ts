@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import { chooseEncodingPlace } from "../../src/gpu_codec/encoding_place.ts";
+import { chooseEncoder } from "../../src/gpu_codec/choose_encoder.ts";
 import { measureEncodingRates } from "../../src/gpu_codec/encoding_rates.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 
@@ -22,7 +22,7 @@ describe("measureEncodingRates", () => {
     expect(rates.readBack).toBeCloseTo(byteLength / 0.005, 3);
     expect(rates.cpuEncode).toBeCloseTo(byteLength / 0.02, 3);
     expect(byteLength / rates.gpuEncode).toBeCloseTo(0.01 - rates.gpuStoredPerRaw * 0.005, 6);
-    expect(chooseEncodingPlace(rates)).toBe("gpu");
+    expect(chooseEncoder(rates)).toBe("gpu");
   });
 
   gpuTest("frees its memory when it fails", async (gpu) => {

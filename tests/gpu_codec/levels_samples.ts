@@ -1,17 +1,17 @@
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import { itemBitsOf } from "../../src/base/item_bits.ts";
 import { levelsBytes } from "../../src/container/codec/levels/levels.ts";
-import { encodeLevelsRun, type LevelsCounts, levelsCounts } from "../../src/gpu_codec/levels_run.ts";
+import { encodeLevelsSpan, type LevelsCounts, levelsCounts } from "../../src/gpu_codec/levels_span.ts";
 import { asBytes, bytesOf, weightsOf } from "../container/samples.ts";
 
-/** A run of chunks, and what the codec on the CPU makes of it. */
+/** A span of chunks, and what the codec on the CPU makes of it. */
 export interface LevelsSample {
   readonly name: string;
   readonly dtype: DType;
   readonly raw: Uint8Array;
   readonly chunkBytes: number;
   readonly counts: LevelsCounts;
-  readonly run: Uint32Array;
+  readonly span: Uint32Array;
   /** Each chunk as it is stored. */
   readonly stored: readonly Uint32Array[];
 }
@@ -30,7 +30,7 @@ function weightBytes(dtype: DType, count: number): Uint8Array {
   }));
 }
 
-/** `share` of the elements, all over the place, become zero. */
+/** `share` of the elements, scattered, become zero. */
 function withZeros(raw: Uint8Array, dtype: DType, share: number): Uint8Array {
   const size = byteSizeOf(dtype);
   const result = raw.slice();
@@ -74,7 +74,7 @@ function moments(count: number): Float32Array {
 
 function sample(name: string, dtype: DType, raw: Uint8Array, chunkBytes: number): LevelsSample {
   const items = itemBitsOf(dtype);
-  const run = { byteLength: raw.byteLength, chunkBytes };
+  const span = { byteLength: raw.byteLength, chunkBytes };
   const stored: Uint32Array[] = [];
   for (let at = 0; at < raw.byteLength; at += chunkBytes) {
     const bytes = levelsBytes(raw.subarray(at, at + chunkBytes), dtype).slice();
@@ -85,8 +85,8 @@ function sample(name: string, dtype: DType, raw: Uint8Array, chunkBytes: number)
     dtype,
     raw,
     chunkBytes,
-    counts: levelsCounts(run, items),
-    run: encodeLevelsRun(run, items),
+    counts: levelsCounts(span, items),
+    span: encodeLevelsSpan(span, items),
     stored,
   };
 }
@@ -126,7 +126,7 @@ export function levelsSamples(): LevelsSample[] {
   return samples;
 }
 
-/** The heads of all groups, the places of their bodies, and the lengths of the chunks. */
+/** The heads of all groups, the offsets of their bodies, and the lengths of the chunks. */
 export function partsOf({ stored, counts, raw, chunkBytes }: LevelsSample): {
   heads: Uint32Array;
   offsets: Uint32Array;
@@ -150,19 +150,23 @@ export function partsOf({ stored, counts, raw, chunkBytes }: LevelsSample): {
   };
 }
 
-/** All stored chunks, each at a place of its own with room between them. */
-export function placed(
+/** All stored chunks, each at an offset of its own with a gap between them. */
+export function spacedOut(
   stored: readonly Uint32Array[],
-): { words: Uint32Array; places: Uint32Array; starts: Uint32Array } {
-  const places: number[] = [];
+): { words: Uint32Array; targets: Uint32Array; starts: Uint32Array } {
+  const targets: number[] = [];
   let end = 3;
   for (const words of stored) {
-    places.push(end);
+    targets.push(end);
     end += words.length + 5;
   }
   const words = new Uint32Array(end);
-  for (const [chunk, place] of places.entries()) words.set(stored[chunk] as Uint32Array, place);
-  return { words, places: Uint32Array.from(places), starts: Uint32Array.from(places, (place) => place + 1) };
+  for (const [chunk, target] of targets.entries()) words.set(stored[chunk] as Uint32Array, target);
+  return {
+    words,
+    targets: Uint32Array.from(targets),
+    starts: Uint32Array.from(targets, (target) => target + 1),
+  };
 }
 
 /** The raw bytes as words, filled up with zeros. */

@@ -37,26 +37,26 @@ test("chunks of one dtype in one buffer are one source, with a shorter one at it
 });
 
 test("what follows a shorter chunk, or is longer, is another source", () => {
-  const runs = levelsSources(cutsOf(["f32", 1024, 512, 512, 768]), [range(A, 0, 2816)], 1 << 20);
-  expect(runs.map(({ firstCut, cuts }) => [firstCut, cuts])).toEqual([[0, 2], [2, 1], [3, 1]]);
+  const spans = levelsSources(cutsOf(["f32", 1024, 512, 512, 768]), [range(A, 0, 2816)], 1 << 20);
+  expect(spans.map(({ firstCut, cuts }) => [firstCut, cuts])).toEqual([[0, 2], [2, 1], [3, 1]]);
 });
 
 test("chunks across two buffers are for the CPU, with all their pieces", () => {
   const cuts = cutsOf(["f32", 1024, 1024, 1024, 1024]);
-  const runs = levelsSources(cuts, [range(A, 0, 1280), range(B, 512, 2816)], 1 << 20);
-  expect(runs.map(({ firstCut, cuts, source }) => [firstCut, cuts, source?.range])).toEqual([
+  const spans = levelsSources(cuts, [range(A, 0, 1280), range(B, 512, 2816)], 1 << 20);
+  expect(spans.map(({ firstCut, cuts, source }) => [firstCut, cuts, source?.range])).toEqual([
     [0, 1, range(A, 0, 1024)],
     [1, 1, undefined],
     [2, 2, range(B, 1280, 2048)],
   ]);
-  expect(runs[1]?.ranges).toEqual([range(A, 1024, 256), range(B, 512, 768)]);
+  expect(spans[1]?.ranges).toEqual([range(A, 1024, 256), range(B, 512, 768)]);
 });
 
 test("what is read back raw is one range where it lies together", () => {
   const cuts = cutsOf(["f32", 1024, 1024, 1024, 512]);
   const ranges = [range(A, 256, 1536), range(A, 2048, 1024), range(B, 0, 1024)];
-  const runs = levelsSources(cuts, ranges, 1 << 20, () => false);
-  expect(runs.map(({ cuts, ranges }) => [cuts, ranges])).toEqual([[4, ranges]]);
+  const spans = levelsSources(cuts, ranges, 1 << 20, () => false);
+  expect(spans.map(({ cuts, ranges }) => [cuts, ranges])).toEqual([[4, ranges]]);
 });
 
 test("chunks that are left out, off the grid or too large are for the CPU together", () => {

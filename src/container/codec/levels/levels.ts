@@ -1,7 +1,7 @@
 import { byteSizeOf, type DType } from "../../../base/dtype.ts";
 import { type ItemBits, itemBitsOf } from "../../../base/item_bits.ts";
 import type { Codec } from "../codec.ts";
-import { GROUP_ITEMS, groupCount, type GroupPlace, groupPlace } from "./levels_format.ts";
+import { GROUP_ITEMS, groupCount, type GroupLayout, groupLayout } from "./levels_format.ts";
 import { invalid, LevelsReader } from "./levels_reader.ts";
 import { LevelsWriter } from "./levels_writer.ts";
 
@@ -35,7 +35,7 @@ export const levelsCodec: Codec = {
     const whole = outputFor(rawLength, into);
     const target = itemsOf(whole, items);
     for (let index = 0; index < groups; index++) {
-      reader.readGroup(target, groupPlace(index, rawLength, items));
+      reader.readGroup(target, groupLayout(index, rawLength, items));
     }
     reader.finish();
     for (let at = rawLength; at < whole.byteLength; at++) {
@@ -53,9 +53,9 @@ export function levelsBytes(raw: Uint8Array, dtype: DType): Uint8Array {
   const writer = new LevelsWriter(items, raw.byteLength);
   const group = new Uint32Array(GROUP_ITEMS);
   for (let index = 0; index < groups; index++) {
-    const place = groupPlace(index, raw.byteLength, items);
-    gather(source, place, group);
-    writer.addGroup(group, place.count);
+    const layout = groupLayout(index, raw.byteLength, items);
+    gather(source, layout, group);
+    writer.addGroup(group, layout.count);
   }
   return writer.toBytes();
 }
@@ -85,7 +85,7 @@ function wordsOf(stored: Uint8Array): Uint32Array {
 
 function gather(
   source: Uint16Array | Uint32Array,
-  { first, step, count }: GroupPlace,
+  { first, step, count }: GroupLayout,
   group: Uint32Array,
 ): void {
   for (let i = 0, at = first; i < count; i++, at += step) group[i] = source[at] as number;

@@ -51,14 +51,14 @@ export function groupCount(rawLength: number, { bits, columns }: ItemBits): numb
 }
 
 /** Where a group's items are among all items of a chunk: every `step`th from `first` on. */
-export interface GroupPlace {
+export interface GroupLayout {
   readonly first: number;
   readonly step: number;
   readonly count: number;
 }
 
-/** The place of group `index`: of each 1024 elements there is a group for each column. */
-export function groupPlace(index: number, rawLength: number, { bits, columns }: ItemBits): GroupPlace {
+/** The items of group `index`: of each 1024 elements there is a group for each column. */
+export function groupLayout(index: number, rawLength: number, { bits, columns }: ItemBits): GroupLayout {
   const elements = Math.ceil(rawLength / (bits / 8)) / columns;
   const start = Math.floor(index / columns) * GROUP_ITEMS;
   return {

@@ -5,7 +5,7 @@ import {
   GROUP_ITEMS,
   GROUP_KIND,
   groupCount,
-  type GroupPlace,
+  type GroupLayout,
   type LevelWindow,
   levelWindows,
   unpackGroup,
@@ -44,19 +44,19 @@ export class LevelsReader {
     this.#end = this.#at;
   }
 
-  /** Writes the items of the next group to their place in `target`. Throws `CairnError("invalid_container")`. */
-  readGroup(target: Items, place: GroupPlace): void {
-    const { count } = place;
+  /** Writes the items of the next group to where they belong in `target`. Throws `CairnError("invalid_container")`. */
+  readGroup(target: Items, layout: GroupLayout): void {
+    const { count } = layout;
     const head = unpackGroup(this.#words[++this.#groups] as number);
     this.#check(head, count);
     this.#end = this.#at + head.words;
     if (this.#end > this.#words.length) {
       throw invalid(`a group of ${head.words} words has ${this.#words.length - this.#at} left`);
     }
-    if (head.kind === GROUP_KIND.zeros) scatter(this.#kept.fill(0), target, place);
-    else if (head.kind === GROUP_KIND.raw) this.#readRaw(target, place);
-    else if (head.hasMask) this.#readMasked(target, place, head);
-    else this.#readCoded(target, place, head);
+    if (head.kind === GROUP_KIND.zeros) scatter(this.#kept.fill(0), target, layout);
+    else if (head.kind === GROUP_KIND.raw) this.#readRaw(target, layout);
+    else if (head.hasMask) this.#readMasked(target, layout, head);
+    else this.#readCoded(target, layout, head);
     if (this.#at !== this.#end) throw invalid(`a group has ${this.#end - this.#at} words too many`);
   }
 
@@ -81,18 +81,18 @@ export class LevelsReader {
     }
   }
 
-  #readRaw(target: Items, place: GroupPlace): void {
-    this.#readRow(this.#fields, place.count, this.#items.bits);
-    scatter(this.#fields, target, place);
+  #readRaw(target: Items, layout: GroupLayout): void {
+    this.#readRow(this.#fields, layout.count, this.#items.bits);
+    scatter(this.#fields, target, layout);
   }
 
-  #readMasked(target: Items, place: GroupPlace, head: Group): void {
-    const count = this.#readMask(place.count);
+  #readMasked(target: Items, layout: GroupLayout, head: Group): void {
+    const count = this.#readMask(layout.count);
     this.#readCoded(this.#kept, { first: 0, step: 1, count }, head);
-    this.#spread(target, place, count);
+    this.#spread(target, layout, count);
   }
 
-  #readCoded(target: Items, { first, step, count }: GroupPlace, head: Group): void {
+  #readCoded(target: Items, { first, step, count }: GroupLayout, head: Group): void {
     this.#readExponents(count, head);
     const [rests, exponents] = [this.#fields, this.#exponents];
     this.#readRow(rests, count, head.restBits);
@@ -113,7 +113,7 @@ export class LevelsReader {
   }
 
   /** Puts items that lie together where the mask says. */
-  #spread(target: Items, { first, step, count }: GroupPlace, kept: number): void {
+  #spread(target: Items, { first, step, count }: GroupLayout, kept: number): void {
     const [mask, items] = [this.#mask, this.#kept];
     items[kept] = 0;
     for (let i = 0, at = first, next = 0; i < count; i++, at += step) {
@@ -209,7 +209,7 @@ export class LevelsReader {
   }
 }
 
-function scatter(items: Uint32Array, target: Items, { first, step, count }: GroupPlace): void {
+function scatter(items: Uint32Array, target: Items, { first, step, count }: GroupLayout): void {
   for (let i = 0, at = first; i < count; i++, at += step) target[at] = items[i] as number;
 }
 

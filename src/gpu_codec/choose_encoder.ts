@@ -25,7 +25,7 @@ export interface RawIsFine {
  * @param rawIsFine Given where the CPU need not encode. Then what counts is how long it takes until a byte is in the file, and as
  * long as the rate of that is not known, nothing that is slower than reading everything back is worth it.
  */
-export function chooseEncodingPlace(rates: Partial<EncodingRates>, rawIsFine?: RawIsFine): "gpu" | "cpu" {
+export function chooseEncoder(rates: Partial<EncodingRates>, rawIsFine?: RawIsFine): "gpu" | "cpu" {
   const { gpuEncode, readBack, cpuEncode, gpuStoredPerRaw: share } = rates;
   if (!isRate(gpuEncode) || !isRate(readBack) || !isRate(cpuEncode) || !isRate(share)) return "cpu";
   const write = rawIsFine === undefined || !isRate(rawIsFine.write) ? 0 : 1 / rawIsFine.write;

@@ -5,15 +5,15 @@ export const LEVELS_GROUP_ITEMS = 1024;
 /** Invocations in their workgroups: each has four items. */
 export const LEVELS_INVOCATIONS = 256;
 
-/** A run of chunks in one buffer: equally long, except that the last one may be shorter. */
-export interface LevelsRun {
+/** A span of chunks in one buffer: equally long, except that the last one may be shorter. */
+export interface LevelsSpan {
   /** Bytes of all chunks: a whole number of elements. */
   readonly byteLength: number;
   /** Bytes of each chunk but the last: a multiple of 4 and of the element. */
   readonly chunkBytes: number;
 }
 
-/** How many chunks and groups a run has. */
+/** How many chunks and groups a span has. */
 export interface LevelsCounts {
   readonly chunks: number;
   /** Groups of each chunk but the last. */
@@ -21,13 +21,13 @@ export interface LevelsCounts {
   readonly groups: number;
 }
 
-/** Counts the chunks and groups of a run. Throws `RangeError` for lengths that cannot be. */
-export function levelsCounts({ byteLength, chunkBytes }: LevelsRun, items: ItemBits): LevelsCounts {
+/** Counts the chunks and groups of a span. Throws `RangeError` for lengths that cannot be. */
+export function levelsCounts({ byteLength, chunkBytes }: LevelsSpan, items: ItemBits): LevelsCounts {
   const elementBytes = items.columns * items.bits / 8;
   const isWhole = byteLength > 0 && byteLength % elementBytes === 0;
   if (!Number.isSafeInteger(byteLength) || !isWhole) {
     throw new RangeError(
-      `A run of ${byteLength} bytes is no whole number of elements of ${elementBytes} bytes`,
+      `A span of ${byteLength} bytes is no whole number of elements of ${elementBytes} bytes`,
     );
   }
   if (!Number.isSafeInteger(chunkBytes) || chunkBytes <= 0 || chunkBytes % Math.max(4, elementBytes) !== 0) {
@@ -43,28 +43,28 @@ export function levelsCounts({ byteLength, chunkBytes }: LevelsRun, items: ItemB
   return { chunks, chunkGroups, groups: (chunks - 1) * chunkGroups + last };
 }
 
-/** Size in bytes of what {@link encodeLevelsRun} makes. */
-export const LEVELS_RUN_BYTES = 48;
+/** Size in bytes of what {@link encodeLevelsSpan} makes. */
+export const LEVELS_SPAN_BYTES = 48;
 
-/** The uniform that tells a dispatch about its run, and which groups of it to work on. */
-export function encodeLevelsRun(
-  run: LevelsRun,
+/** The uniform that tells a dispatch about its span, and which groups of it to work on. */
+export function encodeLevelsSpan(
+  span: LevelsSpan,
   items: ItemBits,
   part: { readonly firstChunk: number; readonly chunks: number } = { firstChunk: 0, chunks: Infinity },
 ): Uint32Array {
-  const { chunkGroups, groups } = levelsCounts(run, items);
+  const { chunkGroups, groups } = levelsCounts(span, items);
   const first = part.firstChunk * chunkGroups;
   const end = Math.min(groups, (part.firstChunk + part.chunks) * chunkGroups);
   const itemBytes = items.bits / 8;
-  const lengths = [run.byteLength / itemBytes, run.chunkBytes / itemBytes, chunkGroups, first, end];
+  const lengths = [span.byteLength / itemBytes, span.chunkBytes / itemBytes, chunkGroups, first, end];
   const bits = [items.bits, items.columns, items.shift, items.exponentBits];
-  const words = new Uint32Array(LEVELS_RUN_BYTES / 4);
+  const words = new Uint32Array(LEVELS_SPAN_BYTES / 4);
   words.set([...lengths, ...bits]);
   return words;
 }
 
-/** What the uniform has, and where groups and items are. `run` and `stored` are bound by the kernels themselves. */
-export const LEVELS_RUN_WGSL: string = `struct Run {
+/** What the uniform has, and where groups and items are. `span` and `stored` are bound by the kernels themselves. */
+export const LEVELS_SPAN_WGSL: string = `struct Span {
   items: u32,
   chunk_items: u32,
   chunk_groups: u32,
@@ -81,23 +81,23 @@ struct Group {
   chunk: u32,
   // In its chunk.
   index: u32,
-  // Its first item, in the run; the next ones are \`columns\` apart.
+  // Its first item, in the span; the next ones are \`columns\` apart.
   first: u32,
   count: u32,
 }
 
 fn group_at(number: u32) -> Group {
-  let chunk = number / run.chunk_groups;
-  let index = number % run.chunk_groups;
-  let start = chunk * run.chunk_items;
-  let elements = min(run.chunk_items, run.items - start) / run.columns;
-  let element = index / run.columns * ${LEVELS_GROUP_ITEMS}u;
-  let first = start + element * run.columns + index % run.columns;
+  let chunk = number / span.chunk_groups;
+  let index = number % span.chunk_groups;
+  let start = chunk * span.chunk_items;
+  let elements = min(span.chunk_items, span.items - start) / span.columns;
+  let element = index / span.columns * ${LEVELS_GROUP_ITEMS}u;
+  let first = start + element * span.columns + index % span.columns;
   return Group(chunk, index, first, min(${LEVELS_GROUP_ITEMS}u, elements - element));
 }
 
 fn chunk_bytes(chunk: u32) -> u32 {
-  return min(run.chunk_items, run.items - chunk * run.chunk_items) * (run.item_bits / 8u);
+  return min(span.chunk_items, span.items - chunk * span.chunk_items) * (span.item_bits / 8u);
 }
 
 fn words_for(count: u32, bits: u32) -> u32 {
@@ -105,12 +105,12 @@ fn words_for(count: u32, bits: u32) -> u32 {
 }
 
 fn exponent_of(item: u32) -> u32 {
-  return (item >> run.shift) & ((1u << run.exponent_bits) - 1u);
+  return (item >> span.shift) & ((1u << span.exponent_bits) - 1u);
 }
 
 // Sign and mantissa, the sign in front.
 fn rest_of(item: u32) -> u32 {
-  return ((item >> (run.item_bits - 1u)) << run.shift) | (item & ((1u << run.shift) - 1u));
+  return ((item >> (span.item_bits - 1u)) << span.shift) | (item & ((1u << span.shift) - 1u));
 }
 
 // What the word at the head of a chunk says of a group.
@@ -154,7 +154,7 @@ fn below_of(level: u32, bits: u32) -> i32 {
 
 /** `item_at(i)`: item i of `source`, an array of words. */
 export const LEVELS_SOURCE_WGSL: string = `fn item_at(index: u32) -> u32 {
-  if (run.item_bits == 32u) {
+  if (span.item_bits == 32u) {
     return source[index];
   }
   return (source[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
