@@ -45,5 +45,5 @@ export {
   type OutputCopy,
 } from "../graph/executable.ts";
 export type { Program, Store, UpdateBinding } from "../graph/program.ts";
-export type { RunInput } from "../graph/run_inputs.ts";
+export type { ProgramInput } from "../graph/program_inputs.ts";
 export type { Attributes } from "../graph/value.ts";

@@ -1,6 +1,6 @@
 import type { LoweredStep, ProgramLowering } from "./lower_program.ts";
 import { regionsOf } from "./memory_plan.ts";
-import type { PlacedResults } from "./place_results.ts";
+import type { ResultPlan } from "./plan_results.ts";
 import type { Program } from "./program.ts";
 import type { ProgramMemory } from "./program_memory.ts";
 
@@ -9,7 +9,7 @@ export function describeProgram(
   label: string,
   program: Program,
   lowering: ProgramLowering,
-  results: PlacedResults,
+  results: ResultPlan,
   memory: ProgramMemory,
 ): string {
   const updates = program.updates ?? [];

@@ -9,10 +9,10 @@ import { checkProgram } from "./check_program.ts";
 import { describeProgram } from "./describe_program.ts";
 import { ProgramLowering, storageBytes } from "./lower_program.ts";
 import type { Binding } from "./op.ts";
-import { type PlacedOutput, type PlacedResults, placeResults } from "./place_results.ts";
+import { type OutputRegion, planResults, type ResultPlan } from "./plan_results.ts";
 import { PROGRAM, type Program, type UpdateBinding } from "./program.ts";
 import { ProgramMemory } from "./program_memory.ts";
-import { bytesForInput, type RunInput } from "./run_inputs.ts";
+import { bytesForInput, type ProgramInput } from "./program_inputs.ts";
 import { variantChooser } from "./variants.ts";
 
 /** Options of {@link Executable.compile}. */
@@ -53,11 +53,11 @@ interface ReadyDispatch {
   readonly workgroups: readonly [number, number, number];
 }
 
-interface Parts {
+interface Compiled {
   readonly gpu: GpuDevice;
   readonly label: string;
   readonly lowering: ProgramLowering;
-  readonly results: PlacedResults;
+  readonly results: ResultPlan;
   readonly memory: ProgramMemory;
   readonly dispatches: readonly ReadyDispatch[];
   readonly usesScalars: boolean;
@@ -70,17 +70,17 @@ interface Parts {
  */
 export class Executable {
   readonly stats: ExecutableStats;
-  readonly #parts: Parts;
+  readonly #compiled: Compiled;
   readonly #scalarBytes = new Uint8Array(STEP_SCALARS_BYTES);
   #isClosed = false;
 
-  private constructor(parts: Parts) {
-    this.#parts = parts;
+  private constructor(compiled: Compiled) {
+    this.#compiled = compiled;
     this.stats = {
-      dispatches: parts.dispatches.length,
-      workspaceBytes: parts.memory.byteLength,
-      pipelines: new Set(parts.dispatches.map(({ pipeline }) => pipeline)).size,
-      fusedOps: parts.lowering.fusedOps,
+      dispatches: compiled.dispatches.length,
+      workspaceBytes: compiled.memory.byteLength,
+      pipelines: new Set(compiled.dispatches.map(({ pipeline }) => pipeline)).size,
+      fusedOps: compiled.lowering.fusedOps,
     };
   }
 
@@ -97,7 +97,7 @@ export class Executable {
     const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];
     const chooser = variantChooser(options.variants ?? new Map(), gpu.isCpuAdapter);
     const lowering = new ProgramLowering(roots, program.inputs, program.parameters, chooser);
-    const results = placeResults(program, lowering);
+    const results = planResults(program, lowering);
     const memory = await ProgramMemory.allocate(gpu, label, lowering, results);
     try {
       const steps = resolveDispatches(program, lowering, results, memory);
@@ -118,7 +118,7 @@ export class Executable {
    * does not fit, `closed`, `device_lost`.
    */
   run(
-    inputs: Readonly<Record<string, RunInput>>,
+    inputs: Readonly<Record<string, ProgramInput>>,
     scalars?: StepScalars,
     copies: readonly OutputCopy[] = [],
   ): void {
@@ -126,9 +126,9 @@ export class Executable {
     const uploads = this.#uploadsOf(inputs);
     const outputCopies = copies.map((copy) => this.#copyOf(copy));
     this.#encodeScalars(scalars);
-    if (this.#parts.usesScalars) gpu.write(memory.rangeOf("scalars").buffer, 0, this.#scalarBytes);
+    if (this.#compiled.usesScalars) gpu.write(memory.rangeOf("scalars").buffer, 0, this.#scalarBytes);
     for (const [range, bytes] of uploads) gpu.write(range.buffer, range.offset, bytes);
-    const encoder = gpu.device.createCommandEncoder({ label: this.#parts.label });
+    const encoder = gpu.device.createCommandEncoder({ label: this.#compiled.label });
     this.#encodePass(encoder);
     for (const { from, into } of outputCopies) {
       encoder.copyBufferToBuffer(from.buffer, from.offset, into.buffer, into.offset, from.size);
@@ -149,28 +149,28 @@ export class Executable {
 
   /** The plan, for people: each dispatch with its shapes and where it reads and writes. The same in every trace. */
   describe(): string {
-    return this.#parts.description;
+    return this.#compiled.description;
   }
 
   /** Frees the program's memory. Safe to call twice. */
   close(): void {
     this.#isClosed = true;
-    this.#parts.memory.close();
+    this.#compiled.memory.close();
   }
 
-  #use(): Parts {
+  #use(): Compiled {
     if (this.#isClosed) {
       throw new CairnError(
         "closed",
-        `Cannot use the executable "${this.#parts.label}": it was closed; compile it anew`,
+        `Cannot use the executable "${this.#compiled.label}": it was closed; compile it anew`,
       );
     }
-    this.#parts.gpu.assertAlive();
-    return this.#parts;
+    this.#compiled.gpu.assertAlive();
+    return this.#compiled;
   }
 
-  #uploadsOf(given: Readonly<Record<string, RunInput>>): [BufferRange, Uint8Array][] {
-    const { lowering, memory, label } = this.#parts;
+  #uploadsOf(given: Readonly<Record<string, ProgramInput>>): [BufferRange, Uint8Array][] {
+    const { lowering, memory, label } = this.#compiled;
     for (const name of Object.keys(given)) {
       if (lowering.inputs.has(name)) continue;
       throw new TypeError(`"${label}" has no input "${name}"; it has ${listOf(lowering.inputs.keys())}`);
@@ -186,15 +186,15 @@ export class Executable {
 
   #encodeScalars(scalars: StepScalars | undefined): void {
     if (scalars !== undefined) encodeStepScalars(scalars, this.#scalarBytes);
-    else if (this.#parts.usesScalars) {
+    else if (this.#compiled.usesScalars) {
       throw new TypeError(
-        `"${this.#parts.label}" draws random numbers or uses step scalars: give run() a seed and a step`,
+        `"${this.#compiled.label}" draws random numbers or uses step scalars: give run() a seed and a step`,
       );
     }
   }
 
   #copyOf({ output, into }: OutputCopy): { from: BufferRange; into: BufferRange } {
-    const from = this.#parts.memory.rangeOf(this.#output(output).region);
+    const from = this.#compiled.memory.rangeOf(this.#output(output).region);
     if (into.size >= from.size && into.buffer !== from.buffer) return { from, into };
     throw new RangeError(
       `Output "${output}" has ${from.size} bytes and cannot be copied into ${into.size} bytes of ` +
@@ -202,13 +202,13 @@ export class Executable {
     );
   }
 
-  #output(name: string): PlacedOutput {
-    return outputOf(this.#parts.results, name, `"${this.#parts.label}"`);
+  #output(name: string): OutputRegion {
+    return outputOf(this.#compiled.results, name, `"${this.#compiled.label}"`);
   }
 
   #encodePass(encoder: GPUCommandEncoder): void {
-    const pass = encoder.beginComputePass({ label: this.#parts.label });
-    for (const { pipeline, bindGroup, workgroups } of this.#parts.dispatches) {
+    const pass = encoder.beginComputePass({ label: this.#compiled.label });
+    for (const { pipeline, bindGroup, workgroups } of this.#compiled.dispatches) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(...workgroups);
@@ -221,7 +221,7 @@ export class Executable {
 function resolveDispatches(
   program: Program,
   lowering: ProgramLowering,
-  results: PlacedResults,
+  results: ResultPlan,
   memory: ProgramMemory,
 ): Dispatch[] {
   const inMemory = (binding: Binding | UpdateBinding): BufferRange => {
@@ -248,7 +248,7 @@ async function prepare(gpu: GpuDevice, dispatches: readonly Dispatch[]): Promise
   }));
 }
 
-function outputOf(results: PlacedResults, name: string, program: string): PlacedOutput {
+function outputOf(results: ResultPlan, name: string, program: string): OutputRegion {
   const found = results.outputs.get(name);
   if (found !== undefined) return found;
   throw new TypeError(`${program} has no output "${name}"; it has ${listOf(results.outputs.keys())}`);

@@ -22,8 +22,8 @@ export interface LoweredStep extends Step {
 export type ChooseVariant = LoweringContext["variant"];
 
 /**
- * Turns values into dispatches over regions, in order of execution. Regions get their places later; the ones with a
- * place outside of the program's own memory are listed apart.
+ * Turns values into dispatches over regions, in order of execution. Regions get their addresses later; the ones that
+ * lie outside of the program's own memory are listed apart.
  */
 export class ProgramLowering implements LoweringContext {
   readonly steps: LoweredStep[] = [];

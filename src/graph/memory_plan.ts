@@ -2,14 +2,14 @@ import { alignUp } from "../base/checked.ts";
 import { item, type Region, type Step } from "./op.ts";
 
 /** Where a region is: bytes `offset` and following of buffer number `arena`. */
-export interface Place {
+export interface ArenaAddress {
   readonly arena: number;
   readonly offset: number;
 }
 
-/** Places for regions, and the sizes of the buffers that they need. */
+/** The addresses of regions, and the sizes of the buffers that they need. */
 export interface MemoryPlan {
-  readonly places: ReadonlyMap<Region, Place>;
+  readonly addresses: ReadonlyMap<Region, ArenaAddress>;
   readonly arenaBytes: readonly number[];
 }
 
@@ -17,7 +17,7 @@ export interface MemoryPlan {
 const OFFSET_ALIGNMENT = 256;
 
 /**
- * Gives `regions` places in as few and as small buffers as a simple greedy rule finds.
+ * Gives `regions` addresses in as few and as small buffers as a simple greedy rule finds.
  *
  * Two regions share bytes when no step needs both: a region lives from the first to the last step that binds it, or,
  * when it is `kept`, to the end. A region that a step writes is in another buffer than all others that the step binds,
@@ -34,7 +34,7 @@ export function planMemory(
   const spans = spansOf(regions, steps, kept);
   const colors = colorsOf(spans, steps);
   const arenas: Arena[] = [];
-  const places = new Map<Region, Place>();
+  const addresses = new Map<Region, ArenaAddress>();
   // The largest first: small ones then fill the holes.
   const bySize = [...spans].sort((a, b) => b.region.byteLength - a.region.byteLength || a.first - b.first);
   for (const span of bySize) {
@@ -46,9 +46,9 @@ export function planMemory(
       arena = new Arena(arenas.length, color, maxArenaBytes);
       arenas.push(arena);
     }
-    places.set(span.region, { arena: arena.index, offset: arena.put(span) });
+    addresses.set(span.region, { arena: arena.index, offset: arena.put(span) });
   }
-  return { places, arenaBytes: arenas.map((arena) => arena.byteLength) };
+  return { addresses, arenaBytes: arenas.map((arena) => arena.byteLength) };
 }
 
 /** A region with the first and the last step that needs it. */
@@ -147,15 +147,15 @@ class Arena {
 /** Puts `regions` one after another into buffers of at most `maxArenaBytes`, for memory that is not shared. */
 export function planSideBySide(regions: readonly Region[], maxArenaBytes: number): MemoryPlan {
   const arenaBytes: number[] = [];
-  const places = new Map<Region, Place>();
+  const addresses = new Map<Region, ArenaAddress>();
   for (const region of regions) {
     const last = arenaBytes.length - 1;
     const fits = last >= 0 && item(arenaBytes, last) + region.byteLength <= maxArenaBytes;
     if (!fits) arenaBytes.push(0);
     const arena = arenaBytes.length - 1;
     const offset = item(arenaBytes, arena);
-    places.set(region, { arena, offset });
+    addresses.set(region, { arena, offset });
     arenaBytes[arena] = alignUp(offset + region.byteLength, OFFSET_ALIGNMENT);
   }
-  return { places, arenaBytes };
+  return { addresses, arenaBytes };
 }

@@ -5,7 +5,7 @@ import { STEP_SCALARS_BYTES } from "../kernels/step_scalars.ts";
 import type { ProgramLowering } from "./lower_program.ts";
 import { type MemoryPlan, planMemory, planSideBySide } from "./memory_plan.ts";
 import { type Binding, item, type Region } from "./op.ts";
-import type { PlacedResults } from "./place_results.ts";
+import type { ResultPlan } from "./plan_results.ts";
 
 /** The GPU memory of a program: buffers of its own, and where each region is. */
 export class ProgramMemory {
@@ -19,7 +19,7 @@ export class ProgramMemory {
   readonly #names = new Map<GPUBuffer, string>();
   readonly #scalars: BufferRange;
 
-  private constructor(gpu: GpuDevice, label: string, lowering: ProgramLowering, results: PlacedResults) {
+  private constructor(gpu: GpuDevice, label: string, lowering: ProgramLowering, results: ResultPlan) {
     this.#gpu = gpu;
     this.#ranges = new Map(results.fixed);
     const { maxBufferSize } = gpu.limits;
@@ -39,8 +39,8 @@ export class ProgramMemory {
       offset: 0,
       size: STEP_SCALARS_BYTES,
     };
-    this.#place(work, label, "arena");
-    this.#place(uploads, label, "uploads");
+    this.#allocate(work, label, "arena");
+    this.#allocate(uploads, label, "uploads");
   }
 
   /** Creates the buffers and uploads the constants. */
@@ -48,7 +48,7 @@ export class ProgramMemory {
     gpu: GpuDevice,
     label: string,
     lowering: ProgramLowering,
-    results: PlacedResults,
+    results: ResultPlan,
   ): Promise<ProgramMemory> {
     const memory = await gpu.validated(label, () => new ProgramMemory(gpu, label, lowering, results));
     for (const [region, tensor] of lowering.constants) {
@@ -63,7 +63,7 @@ export class ProgramMemory {
   rangeOf(binding: Binding): BufferRange {
     if (binding === "scalars") return this.#scalars;
     const range = this.#ranges.get(binding);
-    if (range === undefined) throw new RangeError(`${binding.label} has no place`);
+    if (range === undefined) throw new RangeError(`${binding.label} has no address`);
     return range;
   }
 
@@ -78,7 +78,7 @@ export class ProgramMemory {
     for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
   }
 
-  #place(plan: MemoryPlan, label: string, name: string): void {
+  #allocate(plan: MemoryPlan, label: string, name: string): void {
     const buffers = plan.arenaBytes.map((bytes, index) =>
       this.#create(
         `${label} ${name} ${index}`,
@@ -87,7 +87,7 @@ export class ProgramMemory {
         BufferUsage.STORAGE | BufferUsage.COPY_SRC,
       )
     );
-    for (const [region, { arena, offset }] of plan.places) {
+    for (const [region, { arena, offset }] of plan.addresses) {
       this.#ranges.set(region, { buffer: item(buffers, arena), offset, size: region.byteLength });
     }
   }

@@ -30,11 +30,11 @@ function expectSound(
   kept: ReadonlySet<Region>,
   limit = LARGE,
 ): void {
-  const { places, arenaBytes } = planMemory(regions, steps, kept, limit);
+  const { addresses, arenaBytes } = planMemory(regions, steps, kept, limit);
   const at = (wanted: Region): { arena: number; offset: number } => {
-    const place = places.get(wanted);
-    if (place === undefined) throw new Error(`${wanted.label} has no place`);
-    return place;
+    const address = addresses.get(wanted);
+    if (address === undefined) throw new Error(`${wanted.label} has no address`);
+    return address;
   };
   const livesAt = (wanted: Region, index: number): boolean => {
     const uses = steps.flatMap((candidate, at) => regionsOf(candidate).includes(wanted) ? [at] : []);
@@ -57,7 +57,7 @@ function expectSound(
     for (const bound of dispatch.bindings) {
       if (bound === "scalars") continue;
       for (const written of writes) {
-        if (bound !== written && places.has(bound) && places.has(written)) {
+        if (bound !== written && addresses.has(bound) && addresses.has(written)) {
           expect(at(bound).arena).not.toBe(at(written).arena);
         }
       }
@@ -122,10 +122,10 @@ describe("planMemory", () => {
     expect(arenaBytes.length).toBe(4);
   });
 
-  test("regions with a place elsewhere may occur in steps", () => {
+  test("regions with an address elsewhere may occur in steps", () => {
     const [outside, own] = [region(256), region(256)];
-    const { places } = planMemory([own], [step([outside], [own])], new Set(), LARGE);
-    expect([...places.keys()]).toEqual([own]);
+    const { addresses } = planMemory([own], [step([outside], [own])], new Set(), LARGE);
+    expect([...addresses.keys()]).toEqual([own]);
   });
 
   test("random programs are planned soundly, and the same twice", () => {
@@ -155,8 +155,8 @@ describe("planMemory", () => {
 describe("planSideBySide", () => {
   test("regions follow each other at multiples of 256", () => {
     const regions = [region(4), region(300), region(256)];
-    const { places, arenaBytes } = planSideBySide(regions, LARGE);
-    expect(regions.map((one) => places.get(one)?.offset)).toEqual([0, 256, 768]);
+    const { addresses, arenaBytes } = planSideBySide(regions, LARGE);
+    expect(regions.map((one) => addresses.get(one)?.offset)).toEqual([0, 256, 768]);
     expect(arenaBytes).toEqual([1024]);
   });
 

@@ -1,5 +1,5 @@
 import { Executable } from "../../src/graph/executable.ts";
-import type { RunInput } from "../../src/graph/run_inputs.ts";
+import type { ProgramInput } from "../../src/graph/program_inputs.ts";
 import { reachable, type Value } from "../../src/graph/value.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
@@ -21,7 +21,7 @@ export function inputsOf(values: readonly Value[]): Value[] {
 export function tensorsFor(
   inputs: readonly Value[],
   elements: Readonly<Record<string, readonly number[]>>,
-): Record<string, RunInput> {
+): Record<string, ProgramInput> {
   return Object.fromEntries(inputs.map((input) => {
     const { name } = input.attributes as { name: string };
     return [name, HostTensor.from(elements[name] ?? [], input.shape, input.dtype)];

@@ -8,14 +8,14 @@ import type { Program, Store } from "./program.ts";
 import type { Value } from "./value.ts";
 
 /** Where a program's results are. */
-export interface PlacedResults {
+export interface ResultPlan {
   /** Regions in memory of the caller: parameters, and what stores take. */
   readonly fixed: ReadonlyMap<Region, BufferRange>;
-  readonly outputs: ReadonlyMap<string, PlacedOutput>;
+  readonly outputs: ReadonlyMap<string, OutputRegion>;
 }
 
 /** An output and where its elements are. */
-export interface PlacedOutput {
+export interface OutputRegion {
   readonly value: Value;
   readonly region: Region;
 }
@@ -25,7 +25,7 @@ export interface PlacedOutput {
  *
  * Parameters are copied away first: a store or an update may overwrite them, and results are what they were before.
  */
-export function placeResults(program: Program, lowering: ProgramLowering): PlacedResults {
+export function planResults(program: Program, lowering: ProgramLowering): ResultPlan {
   const fixed = new Map(lowering.parameters);
   const stores = (program.stores ?? []).filter(({ value }) => storageBytes(value) > 0);
   stores.forEach(checkStore);

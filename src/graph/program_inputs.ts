@@ -5,13 +5,13 @@ import { elementCount, formatShape, shapesEqual } from "../tensor/shape.ts";
 import type { Value } from "./value.ts";
 
 /** Elements for an input: a tensor, a typed array of the dtype, or its bytes (a `Uint8Array` or `DataView`). */
-export type RunInput = HostTensor | ArrayBufferView;
+export type ProgramInput = HostTensor | ArrayBufferView;
 
 /**
  * The bytes to upload for input `name`.
  * @throws CairnError `shape_mismatch` or `dtype_mismatch` with what was found and what the program was compiled for.
  */
-export function bytesForInput(name: string, { dtype, shape }: Value, given: RunInput): Uint8Array {
+export function bytesForInput(name: string, { dtype, shape }: Value, given: ProgramInput): Uint8Array {
   const expected = `${dtype} of shape ${formatShape(shape)}`;
   if (given instanceof HostTensor) {
     const found = `${given.dtype} of shape ${formatShape(given.shape)}`;
