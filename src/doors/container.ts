@@ -43,7 +43,7 @@ export {
   type ReadRangeOptions,
 } from "../container/read/container_reader.ts";
 export type { OpenOptions } from "../container/read/open_container.ts";
-export type { TensorReadOptions } from "../container/read/tensor_part.ts";
+export type { TensorReadOptions } from "../container/read/tensor_selection.ts";
 export type { TensorSlice } from "../container/read/tensor_slice.ts";
 export type { Damage, VerifyReport } from "../container/read/verify.ts";
 export { type ByteSink, type ByteSource, BytesSink, bytesSource } from "../container/source.ts";

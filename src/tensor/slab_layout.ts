@@ -3,7 +3,7 @@ import { CairnError } from "../base/errors.ts";
 import { layoutTensors, type TensorRecord, type TensorSpec } from "../container/format/layout.ts";
 
 /** A tensor with its place in the slabs of its group. */
-export interface PlacedTensor extends TensorRecord {
+export interface SlabTensor extends TensorRecord {
   /** Index of its slab in the group. */
   readonly slab: number;
   /** Where its bytes start in the slab, a multiple of 256. At the slab's end for an empty tensor. */
@@ -13,7 +13,7 @@ export interface PlacedTensor extends TensorRecord {
 /** Where the tensors of a group live: slab sizes in bytes (multiples of 256), and each tensor's place. */
 export interface SlabLayout {
   readonly slabs: readonly number[];
-  readonly tensors: readonly PlacedTensor[];
+  readonly tensors: readonly SlabTensor[];
 }
 
 /**
@@ -28,7 +28,7 @@ export function layoutSlabs(specs: readonly TensorSpec[], slabBytes: number): Sl
   /** Where each slab starts and ends in the raw space. */
   const slabs: { start: number; end: number }[] = [];
   const slabOf = new Map<string, number>();
-  const placed = tensors.map((tensor): PlacedTensor => {
+  const placed = tensors.map((tensor): SlabTensor => {
     const { name, rawOffset, byteLength, aliasOf } = tensor;
     // An alias lies where its target lies, which may be slabs ago.
     const slab = (aliasOf === undefined ? undefined : slabOf.get(aliasOf)) ??

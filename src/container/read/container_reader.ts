@@ -16,7 +16,7 @@ import { RangeReader } from "./range_reader.ts";
 import { readTensors } from "./read_many.ts";
 import type { ByteSource } from "../source.ts";
 import type { Tables } from "../format/tail.ts";
-import { partOf, type TensorPart, type TensorReadOptions } from "./tensor_part.ts";
+import { selectionOf, type TensorReadOptions, type TensorSelection } from "./tensor_selection.ts";
 import { verifyChunks, type VerifyReport } from "./verify.ts";
 
 /** What a {@link ContainerReader} reads from. */
@@ -141,10 +141,10 @@ export class ContainerReader {
    * slice that is not inside, and `CairnError` with `not_found`, `dtype_mismatch`, or the code of a damage.
    */
   async read(name: string, options: TensorReadOptions = {}): Promise<Uint8Array> {
-    const part = partOf(this.tensor(name), options);
+    const selection = selectionOf(this.tensor(name), options);
     this.#begin(options.signal);
-    const bytes = allocate(part.byteLength);
-    await this.#fill(bytes, part, options, name);
+    const bytes = allocate(selection.byteLength);
+    await this.#fill(bytes, selection, options, name);
     return bytes;
   }
 
@@ -154,16 +154,16 @@ export class ContainerReader {
    */
   async readInto(name: string, into: ArrayBufferView, options: TensorReadOptions = {}): Promise<void> {
     const tensor = this.tensor(name);
-    const part = partOf(tensor, options);
+    const selection = selectionOf(tensor, options);
     this.#begin(options.signal);
     const width = (into as { BYTES_PER_ELEMENT?: number }).BYTES_PER_ELEMENT ?? 1;
-    const dtype = part.isCast ? options.cast ?? tensor.dtype : tensor.dtype;
-    if (into.byteLength !== part.byteLength || (width !== 1 && width !== byteSizeOf(dtype))) {
+    const dtype = selection.isCast ? options.cast ?? tensor.dtype : tensor.dtype;
+    if (into.byteLength !== selection.byteLength || (width !== 1 && width !== byteSizeOf(dtype))) {
       throw new RangeError(
-        `Cannot read "${name}" into ${into.byteLength} bytes with elements of ${width}: expected ${part.byteLength} bytes of ${dtype}`,
+        `Cannot read "${name}" into ${into.byteLength} bytes with elements of ${width}: expected ${selection.byteLength} bytes of ${dtype}`,
       );
     }
-    await this.#fill(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), part, options, name);
+    await this.#fill(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), selection, options, name);
   }
 
   /**
@@ -174,7 +174,7 @@ export class ContainerReader {
     name: string,
     options: TensorReadOptions = {},
   ): AsyncGenerator<{ byteOffset: number; bytes: Uint8Array }> {
-    const { rawStart, rawEnd, byteLength, convert, resultOffset } = partOf(this.tensor(name), options);
+    const { rawStart, rawEnd, byteLength, convert, resultOffset } = selectionOf(this.tensor(name), options);
     this.#begin(options.signal);
     for await (const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, options.signal, name)) {
       yield { byteOffset: resultOffset(rawOffset), bytes: convert(bytes) };
@@ -195,7 +195,7 @@ export class ContainerReader {
     const { cast } = checkOptions("readMany()", options, READ_MANY_OPTIONS);
     const asked = Array.from(new Set(names), (name) => {
       const tensor = this.tensor(name);
-      return { tensor, ...partOf(tensor, { cast }) };
+      return { tensor, ...selectionOf(tensor, { cast }) };
     });
     this.#begin(options.signal);
     for await (const { item, bytes } of readTensors(this.#reader, this.#ranges, asked, options)) {
@@ -269,8 +269,13 @@ export class ContainerReader {
     await this.close();
   }
 
-  async #fill(into: Uint8Array, part: TensorPart, options: TensorReadOptions, tensor: string): Promise<void> {
-    const { rawStart, rawEnd, byteLength, isCast, convert, resultOffset } = part;
+  async #fill(
+    into: Uint8Array,
+    selection: TensorSelection,
+    options: TensorReadOptions,
+    tensor: string,
+  ): Promise<void> {
+    const { rawStart, rawEnd, byteLength, isCast, convert, resultOffset } = selection;
     if (!isCast) return await this.#ranges.fill(into, rawStart, options, tensor);
     for await (const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, options.signal, tensor)) {
       into.set(convert(bytes), resultOffset(rawOffset));

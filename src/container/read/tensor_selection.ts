@@ -24,7 +24,7 @@ export const TENSOR_READ_OPTIONS: OptionNames<TensorReadOptions> = {
 };
 
 /** What a caller wants of a tensor: a range of the raw space, and what becomes of its bytes. */
-export interface TensorPart {
+export interface TensorSelection {
   readonly rawStart: number;
   readonly rawEnd: number;
   /** Bytes of the result. */
@@ -42,7 +42,7 @@ export interface TensorPart {
  * @throws RangeError for a slice that is not inside, or is cast and not of whole elements.
  * @throws CairnError `dtype_mismatch` where the dtype cannot be cast.
  */
-export function partOf(tensor: TensorRecord, options: TensorReadOptions): TensorPart {
+export function selectionOf(tensor: TensorRecord, options: TensorReadOptions): TensorSelection {
   const { slice, cast } = checkOptions(`Reading "${tensor.name}"`, options, TENSOR_READ_OPTIONS);
   const { start, end } = rangeOfSlice(tensor, slice);
   const rawStart = tensor.rawOffset + start;
