@@ -86,14 +86,14 @@ async function bench(dtype: DType, raw: Uint8Array): Promise<void> {
   const places = Uint32Array.from(stored, ({ byteLength }) => (end += byteLength) / 4 - byteLength / 4);
   const encoded = buffer("encoded", end);
   const target = buffer("target", raw.byteLength);
-  const uniform = filled("run", encodeLevelsSpan(run, items));
+  const uniform = filled("span", encodeLevelsSpan(run, items));
   const heads = buffer("heads", 4 * counts.groups);
   const offsets = buffer("offsets", 4 * counts.groups);
   const lengths = buffer("lengths", 4 * counts.chunks);
   const starts = filled("starts", places.map((_, chunk) => chunk * counts.chunkGroups));
   const placed = filled("places", places);
   const summing = {
-    span: filled("crc32 run", encodeCrc32Span(run)),
+    span: filled("crc32 span", encodeCrc32Span(run)),
     tables: filled("crc32 tables", crc32Tables()),
     parts: buffer("crc32 parts", 4 * crc32Blocks(run)),
   };
@@ -135,7 +135,7 @@ async function bench(dtype: DType, raw: Uint8Array): Promise<void> {
   ) {
     gpu.destroyBuffer(range.buffer);
   }
-  for (const range of [summing.run, summing.tables, summing.parts]) gpu.destroyBuffer(range.buffer);
+  for (const range of [summing.span, summing.tables, summing.parts]) gpu.destroyBuffer(range.buffer);
 }
 
 /** What the encoder gives, after comparing some of it with the CPU's bytes. */
