@@ -65,6 +65,7 @@ export {
   readCatalog,
   type SkippedCheckpoint,
 } from "../checkpoint/engine/catalog.ts";
+export type { CheckpointFolder } from "../checkpoint/engine/checkpoint_folder.ts";
 export { CommitInfo, type CommitInfoFields } from "../checkpoint/engine/commit_info.ts";
 export type { DiskShortage, DiskSpaceOptions, OnDiskFull } from "../checkpoint/engine/disk_space.ts";
 export type {

@@ -392,7 +392,7 @@ describe("TW rows of the training loop", () => {
       const engine = await engineOn(storage);
       const checkpoint = await engine.load("model_epoch02");
       await checkpoint.close();
-      await (await LoadFailures.of(engine)).record("model_epoch02", checkpoint.reader.fileId, 2);
+      await new LoadFailures(engine).record("model_epoch02", checkpoint.reader.fileId, 2);
       expect(await attempt(smallRun())).toEqual(["model_epoch01", "model_epoch02"]);
     },
   );

@@ -5,7 +5,7 @@ import type { Storage } from "../../storage/storage.ts";
 import { directoryOf, joinPath, nameOf } from "../../storage/storage_path.ts";
 import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import { EngineWrapper } from "../compose/engine_wrapper.ts";
-import { foldersOf, requireFolder } from "../engine/checkpoint_folder.ts";
+import { requireFolder } from "../engine/checkpoint_folder.ts";
 import { commitFailed, notCommitted, nothingCreated } from "../engine/commit_failed.ts";
 import type { CommitInfo } from "../engine/commit_info.ts";
 import type { CommitTarget, CreateOptions, SaveOptions } from "../engine/engine.ts";
@@ -87,8 +87,8 @@ export class DeepSpeedEngine extends EngineWrapper {
   /** Creates a directory beside the checkpoints, durably. Unless `existOk`, it must not exist. */
   async makedirs(path: string, options: MakeDirsOptions = {}): Promise<void> {
     const { existOk = false } = checkOptions("makedirs()", options, MAKE_DIRS_OPTIONS);
-    await requireFolder(this.inner);
-    for (const { storage, directory } of await foldersOf(this.inner)) {
+    requireFolder(this);
+    for (const { storage, directory } of this.folders) {
       const made = path === "" ? directory : joinPath(directory, path);
       if (!existOk) await refuseExisting(storage, made);
       await storage.makeDirectory(made);

@@ -93,6 +93,7 @@ function requireEngine(engine: Engine): Engine {
   const typeOf = (name: string): string => typeof Reflect.get(Object(engine), name);
   const missing: string[] = METHODS.filter((method) => typeOf(method) !== "function");
   if (typeOf("location") !== "string") missing.push("location");
+  if (!Array.isArray(Object(engine).folders)) missing.push("folders");
   if (missing.length === 0) return engine;
   throw new CairnError(
     "unsupported",

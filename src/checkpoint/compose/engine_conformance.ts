@@ -1,4 +1,5 @@
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
+import { joinPath } from "../../storage/storage_path.ts";
 import type { Engine } from "../engine/engine.ts";
 import { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 
@@ -240,6 +241,13 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     for (const step of [7, 101]) {
       await expectCode(engine.load(step), "not_found", "load of a step that never was");
     }
+  },
+
+  "the first of its folders is its location": async ({ engine }) => {
+    const [folder] = engine.folders;
+    if (folder === undefined) return await Promise.resolve();
+    const path = folder.storage.describe(joinPath(folder.directory, "x"));
+    expectSame(path, `${engine.location}x`, "a file in the first folder");
   },
 
   "goes on as the run that it is told": async ({ engine }) => {

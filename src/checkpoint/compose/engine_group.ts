@@ -4,6 +4,7 @@ import type { SavedBy } from "../../container/format/manifest.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
 import { commitFailed } from "../engine/commit_failed.ts";
+import type { CheckpointFolder } from "../engine/checkpoint_folder.ts";
 import type { CommitInfo } from "../engine/commit_info.ts";
 import {
   type CommitReport,
@@ -169,7 +170,7 @@ export abstract class EngineGroup implements Engine {
     let mayGo = true;
     let removed = 0;
     let failure: unknown;
-    for (const engine of [this.inner, ...this.engines.filter((engine) => engine !== this.inner)]) {
+    for (const engine of this.#innerFirst) {
       if (!mayGo) return;
       try {
         // Each copy is a file of its own.
@@ -211,6 +212,10 @@ export abstract class EngineGroup implements Engine {
     return this.inner.location;
   }
 
+  get folders(): readonly CheckpointFolder[] {
+    return this.#innerFirst.flatMap(({ folders }) => folders);
+  }
+
   pathOf(tag: string): string {
     return this.inner.pathOf(tag);
   }
@@ -230,6 +235,10 @@ export abstract class EngineGroup implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.cleanup();
+  }
+
+  get #innerFirst(): Engine[] {
+    return [...new Set([this.inner, ...this.engines])];
   }
 
   async #begin(info: CommitInfo, overwrite: boolean): Promise<Writing<SaveOptions>> {

@@ -1,5 +1,6 @@
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
+import type { CheckpointFolder } from "../engine/checkpoint_folder.ts";
 import type { CommitInfo } from "../engine/commit_info.ts";
 import type {
   CommitReport,
@@ -72,6 +73,10 @@ export class EngineWrapper implements Engine {
 
   get location(): string {
     return this.inner.location;
+  }
+
+  get folders(): readonly CheckpointFolder[] {
+    return this.inner.folders;
   }
 
   pathOf(tag: string): string {

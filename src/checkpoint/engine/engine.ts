@@ -4,6 +4,7 @@ import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { CairnError } from "../../base/errors.ts";
 import type { SavedBy } from "../../container/format/manifest.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
+import type { CheckpointFolder } from "./checkpoint_folder.ts";
 import type { CommitInfo, CommitInfoFields } from "./commit_info.ts";
 import type { CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import type { Catalog } from "./summary.ts";
@@ -140,6 +141,8 @@ export interface Engine {
   remove(tag: string, options?: RemoveOptions): Promise<void>;
   /** Where its checkpoints lie: what each full name begins with, up to the file's name, as in `/runs/a/`. */
   readonly location: string;
+  /** That place as folders of storages, the one of `location` first and those of copies after it. None where it is no such folder. */
+  readonly folders: readonly CheckpointFolder[];
   /** Full name of the checkpoint `tag`, which need not exist. */
   pathOf(tag: string): string;
   /**

@@ -1,6 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
 import { namesIn } from "../../storage/names_in.ts";
-import type { Storage } from "../../storage/storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { readCatalog } from "./catalog.ts";
 import type { Engine } from "./engine.ts";
@@ -8,12 +7,6 @@ import { untouchedBecause } from "./untouched.ts";
 
 /** Where the leases of readers lie, one file `<tag>@<random>.lease` each; written by `Lease`. */
 const LEASE_DIRECTORY = "leases";
-
-/** An engine that says where its files lie. */
-export interface StoredEngine extends Engine {
-  readonly storage: Storage;
-  readonly directory: string;
-}
 
 /** What {@link evictOldest} must leave alone besides. */
 export interface EvictOptions {
@@ -30,7 +23,7 @@ export interface EvictOptions {
  *
  * @returns Its tag, or `undefined` when none may go.
  */
-export async function evictOldest(engine: StoredEngine, options: EvictOptions): Promise<string | undefined> {
+export async function evictOldest(engine: Engine, options: EvictOptions): Promise<string | undefined> {
   const { beingSaved, mayEvict = () => true } = options;
   const { checkpoints } = engine.knownCatalog?.() ?? await readCatalog(engine);
   const own = checkpoints.filter(({ runId, tag }) => runId === engine.runId && tag !== beingSaved);
@@ -53,7 +46,10 @@ export async function evictOldest(engine: StoredEngine, options: EvictOptions): 
   return undefined;
 }
 
-async function isLeased({ storage, directory }: StoredEngine, tag: string): Promise<boolean> {
-  const leases = await namesIn(storage, joinPath(directory, LEASE_DIRECTORY));
-  return leases.some((name) => name.startsWith(`${tag}@`));
+async function isLeased({ folders }: Engine, tag: string): Promise<boolean> {
+  for (const { storage, directory } of folders) {
+    const leases = await namesIn(storage, joinPath(directory, LEASE_DIRECTORY));
+    if (leases.some((name) => name.startsWith(`${tag}@`))) return true;
+  }
+  return false;
 }

@@ -5,6 +5,7 @@ import { namesIn } from "../../storage/names_in.ts";
 import { openStorage } from "../../storage/open_storage.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { Checkpoint } from "../file/checkpoint.ts";
+import type { CheckpointFolder } from "./checkpoint_folder.ts";
 import type { CommitInfo } from "./commit_info.ts";
 import { DirectoryLocks } from "./lock/directory_locks.ts";
 import {
@@ -53,6 +54,7 @@ export class FileEngine implements Engine {
   readonly name = "file";
   readonly storage: Storage;
   readonly directory: string;
+  readonly folders: readonly CheckpointFolder[];
   readonly #files: FileMaker;
   readonly #paths: EnginePaths;
   readonly #locks: DirectoryLocks;
@@ -63,6 +65,7 @@ export class FileEngine implements Engine {
   private constructor(storage: Storage, options: FileEngineOptions) {
     this.storage = storage;
     this.directory = options.directory ?? "";
+    this.folders = [{ storage, directory: this.directory }];
     this.#files = new FileMaker(options);
     this.#paths = new EnginePaths(storage, this.directory);
     this.#locks = new DirectoryLocks(storage, this.#files, options.exclusive);

@@ -1,7 +1,6 @@
 import type { Storages } from "../../storage/open_storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { Checkpoint } from "../file/checkpoint.ts";
-import { folderOf } from "./checkpoint_folder.ts";
 import type { Engine } from "./engine.ts";
 import { withoutPrefix } from "./engine_paths.ts";
 import { openCheckpoint } from "../file/open_path.ts";
@@ -21,8 +20,10 @@ export async function openFrom(
   if (typeof name === "number" || (typeof name === "string" && isOwnName(engine, name))) {
     return await engine.load(name, { signal });
   }
-  const folder = typeof name === "string" && !/[/\\]/.test(name) ? await folderOf(engine) : undefined;
-  if (folder === undefined || typeof name !== "string") return await openCheckpoint(name, signal, storages);
+  const [folder] = engine.folders;
+  if (folder === undefined || typeof name !== "string" || /[/\\]/.test(name)) {
+    return await openCheckpoint(name, signal, storages);
+  }
   // A file of the own directory that the engine itself would not have called so.
   const tag = name.slice(0, -CHECKPOINT_EXTENSION.length);
   return await Checkpoint.open(folder.storage, joinPath(folder.directory, name), tag, signal);

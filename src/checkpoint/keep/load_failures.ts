@@ -1,6 +1,6 @@
 import { CairnError } from "../../base/errors.ts";
 import { joinPath } from "../../storage/storage_path.ts";
-import { type CheckpointFolder, folderOf } from "../engine/checkpoint_folder.ts";
+import type { CheckpointFolder } from "../engine/checkpoint_folder.ts";
 import type { Engine } from "../engine/engine.ts";
 import { readSmallFile, writeSmallFile } from "../file/small_file.ts";
 
@@ -16,13 +16,9 @@ export const FAILED_LOADS_DIRECTORY = "failed_loads";
 export class LoadFailures {
   readonly #folder: CheckpointFolder | undefined;
 
-  private constructor(folder: CheckpointFolder | undefined) {
+  /** Those of an engine's checkpoints. An engine without folders has none. */
+  constructor({ folders: [folder] }: Engine) {
     this.#folder = folder;
-  }
-
-  /** Those of an engine's checkpoints. An engine that does not say where they lie has none. */
-  static async of(engine: Engine): Promise<LoadFailures> {
-    return new LoadFailures(await folderOf(engine));
   }
 
   /** How many attempts to load this very file were begun and not forgotten. */

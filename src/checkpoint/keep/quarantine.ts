@@ -33,7 +33,7 @@ export async function quarantine(
   engine: Engine,
   skipped: readonly SkippedCheckpoint[],
 ): Promise<QuarantineReport> {
-  const folder = await requireFolder(engine);
+  const folder = requireFolder(engine);
   const moved: { tag: string; path: string }[] = [];
   const warnings: CairnError[] = [];
   for (const { tag, error } of skipped) {

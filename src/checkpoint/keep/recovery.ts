@@ -78,7 +78,7 @@ export async function recover(engine: Engine, options: RecoverOptions = {}): Pro
   if (maxFailures !== undefined && !(Number.isSafeInteger(maxFailures) && maxFailures >= 1)) {
     throw new RangeError(`maxFailures is ${maxFailures}, expected an integer from 1`);
   }
-  const failures = maxFailures === undefined ? undefined : await LoadFailures.of(engine);
+  const failures = maxFailures === undefined ? undefined : new LoadFailures(engine);
   const { found, damaged, refused, passedOver } = await lookUntilQuiet(
     engine,
     reading,

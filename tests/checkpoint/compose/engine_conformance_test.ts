@@ -108,6 +108,13 @@ class LyingEngine extends EngineWrapper {
   }
 }
 
+/** Keeps what belongs beside its checkpoints elsewhere. */
+class WanderingEngine extends EngineWrapper {
+  override get folders(): Engine["folders"] {
+    return [{ storage: new MemoryStorage(), directory: "elsewhere" }];
+  }
+}
+
 /** Gives any checkpoint for one that is not there. */
 class GenerousEngine extends EngineWrapper {
   override async load(tag: string | number): Promise<Checkpoint> {
@@ -140,6 +147,10 @@ describe("the conformance suite finds", () => {
     "an engine whose commit is a lie": [
       (inner) => new LyingEngine(inner),
       "what was committed loads again, bit by bit",
+    ],
+    "an engine whose folder is elsewhere": [
+      (inner) => new WanderingEngine(inner),
+      "the first of its folders is its location",
     ],
     "an engine that loads another checkpoint than the one asked for": [
       (inner) => new GenerousEngine(inner),

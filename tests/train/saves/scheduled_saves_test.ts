@@ -28,6 +28,7 @@ interface EngineScript {
 
 /** An engine that only takes its time, and counts how many of its checkpoints are under way at once. */
 class ScriptedEngine {
+  readonly folders = [];
   readonly runId = RUN_ID;
   readonly resumedFrom = undefined;
   readonly location = "script:";

@@ -3,7 +3,6 @@ import { throwIfAborted } from "../../../base/abort.ts";
 import { type Clock, systemClock } from "../../../base/clock.ts";
 import { CairnError } from "../../../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "../../engine/catalog.ts";
-import { folderOf } from "../../engine/checkpoint_folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
 import { CHECKPOINT_EXTENSION } from "../../file/tags.ts";
@@ -95,7 +94,7 @@ async function* summaries(
     mode === "latest" ? identity(checkpoint) !== last : !given.has(identity(checkpoint));
   const choose = (checkpoints: readonly CheckpointSummary[]): CheckpointSummary | undefined =>
     (mode === "latest" ? checkpoints.slice(-1) : checkpoints).find(isNew);
-  const watch = new DirectoryWatch(await folderOf(engine), (name) => name.endsWith(CHECKPOINT_EXTENSION));
+  const watch = new DirectoryWatch(engine.folders[0], (name) => name.endsWith(CHECKPOINT_EXTENSION));
   try {
     for (;;) {
       const next = await waitForOne(engine, watch, choose, options);

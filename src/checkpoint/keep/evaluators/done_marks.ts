@@ -1,6 +1,6 @@
 import { CairnError } from "../../../base/errors.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
-import { folderOf, requireFolder } from "../../engine/checkpoint_folder.ts";
+import { requireFolder } from "../../engine/checkpoint_folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { openEngine } from "../../engine/open_engine.ts";
 import { checkpointPath } from "../../file/open_path.ts";
@@ -43,7 +43,7 @@ export function evalDonePath(checkpoint: string, partition: string): string {
 export async function markDoneEval(checkpoint: CheckpointName, partition: string): Promise<void> {
   const { engine, tag } = await resolveName(checkpoint);
   const name = markName(tag, partition);
-  const { storage, directory } = await requireFolder(engine);
+  const { storage, directory } = requireFolder(engine);
   const fileId = await fileIdOf(engine, tag);
   await writeSmallFile(storage, joinPath(joinPath(directory, DONE_EVAL_SUBDIR), name), { fileId });
 }
@@ -62,7 +62,7 @@ export async function donePartitions(
   partitions: readonly string[],
 ): Promise<ReadonlySet<string>> {
   const names = new Map(partitions.map((partition) => [markName(tag, partition), partition]));
-  const { storage, directory } = await requireFolder(engine);
+  const { storage, directory } = requireFolder(engine);
   const marks = joinPath(directory, DONE_EVAL_SUBDIR);
   const done = new Set<string>();
   let fileId: string | undefined;
@@ -80,7 +80,7 @@ export async function donePartitions(
 
 /** Removes the marks of checkpoints that are gone. A mark that cannot be removed stays, and means nothing. */
 export async function removeMarks(engine: Engine, tags: readonly string[]): Promise<void> {
-  const folder = await folderOf(engine);
+  const [folder] = engine.folders;
   if (folder === undefined) return;
   const marks = joinPath(folder.directory, DONE_EVAL_SUBDIR);
   for (const { name } of await folder.storage.list(marks)) {

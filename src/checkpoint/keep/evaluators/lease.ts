@@ -6,7 +6,7 @@ import { CairnError } from "../../../base/errors.ts";
 import { ownProcessMark, stateOfProcess } from "../../../base/process_mark.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
-import { type CheckpointFolder, foldersOf, requireFolder } from "../../engine/checkpoint_folder.ts";
+import { type CheckpointFolder, requireFolder } from "../../engine/checkpoint_folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
 import { readSmallFile, writeSmallFile } from "../../file/small_file.ts";
@@ -79,7 +79,7 @@ export class Lease {
     );
     const engine = await openEngine(target);
     if (!(leaseMs > 0)) throw new RangeError(`leaseMs is ${leaseMs}, expected a number above 0`);
-    const lease = new Lease(await requireFolder(engine), checkTag(tag), { holder, leaseMs, clock });
+    const lease = new Lease(requireFolder(engine), checkTag(tag), { holder, leaseMs, clock });
     await lease.renew();
     try {
       await requireCheckpoint(engine, lease.tag);
@@ -124,13 +124,13 @@ export class Lease {
 }
 
 /**
- * Which checkpoints of an engine are held. An engine that does not say where its checkpoints lie has no leases; of one that has
- * several places, the leases in all of them count.
+ * Which checkpoints of an engine are held. An engine without folders has no leases; of one that has
+ * several, the leases in all of them count.
  */
 export async function surveyLeases(engine: Engine, nowMs: number): Promise<LeaseSurvey> {
   const held = new Map<string, string>();
   const dead: { storage: Storage; path: string }[] = [];
-  for (const folder of await foldersOf(engine)) {
+  for (const folder of engine.folders) {
     const directory = joinPath(folder.directory, LEASE_DIRECTORY);
     for (const { name, modifiedMs } of await folder.storage.list(directory)) {
       const tag = LEASE_NAME.exec(name)?.[1];

@@ -63,7 +63,7 @@ export async function waitForEvaluators(
   const partitions = [...new Set(partitionNames)];
   for (const partition of partitions) checkPartition(partition);
   const engine = await openEngine(target);
-  const folder = await requireFolder(engine);
+  const folder = requireFolder(engine);
   const marks = { ...folder, directory: joinPath(folder.directory, DONE_EVAL_SUBDIR) };
   const watch = new DirectoryWatch(marks, (name) => name.endsWith("_DONE"));
   const deadline = clock.now() + timeoutMs;

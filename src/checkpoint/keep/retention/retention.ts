@@ -208,7 +208,7 @@ async function clearAway(
     await removeDeadLeases(dead);
     if (deleted.length === 0) return;
     await removeMarks(engine, deleted);
-    await (await LoadFailures.of(engine)).forget(deleted);
+    await new LoadFailures(engine).forget(deleted);
   } catch (error) {
     if (!(error instanceof CairnError)) throw error;
   }

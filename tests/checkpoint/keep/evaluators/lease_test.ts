@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Lease, surveyLeases } from "../../../../src/checkpoint/keep/evaluators/lease.ts";
 import { markDoneEval } from "../../../../src/checkpoint/keep/evaluators/done_marks.ts";
+import { DecoupledEngine } from "../../../../src/checkpoint/compose/decoupled_engine.ts";
 import { MirrorEngine } from "../../../../src/checkpoint/compose/mirror_engine.ts";
 import { retain } from "../../../../src/checkpoint/keep/retention/retention.ts";
 import { ownProcessMark } from "../../../../src/base/process_mark.ts";
@@ -98,7 +99,9 @@ describe("a lease", () => {
     }
     for (const storage of storages) {
       const lease = await Lease.take(await memoryEngine(storage), "1");
-      expect((await retain(mirror, "2", { last: 1 })).deleted).toEqual([]);
+      for (const engine of [mirror, new DecoupledEngine(mirror)]) {
+        expect((await retain(engine, "2", { last: 1 })).deleted).toEqual([]);
+      }
       await lease.release();
     }
     expect((await retain(mirror, "2", { last: 1 })).deleted).toEqual(["1"]);
