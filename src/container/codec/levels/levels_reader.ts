@@ -134,42 +134,35 @@ export class LevelsReader {
       return;
     }
     const [left, fields] = [this.#left, this.#fields];
-    const [first, ...others] = levelWindows(kind);
-    kept = this.#readFirstLevel(kept, base, first as LevelWindow, kind);
-    for (const window of others) kept = this.#readLevel(kept, base, window, kind);
+    let isFirst = true;
+    for (const window of levelWindows(kind)) {
+      kept = this.#readLevel(kept, base, window, kind, isFirst);
+      isFirst = false;
+    }
     this.#readRow(fields, kept, this.#items.exponentBits);
     for (let i = 0; i < kept; i++) exponents[left[i] as number] = fields[i] as number;
   }
 
-  /** The exponents of the first level, which has a code for every item; gives how many are left for the next. */
-  #readFirstLevel(count: number, base: number, { differences }: LevelWindow, bits: number): number {
+  /**
+   * The exponents of a level, which has a code for each item that is left: for every one in the first. Gives how many are left for
+   * the next.
+   */
+  #readLevel(
+    count: number,
+    base: number,
+    { differences }: LevelWindow,
+    bits: number,
+    isFirst: boolean,
+  ): number {
     const [left, exponents, codes] = [this.#left, this.#exponents, this.#fields];
     const ofCode = this.#exponentsOf(base, differences);
     this.#readRow(codes, count, bits);
     let next = 0;
     let all = 0;
+    // Without a branch on what is left, which is as good as random. The one on the level is always the same, and costs less than a
+    // list of all items.
     for (let i = 0; i < count; i++) {
-      const code = codes[i] as number;
-      const exponent = ofCode[code] as number;
-      exponents[i] = exponent;
-      all |= exponent;
-      left[next] = i;
-      next += (code + 1) >>> bits;
-    }
-    this.#checkExponents(all);
-    return next;
-  }
-
-  /** The same for one of the others, of those items that are left. */
-  #readLevel(count: number, base: number, { differences }: LevelWindow, bits: number): number {
-    const [left, exponents, codes] = [this.#left, this.#exponents, this.#fields];
-    const ofCode = this.#exponentsOf(base, differences);
-    this.#readRow(codes, count, bits);
-    let next = 0;
-    let all = 0;
-    // Without a branch for each item, here as above: which of them are left is as good as random.
-    for (let i = 0; i < count; i++) {
-      const item = left[i] as number;
+      const item = isFirst ? i : left[i] as number;
       const code = codes[i] as number;
       const exponent = ofCode[code] as number;
       exponents[item] = exponent;
@@ -177,12 +170,8 @@ export class LevelsReader {
       left[next] = item;
       next += (code + 1) >>> bits;
     }
-    this.#checkExponents(all);
-    return next;
-  }
-
-  #checkExponents(all: number): void {
     if (all >>> this.#items.exponentBits !== 0) throw invalid("a code is for an exponent that there is not");
+    return next;
   }
 
   /** The exponent of each code: 0 for one that is for none, and too large a number for one that cannot be. */
