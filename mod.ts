@@ -41,7 +41,7 @@ export type { Shape } from "./src/tensor/shape.ts";
 export type { StoredTensor } from "./src/tensor/tensor_group.ts";
 export { TensorStore, type TensorStoreOptions } from "./src/tensor/tensor_store.ts";
 export type { Value } from "./src/graph/value.ts";
-export type { Stateful } from "./src/checkpoint/capture/host_state.ts";
+export type { Stateful } from "./src/checkpoint/capture/state_types.ts";
 export { Checkpoint } from "./src/checkpoint/file/checkpoint.ts";
 export { openCheckpoint } from "./src/checkpoint/file/open_path.ts";
 export {

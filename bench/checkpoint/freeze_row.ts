@@ -1,4 +1,5 @@
-import { freezeState, type StateInput } from "../../src/checkpoint/capture/host_state.ts";
+import { freezeState } from "../../src/checkpoint/capture/host_state.ts";
+import type { StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import { medianOf, raced, timedOf } from "./figures.ts";
 import type { RowContext } from "./rows.ts";
 

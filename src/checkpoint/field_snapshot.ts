@@ -4,7 +4,7 @@ import { TensorStore } from "../tensor/tensor_store.ts";
 import type { CommitReport } from "./engine/engine.ts";
 import { FileEngine } from "./engine/file_engine.ts";
 import { FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
-import type { HostState, StateInput } from "./capture/host_state.ts";
+import type { HostState, StateInput } from "./capture/state_types.ts";
 import { CHECKPOINT_EXTENSION } from "./file/tags.ts";
 import { checkpointPath, openCheckpoint } from "./file/open_path.ts";
 import { restore } from "./restore/restore.ts";

@@ -1,3 +1,4 @@
+import { deferred } from "../base/deferred.ts";
 import type { CommitReport } from "./engine/engine.ts";
 import type { BytesListener } from "./capture/frozen_checkpoint.ts";
 import type { RetentionReport } from "./keep/retention/retention.ts";
@@ -101,10 +102,10 @@ export class PendingSnapshot {
     this.#isStaged = !content.isOnGpu;
     this.#staging = content.isOnGpu ? "shadow" : "host";
     this.#progress = { done: 0, total: content.rawByteLength };
-    const { promise, resolve, reject } = withResolvers();
+    const { promise, resolve, reject } = deferred();
     this.staged = promise;
     if (this.#isStaged) resolve();
-    const { promise: fixed, resolve: onFixed } = withResolvers();
+    const { promise: fixed, resolve: onFixed } = deferred();
     this.fixed = fixed;
     const stages: SaveStages = {
       onStaging: (staging) => {
@@ -209,19 +210,4 @@ export class PendingSnapshot {
 export function kindOf({ shadowBytes, streamedBytes }: Staging): StagingKind {
   if (streamedBytes > 0) return "streamed";
   return shadowBytes > 0 ? "shadow" : "host";
-}
-
-/** `Promise.withResolvers`, which Node 20 lacks. */
-function withResolvers(): {
-  promise: Promise<void>;
-  resolve: () => void;
-  reject: (reason: unknown) => void;
-} {
-  let resolve = (): void => {};
-  let reject = (_: unknown): void => {};
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }

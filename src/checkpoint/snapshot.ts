@@ -8,7 +8,7 @@ import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./fie
 import { FileEngine } from "./engine/file_engine.ts";
 import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./engine/file_engine_options.ts";
 import type { CheckpointState } from "./capture/frozen_checkpoint.ts";
-import { type HostState, isStateful, type Stateful, type StateInput } from "./capture/host_state.ts";
+import { type HostState, isStateful, type Stateful, type StateInput } from "./capture/state_types.ts";
 import type { LoadReport } from "./restore/load_report.ts";
 import type { EngineTarget } from "./engine/open_engine.ts";
 import { checkpointPath } from "./file/open_path.ts";

@@ -35,7 +35,7 @@ export type {
   CheckpointState,
   FrozenCheckpoint,
 } from "../checkpoint/capture/frozen_checkpoint.ts";
-export type { HostState, StateInput } from "../checkpoint/capture/host_state.ts";
+export type { HostState, StateInput } from "../checkpoint/capture/state_types.ts";
 export type { ModelCode } from "../checkpoint/capture/model_code.ts";
 export type { StoreCopyOptions } from "../checkpoint/capture/store_copy.ts";
 export type { EncodedPiece, Staging } from "../checkpoint/capture/store_moment.ts";

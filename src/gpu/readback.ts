@@ -1,4 +1,5 @@
 import { throwIfAborted } from "../base/abort.ts";
+import { deferred } from "../base/deferred.ts";
 import { CairnError } from "../base/errors.ts";
 import { type BufferRange, checkCopyRange } from "./buffer_range.ts";
 import { BufferUsage, MapMode } from "./constants.ts";
@@ -138,12 +139,10 @@ export class ReadbackRing {
 
   async #takeTurn(): Promise<() => void> {
     const before = this.#turn;
-    let release = (): void => {};
-    this.#turn = new Promise((resolve) => {
-      release = resolve;
-    });
+    const { promise, resolve } = deferred();
+    this.#turn = promise;
     await before;
-    return release;
+    return resolve;
   }
 
   *#piecesOf(mapped: readonly Mapped[]): Generator<Uint8Array> {

@@ -21,7 +21,7 @@ export interface StoredTensor {
   /** Its bytes on the GPU. The size may be no multiple of 4; the memory up to the next multiple of 256 is its own. */
   readonly range: BufferRange;
   /** Full name of the tensor that holds the bytes, where this one is tied to it. */
-  readonly aliasOf?: string;
+  readonly aliasOf?: string | undefined;
 }
 
 /** One large GPU buffer that tensors share. */

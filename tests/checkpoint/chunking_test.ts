@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { FileEngine, FileEngineOptions } from "../../src/checkpoint/engine/file_engine.ts";
-import type { StateInput } from "../../src/checkpoint/capture/host_state.ts";
+import type { StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import type { HostState, StateInput } from "../../src/checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import { loadCheckpoint } from "../../src/checkpoint/compat/load_checkpoint.ts";
 import { saveCheckpoint } from "../../src/checkpoint/compat/save_checkpoint.ts";
 import { warmStart } from "../../src/checkpoint/warm_start.ts";

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import type { HostState, StateInput } from "../../src/checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import type { PendingSnapshot } from "../../src/checkpoint/pending_snapshot.ts";
 import { Snapshot, type SnapshotState } from "../../src/checkpoint/snapshot.ts";
 import { readLatestHint } from "../../src/checkpoint/engine/latest_hint.ts";

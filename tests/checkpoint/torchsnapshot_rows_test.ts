@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
-import type { HostState, StateInput } from "../../src/checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import { openCheckpoint } from "../../src/checkpoint/file/open_path.ts";
 import { Snapshot, type SnapshotState } from "../../src/checkpoint/snapshot.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";

@@ -7,7 +7,7 @@ import { LoadFailures } from "../../src/checkpoint/keep/load_failures.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { linear } from "../../src/nn/nn.ts";
 import { adamw, cosineDecay, sgd } from "../../src/nn/optim/optim.ts";
-import type { StateInput } from "../../src/checkpoint/capture/host_state.ts";
+import type { StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { BatchSource } from "../../src/data/batch_source.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";

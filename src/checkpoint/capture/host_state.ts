@@ -6,10 +6,6 @@ import { StateFreezer } from "./state_freezer.ts";
 import type { HostBytes, HostState, StateInput, StateRoot, TensorBytes } from "./state_types.ts";
 import { asTypedArray } from "./typed_arrays.ts";
 
-export { isStateful } from "./is_stateful.ts";
-
-export type { HostBytes, HostState, Stateful, StateInput, StateRoot, TensorBytes } from "./state_types.ts";
-
 /** A state tree in which nothing is shared with the caller any more. */
 export interface FrozenHostState {
   readonly state: StateValue;
@@ -56,7 +52,7 @@ function keyOf({ name, view }: TensorRef): string {
   return `${view ?? ""} ${name}`;
 }
 
-function isPrimitive(value: StateValue): value is undefined | null | boolean | number | bigint | string {
+function isPrimitive(value: StateValue): value is Exclude<StateValue, object> {
   return typeof value !== "object" || value === null;
 }
 

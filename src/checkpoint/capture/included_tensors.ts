@@ -16,9 +16,9 @@ export function includedTensors(store: TensorStore, excluded: ReadonlySet<string
   return store.groups().flatMap((group) => group.tensors.filter((tensor) => !isOut(tensor)));
 }
 
-/** A tensor as the file's tables have it. */
-export function specOf({ name, dtype, shape, aliasOf }: StoredTensor): TensorSpec {
-  return aliasOf === undefined ? { name, dtype, shape } : { name, dtype, shape, aliasOf };
+/** What is said of a tensor to be, of one that has its place. */
+export function specOf({ name, dtype, shape, aliasOf }: TensorSpec): TensorSpec {
+  return { name, dtype, shape, aliasOf };
 }
 
 /** The slabs that the ranges are in. */

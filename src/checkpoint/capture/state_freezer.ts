@@ -8,8 +8,13 @@ import {
 } from "../../container/format/state_tree.ts";
 import { problemOfName } from "../../container/format/tensor_name.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
-import type { HostBytes, Stateful, StateRoot, TensorBytes } from "./state_types.ts";
-import { isStateful } from "./is_stateful.ts";
+import {
+  type HostBytes,
+  isStateful,
+  type Stateful,
+  type StateRoot,
+  type TensorBytes,
+} from "./state_types.ts";
 import { FEW_ELEMENTS, hasFieldsOfItsOwn, type KnownElements } from "../../base/own_fields.ts";
 import { bytesOfNumbers, dtypeOfView, isTypedArray, type TypedArray, viewNameOf } from "./typed_arrays.ts";
 

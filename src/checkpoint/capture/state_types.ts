@@ -10,6 +10,13 @@ export interface Stateful {
   loadStateDict(state: HostState): void | Promise<void>;
 }
 
+/** Whether `value` can give and take its own state. */
+export function isStateful(value: unknown): value is Stateful {
+  const candidate = value as Partial<Stateful> | null | undefined;
+  return typeof candidate === "object" && typeof candidate?.stateDict === "function" &&
+    typeof candidate.loadStateDict === "function";
+}
+
 /** What a checkpoint gives back: plain data of JavaScript, typed arrays and host tensors, nested at will. */
 export type HostState =
   | undefined
@@ -28,15 +35,7 @@ export type HostState =
 
 /** What a checkpoint takes: {@link HostState}, and {@link Stateful} objects in it. */
 export type StateInput =
-  | undefined
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | Date
-  | TypedArray
-  | HostTensor
+  | HostState
   | Stateful
   | ReadonlyMap<StateInput, StateInput>
   | ReadonlySet<StateInput>

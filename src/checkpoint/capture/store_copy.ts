@@ -395,6 +395,6 @@ function changedError(streamedBytes: number, shortage: CairnError | undefined): 
     "state_changed",
     `Cannot save: the GPU was given other work while ${streamedBytes} bytes of tensors that it has no room for a copy of were being ` +
       "read, so that what was saved might be of two different steps; wait for save() to resolve before the next one",
-    { ...shortage === undefined ? {} : { cause: shortage } },
+    { cause: shortage },
   );
 }

@@ -8,7 +8,7 @@ import { CairnError } from "../../base/errors.ts";
 import type { SkippedCheckpoint } from "../engine/catalog.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
 import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "../engine/engine.ts";
-import type { HostState } from "../capture/host_state.ts";
+import type { HostState } from "../capture/state_types.ts";
 import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../restore/tensor_plan.ts";
 import type { LoadReport } from "../restore/load_report.ts";
 import { type EngineTarget, openEngine } from "../engine/open_engine.ts";

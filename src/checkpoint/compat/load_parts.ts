@@ -4,7 +4,7 @@ import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
-import type { HostState } from "../capture/host_state.ts";
+import type { HostState } from "../capture/state_types.ts";
 import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "../restore/tensor_plan.ts";
 import type { LoadReport } from "../restore/load_report.ts";

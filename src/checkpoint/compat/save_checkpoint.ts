@@ -7,7 +7,7 @@ import {
   FrozenCheckpoint,
   requireCheckpointState,
 } from "../capture/frozen_checkpoint.ts";
-import type { StateInput } from "../capture/host_state.ts";
+import type { StateInput } from "../capture/state_types.ts";
 import { CairnError } from "../../base/errors.ts";
 import { FileEngine } from "../engine/file_engine.ts";
 import { type EngineTarget, openEngine } from "../engine/open_engine.ts";

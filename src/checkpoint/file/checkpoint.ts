@@ -8,7 +8,7 @@ import type { Storage } from "../../storage/storage.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { UserFields } from "../capture/frozen_checkpoint.ts";
-import type { HostState } from "../capture/host_state.ts";
+import type { HostState } from "../capture/state_types.ts";
 import type { LoadReport } from "../restore/load_report.ts";
 import { type CheckpointManifest, listEntries, objectPath, type StateTrees } from "./object_path.ts";
 import { READ_OBJECT_OPTIONS, readObject, type ReadObjectOptions, readState } from "./read_object.ts";

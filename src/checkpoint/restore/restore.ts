@@ -3,7 +3,7 @@ import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { isDamage } from "../../container/format/damage.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import type { HostState } from "../capture/host_state.ts";
+import type { HostState } from "../capture/state_types.ts";
 import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
 import { compareState, requireState, type StateReport } from "./restore_state.ts";
 import type { StagedTensors } from "./staged_tensors.ts";

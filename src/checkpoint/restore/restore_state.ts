@@ -1,5 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
-import type { HostState, StateInput } from "../capture/host_state.ts";
+import type { HostState, StateInput } from "../capture/state_types.ts";
 
 /** State by name, as a caller holds it. */
 export type StateByName = { [name: string]: StateInput };

@@ -1,4 +1,5 @@
-import { freezeState, type HostState, isStateful, type Stateful, thawState } from "../capture/host_state.ts";
+import { freezeState, thawState } from "../capture/host_state.ts";
+import { type HostState, isStateful, type Stateful } from "../capture/state_types.ts";
 import { isPlain } from "./restore_state.ts";
 import { isTypedArray } from "../capture/typed_arrays.ts";
 

@@ -13,7 +13,7 @@ export interface TensorSpec {
   /** Sizes of the dimensions, outermost first. `[]` is a scalar; a 0 makes a tensor without elements. */
   readonly shape: readonly number[];
   /** Name of an earlier tensor of the same dtype and shape whose bytes this one shares (tied weights). */
-  readonly aliasOf?: string;
+  readonly aliasOf?: string | undefined;
 }
 
 /** Every option of {@link TensorSpec}. */

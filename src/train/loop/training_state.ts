@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CairnError } from "../../base/errors.ts";
-import type { HostState, StateInput } from "../../checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { EpochRecord } from "./history.ts";
 import { ORDER_VERSIONS } from "../../data/permutation.ts";

@@ -1,10 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  freezeState,
-  type HostState,
-  type StateInput,
-  thawState,
-} from "../../../src/checkpoint/capture/host_state.ts";
+import { freezeState, thawState } from "../../../src/checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../../src/checkpoint/capture/state_types.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { LARGE_TREES } from "../../container/large_trees.ts";
 import { turnsDuring } from "../../helpers/turns.ts";

@@ -1,11 +1,7 @@
 import { Buffer } from "node:buffer";
 import { describe, expect, test } from "bun:test";
-import {
-  freezeState,
-  type HostState,
-  type StateInput,
-  thawState,
-} from "../../../src/checkpoint/capture/host_state.ts";
+import { freezeState, thawState } from "../../../src/checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../../src/checkpoint/capture/state_types.ts";
 import { decodeState } from "../../../src/container/format/decode_state.ts";
 import { encodeState } from "../../../src/container/format/encode_state.ts";
 import { TensorRef } from "../../../src/container/format/state_tree.ts";

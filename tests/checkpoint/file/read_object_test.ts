@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Checkpoint } from "../../../src/checkpoint/file/checkpoint.ts";
 import type { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
-import type { HostState, StateInput } from "../../../src/checkpoint/capture/host_state.ts";
+import type { HostState, StateInput } from "../../../src/checkpoint/capture/state_types.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../../helpers/gpu.ts";

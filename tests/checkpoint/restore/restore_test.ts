@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test";
-import type { HostState, Stateful, StateInput } from "../../../src/checkpoint/capture/host_state.ts";
+import type { HostState, Stateful, StateInput } from "../../../src/checkpoint/capture/state_types.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/compat/load_checkpoint.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";

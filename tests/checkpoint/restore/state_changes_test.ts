@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { HostState, Stateful, StateInput } from "../../../src/checkpoint/capture/host_state.ts";
+import type { HostState, Stateful, StateInput } from "../../../src/checkpoint/capture/state_types.ts";
 import { StateChanges } from "../../../src/checkpoint/restore/state_changes.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 

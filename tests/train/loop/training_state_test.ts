@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../../src/base/errors.ts";
-import type { HostState } from "../../../src/checkpoint/capture/host_state.ts";
+import type { HostState } from "../../../src/checkpoint/capture/state_types.ts";
 import { AutoSaver } from "../../../src/train/saves/auto_saver.ts";
 import { fromStateTree, toStateTree, type TrainingState } from "../../../src/train/loop/training_state.ts";
 

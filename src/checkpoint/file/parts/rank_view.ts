@@ -225,7 +225,7 @@ function specOf(
     name,
     dtype,
     shape: rows === undefined ? shape : [rows.end - rows.start, ...shape.slice(1)],
-    ...aliasOf === undefined ? {} : { aliasOf },
+    aliasOf,
   };
 }
 

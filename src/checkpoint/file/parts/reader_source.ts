@@ -1,16 +1,12 @@
 import type { ContainerReader } from "../../../container/read/container_reader.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
+import { specOf } from "../../capture/store_runs.ts";
 import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
 
 /** What an open container has as something to write from, with another manifest. It is read chunk by chunk, and each is checked. */
 export function readerSource(reader: ContainerReader, manifest: Manifest): CheckpointSource {
   return {
-    tensors: reader.tensors.map(({ name, dtype, shape, aliasOf }) => ({
-      name,
-      dtype,
-      shape,
-      ...aliasOf === undefined ? {} : { aliasOf },
-    })),
+    tensors: reader.tensors.map(specOf),
     manifest,
     bytes: async function* (signal) {
       for await (const { bytes } of reader.rawChunks({ signal })) yield bytes;

@@ -1,6 +1,6 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../../../../src/base/checked.ts";
 import { FrozenCheckpoint } from "../../../../src/checkpoint/capture/frozen_checkpoint.ts";
-import type { StateInput } from "../../../../src/checkpoint/capture/host_state.ts";
+import type { StateInput } from "../../../../src/checkpoint/capture/state_types.ts";
 import type { Provenance } from "../../../../src/container/format/manifest.ts";
 import type { Storage } from "../../../../src/storage/storage.ts";
 import { HostTensor } from "../../../../src/tensor/host_tensor.ts";
