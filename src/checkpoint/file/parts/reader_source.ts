@@ -1,6 +1,6 @@
 import type { ContainerReader } from "../../../container/read/container_reader.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
-import { specOf } from "../../capture/store_runs.ts";
+import { specOf } from "../../capture/included_tensors.ts";
 import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
 
 /** What an open container has as something to write from, with another manifest. It is read chunk by chunk, and each is checked. */
