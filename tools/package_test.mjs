@@ -1,5 +1,5 @@
-// Packs the package as it would be published, installs the tarball in an empty project, has a compiler read the types of every
-// door, and runs every TypeScript block of the README there under Bun, Deno and Node. Then each of them reads the golden files
+// Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has a compiler
+// check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and Node. Then each of them reads the golden files
 // and writes them again.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -51,6 +51,8 @@ function installTarball() {
   const packed = check("npm pack", "npm", ["pack", "--silent", "--pack-destination", project], root);
   if (!packed.holds) return false;
   const tarball = join(project, packed.stdout.trim().split("\n").at(-1));
+  const publint = join(root, "node_modules", "publint", "src", "cli.js");
+  check("publint of the tarball", process.execPath, [publint, "run", tarball, "--strict"], project);
   writeFileSync(join(project, "package.json"), `{ "name": "consumer", "private": true, "type": "module" }\n`);
   const options = [
     "--silent",
@@ -76,20 +78,13 @@ function checkTypes() {
   writeFileSync(join(project, "doors.ts"), [...imports, uses, ""].join("\n"));
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
   for (const [module, moduleResolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]]) {
-    const options = [
-      "--ignoreConfig",
-      "--noEmit",
-      "--strict",
-      "--target",
-      "es2022",
-      "--lib",
-      "esnext,dom,dom.iterable",
-    ];
-    const looks = ["--module", module, "--moduleResolution", moduleResolution];
+    // The package's own types are checked too, with the libraries that compilers take for this target.
+    const checks = ["--strict", "--exactOptionalPropertyTypes", "--skipLibCheck", "false"];
+    const looks = ["--target", "es2022", "--module", module, "--moduleResolution", moduleResolution];
     check(
       `types of every door under ${moduleResolution}`,
       process.execPath,
-      [compiler, ...options, ...looks, "doors.ts"],
+      [compiler, "--ignoreConfig", "--noEmit", ...checks, ...looks, "doors.ts"],
       project,
     );
   }

@@ -62,7 +62,7 @@ if (!isDeno) {
           noUnusedLocals: false,
           isolatedDeclarations: false,
           declaration: false,
-          types: ["@webgpu/types"],
+          types: [],
         },
         include: ["*.ts", join(rootPath, "tests", "examples", "surroundings.d.ts")],
       };
