@@ -5,7 +5,7 @@ declare const store: import("../../mod.ts").TensorStore;
 declare const trainer: import("../../mod.ts").Trainer;
 declare const inputs: import("../../mod.ts").HostTensor;
 declare const labels: import("../../mod.ts").HostTensor;
-declare const loader: import("../../src/checkpoint/capture/host_state.ts").Stateful;
+declare const loader: import("../../mod.ts").Stateful;
 declare const state: Record<string, never>;
 declare const step: number;
 declare const rank: number;
