@@ -44,6 +44,7 @@ export class DurableFile {
   readonly #temporaryPath: string;
   readonly #overwrite: boolean;
   #writer: StorageWriter | undefined;
+  readonly #breather: Breather = new Breather();
   #phase: Phase = "writing";
   #bytesWritten = 0;
   #checksum = 0;
@@ -103,7 +104,10 @@ export class DurableFile {
     return this.#phase === "committed";
   }
 
-  /** Appends all of `bytes`, whose CRC-32 may be known as `crc`. After an error the file can only be aborted. */
+  /**
+   * Appends all of `bytes`, whose CRC-32 may be known as `crc`, and gives the event loop air: whoever writes a file has encoded
+   * something for each piece. After an error the file can only be aborted.
+   */
   async write(bytes: Uint8Array, crc?: number): Promise<void> {
     const writer = this.#openWriter("write");
     // What was handed over, not what reached the disk: that is what the read-back is compared with.
@@ -117,6 +121,7 @@ export class DurableFile {
       rest = rest.subarray(taken);
     }
     this.#bytesWritten += bytes.byteLength;
+    await this.#breather.breathe();
   }
 
   /**

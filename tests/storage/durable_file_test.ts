@@ -4,6 +4,7 @@ import { crc32 } from "../../src/base/crc32/crc32.ts";
 import { DurableFile } from "../../src/storage/durable_file.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { atEveryOperation, FaultStorage } from "../helpers/fault_storage.ts";
+import { turnsDuring } from "../helpers/turns.ts";
 import { bytes, codeOf, errorOf, readFile, writeFile } from "./storage_contract.ts";
 
 const PATH = "runs/a.cairn";
@@ -42,6 +43,25 @@ describe("DurableFile", () => {
     expect(file.isCommitted).toBe(true);
     expect(await codeOf(file.write(bytes("x")))).toBe("closed");
     expect(await codeOf(file.commit())).toBe("closed");
+  });
+
+  test("gives the event loop turns while it is written, however fast the storage is", async () => {
+    const storage: Storage = new MemoryStorage();
+    storage.createExclusive = () =>
+      Promise.resolve({
+        write: (bytes) => Promise.resolve(bytes.byteLength),
+        sync: () => Promise.resolve(),
+        close: () => Promise.resolve(),
+      });
+    const file = await DurableFile.create(storage, PATH, { randomName: "0123" });
+    const piece = new Uint8Array(1024 * 1024);
+    // Summing up so much takes many times as long as the event loop may be held.
+    const turns = await turnsDuring(async () => {
+      for (let mebibytes = 0; mebibytes < 64; mebibytes++) await file.write(piece);
+    });
+    // One passes in any case, after the last write.
+    expect(turns).toBeGreaterThan(1);
+    await file.abort();
   });
 
   test("syncs the file, gives it its name, and syncs the directory, in this order", async () => {

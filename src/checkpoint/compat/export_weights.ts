@@ -16,7 +16,6 @@ import { temporaryName } from "../file/leftovers.ts";
 
 import { type NamePattern, NameSelection } from "../../base/name_pattern.ts";
 import { isStoreTensor } from "../file/parts/placement.ts";
-import { breathingSink } from "../file/storage_source.ts";
 import { CHECKPOINT_EXTENSION } from "../file/tags.ts";
 import type { OutgoingTensor } from "../../exchange/outgoing.ts";
 import { saveSafetensors } from "../../exchange/safetensors/save_safetensors.ts";
@@ -171,7 +170,7 @@ async function writeCairn(
   const randomName = temporaryName(randomHex(16), randomHex(8));
   const file = await DurableFile.create(storage, path, { overwrite, randomName });
   try {
-    const writer = await ContainerWriter.create(breathingSink(file), {
+    const writer = await ContainerWriter.create(file, {
       tensors: weights,
       fileId: crypto.getRandomValues(new Uint8Array(16)),
       signal,

@@ -6,7 +6,6 @@ import type { Provenance } from "../../container/format/manifest.ts";
 import type { ByteSink } from "../../container/source.ts";
 import type { GpuEncoding, GpuShare } from "../../gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource } from "../capture/checkpoint_source.ts";
-import { breathingSink } from "./storage_source.ts";
 import type { EncodedPiece } from "../capture/store_moment.ts";
 
 /** Options of {@link writeCheckpoint}. */
@@ -19,14 +18,14 @@ export interface WriteCheckpointOptions extends Coding, Work {
   readonly gpuEncoding?: GpuEncoding | undefined;
 }
 
-/** Writes a source as a container, front to back, and gives the event loop air on the way. */
+/** Writes a source as a container, front to back. */
 export async function writeCheckpoint(
   sink: ByteSink,
   source: CheckpointSource,
   options: WriteCheckpointOptions,
 ): Promise<WriteReport> {
   const { fileId, provenance } = options;
-  const writer = await ContainerWriter.create(breathingSink(sink), {
+  const writer = await ContainerWriter.create(sink, {
     tensors: source.tensors,
     fileId,
     ...pickOptions<Coding>(options, CODING_OPTIONS),

@@ -18,7 +18,7 @@ import { type RawGap, rawGaps } from "../format/raw_gaps.ts";
 import type { ByteSink } from "../source.ts";
 import { DEFAULT_MAX_TABLE_BYTES, encodeTail, expectedTailBytes } from "../format/tail.ts";
 import { encodeTensorTable } from "../format/tensor_table.ts";
-import { FILE_ALIGNMENT } from "../format/trailer.ts";
+import { FILE_ALIGNMENT, TRAILER_BYTES, trailerChecksum } from "../format/trailer.ts";
 
 /** A piece of the raw space that becomes one chunk, as a caller sees it who encodes some by itself. */
 export interface PlannedCut extends ChunkCut {
@@ -34,6 +34,8 @@ export interface WriteReport {
   /** Bytes of all chunks as stored. */
   storedBytes: number;
   fileBytes: number;
+  /** The checksum that stands in the file's trailer. As that covers all other checksums, it stands for every byte. */
+  checksum: number;
   /** `rawBytes / storedBytes`, or 1 when there are none. */
   ratio: number;
   chunks: number;
@@ -189,7 +191,7 @@ export class ContainerWriter {
     checkTableBytes(tail.byteLength);
     await this.#exclusively(() => this.#emit(tail));
     this.#state = "finished";
-    return this.#report();
+    return this.#report(trailerChecksum(tail.subarray(-TRAILER_BYTES)));
   }
 
   #expect(state: "ready"): void {
@@ -319,7 +321,7 @@ export class ContainerWriter {
     }
   }
 
-  #report(): WriteReport {
+  #report(checksum: number): WriteReport {
     const codecs: Record<string, number> = {};
     let storedBytes = 0;
     for (const chunk of this.#chunks) {
@@ -332,6 +334,7 @@ export class ContainerWriter {
       rawBytes,
       storedBytes,
       fileBytes: this.#fileOffset,
+      checksum,
       ratio: storedBytes === 0 ? 1 : rawBytes / storedBytes,
       chunks: this.#chunks.length,
       codecs,

@@ -5,7 +5,6 @@ import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
 import { DurableFile } from "../../storage/durable_file.ts";
 import { directoryOf, joinPath, nameOf } from "../../storage/storage_path.ts";
-import { breathingSink } from "../../checkpoint/file/storage_source.ts";
 import { type CheckedTensor, checkedTensors, type TensorsToWrite } from "../outgoing.ts";
 import { encodeSafetensorsIndex, INDEX_EXTENSION, shardName } from "./safetensors_shards.ts";
 import {
@@ -149,7 +148,7 @@ async function writeDurably<Report>(
 ): Promise<Report> {
   const file = await DurableFile.create(storage, path, { overwrite, randomName: randomHex(8) });
   try {
-    const report = await write(breathingSink(file));
+    const report = await write(file);
     await file.commit();
     return report;
   } catch (error) {

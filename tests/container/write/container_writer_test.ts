@@ -9,6 +9,7 @@ import { ContainerWriter } from "../../../src/container/write/container_writer.t
 import { BytesSink, bytesSource } from "../../../src/container/source.ts";
 import { encodeState } from "../../../src/container/format/encode_state.ts";
 import { type StateValue, TensorRef } from "../../../src/container/format/state_tree.ts";
+import { trailerChecksum } from "../../../src/container/format/trailer.ts";
 import { writeContainer, writeContainerTo } from "../../../src/container/write/write_container.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { turnsDuring } from "../../helpers/turns.ts";
@@ -61,6 +62,15 @@ describe("ContainerWriter", () => {
         await writeContainer({ ...options, codec, tensors: sampleTensors(), manifest: sampleManifest() }),
       )
         .toEqual(whole);
+    });
+
+    test(`${codec}: the report has the checksum that stands in the trailer, which is what an index pins`, async () => {
+      const sink = new BytesSink();
+      const contents = { ...options, codec, tensors: sampleTensors(), manifest: sampleManifest() };
+      const { checksum, fileBytes } = await writeContainerTo(sink, contents);
+      const bytes = sink.toBytes();
+      expect(fileBytes).toBe(bytes.byteLength);
+      expect(checksum).toBe(trailerChecksum(bytes.subarray(-128)));
     });
 
     test(`${codec}: bytes between tensors become zero, whatever came`, async () => {

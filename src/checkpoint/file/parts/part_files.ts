@@ -1,6 +1,4 @@
 import type { PartRecord } from "../../../container/format/part_list.ts";
-import type { ByteSink } from "../../../container/source.ts";
-import { TRAILER_BYTES, trailerChecksum } from "../../../container/format/trailer.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
 import { CHECKPOINT_EXTENSION } from "../tags.ts";
 
@@ -25,26 +23,4 @@ export function partPath(directory: string, part: Pick<PartRecord, "name" | "fil
 /** The file id in the name of a part's file, or `undefined` when it is no such name. */
 export function fileIdOfPart(fileName: string): string | undefined {
   return PART_FILE.exec(fileName)?.[1];
-}
-
-/** A sink that remembers the checksum of the trailer that ends what is written to it. */
-export class PinnedSink implements ByteSink {
-  readonly #sink: ByteSink;
-  readonly #end = new Uint8Array(TRAILER_BYTES);
-
-  constructor(sink: ByteSink) {
-    this.#sink = sink;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    const kept = Math.min(bytes.byteLength, TRAILER_BYTES);
-    this.#end.copyWithin(0, kept);
-    this.#end.set(bytes.subarray(bytes.byteLength - kept), TRAILER_BYTES - kept);
-    await this.#sink.write(bytes);
-  }
-
-  /** Of a container that is complete. */
-  get checksum(): number {
-    return trailerChecksum(this.#end);
-  }
 }

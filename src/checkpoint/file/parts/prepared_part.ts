@@ -5,7 +5,7 @@ import type { PartRecord } from "../../../container/format/part_list.ts";
 import { DurableFile } from "../../../storage/durable_file.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import type { PartPlan } from "./components.ts";
-import { partPath, PinnedSink } from "./part_files.ts";
+import { partPath } from "./part_files.ts";
 import type { SplitTarget } from "./write_split.ts";
 
 /** How the names and ids of new files are made. */
@@ -23,14 +23,12 @@ export class PreparedPart {
   readonly file: DurableFile;
   readonly #plan: PartPlan;
   readonly #fileId: Uint8Array;
-  readonly #sink: PinnedSink;
   #report: WriteReport | undefined;
 
   private constructor(file: DurableFile, plan: PartPlan, fileId: Uint8Array) {
     this.file = file;
     this.#plan = plan;
     this.#fileId = fileId;
-    this.#sink = new PinnedSink(file);
   }
 
   /** Begins a part of a checkpoint in `directory`. */
@@ -55,7 +53,7 @@ export class PreparedPart {
   target(manifest: Manifest): SplitTarget {
     const { role, has } = this.#plan;
     return {
-      sink: this.#sink,
+      sink: this.file,
       fileId: this.#fileId,
       has,
       manifest: () => role === undefined ? manifest : { ...manifest, part: role },
@@ -71,9 +69,8 @@ export class PreparedPart {
 
   /** What an index says of it, when it is complete. */
   get record(): PartRecord {
-    const { fileId, fileBytes } = this.written;
+    const { fileId, fileBytes, checksum } = this.written;
     const { name, rank } = this.#plan;
-    const { checksum } = this.#sink;
     return { name, fileId, byteLength: fileBytes, checksum, ...rank === undefined ? {} : { rank } };
   }
 }

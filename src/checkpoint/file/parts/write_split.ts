@@ -6,7 +6,6 @@ import { ContainerWriter, type WriteReport } from "../../../container/write/cont
 import { layoutTensors, type TensorSpec } from "../../../container/format/layout.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
 import type { ByteSink } from "../../../container/source.ts";
-import { breathingSink } from "../storage_source.ts";
 import type { WriteCheckpointOptions } from "../write_checkpoint.ts";
 import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
 
@@ -110,7 +109,7 @@ async function createWriter(
   options: SplitOptions,
 ): Promise<ContainerWriter> {
   const names = new Set(tensors.map(({ name }) => name));
-  return await ContainerWriter.create(breathingSink(sink), {
+  return await ContainerWriter.create(sink, {
     tensors,
     fileId,
     ...pickOptions<Coding>(options, CODING_OPTIONS),
