@@ -5,7 +5,6 @@ import type { CommitReport } from "./engine/engine.ts";
 import { FileEngine } from "./engine/file_engine.ts";
 import { FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
 import type { HostState, StateInput } from "./capture/state_types.ts";
-import { CHECKPOINT_EXTENSION } from "./file/tags.ts";
 import { checkpointPath, openCheckpoint } from "./file/open_path.ts";
 import { restore } from "./restore/restore.ts";
 
@@ -54,8 +53,7 @@ export class FieldSnapshot {
   async save(path: string | URL, options: FieldSaveOptions = {}): Promise<CommitReport> {
     const { overwrite = false, signal, storages = {} } = checkOptions("save()", options, FIELD_SAVE_OPTIONS);
     const frozen = FrozenCheckpoint.of({ state: this.fields });
-    const { directory, fileName } = checkpointPath(path, storages);
-    const tag = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
+    const { directory, fileName: tag } = checkpointPath(path, storages);
     const info = { tag, saveLatest: false };
     const engine = await FileEngine.open(directory, { storages });
     await engine.create(info, { overwrite });

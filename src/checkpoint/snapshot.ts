@@ -1,16 +1,14 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
-import { checkOptions, pickOptions } from "../base/options/options.ts";
+import { checkOptions } from "../base/options/options.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
-import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions, BackgroundSaver } from "./background_saver.ts";
+import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions } from "./background_saver.ts";
 import { CheckpointEvents } from "./checkpoint_events.ts";
 import type { Engine } from "./engine/engine.ts";
 import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
-import { FileEngine } from "./engine/file_engine.ts";
-import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./engine/file_engine_options.ts";
 import type { CheckpointState } from "./capture/frozen_checkpoint.ts";
 import { type HostState, isStateful, type Stateful, type StateInput } from "./capture/state_types.ts";
 import type { LoadReport } from "./restore/load_report.ts";
-import type { EngineTarget } from "./engine/open_engine.ts";
+import { type EngineTarget, isPath } from "./engine/open_engine.ts";
 import { checkpointPath } from "./file/open_path.ts";
 import { checkRetentionPolicy } from "./keep/retention/retention.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
@@ -22,7 +20,7 @@ import {
   SNAPSHOT_OPTIONS,
   type SnapshotOptions,
 } from "./snapshot_options.ts";
-import { CHECKPOINT_EXTENSION } from "./file/tags.ts";
+import { SaveTarget } from "./save_target.ts";
 import { openFrom, runToContinue } from "./engine/open_from.ts";
 
 export type { RestoreOptions, SnapshotOptions } from "./snapshot_options.ts";
@@ -64,15 +62,12 @@ export type ModelState = TensorStore | Stateful | SnapshotState;
  */
 export class Snapshot {
   #state: SnapshotState;
-  /** Tag of the one file, in the path shape. */
+  /** Name of the one file, in the path shape. */
   readonly #file: string | undefined;
   #hasSavedFile = false;
   /** File id of the checkpoint that was restored last. */
   #parent: string | undefined;
-  readonly #engine: Promise<Engine>;
-  /** Whether it was opened here, for a directory. */
-  readonly #isOwnEngine: boolean;
-  readonly #saver: BackgroundSaver;
+  readonly #target: SaveTarget;
   readonly #events: CheckpointEvents;
   readonly #options: SnapshotOptions;
 
@@ -84,26 +79,18 @@ export class Snapshot {
     checkOptions("Snapshot()", options, SNAPSHOT_OPTIONS);
     requireAwaited("The engine", target, "FileEngine.open(…)");
     if (options.keep !== undefined) checkRetentionPolicy(options.keep);
-    const isPath = typeof target === "string" || target instanceof URL;
-    if (state === undefined && !isPath) {
+    if (state === undefined && !isPath(target)) {
       throw new TypeError(
         "A snapshot needs a state, or else the path of one file: new Snapshot(engine, state)",
       );
     }
-    const file = state === undefined && isPath ? checkpointPath(target, options.storages) : undefined;
+    const file = state === undefined && isPath(target) ? checkpointPath(target, options.storages) : undefined;
     this.#state = state ?? {};
-    this.#file = file?.fileName.slice(0, -CHECKPOINT_EXTENSION.length);
+    this.#file = file?.fileName;
     this.#options = options;
     this.#events = new CheckpointEvents(options.onEvent);
     if (file === undefined) this.#state[EXTRA_STATE] = { step: 0, walltime: 0 };
-    this.#isOwnEngine = isPath;
-    this.#engine = isPath
-      ? FileEngine.open(
-        file?.directory ?? target,
-        pickOptions<FileEngineOptions>(options, FILE_ENGINE_OPTIONS),
-      )
-      : Promise.resolve(target);
-    this.#saver = new BackgroundSaver(this.#engine, options);
+    this.#target = new SaveTarget(file?.directory ?? target, options);
   }
 
   /** A snapshot of named values without a run around them; see {@link FieldSnapshot}. */
@@ -147,12 +134,12 @@ export class Snapshot {
 
   /** The last save that was begun, to be looked at or waited for. */
   get pending(): PendingSnapshot | undefined {
-    return this.#saver.latest;
+    return this.#target.saver.latest;
   }
 
   /** Where the checkpoints go. */
   engine(): Promise<Engine> {
-    return this.#engine;
+    return this.#target.engine;
   }
 
   /**
@@ -186,7 +173,7 @@ export class Snapshot {
         `A snapshot of the one file "${this.#file}" has no steps; pass what is to be saved: save(modelState)`,
       );
     }
-    return await this.#saver.save(() => this.#capture(what), what, settings);
+    return await this.#target.saver.save(() => this.#capture(what), what, settings);
   }
 
   /**
@@ -221,7 +208,7 @@ export class Snapshot {
     path: string | number | URL,
     options: RestoreOptions,
   ): Promise<{ report: RestoreReport; bytes: number }> {
-    const engine = await this.#engine;
+    const engine = await this.#target.engine;
     const { store, rest } = this.#parts();
     const checkpoint = await this.#events.during(
       "load",
@@ -254,12 +241,7 @@ export class Snapshot {
 
   /** Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nobody waited. */
   async close(): Promise<void> {
-    try {
-      await this.#saver.close();
-    } finally {
-      // A lock that nobody gives back would keep the next snapshot of this process out.
-      if (this.#isOwnEngine) await this.#engine.then((engine) => engine.cleanup(), () => {});
-    }
+    await this.#target.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -270,7 +252,7 @@ export class Snapshot {
     if (this.#file === undefined) {
       throw new TypeError("This snapshot has a state, which it saves under a step: save(globalStep)");
     }
-    const { latest } = this.#saver;
+    const { latest } = this.#target.saver;
     if (latest !== undefined && !latest.isSettled) {
       options.onWait?.(latest);
       await latest.settled();
@@ -279,7 +261,7 @@ export class Snapshot {
     this.#state = namedState(modelState);
     const info = { tag: this.#file, saveLatest: false };
     const { overwrite = this.#hasSavedFile } = options;
-    return await this.#saver.save(() => this.#capture(), info, { ...options, overwrite });
+    return await this.#target.saver.save(() => this.#capture(), info, { ...options, overwrite });
   }
 
   get #extraState(): ExtraState {

@@ -1,5 +1,5 @@
 import type { Engine } from "../checkpoint/engine/engine.ts";
-import { type EngineTarget, openEngine } from "../checkpoint/engine/open_engine.ts";
+import { type EngineTarget, isPath, openEngine } from "../checkpoint/engine/open_engine.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import { CheckpointPlace } from "./saves/checkpoint_place.ts";
 import type { RestoreTarget } from "./restore.ts";
@@ -114,8 +114,4 @@ export class RunPlaces {
     await this.#placeBefore;
     await (await this.#place)?.close();
   }
-}
-
-function isPath(target: EngineTarget | undefined): target is string | URL {
-  return typeof target === "string" || target instanceof URL;
 }

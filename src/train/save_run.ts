@@ -1,10 +1,11 @@
 import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
+import type { BackgroundSaver } from "../checkpoint/background_saver.ts";
 import { checkpointPath } from "../checkpoint/file/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
+import { SaveTarget } from "../checkpoint/save_target.ts";
 import { agreeOnTag, type TagAgreement } from "../checkpoint/ranks/tag_validation.ts";
 import { checkpointOf } from "./saves/scheduled_saves.ts";
-import { CheckpointPlace } from "./saves/checkpoint_place.ts";
 import type { RestoreTarget } from "./restore.ts";
 
 /** Options of `Trainer.save`. */
@@ -31,28 +32,31 @@ export async function saveRun(
 ): Promise<SaveReport> {
   const { run, place } = target;
   await run.record.complete();
-  if (typeof name === "string" && !/[/\\]/.test(name)) return await saveIn(place, name, target, options);
+  if (typeof name === "string" && !/[/\\]/.test(name)) {
+    const report = await saveWith(place.saver, name, target, options);
+    place.claim(report.tag);
+    return report;
+  }
   const { directory, fileName } = checkpointPath(name);
   await place.saver.latest?.settled();
-  const elsewhere = await CheckpointPlace.open(directory, { runId: place.engine.runId });
+  const elsewhere = new SaveTarget(directory, { runId: place.engine.runId });
   try {
-    return await saveIn(elsewhere, fileName, target, options);
+    return await saveWith(elsewhere.saver, fileName, target, options);
   } finally {
     await elsewhere.close();
   }
 }
 
-async function saveIn(
-  place: CheckpointPlace,
+async function saveWith(
+  saver: BackgroundSaver,
   tag: string,
   { run, policy }: RestoreTarget,
   options: TrainerSaveOptions,
 ): Promise<SaveReport> {
   const { tagAgreement, ...saving } = options;
   const doubt = tagAgreement === undefined ? undefined : await agreeOnTag(tag, tagAgreement);
-  const pending = await place.saver.save(() => checkpointOf(run, policy, "user"), tag, saving);
+  const pending = await saver.save(() => checkpointOf(run, policy, "user"), tag, saving);
   const report = await pending.wait();
-  place.claim(report.tag);
   if (doubt === undefined) return report;
   return { ...report, warnings: [...report.warnings, new CairnError("invalid_tag", doubt)] };
 }

@@ -93,7 +93,7 @@ describe("new Snapshot(path)", () => {
   test("the shapes do not mix, and each says what to do", async () => {
     const file = new Snapshot(path.join(root, "mixed"));
     expect((await errorFrom(() => file.save(1))).message).toBe(
-      'A snapshot of the one file "mixed" has no steps; pass what is to be saved: save(modelState)',
+      'A snapshot of the one file "mixed.cairn" has no steps; pass what is to be saved: save(modelState)',
     );
     expect((await errorFrom(() => file.save(null as never))).message).toContain(
       "A model state is a TensorStore",

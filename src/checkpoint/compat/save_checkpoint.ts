@@ -10,7 +10,7 @@ import {
 import type { StateInput } from "../capture/state_types.ts";
 import { CairnError } from "../../base/errors.ts";
 import { FileEngine } from "../engine/file_engine.ts";
-import { type EngineTarget, openEngine } from "../engine/open_engine.ts";
+import { type EngineTarget, isPath, openEngine } from "../engine/open_engine.ts";
 import type { Components } from "../file/parts/components.ts";
 import { RANK_SAVE_OPTIONS, type RankSaveOptions } from "../ranks/rank_options.ts";
 import { saveByRanks } from "../ranks/save_by_ranks.ts";
@@ -108,12 +108,11 @@ export async function saveCheckpoint(
 }
 
 async function openFor(saveDir: EngineTarget, { components, ranks }: SaveCheckpointOptions): Promise<Engine> {
-  const isPath = typeof saveDir === "string" || saveDir instanceof URL;
   if (components === undefined) return await openEngine(saveDir);
   if (ranks !== undefined) {
     throw new TypeError("A part is a component's or a rank's; pass components or ranks");
   }
-  if (isPath) return await FileEngine.open(saveDir, { components });
+  if (isPath(saveDir)) return await openEngine(saveDir, { components });
   throw new TypeError("An engine has the option components itself; open it with that");
 }
 

@@ -11,7 +11,7 @@ import { checkpointPath, openCheckpoint } from "../file/open_path.ts";
 import { checkComponents, type Components, planComponents } from "../file/parts/components.ts";
 import { readerSource } from "../file/parts/reader_source.ts";
 import { PreparedCheckpoint } from "../engine/prepared_checkpoint.ts";
-import { CHECKPOINT_EXTENSION, checkTag } from "../file/tags.ts";
+import { checkTag } from "../file/tags.ts";
 
 /** Options of {@link splitCheckpoint}. */
 export interface SplitCheckpointOptions extends Work, Pick<Coding, "mode" | "codec" | "tensorCodecs"> {
@@ -53,7 +53,7 @@ export async function splitCheckpoint(
   );
   checkComponents(components);
   const { directory, fileName } = checkpointPath(to);
-  const tag = checkTag(fileName.slice(0, -CHECKPOINT_EXTENSION.length));
+  const tag = checkTag(fileName);
   const checkpoint = await openCheckpoint(from, options.signal);
   try {
     const storage = await FileStorage.open(directory);

@@ -1,11 +1,11 @@
 import type { Clock } from "../../base/clock.ts";
-import { BackgroundSaver } from "../../checkpoint/background_saver.ts";
+import type { BackgroundSaver } from "../../checkpoint/background_saver.ts";
 import { readCatalog } from "../../checkpoint/engine/catalog.ts";
 import type { DiskShortage, OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { Engine } from "../../checkpoint/engine/engine.ts";
-import type { EngineTarget } from "../../checkpoint/engine/open_engine.ts";
-import { FileEngine } from "../../checkpoint/engine/file_engine.ts";
+import { type EngineTarget, isPath } from "../../checkpoint/engine/open_engine.ts";
 import { planRetention, type RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
+import { SaveTarget } from "../../checkpoint/save_target.ts";
 import { withEnding } from "../../checkpoint/file/tags.ts";
 import type { WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
 
@@ -39,7 +39,7 @@ export class CheckpointPlace {
   readonly saver: BackgroundSaver;
   /** What a save does for which there is no room. */
   readonly onDiskFull: OnDiskFull;
-  readonly #isOwnEngine: boolean;
+  readonly #target: SaveTarget;
   readonly #isExclusive: boolean;
   readonly #shortages: Shortages;
   /** What the names end with, since another run took one of them. */
@@ -50,37 +50,29 @@ export class CheckpointPlace {
   #taken: Map<string, { readonly tag: string; readonly isOwn: boolean }> | undefined;
 
   private constructor(
+    target: SaveTarget,
     engine: Engine,
-    { isOwnEngine, shortages, options }: {
-      isOwnEngine: boolean;
-      shortages: Shortages;
-      options: PlaceOptions;
-    },
+    shortages: Shortages,
+    { exclusive = false, onDiskFull = "error" }: PlaceOptions,
   ) {
-    const { exclusive = false, onDiskFull = "error" } = options;
+    this.#target = target;
     this.engine = engine;
+    this.saver = target.saver;
     this.onDiskFull = onDiskFull;
-    this.#isOwnEngine = isOwnEngine;
     this.#shortages = shortages;
     this.#isExclusive = exclusive !== false;
-    this.saver = new BackgroundSaver(engine);
   }
 
   static async open(target: EngineTarget, options: PlaceOptions = {}): Promise<CheckpointPlace> {
-    if (typeof target !== "string" && !(target instanceof URL)) {
-      return new CheckpointPlace(target, { isOwnEngine: false, shortages: { tell: () => {} }, options: {} });
-    }
-    const { runId, exclusive, onDiskFull, best, clock } = options;
+    const { best, ...ofEngine } = options;
     const shortages: Shortages = { tell: () => {} };
-    const engine = await FileEngine.open(target, {
-      runId,
-      exclusive,
-      onDiskFull,
-      clock,
+    const saves = new SaveTarget(target, {
+      ...ofEngine,
       onDiskShortage: (shortage) => shortages.tell(shortage),
       mayEvict: async (tag) => !await isBest(engine, tag, best?.()),
     });
-    return new CheckpointPlace(engine, { isOwnEngine: true, shortages, options });
+    const engine = await saves.engine;
+    return new CheckpointPlace(saves, engine, shortages, isPath(target) ? options : {});
   }
 
   /** Has `listener` told of a disk with too little room, in the place of any other. */
@@ -149,11 +141,7 @@ export class CheckpointPlace {
 
   /** Waits for the save under way, frees its memory, and gives the lock back. */
   async close(): Promise<void> {
-    try {
-      await this.saver.close();
-    } finally {
-      if (this.#isOwnEngine) await this.engine.cleanup();
-    }
+    await this.#target.close();
   }
 
   /** An engine takes the lock of a directory when it begins a checkpoint there; this one is dropped again. */

@@ -6,7 +6,7 @@ import { openEngine } from "../../engine/open_engine.ts";
 import { checkpointPath } from "../../file/open_path.ts";
 import { readSmallFile, writeSmallFile } from "../../file/small_file.ts";
 import { tagOfStep } from "../../engine/step_tag.ts";
-import { CHECKPOINT_EXTENSION, checkTag } from "../../file/tags.ts";
+import { checkTag } from "../../file/tags.ts";
 
 /** The directory beside the checkpoints that the marks of evaluators lie in. */
 export const DONE_EVAL_SUBDIR = "evaled_by";
@@ -29,8 +29,7 @@ export function evalSubdir(checkpoint: string): string {
 /** The mark of one partition: `runs/a/evaled_by/100@test_DONE`. @throws TypeError for the name of a partition. */
 export function evalDonePath(checkpoint: string, partition: string): string {
   const { fileName } = checkpointPath(checkpoint);
-  const tag = checkTag(fileName.slice(0, -CHECKPOINT_EXTENSION.length));
-  return `${evalSubdir(checkpoint)}/${markName(tag, partition)}`;
+  return `${evalSubdir(checkpoint)}/${markName(checkTag(fileName), partition)}`;
 }
 
 /**
