@@ -228,10 +228,15 @@ describe("layering", () => {
     ]);
   });
 
-  test("one file calls fsync, rename and unlink", () => {
-    const calls = /\b(fsync|fdatasync|datasync|rename|unlink)(Sync)?\(/;
-    expect(filesThat((text) => calls.test(withoutComments(text)))).toEqual([
+  test("one file calls rename and unlink, and two call fsync: on this thread, and on the one that writes", () => {
+    const names = /\b(rename|unlink)(Sync)?\(/;
+    expect(filesThat((text) => names.test(withoutComments(text)))).toEqual([
       join("src", "storage", "file_storage.ts"),
+    ]);
+    const syncs = /\b(fsync|fdatasync|datasync)(Sync)?\(/;
+    expect(filesThat((text) => syncs.test(withoutComments(text))).sort()).toEqual([
+      join("src", "storage", "open_file.ts"),
+      join("src", "storage", "write_thread.ts"),
     ]);
   });
 

@@ -19,6 +19,8 @@ export interface ByteSource {
 
 /** Where a container's bytes are written to, front to back. */
 export interface ByteSink {
+  /** How many bytes are durable a second later, where that is known. The mode `fast` goes by it, else by how long `write` takes. */
+  readonly durableBytesPerSecond?: number | undefined;
   /** Takes all the bytes, and keeps no reference to them after it resolves. `crc` is their CRC-32, where that is known. */
   write(bytes: Uint8Array, crc?: number): Promise<void>;
 }

@@ -12,7 +12,7 @@ export interface EncodingRates {
 
 /** The file of a save that may also leave chunks raw. */
 export interface RawIsFine {
-  /** Stored bytes that it takes in a second; `undefined` while that is not known. */
+  /** Stored bytes that are durable in a second, beside what is encoded; `undefined` while that is not known. */
   readonly write: number | undefined;
 }
 

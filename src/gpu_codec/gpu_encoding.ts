@@ -25,7 +25,7 @@ export interface GpuEncoding {
    * @throws CairnError `device_lost`.
    */
   shareOf(gpu: GpuDevice, choices: ReadonlySet<CodecChoice>, pool?: CodecPool): Promise<GpuShare>;
-  /** Told how many stored bytes a second a file took, after each save that measured it. */
+  /** Told how many stored bytes of a file were durable in a second, after each save that measured it. */
   wrote(bytesPerSecond: number): void;
 }
 

@@ -1,9 +1,15 @@
+import type { DiskRates } from "./disk_rates.ts";
 import { hostError, hostErrorCode } from "./host_error.ts";
+import type { Synced } from "./open_file.ts";
 
 /** What a {@link BlockWriter} needs of an open file. */
 export interface PositionedFile {
+  /** Milliseconds of its writes and its syncs so far. */
+  readonly times: { readonly writeMs: number; readonly syncMs: number };
   /** Writes a part of `bytes` and says how many. */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Resolves when what was written by then is durable, through whichever open file. A failed sync is final. */
+  sync(synced: Synced): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -48,16 +54,26 @@ function allocateBlocks(isShared: boolean): Uint8Array[] {
   );
 }
 
+/** What a {@link BlockWriter} writes with. */
+export interface BlockWriterTools {
+  readonly openDirect: OpenDirect;
+  readonly memory: Pick<BlockMemory, "take" | "giveBack">;
+  /** Says how much to write between two syncs, and is told how long it took. */
+  readonly disk: Pick<DiskRates, "pieceBytes" | "measured">;
+}
+
 /**
  * Gathers what is appended to a file into blocks and writes them while the caller goes on, several at a time.
  *
  * Whole blocks go around the system's cache (`O_DIRECT`) where that is possible: a checkpoint would push everything else out of
- * it, copying into it costs more time than the disk takes, and what is synced at the end is on the disk already.
+ * it, and copying into it costs more time than the disk takes. A disk has a cache of its own, which a sync empties. So a large
+ * file is synced now and then while the caller goes on, and what is left of that for the end is short.
  */
 export class BlockWriter {
   readonly #file: PositionedFile;
   readonly #openDirect: OpenDirect;
-  readonly #memory: BlockMemory;
+  readonly #memory: BlockWriterTools["memory"];
+  readonly #disk: BlockWriterTools["disk"];
   #blocks: Uint8Array[] = [];
   /** The write of each block, as far as it was begun. */
   readonly #underWay: (Promise<void> | undefined)[] = [];
@@ -66,13 +82,20 @@ export class BlockWriter {
   #current = 0;
   #filled = 0;
   #position = 0;
+  /** The sync of a piece that is under way. */
+  #syncing: Promise<void> | undefined;
+  /** Where the last piece ended that was given to sync. */
+  #pieceEnd = 0;
+  /** What the disk has been told of so far. */
+  #told = { bytes: 0, writeMs: 0, syncMs: 0 };
   #error: unknown;
   #isClosed = false;
 
-  constructor(file: PositionedFile, openDirect: OpenDirect, memory: BlockMemory) {
+  constructor(file: PositionedFile, { openDirect, memory, disk }: BlockWriterTools) {
     this.#file = file;
     this.#openDirect = openDirect;
     this.#memory = memory;
+    this.#disk = disk;
   }
 
   /** Takes a part of `bytes` and says how many. @throws what an earlier block's write failed with. */
@@ -85,7 +108,10 @@ export class BlockWriter {
     const taken = bytes.subarray(0, block.byteLength - this.#filled);
     block.set(taken, this.#filled);
     this.#filled += taken.byteLength;
-    if (this.#filled === block.byteLength) this.#begin(block);
+    if (this.#filled === block.byteLength) {
+      this.#begin(block);
+      this.#beginSync();
+    }
     return taken.byteLength;
   }
 
@@ -94,7 +120,15 @@ export class BlockWriter {
     const block = this.#blocks[this.#current];
     if (block !== undefined && this.#filled > 0) this.#begin(block.subarray(0, this.#filled));
     await Promise.all(this.#underWay);
+    await this.#syncing;
     this.#throwFailure();
+  }
+
+  /** Resolves when all that was taken is durable. @throws what a write or a sync failed with; then it is never tried again. */
+  async sync(): Promise<void> {
+    await this.flush();
+    await (await this.#syncedFile()).sync("all");
+    await this.#tellDisk();
   }
 
   /** Waits for what is under way and closes both files. @throws what a write or closing failed with. */
@@ -116,8 +150,45 @@ export class BlockWriter {
       this.#error ??= error;
     });
     this.#position += block.byteLength;
-    this.#current = (this.#current + 1) % BLOCKS;
+    this.#current = (this.#current + 1) % this.#blocks.length;
     this.#filled = 0;
+  }
+
+  /** Syncs a piece where there is one, and none under way. */
+  #beginSync(): void {
+    if (this.#syncing !== undefined || this.#position - this.#pieceEnd < this.#disk.pieceBytes) return;
+    this.#pieceEnd = this.#position;
+    this.#syncing = this.#syncPiece().catch((error: unknown) => {
+      this.#error ??= error;
+    }).finally(() => this.#syncing = undefined);
+  }
+
+  async #syncPiece(): Promise<void> {
+    await Promise.all(this.#underWay);
+    this.#throwFailure();
+    await (await this.#syncedFile()).sync("data");
+    await this.#tellDisk();
+  }
+
+  /** The file whose syncs take their turn with its writes, where there is one; a sync of either is one of both. */
+  async #syncedFile(): Promise<PositionedFile> {
+    return await this.#direct ?? this.#file;
+  }
+
+  async #tellDisk(): Promise<void> {
+    const [own, direct] = [this.#file.times, (await this.#direct)?.times];
+    const all = {
+      bytes: this.#position,
+      writeMs: own.writeMs + (direct?.writeMs ?? 0),
+      syncMs: own.syncMs + (direct?.syncMs ?? 0),
+    };
+    const { bytes, writeMs, syncMs } = this.#told;
+    this.#disk.measured({
+      bytes: all.bytes - bytes,
+      writeMs: all.writeMs - writeMs,
+      syncMs: all.syncMs - syncMs,
+    });
+    this.#told = all;
   }
 
   async #writeAll(block: Uint8Array, position: number): Promise<void> {

@@ -94,6 +94,11 @@ export class DurableFile {
     return this.#bytesWritten;
   }
 
+  /** See `StorageWriter.durableBytesPerSecond`. */
+  get durableBytesPerSecond(): number | undefined {
+    return this.#writer?.durableBytesPerSecond;
+  }
+
   /** Whether the file has its name, which is short of a commit only when syncing the directory failed. */
   get isPublished(): boolean {
     return this.#phase === "published" || this.#phase === "committed";

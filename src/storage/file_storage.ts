@@ -13,6 +13,7 @@ import {
 import { CairnError } from "../base/errors.ts";
 import { BlockMemory, BlockWriter, type PositionedFile } from "./block_writer.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
+import { ratesOfDisk } from "./disk_rates.ts";
 import { freeBytesOf } from "./free_bytes.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath } from "./storage_path.ts";
 import { OpenFile } from "./open_file.ts";
@@ -140,7 +141,8 @@ export class FileStorage implements Storage {
       await this.#refuseLinks(directoryOf(path));
       const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = this.#fs.constants;
       const flags = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0);
-      return this.#writer(path, await OpenFile.open(this.#fs, this.describe(path), flags, 0o666));
+      const file = await OpenFile.open(this.#fs, this.describe(path), flags, 0o666);
+      return this.#writer(path, file, (await file.stat()).dev);
     });
   }
 
@@ -207,17 +209,21 @@ export class FileStorage implements Storage {
     });
   }
 
-  #writer(path: string, file: OpenFile): StorageWriter {
-    const blocks = new BlockWriter(
-      file,
-      (memory) => this.#openDirect(path, file, memory),
-      this.#blockMemory,
-    );
+  #writer(path: string, file: OpenFile, device: number): StorageWriter {
+    const disk = ratesOfDisk(device);
+    const blocks = new BlockWriter(file, {
+      openDirect: (memory) => this.#openDirect(path, file, memory),
+      memory: this.#blockMemory,
+      disk,
+    });
     return {
+      get durableBytesPerSecond() {
+        return disk.durableBytesPerSecond;
+      },
       write: (bytes) => this.#run("write", path, () => blocks.write(bytes)),
       sync: async () => {
         await this.#run("write", path, () => blocks.flush());
-        await this.#run("sync", path, () => this.#sync(file));
+        await this.#run("sync", path, () => blocks.sync());
       },
       close: () => this.#run("close", path, () => blocks.close()),
     };
@@ -320,14 +326,10 @@ export class FileStorage implements Storage {
     if (this.#path.sep === "\\") return;
     const directory = await OpenFile.open(this.#fs, full, O_RDONLY | (O_DIRECTORY ?? 0));
     try {
-      await this.#sync(directory);
+      await directory.sync();
     } finally {
       await directory.close();
     }
-  }
-
-  async #sync(file: OpenFile): Promise<void> {
-    await file.ask<void>((fd, done) => this.#fs.fsync(fd, (error) => done(error)));
   }
 
   /** Throws when `directory` or one above it, up to the root, is a symbolic link. */
@@ -353,7 +355,11 @@ async function openHere(fs: FileSystem, path: string, flags: number): Promise<Id
   const { ino, dev } = await file.stat();
   return {
     identity: { ino, dev },
+    get times() {
+      return file.times;
+    },
     write: (bytes, position) => file.write(bytes, position),
+    sync: (synced) => file.sync(synced),
     close: () => file.close(),
   };
 }

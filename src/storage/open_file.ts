@@ -3,6 +3,9 @@ import { hostError } from "./host_error.ts";
 type FileSystem = typeof import("node:fs");
 type Stats = import("node:fs").Stats;
 
+/** What is to be durable of a file: its bytes and its length, or also what else the system says of it, such as its times. */
+export type Synced = "data" | "all";
+
 /** What the host's functions tell when they are done. */
 type Done<T> = (error: Error | null, result: T) => void;
 
@@ -16,6 +19,22 @@ function forgottenFiles(): FinalizationRegistry<() => void> {
   return forgotten ??= new FinalizationRegistry((close) => close());
 }
 
+/** Adds up the time in which at least one of some things was under way. */
+class BusyTime {
+  ms = 0;
+  #underWay = 0;
+  #since = 0;
+
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#underWay++ === 0) this.#since = performance.now();
+    try {
+      return await work();
+    } finally {
+      if (--this.#underWay === 0) this.ms += performance.now() - this.#since;
+    }
+  }
+}
+
 /**
  * A file that is open, by its number. It is not the host's `FileHandle`, which ends a process in Bun when it is forgotten: the number
  * of one that nobody holds any more is given back silently.
@@ -24,6 +43,8 @@ export class OpenFile {
   readonly #fs: FileSystem;
   readonly #fd: number;
   readonly #underWay = new Set<Promise<unknown>>();
+  readonly #writing = new BusyTime();
+  readonly #syncing = new BusyTime();
   #isOpen = true;
 
   private constructor(fs: FileSystem, fd: number) {
@@ -36,6 +57,11 @@ export class OpenFile {
   static async open(fs: FileSystem, path: string, flags: number, mode?: number): Promise<OpenFile> {
     const fd = await promised<number>((done) => fs.open(path, flags, mode, done));
     return new OpenFile(fs, fd);
+  }
+
+  /** Milliseconds of its writes and its syncs so far. */
+  get times(): { readonly writeMs: number; readonly syncMs: number } {
+    return { writeMs: this.#writing.ms, syncMs: this.#syncing.ms };
   }
 
   async stat(): Promise<Stats> {
@@ -55,8 +81,18 @@ export class OpenFile {
 
   /** Writes a part of `bytes` and says how many. */
   async write(bytes: Uint8Array, position: number): Promise<number> {
-    return await this.ask<number>((fd, done) =>
-      this.#fs.write(fd, bytes, 0, bytes.byteLength, position, done)
+    return await this.#writing.during(() =>
+      this.ask<number>((fd, done) => this.#fs.write(fd, bytes, 0, bytes.byteLength, position, done))
+    );
+  }
+
+  /** Resolves when what was written by then is durable. A failed sync is final. */
+  async sync(synced: Synced = "all"): Promise<void> {
+    await this.#syncing.during(() =>
+      this.ask<void>((fd, done) => {
+        if (synced === "all") this.#fs.fsync(fd, (error) => done(error));
+        else this.#fs.fdatasync(fd, (error) => done(error));
+      })
     );
   }
 

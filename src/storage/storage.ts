@@ -22,6 +22,8 @@ export const LIST_OPTIONS: OptionNames<ListOptions> = { only: true };
 
 /** A file being written, from its start to its end. */
 export interface StorageWriter {
+  /** How many bytes are durable a second later, as far as that was measured, syncs included. The mode `fast` goes by it. */
+  readonly durableBytesPerSecond?: number | undefined;
   /**
    * Appends a part of `bytes`, which may change again when it resolves, and says how many it took: 1 to `bytes.byteLength`, or
    * 0 when it can take no more. They need not be written by then: what goes wrong may be thrown by a later `write`, or by `sync`.

@@ -1,6 +1,7 @@
 import { CairnError } from "../base/errors.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { hostError } from "./host_error.ts";
+import type { Synced } from "./open_file.ts";
 
 type FileSystem = typeof import("node:fs");
 type WorkerThreads = typeof import("node:worker_threads");
@@ -12,10 +13,20 @@ let shared: WriteThread | undefined;
 export interface ThreadFile {
   /** What the system knows it by. */
   readonly identity: { readonly ino: number; readonly dev: number };
+  /** Milliseconds that the thread was at its writes and its syncs so far. */
+  readonly times: { readonly writeMs: number; readonly syncMs: number };
   /** Writes a part of `bytes`, which lie in the memory that the file was opened with, and says how many. */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Resolves when what was asked to be written before is durable. A failed sync is final. */
+  sync(synced: Synced): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What the thread calls of `node:fs`. */
+export type FileCalls = Pick<
+  FileSystem,
+  "openSync" | "fstatSync" | "writeSync" | "fsyncSync" | "fdatasyncSync" | "closeSync"
+>;
 
 /** What the thread is asked for. `at` is an offset in the memory of the file. */
 type Request =
@@ -27,9 +38,10 @@ type Request =
     readonly length: number;
     readonly position: number;
   }
+  | { readonly op: "sync"; readonly fd: number; readonly synced: Synced }
   | { readonly op: "close"; readonly fd: number };
 
-/** `values` are of an open file the descriptor, `ino` and `dev`, and of a write the count. */
+/** `values` are of an open file the descriptor, `ino` and `dev`; of a write the count and milliseconds; of a sync milliseconds. */
 interface Answer {
   readonly id: number;
   readonly values?: readonly number[];
@@ -65,15 +77,20 @@ export class WriteThread {
     return typeof SharedArrayBuffer === "function" && nodeBuiltin("node:worker_threads") !== undefined;
   }
 
-  /** Starts a thread. @throws CairnError `unsupported` where there are none. */
-  static start(): WriteThread {
+  /**
+   * Starts a thread. @throws CairnError `unsupported` where there are none.
+   *
+   * @param callsOf Gives the file calls that the thread is to make, by those of the system: a bench slows them down, a test has them
+   * fail. It is sent there as text, and sees nothing but what it is given.
+   */
+  static start(callsOf: (fs: FileSystem) => FileCalls = (fs) => fs): WriteThread {
     const threads = nodeBuiltin("node:worker_threads");
     if (threads === undefined) {
       throw new CairnError("unsupported", "This runtime has no threads (node:worker_threads)");
     }
     // As a text, since the module may have been loaded from anywhere, and a worker's only from a file.
-    const code =
-      `(${serve})(process.getBuiltinModule("node:fs"), process.getBuiltinModule("node:worker_threads"))`;
+    const code = `(${serve})((${callsOf})(process.getBuiltinModule("node:fs")), ` +
+      `process.getBuiltinModule("node:worker_threads"))`;
     return new WriteThread(new threads.Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`)));
   }
 
@@ -83,20 +100,32 @@ export class WriteThread {
     return shared;
   }
 
+  /** Has this thread be the one of the process. */
+  share(): void {
+    shared = this;
+  }
+
   /** Opens a file for writing from `memory`, which has to be shared. @throws the host's error. */
   async open(path: string, flags: number, memory: ArrayBufferLike): Promise<ThreadFile> {
     const [fd = -1, ino = -1, dev = -1] = await this.#ask({ op: "open", path, flags, memory });
+    const times = { writeMs: 0, syncMs: 0 };
     return {
       identity: { ino, dev },
+      times,
       write: async ({ byteOffset, byteLength }, position) => {
-        const [count = 0] = await this.#ask({
+        const [count = 0, ms = 0] = await this.#ask({
           op: "write",
           fd,
           at: byteOffset,
           length: byteLength,
           position,
         });
+        times.writeMs += ms;
         return count;
+      },
+      sync: async (synced) => {
+        const [ms = 0] = await this.#ask({ op: "sync", fd, synced });
+        times.syncMs += ms;
       },
       close: async () => void await this.#ask({ op: "close", fd }),
     };
@@ -136,7 +165,7 @@ export class WriteThread {
 }
 
 /** What runs on the thread. It is sent there as text, and sees nothing but what it is given. */
-function serve(fs: FileSystem, { parentPort }: WorkerThreads): void {
+function serve(fs: FileCalls, { parentPort }: WorkerThreads): void {
   const memories = new Map<number, Uint8Array>();
   const run = (request: Request): number[] => {
     if (request.op === "open") {
@@ -150,8 +179,16 @@ function serve(fs: FileSystem, { parentPort }: WorkerThreads): void {
       fs.closeSync(request.fd);
       return [];
     }
+    // Timed here: an answer is heard only when the other thread has time for it.
+    const start = performance.now();
+    if (request.op === "sync") {
+      if (request.synced === "all") fs.fsyncSync(request.fd);
+      else fs.fdatasyncSync(request.fd);
+      return [performance.now() - start];
+    }
     const { fd, at, length, position } = request;
-    return [fs.writeSync(fd, memories.get(fd) ?? new Uint8Array(0), at, length, position)];
+    const count = fs.writeSync(fd, memories.get(fd) ?? new Uint8Array(0), at, length, position);
+    return [count, performance.now() - start];
   };
   parentPort?.on("message", ({ id, request }: { id: number; request: Request }) => {
     try {

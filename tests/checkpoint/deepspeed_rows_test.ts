@@ -22,6 +22,7 @@ import { TieredEngine } from "../../src/checkpoint/compose/tiered_engine.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import { ReadbackRing } from "../../src/gpu/readback.ts";
 import { BlockMemory, BlockWriter, type PositionedFile } from "../../src/storage/block_writer.ts";
+import { DiskRates } from "../../src/storage/disk_rates.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import {
@@ -110,8 +111,13 @@ describe("the buffers between GPU and disk", () => {
     const waiting: (() => void)[] = [];
     const write = ({ byteLength }: Uint8Array): Promise<number> =>
       new Promise((resolve) => waiting.push(() => resolve(byteLength)));
-    const file: PositionedFile = { write, close: () => Promise.resolve() };
-    const writer = new BlockWriter(file, () => Promise.resolve(undefined), new BlockMemory());
+    const done = (): Promise<void> => Promise.resolve();
+    const file: PositionedFile = { times: { writeMs: 0, syncMs: 0 }, write, sync: done, close: done };
+    const writer = new BlockWriter(file, {
+      openDirect: () => Promise.resolve(undefined),
+      memory: new BlockMemory(),
+      disk: new DiskRates(),
+    });
     const piece = new Uint8Array(1024 * 1024);
     for (let mebibytes = 0; mebibytes < 5; mebibytes++) {
       expect(await writer.write(piece)).toBe(piece.byteLength);

@@ -8,6 +8,7 @@ import { STEP_MUTATIONS } from "./mutation_list_step.mjs";
 
 const DURABLE = "src/storage/durable_file.ts";
 const FILES = "src/storage/file_storage.ts";
+const BLOCKS = "src/storage/block_writer.ts";
 const WRITER = "src/checkpoint/engine/file_writer.ts";
 const READER = "src/container/read/chunk_reader.ts";
 const DECODING = "src/container/codec/decode_checked.ts";
@@ -25,6 +26,8 @@ const READBACK = "src/gpu/readback.ts";
 
 const SAVES = ["tests/storage/durable_file_test.ts", "tests/checkpoint/power_cut_test.ts"];
 const REAL = ["tests/storage/file_storage_test.ts", "tests/storage/system_calls_test.ts"];
+const BLOCKED = ["tests/storage/block_writer_test.ts"];
+const FAST = ["tests/checkpoint/file/fast_mode_test.ts"];
 const ENGINES = ["tests/checkpoint/engine/file_engine_test.ts", "tests/checkpoint/keep/recovery_test.ts"];
 const DAMAGE = ["tests/container/format/damage_test.ts", "tests/container/bad_files_test.ts"];
 const TAGS = ["tests/checkpoint/file/tags_test.ts"];
@@ -133,11 +136,55 @@ export const MUTATIONS = [
   [
     "fsync of a real file",
     FILES,
-    'this.#run("sync", path, () => this.#sync(file))',
+    'this.#run("sync", path, () => blocks.sync())',
     'this.#run("sync", path, () => Promise.resolve())',
     REAL,
   ],
-  ["fsync of a real directory", FILES, "await this.#sync(directory);", "", REAL],
+  ["fsync of a real directory", FILES, "await directory.sync();", "", REAL],
+  [
+    "last sync of a file that was synced in pieces",
+    BLOCKS,
+    'await (await this.#syncedFile()).sync("all");',
+    "",
+    row("A8"),
+  ],
+  [
+    "blocks before the last sync",
+    BLOCKS,
+    'await this.flush();\n    await (await this.#syncedFile()).sync("all");',
+    'await (await this.#syncedFile()).sync("all");\n    await this.flush();',
+    row("A8"),
+  ],
+  ["sync of a piece", BLOCKS, "this.#beginSync();\n    }", "}", BLOCKED],
+  [
+    "blocks of a piece before its sync",
+    BLOCKS,
+    "await Promise.all(this.#underWay);\n    this.#throwFailure();\n    await (await this.#syncedFile())",
+    "await (await this.#syncedFile())",
+    BLOCKED,
+  ],
+  [
+    "error of a piece's sync",
+    BLOCKS,
+    "this.#syncPiece().catch((error: unknown) => {\n      this.#error ??= error;",
+    "this.#syncPiece().catch(() => {",
+    BLOCKED,
+  ],
+  ["wait for a piece's sync", BLOCKS, "await this.#syncing;", "", BLOCKED],
+  [
+    "time of the syncs in a disk's rate",
+    "src/storage/disk_rates.ts",
+    "const ms = this.#writeMs + this.#syncMs;",
+    "const ms = this.#writeMs;",
+    FAST,
+  ],
+  [
+    "rate of durable bytes in what fast decides",
+    "src/container/codec/coding_rates.ts",
+    "durable === undefined ? this.#savesTime() : this.#isFasterBeside(durable)",
+    "this.#savesTime()",
+    FAST,
+  ],
   [
     "fsync of a new root's parent",
     FILES,

@@ -31,13 +31,20 @@ async function failuresOf(work: (campaign: Campaign) => Promise<void>, rows: str
 }
 
 describe("the fault campaigns", () => {
-  test("find what is wrong with four known-bad protocols, and nothing in ours (A0)", async () => {
+  test("find what is wrong with five known-bad protocols, and nothing in ours (A0)", async () => {
     expect(await failuresOf(knownBad, ["A0"])).toEqual([]);
   }, 600_000);
 
   test("lose and mix nothing at a power cut anywhere in a first save (A1)", async () => {
     const outcome = new Outcome();
     expect(await failuresOf((campaign) => crashes(campaign, outcome), ["A1"])).toEqual([]);
+    expect(outcome.images.size).toBeGreaterThan(200);
+    expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
+  }, 600_000);
+
+  test("lose and mix nothing at a power cut between the pieces of a file that is synced (A8)", async () => {
+    const outcome = new Outcome();
+    expect(await failuresOf((campaign) => crashes(campaign, outcome), ["A8"])).toEqual([]);
     expect(outcome.images.size).toBeGreaterThan(200);
     expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
   }, 600_000);

@@ -1,4 +1,5 @@
 import { crc32 } from "../../src/base/crc32/crc32.ts";
+import { BlockWriter, type PositionedFile } from "../../src/storage/block_writer.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type {
   MoveOptions,
@@ -33,20 +34,32 @@ interface NameChange {
 const TORN = [0, 1, 511, 512, 4095, 4096];
 const MOST_SUBSETS = 512;
 
+/** How a file is written in blocks, and synced whenever so many bytes more are there. */
+export interface InPieces {
+  readonly blockBytes: number;
+  readonly pieceBytes: number;
+}
+
 /** A storage that knows what is durable, and lists the disks that a power cut at this moment could leave behind. */
 export class CrashStorage implements Storage {
   readonly #view = new MemoryStorage();
   readonly #files = new Map<string, DiskFile>();
   readonly #durable = new Map<string, DiskFile>();
+  readonly #inPieces: InPieces | undefined;
   #changes: NameChange[] = [];
 
+  /** @param inPieces Has each file go through a `BlockWriter`, as files of a real disk do; as it comes, unless given. */
+  constructor(inPieces?: InPieces) {
+    this.#inPieces = inPieces;
+  }
+
   /** A storage that was there before, all of it durable. */
-  static async from(image: DiskImage): Promise<CrashStorage> {
-    const storage = new CrashStorage();
+  static async from(image: DiskImage, inPieces?: InPieces): Promise<CrashStorage> {
+    const storage = new CrashStorage(inPieces);
     for (const [path, content] of image) {
       await storage.makeDirectory(directoryOf(path));
       const writer = await storage.createExclusive(path);
-      if (content.byteLength > 0) await writer.write(content);
+      for (let at = 0; at < content.byteLength;) at += await writer.write(content.subarray(at));
       await writer.sync();
       await writer.close();
       await storage.syncDirectory(directoryOf(path));
@@ -102,19 +115,22 @@ export class CrashStorage implements Storage {
     const file: DiskFile = { synced: new Uint8Array(0), unsynced: [] };
     this.#files.set(path, file);
     this.#changes.push({ directory: directoryOf(path), sets: [path, file] });
-    return {
+    const onDisk: StorageWriter = {
       write: async (bytes) => {
         const taken = await writer.write(bytes);
         file.unsynced.push(bytes.slice(0, taken));
         return taken;
       },
       sync: async () => {
+        // What is written while the disk is at it may be missing.
+        const before = file.unsynced.length;
         await writer.sync();
-        file.synced = joined([file.synced, ...file.unsynced]);
-        file.unsynced = [];
+        file.synced = joined([file.synced, ...file.unsynced.slice(0, before)]);
+        file.unsynced = file.unsynced.slice(before);
       },
       close: () => writer.close(),
     };
+    return this.#inPieces === undefined ? onDisk : blockWise(onDisk, this.#inPieces);
   }
 
   openRead(path: string): Promise<StorageReader> {
@@ -152,6 +168,29 @@ export class CrashStorage implements Storage {
   freeBytes(directory: string): Promise<number | undefined> {
     return this.#view.freeBytes(directory);
   }
+}
+
+/** `writer` behind blocks, of which four may be under way, and with syncs of its own between them. */
+function blockWise(writer: StorageWriter, { blockBytes, pieceBytes }: InPieces): StorageWriter {
+  let end = 0;
+  const file: PositionedFile = {
+    times: { writeMs: 0, syncMs: 0 },
+    write: (bytes, position) => {
+      if (position !== end) throw new Error(`a block for ${position} came, expected one for ${end}`);
+      end += bytes.byteLength;
+      return writer.write(bytes);
+    },
+    sync: () => writer.sync(),
+    close: () => writer.close(),
+  };
+  return new BlockWriter(file, {
+    openDirect: () => Promise.resolve(undefined),
+    memory: {
+      take: () => Array.from({ length: 4 }, () => new Uint8Array(blockBytes)),
+      giveBack: () => {},
+    },
+    disk: { pieceBytes, measured: () => {} },
+  });
 }
 
 /** The image as a storage that a program finds after the restart. */

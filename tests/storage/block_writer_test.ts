@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { BlockMemory, BlockWriter, type PositionedFile } from "../../src/storage/block_writer.ts";
+import {
+  BlockMemory,
+  BlockWriter,
+  type BlockWriterTools,
+  type PositionedFile,
+} from "../../src/storage/block_writer.ts";
+import type { DiskWork } from "../../src/storage/disk_rates.ts";
 import { hostError } from "../../src/storage/host_error.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 
@@ -14,9 +20,14 @@ interface Write {
 class MemoryFile {
   readonly bytes = new Uint8Array(16 * MiB);
   readonly writes: Write[] = [];
+  /** How many bytes there were at each sync. */
+  readonly syncs: number[] = [];
+  readonly times = { writeMs: 0, syncMs: 0 };
   closed = 0;
   byteLength = 0;
   answer: (write: Write) => number | Promise<number> = ({ byteLength }) => byteLength;
+  /** What a sync waits for. */
+  syncing: () => void | Promise<void> = () => {};
 
   get file(): PositionedFile {
     const write = async (from: Uint8Array, position: number): Promise<number> => {
@@ -25,13 +36,19 @@ class MemoryFile {
       const taken = await this.answer(asked);
       this.bytes.set(from.subarray(0, taken), position);
       this.byteLength = Math.max(this.byteLength, position + taken);
+      this.times.writeMs += taken / MiB;
       return taken;
+    };
+    const sync = async (): Promise<void> => {
+      this.syncs.push(this.byteLength);
+      this.times.syncMs += 10;
+      await this.syncing();
     };
     const close = (): Promise<void> => {
       this.closed++;
       return Promise.resolve();
     };
-    return { write, close };
+    return { times: this.times, write, sync, close };
   }
 }
 
@@ -50,8 +67,23 @@ async function writeAll(writer: BlockWriter, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.byteLength;) at += await writer.write(bytes.subarray(at));
 }
 
-function writerOf(plain: MemoryFile, direct?: MemoryFile, memory = new BlockMemory()): BlockWriter {
-  return new BlockWriter(plain.file, () => Promise.resolve(direct?.file), memory);
+function writerOf(
+  plain: MemoryFile,
+  direct?: MemoryFile,
+  tools: Partial<BlockWriterTools> = {},
+): BlockWriter {
+  return new BlockWriter(plain.file, {
+    openDirect: () => Promise.resolve(direct?.file),
+    memory: new BlockMemory(),
+    disk: { pieceBytes: Infinity, measured: () => {} },
+    ...tools,
+  });
+}
+
+/** A disk whose files are synced every so many bytes, and what it was told. */
+function diskOf(pieceBytes: number): BlockWriterTools["disk"] & { readonly told: DiskWork[] } {
+  const told: DiskWork[] = [];
+  return { pieceBytes, told, measured: (work) => void told.push(work) };
 }
 
 describe("BlockWriter", () => {
@@ -77,7 +109,7 @@ describe("BlockWriter", () => {
 
   test("a small file is one plain write, and the direct file is never opened", async () => {
     const plain = new MemoryFile();
-    const writer = new BlockWriter(plain.file, () => Promise.reject(new Error("opened")), new BlockMemory());
+    const writer = writerOf(plain, undefined, { openDirect: () => Promise.reject(new Error("opened")) });
     for (const byte of [1, 2, 3]) await writer.write(Uint8Array.of(byte));
     expect(plain.writes).toEqual([]);
     await writer.flush();
@@ -156,8 +188,7 @@ describe("BlockWriter", () => {
       if (position === 2 * MiB) throw hostError("ENOSPC");
       return 2 * MiB;
     };
-    const memory = new BlockMemory();
-    const writer = writerOf(plain, undefined, memory);
+    const writer = writerOf(plain);
     const error = await thrownBy(() => writeAll(writer, noise(40 * MiB)));
     expect(error.code).toBe("ENOSPC");
     expect((await thrownBy(() => writer.flush())).code).toBe("ENOSPC");
@@ -173,6 +204,99 @@ describe("BlockWriter", () => {
     await writer.write(noise(1));
     expect((await thrownBy(() => writer.flush())).message).toBe("the system took none of the bytes");
     await thrownBy(() => writer.close());
+  });
+
+  test("syncs a large file in pieces while it is written, and the rest at the end", async () => {
+    const plain = new MemoryFile();
+    const disk = diskOf(4 * MiB);
+    const writer = writerOf(plain, undefined, { disk });
+    for (const [mebibytes, syncs] of [[5, 1], [4, 2], [2, 2]] as const) {
+      await writeAll(writer, noise(mebibytes * MiB));
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      expect(plain.syncs.length).toBe(syncs);
+    }
+    await writer.sync();
+    expect(plain.syncs.length).toBe(3);
+    expect(plain.syncs[2]).toBe(11 * MiB);
+    const sum = (of: (work: DiskWork) => number): number =>
+      disk.told.reduce((all, work) => all + of(work), 0);
+    expect([sum(({ bytes }) => bytes), sum(({ syncMs }) => syncMs)]).toEqual([11 * MiB, 30]);
+    expect(sum(({ writeMs }) => writeMs)).toBeCloseTo(11, 9);
+    await writer.close();
+  });
+
+  test("a file that is shorter than a piece is synced once, by the direct file where there is one", async () => {
+    for (const direct of [undefined, new MemoryFile()]) {
+      const plain = new MemoryFile();
+      const writer = writerOf(plain, direct, { disk: diskOf(4 * MiB) });
+      await writeAll(writer, noise(3 * MiB));
+      await writer.sync();
+      await writer.close();
+      const asked = direct ?? plain;
+      expect([asked.syncs.length, asked === plain ? 0 : plain.syncs.length]).toEqual([1, 0]);
+    }
+  });
+
+  test("syncs a piece when its blocks are written, not before", async () => {
+    const plain = new MemoryFile();
+    const waiting: (() => void)[] = [];
+    plain.answer = ({ byteLength }) => new Promise((resolve) => waiting.push(() => resolve(byteLength)));
+    const writer = writerOf(plain, undefined, { disk: diskOf(4 * MiB) });
+    await writeAll(writer, noise(5 * MiB));
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect([waiting.length, plain.syncs.length]).toEqual([2, 0]);
+    for (const resolve of waiting.splice(0)) resolve();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(plain.syncs).toEqual([4 * MiB]);
+    plain.answer = ({ byteLength }) => byteLength;
+    await writer.close();
+  });
+
+  test("goes on writing during the sync of a piece, which the end waits for", async () => {
+    const plain = new MemoryFile();
+    let release = (): void => {};
+    plain.syncing = () => new Promise((resolve) => release = resolve);
+    const writer = writerOf(plain, undefined, { disk: diskOf(2 * MiB) });
+    const bytes = noise(12 * MiB);
+    await writeAll(writer, bytes);
+    // The first is not over, so that no other was begun.
+    expect([plain.writes.length, plain.syncs.length]).toEqual([6, 1]);
+    plain.syncing = () => {};
+    let isSynced = false;
+    const synced = writer.sync().then(() => isSynced = true);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    expect([isSynced, plain.syncs.length]).toEqual([false, 1]);
+    release();
+    await synced;
+    expect(plain.syncs.at(-1)).toBe(12 * MiB);
+    await writer.close();
+    expect(firstDifference(plain.bytes, bytes)).toBe(-1);
+  });
+
+  test("a failed sync of a piece is final: nothing more is taken, and it is not tried again", async () => {
+    const plain = new MemoryFile();
+    plain.syncing = () => {
+      throw hostError("EIO");
+    };
+    const writer = writerOf(plain, undefined, { disk: diskOf(2 * MiB) });
+    expect((await thrownBy(() => writeAll(writer, noise(14 * MiB)))).code).toBe("EIO");
+    expect((await thrownBy(() => writer.sync())).code).toBe("EIO");
+    expect((await thrownBy(() => writer.close())).code).toBe("EIO");
+    expect([plain.syncs.length, plain.closed]).toEqual([1, 1]);
+  });
+
+  test("closing waits for the sync of a piece, and does none of its own", async () => {
+    const plain = new MemoryFile();
+    let release = (): void => {};
+    plain.syncing = () => new Promise((resolve) => release = resolve);
+    const writer = writerOf(plain, undefined, { disk: diskOf(2 * MiB) });
+    await writeAll(writer, noise(5 * MiB));
+    const closing = writer.close();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    expect([plain.closed, plain.syncs.length]).toEqual([0, 1]);
+    release();
+    await closing;
+    expect([plain.closed, plain.syncs.length]).toEqual([1, 1]);
   });
 
   test("memory of a writer that was closed serves the next", () => {

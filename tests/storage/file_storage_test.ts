@@ -3,7 +3,9 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
+import { ratesOfDisk } from "../../src/storage/disk_rates.ts";
 import { FileStorage } from "../../src/storage/file_storage.ts";
+import { WriteThread } from "../../src/storage/write_thread.ts";
 import { bytes, codeOf, errorOf, readFile, testStorageContract, writeFile } from "./storage_contract.ts";
 
 const directories: string[] = [];
@@ -17,6 +19,17 @@ function temporaryDirectory(): string {
 afterAll(() => {
   for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true });
 });
+
+function hasDirectWrites(directory: string): boolean {
+  const { O_WRONLY, O_CREAT, O_DIRECT } = fs.constants;
+  if (O_DIRECT === undefined) return false;
+  try {
+    fs.closeSync(fs.openSync(path.join(directory, "direct"), O_WRONLY | O_CREAT | O_DIRECT));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 testStorageContract("FileStorage", () => FileStorage.open(temporaryDirectory()));
 
@@ -138,6 +151,55 @@ describe("FileStorage", () => {
     expect(error.message).toBe(
       'Cannot write "/data/run.cairn": the disk is full (ENOSPC); free some space or write elsewhere',
     );
+  });
+
+  test(
+    "a large file is synced in pieces; when one of them fails, so does the file, and no sync is tried again",
+    async () => {
+      const root = temporaryDirectory();
+      if (!hasDirectWrites(root)) {
+        console.log("SKIP the sync of a piece on the thread: there is no O_DIRECT here");
+        return;
+      }
+      const before = WriteThread.shared();
+      const failing = WriteThread.start((fs) => ({
+        ...fs,
+        fdatasyncSync: () => {
+          throw Object.assign(new Error("broken"), { code: "EIO" });
+        },
+        fsyncSync: () => {
+          throw new Error("tried again");
+        },
+      }));
+      failing.share();
+      try {
+        // Of a disk that takes its time, pieces are small.
+        ratesOfDisk(fs.statSync(root).dev).measured({ bytes: 2 ** 30, writeMs: 1000, syncMs: 1e6 });
+        const storage = await FileStorage.open(root);
+        const writer = await storage.createExclusive("a");
+        const writing = async (): Promise<void> => {
+          const piece = new Uint8Array(1 << 20);
+          for (let written = 0; written < 64; written++) await writer.write(piece);
+        };
+        const error = await errorOf(writing());
+        expect([error.code, /EIO/.test(error.message)]).toEqual(["storage_failed", true]);
+        expect((await errorOf(writer.sync())).message).toMatch(/EIO/);
+        expect((await errorOf(writer.close())).message).toMatch(/EIO/);
+      } finally {
+        before.share();
+        await failing.end();
+      }
+    },
+    600_000,
+  );
+
+  test("knows how fast a disk makes bytes durable once a large file was written to it", async () => {
+    const root = temporaryDirectory();
+    const storage = await FileStorage.open(root);
+    await writeFile(storage, "a", new Uint8Array(12 << 20));
+    const writer = await storage.createExclusive("b");
+    expect(writer.durableBytesPerSecond).toBeGreaterThan(0);
+    await writer.close();
   });
 
   test("does not wait for ever on a named pipe", async () => {

@@ -29,12 +29,37 @@ describe("an open file", () => {
       expect([await file.read(into, 1), [...into]]).toEqual([4, [0, 1, 2, 3]]);
       expect([file.readHere(into, 3), [...into.subarray(0, 2)]]).toEqual([2, [2, 3]]);
       expect(await file.read(into, 5)).toBe(0);
+      await file.sync("data");
+      await file.sync();
       await file.close();
       await file.close();
-      for (const call of [() => file.read(into, 0), () => file.stat(), () => file.write(into, 0)]) {
+      const calls = [
+        () => file.read(into, 0),
+        () => file.stat(),
+        () => file.write(into, 0),
+        () => file.sync(),
+      ];
+      for (const call of calls) {
         expect((await thrownBy(call)).code).toBe("EBADF");
       }
       expect(() => file.readHere(into, 0)).toThrow("EBADF");
+    });
+  });
+
+  test("adds up how long it was written to and synced, once for what is under way at the same time", async () => {
+    await inDirectory(async (directory) => {
+      const file = await OpenFile.open(fs, join(directory, "a"), O_RDWR | O_CREAT, 0o600);
+      expect(file.times).toEqual({ writeMs: 0, syncMs: 0 });
+      const bytes = new Uint8Array(1 << 20);
+      const start = performance.now();
+      await Promise.all(Array.from({ length: 8 }, (_, index) => file.write(bytes, index << 20)));
+      const elapsed = performance.now() - start;
+      expect(file.times.writeMs).toBeGreaterThan(0);
+      expect(file.times.writeMs).toBeLessThanOrEqual(elapsed);
+      expect(file.times.syncMs).toBe(0);
+      await file.sync("data");
+      expect(file.times.syncMs).toBeGreaterThan(0);
+      await file.close();
     });
   });
 

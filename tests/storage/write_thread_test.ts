@@ -63,6 +63,45 @@ describe("WriteThread", () => {
     await writer.close();
   });
 
+  test("syncs what was asked to be written before, and says how long both took", async () => {
+    const memory = sharedBytes(1 << 20);
+    const file = await thread.open(newFile("f"), constants.O_WRONLY, memory.buffer);
+    expect(file.times).toEqual({ writeMs: 0, syncMs: 0 });
+    const all = [file.write(memory, 0), file.sync("data"), file.sync("all")];
+    await Promise.all(all);
+    expect([file.times.writeMs > 0, file.times.syncMs > 0]).toEqual([true, true]);
+    await file.close();
+    expect((await thrownBy(() => file.sync("all"))).code).toBe("EBADF");
+  });
+
+  test("makes the calls that it is given, in the order in which it is asked", async () => {
+    const hooked = WriteThread.start((fs) => {
+      const log: string[] = [];
+      const told = <Result>(name: string, result: Result): Result => {
+        log.push(name);
+        return result;
+      };
+      return {
+        openSync: fs.openSync,
+        fstatSync: fs.fstatSync,
+        writeSync: ((...args: Parameters<typeof fs.writeSync>) =>
+          told("write", fs.writeSync(...args))) as typeof fs.writeSync,
+        fsyncSync: (fd: number) =>
+          told("fsync", fs.fsyncSync(fd)),
+        fdatasyncSync: (fd: number) => told("fdatasync", fs.fdatasyncSync(fd)),
+        closeSync: () => {
+          throw Object.assign(new Error(log.join()), { code: "EIO" });
+        },
+      };
+    });
+    const memory = sharedBytes(4);
+    const file = await hooked.open(newFile("g"), constants.O_WRONLY, memory.buffer);
+    await Promise.all([file.write(memory, 0), file.sync("data"), file.write(memory, 4), file.sync("all")]);
+    const error = await thrownBy(() => file.close());
+    expect([error.code, error.message]).toEqual(["EIO", "write,fdatasync,write,fsync"]);
+    await hooked.end();
+  });
+
   test("what is asked of a thread that has ended is an error, and there is another one for the next file", async () => {
     const ended = WriteThread.start();
     const memory = sharedBytes(4);
@@ -74,6 +113,8 @@ describe("WriteThread", () => {
     await shared.end();
     const next = WriteThread.shared();
     expect(next).not.toBe(shared);
+    thread.share();
+    expect(WriteThread.shared()).toBe(thread);
     await next.end();
   });
 });

@@ -3,12 +3,14 @@ import { candidatesFor, type CodecChoice, type EncodedChunk, encodeSmallest } fr
 import { type CodecPool, MIN_POOL_BYTES } from "../codec/codec_pool.ts";
 import { CodingRates, type WriteRates } from "../codec/coding_rates.ts";
 import type { CodecName } from "../codec/table.ts";
+import type { ByteSink } from "../source.ts";
 
 /** What a {@link ChunkEncoder} is made of. */
 export interface ChunkEncoderOptions {
   /** Every choice that a cut may have. */
   readonly choices: ReadonlySet<CodecChoice>;
   readonly pool: CodecPool | undefined;
+  readonly sink: ByteSink;
   /** Milliseconds that only rise. */
   readonly now: () => number;
 }
@@ -17,6 +19,7 @@ export interface ChunkEncoderOptions {
 export class ChunkEncoder {
   readonly #candidates: ReadonlyMap<CodecChoice, readonly CodecName[]>;
   readonly #pool: CodecPool | undefined;
+  readonly #sink: ByteSink;
   readonly #now: () => number;
   readonly #rates: CodingRates = new CodingRates();
   // New memory for each chunk costs more than copying it.
@@ -25,9 +28,10 @@ export class ChunkEncoder {
   #here = new Uint8Array(0);
 
   /** Throws as `candidatesFor` does for each of the choices. */
-  constructor({ choices, pool, now }: ChunkEncoderOptions) {
+  constructor({ choices, pool, sink, now }: ChunkEncoderOptions) {
     this.#candidates = new Map([...choices].map((choice) => [choice, candidatesFor(choice)]));
     this.#pool = pool;
+    this.#sink = sink;
     this.#now = now;
   }
 
@@ -38,7 +42,7 @@ export class ChunkEncoder {
 
   /** The codecs to try on the next chunk; none where it is to be raw. */
   candidates({ choice }: ChunkCut): readonly CodecName[] {
-    if (choice === "fast" && !this.#rates.isWorthwhile()) return [];
+    if (choice === "fast" && !this.#rates.isWorthwhile(this.#sink.durableBytesPerSecond)) return [];
     return this.#candidates.get(choice) ?? [];
   }
 
@@ -92,15 +96,15 @@ export class ChunkEncoder {
     return plain;
   }
 
-  /** Runs `write`, which gives `bytes` to the sink, and takes its time. */
-  async timeWrite(bytes: number, write: () => Promise<void>): Promise<void> {
+  /** Runs `write`, which gives a chunk of so many stored bytes to the sink, and takes its time. */
+  async timeWrite({ rawLength }: ChunkCut, storedBytes: number, write: () => Promise<void>): Promise<void> {
     const start = this.#now();
     await write();
-    this.#rates.wrote(bytes, this.#now() - start);
+    this.#rates.wrote({ rawBytes: rawLength, storedBytes, start, end: this.#now() });
   }
 
   /** What was measured. */
   rates(): WriteRates {
-    return this.#rates.report();
+    return this.#rates.report(this.#sink.durableBytesPerSecond);
   }
 }

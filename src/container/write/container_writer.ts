@@ -86,6 +86,7 @@ export class ContainerWriter {
     this.#encoder = new ChunkEncoder({
       choices: new Set([this.#choice, ...Object.values(options.tensorCodecs ?? {})]),
       pool: options.pool,
+      sink,
       now: options.now ?? (() => performance.now()),
     });
     this.#gaps = rawGaps(layout);
@@ -295,7 +296,7 @@ export class ContainerWriter {
       rawCrc,
       codec: codecByName(codec),
     });
-    await this.#encoder.timeWrite(stored.byteLength, () => this.#emit(stored, storedCrc));
+    await this.#encoder.timeWrite(cut, stored.byteLength, () => this.#emit(stored, storedCrc));
     const padding = alignUp(this.#fileOffset, FILE_ALIGNMENT) - this.#fileOffset;
     if (padding > 0) await this.#emit(new Uint8Array(padding));
     this.#onProgress?.({ done: rawOffset + rawLength, total: this.layout.rawByteLength });

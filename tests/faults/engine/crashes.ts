@@ -1,7 +1,13 @@
 import { retain } from "../../../src/checkpoint/keep/retention/retention.ts";
 import type { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { randomNumbers } from "../../container/samples.ts";
-import { CrashStorage, type DiskImage, imageKey, storageOf } from "../../helpers/crash_storage.ts";
+import {
+  CrashStorage,
+  type DiskImage,
+  imageKey,
+  type InPieces,
+  storageOf,
+} from "../../helpers/crash_storage.ts";
 import { atEveryOperation, FaultStorage } from "../../helpers/fault_storage.ts";
 import type { Campaign, RowRecorder } from "../campaign.ts";
 import type { Outcome } from "./outcome.ts";
@@ -26,7 +32,11 @@ interface Workload {
   readonly newest: number;
   /** Bytes that one write takes at most, so that there are more of them to be lost. */
   readonly writeBytes?: number;
+  /** Has the disk sync pieces of a file while more of it is written. */
+  readonly inPieces?: InPieces;
 }
+
+const IN_PIECES: InPieces = { blockBytes: 400, pieceBytes: 2400 };
 
 const WORKLOADS: readonly Workload[] = [
   {
@@ -99,9 +109,35 @@ const WORKLOADS: readonly Workload[] = [
       committed(2);
     },
   },
+  {
+    row: "A8",
+    what: "first save and the next, in blocks that are synced in pieces",
+    before: [],
+    newest: 2,
+    writeBytes: 600,
+    inPieces: IN_PIECES,
+    run: async (engine, committed) => {
+      for (const step of [1, 2]) {
+        await saveStep(engine, step);
+        committed(step);
+      }
+    },
+  },
+  {
+    row: "A8",
+    what: "save over the same tag, in blocks that are synced in pieces",
+    before: [1],
+    tag: "last",
+    newest: 2,
+    inPieces: IN_PIECES,
+    run: async (engine, committed) => {
+      await saveStep(engine, 2, { tag: "last", overwrite: true });
+      committed(2);
+    },
+  },
 ];
 
-/** Rows A1 to A3: a power cut at every operation, and every disk that it can leave. */
+/** Rows A1 to A3 and A8: a power cut at every operation, and every disk that it can leave. */
 export async function crashes(campaign: Campaign, outcome: Outcome): Promise<void> {
   for (const workload of WORKLOADS) {
     await campaign.row(
@@ -117,8 +153,8 @@ export async function crashes(campaign: Campaign, outcome: Outcome): Promise<voi
   );
 }
 
-async function diskBefore({ before, tag, directory }: Workload): Promise<CrashStorage> {
-  const disk = new CrashStorage();
+async function diskBefore({ before, tag, directory, inPieces }: Workload): Promise<CrashStorage> {
+  const disk = new CrashStorage(inPieces);
   const engine = await engineOn(disk, directory === undefined ? {} : { directory });
   for (const step of before) await saveStep(engine, step, tag === undefined ? {} : { tag, overwrite: true });
   return disk;
