@@ -1,14 +1,9 @@
 import { crc32 } from "../../src/base/crc32/crc32.ts";
 import { BlockWriter, type PositionedFile } from "../../src/storage/block_writer.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
-import type {
-  MoveOptions,
-  Storage,
-  StorageEntry,
-  StorageReader,
-  StorageWriter,
-} from "../../src/storage/storage.ts";
+import type { MoveOptions, StorageWriter } from "../../src/storage/storage.ts";
 import { directoryOf } from "../../src/storage/storage_path.ts";
+import { WrappedStorage } from "./wrapped_storage.ts";
 
 /** A disk after a power cut: what each name stands for. */
 export type DiskImage = ReadonlyMap<string, Uint8Array>;
@@ -41,8 +36,7 @@ export interface InPieces {
 }
 
 /** A storage that knows what is durable, and lists the disks that a power cut at this moment could leave behind. */
-export class CrashStorage implements Storage {
-  readonly #view = new MemoryStorage();
+export class CrashStorage extends WrappedStorage {
   readonly #files = new Map<string, DiskFile>();
   readonly #durable = new Map<string, DiskFile>();
   readonly #inPieces: InPieces | undefined;
@@ -50,6 +44,7 @@ export class CrashStorage implements Storage {
 
   /** @param inPieces Has each file go through a `BlockWriter`, as files of a real disk do; as it comes, unless given. */
   constructor(inPieces?: InPieces) {
+    super(new MemoryStorage());
     this.#inPieces = inPieces;
   }
 
@@ -97,21 +92,8 @@ export class CrashStorage implements Storage {
     }
   }
 
-  describe(path: string): string {
-    return this.#view.describe(path);
-  }
-
-  list(directory: string): Promise<StorageEntry[]> {
-    return this.#view.list(directory);
-  }
-
-  /** Durable when it resolves, as every storage promises. */
-  makeDirectory(directory: string): Promise<void> {
-    return this.#view.makeDirectory(directory);
-  }
-
-  async createExclusive(path: string): Promise<StorageWriter> {
-    const writer = await this.#view.createExclusive(path);
+  override async createExclusive(path: string): Promise<StorageWriter> {
+    const writer = await super.createExclusive(path);
     const file: DiskFile = { synced: new Uint8Array(0), unsynced: [] };
     this.#files.set(path, file);
     this.#changes.push({ directory: directoryOf(path), sets: [path, file] });
@@ -133,12 +115,8 @@ export class CrashStorage implements Storage {
     return this.#inPieces === undefined ? onDisk : blockWise(onDisk, this.#inPieces);
   }
 
-  openRead(path: string): Promise<StorageReader> {
-    return this.#view.openRead(path);
-  }
-
-  async move(from: string, to: string, options: MoveOptions = {}): Promise<void> {
-    await this.#view.move(from, to, options);
+  override async move(from: string, to: string, options: MoveOptions = {}): Promise<void> {
+    await super.move(from, to, options);
     const file = this.#files.get(from);
     if (file === undefined) throw new Error(`${from} is unknown`);
     this.#files.delete(from);
@@ -150,23 +128,19 @@ export class CrashStorage implements Storage {
     } else this.#changes.push({ directory, sets: [to, file], clears: from });
   }
 
-  async remove(path: string): Promise<void> {
-    await this.#view.remove(path);
+  override async remove(path: string): Promise<void> {
+    await super.remove(path);
     this.#files.delete(path);
     this.#changes.push({ directory: directoryOf(path), clears: path });
   }
 
-  async syncDirectory(directory: string): Promise<void> {
-    await this.#view.syncDirectory(directory);
+  override async syncDirectory(directory: string): Promise<void> {
+    await super.syncDirectory(directory);
     for (const { sets, clears } of this.#changes.filter((change) => change.directory === directory)) {
       if (clears !== undefined) this.#durable.delete(clears);
       if (sets !== undefined) this.#durable.set(...sets);
     }
     this.#changes = this.#changes.filter((change) => change.directory !== directory);
-  }
-
-  freeBytes(directory: string): Promise<number | undefined> {
-    return this.#view.freeBytes(directory);
   }
 }
 

@@ -1,18 +1,7 @@
-import type {
-  MoveOptions,
-  Storage,
-  StorageEntry,
-  StorageReader,
-  StorageWriter,
-} from "../../src/storage/storage.ts";
+import type { StorageReader, StorageWriter } from "../../src/storage/storage.ts";
 import { hostError } from "../../src/storage/host_error.ts";
 import { storageError } from "../../src/storage/storage_error.ts";
-
-/** One call that reached the storage, in order: its name and path, as in `sync runs/.tmp-1`. */
-export interface Operation {
-  readonly op: string;
-  readonly path: string;
-}
+import { type StorageCall, WrappedStorage } from "./wrapped_storage.ts";
 
 interface Fault {
   readonly at: number;
@@ -24,9 +13,9 @@ interface Fault {
 }
 
 /** A storage that counts its operations, and fails or stops the machine at the one it is told. */
-export class FaultStorage implements Storage {
-  readonly inner: Storage;
-  readonly operations: Operation[] = [];
+export class FaultStorage extends WrappedStorage {
+  /** The calls that reached it, in order. */
+  readonly operations: StorageCall[] = [];
   /** Files opened and not closed. */
   openHandles = 0;
   /** Whether the fault has happened. */
@@ -35,10 +24,6 @@ export class FaultStorage implements Storage {
   writeLimit: ((write: number) => number) | undefined;
   #writes = 0;
   #fault: Fault | undefined;
-
-  constructor(inner: Storage) {
-    this.inner = inner;
-  }
 
   /** Operation `at` (from 0) fails with the host's error `code`; with `onward` all later ones do as well. */
   failAt(at: number, code: string, options: { onward?: boolean; takesEffect?: boolean } = {}): void {
@@ -56,43 +41,32 @@ export class FaultStorage implements Storage {
     this.#fault = undefined;
   }
 
-  describe(path: string): string {
-    return this.inner.describe(path);
-  }
-
-  list(directory: string): Promise<StorageEntry[]> {
-    return this.#step("list", directory, () => this.inner.list(directory));
-  }
-
-  makeDirectory(directory: string): Promise<void> {
-    return this.#step("makeDirectory", directory, () => this.inner.makeDirectory(directory));
-  }
-
-  async createExclusive(path: string): Promise<StorageWriter> {
-    const writer = await this.#step("createExclusive", path, () => this.inner.createExclusive(path));
+  override async createExclusive(path: string): Promise<StorageWriter> {
+    const writer = await this.around({ op: "createExclusive", path }, () => this.inner.createExclusive(path));
     this.openHandles++;
     return {
       write: (bytes) => {
         const limit = this.writeLimit?.(this.#writes++) ?? bytes.byteLength;
         const taken = bytes.subarray(0, Math.min(limit, bytes.byteLength));
-        if (taken.byteLength === 0) return this.#step("write", path, () => Promise.resolve(0));
+        const call = { op: "write", path };
+        if (taken.byteLength === 0) return this.around(call, () => Promise.resolve(0));
         const torn = () => writer.write(taken.subarray(0, Math.ceil(taken.byteLength / 2)));
-        return this.#step("write", path, () => writer.write(taken), torn);
+        return this.around(call, () => writer.write(taken), torn);
       },
-      sync: () => this.#step("sync", path, () => writer.sync()),
+      sync: () => this.around({ op: "sync", path }, () => writer.sync()),
       close: async () => {
         this.openHandles--;
-        await this.#step("close", path, () => writer.close());
+        await this.around({ op: "close", path }, () => writer.close());
       },
     };
   }
 
-  async openRead(path: string): Promise<StorageReader> {
-    const reader = await this.#step("openRead", path, () => this.inner.openRead(path));
+  override async openRead(path: string): Promise<StorageReader> {
+    const reader = await super.openRead(path);
     this.openHandles++;
     return {
       byteLength: reader.byteLength,
-      read: (offset, into) => this.#step("read", path, () => reader.read(offset, into)),
+      read: (offset, into) => reader.read(offset, into),
       close: async () => {
         this.openHandles--;
         await reader.close();
@@ -100,31 +74,19 @@ export class FaultStorage implements Storage {
     };
   }
 
-  move(from: string, to: string, options?: MoveOptions): Promise<void> {
-    return this.#step("move", to, () => this.inner.move(from, to, options));
-  }
-
-  remove(path: string): Promise<void> {
-    return this.#step("remove", path, () => this.inner.remove(path));
-  }
-
-  syncDirectory(directory: string): Promise<void> {
-    return this.#step("syncDirectory", directory, () => this.inner.syncDirectory(directory));
-  }
-
-  freeBytes(directory: string): Promise<number | undefined> {
-    return this.#step("freeBytes", directory, () => this.inner.freeBytes(directory));
-  }
-
-  async #step<T>(op: string, path: string, work: () => Promise<T>, partial = work): Promise<T> {
-    const index = this.operations.push({ op, path }) - 1;
+  protected override async around<T>(
+    call: StorageCall,
+    work: () => Promise<T>,
+    partial: () => Promise<T> = work,
+  ): Promise<T> {
+    const index = this.operations.push(call) - 1;
     const fault = this.#fault;
     if (fault === undefined || index < fault.at || (fault.kind === "once" && index > fault.at)) {
       return await work();
     }
     this.hasFired = true;
     if (fault.takesEffect && index === fault.at) await partial();
-    throw storageError(op, this.describe(path), hostError(fault.code));
+    throw storageError(call.op, this.describe(call.path), hostError(fault.code));
   }
 }
 

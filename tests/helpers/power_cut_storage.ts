@@ -1,12 +1,7 @@
-import type {
-  MoveOptions,
-  Storage,
-  StorageEntry,
-  StorageReader,
-  StorageWriter,
-} from "../../src/storage/storage.ts";
+import type { MoveOptions, StorageWriter } from "../../src/storage/storage.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { directoryOf } from "../../src/storage/storage_path.ts";
+import { WrappedStorage } from "./wrapped_storage.ts";
 
 /** What the disk has of what was not synced: names, contents, half of the contents, everything, or none of it. */
 export const POWER_CUTS = ["nothing", "names", "contents", "half", "everything"] as const;
@@ -19,10 +14,13 @@ interface FileOnDisk {
 }
 
 /** A storage that knows what is durable and what is only in the cache: after a power cut the latter may be gone. */
-export class PowerCutStorage implements Storage {
-  readonly #inner = new MemoryStorage();
+export class PowerCutStorage extends WrappedStorage {
   readonly #names = new Map<string, FileOnDisk>();
   readonly #durableNames = new Map<string, FileOnDisk>();
+
+  constructor() {
+    super(new MemoryStorage());
+  }
 
   /** What a machine would find after a power cut at this moment. */
   async after(cut: PowerCut): Promise<MemoryStorage> {
@@ -43,20 +41,8 @@ export class PowerCutStorage implements Storage {
     return disk;
   }
 
-  describe(path: string): string {
-    return this.#inner.describe(path);
-  }
-
-  list(directory: string): Promise<StorageEntry[]> {
-    return this.#inner.list(directory);
-  }
-
-  makeDirectory(directory: string): Promise<void> {
-    return this.#inner.makeDirectory(directory);
-  }
-
-  async createExclusive(path: string): Promise<StorageWriter> {
-    const writer = await this.#inner.createExclusive(path);
+  override async createExclusive(path: string): Promise<StorageWriter> {
+    const writer = await super.createExclusive(path);
     const file: FileOnDisk = { current: [], synced: [] };
     this.#names.set(path, file);
     return {
@@ -73,33 +59,25 @@ export class PowerCutStorage implements Storage {
     };
   }
 
-  openRead(path: string): Promise<StorageReader> {
-    return this.#inner.openRead(path);
-  }
-
-  async move(from: string, to: string, options?: MoveOptions): Promise<void> {
-    await this.#inner.move(from, to, options);
+  override async move(from: string, to: string, options?: MoveOptions): Promise<void> {
+    await super.move(from, to, options);
     const file = this.#names.get(from);
     this.#names.delete(from);
     if (file !== undefined) this.#names.set(to, file);
   }
 
-  async remove(path: string): Promise<void> {
-    await this.#inner.remove(path);
+  override async remove(path: string): Promise<void> {
+    await super.remove(path);
     this.#names.delete(path);
   }
 
-  async syncDirectory(directory: string): Promise<void> {
-    await this.#inner.syncDirectory(directory);
+  override async syncDirectory(directory: string): Promise<void> {
+    await super.syncDirectory(directory);
     for (const path of [...this.#durableNames.keys()]) {
       if (directoryOf(path) === directory) this.#durableNames.delete(path);
     }
     for (const [path, file] of this.#names) {
       if (directoryOf(path) === directory) this.#durableNames.set(path, file);
     }
-  }
-
-  freeBytes(directory: string): Promise<number | undefined> {
-    return this.#inner.freeBytes(directory);
   }
 }

@@ -9,7 +9,8 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { frozenTensors } from "../file/parts/frozen_tensors.ts";
-import { HookedStorage, type StorageCall } from "../../helpers/hooked_storage.ts";
+import { HookedStorage } from "../../helpers/hooked_storage.ts";
+import type { StorageCall } from "../../helpers/wrapped_storage.ts";
 import { writeFile } from "../../storage/storage_contract.ts";
 import { counterRandom, memoryEngine, OTHER_RUN_ID, RUN_ID, saveState } from "../fixtures.ts";
 

@@ -7,7 +7,8 @@ import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import type { BatchSource } from "../../../src/data/batch_source.ts";
 import { Trainer } from "../../../src/train/trainer.ts";
 import { gpuTestOptions } from "../../helpers/gpu.ts";
-import { HookedStorage, type StorageCall } from "../../helpers/hooked_storage.ts";
+import { HookedStorage } from "../../helpers/hooked_storage.ts";
+import type { StorageCall } from "../../helpers/wrapped_storage.ts";
 import { blobs, smallRun } from "../../train/fixtures.ts";
 import { RUN_ID } from "./runs.ts";
 
