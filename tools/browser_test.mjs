@@ -1,11 +1,11 @@
 // Serves the built package and tests/browser/page.html on this machine's loopback, opens the page in headless Chromium,
 // and prints what the page reports: one line a check.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
-import { chromiumPath, environment, root } from "./runtimes.mjs";
+import { chromiumPath, environment, NO_CHROMIUM, root } from "./runtimes.mjs";
 
 const DEADLINE_MS = 120_000;
 const TYPES = {
@@ -42,7 +42,7 @@ function serve() {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve({ server, reported })));
 }
 
-function openChromium(url, profile) {
+function openChromium(program, url, profile) {
   const flags = [
     "--headless=new",
     "--no-sandbox",
@@ -50,15 +50,26 @@ function openChromium(url, profile) {
     "--disable-gpu-sandbox",
     "--no-first-run",
   ];
-  return spawn(chromiumPath(), [...flags, `--user-data-dir=${profile}`, url], {
+  return spawn(program, [...flags, `--user-data-dir=${profile}`, url], {
     stdio: "ignore",
     env: environment(),
   });
 }
 
+const program = chromiumPath();
+if (program === undefined || !existsSync(program)) {
+  console.error(
+    `browser_test: ${program === undefined ? NO_CHROMIUM : `CHROMIUM is ${program}, which is not there`}`,
+  );
+  process.exit(1);
+}
 const { server, reported } = await serve();
 const profile = mkdtempSync(join(tmpdir(), "cairn-chromium-"));
-const chromium = openChromium(`http://127.0.0.1:${server.address().port}/tests/browser/page.html`, profile);
+const chromium = openChromium(
+  program,
+  `http://127.0.0.1:${server.address().port}/tests/browser/page.html`,
+  profile,
+);
 const closed = new Promise((resolve) => chromium.on("close", resolve));
 const late = new Promise((resolve) =>
   setTimeout(resolve, DEADLINE_MS, [{

@@ -34,6 +34,10 @@ export function denoPath() {
   return firstBinary([...packages, join(modules, "deno", "deno"), join(modules, "deno", "deno.exe")]);
 }
 
+/** What to do where {@link chromiumPath} finds none. */
+export const NO_CHROMIUM =
+  "no Chromium for the browser test: install the package chromium, or set CHROMIUM to its path";
+
 export function chromiumPath() {
   const known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
   return process.env.CHROMIUM ?? known.find((path) => existsSync(path));

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { canInstall, installChromium, installSoftwareVulkan } from "./debian.mjs";
-import { chromiumPath, environment, root, runtimeCommand } from "./runtimes.mjs";
+import { chromiumPath, environment, NO_CHROMIUM, root, runtimeCommand } from "./runtimes.mjs";
 
 const RUNTIMES = ["bun", "deno", "node"];
 const INSTALL_BY_HAND = `Install a Vulkan driver for your GPU, or a software one:
@@ -94,9 +94,7 @@ function probe(runtime) {
 
 function ensureChromium() {
   if (chromiumPath()) return;
-  if (!canInstall()) {
-    fail("no Chromium for the browser test: install the package chromium, or set CHROMIUM to its path");
-  }
+  if (!canInstall()) fail(NO_CHROMIUM);
   console.error("setup: installing Debian's Chromium");
   installChromium();
 }
