@@ -1,15 +1,16 @@
 import type { Expression } from "../kernels/elementwise/expression.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import { definitionOf } from "./create_value.ts";
-import { type ElementwiseCost, type ElementwiseLowering, item } from "./op.ts";
+import type { ElementwiseCost, ElementwiseLowering } from "./op.ts";
 import { reachable, type Value } from "./value.ts";
+import { isIdentity, isRead, isScattered, type ReadWalk, unwrap, walkOf } from "./walks.ts";
 
 /** Elementwise ops that run as one kernel: everything that `root` is computed from, down to values in memory. */
 export interface FusedGroup {
   /** The value that the kernel writes. */
   readonly root: Value;
-  /** Values in memory that it reads, in order of first use; each broadcasts to the root's shape. */
-  readonly leaves: readonly Value[];
+  /** What it reads in memory, in order of first use; each broadcasts to the root's shape. */
+  readonly leaves: readonly ReadWalk[];
   readonly expression: Expression;
   /** What the kernel computes, in order; the root is the last. */
   readonly members: readonly Value[];
@@ -43,12 +44,16 @@ const WORK: Readonly<Record<ElementwiseCost, number>> = { free: 0, cheap: 1, dea
  */
 export function fuse(roots: readonly Value[]): Map<Value, FusedGroup> {
   const values = reachable(roots);
-  const inMemory = valuesInMemory(values, roots);
   const users = usersOf(values);
+  const inMemory = valuesInMemory(values, roots, users);
   const cheap = cheapToRepeat(values, inMemory);
   const open = new Map<Value, OpenGroup>();
   const groupsOf = new Map<Value, readonly OpenGroup[]>();
   for (const value of [...values].reverse()) {
+    if (definitionOf(value).lowering.kind === "read" && inMemory.has(value)) {
+      open.set(value, new OpenGroup(value));
+      continue;
+    }
     if (elementwiseOf(value) === undefined || isIdentity(value)) continue;
     const wanted = new Set((users.get(value) ?? []).flatMap((user) => groupsOf.get(user) ?? []));
     const joins = (isNumber(value) || !inMemory.has(value)) &&
@@ -65,19 +70,7 @@ export function fuse(roots: readonly Value[]): Map<Value, FusedGroup> {
     for (const group of groups) group.add(value);
     groupsOf.set(value, groups);
   }
-  return new Map([...open].reverse().map(([root, group]) => [root, group.close()]));
-}
-
-/** `value`, or what it is another name of: `stopGradient` matters to autodiff only. */
-export function unwrap(value: Value): Value {
-  let source = value;
-  while (isIdentity(source)) source = item(source.inputs, 0);
-  return source;
-}
-
-function isIdentity(value: Value): boolean {
-  return definitionOf(value).lowering.kind === "view" &&
-    shapesEqual(value.shape, item(value.inputs, 0).shape);
+  return new Map([...open].reverse().map(([root, group]) => [root, group.close(inMemory)]));
 }
 
 /** A kernel that is being put together. */
@@ -102,8 +95,10 @@ class OpenGroup {
     this.#members.add(value);
   }
 
-  close(): FusedGroup {
-    const leaves: Value[] = [];
+  close(inMemory: ReadonlySet<Value>): FusedGroup {
+    if (this.#members.size === 0) return this.#copied(inMemory);
+    const isInMemory = (value: Value): boolean => inMemory.has(value);
+    const leaves: ReadWalk[] = [];
     const built = new Map<Value, Expression>();
     let usesScalars = false;
     const build = (value: Value): Expression => {
@@ -112,13 +107,26 @@ class OpenGroup {
       const lowering = this.#members.has(value) ? elementwiseOf(value) : undefined;
       const expression = lowering !== undefined
         ? lowering.expression(value, value.inputs.map((input) => build(unwrap(input))))
-        : { kind: "input" as const, index: leaves.push(value) - 1 };
+        : { kind: "input" as const, index: leaves.push(walkOf(value, isInMemory)) - 1 };
       usesScalars ||= expression.kind === "scalar";
       built.set(value, expression);
       return expression;
     };
     const expression = build(this.root);
     return { root: this.root, leaves, expression, members: [...this.#members].reverse(), usesScalars };
+  }
+
+  /** A read that is not computed with: its elements, copied into a row. */
+  #copied(inMemory: ReadonlySet<Value>): FusedGroup {
+    const { root } = this;
+    const walk = walkOf(root, (value) => value !== root && inMemory.has(value));
+    return {
+      root,
+      leaves: [walk],
+      expression: { kind: "input", index: 0 },
+      members: [root],
+      usesScalars: false,
+    };
   }
 
   /** What the kernel would read with `value` computed inside. */
@@ -141,12 +149,28 @@ function isNumber(value: Value): boolean {
   return value.inputs.length === 0 && elementwiseOf(value) !== undefined;
 }
 
-/** Values that have to be in memory: what the program keeps, and what kernels and views read. */
-function valuesInMemory(values: readonly Value[], roots: readonly Value[]): Set<Value> {
+/** Values that have to be in memory: what the program keeps, what kernels and views read, and what reads walk. */
+function valuesInMemory(
+  values: readonly Value[],
+  roots: readonly Value[],
+  users: ReadonlyMap<Value, readonly Value[]>,
+): Set<Value> {
   const inMemory = new Set(roots.map(unwrap));
-  for (const value of values) {
-    if (isIdentity(value) || elementwiseOf(value) !== undefined) continue;
-    for (const input of value.inputs) inMemory.add(unwrap(input));
+  // Those that use a value come before it, so that it is known by then whether it is in memory itself.
+  for (const value of [...values].reverse()) {
+    if (isIdentity(value)) continue;
+    const inputs = value.inputs.map(unwrap);
+    if (elementwiseOf(value) !== undefined) {
+      for (const input of inputs.filter(isRead)) {
+        const walk = walkOf(input);
+        // Going through memory in leaps is done once where several need it.
+        const isCopied = isScattered(walk) && (users.get(input)?.length ?? 0) > 1;
+        inMemory.add(isCopied ? input : walk.source);
+      }
+    } else if (inMemory.has(value) || !isRead(value)) {
+      const isCopied = definitionOf(value).lowering.kind === "read";
+      for (const input of inputs) inMemory.add(isCopied ? walkOf(value).source : input);
+    }
   }
   return inMemory;
 }

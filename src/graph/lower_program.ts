@@ -9,9 +9,9 @@ import { fuse, type FusedGroup } from "./fusion.ts";
 import { type Binding, item, type LoweringContext, type Region, type Step } from "./op.ts";
 import { requireComputeDType } from "./ops/requirements.ts";
 import { constantOp, inputOp, parameterOp } from "./ops/sources.ts";
-import { broadcastStrides } from "./ops/strides.ts";
 import type { Program } from "./program.ts";
 import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
+import { broadcastWalk } from "./walks.ts";
 
 /** A step with a line about it for people. */
 export interface LoweredStep extends Step {
@@ -117,6 +117,7 @@ export class ProgramLowering implements LoweringContext {
       case "companion":
         return;
       case "elementwise":
+      case "read":
         if (group !== undefined) this.#lowerGroup(group);
         return;
       case "kernel": {
@@ -153,15 +154,16 @@ export class ProgramLowering implements LoweringContext {
     const dispatch = elementwise<Binding>({
       label: `${ops} ${formatShape(root.shape)}`,
       inputs: leaves.map((leaf) => ({
-        binding: this.regionOf(leaf),
-        dtype: leaf.dtype,
-        strides: broadcastStrides(leaf.shape, root.shape),
+        binding: this.regionOf(leaf.source),
+        dtype: leaf.source.dtype,
+        fill: leaf.fill,
+        ...broadcastWalk(leaf, root.shape),
       })),
       outputs: [{ binding: output, dtype: requireComputeDType(root.op, root), expression }],
       shape: root.shape,
       ...(usesScalars ? { scalars: "scalars" as const } : {}),
     });
-    this.add({ dispatch, writes: [output] }, this.#textOf(root, leaves));
+    this.add({ dispatch, writes: [output] }, this.#textOf(root, leaves.map(({ source }) => source)));
   }
 
   #textOf(result: Value, operands: readonly Value[]): string {

@@ -31,6 +31,7 @@ export type Lowering<A extends Attributes = Attributes> =
   /** None: the kernel of the first input fills this too, besides its own output; see `companionOf`. */
   | { readonly kind: "companion" }
   | ElementwiseLowering<A>
+  | ReadLowering<A>
   | KernelLowering<A>;
 
 /** An op that computes each element from the elements at the same place in its inputs, broadcast. It can be fused. */
@@ -43,6 +44,27 @@ export interface ElementwiseLowering<A extends Attributes = Attributes> {
 
 /** `free`: no instruction. `cheap`: one or two. `dear`: a transcendental function, many. */
 export type ElementwiseCost = "free" | "cheap" | "dear";
+
+/**
+ * An op whose elements are elements of its input. Elementwise kernels read them where they are; they are copied where
+ * another kernel needs them in a row.
+ */
+export interface ReadLowering<A extends Attributes = Attributes> {
+  readonly kind: "read";
+  read(value: Value<A>): Read;
+}
+
+/** Which elements of its input an op reads. */
+export interface Read {
+  /** The place along each axis of the input that the first place of the result is. */
+  readonly starts: readonly number[];
+  /** For each axis of the result the axis of the input that it walks and by which step; `undefined` repeats one place. */
+  readonly axes: readonly ({ readonly of: number; readonly step: number } | undefined)[];
+  /** Where along axes of the result there is an element; everywhere when left out. */
+  readonly bounds?: readonly { readonly axis: number; readonly from: number; readonly to: number }[];
+  /** What stands elsewhere; 0 when left out. */
+  readonly fill?: number;
+}
 
 /** An op with kernels of its own. */
 export interface KernelLowering<A extends Attributes = Attributes> {

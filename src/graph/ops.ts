@@ -36,6 +36,11 @@ export { mod } from "./ops/elementary/mod.ts";
 export { full, ones, zeros } from "./ops/fill.ts";
 export { matmul, type MatmulOptions } from "./ops/matmul.ts";
 export { abs, ceil, floor, maximum, minimum, relu, round, sign } from "./ops/piecewise.ts";
+export { expandDims, squeeze, type SqueezeOptions, tile } from "./ops/movement/axes.ts";
+export { concat, stack } from "./ops/movement/concat.ts";
+export { flip, type FlipOptions } from "./ops/movement/flip.ts";
+export { pad, type Padding, type PadOptions } from "./ops/movement/pad.ts";
+export { slice, type SliceOptions, split } from "./ops/movement/slice.ts";
 export { pow } from "./ops/power.ts";
 export {
   dropout,
@@ -45,7 +50,7 @@ export {
   randomUniform,
 } from "./ops/random.ts";
 export { max, mean, min } from "./ops/reduce.ts";
-export type { ReductionOptions } from "./ops/reduction_axes.ts";
+export type { AxisOptions, ReductionOptions } from "./ops/reduction_axes.ts";
 export { logSoftmax, softmax, type SoftmaxOptions } from "./ops/softmax.ts";
 export { softmaxCrossEntropy } from "./ops/softmax_cross_entropy.ts";
 export { constant, input, parameter, stepScalar } from "./ops/sources.ts";

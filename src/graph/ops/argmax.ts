@@ -4,7 +4,7 @@ import { elementCount, formatShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
 import type { Value } from "../value.ts";
-import { resolveAxes } from "./reduction_axes.ts";
+import { resolveAxis } from "./reduction_axes.ts";
 import { requireDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
 
@@ -31,11 +31,8 @@ export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
   checkOptions("argmax()", options, ARGMAX_OPTIONS, "{ axis: 1 }");
   requireDType("argmax", value, ["f32"]);
   const { axis: wanted = -1, keepDims = false } = options;
-  if (typeof wanted !== "number") {
-    throw new TypeError(`argmax: the axis is one number, not ${String(wanted)}`);
-  }
   const { shape } = value;
-  const [axis = 0] = resolveAxes("argmax", shape, wanted);
+  const axis = resolveAxis("argmax", shape, wanted);
   const attributes = {
     outer: elementCount(shape.slice(0, axis)),
     reduced: item(shape, axis),

@@ -19,6 +19,15 @@ export interface ReductionOptions {
 /** Every option of {@link ReductionOptions}. */
 export const REDUCTION_OPTIONS: OptionNames<ReductionOptions> = { axes: true, keepDims: true };
 
+/** Options of what goes along one axis. */
+export interface AxisOptions {
+  /** The axis, negative ones counted from the end. 0 when left out. */
+  readonly axis?: number | undefined;
+}
+
+/** Every option of {@link AxisOptions}. */
+export const AXIS_OPTIONS: OptionNames<AxisOptions> = { axis: true };
+
 /** What a reduction reduces. */
 export type ReductionAttributes = {
   /** One for each span of neighbouring axes; each takes the result of the one before. */
@@ -62,6 +71,13 @@ export function reduceAxes(
   const result = spans.length === 0 ? value : create({ spans, terms }, shape);
   if (options.keepDims === true) return result;
   return reshape(result, value.shape.filter((_, axis) => !axes.has(axis)));
+}
+
+/** The axis meant by `axis` in a tensor of `shape`, as a number from 0; a `TypeError` when it is not there. */
+export function resolveAxis(op: string, shape: Shape, axis: number): number {
+  if (typeof axis !== "number") throw new TypeError(`${op}: the axis is one number, not ${String(axis)}`);
+  const [resolved = 0] = resolveAxes(op, shape, axis);
+  return resolved;
 }
 
 /** The axes meant by `axes` in a tensor of `shape`, as numbers from 0; a `TypeError` when one is not there. */

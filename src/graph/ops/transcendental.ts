@@ -19,10 +19,19 @@ export const log: (a: Value) => Value = unaryOp({
   name: "log",
   takes: FLOAT,
   cost: "dear",
-  wgsl: (x) => `log(${x.text})`,
+  wgsl: (x, call) => call(LOG, x),
   // d(log a) = da / a.
   gradient: (a, _result, outGrad) => div(outGrad, a),
 });
+
+const LOG: WgslFunction = {
+  name: "log_of",
+  code: `// A subnormal number is 0: Mesa takes the logarithm of each of them for that of 2^-127.
+fn log_of(x: Float) -> Float {
+  return log(select(x, Float(), abs(x) < Float(from_bits(0x00800000u))));
+}
+`,
+};
 
 /** Square root of `a`; NaN below 0. */
 export const sqrt: (a: Value) => Value = unaryOp({

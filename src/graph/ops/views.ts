@@ -1,11 +1,9 @@
-import { copy } from "../../kernels/elementwise/copy.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "../../tensor/shape.ts";
 import { createValue, isResultOf } from "../create_value.ts";
-import { type Binding, item, type OpDefinition } from "../op.ts";
+import { item, type OpDefinition } from "../op.ts";
 import { sizeOf, type Value } from "../value.ts";
 import { broadcastOf, requireComputeDType } from "./requirements.ts";
 import { numberOp } from "./sources.ts";
-import { rowMajorStrides } from "./strides.ts";
 
 /**
  * `value` with the same elements in the same order under another shape. One dimension may be -1: what is left. Throws `TypeError`
@@ -65,7 +63,8 @@ export type TransposeAttributes = { readonly permutation: readonly number[] };
 
 /**
  * `value` with its axes in the order of `permutation` (reversed when left out): axis `i` of the result is axis
- * `permutation[i]` of `value`, negative ones counted from the end. `matmul` reads a transposed matrix in place; elsewhere it costs one copy.
+ * `permutation[i]` of `value`, negative ones counted from the end. `matmul` and elementwise ops read it in place;
+ * elsewhere it costs one copy.
  */
 export function transpose(value: Value, permutation?: readonly number[]): Value {
   const rank = value.shape.length;
@@ -110,17 +109,11 @@ export const transposeOp: OpDefinition<TransposeAttributes> = {
     return [transpose(outGrad, inverse)];
   },
   lowering: {
-    kind: "kernel",
-    steps(value, context) {
-      const source = item(value.inputs, 0);
-      const strides = rowMajorStrides(source.shape);
-      const out = context.regionOf(value);
-      const dispatch = copy<Binding>({ input: context.regionOf(source), out }, {
-        shape: value.shape,
-        strides: value.attributes.permutation.map((axis) => item(strides, axis)),
-      });
-      return [{ dispatch, writes: [out] }];
-    },
+    kind: "read",
+    read: ({ attributes, shape }) => ({
+      starts: shape.map(() => 0),
+      axes: attributes.permutation.map((of) => ({ of, step: 1 })),
+    }),
   },
 };
 

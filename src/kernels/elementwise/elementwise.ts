@@ -3,25 +3,28 @@ import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.
 import { type ComputeDType, type Expression, operandsOf } from "./expression.ts";
 import { computeDTypeOf } from "./expression_dtype.ts";
 import { expressionFunctionsWgsl, expressionTypesWgsl } from "./expression_functions.ts";
-import { ExpressionWriter, TYPE_NAMES } from "./expression_wgsl.ts";
+import { ExpressionWriter, opaqueLiteral, TYPE_NAMES } from "./expression_wgsl.ts";
 import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
 import { STEP_SCALARS_WGSL } from "../step_scalars.ts";
 import {
+  type Bounds,
   collapse,
   coordinateConstants,
   coordinatesWgsl,
   type InputAccess,
   inputAccess,
+  vectorWidthOf,
+  type Walk,
 } from "./strided_access.ts";
 
 /** A tensor that an elementwise kernel reads. */
-export interface ElementwiseInput<B> {
+export interface ElementwiseInput<B> extends Walk {
   readonly binding: B;
   /** As it is stored; `f16`, `bf16`, `bool` and 8- and 16-bit integers are unpacked, and 64-bit dtypes refused. */
   readonly dtype: DType;
-  /** Elements between neighbours along each dimension of the shape; 0 repeats one element. */
-  readonly strides: readonly number[];
+  /** What stands where its bounds leave it out; 0 when left out. */
+  readonly fill?: number;
 }
 
 /** A contiguous tensor of the kernel's shape that it writes. */
@@ -42,6 +45,9 @@ export interface ElementwiseOptions<B> {
   /** For errors and traces. Default "elementwise". */
   readonly label?: string;
 }
+
+/** No place. */
+const NOWHERE: readonly Bounds[] = [{ axis: 0, from: 0, to: 0 }];
 
 /** Every adapter binds this many. */
 const MAX_STORAGE_BINDINGS = 8;
@@ -69,11 +75,14 @@ export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
       `${label}: ${read.length} inputs and ${outputs.length} outputs are more than ${MAX_STORAGE_BINDINGS} bindings`,
     );
   }
-  const { sizes, strides } = collapse(shape, read.map((input) => input.strides));
-  const width = (sizes.at(-1) ?? 1) % 4 === 0 ? 4 : 1;
-  const accesses = read.map(({ index, dtype }, binding) =>
-    inputAccess(index, binding, dtype, sizes, strides[binding] ?? [], width)
-  );
+  const collapsed = collapse(shape, read);
+  const { sizes } = collapsed;
+  const width = vectorWidthOf(collapsed);
+  const accesses = read.map(({ index, dtype }, binding) => {
+    // An input that is never read is bound all the same, and read where no place is.
+    const walk = collapsed.walks[binding] ?? { strides: sizes.map(() => 0), offset: 0, bounds: NOWHERE };
+    return inputAccess(index, binding, dtype, sizes, walk, width);
+  });
   const usesCoordinates = accesses.some((access) => access.usesCoordinates);
   const code = kernelWgsl({
     inputs,
@@ -104,18 +113,27 @@ export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
 function checkShape<B>({ inputs, outputs, shape }: ElementwiseOptions<B>, label: string): number {
   requireSizes(label, Object.fromEntries(shape.map((size, axis) => [`dimension ${axis}`, size])));
   if (outputs.length === 0) throw new TypeError(`${label}: has no output`);
-  inputs.forEach(({ strides }, index) => {
-    if (strides.length !== shape.length) {
-      throw new TypeError(
-        `${label}: input ${index} has ${strides.length} strides for a shape of ${shape.length} dimensions`,
-      );
-    }
-    requireSizes(
-      label,
-      Object.fromEntries(strides.map((stride, axis) => [`stride ${axis} of input ${index}`, stride])),
-    );
-  });
+  inputs.forEach((input, index) => checkWalk(input, shape, `${label}: input ${index}`));
   return requireElements(label, shape);
+}
+
+/** Strides and offsets are whole numbers that fit addresses; a bound is of a dimension that there is. */
+function checkWalk(
+  { strides, offset = 0, bounds = [] }: Walk,
+  shape: readonly number[],
+  input: string,
+): void {
+  if (strides.length !== shape.length) {
+    throw new TypeError(`${input} has ${strides.length} strides for a shape of ${shape.length} dimensions`);
+  }
+  for (const number of [...strides, offset, ...bounds.flatMap(({ from, to }) => [from, to])]) {
+    if (Number.isInteger(number) && Math.abs(number) < 2 ** 32) continue;
+    throw new RangeError(`${input}: strides, offset and bounds are whole numbers below 2^32, not ${number}`);
+  }
+  for (const { axis } of bounds) {
+    if (axis in shape) continue;
+    throw new RangeError(`${input} has bounds along dimension ${axis} of ${shape.length}`);
+  }
 }
 
 function inputAt<B>(
@@ -154,7 +172,7 @@ function usedBy(expressions: readonly Expression[]): Used {
 interface Kernel {
   readonly inputs: readonly { readonly dtype: DType }[];
   readonly outputs: readonly { readonly dtype: ComputeDType; readonly expression: Expression }[];
-  readonly read: readonly { readonly index: number }[];
+  readonly read: readonly { readonly index: number; readonly dtype: DType; readonly fill?: number }[];
   readonly accesses: readonly InputAccess[];
   /** Empty when no input needs coordinates. */
   readonly sizes: readonly number[];
@@ -192,7 +210,16 @@ function kernelWgsl({ inputs, outputs, read, accesses, sizes, width, used }: Ker
     opaqueWgsl(width),
     expressionFunctionsWgsl(writer.functions, width),
   ];
-  const loads = read.map(({ index }, which) => `let element_${index} = ${accesses[which]?.load ?? ""};`);
+  const loads = read.flatMap(({ index, dtype, fill }, which) => {
+    const { load = "", guard } = accesses[which] ?? {};
+    if (guard === undefined) return [`let element_${index} = ${load};`];
+    return [
+      `var element_${index} = ${opaqueLiteral(fill ?? 0, computeDTypeOf(dtype))};`,
+      `if (${guard}) {`,
+      `  element_${index} = ${load};`,
+      "}",
+    ];
+  });
   const body = [...coordinates.statements, ...loads, ...writer.statements, ...results];
   return `override count: u32;
 ${declarations.filter((text) => text !== "").join("\n")}

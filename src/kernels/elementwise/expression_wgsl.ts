@@ -80,8 +80,7 @@ export class ExpressionWriter {
   }
 
   #constant(value: number, dtype: ComputeDType): Term {
-    const text = literal(value, dtype);
-    const hidden = dtype === "f32" ? text : `opaque_${dtype === "i32" ? "signed" : "unsigned"}(${text})`;
+    const hidden = dtype === "f32" ? literal(value, dtype) : opaqueLiteral(value, dtype);
     return { ...this.#let(hidden, dtype), constant: value };
   }
 
@@ -126,6 +125,12 @@ function scalarValue(index: number): string {
     throw new RangeError(`StepScalars has values 0 to 15, no value ${index}`);
   }
   return `Float(scalars.values[${Math.floor(index / 4)}].${"xyzw".charAt(index % 4)})`;
+}
+
+/** `value` as WGSL that no compiler knows. */
+export function opaqueLiteral(value: number, dtype: ComputeDType): string {
+  const hide = { f32: "opaque", i32: "opaque_signed", u32: "opaque_unsigned" }[dtype];
+  return `${hide}(${literal(value, dtype)})`;
 }
 
 const SMALLEST_NORMAL = 2 ** -126;

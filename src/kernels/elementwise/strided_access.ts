@@ -2,48 +2,102 @@ import type { DType } from "../../base/dtype.ts";
 import { computeDTypeOf } from "./expression_dtype.ts";
 import { TYPE_NAMES } from "./expression_wgsl.ts";
 
-/** A shape and the strides of tensors along it, with as few dimensions as say the same. */
+/** Where along a dimension an input is read: from `from` up to and without `to`. */
+export interface Bounds {
+  readonly axis: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** How a tensor is walked: which of its elements belongs to each place of a shape. */
+export interface Walk {
+  /** Elements between neighbours along each dimension; 0 repeats one, a negative one goes backwards. */
+  readonly strides: readonly number[];
+  /** The element that belongs to the first place; 0 when left out. It may be none, where bounds leave that place out. */
+  readonly offset?: number;
+  /** Places outside of any of these have no element. */
+  readonly bounds?: readonly Bounds[];
+}
+
+/** Shapes and walks with as few dimensions as say the same. */
 export interface Collapsed {
   /** Outermost first; at least one. */
   readonly sizes: readonly number[];
-  /** Element strides of each tensor along `sizes`. */
-  readonly strides: readonly (readonly number[])[];
+  /** Each with bounds, `undefined` where no place has an element. */
+  readonly walks: readonly (Required<Walk> | undefined)[];
 }
 
 /** Drops dimensions of size 1 and joins neighbours that every tensor walks as if they were one. */
-export function collapse(shape: readonly number[], strides: readonly (readonly number[])[]): Collapsed {
+export function collapse(shape: readonly number[], walks: readonly Walk[]): Collapsed {
   const sizes: number[] = [];
-  const merged: number[][] = strides.map(() => []);
+  const merged: { strides: number[]; bounds: Bounds[]; isEmpty: boolean }[] = walks.map(() => ({
+    strides: [],
+    bounds: [],
+    isEmpty: false,
+  }));
+  const boundsAt = (which: number, axis: number) =>
+    (walks[which]?.bounds ?? []).filter((bounds) => bounds.axis === axis);
   shape.forEach((size, axis) => {
-    if (size === 1) return;
-    const own = strides.map((tensor) => tensor[axis] ?? 0);
-    const continues = sizes.length > 0 &&
-      merged.every((tensor, which) => tensor.at(-1) === (own[which] ?? 0) * size);
-    if (continues) {
-      sizes.push((sizes.pop() ?? 1) * size);
-      merged.forEach((tensor, which) => tensor.splice(-1, 1, own[which] ?? 0));
-    } else {
-      sizes.push(size);
-      merged.forEach((tensor, which) => tensor.push(own[which] ?? 0));
+    const own = walks.map(({ strides }) => strides[axis] ?? 0);
+    const limits = walks.map((_, which) => boundsAt(which, axis));
+    if (size === 1) {
+      limits.forEach((bounds, which) => {
+        const tensor = merged[which];
+        if (tensor !== undefined) tensor.isEmpty ||= bounds.some(({ from, to }) => from > 0 || to < 1);
+      });
+      return;
     }
+    const continues = sizes.length > 0 && limits.every((bounds) => bounds.length === 0) &&
+      merged.every(({ strides }, which) => strides.at(-1) === (own[which] ?? 0) * size);
+    const last = continues ? sizes.length - 1 : sizes.length;
+    sizes[last] = (continues ? sizes[last] ?? 1 : 1) * size;
+    merged.forEach((tensor, which) => {
+      tensor.strides[last] = own[which] ?? 0;
+      // Places along the outer of two joined dimensions are as many times further apart.
+      tensor.bounds = continues
+        ? tensor.bounds.map((bounds) =>
+          bounds.axis === last ? { axis: last, from: bounds.from * size, to: bounds.to * size } : bounds
+        )
+        : [...tensor.bounds, ...(limits[which] ?? []).map((bounds) => ({ ...bounds, axis: last }))];
+    });
   });
-  if (sizes.length > 0) return { sizes, strides: merged };
-  return { sizes: [1], strides: strides.map(() => [0]) };
+  if (sizes.length === 0) {
+    sizes.push(1);
+    for (const { strides } of merged) strides.push(0);
+  }
+  return {
+    sizes,
+    walks: merged.map(({ strides, bounds, isEmpty }, which) =>
+      isEmpty ? undefined : { strides, bounds, offset: walks[which]?.offset ?? 0 }
+    ),
+  };
+}
+
+/** How many neighbours a kernel over these can compute at a time: four, where they are all read or none of them is. */
+export function vectorWidthOf({ sizes, walks }: Collapsed): 1 | 4 {
+  const last = sizes.length - 1;
+  const isWhole = (sizes[last] ?? 1) % 4 === 0 &&
+    walks.every((walk) =>
+      (walk?.bounds ?? []).every(({ axis, from, to }) => axis !== last || from % 4 === 0 && to % 4 === 0)
+    );
+  return isWhole ? 4 : 1;
 }
 
 /** How a kernel reads one input: WGSL, and the override constants that it uses. */
 export interface InputAccess {
   /** Declaration of the binding and of what reads it. */
   readonly declarations: string;
+  /** Where an element is read, as WGSL; `undefined` where each is. */
+  readonly guard: string | undefined;
   /** The one or four elements that belong to `index`. */
   readonly load: string;
   readonly constants: Readonly<Record<string, number>>;
-  /** Whether `load` uses the coordinates that {@link coordinatesWgsl} computes. */
+  /** Whether `load` or `guard` uses the coordinates that {@link coordinatesWgsl} computes. */
   readonly usesCoordinates: boolean;
 }
 
 /**
- * The access to input `input`, bound at `binding`, with `strides` along the collapsed `sizes`. With a `width` of 4,
+ * The access to input `input`, bound at `binding`, by its `walk` along the collapsed `sizes`. With a `width` of 4,
  * the last size is a multiple of 4 and `index` counts groups of four elements along it.
  */
 export function inputAccess(
@@ -51,36 +105,63 @@ export function inputAccess(
   binding: number,
   dtype: DType,
   sizes: readonly number[],
-  strides: readonly number[],
+  walk: Required<Walk>,
   width: 1 | 4,
 ): InputAccess {
+  const { strides, offset, bounds } = walk;
   const word = dtype in PACKED ? "u32" : computeDTypeOf(dtype);
   const inner = strides.at(-1) ?? 0;
   const isUniform = strides.every((stride) => stride === 0);
   const isLinear = isContiguous(sizes, strides);
-  const isVector = width === 4 && !(dtype in PACKED) &&
+  const isVector = width === 4 && !(dtype in PACKED) && offset % 4 === 0 &&
     (isLinear || inner === 1 && strides.slice(0, -1).every((stride) => stride % 4 === 0));
   const element = isVector ? TYPE_NAMES[computeDTypeOf(dtype)] : word;
   const used = isUniform || isLinear ? [] : [...strides.keys()].filter((axis) => strides[axis] !== 0);
-  const offset = isUniform
-    ? "0u"
-    : isLinear
-    ? (width === 4 ? "index * 4u" : "index")
-    : used.map((axis) => strides[axis] === 1 ? `at_${axis}` : `at_${axis} * stride_${input}_${axis}`).join(
-      " + ",
-    );
+  const terms = isLinear
+    ? [width === 4 ? "index * 4u" : "index"]
+    : used.map((axis) => strides[axis] === 1 ? `at_${axis}` : `at_${axis} * stride_${input}_${axis}`);
+  if (offset !== 0) terms.push(`offset_${input}`);
   const strided = used.filter((axis) => strides[axis] !== 1);
   const innerStride = inner === 1 || isLinear ? "1u" : `stride_${input}_${strides.length - 1}`;
+  const constants = {
+    ...Object.fromEntries(strided.map((axis) => [`stride_${input}_${axis}`, wrapped(strides[axis] ?? 0)])),
+    ...offset === 0 ? {} : { [`offset_${input}`]: wrapped(offset) },
+    ...Object.fromEntries(bounds.flatMap(({ from, to }, which) => [
+      [`from_${input}_${which}`, wrapped(from)],
+      [`span_${input}_${which}`, Math.max(to - from, 0)],
+    ])),
+  };
+  const address = terms.length === 0 ? "0u" : terms.join(" + ");
   return {
     declarations: [
-      ...strided.map((axis) => `override stride_${input}_${axis}: u32;`),
+      ...Object.keys(constants).map((name) => `override ${name}: u32;`),
       `@group(0) @binding(${binding}) var<storage, read> input_${input}: array<${element}>;`,
       packedLoad(dtype, input),
     ].filter((line) => line !== "").join("\n"),
-    load: loadText({ dtype, input, offset, innerStride, inner, isVector, isLinear, width }),
-    constants: Object.fromEntries(strided.map((axis) => [`stride_${input}_${axis}`, strides[axis] ?? 0])),
-    usesCoordinates: used.length > 0,
+    guard: bounds.length === 0
+      ? undefined
+      : bounds.map(({ axis }, which) => `(at_${axis} - from_${input}_${which} < span_${input}_${which})`)
+        .join(
+          " && ",
+        ),
+    load: loadText({
+      dtype,
+      input,
+      offset: address,
+      innerStride,
+      inner,
+      isVector,
+      isLinear: isLinear && offset === 0,
+      width,
+    }),
+    constants,
+    usesCoordinates: used.length > 0 || bounds.length > 0,
   };
+}
+
+/** A number as the `u32` that adds up to the same: addresses are computed modulo 2^32. */
+function wrapped(value: number): number {
+  return value >>> 0;
 }
 
 function isContiguous(sizes: readonly number[], strides: readonly number[]): boolean {

@@ -45,7 +45,7 @@ const FUSED = [
  * The test suite runs the first graphs too, and a compiler takes a tenth of a second for each kernel: beside the op
  * that they are about, they have ops that are fused with it.
  */
-export const SMALL_GRAPHS = 360;
+export const SMALL_GRAPHS = 400;
 
 /** Graph number `index` of `seed`. It is about op number `index` (in turn), with a few others before and behind. */
 export function randomGraph(seed: number, index: number): RandomGraph {
@@ -92,8 +92,11 @@ export function listed(roots: readonly Value[]): string {
   const values = reachable(roots);
   const numbers = new Map(values.map((value, index) => [value, index]));
   return values.map((value) => {
-    const { value: number, index, permutation, stream } = value.attributes;
-    const said = [number, index, stream].filter((x) => typeof x === "number").map(String);
+    const said = Object.entries(value.attributes).filter(([, is]) =>
+      typeof is !== "object" && typeof is !== "function"
+    )
+      .map(([name, is]) => `${name} ${String(is)}`);
+    const { permutation } = value.attributes;
     if (Array.isArray(permutation)) said.push(`[${permutation.join(", ")}]`);
     const operands = value.inputs.map((input) => `%${numbers.get(input)}`);
     return `%${numbers.get(value)} = ${labelOf(value)}(${

@@ -54,6 +54,37 @@ export function transposed<T>(value: Value, elements: ArrayLike<T>): T[] {
   );
 }
 
+/**
+ * The elements of the first input of `value` that `place` names for each place of `value`, both as coordinates; `fill` where it
+ * names none.
+ */
+export function moved<T>(
+  value: Value,
+  elements: ArrayLike<T>,
+  place: (coordinates: readonly number[]) => readonly number[] | undefined,
+  fill?: T,
+): T[] {
+  const { shape } = at(value.inputs, 0);
+  const strides = stridesOf(shape);
+  return placesOf(value.shape).map((coordinates) => {
+    const source = place(coordinates);
+    if (source !== undefined && source.every((x, axis) => x >= 0 && x < at(shape, axis))) {
+      return at(elements, source.reduce((offset, x, axis) => offset + x * at(strides, axis), 0));
+    }
+    if (fill === undefined) throw new Error(`${value.op} reads outside of its input`);
+    return fill;
+  });
+}
+
+/** The coordinates of all elements of a tensor of `shape`, in row-major order. */
+export function placesOf(shape: Shape): number[][] {
+  let places: number[][] = [[]];
+  for (const size of shape) {
+    places = places.flatMap((place) => Array.from({ length: size }, (_, x) => [...place, x]));
+  }
+  return places;
+}
+
 /** Element strides of a tensor of `shape` along the axes of `target`, 0 where it repeats. */
 function broadcastStrides(shape: Shape, target: Shape): number[] {
   const own = stridesOf(shape);

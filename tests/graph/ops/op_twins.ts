@@ -9,6 +9,7 @@ import { at, broadcast } from "./elements.ts";
 import { fillTwins } from "./fill_twins.ts";
 import { matmulTwins } from "./matmul_twins.ts";
 import type { OpTwin, OpTwins } from "./op_twin.ts";
+import { movementTwins } from "./movement/movement_twins.ts";
 import { randomTwins } from "./random_twins.ts";
 import { reduceTwins } from "./reduce_twins.ts";
 import { softmaxCrossEntropyTwins } from "./softmax_cross_entropy_twins.ts";
@@ -28,6 +29,7 @@ export const OP_TWINS: OpTwins = {
   ...customTwins,
   ...fillTwins,
   ...matmulTwins,
+  ...movementTwins,
   ...randomTwins,
   ...reduceTwins,
   ...softmaxTwins,

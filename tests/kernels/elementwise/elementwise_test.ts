@@ -452,8 +452,8 @@ describe("elementwise", () => {
     expect(() => elementwise({ inputs: [input], outputs, shape: [2, 2] })).toThrow(
       "1 strides for a shape of 2 dimensions",
     );
-    expect(() => elementwise({ inputs: [{ ...input, strides: [-1] }], outputs, shape: [2] })).toThrow(
-      "stride 0 of input 0",
+    expect(() => elementwise({ inputs: [{ ...input, strides: [0.5] }], outputs, shape: [2] })).toThrow(
+      "input 0: strides, offset and bounds are whole numbers below 2^32, not 0.5",
     );
     const all = Array.from({ length: 8 }, (_, index): Expression => ({ kind: "input", index }));
     const sum = all.reduce((total, next) => binary("add", total, next));
