@@ -25,6 +25,7 @@
 export type { Clock } from "../base/clock.ts";
 export type { CairnErrorOptions } from "../base/errors.ts";
 export type { NamePattern, RenameRule } from "../base/name_pattern.ts";
+export type { OptionNames } from "../base/options/options.ts";
 export type { Work, WorkProgress } from "../base/work.ts";
 export type { BackgroundSaveOptions, BackgroundSaverOptions } from "../checkpoint/background_saver.ts";
 export type { StoredDType } from "../checkpoint/capture/cast_tensors.ts";
@@ -80,6 +81,7 @@ export type {
 } from "../checkpoint/engine/engine.ts";
 export { FileEngine } from "../checkpoint/engine/file_engine.ts";
 export type { FileEngineOptions, FileSaveOptions } from "../checkpoint/engine/file_engine_options.ts";
+export { SessionEngine, type Writing } from "../checkpoint/engine/session_engine.ts";
 export { loadTensor } from "../checkpoint/engine/load_tensor.ts";
 export type { LockIdentity, LockOwner } from "../checkpoint/engine/lock/lock_owner.ts";
 export type { WriterLockOptions } from "../checkpoint/engine/lock/writer_lock.ts";

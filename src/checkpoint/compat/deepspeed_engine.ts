@@ -20,7 +20,7 @@ export interface MakeDirsOptions {
 export const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
 
 /**
- * Any engine, with the members of DeepSpeed's `CheckpointEngine` that programs written for that ask for and Cairn does not.
+ * Any engine, with the members of DeepSpeed's `CheckpointEngine` that programs for that ask for and Cairn does not.
  *
  * @example
  * ```ts
@@ -31,7 +31,7 @@ export const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true }
  * ```
  */
 export class DeepSpeedEngine extends EngineWrapper {
-  /** What the next `save` is to create, or that there is nothing; `undefined` where the engine says what was created. */
+  /** What the next `save` creates, or that it creates nothing; `undefined` where `create` was called. */
   #set: CommitInfo | null | undefined;
   #isSaved = false;
 

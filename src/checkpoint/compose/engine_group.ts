@@ -8,21 +8,15 @@ import type { CheckpointFolder } from "../engine/checkpoint_folder.ts";
 import type { CommitInfo } from "../engine/commit_info.ts";
 import {
   type CommitReport,
-  type CommitTarget,
-  type CreateOptions,
   type Engine,
   ENGINE_OPTIONS,
   type EngineCommitOptions,
-  type EngineLoadOptions,
   type RemoveOptions,
   type SaveOptions,
 } from "../engine/engine.ts";
-import type { CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
-import { withoutPrefix } from "../engine/engine_paths.ts";
-import { SaveSession, type Writing } from "../engine/save_session.ts";
+import type { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import { SessionEngine, type Writing } from "../engine/session_engine.ts";
 import { byAge, type Catalog, type CheckpointSummary, type SkippedCheckpoint } from "../engine/summary.ts";
-import { tagOfStep } from "../engine/step_tag.ts";
-import { checkTag, fileNameOf } from "../file/tags.ts";
 
 /** An engine that could not do its part of a save, and why. */
 export interface MemberFailure {
@@ -52,14 +46,11 @@ const REFUSALS: ReadonlySet<string> = new Set([
  * Several engines that keep the same checkpoints: what mirrors and tiers have in common. One state is frozen and written to one
  * engine after the other; who has to succeed is decided by the subclass.
  */
-export abstract class EngineGroup implements Engine {
+export abstract class EngineGroup extends SessionEngine {
   readonly engines: readonly Engine[];
-  readonly #session = new SaveSession<SaveOptions>({
-    begin: (info, overwrite) => this.#begin(info, overwrite),
-    requireFileOf: ({ tag }, path) => this.#requireFileOf(tag, path),
-  }, ENGINE_OPTIONS.save);
 
   constructor(engines: readonly Engine[]) {
+    super(ENGINE_OPTIONS.save);
     const [first] = engines;
     if (first === undefined) throw new TypeError("A group of engines needs at least one");
     for (const engine of engines) {
@@ -75,7 +66,6 @@ export abstract class EngineGroup implements Engine {
     this.engines = [...engines];
   }
 
-  abstract get name(): string;
   /** The engine beside whose checkpoints leases and marks lie, and whose paths name the checkpoints. */
   abstract get inner(): Engine;
   /** Who takes part in the save that begins. */
@@ -103,40 +93,9 @@ export abstract class EngineGroup implements Engine {
     return this.inner.resumedFrom;
   }
 
-  create(target: CommitTarget, options?: CreateOptions): Promise<void> {
-    return this.#session.create(target, options);
-  }
-
-  save(
-    state: CheckpointState | FrozenCheckpoint,
-    path?: string,
-    options: SaveOptions = {},
-  ): Promise<WriteReport> {
-    return this.#session.save(state, path, options);
-  }
-
-  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport> {
-    return this.#session.commit(target, options);
-  }
-
-  abort(): Promise<void> {
-    return this.#session.abort();
-  }
-
-  get uncommitted(): CommitInfo | undefined {
-    return this.#session.uncommitted;
-  }
-
   /** The best copy. When a byte of it turns out to be damaged, `verify` goes on with the next one. */
-  async load(
-    tagOrPath: string | number,
-    options: EngineLoadOptions = {},
-  ): Promise<Checkpoint> {
-    checkOptions("load()", options, ENGINE_OPTIONS.load);
-    const tag = typeof tagOrPath === "number"
-      ? await tagOfStep(this, tagOrPath, options)
-      : checkTag(withoutPrefix(tagOrPath, this.engines.map(({ location }) => location)));
-    const copies = await this.copiesOf(tag, options.signal);
+  protected async open(tag: string, signal: AbortSignal | undefined): Promise<Checkpoint> {
+    const copies = await this.copiesOf(tag, signal);
     let failure: unknown;
     for (const [index, open] of copies.entries()) {
       try {
@@ -224,24 +183,24 @@ export abstract class EngineGroup implements Engine {
     for (const engine of this.engines) engine.continueRun(runId, tag);
   }
 
-  isDecoupled(): boolean {
-    return false;
-  }
-
-  async cleanup(): Promise<void> {
-    await this.abort().catch(() => {});
+  override async cleanup(): Promise<void> {
+    await super.cleanup();
     for (const engine of this.engines) await engine.cleanup();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cleanup();
+  protected override get locations(): readonly string[] {
+    return this.engines.map(({ location }) => location);
+  }
+
+  protected pathsTo({ tag }: CommitInfo): readonly string[] {
+    return this.engines.map((engine) => engine.pathOf(tag));
   }
 
   get #innerFirst(): Engine[] {
     return [...new Set([this.inner, ...this.engines])];
   }
 
-  async #begin(info: CommitInfo, overwrite: boolean): Promise<Writing<SaveOptions>> {
+  protected async begin(info: CommitInfo, overwrite: boolean): Promise<Writing> {
     const participants = this.participants();
     const save: GroupSave = { info, overwrite, members: [], failures: [] };
     if (!overwrite) await this.#refuseTaken(info, participants);
@@ -254,7 +213,7 @@ export abstract class EngineGroup implements Engine {
     return this.#writing(save);
   }
 
-  #writing(save: GroupSave): Writing<SaveOptions> {
+  #writing(save: GroupSave): Writing {
     return {
       write: (frozen, options) => this.#write(save, frozen, options),
       commit: async (options) => {
@@ -318,15 +277,6 @@ export abstract class EngineGroup implements Engine {
         "already_exists",
         `Cannot create checkpoint "${tag}": "${path}" exists already; choose another tag, or pass overwrite to replace it`,
         { details: { op: "create", tag, path } },
-      );
-    }
-  }
-
-  #requireFileOf(tag: string, path: string): void {
-    const allowed = [tag, fileNameOf(tag), ...this.engines.map((engine) => engine.pathOf(tag))];
-    if (!allowed.includes(path)) {
-      throw new TypeError(
-        `Cannot save to "${path}": checkpoint "${tag}" is the one file "${fileNameOf(tag)}"`,
       );
     }
   }

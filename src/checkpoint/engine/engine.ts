@@ -93,8 +93,8 @@ export interface CommitReport {
 
 /**
  * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is that of DeepSpeed's
- * `CheckpointEngine`, whose other members a `DeepSpeedEngine` has; what `commit` promises there is left open, and here it
- * is the durable point.
+ * `CheckpointEngine`, where it is left open what `commit` promises: here it is the durable point. `DeepSpeedEngine` has
+ * the rest of its members.
  *
  * One checkpoint is made at a time: `create`, `save`, `commit`.
  */
@@ -141,7 +141,7 @@ export interface Engine {
   remove(tag: string, options?: RemoveOptions): Promise<void>;
   /** Where its checkpoints lie: what each full name begins with, up to the file's name, as in `/runs/a/`. */
   readonly location: string;
-  /** That place as folders of storages, the one of `location` first and those of copies after it. None where it is no such folder. */
+  /** The same as folders of storages: that of `location` first, then those of copies. Empty where it is no such folder. */
   readonly folders: readonly CheckpointFolder[];
   /** Full name of the checkpoint `tag`, which need not exist. */
   pathOf(tag: string): string;

@@ -32,23 +32,6 @@ export class EnginePaths {
   fileOfTag(tag: string): string {
     return joinPath(this.#directory, fileNameOf(checkTag(tag)));
   }
-
-  /**
-   * The tag that is meant by a tag, a step, a file name, or a full path inside the engine's directory.
-   *
-   * @throws CairnError `invalid_tag` for anything else.
-   */
-  tagOf(tagOrPath: string | number): string {
-    return checkTag(typeof tagOrPath === "string" ? withoutPrefix(tagOrPath, [this.location]) : tagOrPath);
-  }
-
-  /** @throws TypeError for a path that is not the file of the checkpoint. */
-  requireFileOf(info: CommitInfo, path: string): void {
-    const name = fileNameOf(info.tag);
-    const file = this.fileOf(info);
-    if ([info.tag, name, file, this.#storage.describe(file)].includes(path)) return;
-    throw new TypeError(`Cannot save to "${path}": checkpoint ${info} is the one file "${name}"`);
-  }
 }
 
 /** A path without the first of these locations that it begins with; as it is where it begins with none. */

@@ -1,5 +1,4 @@
 import { checkOptions } from "../../base/options/options.ts";
-import type { WriteReport } from "../../container/write/container_writer.ts";
 import { TEMPORARY_PREFIX } from "../../storage/durable_file.ts";
 import { namesIn } from "../../storage/names_in.ts";
 import { openStorage } from "../../storage/open_storage.ts";
@@ -8,17 +7,7 @@ import { Checkpoint } from "../file/checkpoint.ts";
 import type { CheckpointFolder } from "./checkpoint_folder.ts";
 import type { CommitInfo } from "./commit_info.ts";
 import { DirectoryLocks } from "./lock/directory_locks.ts";
-import {
-  type CommitReport,
-  type CommitTarget,
-  type CreateOptions,
-  type Engine,
-  ENGINE_OPTIONS,
-  type EngineCommitOptions,
-  type EngineLoadOptions,
-  type RemoveOptions,
-  type SaveOptions,
-} from "./engine.ts";
+import { ENGINE_OPTIONS, type EngineLoadOptions, type RemoveOptions, type SaveOptions } from "./engine.ts";
 import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
 import {
@@ -29,16 +18,15 @@ import {
 } from "./file_engine_options.ts";
 import { FileMaker } from "./file_maker.ts";
 import { FileWriter } from "./file_writer.ts";
-import { type CheckpointState, FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
+import type { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import { KnownCheckpoints } from "./known_checkpoints.ts";
 import type { PartPlan } from "../file/parts/components.ts";
 import { partsAt, removeUnnamedParts } from "./part_sweep.ts";
 import type { WrittenPart } from "../file/parts/write_part.ts";
-import { SaveSession } from "./save_session.ts";
+import { SessionEngine, type Writing } from "./session_engine.ts";
 import { removeDurably } from "../file/remove_durably.ts";
 import { checkRunId } from "../file/run_id.ts";
 import type { Catalog } from "./summary.ts";
-import { tagOfStep } from "./step_tag.ts";
 import { checkTag, tagOfFileName } from "../file/tags.ts";
 
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
@@ -50,7 +38,7 @@ export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.t
  * Temporary files are called `.tmp-<run id>-<random>`. What a killed process left is removed by the next `create` of the same
  * run, and by any run after a day without a write.
  */
-export class FileEngine implements Engine {
+export class FileEngine extends SessionEngine<FileSaveOptions> {
   readonly name = "file";
   readonly storage: Storage;
   readonly directory: string;
@@ -59,10 +47,10 @@ export class FileEngine implements Engine {
   readonly #paths: EnginePaths;
   readonly #locks: DirectoryLocks;
   readonly #writer: FileWriter;
-  readonly #session: SaveSession<FileSaveOptions>;
   #resumedFrom: string | undefined;
 
   private constructor(storage: Storage, options: FileEngineOptions) {
+    super(FILE_SAVE_OPTIONS);
     this.storage = storage;
     this.directory = options.directory ?? "";
     this.folders = [{ storage, directory: this.directory }];
@@ -77,7 +65,6 @@ export class FileEngine implements Engine {
       locks: this.#locks,
       evict: (beingSaved) => evictOldest(this, { beingSaved, mayEvict: options.mayEvict }),
     });
-    this.#session = new SaveSession(this.#writer, FILE_SAVE_OPTIONS);
   }
 
   /**
@@ -99,22 +86,6 @@ export class FileEngine implements Engine {
     return this.#resumedFrom;
   }
 
-  create(target: CommitTarget, options?: CreateOptions): Promise<void> {
-    return this.#session.create(target, options);
-  }
-
-  save(
-    state: CheckpointState | FrozenCheckpoint,
-    path?: string,
-    options: FileSaveOptions = {},
-  ): Promise<WriteReport> {
-    return this.#session.save(state, path, options);
-  }
-
-  commit(target: CommitTarget, options?: EngineCommitOptions): Promise<CommitReport> {
-    return this.#session.commit(target, options);
-  }
-
   /**
    * Writes one rank's part of a checkpoint that another process commits, the first rank of the run `runId`. The part is durable when this
    * resolves, and belongs to nothing until an index names it. To make room is left to the first rank, which deletes checkpoints of its run.
@@ -127,23 +98,7 @@ export class FileEngine implements Engine {
     plan: PartPlan,
     options: SaveOptions & { readonly runId: string },
   ): Promise<WrittenPart> {
-    return await this.#session.calls.run("save", () => this.#writer.writePart(info, frozen, plan, options));
-  }
-
-  abort(): Promise<void> {
-    return this.#session.abort();
-  }
-
-  get uncommitted(): CommitInfo | undefined {
-    return this.#session.uncommitted;
-  }
-
-  async load(tagOrPath: string | number, options: EngineLoadOptions = {}): Promise<Checkpoint> {
-    checkOptions("load()", options, ENGINE_OPTIONS.load);
-    const tag = typeof tagOrPath === "number"
-      ? await tagOfStep(this, tagOrPath, options)
-      : this.tagOf(tagOrPath);
-    return await Checkpoint.open(this.storage, this.#paths.fileOfTag(tag), tag, options.signal);
+    return await this.alone("save", () => this.#writer.writePart(info, frozen, plan, options));
   }
 
   async list(): Promise<string[]> {
@@ -181,15 +136,6 @@ export class FileEngine implements Engine {
     return this.storage.describe(this.#paths.fileOfTag(tag));
   }
 
-  /**
-   * The tag that is meant by a tag, a step, a file name, or a full path inside this engine's directory.
-   *
-   * @throws CairnError `invalid_tag` for anything else.
-   */
-  tagOf(tagOrPath: string | number): string {
-    return this.#paths.tagOf(tagOrPath);
-  }
-
   /** The directory inside the storage that a checkpoint is made in. */
   directoryOf(info: CommitInfo): string {
     return this.#paths.directoryOf(info);
@@ -201,20 +147,25 @@ export class FileEngine implements Engine {
     this.#resumedFrom = checkTag(tag);
   }
 
-  isDecoupled(): boolean {
-    return false;
-  }
-
   readsStateOnce(): boolean {
     return true;
   }
 
-  async cleanup(): Promise<void> {
-    await this.abort().catch(() => {});
+  override async cleanup(): Promise<void> {
+    await super.cleanup();
     await this.#locks.release();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cleanup();
+  protected begin(info: CommitInfo, overwrite: boolean): Promise<Writing<FileSaveOptions>> {
+    return this.#writer.begin(info, overwrite);
+  }
+
+  protected pathsTo(info: CommitInfo): readonly string[] {
+    const file = this.#paths.fileOf(info);
+    return [file, this.storage.describe(file)];
+  }
+
+  protected open(tag: string, signal: AbortSignal | undefined): Promise<Checkpoint> {
+    return Checkpoint.open(this.storage, this.#paths.fileOfTag(tag), tag, signal);
   }
 }

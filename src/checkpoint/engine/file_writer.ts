@@ -20,7 +20,7 @@ import { KnownCheckpoints } from "./known_checkpoints.ts";
 import { moveLatestHint } from "./latest_hint.ts";
 import type { DirectoryLocks } from "./lock/directory_locks.ts";
 import { removeDeadParts } from "./part_sweep.ts";
-import type { CheckpointWriter, Writing } from "./save_session.ts";
+import type { Writing } from "./session_engine.ts";
 import { PreparedCheckpoint } from "./prepared_checkpoint.ts";
 import { summaryOf } from "./summary.ts";
 
@@ -51,7 +51,7 @@ interface Saved {
 }
 
 /** Writes checkpoints as files into directories of a storage: what `FileEngine` does between the calls. */
-export class FileWriter implements CheckpointWriter<FileSaveOptions> {
+export class FileWriter {
   readonly #options: FileWriterTools;
   readonly #storage: Storage;
   readonly #files: FileMaker;
@@ -69,10 +69,7 @@ export class FileWriter implements CheckpointWriter<FileSaveOptions> {
     this.#locks = options.locks;
   }
 
-  requireFileOf(info: CommitInfo, path: string): void {
-    this.#paths.requireFileOf(info, path);
-  }
-
+  /** See `SessionEngine.begin`. */
   async begin(info: CommitInfo, overwrite: boolean): Promise<Writing<FileSaveOptions>> {
     const directory = this.#paths.directoryOf(info);
     await this.#storage.makeDirectory(directory);

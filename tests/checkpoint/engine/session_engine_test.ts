@@ -5,38 +5,74 @@ import {
   type CommitReport,
   type CommitTarget,
   ENGINE_OPTIONS,
-  type SaveOptions,
 } from "../../../src/checkpoint/engine/engine.ts";
-import { SaveSession, type Writing } from "../../../src/checkpoint/engine/save_session.ts";
+import { SessionEngine, type Writing } from "../../../src/checkpoint/engine/session_engine.ts";
+import type { Checkpoint } from "../../../src/checkpoint/file/checkpoint.ts";
 
 const WRITTEN = { fileId: "", fileBytes: 3, rawBytes: 2, storedBytes: 1 } as CommitReport["written"];
 
-/** A session over a writer that notes its calls; those in `failing` reject. */
+/** Notes its calls; those in `failing` reject. */
+class NotedEngine extends SessionEngine {
+  readonly name = "noted";
+  readonly runId = "";
+  readonly resumedFrom = undefined;
+  readonly location = "noted:";
+  readonly folders = [];
+  readonly noted: string[] = [];
+  readonly #failing: readonly string[];
+
+  constructor(failing: readonly string[]) {
+    super(ENGINE_OPTIONS.save);
+    this.#failing = failing;
+  }
+
+  pathOf(tag: string): string {
+    return `noted:${tag}`;
+  }
+
+  list(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
+  remove(tag: string): Promise<void> {
+    return this.#note(`remove ${tag}`);
+  }
+
+  continueRun(): void {}
+
+  protected async begin(info: CommitInfo, overwrite: boolean): Promise<Writing> {
+    await this.#note(overwrite ? "begin over" : "begin");
+    return {
+      write: () => this.#note("write").then(() => WRITTEN),
+      commit: async () => {
+        await this.#note("commit");
+        const { tag } = info;
+        return { info, tag, path: tag, written: WRITTEN, isVerified: false, warnings: [] };
+      },
+      abort: () => this.#note("abort"),
+    };
+  }
+
+  protected pathsTo({ tag }: CommitInfo): readonly string[] {
+    return [`noted:${tag}`];
+  }
+
+  protected open(tag: string): Promise<Checkpoint> {
+    return this.#note(`open ${tag}`).then(() => Promise.reject(new Error("nothing there")));
+  }
+
+  async #note(call: string): Promise<void> {
+    await Promise.resolve();
+    this.noted.push(call);
+    if (this.#failing.includes(call)) throw new Error(`no ${call}`);
+  }
+}
+
 function noted(failing: readonly string[] = []) {
-  const calls: string[] = [];
-  const note = (call: string): void => {
-    calls.push(call);
-    if (failing.includes(call)) throw new Error(`no ${call}`);
-  };
-  const writingOf = (info: CommitInfo): Writing<SaveOptions> => ({
-    write: () => Promise.resolve().then(() => note("write")).then(() => WRITTEN),
-    commit: () =>
-      Promise.resolve().then(() => note("commit")).then(() => (
-        { info, tag: info.tag, path: info.tag, written: WRITTEN, isVerified: false, warnings: [] }
-      )),
-    abort: () => Promise.resolve().then(() => note("abort")),
-  });
-  const session = new SaveSession<SaveOptions>({
-    begin: (info, overwrite) =>
-      Promise.resolve().then(() => note(overwrite ? "begin over" : "begin")).then(() => writingOf(info)),
-    requireFileOf: ({ tag }, path) => {
-      if (path !== tag) throw new TypeError(`not ${path}`);
-    },
-  }, ENGINE_OPTIONS.save);
-  const save = (state: object = {}, path?: string) => session.save({ state: { ...state } }, path, {});
-  const create = (target: CommitTarget, overwrite?: boolean) =>
-    session.create(target, overwrite === undefined ? {} : { overwrite });
-  return { session, calls, save, create };
+  const session = new NotedEngine(failing);
+  const save = (state: object = {}, path?: string) => session.save({ state: { ...state } }, path);
+  const create = (target: CommitTarget, overwrite?: boolean) => session.create(target, { overwrite });
+  return { session, calls: session.noted, save, create };
 }
 
 describe("the session of a save", () => {
@@ -115,6 +151,30 @@ describe("the session of a save", () => {
     expect([calls, session.uncommitted]).toEqual([["begin"], undefined]);
   });
 
+  test("loads by a tag and by a path that begins with its location", async () => {
+    const { session, calls } = noted();
+    for (const name of ["a", "a.cairn", "noted:a"]) {
+      await expect(session.load(name)).rejects.toThrow("nothing there");
+    }
+    await expect(session.load("elsewhere:a")).rejects.toThrow("cannot be the tag of a checkpoint");
+    expect(calls).toEqual(["open a", "open a", "open a"]);
+  });
+
+  test("takes the names of the one file for a save, and no other", async () => {
+    for (const path of ["a", "a.cairn", "noted:a"]) {
+      const { save, create } = noted();
+      await create("a");
+      expect(await save({}, path)).toBe(WRITTEN);
+    }
+  });
+
+  test("drops what is under way when it is disposed of", async () => {
+    const { session, calls, create } = noted(["abort"]);
+    await create("a");
+    await session[Symbol.asyncDispose]();
+    expect([calls, session.uncommitted]).toEqual([["begin", "abort"], undefined]);
+  });
+
   test("gives the memory of a state back once it is there, failed or was dropped", async () => {
     for (const end of ["commit", "failed commit", "abort"]) {
       const { session, create } = noted(end === "failed commit" ? ["commit"] : []);
@@ -126,7 +186,7 @@ describe("the session of a save", () => {
         release();
       };
       await create("a");
-      await session.save(frozen, undefined, {});
+      await session.save(frozen);
       expect([end, released]).toEqual([end, 0]);
       await (end === "abort" ? session.abort() : session.commit("a").catch(() => {}));
       expect([end, released]).toEqual([end, 1]);
