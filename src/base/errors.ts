@@ -40,18 +40,27 @@ export type CairnErrorCode =
 
 /** Where it went wrong. Every field is optional; messages repeat what matters for a reader. */
 export interface CairnErrorDetails {
+  /** The file, directory or address, as it can be opened. */
   path?: string;
+  /** The call that failed: of the storage (`write`, `sync`), the GPU (`map`) or the engine (`commit`). */
   op?: string;
+  /** The byte of the file at which it went wrong. */
   offset?: number;
+  /** The full name of the tensor. */
   tensor?: string;
+  /** The tag of the checkpoint. */
   tag?: string;
+  /** What was exceeded, in the unit of {@link value}. */
   limit?: number;
+  /** What was found instead. */
   value?: unknown;
 }
 
 /** Options of {@link CairnError}. */
 export interface CairnErrorOptions {
+  /** Where it went wrong. `{}` unless given. */
   details?: CairnErrorDetails | undefined;
+  /** The error that this one follows from: the runtime's, the driver's or the caller's. */
   cause?: unknown;
 }
 
@@ -63,10 +72,17 @@ export const CAIRN_ERROR_OPTIONS: OptionNames<CairnErrorOptions> = { details: tr
  * A caller's own mistake is a `TypeError` or `RangeError`, and an abort rethrows `signal.reason`.
  */
 export class CairnError extends Error {
+  /** The same in every copy of the package, where `instanceof` would say no. */
   override readonly name = "CairnError";
+  /** What went wrong. */
   readonly code: CairnErrorCode;
+  /** Where it went wrong. */
   readonly details: CairnErrorDetails;
 
+  /**
+   * An error for an engine or a storage of one's own to throw. `message` says what was found, what was expected,
+   * and what to do.
+   */
   constructor(code: CairnErrorCode, message: string, options: CairnErrorOptions = {}) {
     checkOptions("CairnError()", options, CAIRN_ERROR_OPTIONS);
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

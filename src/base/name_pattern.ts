@@ -9,6 +9,7 @@ export type NamePattern = string | RegExp;
 
 /** How names change. */
 export interface RenameRule {
+  /** Which names. The first rule that matches a name is the only one that changes it. */
   readonly from: NamePattern;
   /**
    * The new name. Each `*` in it is what the same one of `from` stood for; where `from` is an expression, it is what

@@ -2,7 +2,9 @@ import type { OptionNames } from "./options/options.ts";
 
 /** How far a long call is. Bytes, unless the call says otherwise. */
 export interface WorkProgress {
+  /** How much is done. */
   readonly done: number;
+  /** How much there is in all. */
   readonly total: number;
 }
 
@@ -10,6 +12,7 @@ export interface WorkProgress {
 export interface Work {
   /** Stops the work, which then rejects with the signal's reason and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
+  /** Told after each piece of work, such as a chunk or a tensor. */
   readonly onProgress?: ((progress: WorkProgress) => void) | undefined;
 }
 

@@ -7,7 +7,9 @@ import type { Seed } from "./seed.ts";
 
 /** The tensor of one example, without the batch axis. */
 export interface ExampleSpec {
+  /** The dtype of its elements. */
   readonly dtype: DType;
+  /** Sizes of its dimensions, outermost first; `[]` where an example is one number. */
   readonly shape: Shape;
 }
 
@@ -29,7 +31,9 @@ export interface OrderKey {
 
 /** Which batch: number `position` (from 0) of `epoch` (from 0). */
 export interface BatchRequest extends OrderKey {
+  /** Number of the epoch, from 0. */
   readonly epoch: number;
+  /** Number of the batch in its epoch, from 0. */
   readonly position: number;
 }
 
@@ -38,14 +42,18 @@ export interface BatchRequest extends OrderKey {
  * pure function of its argument: that is what lets a run be resumed in the middle of an epoch.
  */
 export interface BatchSource {
+  /** Examples in a batch. */
   readonly batchSize: number;
   /**
    * Examples in an epoch. Training uses whole batches only; evaluation asks for a last, smaller one where
    * some are left.
    */
   readonly exampleCount: number;
+  /** What one example of the inputs is. */
   readonly inputs: ExampleSpec;
+  /** What the label of one example is. */
   readonly labels: ExampleSpec;
+  /** The batch that is asked for. Of the same request the same bytes, always. */
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
   /** Places of a batch's examples in the data, for messages about one of them. */
   indicesAt?(request: BatchRequest): readonly number[];

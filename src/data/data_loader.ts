@@ -29,6 +29,7 @@ export const DATASET: OptionNames<Dataset> = { inputs: true, labels: true };
 
 /** Options of {@link DataLoader.from}. */
 export interface DataLoaderOptions {
+  /** Examples in a batch, at least 1. What is left of an epoch beyond whole batches is not trained on. */
   readonly batchSize: number;
   /** Whether each epoch has its own order, a function of (seed, epoch). Default false. */
   readonly shuffle?: boolean;
@@ -48,7 +49,9 @@ const CHECKSUM_SLICE_BYTES = 16 * 1024 * 1024;
 
 /** Where a loader stands: before batch `position` of `epoch`, both from 0. */
 export interface LoaderState {
+  /** Number of the epoch, from 0. */
   readonly epoch: number;
+  /** Number of the next batch in it, from 0. */
   readonly position: number;
 }
 
@@ -62,7 +65,9 @@ export class DataLoader implements BatchSource {
   readonly exampleCount: number;
   readonly inputs: ExampleSpec;
   readonly labels: ExampleSpec;
+  /** Whether each epoch has its own order. */
   readonly shuffle: boolean;
+  /** Seed of the order; `undefined` where it is that of the run. */
   readonly seed: Seed | undefined;
   readonly #inputRows: Rows;
   readonly #labelRows: Rows;

@@ -14,6 +14,7 @@ export class OpaqueValue<Value = unknown> {
   /** What was put into it by key. */
   readonly entries: Map<Value, Value> = new Map();
 
+  /** An object of that name, with nothing said of it yet. */
   constructor(name: string) {
     this.name = name;
   }

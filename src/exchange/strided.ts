@@ -3,6 +3,7 @@ import { elementCount, type Shape } from "../tensor/shape.ts";
 
 /** Where the elements of a tensor lie: element `[i, j]` is at `offset + i * strides[0] + j * strides[1]`. */
 export interface StridedView {
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: Shape;
   /** In elements; none is negative. */
   readonly strides: readonly number[];

@@ -6,6 +6,7 @@ import { CairnError } from "../base/errors.ts";
 
 /** Options of reading from a file of another format. */
 export interface ExchangeReadOptions {
+  /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** The most bytes that a tensor may have, which a file of a few bytes can ask for. Default {@link DEFAULT_MAX_BYTES}, 8 GiB. */
   readonly maxBytes?: number | undefined;
@@ -18,11 +19,13 @@ export const EXCHANGE_READ_OPTIONS: OptionNames<ExchangeReadOptions> = { signal:
 
 /** What a file of another format says about one of its tensors. */
 export interface ForeignTensor {
+  /** As the file has it. */
   readonly name: string;
   /** Absent where Cairn has no such dtype; such a tensor can be listed and not read. */
   readonly dtype?: DType;
   /** The dtype in the format's own words, such as `"F8_E4M3"`, `">f4"` or `"ComplexFloatStorage"`. */
   readonly storedAs: string;
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: Shape;
   /** Of its elements, without gaps. */
   readonly byteLength: number;
@@ -34,6 +37,7 @@ export interface ForeignTensor {
 export interface TensorFile {
   /** In the order of the file. */
   names(): readonly string[];
+  /** Whether there is a tensor of this name. */
   has(name: string): boolean;
   /** What the file says about a tensor; `CairnError("not_found")` where there is none of this name. */
   describe(name: string): Promise<ForeignTensor>;
@@ -42,6 +46,7 @@ export interface TensorFile {
    * @throws CairnError `not_found`; `unsupported` for a dtype or rank that Cairn does not have; `invalid_file`.
    */
   read(name: string, options?: ExchangeReadOptions): Promise<HostTensor>;
+  /** Closes the source. Closing twice is fine; reading afterwards throws `CairnError("closed")`. */
   close(): Promise<void>;
 }
 

@@ -14,6 +14,7 @@ export class UnreadableTensor extends PickleOpaque {
   /** `[]` where the file does not say. */
   readonly shape: Shape;
 
+  /** A tensor that cannot be read for that reason. */
   constructor(reason: string, storedAs: string, shape: Shape) {
     super();
     this.reason = reason;

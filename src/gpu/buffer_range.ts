@@ -1,5 +1,6 @@
 /** A part of a GPU buffer. It borrows the buffer: whoever created the buffer destroys it. */
 export interface BufferRange {
+  /** The buffer that it is a part of. */
   readonly buffer: GPUBuffer;
   /** First byte. */
   readonly offset: number;

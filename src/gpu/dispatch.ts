@@ -7,11 +7,13 @@ import type { BufferRange } from "./buffer_range.ts";
  * is `main`. A binding that the kernel writes may not be bound to it a second time (WebGPU forbids it).
  */
 export interface Dispatch<B = BufferRange> {
+  /** Stands in messages and in the labels of GPU objects. */
   readonly label: string;
   /** WGSL source. Together with `constants` it identifies the pipeline. */
   readonly code: string;
   /** Values of the source's `override` declarations; finite numbers only. */
   readonly constants: Readonly<Record<string, number>>;
+  /** Memory of binding 0, 1, 2 … of group 0. */
   readonly bindings: readonly B[];
   /** Workgroup counts. `[0, 0, 0]` when there is no element to compute: executors skip such a dispatch. */
   readonly workgroups: readonly [number, number, number];

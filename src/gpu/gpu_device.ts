@@ -14,9 +14,13 @@ import { requestDevice } from "./request_device.ts";
 export interface GpuCounters {
   /** Buffers that live now, without the staging buffers that the device keeps for {@link GpuDevice.read}. */
   readonly buffers: number;
+  /** Buffers that were ever made. */
   readonly buffersCreated: number;
+  /** Compute pipelines that were compiled. The same source and constants are compiled once. */
   readonly pipelinesCreated: number;
+  /** Bind groups that were made. */
   readonly bindGroupsCreated: number;
+  /** Calls of `queue.submit`. */
   readonly submits: number;
 }
 
@@ -39,11 +43,15 @@ interface OpenedDevice {
  * caught are thrown by the next call, because all of them begin with `assertAlive()`.
  */
 export class GpuDevice {
+  /** WebGPU's own device. Objects made on it directly are neither counted nor freed by {@link close}. */
   readonly device: GPUDevice;
+  /** What may be used of the device: all that the adapter has, or WebGPU's defaults where that was refused. */
   readonly limits: GPUSupportedLimits;
+  /** What the device can do beyond the minimum, such as `timestamp-query`. */
   readonly features: GPUSupportedFeatures;
   /** E.g. "llvmpipe (LLVM 15.0.6, 256 bits)". The same adapter has other names in other runtimes. */
   readonly adapterName: string;
+  /** Where WebGPU came from: the runtime itself, a package, or the caller. */
   readonly provider: GpuProvider;
   /** Whether the adapter runs on the CPU (lavapipe, SwiftShader, WARP). */
   readonly isCpuAdapter: boolean;

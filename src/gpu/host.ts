@@ -3,6 +3,7 @@ export type RuntimeName = "deno" | "bun" | "node" | "browser";
 
 /** What the search for a GPU looks at. The tests put a made-up one in its place. */
 export interface GpuHost {
+  /** Which one runs this code: where a GPU is looked for, and what an error says to install. */
   readonly runtime: RuntimeName;
   /** As `process.platform`: "linux", "darwin", "win32"; "web" in a browser. */
   readonly platform: string;

@@ -4,8 +4,11 @@ import type { LevelsSource } from "./levels_encoder.ts";
 
 /** A piece of the raw space that becomes one chunk: what the container's plan says of it. */
 export interface RawCut {
+  /** Where it begins in the raw space, a multiple of 256. */
   readonly rawOffset: number;
+  /** Bytes before compression. */
   readonly rawLength: number;
+  /** The dtype of every element in it. */
   readonly dtype: DType;
 }
 

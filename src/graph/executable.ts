@@ -35,6 +35,7 @@ export interface ExecutableStats {
   readonly dispatches: number;
   /** Size of all GPU buffers of the program. */
   readonly workspaceBytes: number;
+  /** Compute pipelines that its dispatches use; equal ones count once. */
   readonly pipelines: number;
   /** Elementwise ops that run inside the kernel of another. */
   readonly fusedOps: number;
@@ -42,6 +43,7 @@ export interface ExecutableStats {
 
 /** A copy of an output that a run leaves in memory of the caller, such as a ring of losses. */
 export interface OutputCopy {
+  /** Name of one of the program's outputs. */
   readonly output: string;
   /** As large as the output, or larger; the offset is a multiple of 4. */
   readonly into: BufferRange;
@@ -69,6 +71,7 @@ interface Compiled {
  * encoder with one compute pass, and one submit; it creates no buffer, bind group or pipeline.
  */
 export class Executable {
+  /** What it is made of. It never changes. */
   readonly stats: ExecutableStats;
   readonly #compiled: Compiled;
   readonly #scalarBytes = new Uint8Array(STEP_SCALARS_BYTES);

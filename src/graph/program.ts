@@ -5,6 +5,7 @@ import type { Value } from "./value.ts";
 
 /** A value whose elements end up in memory of the caller. */
 export interface Store {
+  /** What is computed. */
   readonly value: Value;
   /** At least as large as the value. The ranges of a program's stores do not overlap. */
   readonly into: BufferRange;

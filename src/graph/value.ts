@@ -13,9 +13,13 @@ export interface Value<A extends Attributes = Attributes> {
   readonly id: number;
   /** Name of its op. `definitionOf` gives the op itself. */
   readonly op: string;
+  /** What it is computed from, in the order of its op. */
   readonly inputs: readonly Value[];
+  /** What its op knows besides, such as the axis of a sum. */
   readonly attributes: A;
+  /** The dtype of its elements. */
   readonly dtype: DType;
+  /** Sizes of the dimensions, outermost first; `[]` is a scalar. */
   readonly shape: Shape;
 }
 

@@ -8,8 +8,11 @@ import type { Initializer } from "./initializers.ts";
 export interface Parameter {
   /** Dotted path, for example `0.weight`. */
   readonly name: string;
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: Shape;
+  /** What fills it before the first step. */
   readonly initializer: Initializer;
+  /** Its node in the graph, for which the program binds the store's memory. */
   readonly value: Value;
 }
 

@@ -5,9 +5,11 @@ import { CairnError } from "../base/errors.ts";
  * loaded.
  */
 export class BlobSource {
+  /** Of the blob, when the source was made. */
   readonly byteLength: number;
   readonly #blob: Blob;
 
+  /** A source over `blob`. Nothing is read yet. */
   constructor(blob: Blob) {
     this.byteLength = blob.size;
     this.#blob = blob;

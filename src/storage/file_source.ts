@@ -6,10 +6,12 @@ import { FileStorage } from "./file_storage.ts";
 import type { StorageReader } from "./storage.ts";
 
 /**
- * A stored file that is read at any offset. It is a source for a `ContainerReader`, and gives the event loop air between reads.
+ * A stored file that is read at any offset. It is a source for a `ContainerReader`, and lets the event loop go on between reads.
  */
 export class FileSource {
+  /** Of the file, when it was opened. */
   readonly byteLength: number;
+  /** Whether {@link read} fills memory that is shared between threads as well as any other. */
   readonly fillsShared: boolean;
   readonly #reader: StorageReader;
   readonly #name: string;
@@ -54,6 +56,7 @@ export class FileSource {
     }
   }
 
+  /** Closes the file. */
   async close(): Promise<void> {
     await this.#reader.close();
   }

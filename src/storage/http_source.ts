@@ -25,6 +25,7 @@ export const HTTP_SOURCE_OPTIONS: OptionNames<HttpSourceOptions> = {
  * stay with the origin of the address that was opened. It never tries again; that is for the caller to decide.
  */
 export class HttpSource {
+  /** The address that was opened, before any redirect. */
   readonly url: string;
   /** The length that the server said at first. */
   readonly byteLength: number;

@@ -41,6 +41,7 @@ export class MemoryStorage implements Storage {
   readonly #now: () => number;
   readonly #capacityBytes: number;
 
+  /** An empty storage. */
   constructor(options: MemoryStorageOptions = {}) {
     checkOptions("MemoryStorage()", options, MEMORY_STORAGE_OPTIONS);
     this.#now = options.now ?? Date.now;

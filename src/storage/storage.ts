@@ -2,8 +2,11 @@ import type { OptionNames } from "../base/options/options.ts";
 
 /** One entry of a directory. Anything that is neither a plain file nor a directory (a link, a device) is `other`. */
 export interface StorageEntry {
+  /** Its last segment, without the directory. */
   readonly name: string;
+  /** What it is; links are not followed. */
   readonly kind: "file" | "directory" | "other";
+  /** Of a file; 0 of anything else. */
   readonly byteLength: number;
   /** Time of the last change, in milliseconds since 1970. */
   readonly modifiedMs: number;
@@ -31,16 +34,19 @@ export interface StorageWriter {
   write(bytes: Uint8Array): Promise<number>;
   /** Resolves when everything written so far is durable. A failed sync is final: never call it again on this file. */
   sync(): Promise<void>;
+  /** Closes the file, which stays as far as it was written. It is durable only as far as it was synced. */
   close(): Promise<void>;
 }
 
 /** A file being read. Its length is the one it had when it was opened. */
 export interface StorageReader {
+  /** Length when it was opened. */
   readonly byteLength: number;
   /** Whether `read` fills memory that is shared between threads as well as any other. */
   readonly fillsShared?: boolean;
   /** Fills a part of `into` from `offset` and says how many bytes it got; 0 only at or past the end. */
   read(offset: number, into: Uint8Array): Promise<number>;
+  /** Closes the file. */
   close(): Promise<void>;
 }
 

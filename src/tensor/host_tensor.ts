@@ -29,7 +29,9 @@ export type TensorArray =
  * Every platform that has WebGPU is little-endian, so typed arrays over the bytes read as they are.
  */
 export class HostTensor {
+  /** The dtype of its elements. */
   readonly dtype: DType;
+  /** Sizes of the dimensions, outermost first; `[]` is a scalar. */
   readonly shape: Shape;
   /** The elements. Whoever holds the tensor may change them. */
   readonly bytes: Uint8Array;

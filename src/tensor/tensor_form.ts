@@ -3,8 +3,11 @@ import { formatShape, type Shape } from "./shape.ts";
 
 /** What a tensor is, whatever its elements are. */
 export interface TensorForm {
+  /** Its full name. */
   readonly name: string;
+  /** The dtype of its elements. */
   readonly dtype: DType;
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: Shape;
 }
 

@@ -10,9 +10,13 @@ import { layoutSlabs, type SlabLayout } from "./slab_layout.ts";
 export interface StoredTensor {
   /** Full name: "model.0.weight". */
   readonly name: string;
+  /** Name of its group: "model". */
   readonly group: string;
+  /** The dtype of its elements. */
   readonly dtype: DType;
+  /** Sizes of the dimensions, outermost first; `[]` is a scalar. */
   readonly shape: Shape;
+  /** Bytes of its elements. */
   readonly byteLength: number;
   /** Index of its slab in its group. */
   readonly slab: number;
@@ -26,6 +30,7 @@ export interface StoredTensor {
 
 /** One large GPU buffer that tensors share. */
 export interface Slab {
+  /** Owned by the store, with the usages STORAGE, COPY_SRC and COPY_DST. */
   readonly buffer: GPUBuffer;
   /** A multiple of 256; 0 where a group has only empty tensors, and then there is nothing to bind or copy. */
   readonly byteLength: number;
@@ -38,8 +43,11 @@ const SLAB_USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY
  * The slabs in order are the tensors in order, each at a multiple of 256, gaps zero.
  */
 export class TensorGroup {
+  /** The first part of the full names of its tensors. */
   readonly name: string;
+  /** In order. A tensor lies in one of them, never across two. */
   readonly slabs: readonly Slab[];
+  /** In the order in which they were defined, aliases included. */
   readonly tensors: readonly StoredTensor[];
   /** Bytes of all slabs together. */
   readonly byteLength: number;

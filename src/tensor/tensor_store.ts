@@ -29,7 +29,9 @@ export const TENSOR_STORE_OPTIONS: OptionNames<TensorStoreOptions> = { ...GPU_OP
 
 /** What a store holds. */
 export interface TensorStoreStats {
+  /** Tensors of all groups, aliases included. */
   readonly tensors: number;
+  /** GPU buffers that hold them. */
   readonly slabs: number;
   /** Bytes of all slabs. */
   readonly bytes: number;
@@ -168,7 +170,11 @@ export class TensorStore {
     return this.#guards;
   }
 
-  /** @throws TypeError when there is no such group. */
+  /**
+   * The group of this name.
+   *
+   * @throws TypeError when there is no such group.
+   */
   group(name: string): TensorGroup {
     const group = this.#groups.get(name);
     if (group === undefined) {
@@ -187,7 +193,11 @@ export class TensorStore {
     return this.#tensors.has(name);
   }
 
-  /** @throws TypeError when there is no tensor of this full name. */
+  /**
+   * The tensor of this full name, such as "model.0.weight".
+   *
+   * @throws TypeError when there is no tensor of this full name.
+   */
   tensor(name: string): StoredTensor {
     const tensor = this.#tensors.get(name);
     if (tensor === undefined) {

@@ -16,9 +16,13 @@ export type CodecChoice = CodecName | CompressionMode;
 
 /** A chunk as it is stored. */
 export interface EncodedChunk {
+  /** What decodes it: the codec that made the fewest bytes, or `raw`. */
   readonly codec: CodecName;
+  /** Its bytes in the file. */
   readonly stored: Uint8Array;
+  /** CRC-32 of {@link stored}. */
   readonly storedCrc: number;
+  /** CRC-32 of the raw bytes. */
   readonly rawCrc: number;
 }
 

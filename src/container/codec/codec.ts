@@ -7,6 +7,7 @@ import type { DType } from "../../base/dtype.ts";
 export interface Codec {
   /** The number that stands for this codec in a file. Never reused. */
   readonly id: number;
+  /** As reports and options say it: `"planes"`. */
   readonly name: string;
   /** Whether this runtime can encode; without it every runtime can. Decoding works everywhere. */
   readonly canEncode?: () => boolean;

@@ -25,6 +25,7 @@ export interface LentChunk extends EncodedChunk, Lent {}
 
 /** Raw bytes that are lent. */
 export interface LentBytes extends Lent {
+  /** The raw bytes. They may be changed until they are released. */
   readonly bytes: Uint8Array;
 }
 

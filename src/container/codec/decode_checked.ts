@@ -6,9 +6,13 @@ import type { Codec } from "./codec.ts";
 
 /** What a container says of a chunk's bytes. */
 export interface ChunkSums {
+  /** The dtype of every element in it. */
   readonly dtype: DType;
+  /** Bytes before compression. */
   readonly rawLength: number;
+  /** CRC-32 of the bytes as stored. */
   readonly storedCrc: number;
+  /** CRC-32 of the bytes before compression. */
   readonly rawCrc: number;
 }
 

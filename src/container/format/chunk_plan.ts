@@ -12,8 +12,11 @@ export const CHUNK_ALIGNMENT: number = TENSOR_ALIGNMENT;
 
 /** A piece of the raw space that becomes one chunk. */
 export interface ChunkCut {
+  /** Where it begins in the raw space, a multiple of 256. */
   readonly rawOffset: number;
+  /** Bytes of the raw space, gaps between tensors included. */
   readonly rawLength: number;
+  /** The dtype of every element in it. */
   readonly dtype: DType;
   /** How it is to be stored. */
   readonly choice: CodecChoice;

@@ -16,14 +16,19 @@ const MAX_EXPANSION = 1032;
 
 /** A chunk: a piece of the raw space, and how and where it is stored. */
 export interface ChunkRecord {
+  /** First byte in the file. */
   readonly storedOffset: number;
+  /** Bytes in the file. */
   readonly storedLength: number;
+  /** Where it begins in the raw space. */
   readonly rawOffset: number;
+  /** Bytes before compression, at most 16 MiB. */
   readonly rawLength: number;
   /** CRC-32 of the stored bytes. */
   readonly storedCrc: number;
   /** CRC-32 of the raw bytes. */
   readonly rawCrc: number;
+  /** What decodes it. */
   readonly codec: Codec;
   /** The dtype of every element in it. */
   readonly dtype: DType;

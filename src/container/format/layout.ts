@@ -8,7 +8,9 @@ export const MAX_RANK = 8;
 
 /** A tensor to be: what a caller says about it. */
 export interface TensorSpec {
+  /** At most 1024 bytes of UTF-8; a container has each name once. */
   readonly name: string;
+  /** The dtype of its elements. */
   readonly dtype: DType;
   /** Sizes of the dimensions, outermost first. `[]` is a scalar; a 0 makes a tensor without elements. */
   readonly shape: readonly number[];
@@ -23,6 +25,7 @@ export const TENSOR_SPEC: OptionNames<TensorSpec> = { name: true, dtype: true, s
 export interface TensorRecord extends TensorSpec {
   /** Where its bytes start, a multiple of 256. */
   readonly rawOffset: number;
+  /** Bytes of its elements, without what follows up to the next multiple of 256. */
   readonly byteLength: number;
 }
 
@@ -30,7 +33,9 @@ export interface TensorRecord extends TensorSpec {
  * Every tensor's place in one address space of raw bytes, and the length of that space (a multiple of 256).
  */
 export interface RawLayout {
+  /** In the order of their specs. An alias has the place of the tensor that holds its bytes. */
   readonly tensors: readonly TensorRecord[];
+  /** Bytes from the start of the first tensor to the end of the last, a multiple of 256. */
   readonly rawByteLength: number;
 }
 

@@ -9,9 +9,13 @@ import type { StateValue } from "./state_tree.ts";
 
 /** Who wrote a container, when, and in the course of what. Every field is optional. */
 export interface Provenance {
+  /** The run: 32 hexadecimal digits, the same over all processes that it took. */
   runId?: string;
+  /** The tag under which the checkpoint was saved. A copy may have another name. */
   tag?: string;
+  /** Optimiser updates at which it was saved. */
   step?: number;
+  /** The epoch in which it was saved, from 1. */
   epoch?: number;
   /** ISO 8601, as `Date.toISOString` writes it. */
   createdAt?: string;
@@ -39,10 +43,13 @@ export type SavedBy = "auto" | "user";
 
 /** All of a container that is not a tensor. */
 export interface Manifest {
+  /** `tensors` of a container that is no checkpoint of a run. */
   readonly kind: "checkpoint" | "tensors";
+  /** The host state beside the tensors, with what JavaScript has: Map, Set, Date, bigint, typed arrays. */
   readonly state: StateValue;
   /** Figures by name. NaN and the infinities are fine. */
   readonly metrics: Record<string, number>;
+  /** Who wrote it, when, and in the course of what. */
   readonly provenance: Provenance;
   /** Whatever the user wants to keep beside the state. */
   readonly user: StateValue;

@@ -6,6 +6,7 @@ export interface PartRecord {
   readonly name: string;
   /** The file id of its container, in hexadecimal. */
   readonly fileId: string;
+  /** Of the whole file. */
   readonly byteLength: number;
   /** The checksum that stands in its trailer. As that covers the checksums of everything else, it stands for every byte. */
   readonly checksum: number;
@@ -17,13 +18,17 @@ export interface PartRecord {
 export interface PartList {
   /** How many ranks saved it together, where ranks did. */
   readonly worldSize?: number;
+  /** Every part of the checkpoint; none may be missing. */
   readonly files: readonly PartRecord[];
 }
 
 /** Rows `start` up to but not including `end`, of a tensor that has `rows` in all. */
 export interface RowShard {
+  /** First row, from 0. */
   readonly start: number;
+  /** The row after the last. */
   readonly end: number;
+  /** Rows of the whole tensor. */
   readonly rows: number;
 }
 

@@ -65,10 +65,13 @@ export const RAW_CHUNKS_OPTIONS: OptionNames<RawChunksOptions> = { ...WORK_OPTIO
  * it and no others.
  */
 export class ContainerReader {
+  /** The state tree, metrics and provenance. Every byte of it was checked when it was opened. */
   readonly manifest: Manifest;
   /** In hexadecimal. */
   readonly fileId: string;
+  /** Bytes of the raw space: all tensors in order, each at a multiple of 256. */
   readonly rawByteLength: number;
+  /** In the order of the raw space, which they cover without gaps. */
   readonly chunks: readonly ChunkRecord[];
   readonly #tables: Tables;
   readonly #reader: ChunkSource;

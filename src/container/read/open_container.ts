@@ -14,6 +14,7 @@ const TABLE_BYTES_CEILING = 100_000_000;
 
 /** Options of `ContainerReader.open`. */
 export interface OpenOptions {
+  /** Stops opening, which then rejects with the signal's reason; the source stays the caller's. */
   signal?: AbortSignal | undefined;
   /** The most bytes of tables, manifest and trailer to read: default 16 MiB, at most 100 MB. */
   maxTableBytes?: number | undefined;

@@ -5,14 +5,19 @@ import type { Tables } from "../format/tail.ts";
 
 /** A chunk that cannot be read, and the tensors that have a part in it. */
 export interface Damage {
+  /** Index of the chunk in {@link ContainerReader.chunks}. */
   chunk: number;
+  /** Names of the tensors that have a part in it, aliases included. */
   tensors: string[];
+  /** What is wrong with it. */
   message: string;
 }
 
 /** What {@link verifyChunks} found. */
 export interface VerifyReport {
+  /** Whether every byte is as a writer wrote it. */
   ok: boolean;
+  /** In the order of the file; empty where all is well. */
   damaged: Damage[];
 }
 

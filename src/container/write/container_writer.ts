@@ -30,14 +30,17 @@ export interface PlannedCut extends ChunkCut {
 export interface WriteReport {
   /** In hexadecimal. */
   fileId: string;
+  /** Bytes of the raw space: all tensors, and what lies between them. */
   rawBytes: number;
   /** Bytes of all chunks as stored. */
   storedBytes: number;
+  /** Bytes of the whole file. */
   fileBytes: number;
   /** The checksum that stands in the file's trailer. As that covers all other checksums, it stands for every byte. */
   checksum: number;
   /** `rawBytes / storedBytes`, or 1 when there are none. */
   ratio: number;
+  /** How many chunks it has. */
   chunks: number;
   /** Chunks by the name of their codec. */
   codecs: Record<string, number>;

@@ -127,6 +127,7 @@ export class NpzFile implements TensorFile {
 export interface NpzOptions {
   /** Deflate the arrays, as NumPy's `savez_compressed` does; each is then in memory as a whole. Default false. */
   readonly compress?: boolean | undefined;
+  /** Stops writing, which then rejects with the signal's reason. What the sink got by then is no file. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -135,7 +136,9 @@ export const NPZ_OPTIONS: OptionNames<NpzOptions> = { compress: true, signal: tr
 
 /** What {@link writeNpz} wrote. */
 export interface NpzReport {
+  /** Bytes of the whole file. */
   readonly fileBytes: number;
+  /** How many arrays are in it. */
   readonly tensors: number;
   /** Tensors that were bf16 and are float32 in the file, since NumPy has no bf16. */
   readonly widened: readonly string[];

@@ -38,7 +38,9 @@ export interface SavedSafetensors {
   readonly path: string;
   /** Every file with tensors in it. */
   readonly files: readonly string[];
+  /** Bytes of all files together, the index included. */
   readonly fileBytes: number;
+  /** Tensors that are in no file because another one has their bytes: name → that one's name. */
   readonly dropped: ReadonlyMap<string, string>;
 }
 

@@ -25,6 +25,7 @@ export const SAFETENSORS_OPTIONS: OptionNames<SafetensorsOptions> = {
 
 /** What {@link writeSafetensors} wrote. */
 export interface SafetensorsReport {
+  /** Bytes of the whole file. */
   readonly fileBytes: number;
   /** How many tensors are in the file. */
   readonly tensors: number;

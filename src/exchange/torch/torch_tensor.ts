@@ -21,6 +21,7 @@ const MAX_EXPANDED_BYTES = 64 * 1024 * 1024;
 export interface TorchDType {
   /** As PyTorch calls it, such as `"float32"`. */
   readonly name: string;
+  /** Bytes of an element. */
   readonly byteSize: number;
   /** Absent where Cairn has no such dtype. */
   readonly dtype?: DType;
@@ -30,12 +31,14 @@ export interface TorchDType {
 export class TorchStorage extends PickleOpaque {
   /** Its name in the checkpoint. Tensors with the same storage share memory in PyTorch. */
   readonly key: string;
+  /** Bytes of the whole storage, of which a tensor may use a part. */
   readonly byteLength: number;
   /** Of its elements; where it is untyped its elements are bytes, and each tensor says its own. */
   readonly type: TorchDType;
   /** Reads all of it, from the file or from what was read last. The bytes are not the caller's. */
   readonly load: () => Promise<Uint8Array>;
 
+  /** A storage whose bytes come from `load` when a tensor of it is read. */
   constructor(fields: Pick<TorchStorage, "key" | "byteLength" | "type" | "load">) {
     super();
     this.key = fields.key;
@@ -47,18 +50,25 @@ export class TorchStorage extends PickleOpaque {
 
 /** What a tensor is beside its elements. */
 export interface TorchTensorProperties {
+  /** Whether PyTorch computed a gradient for it. */
   readonly requiresGrad: boolean;
+  /** See {@link TorchTensor.isNegated}. Default false. */
   readonly isNegated?: boolean;
+  /** See {@link TorchTensor.pickledAttributes}. */
   readonly pickledAttributes?: PickleValue | undefined;
 }
 
 /** A tensor of a PyTorch checkpoint. Its elements are read when {@link read} is called. */
 export class TorchTensor extends PickleOpaque implements StridedView {
+  /** The bytes that it is a view of. */
   readonly storage: TorchStorage;
+  /** The dtype of its elements. */
   readonly type: TorchDType;
+  /** Sizes of the dimensions, outermost first. */
   readonly shape: Shape;
   readonly strides: readonly number[];
   readonly offset: number;
+  /** Whether PyTorch computed a gradient for it. */
   readonly requiresGrad: boolean;
   /** Whether the elements are those of the storage with the other sign. {@link read} gives the tensor's own. */
   readonly isNegated: boolean;
