@@ -5,7 +5,7 @@ export function allocate(byteLength: number): Uint8Array {
   try {
     return new Uint8Array(byteLength);
   } catch (cause) {
-    throw new CairnError("out_of_memory", `There is no room for ${byteLength} bytes`, {
+    throw new CairnError("out_of_memory", `Cannot allocate ${byteLength} bytes`, {
       details: { value: byteLength },
       cause,
     });

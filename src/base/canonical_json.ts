@@ -132,12 +132,12 @@ function writeLeaf(value: unknown, path: string): string {
       return writeString(value, path);
     case "number":
       if (Number.isFinite(value) && !Object.is(value, -0)) return String(value);
-      throw new TypeError(`${path} is ${Object.is(value, -0) ? "-0" : value}, which JSON cannot say`);
+      throw new TypeError(`${path} is ${Object.is(value, -0) ? "-0" : value}, which JSON cannot express`);
     case "boolean":
       return String(value);
     default:
       if (value === null) return "null";
-      throw new TypeError(`${path} is ${typeof value}, which JSON cannot say`);
+      throw new TypeError(`${path} is ${typeof value}, which JSON cannot express`);
   }
 }
 

@@ -61,7 +61,7 @@ export function fileKind(head: Uint8Array): FileKind | undefined {
     return { text: "a model of TensorFlow Lite; save its weights as safetensors" };
   }
   if (head.every((byte) => byte === 0)) {
-    return { text: `nothing but zeros where it begins, as after a copy that was interrupted; ${AGAIN}` };
+    return { text: `all zeros at its start, as after an interrupted copy; ${AGAIN}` };
   }
   return textKind(head);
 }

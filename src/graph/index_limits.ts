@@ -4,7 +4,7 @@ import { castOp } from "./ops/cast.ts";
 import { inputOp } from "./ops/sources.ts";
 import { labelOf, reachable, type Value } from "./value.ts";
 
-/** What the elements of an input have to be: whole numbers from 0 up to and without `below`. */
+/** What the elements of an input have to be: whole numbers from 0 to below `below`. */
 export interface InputLimit {
   readonly below: number;
   /** The op that takes them for indices, such as `softmaxCrossEntropy`. */

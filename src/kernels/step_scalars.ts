@@ -33,7 +33,7 @@ export const STEP_SCALARS_WGSL = `struct StepScalars {
 export function encodeStepScalars(scalars: StepScalars, into?: Uint8Array): Uint8Array {
   const { seed, step, values, policy = 0 } = scalars;
   if (values.length > STEP_SCALARS_VALUES) {
-    throw new RangeError(`StepScalars has room for ${STEP_SCALARS_VALUES} values, not ${values.length}`);
+    throw new RangeError(`StepScalars takes ${STEP_SCALARS_VALUES} values, not ${values.length}`);
   }
   if (!Number.isInteger(step) || step < 0 || step > 0xffff_ffff) {
     throw new RangeError(`A step is a whole number from 0 to 2^32 - 1, not ${step}`);

@@ -240,7 +240,7 @@ function nothingToGoOnFrom(engine: Engine): CairnError {
   const path = engine.location.replace(/[/\\]$/, "");
   return new CairnError(
     "no_checkpoint",
-    `Cannot go on after the GPU device was lost: it took the tensors along, and "${path}" has no sound checkpoint; ` +
+    `Cannot go on after the GPU device was lost: its tensors are gone, and "${path}" has no sound checkpoint; ` +
       "make a new store and trainer, and save more often (autoSave)",
     { details: { path } },
   );

@@ -302,7 +302,7 @@ function warnOfMetrics({ run, log }: LoopContext): void {
     if (Number.isFinite(value)) continue;
     log.warnOnce(
       `metric ${name}`,
-      `"${name}" is ${value} after step ${run.step}: by it, no checkpoint of that is ever the best`,
+      `"${name}" is ${value} after step ${run.step}: no checkpoint of that step is the best by it`,
     );
   }
 }

@@ -189,9 +189,8 @@ describe("a store for which there is no room for a copy", () => {
       const error = await errorOf((await saving).wait());
       expect([error.code, error.message]).toEqual([
         "state_changed",
-        `Cannot save: the GPU was given other work while ${store.stats().bytes} bytes of tensors that it has no room ` +
-        "for a copy of were being read, so that what was saved might be of two different steps; wait for save() to resolve " +
-        "before the next one",
+        `Cannot save: the GPU was given other work while ${store.stats().bytes} bytes of tensors were read, ` +
+        "for a copy of which it has no memory. The save might have mixed two steps; await save() before the next step",
       ]);
       expect(await fileNames(storage)).toEqual([]);
       await snapshot.close();

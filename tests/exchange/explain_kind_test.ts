@@ -66,7 +66,7 @@ const KINDS: [name: string, bytes: Uint8Array, message: RegExp, own?: string][] 
   ["a GGUF file", latin1(`GGUF\x03\0\0\0${"\0".repeat(100)}`), /it is a GGUF file/],
   ["a bare pickle", latin1("\x80\x04\x95\x05\0\0\0\0\0\0\0}q\0."), /it is a bare pickle.*before 1\.6/],
   ["an empty file", new Uint8Array(0), /it is empty/],
-  ["zeros", new Uint8Array(5000), /it is nothing but zeros/],
+  ["zeros", new Uint8Array(5000), /it is all zeros at its start/],
   [
     "a safetensors file",
     await collected((sink) => writeSafetensors(sink, tensors)),

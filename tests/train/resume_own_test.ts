@@ -312,8 +312,8 @@ describe("a run of which something is changed", () => {
     const error = await thrownBy(() => resumeIn(gpu, other));
     expect([error.code, error.message]).toEqual([
       "state_mismatch",
-      'Cannot resume from "a1": its manifest is of step 9, and its state of step 7; that is not what a trainer ' +
-      "writes, give another checkpoint",
+      'Cannot resume from "a1": its manifest says step 9, and its state step 7, as no trainer writes it; ' +
+      "give another checkpoint",
     ]);
   });
 });

@@ -198,7 +198,7 @@ describe("automatic saving", () => {
       expect(report.saves.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7]);
       expect(most).toBe(1);
       expect(report.warnings).toEqual([
-        'Checkpoint "step-00000002" waits until "step-00000001" is saved, and training with it; ' +
+        'Checkpoint "step-00000002" waits until "step-00000001" is saved, and training waits too; ' +
         "save less often or to a faster disk",
       ]);
       // The first had nobody to wait for; each later one stood still for the one before.

@@ -52,7 +52,7 @@ export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
 /** @throws TypeError for what is no state of a checkpoint, such as a store, or tensors by name without `state` around them. */
 export function requireCheckpointState(source: CheckpointState): void {
   if (source instanceof TensorStore) {
-    throw new TypeError("What is saved is { store, state, … }, found a TensorStore; pass { store }");
+    throw new TypeError("Expected { store, state, … } to save, found a TensorStore; pass { store }");
   }
   checkOptions("What is saved", source, CHECKPOINT_STATE);
   requireAwaited("The store", source.store, "TensorStore.open()");

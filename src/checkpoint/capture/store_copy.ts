@@ -113,7 +113,7 @@ export class StoreCopy {
   take(excluded: ReadonlySet<string> = new Set()): StoreMoment {
     if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
     if (this.#isTaken) {
-      throw new CairnError("closed", "Cannot copy the store: the copy before is still being saved");
+      throw new CairnError("closed", "Cannot copy the store: the last copy is still being saved");
     }
     const { gpu } = this.#store;
     gpu.assertAlive();
@@ -393,8 +393,8 @@ export class StoreCopy {
 function changedError(streamedBytes: number, shortage: CairnError | undefined): CairnError {
   return new CairnError(
     "state_changed",
-    `Cannot save: the GPU was given other work while ${streamedBytes} bytes of tensors that it has no room for a copy of were being ` +
-      "read, so that what was saved might be of two different steps; wait for save() to resolve before the next one",
+    `Cannot save: the GPU was given other work while ${streamedBytes} bytes of tensors were read, for a copy of which it has no memory. ` +
+      "The save might have mixed two steps; await save() before the next step",
     { cause: shortage },
   );
 }

@@ -37,7 +37,7 @@ export const LOAD_TARGET: OptionNames<LoadTarget> = { store: true, state: true }
 /** @throws TypeError for what is no target, such as the store itself. */
 export function requireLoadTarget(target: LoadTarget): void {
   if (target instanceof TensorStore) {
-    throw new TypeError("What is loaded into is { store, state }, found a TensorStore; pass { store }");
+    throw new TypeError("Expected { store, state } to load into, found a TensorStore; pass { store }");
   }
   checkOptions("What is loaded into", target, LOAD_TARGET);
   requireAwaited("The store", target.store, "TensorStore.open()");

@@ -110,10 +110,10 @@ export async function saveCheckpoint(
 async function openFor(saveDir: EngineTarget, { components, ranks }: SaveCheckpointOptions): Promise<Engine> {
   if (components === undefined) return await openEngine(saveDir);
   if (ranks !== undefined) {
-    throw new TypeError("A part is a component's or a rank's; pass components or ranks");
+    throw new TypeError("A checkpoint is split by components or by ranks; pass one of the two");
   }
   if (isPath(saveDir)) return await openEngine(saveDir, { components });
-  throw new TypeError("An engine has the option components itself; open it with that");
+  throw new TypeError("components is an option of the engine; open it with that");
 }
 
 function requireFileEngine(engine: Engine): FileEngine {

@@ -89,7 +89,7 @@ function refuseRanks({ placement: { savedWorldSize }, tag, path }: Checkpoint): 
   if (savedWorldSize === undefined) return;
   throw new CairnError(
     "unsupported",
-    `Cannot write checkpoint "${tag}" (${path}) once more: ${savedWorldSize} ranks saved it, each with a state of its own; ` +
+    `Cannot split checkpoint "${tag}" (${path}): ${savedWorldSize} ranks saved it, each with a state of its own; ` +
       "use exportWeights for the tensors that belong to all of them",
     { details: { tag, path } },
   );

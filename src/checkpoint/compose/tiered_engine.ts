@@ -45,7 +45,7 @@ export class TieredEngine extends EngineGroup {
       const isFine = index === 0 ? every === 1 : Number.isSafeInteger(every) && every >= 1;
       if (!isFine) {
         const expected = index === 0 ? "1, as the first tier takes every save" : "an integer from 1";
-        throw new RangeError(`Tier ${index} is to take each ${every}th save, expected ${expected}`);
+        throw new RangeError(`every of tier ${index} is ${every}, expected ${expected}`);
       }
     }
     this.tiers = [...tiers];

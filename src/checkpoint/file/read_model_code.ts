@@ -80,6 +80,6 @@ function decode(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new CairnError("invalid_file", `"${path}" is no text in UTF-8`, { details: { path }, cause });
+    throw new CairnError("invalid_file", `"${path}" is not UTF-8 text`, { details: { path }, cause });
   }
 }

@@ -90,6 +90,8 @@ function requireFit(
     : into.byteLength === byteLength && (elementSize === 1 || elementSize === byteSizeOf(dtype));
   if (fits) return;
   throw new TypeError(
-    `Cannot read "${path}" into memory of another form: it is ${formatForm({ name, dtype, shape })}`,
+    `Cannot read "${path}" into memory of another dtype or shape: it is ${
+      formatForm({ name, dtype, shape })
+    }`,
   );
 }

@@ -170,6 +170,6 @@ function copy(encoder: GPUCommandEncoder, from: BufferRange, to: BufferRange): v
 
 function placeOf<T>(places: ReadonlyMap<BufferRange, T>, target: BufferRange): T {
   const place = places.get(target);
-  if (place === undefined) throw new RangeError("There is no room for these bytes: they belong to no target");
+  if (place === undefined) throw new RangeError("These bytes belong to no target");
   return place;
 }

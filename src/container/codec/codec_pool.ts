@@ -103,7 +103,7 @@ export class CodecPool {
     start: (listeners: ThreadListeners) => CodecThread,
   ): CodecPool | undefined {
     if (!Number.isInteger(workers) || workers < 1 || workers > 64) {
-      throw new RangeError(`A pool of ${workers} workers cannot be; expected 1 to 64`);
+      throw new RangeError(`workers is ${workers}, expected 1 to 64`);
     }
     return canStartThreads() ? new CodecPool(workers, start) : undefined;
   }
@@ -151,7 +151,7 @@ export class CodecPool {
       names,
     });
     if (encoded !== undefined) return { ...encoded, stored: bytes, release };
-    throw new CairnError("closed", "A codec worker answered something else");
+    throw new CairnError("closed", "A codec worker gave an unexpected answer");
   }
 
   /**
@@ -258,7 +258,7 @@ function lend(
 ): LentBytes {
   if (output instanceof Uint8Array) return { bytes: output, release: () => {} };
   if (buffers === undefined || buffer === undefined) {
-    throw new CairnError("closed", "A codec worker answered something else");
+    throw new CairnError("closed", "A codec worker gave an unexpected answer");
   }
   let isLent = true;
   return {

@@ -63,7 +63,7 @@ function allocateShared(byteLength: number): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(byteLength);
   } catch (cause) {
-    throw new CairnError("out_of_memory", `There is no memory for ${byteLength} shared bytes`, {
+    throw new CairnError("out_of_memory", `Cannot allocate ${byteLength} shared bytes`, {
       details: { value: byteLength },
       cause,
     });

@@ -14,10 +14,10 @@ const POWERS = 32;
  * products of 64-bit fractions in integers: equal bits on every adapter, and the f32 that is nearest to `1 -
  * decay^updates` as f64 has it.
  *
- * @throws RangeError for more than four decays, or one that is not from 0 up to and without 1.
+ * @throws RangeError for more than four decays, or one that is not from 0 to below 1.
  */
 export function biasCorrectionsWgsl(decays: readonly number[]): string {
-  if (decays.length > 4) throw new RangeError(`There is room for 4 decays, not ${decays.length}`);
+  if (decays.length > 4) throw new RangeError(`At most 4 decays are possible, not ${decays.length}`);
   if (decays.length === 0) {
     return "fn bias_corrections(updates: u32) -> vec4<f32> {\n  return vec4<f32>(1.0);\n}\n";
   }
@@ -47,7 +47,7 @@ fn bias_corrections(updates: u32) -> vec4<f32> {
 
 /** `decay^(2^k)` for each k, as fractions of two words, the high one first. */
 export function powersOf(decay: number): [high: number, low: number][] {
-  if (!(decay >= 0 && decay < 1)) throw new RangeError(`A decay is from 0 up to and without 1, not ${decay}`);
+  if (!(decay >= 0 && decay < 1)) throw new RangeError(`A decay is from 0 to below 1, not ${decay}`);
   let power = exactFraction(decay);
   return Array.from({ length: POWERS }, () => {
     const drop = EXACT_BITS - FRACTION_BITS;

@@ -23,7 +23,7 @@ export function argmax<B>(
   requireSizes("argmax", { outer, reduced, inner });
   requireElements("argmax", [outer, reduced, inner]);
   const count = requireElements("argmax", [outer, inner]);
-  if (reduced === 0 && count > 0) throw new RangeError("argmax: nothing has no largest element");
+  if (reduced === 0 && count > 0) throw new RangeError("argmax: no elements have no largest one");
   return {
     label: `argmax ${outer}x${reduced}x${inner}`,
     code: ARGMAX_WGSL,

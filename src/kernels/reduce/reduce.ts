@@ -74,7 +74,7 @@ function checkedSizes(
     throw new TypeError(`reduce: the mean of ${dtype} is no ${dtype}; cast to f32`);
   }
   if ((op === "max" || op === "min") && terms === 0 && results > 0) {
-    throw new RangeError(`reduce: nothing has no ${op === "max" ? "maximum" : "minimum"}`);
+    throw new RangeError(`reduce: no elements have no ${op === "max" ? "maximum" : "minimum"}`);
   }
   return { results, terms };
 }

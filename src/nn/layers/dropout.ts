@@ -8,7 +8,7 @@ import type { Layer } from "../layer.ts";
  */
 export function dropout(rate: number): Layer {
   if (!(rate >= 0 && rate < 1)) {
-    throw new RangeError(`dropout: the rate is from 0 up to and without 1, found ${rate}`);
+    throw new RangeError(`dropout: the rate is from 0 to below 1, found ${rate}`);
   }
   return (x, scope) => {
     // Taken in evaluation too, so that the layers behind have the same streams in both.

@@ -34,6 +34,6 @@ export function requireAtLeast(
   limit: number = Infinity,
 ): void {
   if (Number.isFinite(value) && value >= least && value < limit) return;
-  const range = limit === Infinity ? `from ${least}` : `from ${least} up to and without ${limit}`;
+  const range = limit === Infinity ? `from ${least}` : `from ${least} to below ${limit}`;
   throw new RangeError(`${optimizer}: ${option} is a number ${range}, found ${value}`);
 }

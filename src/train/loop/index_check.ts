@@ -38,7 +38,7 @@ export function requireIndices(
         index === undefined ? place : `example ${index} (${place})`
       } ` +
         `is ${elements[at]}, and ${limit.op} takes whole numbers from 0 to ${limit.below - 1}; ` +
-        `mend the data, or give the model an output for each class`,
+        `correct the data, or give the model an output for each class`,
     );
   }
 }

@@ -173,10 +173,8 @@ function refuseStopped(control: Uint8Array): void {
   if (stopped === 0) return;
   throw new CairnError(
     "non_finite",
-    `Cannot save: step ${
-      stoppedStep + 1
-    } was not finite and stopped the run, so that its checkpoint would be of no ` +
-      "whole step; train() goes on from the step before, load() and resume() from a checkpoint",
+    `Cannot save: step ${stoppedStep + 1} was not finite and stopped the run; ` +
+      "train() goes on from the step before, load() and resume() from a checkpoint",
     { details: { value: stoppedStep + 1 } },
   );
 }

@@ -54,9 +54,9 @@ export async function explainStop(run: Run): Promise<CairnError> {
     "non_finite",
     `Training stopped: step ${step} is not finite (epoch ${epoch}, batch ${position}${examplesOf(batch)}); ` +
       `${
-        "cause" in found ? "which of its results could not be found out" : first
+        "cause" in found ? "its first such result could not be found" : first
       }. No weight was changed, and the run is as it ` +
-      'was before that step; lower the learning rate or mend the batch, or let train({ onNonFinite: "skip" }) leave such batches out',
+      'was before that step; lower the learning rate, correct the batch, or let train({ onNonFinite: "skip" }) leave such batches out',
     {
       details: {
         ...result === undefined ? {} : { op: result.op },

@@ -115,7 +115,7 @@ function requireWhole({ step, history: { loss } }: TrainingState, { tag, provena
   if (found === step) return;
   throw new CairnError(
     "state_mismatch",
-    `Cannot resume from "${tag}": its manifest is of step ${found}, and its state of step ${step}; that is not what a trainer writes, give ` +
+    `Cannot resume from "${tag}": its manifest says step ${found}, and its state step ${step}, as no trainer writes it; give ` +
       "another checkpoint",
     { details: { tag } },
   );

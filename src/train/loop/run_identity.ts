@@ -169,7 +169,7 @@ export function differentRun(differences: readonly RunDifference[], checkpoint: 
     "state_mismatch",
     `Cannot resume from "${checkpoint}": its run has ${
       list.join("; ")
-    }. Give ${same}, change on purpose with ` +
+    }. Give ${same}, allow the change with ` +
       `resume({ allow: [${parts}] }), save into another directory, or take the weights alone with warmStart()`,
     { details: { tag: checkpoint, value: differences } },
   );

@@ -41,7 +41,7 @@ export interface SaveListener {
 /** What a save does for which there is no room. */
 const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
   error: "it fails",
-  pause: "it waits until somebody makes room, and the next one with it",
+  pause: "it waits until space is freed, and later ones wait too",
   evictOldest: "the oldest checkpoints of this run go",
 };
 
@@ -244,7 +244,7 @@ export class ScheduledSaves {
     if (this.#hasWarnedOfWaiting) return;
     this.#hasWarnedOfWaiting = true;
     this.#listener.onWarning(
-      `Checkpoint "${tag}" waits until "${previous}" is saved, and training with it; save less often or to a faster disk`,
+      `Checkpoint "${tag}" waits until "${previous}" is saved, and training waits too; save less often or to a faster disk`,
     );
   }
 
@@ -252,8 +252,8 @@ export class ScheduledSaves {
     if (this.#hasWarnedOfStreaming) return;
     this.#hasWarnedOfStreaming = true;
     this.#listener.onWarning(
-      `The GPU has no room for a copy of the tensors, so that training waits while checkpoint "${tag}" is written, and each one ` +
-        "after it; save less often, or make the model or its batches smaller",
+      `The GPU has no memory for a copy of the tensors: training waits while checkpoint "${tag}" is written, and so for each ` +
+        "later one; save less often, or make the model or its batches smaller",
     );
   }
 

@@ -107,7 +107,7 @@ describe("Checkpoint.readObject", () => {
     ];
     for (const into of wrong) {
       expect(await typeErrorOf(checkpoint.readObject("state/weight", { into })))
-        .toBe('Cannot read "state/weight" into memory of another form: it is f32 [2, 2]');
+        .toBe('Cannot read "state/weight" into memory of another dtype or shape: it is f32 [2, 2]');
     }
     expect(await typeErrorOf(checkpoint.readObject("state/epoch", { into: raw }))).toContain("is no tensor");
   });

@@ -297,7 +297,7 @@ describe("pickles that are more than data", () => {
     const error = await thrownBy(() => file.names());
     expect([error.code, error.message]).toEqual([
       "unsupported",
-      "The checkpoint's state has more than 1000000 places",
+      "The checkpoint's state has more than 1000000 values",
     ]);
   });
 

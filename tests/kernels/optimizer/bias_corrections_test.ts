@@ -69,6 +69,6 @@ describe("biasCorrectionsWgsl", () => {
 
   test("refuses what is no decay, and more than four", () => {
     for (const bad of [1, -0.1, NaN, Infinity]) expect(() => biasCorrectionsWgsl([bad])).toThrow(RangeError);
-    expect(() => biasCorrectionsWgsl([0, 0, 0, 0, 0])).toThrow("There is room for 4 decays, not 5");
+    expect(() => biasCorrectionsWgsl([0, 0, 0, 0, 0])).toThrow("At most 4 decays are possible, not 5");
   });
 });

@@ -35,7 +35,7 @@ describe("argmax", () => {
     const bindings = { input: "input", out: "out" };
     expect(argmax(bindings, { outer: 0, reduced: 0, inner: 1 }).workgroups).toEqual([0, 0, 0]);
     expect(() => argmax(bindings, { outer: 1, reduced: 0, inner: 1 })).toThrow(
-      "nothing has no largest element",
+      "no elements have no largest one",
     );
   });
 });

@@ -200,8 +200,8 @@ describe("reduce", () => {
 
   test("refuses the maximum and the minimum of nothing and the mean of integers", () => {
     const nothing = { outer: 1, reduced: 0, inner: 1 };
-    expect(() => steps({ op: "max", ...nothing })).toThrow("nothing has no maximum");
-    expect(() => steps({ op: "min", ...nothing })).toThrow("nothing has no minimum");
+    expect(() => steps({ op: "max", ...nothing })).toThrow("no elements have no maximum");
+    expect(() => steps({ op: "min", ...nothing })).toThrow("no elements have no minimum");
     expect(() => steps({ op: "mean", outer: 1, reduced: 2, inner: 1, dtype: "i32" })).toThrow("mean of i32");
     expect(() => steps({ op: "sum", outer: -1, reduced: 2, inner: 1 })).toThrow("outer has to be");
     expect(() => reduce({ input: "input", out: "out" }, { op: "sum", spans: [] }, String)).toThrow("no axis");

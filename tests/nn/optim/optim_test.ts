@@ -23,7 +23,7 @@ describe("optimizers", () => {
     expect(() => sgd({ learningRate: -1 })).toThrow("sgd: learningRate is a number from 0, found -1");
     expect(() => sgd({ learningRate: NaN })).toThrow(RangeError);
     expect(() => sgd({ learningRate: 1, momentum: 1 })).toThrow(
-      "sgd: momentum is a number from 0 up to and without 1, found 1",
+      "sgd: momentum is a number from 0 to below 1, found 1",
     );
     expect(() => sgd({ learningRate: 1, nesterov: true })).toThrow("nesterov needs a momentum");
     expect(() => adamw({ learningRate: 1, beta2: 1 })).toThrow(RangeError);

@@ -96,7 +96,7 @@ describe("a validation", () => {
       expect(tags).toEqual(["e2", "e5"]);
       expect(left).toEqual(["e5"]);
       expect(warnings.filter((warning) => warning.includes("val_score"))).toEqual([
-        '"val_score" is NaN after step 4: by it, no checkpoint of that is ever the best',
+        '"val_score" is NaN after step 4: no checkpoint of that step is the best by it',
       ]);
       const lowest = { best: { metric: "val_score", direction: "min" as const } };
       expect((await saved(gpu, scripted([2, -Infinity, 1]), { keep: lowest }, 3)).tags).toEqual(["e1", "e3"]);

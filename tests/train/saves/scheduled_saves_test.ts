@@ -404,7 +404,7 @@ describe("automatic saving on a full disk", () => {
       await saves.settled();
     })());
     expect(records.map(({ step, durationMs }) => [step, durationMs])).toEqual([[1, 50_000]]);
-    expect(warnings).toEqual([expect.stringContaining("it waits until somebody makes room")]);
+    expect(warnings).toEqual([expect.stringContaining("it waits until space is freed")]);
   });
 
   test("K2 training that ends with an error does not wait for room", async () => {

@@ -180,7 +180,7 @@ async function requireDead(
   if (state === "dead") return;
   if (state === "unknown" && owner !== undefined && await isOwnerDead?.(owner)) return;
   const full = storage.describe(path);
-  const who = owner === undefined ? "nobody that can be told" : nameOfOwner(owner);
+  const who = owner === undefined ? "an unknown process" : nameOfOwner(owner);
   const found = state === "alive"
     ? "which still runs; wait for it, or save elsewhere"
     : "which cannot be proved dead from here; when you know that it is, delete the file";

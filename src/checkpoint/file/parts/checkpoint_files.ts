@@ -161,6 +161,6 @@ async function requirePinned(source: ByteSource, record: PartRecord, label: stri
 function otherFile(label: string, why: string): CairnError {
   return new CairnError(
     "invalid_container",
-    `Its ${label} is damaged or another file than the one that was saved: ${why}`,
+    `Its ${label} is damaged or is not the file that was saved: ${why}`,
   );
 }

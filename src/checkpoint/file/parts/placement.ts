@@ -89,7 +89,7 @@ function putPrivate(placements: Map<string, Placement>, rank: number, tensor: Pl
   const { name } = tensor.record;
   const found = placements.get(name);
   if (found !== undefined && found.kind !== "private") {
-    throw invalid(name, "is a rank's own and not only that");
+    throw invalid(name, "is a rank's own tensor and also in another file");
   }
   if (found?.byRank.has(rank)) throw invalid(name, `is in two files of rank ${rank}`);
   placements.set(name, { kind: "private", byRank: new Map([...found?.byRank ?? [], [rank, tensor]]) });

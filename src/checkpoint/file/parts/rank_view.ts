@@ -101,7 +101,9 @@ function joined(contents: JoinedContents): ContainerReader {
     return joinContainers(contents);
   } catch (cause) {
     if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
-    throw new CairnError("invalid_container", `Its files do not go together: ${cause.message}`, { cause });
+    throw new CairnError("invalid_container", `Its files do not belong together: ${cause.message}`, {
+      cause,
+    });
   }
 }
 
@@ -153,7 +155,7 @@ export function checkRank(rank: number, worldSize: number): void {
 export function checkShard(name: string, { start, end, rows }: RowShard): void {
   const isRange = [start, end, rows].every(Number.isSafeInteger) && 0 <= start && start <= end && end <= rows;
   if (!isRange) {
-    throw new RangeError(`The rows ${start} to ${end} of ${rows} of "${name}" are no range of rows`);
+    throw new RangeError(`Rows ${start} to ${end} of "${name}" are no range within ${rows} rows`);
   }
 }
 

@@ -103,8 +103,8 @@ export async function waitForEvaluators(
 }
 
 function skippedMessage(globalStep: number, newer: CheckpointSummary): string {
-  return `There is no checkpoint of step ${globalStep} to be evaluated, and a newer one, "${newer.tag}", is there: ` +
-    "it was skipped or deleted, and nobody waits for it any longer";
+  return `There is no checkpoint of step ${globalStep} to be evaluated, and there is a newer one, "${newer.tag}": ` +
+    "it was skipped or deleted, so waiting for it ends";
 }
 
 function timeoutMessage(

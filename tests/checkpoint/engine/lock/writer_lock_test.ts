@@ -132,7 +132,7 @@ describe("WriterLock", () => {
     const storage = new MemoryStorage();
     await writeFile(storage, ".lock-000000000001", bytes("rubbish"));
     expect((await errorOf(acquire(storage, { isOwnerDead: () => true }))).message).toContain(
-      "nobody that can be told",
+      "an unknown process",
     );
     expect(await fileNames(storage)).toEqual([".lock-000000000001"]);
   });

@@ -74,11 +74,11 @@ describe("files that are sound and do not go together", () => {
     },
     "a tensor that is replicated and a rank's own": {
       parts: [{ tensors: [tensor("a")], role: REPLICATED }, { tensors: [tensor("a")] }],
-      says: "is a rank's own and not only that",
+      says: "is a rank's own tensor and also in another file",
     },
     "a tensor that is cut and a rank's own": {
       parts: [{ tensors: [tensor("a")], role: rows(0, 2) }, { tensors: [tensor("a")] }],
-      says: "is a rank's own and not only that",
+      says: "is a rank's own tensor and also in another file",
     },
     "a tensor that is whole and cut": {
       parts: [{ tensors: [tensor("a")], role: REPLICATED }, { tensors: [tensor("a")], role: rows(2, 4) }],
@@ -133,7 +133,7 @@ describe("files that are sound and do not go together", () => {
         tensors: [tensor("a", [2 ** 50, 0])],
         role: rows(index * 2 ** 50, (index + 1) * 2 ** 50, 2 ** 51),
       })),
-      says: "Its files do not go together",
+      says: "Its files do not belong together",
     },
   };
   for (const [what, { parts, isOfRanks = true, says }] of Object.entries(cases)) {

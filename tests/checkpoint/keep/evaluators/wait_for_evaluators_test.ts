@@ -59,8 +59,8 @@ describe("waitForEvaluators", () => {
     const report = await waitForEvaluators(engine, ["test"], 100, { clock });
     expect(report.endedBy).toBe("skipped");
     expect(report.warning).toBe(
-      'There is no checkpoint of step 100 to be evaluated, and a newer one, "200", is there: ' +
-        "it was skipped or deleted, and nobody waits for it any longer",
+      'There is no checkpoint of step 100 to be evaluated, and there is a newer one, "200": ' +
+        "it was skipped or deleted, so waiting for it ends",
     );
     expect(clock.sleeps).toEqual([]);
     const late = await waitForEvaluators(engine, ["test"], 300, { clock, timeoutMs: 10_000 });
