@@ -89,8 +89,8 @@ export const NUMBER_MUTATIONS = [
   [
     "opaque constants of integers",
     WRITER,
-    'dtype === "f32" ? text : `opaque_${dtype === "i32" ? "signed" : "unsigned"}(${text})`',
-    "text",
+    'dtype === "f32" ? literal(value, dtype) : opaqueLiteral(value, dtype)',
+    "literal(value, dtype)",
     ["tests/kernels/elementwise/expression_wgsl_test.ts"],
   ],
   ["operand that is apart", WRITER, 'dtype === "f32" ? `apart(${text})` : text', "text", NON_FINITE],
