@@ -8,6 +8,7 @@ const src = join(root, "src");
 
 const KERNELS = [
   "kernels",
+  "kernels/conv",
   "kernels/elementwise",
   "kernels/loss",
   "kernels/matmul",
@@ -61,6 +62,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: ["base"],
   tensor: ["base", "container/format", "gpu"],
   kernels: ["base", "gpu", "tensor"],
+  "kernels/conv": ["base", "gpu", "kernels", "kernels/matmul"],
   "kernels/elementwise": ["base", "gpu", "kernels"],
   "kernels/loss": ["base", "gpu", "kernels"],
   "kernels/matmul": ["base", "gpu", "kernels", "kernels/elementwise"],

@@ -48,6 +48,8 @@ function detached<T>(method: (...parameters: never[]) => T, ...before: unknown[]
 }
 
 const value = ops.input("x", "f32", [2, 2]);
+const series = ops.input("series", "f32", [1, 1, 1]);
+const image = ops.input("image", "f32", [1, 1, 1, 1]);
 const dataset = { inputs: cairn.HostTensor.from([[1], [2]]), labels: cairn.HostTensor.from([1, 2]) };
 const sink = new cairn.BytesSink();
 
@@ -98,6 +100,9 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   LeakyReluOptions: [(wrong) => ops.leakyRelu(value, wrong)],
   EluOptions: [(wrong) => ops.elu(value, wrong)],
   GeluOptions: [(wrong) => ops.gelu(value, wrong)],
+  Conv2dOptions: [(wrong) => ops.conv2d(image, image, wrong)],
+  Conv1dOptions: [(wrong) => ops.conv1d(series, series, wrong)],
+  ConvTranspose2dOptions: [(wrong) => ops.convTranspose2d(image, image, wrong)],
   MatmulOptions: [(wrong) => ops.matmul(value, value, wrong)],
   RandomOptions: [(wrong) => ops.randomUniform([2], wrong), (wrong) => ops.randomNormal([2], wrong)],
   DropoutOptions: [(wrong) => ops.dropout(value, wrong)],

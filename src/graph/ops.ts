@@ -15,6 +15,15 @@ export {
   notEqual,
   where,
 } from "./ops/comparison.ts";
+export { conv1d, conv2d, convTranspose2d } from "./ops/conv/convolution.ts";
+export type {
+  Conv1dOptions,
+  Conv2dOptions,
+  ConvolutionPadding,
+  ConvTranspose2dOptions,
+  RowsColumns,
+  SidePadding,
+} from "./ops/conv/convolution_options.ts";
 export { type CustomGradient, customOp, type CustomOpOptions } from "./ops/custom.ts";
 export {
   elu,

@@ -84,7 +84,7 @@ export class ProgramMemory {
         `${label} ${name} ${index}`,
         `${name} ${index}`,
         bytes,
-        BufferUsage.STORAGE | BufferUsage.COPY_SRC,
+        BufferUsage.STORAGE | BufferUsage.UNIFORM | BufferUsage.COPY_SRC,
       )
     );
     for (const [region, { arena, offset }] of plan.addresses) {

@@ -1,4 +1,5 @@
 import { argmaxTwins } from "./argmax_twins.ts";
+import { convolutionTwins } from "./conv/convolution_twins.ts";
 import { castTwins } from "./cast_twins.ts";
 import { whereTwins } from "./comparison_twins.ts";
 import { customTwins } from "./custom_twins.ts";
@@ -26,6 +27,7 @@ export const OP_TWINS: OpTwins = {
   ...whereTwins,
   ...argmaxTwins,
   ...castTwins,
+  ...convolutionTwins,
   ...customTwins,
   ...fillTwins,
   ...matmulTwins,

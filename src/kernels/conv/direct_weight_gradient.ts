@@ -1,0 +1,228 @@
+import { alignUp } from "../../base/checked.ts";
+import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import { component, each, lines } from "../matmul/matmul_layout.ts";
+import type { ConvolutionSizes, RowsAndColumns } from "./convolution_sizes.ts";
+import type { ConvolutionStep, Scratch } from "./direct_convolution.ts";
+import { packChannels } from "./pack_channels.ts";
+import { BLOCK_CHANNELS } from "./pack_weights.ts";
+import { padPlanes } from "./pad_planes.ts";
+
+/** Elements of the output that are added in one chain: rounding errors grow with it. */
+const MOST_TERMS = 4096;
+
+/** Workgroups that keep a few processor cores busy. */
+const ENOUGH_WORKGROUPS = 64;
+
+/** What all partial sums together may take. */
+const MOST_PARTIAL_BYTES = 64 * 1024 * 1024;
+
+/** Elements of a row of the output that one step has. */
+const STEP_COLUMNS = 4;
+
+/**
+ * The gradient of the weights of a convolution of one group. Rows of the output are cut into parts; the sums of each are
+ * made in the order of images, rows and columns, and then added in the order of parts.
+ */
+export function directWeightGradient<B>(
+  bindings: { readonly input: B; readonly outGradient: B; readonly out: B },
+  sizes: ConvolutionSizes,
+  scratch: Scratch<B>,
+): ConvolutionStep<B>[] {
+  const { batch, inChannels, outChannels, input, output, kernel, stride, dilation, padding } = sizes;
+  const vectors = Math.ceil(outChannels / 4);
+  const gradient = scratch("gradient by channels", batch * output[0] * output[1] * vectors * 16);
+  const pack = packChannels(
+    { input: bindings.outGradient, out: gradient },
+    { batch, channels: outChannels, rows: output[0], columns: output[1] },
+  );
+  const rows = (output[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1;
+  const columns = alignUp(
+    (alignUp(output[1], STEP_COLUMNS) - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
+    4,
+  );
+  const padded = scratch("padded input", batch * inChannels * rows * columns * 4);
+  const pad = padPlanes(
+    { input: bindings.input, out: padded },
+    { planes: batch * inChannels, from: input, to: [rows, columns], before: padding, spread: [1, 1] },
+  );
+  const parts = partsOf(sizes);
+  const partials = scratch(
+    "parts of the weights' gradient",
+    parts.count * inChannels * kernel[0] * kernel[1] * vectors * 16,
+  );
+  const sum = partialsDispatch([padded, gradient, partials], sizes, parts, [rows, columns]);
+  const collect = collectDispatch([partials, bindings.out], sizes, parts.count);
+  return [
+    { dispatch: pack, out: gradient },
+    { dispatch: pad, out: padded },
+    { dispatch: sum, out: partials },
+    { dispatch: collect, out: bindings.out },
+  ];
+}
+
+/** How the rows of all images are cut. It decides the last bits, so it depends on the sizes only. */
+function partsOf({ batch, inChannels, outChannels, output, kernel }: ConvolutionSizes): {
+  readonly count: number;
+  readonly rows: number;
+} {
+  const rows = batch * output[0];
+  const blocks = inChannels * Math.ceil(outChannels / BLOCK_CHANNELS);
+  const wanted = Math.max(rows * output[1] / MOST_TERMS, ENOUGH_WORKGROUPS / blocks);
+  const partBytes = inChannels * kernel[0] * kernel[1] * alignUp(outChannels, 4) * 4;
+  const most = Math.max(1, Math.min(rows, Math.floor(MOST_PARTIAL_BYTES / partBytes)));
+  const rowsEach = Math.ceil(rows / Math.min(most, Math.max(1, Math.ceil(wanted))));
+  return { count: Math.ceil(rows / rowsEach), rows: rowsEach };
+}
+
+function partialsDispatch<B>(
+  bindings: readonly B[],
+  { batch, inChannels, outChannels, output, kernel, stride, dilation }: ConvolutionSizes,
+  parts: { readonly count: number; readonly rows: number },
+  padded: RowsAndColumns,
+): Dispatch<B> {
+  const blocks = Math.ceil(outChannels / BLOCK_CHANNELS);
+  const workgroups = parts.count * inChannels * blocks;
+  return {
+    label: `convolution ${inChannels} to ${outChannels} channels, weightGradient direct`,
+    code: partialsWgsl(kernel, stride, dilation, output[1] % STEP_COLUMNS),
+    constants: {
+      all_rows: batch * output[0],
+      part_rows: parts.rows,
+      in_channels: inChannels,
+      out_vectors: Math.ceil(outChannels / 4),
+      blocks,
+      padded_h: padded[0],
+      padded_w: padded[1],
+      out_h: output[0],
+      out_w: output[1],
+      count: workgroups,
+    },
+    bindings,
+    workgroups: gridFor(workgroups),
+  };
+}
+
+/**
+ * An invocation has four output channels and one input channel: a vector of sums for each element of the kernel. A row goes in
+ * steps of four columns, of which the last may have fewer: what is not there is not multiplied, since it may not be finite.
+ */
+function partialsWgsl(
+  kernel: RowsAndColumns,
+  stride: RowsAndColumns,
+  dilation: RowsAndColumns,
+  lastColumns: number,
+): string {
+  const taps = (line: (ky: number, kx: number) => string) =>
+    each(kernel[0], (ky) => each(kernel[1], (kx) => line(ky, kx)));
+  const step = (columns: number) => stepOf(columns, kernel, stride, dilation);
+  return `// partials[part, c, ky, kx, o] = sum over the part's rows y and all x of padded[n, c, iy, ix] * gradient[n, y, x, o].
+override all_rows: u32;
+override part_rows: u32;
+override in_channels: u32;
+override out_vectors: u32;
+override blocks: u32;
+override padded_h: u32;
+override padded_w: u32;
+override out_h: u32;
+override out_w: u32;
+override count: u32;
+
+@group(0) @binding(0) var<storage, read> padded: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
+
+@compute @workgroup_size(${BLOCK_CHANNELS / 4})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = workgroup.y * workgroups.x + workgroup.x;
+  if (index >= count) {
+    return;
+  }
+  let c = index % in_channels;
+  let part = index / in_channels / blocks;
+  let o = index / in_channels % blocks * ${BLOCK_CHANNELS / 4}u + local;
+  if (o >= out_vectors) {
+    return;
+  }
+  let row = padded_w / 4u;
+  let end = min((part + 1u) * part_rows, all_rows);
+${lines(1, taps((ky, kx) => `var sum_${ky}_${kx} = vec4<f32>();`))}
+  for (var r = part * part_rows; r < end; r++) {
+    let top = (r / out_h * in_channels + c) * padded_h + r % out_h * ${stride[0]}u;
+    for (var x = 0u; x + ${STEP_COLUMNS - 1}u < out_w; x += ${STEP_COLUMNS}u) {
+${lines(3, step(STEP_COLUMNS))}
+    }
+${lastColumns > 0 ? lines(2, [`let x = out_w - ${lastColumns}u;`, ...step(lastColumns)]) : ""}
+  }
+  let first = (part * in_channels + c) * ${kernel[0] * kernel[1]}u;
+${
+    lines(
+      1,
+      taps((ky, kx) => `partials[(first + ${ky * kernel[1] + kx}u) * out_vectors + o] = sum_${ky}_${kx};`),
+    )
+  }
+}
+`;
+}
+
+/** The products of neighbouring columns of a row, the first a multiple of four. */
+function stepOf(
+  columns: number,
+  kernel: RowsAndColumns,
+  stride: RowsAndColumns,
+  dilation: RowsAndColumns,
+): string[] {
+  const vectors = Math.ceil(((columns - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1) / 4);
+  return [
+    `let first_in = top * row + x / 4u * ${stride[1]}u;`,
+    "let first_out = (r * out_w + x) * out_vectors + o;",
+    ...each(columns, (i) => `let gradient_${i} = gradient[first_out + ${i}u * out_vectors];`),
+    ...each(kernel[0], (ky) => [
+      ...each(vectors, (v) => `let in_${ky}_${v} = padded[first_in + ${ky * dilation[0]}u * row + ${v}u];`),
+      ...each(kernel[1], (kx) =>
+        each(columns, (i) => {
+          const column = i * stride[1] + kx * dilation[1];
+          const element = `in_${ky}_${Math.floor(column / 4)}.${component(column)}`;
+          return `sum_${ky}_${kx} = fma(gradient_${i}, vec4<f32>(${element}), sum_${ky}_${kx});`;
+        })),
+    ]),
+  ];
+}
+
+function collectDispatch<B>(
+  bindings: readonly B[],
+  { inChannels, outChannels, kernel }: ConvolutionSizes,
+  parts: number,
+): Dispatch<B> {
+  const taps = kernel[0] * kernel[1];
+  const count = outChannels * inChannels * taps;
+  return {
+    label: `add ${parts} parts of a weightGradient`,
+    code: COLLECT_WGSL,
+    constants: { count, parts, in_taps: inChannels * taps, out_size: alignUp(outChannels, 4) },
+    bindings,
+    workgroups: linearGrid(count),
+  };
+}
+
+const COLLECT_WGSL = `// out[o, c, ky, kx] = sum over parts of partials[part, c, ky, kx, o].
+override count: u32;
+override parts: u32;
+override in_taps: u32;
+override out_size: u32;
+
+@group(0) @binding(0) var<storage, read> partials: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+
+${LINEAR_MAIN_WGSL}
+  let first = index % in_taps * out_size + index / in_taps;
+  var sum = partials[first];
+  for (var part = 1u; part < parts; part++) {
+    sum += partials[first + part * in_taps * out_size];
+  }
+  out[index] = sum;
+}
+`;
