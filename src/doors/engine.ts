@@ -29,7 +29,7 @@ export type { OptionNames } from "../base/options/options.ts";
 export type { Work, WorkProgress } from "../base/work.ts";
 export type { BackgroundSaveOptions, BackgroundSaverOptions } from "../checkpoint/background_saver.ts";
 export type { StoredDType } from "../checkpoint/capture/cast_tensors.ts";
-export type { EncodableTensors } from "../checkpoint/capture/checkpoint_source.ts";
+export type { GpuChunk, GpuChunkSink } from "../checkpoint/capture/checkpoint_source.ts";
 export type { EncodableCut, EncodableCuts } from "../checkpoint/capture/encoding_plan.ts";
 export type {
   BytesListener,
@@ -39,7 +39,7 @@ export type {
 export type { HostState, StateInput } from "../checkpoint/capture/state_types.ts";
 export type { ModelCode } from "../checkpoint/capture/model_code.ts";
 export type { StoreCopyOptions } from "../checkpoint/capture/store_copy.ts";
-export type { EncodedPiece, Staging } from "../checkpoint/capture/store_moment.ts";
+export type { Staging } from "../checkpoint/capture/store_moment.ts";
 export type { TypedArray } from "../checkpoint/capture/typed_arrays.ts";
 export type {
   CheckpointEndEvent,

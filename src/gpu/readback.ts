@@ -34,7 +34,7 @@ export interface ReadbackStreamOptions {
 interface Mapped {
   readonly buffer: GPUBuffer;
   readonly byteLength: number;
-  readonly ranges: readonly { readonly offset: number; readonly size: number }[];
+  readonly pieces: readonly { readonly offset: number; readonly size: number }[];
 }
 
 const DEFAULT_SLOTS = 4;
@@ -96,7 +96,7 @@ export class ReadbackRing {
           coming.push(this.#begin(next));
           if ("fills" in next) copying++;
         }
-        yield* this.#piecesOf(await (coming.shift() as Promise<Mapped[]>));
+        yield* this.#viewsOf(await (coming.shift() as Promise<Mapped[]>));
         if ("fills" in step) copying--;
       }
     } finally {
@@ -145,11 +145,11 @@ export class ReadbackRing {
     return resolve;
   }
 
-  *#piecesOf(mapped: readonly Mapped[]): Generator<Uint8Array> {
+  *#viewsOf(mapped: readonly Mapped[]): Generator<Uint8Array> {
     const left = new Set(mapped);
     try {
       for (const slot of mapped) {
-        for (const { offset, size } of piecesOf(slot.ranges, this.slotBytes)) {
+        for (const { offset, size } of slot.pieces) {
           // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
           if (this.#isClosed) throw this.#closedError();
           this.#gpu.assertAlive();
@@ -211,7 +211,7 @@ export class ReadbackRing {
       for (const { buffer, offset, size, slotOffset } of pieces) {
         encoder.copyBufferToBuffer(buffer, offset, staging, slotOffset, size);
       }
-      return { buffer: staging, byteLength, ranges: [{ offset: 0, size: byteLength }] };
+      return { buffer: staging, byteLength, pieces: [{ offset: 0, size: byteLength }] };
     });
     this.#gpu.submit(encoder, slots.map(({ buffer }) => buffer));
     return slots;
@@ -237,15 +237,8 @@ export class ReadbackRing {
   }
 }
 
-function wholeOf({ mappable, ranges }: MapStep): Mapped {
-  return { buffer: mappable, byteLength: mappable.size, ranges };
-}
-
-/** Cuts ranges into pieces of at most `most` bytes. */
-function* piecesOf(ranges: Mapped["ranges"], most: number): Generator<{ offset: number; size: number }> {
-  for (const { offset, size } of ranges) {
-    for (let at = 0; at < size; at += most) yield { offset: offset + at, size: Math.min(most, size - at) };
-  }
+function wholeOf({ mappable, pieces }: MapStep): Mapped {
+  return { buffer: mappable, byteLength: mappable.size, pieces };
 }
 
 /** Deno throws for a buffer that was destroyed or whose device is lost; then there is nothing left to unmap. */

@@ -22,10 +22,10 @@ export interface CopyStep {
   readonly fills: readonly SlotFill[];
 }
 
-/** Parts of one buffer that can be mapped itself. */
+/** Parts of one buffer that can be mapped itself, each no longer than a slot. */
 export interface MapStep {
   readonly mappable: GPUBuffer;
-  readonly ranges: readonly BufferRange[];
+  readonly pieces: readonly BufferRange[];
 }
 
 /**
@@ -38,7 +38,7 @@ export function planReadback(
   slots: number,
   slotBytes: number,
 ): ReadbackStep[] {
-  const groups = [...groupsOf(ranges)].map((group) =>
+  const groups = [...groupsOf(ranges, slotBytes)].map((group) =>
     "mappable" in group ? group : [...planSlots(group, slotBytes)]
   );
   const slotsNeeded = groups.reduce((sum, group) => sum + ("mappable" in group ? 0 : group.length), 0);
@@ -53,9 +53,12 @@ export function planReadback(
 }
 
 /** Neighbouring ranges that have to be copied, and those of a buffer that can be mapped. */
-function* groupsOf(ranges: readonly BufferRange[]): Generator<BufferRange[] | MapStep> {
+function* groupsOf(
+  ranges: readonly BufferRange[],
+  slotBytes: number,
+): Generator<BufferRange[] | MapStep> {
   let copied: BufferRange[] = [];
-  let mapped: (MapStep & { readonly ranges: BufferRange[] }) | undefined;
+  let mapped: (MapStep & { readonly pieces: BufferRange[] }) | undefined;
   for (const range of ranges) {
     if (range.size === 0) continue;
     const { buffer } = range;
@@ -64,12 +67,18 @@ function* groupsOf(ranges: readonly BufferRange[]): Generator<BufferRange[] | Ma
       yield mapped;
       mapped = undefined;
     }
-    if (!isMappable) copied.push(range);
-    else if (mapped !== undefined) mapped.ranges.push(range);
-    else {
+    if (!isMappable) {
+      copied.push(range);
+      continue;
+    }
+    if (mapped === undefined) {
       yield copied;
       copied = [];
-      mapped = { mappable: buffer, ranges: [range] };
+      mapped = { mappable: buffer, pieces: [] };
+    }
+    const end = range.offset + range.size;
+    for (let offset = range.offset; offset < end; offset += slotBytes) {
+      mapped.pieces.push({ buffer, offset, size: Math.min(slotBytes, end - offset) });
     }
   }
   if (mapped !== undefined) yield mapped;

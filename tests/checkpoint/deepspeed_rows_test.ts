@@ -1,3 +1,4 @@
+import type { ByteSink } from "../../src/container/source.ts";
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -313,11 +314,17 @@ describe("a frozen checkpoint", () => {
       fillStore(store, 1);
       const copy = new StoreCopy(store);
       const frozen = FrozenCheckpoint.of({ store }, copy);
-      const pieces = frozen.bytes();
-      expect((await pieces.next()).done).toBe(false);
-      frozen.release();
-      expect(await codeOf(pieces.next())).toBe("closed");
-      expect(await codeOf(frozen.bytes().next())).toBe("closed");
+      let pieces = 0;
+      const sink: ByteSink = {
+        write: () => {
+          pieces++;
+          frozen.release();
+          return Promise.resolve();
+        },
+      };
+      expect(await codeOf(frozen.writeTo(sink))).toBe("closed");
+      expect(await codeOf(frozen.writeTo(sink))).toBe("closed");
+      expect(pieces).toBe(1);
       copy.close();
       await store.close();
     },

@@ -11,7 +11,7 @@ const mappable = {
 const otherMappable = { ...mappable, label: "other" };
 
 /**
- * Turns as "offset+size@slotOffset" for each piece, slots in brackets, behind the first slot where that is not 0; and as "map
+ * Steps as "offset+size@slotOffset" for each piece, slots in brackets, behind the first slot where that is not 0; and as "map
  * label offset+size" where nothing is copied.
  */
 function planned(
@@ -27,7 +27,7 @@ function planned(
   return plan.map((step) => {
     if ("mappable" in step) {
       return `map ${step.mappable.label} ${
-        step.ranges.map(({ offset, size }) => `${offset}+${size}`).join(" ")
+        step.pieces.map(({ offset, size }) => `${offset}+${size}`).join(" ")
       }`;
     }
     const slotTexts = step.fills.map(({ pieces, byteLength }) => {
@@ -56,11 +56,16 @@ describe("planReadback", () => {
     expect(planned([[0, 200], [400, 100]], 2, 256)).toEqual(["[0+200@0 400+56@200 =256][456+44@0 =44]"]);
   });
 
-  test("maps what can be mapped, a buffer once, and goes on with the slots where it was", () => {
+  test("maps what can be mapped, a buffer once and in pieces of a slot, and goes on with the slots where it was", () => {
     expect(
       planned([[0, 8], [8, 1000, mappable], [2000, 4, mappable], [0, 4, otherMappable], [64, 4]], 2, 256),
     )
-      .toEqual(["[0+8@0 =8]", "map mappable 8+1000 2000+4", "map other 0+4", "1: [64+4@0 =4]"]);
+      .toEqual([
+        "[0+8@0 =8]",
+        "map mappable 8+256 264+256 520+256 776+232 2000+4",
+        "map other 0+4",
+        "1: [64+4@0 =4]",
+      ]);
     expect(planned([[0, 300], [0, 8, mappable], [400, 300], [0, 4, mappable]], 3, 256)).toEqual([
       "[0+256@0 =256]",
       "1: [256+44@0 =44]",

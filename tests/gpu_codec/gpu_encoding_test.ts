@@ -83,24 +83,25 @@ function counting(
   onEncoded: (count: number) => unknown = () => {},
 ): { source: CheckpointSource; counts: { levels: number; raw: number } } {
   const counts = { levels: 0, raw: 0 };
-  const { tensors, manifest, encodable } = frozen;
-  if (encodable === undefined) throw new Error("expected tensors on a GPU");
+  const { tensors, manifest, encodingGpu } = frozen;
+  if (encodingGpu === undefined) throw new Error("expected tensors on a GPU");
   const source: CheckpointSource = {
     tensors,
     manifest,
-    bytes: (signal) => frozen.bytes(signal),
-    encodable: {
-      gpu: encodable.gpu,
-      async *bytes(cuts, signal) {
-        for await (const piece of encodable.bytes(cuts, signal)) {
-          if (!(piece instanceof Uint8Array)) {
-            counts[piece.codec === "raw" ? "raw" : "levels"]++;
+    encodingGpu,
+    writeTo: (sink, signal, encoded) =>
+      frozen.writeTo(
+        sink,
+        signal,
+        encoded && {
+          ...encoded,
+          writeEncoded: async (chunk) => {
+            counts[chunk.codec === "raw" ? "raw" : "levels"]++;
             await onEncoded(counts.levels + counts.raw);
-          }
-          yield piece;
-        }
-      },
-    },
+            await encoded.writeEncoded(chunk);
+          },
+        },
+      ),
     assertAlive: () => frozen.assertAlive(),
   };
   return { source, counts };
@@ -205,9 +206,12 @@ describe("a save that the GPU encodes", () => {
     });
     await frozenOf(
       { ...state, storedDType: ({ dtype }) => dtype === "f32" ? "bf16" : undefined },
-      (frozen) => {
-        expect(frozen.encodable).toBeUndefined();
-        return Promise.resolve();
+      async (frozen) => {
+        expect(frozen.encodingGpu).toBeUndefined();
+        const nothing = (): Promise<void> =>
+          Promise.reject(new Error("a chunk was encoded as it is in memory"));
+        const cuts = [{ rawOffset: 0, rawLength: 1024, dtype: "f32", isForGpu: true }] as const;
+        await frozen.writeTo(new BytesSink(), undefined, { cuts, leastBytes: 0, writeEncoded: nothing });
       },
     );
     await frozenOf({ store }, async (frozen) => {
@@ -248,6 +252,23 @@ describe("a save that the GPU encodes", () => {
     });
     await store.close();
   });
+
+  ownGpuTest(
+    "fails with what writing an encoded chunk fails with, though that is a lack of memory",
+    async (gpu) => {
+      const store = mixedStore(asRealGpu(gpu));
+      const storage = new MemoryStorage();
+      await frozenOf({ store }, async (frozen) => {
+        const { source, counts } = counting(frozen, (count) => {
+          if (count === 3) throw new CairnError("out_of_memory", "the host is full");
+        });
+        expect((await thrownBy(() => prepare(storage, source))).message).toBe("the host is full");
+        expect(counts.levels + counts.raw).toBe(3);
+      });
+      expect(await fileNames(storage)).toEqual([]);
+      await store.close();
+    },
+  );
 
   ownGpuTest("is refused when the canary comes back wrong, and nothing is left of it", async (gpu) => {
     const store = mixedStore(asRealGpu(gpu));

@@ -2,6 +2,7 @@ import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { castBytes, isCastable } from "../../container/read/cast.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
+import type { ByteSink } from "../../container/source.ts";
 import { elementCount } from "../../tensor/shape.ts";
 import type { TensorForm } from "../../tensor/tensor_form.ts";
 
@@ -58,41 +59,43 @@ export function planCasts(tensors: readonly TensorSpec[], storedDType: StoredDTy
 }
 
 /**
- * The raw space of `to` from that of `from`, which are the same tensors with other dtypes. A piece is valid until the next one is
- * asked for, and no element lies in two of them.
+ * Takes the raw space of `from` and gives `sink` that of `to`, which are the same tensors with other dtypes. No element may lie in two
+ * pieces.
  */
-export async function* castPieces(
-  pieces: AsyncIterable<Uint8Array>,
+export function castingSink(
+  sink: ByteSink,
   from: readonly TensorSpec[],
   to: readonly TensorSpec[],
-): AsyncGenerator<Uint8Array> {
+): ByteSink {
   const plan = castsOf(from, to);
   let index = 0;
   let done = 0;
-  for await (const piece of pieces) {
-    for (let used = 0; used < piece.byteLength;) {
-      const planned = plan[index];
-      if (planned === undefined) {
-        throw new RangeError(`There are ${piece.byteLength - used} bytes too many to cast`);
+  return {
+    write: async (piece) => {
+      for (let used = 0; used < piece.byteLength;) {
+        const planned = plan[index];
+        if (planned === undefined) {
+          throw new RangeError(`There are ${piece.byteLength - used} bytes too many to cast`);
+        }
+        const size = Math.min(planned.paddedLength - done, piece.byteLength - used);
+        const elementBytes = Math.min(size, Math.max(0, planned.byteLength - done));
+        await writeCast(sink, planned, piece.subarray(used, used + elementBytes));
+        used += size;
+        done += size;
+        if (done < planned.paddedLength) continue;
+        if (planned.cast !== undefined) await sink.write(ZEROS.subarray(0, planned.cast.padding));
+        index++;
+        done = 0;
       }
-      const size = Math.min(planned.paddedLength - done, piece.byteLength - used);
-      const elementBytes = Math.min(size, Math.max(0, planned.byteLength - done));
-      yield* castPiece(planned, piece.subarray(used, used + elementBytes));
-      used += size;
-      done += size;
-      if (done < planned.paddedLength) continue;
-      if (planned.cast !== undefined) yield ZEROS.subarray(0, planned.cast.padding);
-      index++;
-      done = 0;
-    }
-  }
+    },
+  };
 }
 
-function* castPiece({ cast }: CastPiece, bytes: Uint8Array): Generator<Uint8Array> {
-  if (cast === undefined) return yield bytes;
+async function writeCast(sink: ByteSink, { cast }: CastPiece, bytes: Uint8Array): Promise<void> {
+  if (cast === undefined) return await sink.write(bytes);
   if (!isCastable(cast.from) || !isCastable(cast.to)) return;
   for (let at = 0; at < bytes.byteLength; at += CAST_BYTES) {
-    yield castBytes(bytes.subarray(at, at + CAST_BYTES), cast.from, cast.to);
+    await sink.write(castBytes(bytes.subarray(at, at + CAST_BYTES), cast.from, cast.to));
   }
 }
 

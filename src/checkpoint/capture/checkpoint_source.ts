@@ -1,14 +1,19 @@
+import type { EncodedChunk } from "../../container/codec/choose.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
+import type { ByteSink } from "../../container/source.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { EncodableCuts } from "./encoding_plan.ts";
-import type { EncodedPiece } from "./store_moment.ts";
 
-/** Tensors on a GPU. */
-export interface EncodableTensors {
-  readonly gpu: GpuDevice;
-  /** As {@link CheckpointSource.bytes}, with chunks in between that the GPU has encoded, in the place of their raw bytes. */
-  bytes(cuts: EncodableCuts, signal?: AbortSignal): AsyncIterable<Uint8Array | EncodedPiece>;
+/** A chunk that the GPU has encoded. */
+export interface GpuChunk extends EncodedChunk {
+  readonly rawLength: number;
+}
+
+/** Takes chunks that the GPU has encoded, each in the place of its raw bytes. */
+export interface GpuChunkSink extends EncodableCuts {
+  /** Takes the next one, and keeps no reference to its bytes after it resolves. */
+  writeEncoded(chunk: GpuChunk): Promise<void>;
 }
 
 /** What checkpoints are written from: a frozen state, or another checkpoint. */
@@ -16,10 +21,14 @@ export interface CheckpointSource {
   /** All tensors in file order. */
   readonly tensors: readonly TensorSpec[];
   readonly manifest: Manifest;
-  /** The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. */
-  bytes(signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** Where some of the tensors are on a GPU that could encode them. */
-  readonly encodable?: EncodableTensors | undefined;
+  readonly encodingGpu?: GpuDevice | undefined;
+  /**
+   * Writes the raw space of {@link tensors} to `sink`, front to back, in pieces of any length.
+   *
+   * @param encoded Where chunks go that the GPU is to encode, one by one in between. Unless given, all of it is written raw.
+   */
+  writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void>;
   /** @throws CairnError when what was given cannot be trusted any more. */
   assertAlive(): void;
 }

@@ -4,18 +4,20 @@ import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
 import type { Manifest, Provenance } from "../../container/format/manifest.ts";
+import type { ByteSink } from "../../container/source.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import type { StateValue } from "../../container/format/state_tree.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import { elementCount } from "../../tensor/shape.ts";
 import { TensorStore } from "../../tensor/tensor_store.ts";
-import { castPieces, planCasts, type StoredDType } from "./cast_tensors.ts";
+import { castingSink, planCasts, type StoredDType } from "./cast_tensors.ts";
 import { freezeState } from "./host_state.ts";
 import type { HostBytes, StateInput } from "./state_types.ts";
 import type { ModelCode } from "./model_code.ts";
-import type { EncodableTensors } from "./checkpoint_source.ts";
+import type { GpuChunkSink } from "./checkpoint_source.ts";
 import { includedTensors, specOf } from "./included_tensors.ts";
 import { StoreCopy } from "./store_copy.ts";
-import type { EncodedPiece, Staging, StoreMoment } from "./store_moment.ts";
+import type { Staging, StoreMoment } from "./store_moment.ts";
 
 /** What a checkpoint is made of. */
 export interface CheckpointState {
@@ -165,64 +167,72 @@ export class FrozenCheckpoint {
     return await this.#moment?.staging() ?? { shadowBytes: 0, streamedBytes: 0 };
   }
 
-  /** Has `listener` told how far {@link bytes} is, in the place of any other. */
+  /** Has `listener` told how far {@link writeTo} is, in the place of any other. */
   listen(listener: BytesListener): void {
     this.#listener = listener;
   }
 
+  /** The GPU that its tensors are on as they are written; `undefined` where none are there, or not with the dtype of the file. */
+  get encodingGpu(): GpuDevice | undefined {
+    return this.#moment?.tensors === this.#storedTensors ? this.#store?.gpu : undefined;
+  }
+
   /**
-   * The raw space of {@link tensors}, in pieces that are valid until the next one is asked for. Each call reads it anew, for an
-   * engine that writes to several places; one at a time.
+   * Writes the raw space of {@link tensors} to `sink`. Each call reads it anew, for an engine that writes to several places; one at a
+   * time.
+   *
+   * @param encoded Where chunks go that the {@link encodingGpu} is to encode. Unless given, or without such a GPU, all of it is raw.
+   * @throws CairnError `closed` once it was released; what reading from the GPU failed with; what `sink` threw.
    */
-  bytes(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    return this.#read<never>((moment, onFixed) => this.#castBytes(moment, signal, onFixed));
-  }
-
-  /** The same for a GPU that encodes what it has before it is read back. Absent where nothing is there, or not as it is written. */
-  get encodable(): EncodableTensors | undefined {
-    if (this.#store === undefined || this.#moment?.tensors !== this.#storedTensors) return undefined;
-    return {
-      gpu: this.#store.gpu,
-      bytes: (cuts, signal) => this.#read((moment, onFixed) => moment.encodedBytes(cuts, signal, onFixed)),
-    };
-  }
-
-  /** All of it, where `piecesOf` gives what is on the GPU. */
-  async *#read<P extends EncodedPiece>(
-    piecesOf: (moment: StoreMoment, onFixed: () => void) => AsyncIterable<Uint8Array | P>,
-  ): AsyncGenerator<Uint8Array | P> {
+  async writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void> {
     this.#requireHeld();
     const listener = this.#listener;
     listener?.onReading();
     if (this.#moment === undefined) listener?.onFixed();
     else {
-      for await (const piece of piecesOf(this.#moment, () => listener?.onFixed())) {
-        // Somebody else's copy may be in the shadow memory by now.
-        this.#requireHeld();
-        listener?.onRead(piece instanceof Uint8Array ? piece.byteLength : piece.rawLength);
-        yield piece;
-      }
+      await this.#writeMoment(this.#moment, sink, signal, encoded);
       this.#moment.askGuards();
     }
     listener?.onStaged();
     for (const { bytes } of this.#hostTensors) {
       const paddedLength = alignUp(bytes.byteLength, TENSOR_ALIGNMENT);
       listener?.onRead(paddedLength);
-      yield bytes;
-      yield PADDING.subarray(0, paddedLength - bytes.byteLength);
+      await sink.write(bytes);
+      await sink.write(PADDING.subarray(0, paddedLength - bytes.byteLength));
     }
     listener?.onTaken();
   }
 
-  #castBytes(
+  async #writeMoment(
     moment: StoreMoment,
+    sink: ByteSink,
     signal: AbortSignal | undefined,
-    onFixed: () => void,
-  ): AsyncGenerator<Uint8Array> {
-    const pieces = moment.bytes(signal, onFixed);
-    return moment.tensors === this.#storedTensors
-      ? pieces
-      : castPieces(pieces, moment.tensors, this.#storedTensors);
+    encoded: GpuChunkSink | undefined,
+  ): Promise<void> {
+    const listener = this.#listener;
+    const onRead = (byteLength: number): void => {
+      // Somebody else's copy may be in the shadow memory by now.
+      this.#requireHeld();
+      listener?.onRead(byteLength);
+    };
+    const stored: ByteSink = {
+      write: async (piece) => {
+        onRead(piece.byteLength);
+        await sink.write(piece);
+      },
+    };
+    const isCast = moment.tensors !== this.#storedTensors;
+    await moment.writeTo(isCast ? castingSink(stored, moment.tensors, this.#storedTensors) : stored, {
+      signal,
+      onFixed: () => listener?.onFixed(),
+      encoded: isCast ? undefined : encoded && {
+        ...encoded,
+        writeEncoded: async (chunk) => {
+          onRead(chunk.rawLength);
+          await encoded.writeEncoded(chunk);
+        },
+      },
+    });
   }
 
   #requireHeld(): void {

@@ -1,21 +1,17 @@
 import type { OptionNames } from "../../base/options/options.ts";
-import { TENSOR_ALIGNMENT } from "../../base/checked.ts";
-import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
-import { DEFAULT_CHUNK_BYTES } from "../../container/format/chunk_plan.ts";
+import type { ByteSink } from "../../container/source.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import { inErrorScopes } from "../../gpu/error_scopes.ts";
-import { ReadbackRing } from "../../gpu/readback.ts";
-import { LevelsEncoder, type LevelsSource } from "../../gpu_codec/levels_encoder.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-import { nextTurn } from "../../base/event_loop.ts";
-import { Canary, CANARY_BYTES } from "./canary.ts";
-import { type EncodableCuts, type EncodingStep, encodingSteps } from "./encoding_plan.ts";
-import { type EncodedPiece, rawOnly, sizesOf, type Staging, type StoreMoment } from "./store_moment.ts";
+import { Canary } from "./canary.ts";
+import { encodingSteps } from "./encoding_plan.ts";
+import { type MomentOptions, sizesOf, type Staging, type StoreMoment } from "./store_moment.ts";
+import { ReadbackWriter } from "./readback_writer.ts";
 import { allocateShadow, copiesOf, type Copy, type Shadow, submitCopies } from "./shadow.ts";
-import { askGuards, guardedBytes, GuardedTensors } from "./guarded_tensors.ts";
+import { askGuards, GuardedTensors } from "./guarded_tensors.ts";
 import { includedTensors, slabsOf, specOf } from "./included_tensors.ts";
 
 /** Options of {@link StoreCopy}. */
@@ -54,12 +50,6 @@ interface CopySource extends Staging {
   readonly shortage: CairnError | undefined;
 }
 
-const RING_SLOTS = 4;
-/** Where each wait for the GPU takes 11 ms, more has to be waited for at once. */
-const RING_SLOTS_OF_SLOW_FENCES = 12;
-const RING_SLOT_BYTES = 4 * 1024 * 1024;
-const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
-
 /**
  * Copies all tensors of a store to shadow memory on the GPU in one submit, and reads the shadow back while training
  * goes on. The shadow is allocated at the first copy and reused; it takes as much GPU memory as the store.
@@ -79,8 +69,7 @@ export class StoreCopy {
   #gpu: GpuDevice;
   /** Of each slab. */
   readonly #shadows = new Map<GPUBuffer, Shadow>();
-  #ring: ReadbackRing | undefined;
-  #encoder: LevelsEncoder | undefined;
+  #readback: ReadbackWriter | undefined;
   readonly #guarded = new GuardedTensors();
   readonly #canary = new Canary();
   #isTaken = false;
@@ -103,7 +92,7 @@ export class StoreCopy {
   }
 
   /**
-   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.bytes} gives, unless some of it is
+   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.writeTo} writes, unless some of it is
    * streamed; see {@link StoreMoment.staging}.
    *
    * @param excluded Full names of tensors to leave out, with those that are tied to them.
@@ -131,8 +120,7 @@ export class StoreCopy {
         const { shadowBytes, streamedBytes } = await source;
         return { shadowBytes, streamedBytes };
       },
-      bytes: (signal, onFixed) => rawOnly(this.#read(moment, undefined, signal, onFixed)),
-      encodedBytes: (cuts, signal, onFixed) => this.#read(moment, cuts, signal, onFixed),
+      writeTo: (sink, options) => this.#write(moment, sink, options),
       askGuards: () => askGuards(this.#store, moment.guarded),
       release: () => {
         if (isReleased) return;
@@ -152,10 +140,8 @@ export class StoreCopy {
   }
 
   #free(): void {
-    this.#ring?.close();
-    this.#ring = undefined;
-    this.#encoder?.close();
-    this.#encoder = undefined;
+    this.#readback?.close();
+    this.#readback = undefined;
     this.#freeShadows();
     this.#guarded.free(this.#gpu);
     this.#canary.free(this.#gpu);
@@ -261,14 +247,12 @@ export class StoreCopy {
     return { ...value, copying };
   }
 
-  async *#read(
+  async #write(
     moment: TakenMoment,
-    cuts: EncodableCuts | undefined,
-    signal?: AbortSignal,
-    onFixed: () => void = () => {},
-  ): AsyncGenerator<Uint8Array | EncodedPiece> {
+    sink: ByteSink,
+    { signal, onFixed, encoded }: MomentOptions,
+  ): Promise<void> {
     const { gpu } = this.#store;
-    const { spans, changes, pattern } = moment;
     const { ranges, tail, copying, shadowBytes, streamedBytes, shortage } = await moment.source;
     const failure = await copying;
     gpu.assertAlive();
@@ -278,116 +262,44 @@ export class StoreCopy {
       throw failure;
     }
     const requireUnchanged = (): void => {
-      if (gpu.changesOf(slabsOf(spans)) !== changes) throw changedError(streamedBytes, shortage);
+      if (gpu.changesOf(slabsOf(moment.spans)) !== moment.changes) {
+        throw changedError(streamedBytes, shortage);
+      }
     };
     const wanted = shadowBytes + streamedBytes;
-    const steps = encodingSteps(ranges, tail, streamedBytes, cuts, gpu);
+    const steps = encodingSteps(ranges, tail, streamedBytes, encoded, gpu);
     const seen: number[] = [];
-    let given = 0;
+    let taken = 0;
     if (streamedBytes === 0) onFixed();
-    for await (const piece of this.#pieces(steps, wanted, signal)) {
-      const isStreamed = given < streamedBytes;
-      if (isStreamed) requireUnchanged();
-      if (!(piece instanceof Uint8Array)) {
-        given += piece.rawLength;
-        yield piece;
-        continue;
-      }
-      const ours = Math.min(piece.byteLength, wanted - given);
-      given += ours;
-      if (isStreamed && given >= streamedBytes) onFixed();
-      if (ours > 0) yield piece.subarray(0, ours);
-      seen.push(...piece.subarray(ours));
-    }
+    await (this.#readback ??= new ReadbackWriter(gpu)).write(steps, {
+      write: async (piece) => {
+        const isStreamed = taken < streamedBytes;
+        if (isStreamed) requireUnchanged();
+        const ours = Math.min(piece.byteLength, wanted - taken);
+        taken += ours;
+        if (isStreamed && taken >= streamedBytes) onFixed();
+        if (ours > 0) await sink.write(piece.subarray(0, ours));
+        seen.push(...piece.subarray(ours));
+      },
+      writeEncoded: async (chunk) => {
+        taken += chunk.rawLength;
+        await encoded?.writeEncoded(chunk);
+      },
+    }, signal);
     gpu.assertAlive();
-    moment.guarded = Uint8Array.from(seen.splice(0, seen.length - pattern.byteLength));
-    if (seen.length === pattern.byteLength && seen.every((byte, index) => byte === pattern[index])) return;
-    throw new CairnError(
-      "gpu_validation",
-      `Cannot save: what was read back from "${gpu.adapterName}" is not what was copied there (the canary differs); ` +
-        "the adapter or its driver is faulty, nothing was committed",
-    );
+    const guardedBytes = seen.length - moment.pattern.byteLength;
+    moment.guarded = Uint8Array.from(seen.slice(0, guardedBytes));
+    requireCanary(gpu, seen.slice(guardedBytes), moment.pattern);
   }
+}
 
-  async *#pieces(
-    steps: readonly EncodingStep[],
-    byteLength: number,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array | EncodedPiece> {
-    for (const { source, ranges } of steps) {
-      if (source === undefined) yield* this.#hostPieces(ranges, byteLength, signal);
-      else yield* this.#encodedPieces(source, byteLength, signal);
-    }
-  }
-
-  /** The chunks of a source; from where the GPU has no room to encode them as they are. */
-  async *#encodedPieces(
-    source: LevelsSource,
-    byteLength: number,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array | EncodedPiece> {
-    const { gpu } = this.#store;
-    const { buffer, offset, size } = source.range;
-    let given = 0;
-    try {
-      this.#encoder ??= new LevelsEncoder(gpu);
-      for await (const { codec, stored, rawLength, rawCrc } of this.#encoder.encode(source, signal)) {
-        given += rawLength;
-        const storedCrc = crc32(stored);
-        yield { codec, stored, storedCrc, rawLength, rawCrc: codec === "raw" ? storedCrc : rawCrc };
-        gpu.assertAlive();
-      }
-    } catch (error) {
-      // Each runtime has errors of its own for a lost device, some before its flag is up.
-      await nextTurn();
-      gpu.assertAlive();
-      if (!(error instanceof CairnError && error.code === "out_of_memory")) throw error;
-      yield* this.#hostPieces([{ buffer, offset: offset + given, size: size - given }], byteLength, signal);
-    }
-  }
-
-  /**
-   * Pieces of the ranges in memory of our own: when a device is lost, mapped memory goes away, in the middle of a write. They are of the
-   * size of a chunk, so that they stay in the processor's cache until they are summed up and on their way to the disk.
-   */
-  async *#hostPieces(
-    ranges: readonly BufferRange[],
-    byteLength: number,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array> {
-    const { gpu } = this.#store;
-    const host = new Uint8Array(Math.min(HOST_PIECE_BYTES, this.#ringFor(byteLength).slotBytes));
-    try {
-      for await (const mapped of this.#ringFor(byteLength).stream(ranges, { signal })) {
-        // Of memory that went away the length is 0.
-        const { byteLength: mappedBytes } = mapped;
-        for (let at = 0; at < mappedBytes; at += host.byteLength) {
-          const piece = host.subarray(0, Math.min(host.byteLength, mappedBytes - at));
-          piece.set(mapped.subarray(at, at + piece.byteLength));
-          yield piece;
-          gpu.assertAlive();
-        }
-      }
-    } catch (error) {
-      // Each runtime has errors of its own for a lost device, some before its flag is up.
-      await nextTurn();
-      gpu.assertAlive();
-      throw error;
-    }
-  }
-
-  /** Staging memory for one pass over `byteLength` bytes, at most 48 MiB of it. */
-  #ringFor(byteLength: number): ReadbackRing {
-    const { gpu } = this.#store;
-    const slots = gpu.hasBlockingFences ? RING_SLOTS_OF_SLOW_FENCES : RING_SLOTS;
-    const wanted = byteLength + guardedBytes(this.#store) + CANARY_BYTES;
-    const share = Math.ceil(wanted / slots / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
-    const slotBytes = Math.min(RING_SLOT_BYTES, share);
-    if (this.#ring !== undefined && this.#ring.slotBytes >= slotBytes) return this.#ring;
-    this.#ring?.close();
-    this.#ring = new ReadbackRing(gpu, { slots, slotBytes });
-    return this.#ring;
-  }
+function requireCanary({ adapterName }: GpuDevice, seen: readonly number[], pattern: Uint8Array): void {
+  if (seen.length === pattern.byteLength && seen.every((byte, index) => byte === pattern[index])) return;
+  throw new CairnError(
+    "gpu_validation",
+    `Cannot save: what was read back from "${adapterName}" is not what was copied there (the canary differs); ` +
+      "the adapter or its driver is faulty, nothing was committed",
+  );
 }
 
 function changedError(streamedBytes: number, shortage: CairnError | undefined): CairnError {

@@ -1,7 +1,7 @@
-import type { EncodedChunk } from "../../container/codec/choose.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
+import type { ByteSink } from "../../container/source.ts";
 import type { SlabRange } from "../../tensor/slab_ranges.ts";
-import type { EncodableCuts } from "./encoding_plan.ts";
+import type { GpuChunkSink } from "./checkpoint_source.ts";
 import { byteLengthOf } from "./included_tensors.ts";
 
 /** Where the tensors of a save come from. */
@@ -15,9 +15,18 @@ export interface Staging {
   readonly streamedBytes: number;
 }
 
+/** How {@link StoreMoment.writeTo} writes. */
+export interface MomentOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called when all streamed bytes were read: from then on nothing that happens to the tensors matters. */
+  readonly onFixed: () => void;
+  /** Where chunks go that the GPU is to encode. What it has no room to encode is written raw. */
+  readonly encoded?: GpuChunkSink | undefined;
+}
+
 /** A store at one moment, in the same queue as the training steps. */
 export interface StoreMoment {
-  /** The tensors in the order of {@link StoreMoment.bytes}, with their full names. */
+  /** The tensors in the order in which they are written, with their full names. */
   readonly tensors: readonly TensorSpec[];
   /**
    * Resolves when it is known where the bytes come from: at once, unless memory had to be allocated. Nothing may be submitted that
@@ -27,36 +36,16 @@ export interface StoreMoment {
    */
   staging(): Promise<Staging>;
   /**
-   * The raw space of the tensors, in pieces that are valid until the next one is asked for; the streamed ones come first.
+   * Writes the raw space of the tensors, the streamed ones first.
    *
-   * @param onFixed Called when all streamed bytes were read: from then on nothing that happens to the tensors matters.
-   * @throws CairnError `state_changed` when the tensors may have changed before; `device_lost`, or `gpu_validation` when what comes
-   * back is not what was copied.
+   * @throws CairnError `state_changed` when the tensors may have changed before; `device_lost`, also where that is why something else
+   * failed; `gpu_validation` when what comes back is not what was copied.
    */
-  bytes(signal?: AbortSignal, onFixed?: () => void): AsyncGenerator<Uint8Array>;
-  /**
-   * As {@link bytes}, with chunks in between that the GPU has encoded, in the place of their raw bytes. What it has no room to encode
-   * comes raw.
-   */
-  encodedBytes(
-    cuts: EncodableCuts,
-    signal?: AbortSignal,
-    onFixed?: () => void,
-  ): AsyncGenerator<Uint8Array | EncodedPiece>;
+  writeTo(sink: ByteSink, options: MomentOptions): Promise<void>;
   /** Throws what a guard of the store says of this moment. To be called when all bytes were read. */
   askGuards(): void;
   /** Gives the shadow memory back for the next copy. Safe to call twice. */
   release(): void;
-}
-
-/** A chunk that the GPU has encoded. Its bytes are valid until the next piece is asked for. */
-export interface EncodedPiece extends EncodedChunk {
-  readonly rawLength: number;
-}
-
-/** What {@link StoreMoment.bytes} gives where nothing is encoded. */
-export async function* rawOnly(pieces: AsyncIterable<Uint8Array | EncodedPiece>): AsyncGenerator<Uint8Array> {
-  for await (const piece of pieces) if (piece instanceof Uint8Array) yield piece;
 }
 
 /** How much is streamed and how much copied when the copies begin with range number `first`. */

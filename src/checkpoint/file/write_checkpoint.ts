@@ -5,8 +5,7 @@ import { ContainerWriter, type WriteReport } from "../../container/write/contain
 import type { Provenance } from "../../container/format/manifest.ts";
 import type { ByteSink } from "../../container/source.ts";
 import type { GpuEncoding, GpuShare } from "../../gpu_codec/gpu_encoding.ts";
-import type { CheckpointSource } from "../capture/checkpoint_source.ts";
-import type { EncodedPiece } from "../capture/store_moment.ts";
+import type { CheckpointSource, GpuChunkSink } from "../capture/checkpoint_source.ts";
 
 /** Options of {@link writeCheckpoint}. */
 export interface WriteCheckpointOptions extends Coding, Work {
@@ -32,10 +31,7 @@ export async function writeCheckpoint(
     ...workOf(options),
   });
   const share = await shareOf(source, writer, options);
-  for await (const piece of piecesOf(source, writer, share, options.signal)) {
-    if (piece instanceof Uint8Array) await writer.write(piece);
-    else await writer.writeEncoded(piece);
-  }
+  await source.writeTo(writer, options.signal, gpuChunksOf(writer, share));
   const { manifest } = source;
   const written = await writer.finish({
     ...manifest,
@@ -49,28 +45,21 @@ export async function writeCheckpoint(
 
 /** What the GPU encodes of it; `undefined` where there is none to ask. */
 async function shareOf(
-  { encodable }: CheckpointSource,
+  { encodingGpu }: CheckpointSource,
   { choices }: ContainerWriter,
   { gpuEncoding, pool }: WriteCheckpointOptions,
 ): Promise<GpuShare | undefined> {
-  return encodable === undefined ? undefined : await gpuEncoding?.shareOf(encodable.gpu, choices, pool);
+  return encodingGpu === undefined ? undefined : await gpuEncoding?.shareOf(encodingGpu, choices, pool);
 }
 
-function piecesOf(
-  source: CheckpointSource,
-  writer: ContainerWriter,
-  share: GpuShare | undefined,
-  signal: AbortSignal | undefined,
-): AsyncIterable<Uint8Array | EncodedPiece> {
-  if (source.encodable === undefined || share === undefined || share.choices.size === 0) {
-    return source.bytes(signal);
-  }
-  const { choices, leastBytes } = share;
-  const cuts = writer.cuts.map(({ rawOffset, rawLength, dtype, choice, hasGap }) => ({
-    rawOffset,
-    rawLength,
-    dtype,
-    isForGpu: choices.has(choice) && !hasGap,
-  }));
-  return source.encodable.bytes({ cuts, leastBytes }, signal);
+function gpuChunksOf(writer: ContainerWriter, share: GpuShare | undefined): GpuChunkSink | undefined {
+  if (share === undefined || share.choices.size === 0) return undefined;
+  return {
+    cuts: writer.cuts.map(({ choice, hasGap, ...cut }) => ({
+      ...cut,
+      isForGpu: share.choices.has(choice) && !hasGap,
+    })),
+    leastBytes: share.leastBytes,
+    writeEncoded: (chunk) => writer.writeEncoded(chunk),
+  };
 }

@@ -8,8 +8,8 @@ export function readerSource(reader: ContainerReader, manifest: Manifest): Check
   return {
     tensors: reader.tensors.map(specOf),
     manifest,
-    bytes: async function* (signal) {
-      for await (const { bytes } of reader.rawChunks({ signal })) yield bytes;
+    writeTo: async (sink, signal) => {
+      for await (const { bytes } of reader.rawChunks({ signal })) await sink.write(bytes);
     },
     assertAlive: () => {},
   };

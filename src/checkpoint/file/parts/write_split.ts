@@ -55,12 +55,14 @@ export async function writeSplit(
   });
   const total = spans.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let done = 0;
-  for await (const piece of source.bytes(signal)) {
-    throwIfAborted(signal);
-    await distribute(piece, spans);
-    done += piece.byteLength;
-    onProgress?.({ done, total });
-  }
+  await source.writeTo({
+    write: async (piece) => {
+      throwIfAborted(signal);
+      await distribute(piece, spans);
+      done += piece.byteLength;
+      onProgress?.({ done, total });
+    },
+  }, signal);
   for (const [target, writer] of writers) {
     const manifest = await target.manifest();
     target.onWritten(await writer.finish(manifest));

@@ -1,3 +1,4 @@
+import type { ByteSink } from "../../../../src/container/source.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../../../src/base/checked.ts";
 import { FrozenCheckpoint } from "../../../../src/checkpoint/capture/frozen_checkpoint.ts";
 import type { StateInput } from "../../../../src/checkpoint/capture/state_types.ts";
@@ -23,23 +24,23 @@ export function frozenTensors(
     const { dtype, shape } = bytesOf(name);
     return { name, dtype, shape, ...typeof tensor === "string" ? { aliasOf: tensor } : {} };
   });
-  const bytes = async function* (signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  const writeTo = async (sink: ByteSink, signal?: AbortSignal): Promise<void> => {
     for (const tensor of Object.values(tensors)) {
       if (typeof tensor === "string") continue;
       const padded = new Uint8Array(alignUp(tensor.bytes.byteLength, TENSOR_ALIGNMENT));
       padded.set(tensor.bytes);
       // In pieces that fall on no boundary of a tensor.
-      for (let at = 0; at < padded.byteLength; at += 100) yield padded.subarray(at, at + 100);
+      for (let at = 0; at < padded.byteLength; at += 100) await sink.write(padded.subarray(at, at + 100));
     }
-    yield* host.bytes(signal);
+    await host.writeTo(sink, signal);
   };
   const frozen = Object.create(host) as FrozenCheckpoint;
   Object.defineProperties(frozen, {
     tensors: { value: [...specs, ...host.tensors] },
     manifest: { value: host.manifest },
     rawByteLength: { value: 0 },
-    bytes: { value: bytes },
-    encodable: { value: undefined },
+    writeTo: { value: writeTo },
+    encodingGpu: { value: undefined },
     assertAlive: { value: () => {} },
     release: { value: () => {} },
   });
