@@ -83,7 +83,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "checkpoint/engine": [...BEFORE_CHECKPOINT, "checkpoint/capture", "checkpoint/restore", "checkpoint/file"],
   "checkpoint/keep": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE],
   "checkpoint/compose": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE, "checkpoint/keep"],
-  "checkpoint/ranks": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE],
+  "checkpoint/ranks": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE, "checkpoint/ranks/over_directory"],
+  // Messages as files. What is written for ranks knows a `ProcessGroup`, and no engine is known to that.
+  "checkpoint/ranks/over_directory": ["base", ...CONTAINER, "storage", "checkpoint/file", "checkpoint/ranks"],
   checkpoint: [
     ...BEFORE_CHECKPOINT,
     ...UP_TO_ENGINE,

@@ -30,6 +30,9 @@ export type CairnErrorCode =
   | "locked"
   | "state_mismatch"
   | "state_changed"
+  // several processes
+  | "rank_missing"
+  | "rank_failed"
   // tensors and training
   | "shape_mismatch"
   | "dtype_mismatch"
@@ -52,6 +55,8 @@ export interface CairnErrorDetails {
   tag?: string;
   /** What was exceeded, in the unit of {@link value}. */
   limit?: number;
+  /** The processes of a group that it is about. */
+  ranks?: readonly number[];
   /** What was found instead. */
   value?: unknown;
 }

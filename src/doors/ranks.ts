@@ -28,6 +28,9 @@
  */
 export type { RowShard } from "../container/format/part_list.ts";
 export { type PlacementReport, type RankView, rowsOfRank } from "../checkpoint/file/parts/rank_view.ts";
+export type { GroupCallOptions, GroupOptions } from "../checkpoint/ranks/group_call.ts";
+export type { DirectoryGroupOptions } from "../checkpoint/ranks/over_directory/directory_group.ts";
+export { ProcessGroup, type ProcessGroups } from "../checkpoint/ranks/process_group.ts";
 export type { RankSaveOptions } from "../checkpoint/ranks/rank_options.ts";
 export {
   agreeOnTag,

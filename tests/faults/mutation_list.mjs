@@ -2,6 +2,7 @@
 // `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
 
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
+import { RANK_MUTATIONS } from "./mutation_list_ranks.mjs";
 import { RESTORE_MUTATIONS } from "./mutation_list_restore.mjs";
 import { STATE_MUTATIONS } from "./mutation_list_state.mjs";
 import { STEP_MUTATIONS } from "./mutation_list_step.mjs";
@@ -45,7 +46,6 @@ const NEWEST = ["tests/checkpoint/engine/catalog_test.ts"];
 const LOOKS = ["tests/checkpoint/engine/known_checkpoints_test.ts"];
 const LEASES = ["tests/checkpoint/keep/evaluators/lease_test.ts"];
 const SWEEP = ["tests/checkpoint/engine/part_sweep_test.ts"];
-const WRITERS = ["tests/checkpoint/ranks/writers_test.ts"];
 const RING = ["tests/gpu/readback_test.ts"];
 const HTTP = "src/storage/http_request.ts";
 const REQUESTS = ["tests/storage/http_request_test.ts"];
@@ -545,34 +545,6 @@ export const MUTATIONS = [
     REAL,
   ],
   [
-    "lock of the first rank, before another rank's part",
-    WRITER,
-    "await this.#locks.requireHeldBy(runId, directory);",
-    "",
-    WRITERS,
-  ],
-  [
-    "room for a rank's part",
-    WRITER,
-    "await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);",
-    "",
-    WRITERS,
-  ],
-  [
-    "lock that is still held at the commit of all ranks' parts",
-    "src/checkpoint/engine/lock/directory_locks.ts",
-    "await this.#held.get(directory)?.assertHeld();",
-    "",
-    WRITERS,
-  ],
-  [
-    "refusal of the other ranks",
-    "src/checkpoint/ranks/first_rank.ts",
-    "    await refuse(save, error);\n",
-    "",
-    ["tests/checkpoint/ranks/refusal_test.ts"],
-  ],
-  [
     "a name that a safetensors header has twice",
     "src/base/json_entries.ts",
     "if (keys.has(key)) throw",
@@ -659,4 +631,5 @@ export const MUTATIONS = [
   ...STATE_MUTATIONS,
   ...STEP_MUTATIONS,
   ...RESTORE_MUTATIONS,
+  ...RANK_MUTATIONS,
 ];

@@ -25,7 +25,6 @@ export interface RankTensor {
 /** What a rank says of what it wants to save. */
 export interface RankState {
   readonly rank: number;
-  readonly worldSize: number;
   /** What its tag comes down to; see `tagDigest`. */
   readonly digest: string;
   readonly step?: number | undefined;
@@ -43,7 +42,8 @@ export interface RankPlan {
 /**
  * What a rank tells the others of its tensors.
  *
- * @throws TypeError for rows of a tensor that is not there, has other rows, or shares its bytes; RangeError for what are no rows.
+ * @throws TypeError for rows of a tensor that is not there, has other rows, or shares its bytes; RangeError for what
+ * are no rows.
  */
 export function describeTensors(
   tensors: readonly TensorSpec[],
@@ -71,8 +71,9 @@ export function describeTensors(
 }
 
 /**
- * Decides who writes what. Pure: every rank that has the same states comes to the same plan. A tensor counts as replicated when all
- * ranks have it and say so; each of those goes to the rank that has the least to write so far, the largest ones first.
+ * Decides who writes what. Pure: every rank that has the same states comes to the same plan. A tensor counts as
+ * replicated when all ranks have it and say so; each of those goes to the rank that has the least to write so far,
+ * the largest ones first.
  *
  * @param states Of all ranks, in order of rank.
  * @throws CairnError `state_mismatch` when steps, forms or rows do not go together; `invalid_tag` in the mode "fail".
@@ -112,7 +113,10 @@ export function planRanks(states: readonly RankState[], mode: TagValidation = "w
   return { writers, warning };
 }
 
-/** The part that a rank writes. The first rank's state beside the tensors goes into the index, that of others into their parts. */
+/**
+ * The part that a rank writes. The first rank's state beside the tensors goes into the index, that of others into
+ * their parts.
+ */
 export function partOfRank({ rank, tensors }: RankState, { writers }: RankPlan): PartPlan {
   const shards = tensors.flatMap(({ name, shard }) => shard === undefined ? [] : [[name, shard] as const]);
   const replicated = tensors.map(({ name }) => name).filter((name) => writers.get(name) === rank);
@@ -135,22 +139,6 @@ function requireRows(name: string, shape: readonly number[], shard: RowShard): v
   if (shape[0] === shard.end - shard.start) return;
   throw new TypeError(
     `Cannot save "${name}" as the rows ${shard.start} to ${shard.end}: it has the shape [${shape}]`,
-  );
-}
-
-/**
- * How many ranks there are is the same on all of them.
- *
- * @param first What rank 0 says.
- * @throws CairnError `state_mismatch`.
- */
-export function requireOneWorld(
-  first: Pick<RankState, "worldSize">,
-  other: Pick<RankState, "rank" | "worldSize">,
-): void {
-  if (other.worldSize === first.worldSize) return;
-  throw mismatch(
-    `rank 0 says that there are ${first.worldSize} of them, and rank ${other.rank} says ${other.worldSize}; pass the same worldSize everywhere`,
   );
 }
 

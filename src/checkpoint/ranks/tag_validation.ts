@@ -24,8 +24,8 @@ export function parseTagValidation(mode = "warn"): TagValidation {
 }
 
 /**
- * What the ranks exchange to compare their tags: 40 hexadecimal digits whatever the tag's length. The tag is checked first, so
- * that 100, "100" and "100.cairn" are the same.
+ * What the ranks exchange to compare their tags: 40 hexadecimal digits whatever the tag's length. The tag is checked
+ * first, so that 100, "100" and "100.cairn" are the same.
  *
  * @throws CairnError `invalid_tag`.
  */
@@ -35,8 +35,8 @@ export async function tagDigest(tag: string | number): Promise<string> {
 }
 
 /**
- * Compares the digests that were gathered from all ranks, in order of rank. Every rank that has the same digests comes to the
- * same result. Follows DeepSpeed's tag validation.
+ * Compares the digests that were gathered from all ranks, in order of rank. Every rank that has the same digests
+ * comes to the same result. Follows DeepSpeed's tag validation.
  *
  * @returns The warning, or `undefined` when they agree or the mode is "ignore".
  * @throws CairnError `invalid_tag` in the mode "fail".

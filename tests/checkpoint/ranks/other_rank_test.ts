@@ -1,25 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
+import { RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/over_directory/message_directory.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
+import { until } from "../../helpers/turns.ts";
 import { errorOf, FaultStorage } from "../fixtures.ts";
-import { codes, engineOf, filesIn, messages, saveRank } from "./rank_saves.ts";
-
-/** A storage that does something when a message of this name has been left in it. */
-function whenSent(disk: MemoryStorage, name: string, then: () => void): FaultStorage {
-  const storage = new FaultStorage(disk);
-  storage.move = async (from, to, options) => {
-    await FaultStorage.prototype.move.call(storage, from, to, options);
-    if (to.endsWith(name)) then();
-  };
-  return storage;
-}
+import { codes, DONE_OF_1, engineOf, filesIn, messages, saveRank, whenSent } from "./rank_saves.ts";
 
 describe("a rank that waits for the first one's commit", () => {
   test("leaves its part when it is aborted, and the others may still commit", async () => {
     const disk = new MemoryStorage();
     const aborting = new AbortController();
     const reason = new Error("enough");
-    const storage = whenSent(disk, "-done-1", () => aborting.abort(reason));
+    const storage = whenSent(disk, DONE_OF_1, () => aborting.abort(reason));
     const results = await Promise.allSettled([
       saveRank(disk, 0, 2),
       saveRank(storage, 1, 2, { signal: aborting.signal }),
@@ -34,22 +26,41 @@ describe("a rank that waits for the first one's commit", () => {
   test("says that its time is up when the first one is gone, and the next attempt clears its part away", async () => {
     const disk = new MemoryStorage();
     const first = new FaultStorage(disk);
-    const storage = whenSent(disk, "-done-1", () => first.crashAt(first.operations.length));
+    const storage = whenSent(disk, DONE_OF_1, () => first.crashAt(first.operations.length));
     const results = await Promise.allSettled([
       saveRank(first, 0, 2, { ranks: { timeoutMs: 50 } }),
       saveRank(storage, 1, 2, { ranks: { timeoutMs: 50 } }),
     ]);
-    expect(messages(results)[1]).toContain("rank 0 did not commit after 50 ms");
+    expect(messages(results)[1]).toMatch(
+      /: rank 0 of 2 did not (finish its part|commit) after 50 ms; look whether/,
+    );
     expect((await filesIn(disk, PARTS_DIRECTORY)).some((name) => name.startsWith("rank-1-"))).toBe(true);
     const again = await Promise.allSettled([0, 1].map((rank) => saveRank(disk, rank, 2, { step: 2 })));
     expect(messages(again)).toEqual(["saved", "saved"]);
     expect(await filesIn(disk, PARTS_DIRECTORY)).toHaveLength(2);
   });
 
+  test("is told of the save that failed, although the first one has called for the next one by then", async () => {
+    const disk = new MemoryStorage();
+    const slow = new FaultStorage(disk);
+    const has = async (name: string): Promise<boolean> =>
+      (await filesIn(disk, RANKS_DIRECTORY)).some((each) => each.endsWith(name));
+    slow.list = async (directory) => {
+      if (await has("-letter-1-0")) await until(() => has("call"));
+      return await FaultStorage.prototype.list.call(slow, directory);
+    };
+    const first = errorOf(saveRank(disk, 0, 2, { step: 2 }));
+    const next = first.then(() => saveRank(disk, 0, 2, { tag: "b", step: 3 }));
+    const failed = await errorOf(saveRank(slow, 1, 2, { step: 1 }));
+    expect([failed.code, (await first).code]).toEqual(["state_mismatch", "state_mismatch"]);
+    const results = await Promise.allSettled([next, saveRank(disk, 1, 2, { tag: "b", step: 3 })]);
+    expect(messages(results)).toEqual(["saved", "saved"]);
+  });
+
   test("writes another part for a first one that was stopped and calls again", async () => {
     const disk = new MemoryStorage();
     const stopped = new FaultStorage(disk);
-    const storage = whenSent(disk, "-done-1", () => {
+    const storage = whenSent(disk, DONE_OF_1, () => {
       if (!stopped.hasFired) stopped.crashAt(stopped.operations.length);
     });
     const other = saveRank(storage, 1, 2);

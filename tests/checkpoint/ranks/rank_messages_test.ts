@@ -1,41 +1,40 @@
 import { describe, expect, test } from "bun:test";
 import { CairnError } from "../../../src/base/errors.ts";
-import { RankExchange } from "../../../src/checkpoint/ranks/rank_exchange.ts";
-import {
-  asState,
-  errorOfRank,
-  failureOf,
-  parseMessage,
-} from "../../../src/checkpoint/ranks/rank_messages.ts";
-import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
+import { failureOf } from "../../../src/checkpoint/ranks/failure.ts";
+import { decodeMessage, encodeMessage, errorOfRank } from "../../../src/checkpoint/ranks/rank_messages.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 
-describe("messages among ranks", () => {
-  test("come back as they were sent, without what is undefined, and none is none", async () => {
-    const exchange = new RankExchange(new MemoryStorage(), "", {});
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+describe("messages among ranks that save", () => {
+  test("come back as they were sent, without what is undefined", async () => {
     const tensor = { name: "a", dtype: "f32", shape: [2], aliases: [], isReplicated: true } as const;
-    const hello = {
-      rank: 1,
-      worldSize: 2,
-      digest: "d",
-      nonce: "n",
-      tensors: [{ ...tensor, shard: undefined }],
-    };
-    await exchange.send("hello", asState({ ...hello, step: undefined }));
-    expect(parseMessage("hello", await exchange.receive("hello"))).toEqual({ ...hello, tensors: [tensor] });
-    expect(parseMessage("hello", await exchange.receive("other"))).toBeUndefined();
+    const state = { rank: 1, digest: "d", tensors: [{ ...tensor, shard: undefined }], step: undefined };
+    expect(await decodeMessage("state", encodeMessage<"state">({ message: state }))).toEqual({
+      message: { rank: 1, digest: "d", tensors: [tensor] },
+    });
+    const failure = { code: "disk_full", message: "no room" } as const;
+    for (const kind of ["state", "plan", "done", "committed"] as const) {
+      expect(await decodeMessage(kind, encodeMessage({ failure }))).toEqual({ failure });
+    }
+    expect(await decodeMessage("committed", encodeMessage<"committed">({ message: {} }))).toEqual({
+      message: {},
+    });
   });
 
   test("that no rank sends are refused, and say what is wrong with them", async () => {
-    for (const bad of [{}, { nonce: 1 }, { nonce: "a", more: 1 }, "text", 7, null]) {
-      const error = await thrownBy(() => parseMessage("waiting", bad));
+    for (
+      const bad of ["{}", '{"message":{"name":1}}', '{"failure":{"code":"locked"}}', '"text"', "7", "null"]
+    ) {
+      const error = await thrownBy(() => decodeMessage("done", bytesOf(bad)));
       expect([error.code, error.message]).toEqual([
         "commit_failed",
         expect.stringMatching(
-          /^A rank left a message "waiting" that is none: [^]*use the same version everywhere$/,
+          /^A rank left a message "done" that is none: [^]*use the same version everywhere$/,
         ),
       ]);
     }
+    expect((await thrownBy(() => decodeMessage("done", bytesOf("{")))).code).toBe("invalid_container");
   });
 
   test("of a failure keep its code, and what is no CairnError is commit_failed", () => {

@@ -6,7 +6,7 @@ import type { RankSaveOptions } from "../../../src/checkpoint/ranks/rank_options
 import { saveByRanks } from "../../../src/checkpoint/ranks/save_by_ranks.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
-import { counterRandom, memoryEngine } from "../fixtures.ts";
+import { counterRandom, FaultStorage, memoryEngine } from "../fixtures.ts";
 import { frozenTensors, type TensorsByName } from "../file/parts/frozen_tensors.ts";
 import { LookClock } from "../../helpers/turns.ts";
 
@@ -102,6 +102,20 @@ export function saveAll(
   return Promise.allSettled(
     Array.from({ length: worldSize }, (_, rank) => saveRank(storage, rank, worldSize, of(rank))),
   );
+}
+
+/** What rank 1 leaves when it has said what it has, and when its part is durable: its letters in calls of a save. */
+export const STATE_OF_1 = "-letter-0-1";
+export const DONE_OF_1 = "-letter-2-1";
+
+/** A storage that does something when a message of this name has been left in it. */
+export function whenSent(disk: Storage, name: string, then: () => void): FaultStorage {
+  const storage = new FaultStorage(disk);
+  storage.move = async (from, to, options) => {
+    await FaultStorage.prototype.move.call(storage, from, to, options);
+    if (to.endsWith(name)) then();
+  };
+  return storage;
 }
 
 export async function filesIn(storage: Storage, directory: string): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import { CrashStorage, storageOf } from "../../helpers/crash_storage.ts";
+import { letTurnsPass } from "../../helpers/turns.ts";
 import { atEveryOperation, FaultStorage } from "../fixtures.ts";
 import { durableImage } from "../file/parts/power_cuts.ts";
 import { engineOf, messages, saveAll, saveRank } from "./rank_saves.ts";
@@ -36,7 +37,10 @@ export async function stopEverywhere(stopped: 0 | 1, stride: number): Promise<St
       return saveRank(rank === stopped ? storage : disk, rank, 2, attempt);
     });
     // The other one would wait until its time is up.
-    saving[stopped]?.catch(() => setTimeout(() => others.abort(), 1));
+    saving[stopped]?.catch(async () => {
+      await letTurnsPass();
+      others.abort();
+    });
     const results = await Promise.allSettled(saving);
     const isCommitted = results.some(({ status }) => status === "fulfilled");
     const { checkpoint } = await recover(await engineOf(disk, 9));

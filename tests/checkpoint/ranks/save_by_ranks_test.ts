@@ -4,8 +4,7 @@ import type { CommitReport } from "../../../src/checkpoint/engine/engine.ts";
 import { loadCheckpoint } from "../../../src/checkpoint/compat/load_checkpoint.ts";
 import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.ts";
 import { rowsOfRank } from "../../../src/checkpoint/file/parts/rank_view.ts";
-import { RankExchange, RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/rank_exchange.ts";
-import { asState } from "../../../src/checkpoint/ranks/rank_messages.ts";
+import { RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/over_directory/message_directory.ts";
 import { saveCheckpoint } from "../../../src/checkpoint/compat/save_checkpoint.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
@@ -18,6 +17,7 @@ import { frozenTensors } from "../file/parts/frozen_tensors.ts";
 import {
   type Attempt,
   codes,
+  DONE_OF_1,
   engineOf,
   filesIn,
   messages,
@@ -25,7 +25,9 @@ import {
   rows,
   saveAll,
   saveRank,
+  STATE_OF_1,
   tensorsOf,
+  whenSent,
   WIDTH,
 } from "./rank_saves.ts";
 import { stopEverywhere } from "./rank_stops.ts";
@@ -416,15 +418,15 @@ describe("ranks that save together", () => {
 
   test("messages that a stopped attempt left are never taken for answers", async () => {
     const storage = new MemoryStorage();
-    const first = new FaultStorage(storage);
-    // The first rank stops when all have told it what they have, and then once more when its part is there.
-    for (const at of [20, 45]) {
-      first.crashAt(at);
-      await Promise.allSettled([
+    // The first rank stops when the other one has said what it has, and then once more when that one's part is there.
+    for (const name of [STATE_OF_1, DONE_OF_1]) {
+      const first = new FaultStorage(storage);
+      const other = whenSent(storage, name, () => first.crashAt(first.operations.length));
+      const results = await Promise.allSettled([
         saveRank(first, 0, 2, { ranks: { timeoutMs: 60 } }),
-        saveRank(storage, 1, 2, { ranks: { timeoutMs: 60 } }),
+        saveRank(other, 1, 2, { ranks: { timeoutMs: 60 } }),
       ]);
-      first.heal();
+      expect([name, first.hasFired, results[0]?.status]).toEqual([name, true, "rejected"]);
     }
     const engine = await engineOf(storage, 0);
     if ((await engine.list()).length > 0) await engine.remove("a");
@@ -432,30 +434,6 @@ describe("ranks that save together", () => {
     const checkpoint = await open(storage);
     expect([checkpoint.step, checkpoint.provenance.runId]).toEqual([5, RUN_ID]);
     await checkpoint.close();
-  });
-
-  test("a session that is over is not joined, whatever it left", async () => {
-    const disk = new MemoryStorage();
-    const exchange = new RankExchange(disk, "", { pollMs: 0 });
-    const call = { session: "old", runId: RUN_ID, tag: "a", worldSize: 2 };
-    await exchange.send("call", asState(call));
-    await exchange.send("old-plan", asState({ nonces: ["", "gone"], writers: [["model.w", 1]] }));
-    await exchange.send(
-      "old-failed",
-      asState({ code: "locked", message: "it was stopped", nonces: ["", "gone"] }),
-    );
-    const storage = new FaultStorage(disk);
-    const other = saveRank(storage, 1, 2);
-    const answer = `${RANKS_DIRECTORY}/old-hello-1`;
-    await exchange.until(
-      () => Promise.resolve(storage.operations.find(({ path }) => path === answer)),
-      () => answer,
-    );
-    expect(messages(await Promise.allSettled([saveRank(disk, 0, 2), other]))).toEqual(["saved", "saved"]);
-    const written = storage.operations.filter(({ op, path }) =>
-      op === "createExclusive" && path.startsWith(PARTS_DIRECTORY)
-    );
-    expect(written).toHaveLength(1);
   });
 
   test("a stop of any rank at any operation leaves the old checkpoint or the new one, whole", async () => {

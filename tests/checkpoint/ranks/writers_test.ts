@@ -4,7 +4,7 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { FaultStorage, fileNames, memoryEngine, OTHER_RUN_ID, saveState } from "../fixtures.ts";
-import { codes, engineOf, filesIn, messages, saveAll, saveRank } from "./rank_saves.ts";
+import { codes, engineOf, filesIn, messages, saveAll, saveRank, STATE_OF_1, whenSent } from "./rank_saves.ts";
 
 const EXCLUSIVE = { engine: { exclusive: true } };
 const LOCK = ".lock-000000000001";
@@ -54,6 +54,20 @@ describe("ranks of exclusive engines", () => {
       expect(partsBegun(storage)).toBe(0);
       expect(await filesIn(disk, PARTS_DIRECTORY)).toEqual([]);
     }
+  });
+
+  test("are not disturbed by another run's, which find the lock taken", async () => {
+    const disk = new MemoryStorage();
+    let foreign: Promise<string[]> | undefined;
+    const storage = whenSent(disk, STATE_OF_1, () => {
+      const engine = { exclusive: true, runId: OTHER_RUN_ID };
+      foreign ??= saveAll(disk, 2, () => ({ engine, tag: "theirs" })).then(codes);
+    });
+    const results = await Promise.allSettled([
+      saveRank(disk, 0, 2, EXCLUSIVE),
+      saveRank(storage, 1, 2, EXCLUSIVE),
+    ]);
+    expect([messages(results), await foreign]).toEqual([["saved", "saved"], ["locked", "locked"]]);
   });
 
   test("publish nothing when the lock is lost while they write, and leave the next holder's checkpoint alone", async () => {

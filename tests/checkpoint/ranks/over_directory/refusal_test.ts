@@ -1,26 +1,42 @@
 import { describe, expect, test } from "bun:test";
-import { CairnError } from "../../../src/base/errors.ts";
-import { RankExchange, RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/rank_exchange.ts";
-import { asState } from "../../../src/checkpoint/ranks/rank_messages.ts";
-import { refuseOthers, WaitingRank } from "../../../src/checkpoint/ranks/refusal.ts";
-import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
-import type { Storage } from "../../../src/storage/storage.ts";
-import { thrownBy } from "../../helpers/thrown.ts";
-import { errorOf, FaultStorage, memoryEngine, OTHER_RUN_ID } from "../fixtures.ts";
-import { codes, engineOf, filesIn, messages, saveAll, saveRank } from "./rank_saves.ts";
-import { LookClock } from "../../helpers/turns.ts";
+import { CairnError } from "../../../../src/base/errors.ts";
+import { TimeLimit } from "../../../../src/checkpoint/ranks/group_call.ts";
+import {
+  MessageDirectory,
+  RANKS_DIRECTORY,
+} from "../../../../src/checkpoint/ranks/over_directory/message_directory.ts";
+import { refuseOthers, WaitingRank } from "../../../../src/checkpoint/ranks/over_directory/refusal.ts";
+import type { Seat } from "../../../../src/checkpoint/ranks/over_directory/seat.ts";
+import { asState } from "../../../../src/checkpoint/ranks/over_directory/session_messages.ts";
+import { MemoryStorage } from "../../../../src/storage/memory_storage.ts";
+import type { Storage } from "../../../../src/storage/storage.ts";
+import { thrownBy } from "../../../helpers/thrown.ts";
+import { errorOf, FaultStorage, memoryEngine, OTHER_RUN_ID } from "../../fixtures.ts";
+import { codes, engineOf, filesIn, messages, saveAll, saveRank } from "../rank_saves.ts";
+import { LookClock, until } from "../../../helpers/turns.ts";
 
 const ERROR = new CairnError("disk_full", "there is no room");
 
-function exchangeOf(storage: Storage, timeoutMs = 4000): RankExchange {
-  return new RankExchange(storage, "", { timeoutMs, pollMs: 0, clock: new LookClock() });
+function seatOf(storage: Storage, rank: number, size: number, timeoutMs = 4000): Seat {
+  const clock = new LookClock();
+  const messages = new MessageDirectory(storage, "", { pollMs: 0, clock });
+  return { messages, rank, size, options: { timeoutMs, clock }, signal: undefined };
+}
+
+/** Waits until a message of this name is there, or any. */
+async function untilSent(storage: Storage, name?: string): Promise<void> {
+  await until(async () =>
+    (await filesIn(storage, RANKS_DIRECTORY)).some((each) => name === undefined || each === name)
+  );
 }
 
 /** A rank that waits until it is refused. */
 async function refused(storage: Storage, rank: number): Promise<CairnError> {
-  const exchange = exchangeOf(storage);
-  const waiting = await WaitingRank.begin(exchange, rank);
-  const error = await errorOf(exchange.until(() => waiting.assertNotRefused(), () => "no refusal"));
+  const { messages, options, signal } = seatOf(storage, rank, 9);
+  const waiting = await WaitingRank.begin(messages, rank);
+  const timeUp = (): Error => new Error("no refusal");
+  const looking = { limit: new TimeLimit(options), signal, timeUp };
+  const error = await errorOf(messages.until(() => waiting.assertNotRefused(), looking));
   await waiting.end();
   return error;
 }
@@ -29,46 +45,46 @@ describe("a first rank that cannot begin", () => {
   test("tells each rank why, whether that waits already or comes later, and leaves no message", async () => {
     const storage = new MemoryStorage();
     const early = refused(storage, 2);
-    await exchangeOf(storage).until(
-      async () => (await filesIn(storage, RANKS_DIRECTORY)).length > 0 ? true : undefined,
-      () => "rank 2 did not come",
-    );
-    const telling = refuseOthers(exchangeOf(storage), 3, ERROR);
+    await untilSent(storage);
+    const telling = refuseOthers(seatOf(storage, 0, 3), ERROR);
     const errors = [await early, await refused(storage, 1)];
     await telling;
     expect(errors.map(({ code, message }) => `${code}: ${message}`)).toEqual([
-      "disk_full: Rank 0 could not save: there is no room",
-      "disk_full: Rank 0 could not save: there is no room",
+      "rank_failed: Rank 0 has ended the group: there is no room",
+      "rank_failed: Rank 0 has ended the group: there is no room",
     ]);
+    for (const { cause } of errors) {
+      expect(cause).toMatchObject({ code: "disk_full", message: "there is no room" });
+    }
     expect(await filesIn(storage, RANKS_DIRECTORY)).toEqual([]);
   });
 
   test("tells the living rank, and not only the message that a killed one left", async () => {
     const storage = new MemoryStorage();
-    await WaitingRank.begin(exchangeOf(storage), 1);
-    const telling = refuseOthers(exchangeOf(storage), 2, ERROR);
-    await exchangeOf(storage).until(
-      async () => (await filesIn(storage, RANKS_DIRECTORY)).includes("refused") ? true : undefined,
-      () => "the killed one was not told",
-    );
-    expect((await refused(storage, 1)).code).toBe("disk_full");
+    await WaitingRank.begin(seatOf(storage, 1, 2).messages, 1);
+    const telling = refuseOthers(seatOf(storage, 0, 2), ERROR);
+    await untilSent(storage, "refused");
+    expect((await refused(storage, 1)).cause).toMatchObject({ code: "disk_full" });
     await telling;
   });
 
   test("does not wait for ever for a rank that never comes, and says what it failed of itself", async () => {
-    const timeUp = await thrownBy(() => refuseOthers(exchangeOf(new MemoryStorage(), 20), 2, ERROR));
-    expect(timeUp.message).toContain("not all ranks came to hear why rank 0 cannot save after 20 ms");
+    const timeUp = await thrownBy(() => refuseOthers(seatOf(new MemoryStorage(), 0, 2, 20), ERROR));
+    expect(timeUp.message).toContain(
+      "Cannot finish refusing the other ranks: rank 1 of 2 did not answer after 20 ms",
+    );
     const storage = new MemoryStorage();
     await saveRank(storage, 0, 1);
     expect((await errorOf(saveRank(storage, 0, 2, { ranks: { timeoutMs: 20 } }))).code).toBe(
       "already_exists",
     );
-    await refuseOthers(exchangeOf(storage), 1, ERROR);
+    await refuseOthers(seatOf(storage, 0, 1), ERROR);
   });
 
   test("of an earlier attempt refuses nobody", async () => {
     const storage = new MemoryStorage();
-    await exchangeOf(storage).send("refused", asState({ code: "locked", message: "then", nonces: ["gone"] }));
+    const { messages } = seatOf(storage, 0, 2);
+    await messages.send("refused", asState({ code: "locked", message: "then", nonces: ["gone"] }));
     expect(codes(await saveAll(storage, 2))).toEqual(["saved", "saved"]);
     expect(await filesIn(storage, RANKS_DIRECTORY)).toEqual([]);
   });
@@ -104,10 +120,7 @@ describe("ranks of which the first one cannot begin", () => {
       const isDone = directory === RANKS_DIRECTORY && (await filesIn(disk, "")).includes("a.cairn");
       if (isDone && next === undefined) {
         next = errorOf(saveRank(disk, 1, 2, { tag: "b", step: 2 }));
-        await exchangeOf(disk).until(
-          async () => (await filesIn(disk, RANKS_DIRECTORY)).includes("waiting-1") ? true : undefined,
-          () => "rank 1 did not come again",
-        );
+        await untilSent(disk, "waiting-1");
       }
       return await FaultStorage.prototype.list.call(first, directory);
     };
