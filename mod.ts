@@ -52,13 +52,10 @@ export {
 export type { PendingSnapshot, SaveReport } from "./src/checkpoint/pending_snapshot.ts";
 export type { LoadReport } from "./src/checkpoint/restore/load_report.ts";
 export type { CheckpointLoadOptions } from "./src/checkpoint/restore/restore.ts";
-export {
-  type RestoreOptions,
-  type RestoreReport,
-  Snapshot,
-  type SnapshotOptions,
-  type SnapshotState,
-} from "./src/checkpoint/snapshot.ts";
+export type { RestoreReport } from "./src/checkpoint/run_snapshot.ts";
+export { Snapshot } from "./src/checkpoint/snapshot.ts";
+export type { RestoreOptions, SnapshotOptions } from "./src/checkpoint/snapshot_options.ts";
+export type { SnapshotState } from "./src/checkpoint/snapshot_state.ts";
 export type { Batch, BatchSource } from "./src/data/batch_source.ts";
 export { DataLoader, type DataLoaderOptions, type Dataset } from "./src/data/data_loader.ts";
 export type { SignalOptions } from "./src/train/interrupts.ts";

@@ -1,45 +1,21 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import { checkOptions } from "../base/options/options.ts";
-import { TensorStore } from "../tensor/tensor_store.ts";
 import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions } from "./background_saver.ts";
-import { CheckpointEvents } from "./checkpoint_events.ts";
+import type { HostState } from "./capture/state_types.ts";
 import type { Engine } from "./engine/engine.ts";
-import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
-import type { CheckpointState } from "./capture/frozen_checkpoint.ts";
-import { type HostState, isStateful, type Stateful, type StateInput } from "./capture/state_types.ts";
-import type { LoadReport } from "./restore/load_report.ts";
 import { type EngineTarget, isPath } from "./engine/open_engine.ts";
-import { checkpointPath } from "./file/open_path.ts";
+import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
+import { FileSnapshot } from "./file_snapshot.ts";
 import { checkRetentionPolicy } from "./keep/retention/retention.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
-import { restore } from "./restore/restore.ts";
-import { compareState, isPlain, type StateByName, type StateReport } from "./restore/restore_state.ts";
+import { type RestoreReport, RunSnapshot } from "./run_snapshot.ts";
 import {
   RESTORE_OPTIONS,
   type RestoreOptions,
   SNAPSHOT_OPTIONS,
   type SnapshotOptions,
 } from "./snapshot_options.ts";
-import { SaveTarget } from "./save_target.ts";
-import { openFrom, runToContinue } from "./engine/open_from.ts";
-
-export type { RestoreOptions, SnapshotOptions } from "./snapshot_options.ts";
-
-/** What a {@link Snapshot} covers, by name: one store of tensors, and whatever else there is. */
-export type SnapshotState = { [name: string]: StateInput | TensorStore };
-
-/** What {@link Snapshot.restore} did, or would do: about the store's tensors, and about everything else by name. */
-export interface RestoreReport extends LoadReport {
-  readonly state: StateReport;
-}
-
-const EXTRA_STATE = "extraState";
-
-/** The two numbers that every snapshot has of itself. */
-type ExtraState = { step: number; walltime: number };
-
-/** What {@link Snapshot.save} of the path shape takes: a store, something with a state of its own, or both and more by name. */
-export type ModelState = TensorStore | Stateful | SnapshotState;
+import type { ModelState, SnapshotState } from "./snapshot_state.ts";
 
 /**
  * A run's state, to be saved and restored as a whole. Follows `Snapshot` of the-algorithm-ml, which is built on torchsnapshot.
@@ -61,14 +37,7 @@ export type ModelState = TensorStore | Stateful | SnapshotState;
  * ```
  */
 export class Snapshot {
-  #state: SnapshotState;
-  /** Name of the one file, in the path shape. */
-  readonly #file: string | undefined;
-  #hasSavedFile = false;
-  /** File id of the checkpoint that was restored last. */
-  #parent: string | undefined;
-  readonly #target: SaveTarget;
-  readonly #events: CheckpointEvents;
+  readonly #shape: RunSnapshot | FileSnapshot;
   readonly #options: SnapshotOptions;
 
   /**
@@ -79,18 +48,14 @@ export class Snapshot {
     checkOptions("Snapshot()", options, SNAPSHOT_OPTIONS);
     requireAwaited("The engine", target, "FileEngine.open(…)");
     if (options.keep !== undefined) checkRetentionPolicy(options.keep);
-    if (state === undefined && !isPath(target)) {
+    this.#options = options;
+    if (state !== undefined) this.#shape = new RunSnapshot(target, state, options);
+    else if (isPath(target)) this.#shape = new FileSnapshot(target, options);
+    else {
       throw new TypeError(
         "A snapshot needs a state, or else the path of one file: new Snapshot(engine, state)",
       );
     }
-    const file = state === undefined && isPath(target) ? checkpointPath(target, options.storages) : undefined;
-    this.#state = state ?? {};
-    this.#file = file?.fileName;
-    this.#options = options;
-    this.#events = new CheckpointEvents(options.onEvent);
-    if (file === undefined) this.#state[EXTRA_STATE] = { step: 0, walltime: 0 };
-    this.#target = new SaveTarget(file?.directory ?? target, options);
   }
 
   /** A snapshot of named values without a run around them; see {@link FieldSnapshot}. */
@@ -111,35 +76,35 @@ export class Snapshot {
    * `save`.
    */
   get state(): SnapshotState {
-    return this.#state;
+    return this.#shape.state;
   }
 
   /** Optimiser updates so far, saved and restored with the snapshot. Saving does not set it. */
   get step(): number {
-    return this.#extraState.step;
+    return this.#shape.extra.step;
   }
 
   set step(value: number) {
-    this.#extraState.step = value;
+    this.#shape.extra.step = value;
   }
 
   /** Seconds of training so far, restarts included; whoever trains adds to it. */
   get walltime(): number {
-    return this.#extraState.walltime;
+    return this.#shape.extra.walltime;
   }
 
   set walltime(value: number) {
-    this.#extraState.walltime = value;
+    this.#shape.extra.walltime = value;
   }
 
   /** The last save that was begun, to be looked at or waited for. */
   get pending(): PendingSnapshot | undefined {
-    return this.#target.saver.latest;
+    return this.#shape.target.saver.latest;
   }
 
   /** Where the checkpoints go. */
   engine(): Promise<Engine> {
-    return this.#target.engine;
+    return this.#shape.target.engine;
   }
 
   /**
@@ -166,14 +131,7 @@ export class Snapshot {
       overwrite = this.#options.overwrite,
       onWait = this.#options.onWait,
     } = options;
-    const settings: BackgroundSaveOptions = { ...options, keep, overwrite, onWait };
-    if (typeof what === "object") return await this.#saveFile(what, settings);
-    if (this.#file !== undefined) {
-      throw new TypeError(
-        `A snapshot of the one file "${this.#file}" has no steps; pass what is to be saved: save(modelState)`,
-      );
-    }
-    return await this.#target.saver.save(() => this.#capture(what), what, settings);
+    return await this.#shape.save(what, { ...options, keep, overwrite, onWait });
   }
 
   /**
@@ -190,133 +148,15 @@ export class Snapshot {
     if (path === "") {
       throw new TypeError("Cannot restore: the path is empty, so there was no checkpoint to be found");
     }
-    if (this.#file !== undefined) {
-      throw new TypeError(
-        "A snapshot of one file restores nothing; use Snapshot.load, or new Snapshot(dir, state)",
-      );
-    }
-    const { report } = await this.#events.during(
-      "restore",
-      String(path),
-      () => this.#restore(path, options),
-      ({ bytes }) => ({ bytes }),
-    );
-    return report;
-  }
-
-  async #restore(
-    path: string | number | URL,
-    options: RestoreOptions,
-  ): Promise<{ report: RestoreReport; bytes: number }> {
-    const engine = await this.#target.engine;
-    const { store, rest } = this.#parts();
-    const checkpoint = await this.#events.during(
-      "load",
-      String(path),
-      () => openFrom(engine, path, options.signal, this.#options.storages),
-      ({ reader }) => ({ bytes: reader.rawByteLength }),
-    );
-    try {
-      const names = Object.keys(rest).filter((name) => name !== EXTRA_STATE);
-      const runId = runToContinue(engine, checkpoint);
-      const outcome = await restore(checkpoint.source, { store, state: this.#state }, {
-        ...options,
-        names,
-        putState: async (changes, { saved }) => {
-          for (const name of names) await changes.restore(name);
-          changes.set(EXTRA_STATE, migrateExtraState(saved));
-        },
-        prepare: () =>
-          Promise.resolve(() => {
-            this.#parent = checkpoint.reader.fileId;
-            if (runId !== undefined) engine.continueRun(runId, checkpoint.tag);
-          }),
-      });
-      const state = compareState(Object.keys(rest), outcome.saved);
-      return { report: { ...outcome.tensors, state }, bytes: checkpoint.reader.rawByteLength };
-    } finally {
-      await checkpoint.close();
-    }
+    return await this.#shape.restore(path, options);
   }
 
   /** Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nobody waited. */
   async close(): Promise<void> {
-    await this.#target.close();
+    await this.#shape.target.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  async #saveFile(modelState: ModelState, options: BackgroundSaveOptions): Promise<PendingSnapshot> {
-    if (this.#file === undefined) {
-      throw new TypeError("This snapshot has a state, which it saves under a step: save(globalStep)");
-    }
-    const { latest } = this.#target.saver;
-    if (latest !== undefined && !latest.isSettled) {
-      options.onWait?.(latest);
-      await latest.settled();
-    }
-    this.#hasSavedFile ||= latest?.done === true;
-    this.#state = namedState(modelState);
-    const info = { tag: this.#file, saveLatest: false };
-    const { overwrite = this.#hasSavedFile } = options;
-    return await this.#target.saver.save(() => this.#capture(), info, { ...options, overwrite });
-  }
-
-  get #extraState(): ExtraState {
-    const extra = this.state[EXTRA_STATE];
-    if (isExtraState(extra)) return extra;
-    const renewed = { step: 0, walltime: 0 };
-    this.state[EXTRA_STATE] = renewed;
-    return renewed;
-  }
-
-  #capture(globalStep?: number | string): CheckpointState {
-    const { store, rest } = this.#parts();
-    const { storedDType, modelCode } = this.#options;
-    const captured = { store, state: rest, storedDType, modelCode };
-    if (globalStep === undefined) return captured;
-    const provenance = {
-      step: typeof globalStep === "number" ? globalStep : this.step,
-      ...this.#parent === undefined ? {} : { parent: this.#parent },
-    };
-    return { ...captured, provenance };
-  }
-
-  /** The store, and everything else. */
-  #parts(): { store: TensorStore | undefined; rest: StateByName } {
-    let store: TensorStore | undefined;
-    const rest: StateByName = {};
-    for (const [name, value] of Object.entries(this.state)) {
-      if (!(value instanceof TensorStore)) rest[name] = value;
-      else if (store === undefined) store = value;
-      else throw new TypeError(`A snapshot covers one TensorStore; "${name}" is a second one`);
-    }
-    return { store, rest };
-  }
-}
-
-function isExtraState(value: unknown): value is ExtraState {
-  return isPlain(value) && typeof value.step === "number" && typeof value.walltime === "number";
-}
-
-/** Checkpoints from before there was a wall time, or from programs that keep neither, count from 0. */
-function migrateExtraState(saved: HostState): ExtraState {
-  const extra = isPlain(saved) ? saved[EXTRA_STATE] : undefined;
-  const { step, walltime } = isPlain(extra) ? extra : {};
-  return {
-    step: typeof step === "number" ? step : 0,
-    walltime: typeof walltime === "number" ? walltime : 0,
-  };
-}
-
-/** What a path-shaped save was given, by name. */
-function namedState(modelState: ModelState): SnapshotState {
-  if (modelState instanceof TensorStore) return { store: modelState };
-  if (isStateful(modelState)) return { model: modelState };
-  if (isPlain(modelState)) return modelState as SnapshotState;
-  throw new TypeError(
-    "A model state is a TensorStore, an object with stateDict and loadStateDict, or a plain object of those",
-  );
 }

@@ -123,6 +123,6 @@ export type { Mismatch, TensorForm } from "../checkpoint/restore/load_report.ts"
 export type { StateByName, StateReport } from "../checkpoint/restore/restore_state.ts";
 export type { FitOptions, FoundTensor, ShapePolicy } from "../checkpoint/restore/tensor_fit.ts";
 export type { PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";
-export type { ModelState } from "../checkpoint/snapshot.ts";
+export type { ModelState } from "../checkpoint/snapshot_state.ts";
 export { warmStart, type WarmStartOptions } from "../checkpoint/warm_start.ts";
 export type { RetentionCandidate, RetentionRule } from "../checkpoint/keep/retention/rule.ts";

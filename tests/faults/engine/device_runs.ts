@@ -1,7 +1,8 @@
 import type { Checkpoint } from "../../../src/checkpoint/file/checkpoint.ts";
 import type { Engine } from "../../../src/checkpoint/engine/engine.ts";
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
-import { Snapshot, type SnapshotOptions } from "../../../src/checkpoint/snapshot.ts";
+import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
+import type { SnapshotOptions } from "../../../src/checkpoint/snapshot_options.ts";
 import { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import type { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { counterRandom, fillStore, smallStore } from "../../checkpoint/fixtures.ts";
