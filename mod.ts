@@ -60,7 +60,7 @@ export type { Batch, BatchSource } from "./src/data/batch_source.ts";
 export { DataLoader, type DataLoaderOptions, type Dataset } from "./src/data/data_loader.ts";
 export type { SignalOptions } from "./src/train/interrupts.ts";
 export { terminalProgress, type TrainingProgress } from "./src/train/log/progress.ts";
-export type { EvaluateOptions, EvaluationReport } from "./src/train/loop/evaluation.ts";
+export type { EvaluateOptions, EvaluationReport } from "./src/train/measure/evaluation.ts";
 export type { EpochRecord, TrainingHistory } from "./src/train/loop/history.ts";
 export type { NonFiniteDetails } from "./src/train/loop/non_finite.ts";
 export type { ValidationOptions } from "./src/train/loop/validation_settings.ts";

@@ -74,7 +74,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   nn: ["base", "tensor", "graph", "nn/layers", "nn/losses", "nn/metrics", "gpu"],
   "nn/layers": ["base", "tensor", "graph", "nn"],
   "nn/losses": ["base", "tensor", "graph", "nn"],
-  "nn/metrics": ["graph", "nn"],
+  "nn/metrics": ["base", "tensor", "graph", "nn", "nn/losses"],
   "nn/optim": ["base", "gpu", ...KERNELS, "nn"],
   // Nothing imports compat; exchange is after it, and reaches only two rooms of checkpoint.
   "checkpoint/capture": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec"],
@@ -118,9 +118,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
   data: ["base", "tensor", "kernels", "kernels/random"],
   "train/log": ["base", "data"],
-  "train/loop": [...BEFORE_TRAIN, "train/log"],
+  "train/measure": BEFORE_TRAIN,
+  "train/loop": [...BEFORE_TRAIN, "train/log", "train/measure"],
   "train/saves": [...BEFORE_TRAIN, "train/loop"],
-  train: [...BEFORE_TRAIN, "train/log", "train/loop", "train/saves"],
+  train: [...BEFORE_TRAIN, "train/log", "train/measure", "train/loop", "train/saves"],
 };
 // The doors come last, and nothing imports them.
 MAY_IMPORT.doors = Object.keys(MAY_IMPORT);

@@ -79,6 +79,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   LearningRateOption: [(wrong) => optim.adamw(wrong), (wrong) => optim.sgd(wrong)],
   LinearOptions: [(wrong) => nn.linear(2, 2, wrong)],
   LayerNormOptions: [(wrong) => nn.layerNorm(2, wrong)],
+  CombineLossesOptions: [(wrong) => nn.combineLosses({ a: nn.mse() }, wrong)],
+  PenaltyOptions: [(wrong) => nn.l1Penalty(1, wrong), (wrong) => nn.l2Penalty(1, wrong)],
   ScopeOptions: [(wrong) => nn.Scope.root(wrong)],
   ReductionOptions: [
     (wrong) => ops.sum(value, wrong),

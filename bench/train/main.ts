@@ -102,7 +102,7 @@ async function jobOf(isChecked: boolean): Promise<Job> {
   const values = stepValues({ model, loss: nn.crossEntropy(), data });
   const ranges = updatedRanges(model, values);
   const memory = new StepMemory(gpu, model.group, ranges);
-  const state = { slots, losses: losses.range, control: control.range };
+  const state = { slots, losses: losses.range, control: control.range, columns: new Map() };
   const program = stepProgram({ model, optimizer, values, ranges, memory, state });
   const isCheck = ({ label }: { label: string }): boolean =>
     /^(gradientCheck|foldPartials|stepVerdict)/.test(label);

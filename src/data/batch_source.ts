@@ -44,11 +44,13 @@ export interface BatchRequest extends OrderKey {
 export interface BatchSource {
   /** Examples in a batch. */
   readonly batchSize: number;
-  /**
-   * Examples in an epoch. Training uses whole batches only; evaluation asks for a last, smaller one where
-   * some are left.
-   */
+  /** Examples in an epoch. Where they fill no whole number of batches, the last batch is a smaller one. */
   readonly exampleCount: number;
+  /**
+   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false; a run that was saved goes on
+   * as it was begun where the source does not say. Evaluation never leaves one out.
+   */
+  readonly dropLast?: boolean | undefined;
   /** What one example of the inputs is. */
   readonly inputs: ExampleSpec;
   /** What the label of one example is. */
@@ -64,16 +66,31 @@ export interface BatchSource {
   describe?(): Promise<Description>;
 }
 
-/** Whole batches in an epoch of training. Throws a `RangeError` when there is none, or a size is no number. */
+/**
+ * Batches in an epoch of training: with a smaller last one, or with `dropLast` without. Throws a `RangeError` when there is none, or a size
+ * is no number.
+ */
 export function trainingBatches(source: BatchSource): number {
-  const { batchSize, exampleCount } = requireExamples("The training data", source);
-  const batches = Math.floor(exampleCount / batchSize);
+  const { batchSize, exampleCount, dropLast = false } = requireExamples("The training data", source);
+  if (!dropLast) return evaluationBatches(source);
+  const batches = wholeBatches(source);
   if (batches < 1) {
     throw new RangeError(
-      `${exampleCount} examples do not fill one batch of ${batchSize}; give a smaller batchSize`,
+      `${exampleCount} examples do not fill one batch of ${batchSize}, and dropLast leaves out what does not; ` +
+        "give a smaller batchSize, or no dropLast",
     );
   }
   return batches;
+}
+
+/** Batches of an epoch that are not smaller than the others. */
+export function wholeBatches({ batchSize, exampleCount }: BatchSource): number {
+  return Math.floor(exampleCount / batchSize);
+}
+
+/** Examples of batch `position` of an epoch: the last one may be smaller. */
+export function sizeOfBatch({ batchSize, exampleCount }: BatchSource, position: number): number {
+  return Math.min(batchSize, exampleCount - position * batchSize);
 }
 
 /**
@@ -132,7 +149,7 @@ function requireSize(
     "short_batch",
     `Batch ${request.position} of epoch ${epoch} ${relation}: its ${what} hold ${count} examples of ` +
       `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
-      `(${expectedBytes} bytes); let batchAt() give full batches, or drop the rest by a smaller exampleCount`,
+      `(${expectedBytes} bytes); let batchAt() give what exampleCount promises, or leave out a smaller last batch with dropLast`,
     { details: { value: count, limit: size } },
   );
 }

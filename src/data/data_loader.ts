@@ -29,12 +29,17 @@ export const DATASET: OptionNames<Dataset> = { inputs: true, labels: true };
 
 /** Options of {@link DataLoader.from}. */
 export interface DataLoaderOptions {
-  /** Examples in a batch, at least 1. What is left of an epoch beyond whole batches is not trained on. */
+  /** Examples in a batch, at least 1. What is left of an epoch beyond whole batches is a smaller batch. */
   readonly batchSize: number;
   /** Whether each epoch has its own order, a function of (seed, epoch). Default false. */
   readonly shuffle?: boolean;
   /** Seed of the order. Default: the seed of the run. */
   readonly seed?: Seed;
+  /**
+   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false: it is trained on, at its
+   * size. A run that was saved goes on as it was begun unless this says otherwise.
+   */
+  readonly dropLast?: boolean | undefined;
 }
 
 /** Every option of {@link DataLoaderOptions}. */
@@ -42,6 +47,7 @@ export const DATA_LOADER_OPTIONS: OptionNames<DataLoaderOptions> = {
   batchSize: true,
   shuffle: true,
   seed: true,
+  dropLast: true,
 };
 
 /** What takes a few milliseconds. */
@@ -67,6 +73,8 @@ export class DataLoader implements BatchSource {
   readonly labels: ExampleSpec;
   /** Whether each epoch has its own order. */
   readonly shuffle: boolean;
+  /** Whether training leaves out a smaller last batch; `undefined` where nobody said. */
+  readonly dropLast: boolean | undefined;
   /** Seed of the order; `undefined` where it is that of the run. */
   readonly seed: Seed | undefined;
   readonly #inputRows: Rows;
@@ -79,6 +87,7 @@ export class DataLoader implements BatchSource {
     this.batchSize = options.batchSize;
     this.exampleCount = exampleCount;
     this.shuffle = options.shuffle ?? false;
+    this.dropLast = options.dropLast;
     this.seed = options.seed === undefined ? undefined : checkedSeed(options.seed);
     this.#inputRows = new Rows(dataset.inputs);
     this.#labelRows = new Rows(dataset.labels);

@@ -50,7 +50,7 @@ export class Model {
    * `TypeError` for a model without parameters.
    */
   static define(store: TensorStore, layer: Layer, input: ModelInput, batchSize: number): Model {
-    const { parameters } = traceLayer(layer, input, batchSize, true);
+    const { parameters } = traceModel(layer, input, batchSize, true);
     if (parameters.length === 0) {
       throw new TypeError(
         "The model has no parameters, so there is nothing to train; add a layer that has some",
@@ -66,7 +66,7 @@ export class Model {
 
   /** The model as graph values for one batch size. */
   trace(batchSize: number, isTraining: boolean): ModelTrace {
-    const trace = traceLayer(this.#layer, this.input, batchSize, isTraining);
+    const trace = traceModel(this.#layer, this.input, batchSize, isTraining);
     for (const { name, shape } of trace.parameters) this.#requireKnown(name, shape);
     return trace;
   }
@@ -116,7 +116,13 @@ export class Model {
   }
 }
 
-function traceLayer(layer: Layer, example: ModelInput, batchSize: number, isTraining: boolean): ModelTrace {
+/** `layer` as graph values for one batch size, without a place for its parameters. Throws what the layer throws. */
+export function traceModel(
+  layer: Layer,
+  example: ModelInput,
+  batchSize: number,
+  isTraining: boolean,
+): ModelTrace {
   const scope = Scope.root({ isTraining });
   const inputs = input("inputs", example.dtype, [batchSize, ...example.shape]);
   const output = requireValue("The model", layer(inputs, scope));

@@ -16,11 +16,19 @@ export {
 export { type Layer, layer } from "./layer.ts";
 export { layerNorm, type LayerNormOptions } from "./layers/layer_norm.ts";
 export { linear, type LinearOptions } from "./layers/linear.ts";
+export { combineLosses, type CombineLossesOptions } from "./losses/combine_losses.ts";
 export { crossEntropy } from "./losses/cross_entropy.ts";
-export { type Loss } from "./losses/loss.ts";
+export {
+  type ExampleLoss,
+  type ExampleLosses,
+  type LabelRange,
+  type Loss,
+  type LossTerms,
+} from "./losses/loss.ts";
+export { l1Penalty, l2Penalty, type PenaltyOptions, type Regularizer } from "./losses/regularizers.ts";
 export { mse } from "./losses/mse.ts";
 export { accuracy } from "./metrics/accuracy.ts";
-export { type Metric } from "./metrics/metric.ts";
+export { type Metric, type SetMetric, type Table, type Totals } from "./metrics/metric.ts";
 export { Model, type ModelTrace } from "./model.ts";
 export { type Parameter, Scope, type ScopeOptions } from "./scope.ts";
 export { sequential } from "./layers/sequential.ts";

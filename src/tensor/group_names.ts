@@ -3,3 +3,6 @@ export const MODEL_GROUP = "model";
 
 /** Group of a store that holds what a trainer keeps on the GPU beside the model: its last losses, and its control. */
 export const TRAINER_GROUP = "trainer";
+
+/** Group of a store that holds what a trainer keeps of its last steps beside the loss, a tensor each. */
+export const TERMS_GROUP = "step_terms";

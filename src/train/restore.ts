@@ -15,6 +15,7 @@ import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { CheckpointPlace } from "./saves/checkpoint_place.ts";
 import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
 import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
+import { restoredColumns } from "./loop/restored_columns.ts";
 import type { Run } from "./loop/run.ts";
 import { RUN_SETTINGS, type RunDifference, type RunSetting } from "./loop/run_identity.ts";
 
@@ -257,6 +258,7 @@ async function goOnFrom(
     const warnings = adapterWarnings(run, checkpoint);
     const { changed } = await restoreRun(target, checkpoint, options);
     await confirm();
+    if (run.order.omission !== undefined) warnings.push(run.order.omission);
     return {
       resumedFrom: tag,
       path,
@@ -334,11 +336,15 @@ async function restoreRun(
     ...plan,
     prepare: async () => {
       const { reader } = checkpoint;
-      const ring = await readFitted(reader, reader.tensor(LOSS_RING), run.store.tensor(LOSS_RING), signal);
-      const losses = LossRing.join(state.history.loss, asFloats(ring), state.step);
+      const ringOf = async (name: string): Promise<Float32Array> =>
+        asFloats(await readFitted(reader, reader.tensor(name), run.store.tensor(name), signal));
+      const losses = LossRing.join(state.history.loss, await ringOf(LOSS_RING), state.step);
+      const isOtherLoss = differences.some(({ part: setting }) => setting === "loss");
+      const columns = await restoredColumns(run.kept, isOtherLoss ? undefined : checkpoint, state, ringOf);
       await toDevice?.();
       const becomeThat = await run.toRestore(state, {
         losses,
+        columns,
         updates,
         variants: provenance.variants ?? {},
         differences,

@@ -26,6 +26,8 @@ export interface StepEvent {
   readonly epoch: number;
   /** The newest loss that was read from the GPU; up to 64 steps old. NaN for a batch that was skipped. */
   readonly loss: number | undefined;
+  /** Of the same step: each term of the loss and each regulariser, by its name. Nothing for a loss that is one. */
+  readonly terms: Readonly<Record<string, number>>;
 }
 
 /** Options of `Trainer.train`. */
@@ -264,7 +266,8 @@ async function oneStep(
 ): Promise<void> {
   await run.trainStep(options.onNonFinite);
   reporter?.step?.(progressOf(run, options));
-  await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss: run.history.lastLoss });
+  const { lastLoss: loss, lastTerms: terms } = run.history;
+  await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss, terms });
   // Where something is measured first, the save has it; after a signal, the last one follows.
   if (run.isEpochUnmeasured || isValidationDue(run) || interrupts?.received !== undefined) return;
   if (policy?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
@@ -359,6 +362,7 @@ export function progressOf(run: Run, options: TrainOptions): TrainingProgress {
     epoch: run.currentEpoch,
     totalEpochs: options.epochs,
     loss: run.history.lastLoss,
+    terms: run.history.lastTerms,
     metrics: run.history.lastEpoch?.metrics ?? {},
   };
 }

@@ -8,8 +8,9 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
 import { AutoSaver } from "./saves/auto_saver.ts";
 import type { BatchSource } from "../data/batch_source.ts";
-import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./loop/evaluation.ts";
+import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
 import type { NonFiniteResult } from "./loop/find_non_finite.ts";
+import { measuredNames } from "./loop/kept_terms.ts";
 import type { TrainingHistory } from "./loop/history.ts";
 import { BASE_FIELDS } from "./saves/name_template.ts";
 import {
@@ -78,9 +79,7 @@ export class Trainer {
     this.store = store;
     this.#run = new Run(store, options);
     this.#places = new RunPlaces(this.#run, () => this.#policy);
-    this.#knownFields = options.validation === undefined
-      ? BASE_FIELDS
-      : [...BASE_FIELDS, "val_loss", ...Object.keys(this.#run.metrics).map((name) => `val_${name}`)];
+    this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
   }
 
   /** Optimiser updates done. */

@@ -6,6 +6,7 @@ import {
   type BatchSource,
   evaluationBatches,
   fetchBatch,
+  sizeOfBatch,
   trainingBatches,
 } from "../../src/data/batch_source.ts";
 import { DataLoader, type DataLoaderOptions } from "../../src/data/data_loader.ts";
@@ -71,12 +72,18 @@ describe("DataLoader", () => {
     expect(epochOf(loader, 0, 1)).toEqual(epochOf(loader, 0, 2));
   });
 
-  test("training has whole batches only, evaluation covers everything", () => {
+  test("DA-02 training has a short last batch unless dropLast says otherwise, evaluation covers everything", () => {
     const loader = numbered(25, { batchSize: 10 });
-    expect(trainingBatches(loader)).toBe(2);
+    expect(trainingBatches(loader)).toBe(3);
+    expect([0, 1, 2].map((position) => sizeOfBatch(loader, position))).toEqual([10, 10, 5]);
+    expect(trainingBatches(numbered(25, { batchSize: 10, dropLast: false }))).toBe(3);
+    expect(trainingBatches(numbered(25, { batchSize: 10, dropLast: true }))).toBe(2);
+    expect(trainingBatches(numbered(20, { batchSize: 10 }))).toBe(2);
+    expect(trainingBatches(numbered(5, { batchSize: 10 }))).toBe(1);
     expect(evaluationBatches(loader)).toBe(3);
+    expect(evaluationBatches(numbered(25, { batchSize: 10, dropLast: true }))).toBe(3);
     expect(labelsOf(loader.batchAt({ seed: 1, epoch: 0, position: 2 }))).toEqual([20, 21, 22, 23, 24]);
-    expect(() => trainingBatches(numbered(5, { batchSize: 10 }))).toThrow(
+    expect(() => trainingBatches(numbered(5, { batchSize: 10, dropLast: true }))).toThrow(
       "5 examples do not fill one batch of 10",
     );
   });
@@ -149,7 +156,7 @@ describe("a loader of one's own", () => {
     expect((error as CairnError).code).toBe("short_batch");
     expect((error as CairnError).message).toBe(
       "Batch 1 of epoch 3 is short: its inputs hold 3 examples of f32 [2] (24 bytes), expected 4 (32 bytes); " +
-        "let batchAt() give full batches, or drop the rest by a smaller exampleCount",
+        "let batchAt() give what exampleCount promises, or leave out a smaller last batch with dropLast",
     );
   });
 

@@ -104,7 +104,7 @@ export const RESTORE_MUTATIONS = [
   [
     "epoch behind another size of batch",
     "src/train/loop/run.ts",
-    "      this.#order.goOnFrom(state);\n",
+    "      this.order.goOnFrom(state);\n",
     "",
     OWN,
   ],

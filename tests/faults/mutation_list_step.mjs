@@ -12,7 +12,10 @@ const JUDGED = ["tests/kernels/optimizer/step_verdict_test.ts"];
 const CHECKED = ["tests/kernels/optimizer/gradient_check_test.ts"];
 const UNREACHED = ["tests/train/unreached_parameters_test.ts"];
 const VALIDATED = ["tests/train/loop/validation_test.ts"];
-const LABELS = ["tests/train/loop/index_check_test.ts"];
+const LABELS = ["tests/train/measure/index_check_test.ts"];
+const WEIGHTS = ["tests/train/loss_weights_test.ts"];
+const TERMS = ["tests/train/loss_terms_test.ts"];
+const SHORT = ["tests/train/short_last_batch_test.ts"];
 const THROWN = ["tests/train/save_on_error_test.ts"];
 
 /** As in `mutation_list.mjs`. */
@@ -90,16 +93,44 @@ export const STEP_MUTATIONS = [
   [
     "labels that are no class, in training",
     RUN,
-    "    requireIndices(indexLimits, data, batch, request);\n",
+    "    requireInRange(ranges, data, batch, request);\n",
     "",
     LABELS,
   ],
   [
     "labels that are no class, in an evaluation",
-    "src/train/loop/evaluation.ts",
-    "    requireIndices(this.#limits, source, batch, request);\n",
+    "src/train/measure/evaluation.ts",
+    "    requireInRange(ranges, source, batch, request);\n",
     "",
     LABELS,
+  ],
+  [
+    "gradients of examples without a weight",
+    "src/nn/losses/masked_loss.ts",
+    "return [where(equal(perExample, 0), 0, outGrad)];",
+    "return [outGrad];",
+    WEIGHTS,
+  ],
+  [
+    "weights of a batch that are all 0",
+    "src/train/measure/batch_loss.ts",
+    "where(equal(weight, 0), 1, weight)",
+    "weight",
+    WEIGHTS,
+  ],
+  [
+    "numbers of a step that stopped",
+    "src/kernels/optimizer/record_term.ts",
+    "if (control.stopped != 0u) {",
+    "if (control.stopped == 7u) {",
+    TERMS,
+  ],
+  [
+    "size of a smaller last batch",
+    "src/train/loop/batch_order.ts",
+    "return sizeOfBatch(this.#data, this.requestOf(step).position);",
+    "return this.#data.batchSize;",
+    SHORT,
   ],
   [
     "metrics that are not finite",

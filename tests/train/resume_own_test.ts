@@ -210,6 +210,7 @@ describe("a run of which something is changed", () => {
       const data = {
         batchSize: inner.batchSize,
         exampleCount: inner.exampleCount,
+        dropLast: true,
         inputs: inner.inputs,
         labels: inner.labels,
         describe: () => inner.describe(),

@@ -93,7 +93,7 @@ describe("the exit code of a run that came to its end", () => {
 
 describe("names that only values make wrong", () => {
   gpuTest("are mended, so that every save succeeds", async (gpu) => {
-    const loss: TrainerOptions["loss"] = (output, labels) => sub(crossEntropy()(output, labels), 10);
+    const loss: TrainerOptions["loss"] = (output, labels) => sub(crossEntropy()(output, labels).value, 10);
     await onDisk(gpu, async ({ trainer }) => {
       const names = ["{loss:.3f}", `${"x".repeat(120)}-{epoch:020d}`, "com{epoch}"];
       const tags: string[] = [];

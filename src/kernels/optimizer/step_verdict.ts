@@ -26,7 +26,8 @@ export interface StepControl {
 /** Words of a {@link StepControl}. */
 export const STEP_CONTROL_WORDS = 4;
 
-const STEP_CONTROL_WGSL = `struct StepControl {
+/** The WGSL type of a {@link StepControl}. */
+export const STEP_CONTROL_WGSL = `struct StepControl {
   stopped: u32,
   stopped_step: u32,
   updates: u32,

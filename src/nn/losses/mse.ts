@@ -4,11 +4,11 @@ import { reshape } from "../../graph/ops/views.ts";
 import { weighted, withoutUnweighted } from "../../graph/ops/weighted.ts";
 import { elementCount, formatShape, shapesEqual } from "../../tensor/shape.ts";
 import { describedAs } from "../../base/description.ts";
-import { type Loss, requireWeights } from "./loss.ts";
+import { type ExampleLoss, requireWeights } from "./loss.ts";
 
 /** Mean squared error of each example: output and labels are f32 of one shape `[batch, …]`. */
-export function mse(): Loss {
-  const loss: Loss = (output, labels, weights) => {
+export function mse(): ExampleLoss {
+  const loss: ExampleLoss = (output, labels, weights) => {
     const [batch = 0, ...rest] = output.shape;
     if (output.dtype !== labels.dtype || !shapesEqual(output.shape, labels.shape)) {
       const [found, expected] = [output, labels].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
@@ -18,11 +18,12 @@ export function mse(): Loss {
       );
     }
     const differences = reshape(sub(output, labels), [batch, elementCount(rest)]);
-    if (weights === undefined) return mean(square(differences), { axes: [1] });
+    if (weights === undefined) return { value: mean(square(differences), { axes: [1] }) };
     const perRow = reshape(requireWeights("mse", weights, batch), [batch, 1]);
     // Before they are squared: the gradient of a square multiplies by what was squared.
     const counted = withoutUnweighted(differences, perRow);
-    return weighted(mean(square(counted), { axes: [1] }), weights);
+    const value = weighted(mean(square(counted), { axes: [1] }), weights);
+    return { value, weight: weights, isMasked: true };
   };
   return describedAs(loss, { name: "mse" });
 }

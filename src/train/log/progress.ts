@@ -11,6 +11,8 @@ export interface TrainingProgress {
   readonly totalEpochs: number;
   /** The newest loss that was read from the GPU; some steps old. */
   readonly loss: number | undefined;
+  /** Of the same step: each term of the loss and each regulariser, by its name. Nothing for a loss that is one. */
+  readonly terms?: Readonly<Record<string, number>> | undefined;
   /** What the last epoch measured. */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -118,8 +120,15 @@ class LineReporter implements ProgressReporter {
 }
 
 function describeStep(progress: TrainingProgress): string {
-  const loss = progress.loss === undefined ? "" : `, loss ${progress.loss.toFixed(4)}`;
+  const loss = progress.loss === undefined ? "" : `, loss ${describeLoss(progress)}`;
   return `step ${progress.step}/${progress.totalSteps}${loss}`;
+}
+
+/** The loss, and what it is made of where that is several terms. */
+function describeLoss({ loss, terms = {} }: TrainingProgress): string {
+  const parts = Object.entries(terms).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  const total = loss?.toFixed(4) ?? "-";
+  return parts.length === 0 ? total : `${total} (${parts.join(", ")})`;
 }
 
 type BarOptions = import("cli-progress").Options;
@@ -194,7 +203,7 @@ function payloadOf(progress: TrainingProgress): Record<string, string> {
     .map(([name, value]) => `, ${name} ${value.toFixed(4)}`);
   return {
     epoch: `${progress.epoch}/${progress.totalEpochs}`,
-    loss: progress.loss?.toFixed(4) ?? "-",
+    loss: describeLoss(progress),
     metrics: metrics.join(""),
   };
 }

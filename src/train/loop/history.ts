@@ -5,10 +5,41 @@ export interface EpochRecord {
   /** Steps done by then. */
   readonly step: number;
   /**
-   * `loss` (mean over the epoch's steps so far), and with validation data `val_loss`, `val_accuracy`,
-   * `val_<metric>`.
+   * `loss` and each term of it by its name (means over the epoch's examples so far), and with validation data `val_loss`,
+   * `val_accuracy`, `val_<metric>`, `val_<term>`.
    */
   readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** One f32 a step, by name: what of a step is kept beside its loss. */
+export type StepColumns = Readonly<Record<string, Float32Array>>;
+
+/** Numbers that become more. */
+class Column {
+  #numbers = new Float32Array(256);
+  length = 0;
+
+  /** Those from `from` up to and without `to`, as they are there. */
+  view(from: number, to: number): Float32Array {
+    return this.#numbers.subarray(from, Math.min(to, this.length));
+  }
+
+  at(index: number): number | undefined {
+    return index < this.length ? this.#numbers[index] : undefined;
+  }
+
+  /** What was never written is NaN. */
+  write(from: number, numbers: Float32Array): void {
+    const end = from + numbers.length;
+    if (end > this.#numbers.length) {
+      const grown = new Float32Array(Math.max(end, 2 * this.#numbers.length));
+      grown.set(this.view(0, this.length));
+      this.#numbers = grown;
+    }
+    if (from > this.length) this.#numbers.fill(NaN, this.length, from);
+    this.#numbers.set(numbers, from);
+    this.length = Math.max(this.length, end);
+  }
 }
 
 /**
@@ -18,15 +49,23 @@ export interface EpochRecord {
  * twice.
  */
 export class TrainingHistory {
-  #losses = new Float32Array(256);
-  #length = 0;
+  #losses = new Column();
+  #columns = new Map<string, Column>();
   #skipped: number[] = [];
   #epochs: EpochRecord[] = [];
   #validations: EpochRecord[] = [];
 
   /** Losses of the steps 0, 1, 2 … as far as they were read from the GPU; NaN for a batch that was skipped. A copy. */
   get loss(): Float32Array {
-    return this.#losses.slice(0, this.#length);
+    return this.#losses.view(0, this.length).slice();
+  }
+
+  /**
+   * The same of each term of the loss, before its factor, and of each regulariser, by their names; none for a loss that is one. Where
+   * examples have weights, a name that ends in `.weight` has the sum of a step's. Copies.
+   */
+  get terms(): Readonly<Record<string, Float32Array>> {
+    return this.columnsBefore(this.length);
   }
 
   /** Steps, from 0, whose batch was skipped because its loss or its gradients were not finite. */
@@ -36,7 +75,7 @@ export class TrainingHistory {
 
   /** How many losses are known. */
   get length(): number {
-    return this.#length;
+    return this.#losses.length;
   }
 
   get epochs(): readonly EpochRecord[] {
@@ -55,7 +94,15 @@ export class TrainingHistory {
 
   /** The newest known loss. */
   get lastLoss(): number | undefined {
-    return this.#length === 0 ? undefined : this.#losses[this.#length - 1];
+    return this.#losses.at(this.length - 1);
+  }
+
+  /** The newest known {@link TrainingHistory.terms}, without weights. */
+  get lastTerms(): Readonly<Record<string, number>> {
+    const last = [...this.#columns].filter(([name]) => !isWeight(name)).map(([name, column]) =>
+      [name, column.at(this.length - 1) ?? NaN] as const
+    );
+    return this.length === 0 ? {} : Object.fromEntries(last);
   }
 
   /** What the last finished epoch measured, or nothing before the first. */
@@ -63,22 +110,33 @@ export class TrainingHistory {
     return this.#epochs[this.#epochs.length - 1];
   }
 
-  /** Takes the losses of the steps from `step` on. Throws a `RangeError` if that would leave a hole. */
-  write(step: number, losses: Float32Array): void {
-    if (step > this.#length) {
-      throw new RangeError(`Cannot write the losses from step ${step}: only ${this.#length} are known`);
+  /**
+   * Takes the losses of the steps from `step` on, and what else is kept of them. Throws a `RangeError` if that would leave a hole.
+   * @internal
+   */
+  write(step: number, losses: Float32Array, columns: StepColumns = {}): void {
+    const known = this.length;
+    if (step > known) {
+      throw new RangeError(`Cannot write the losses from step ${step}: only ${known} are known`);
     }
-    const end = step + losses.length;
-    if (end > this.#losses.length) {
-      const grown = new Float32Array(Math.max(end, 2 * this.#losses.length));
-      grown.set(this.#losses.subarray(0, this.#length));
-      this.#losses = grown;
+    this.#losses.write(step, losses);
+    for (const [name, numbers] of Object.entries(columns)) {
+      const column = this.#columns.get(name) ?? new Column();
+      this.#columns.set(name, column);
+      column.write(step, numbers);
     }
-    this.#losses.set(losses, step);
-    for (let known = this.#length; known < end; known++) {
-      if (Number.isNaN(losses[known - step])) this.#skipped.push(known);
+    for (let at = known; at < this.length; at++) {
+      if (Number.isNaN(losses[at - step])) this.#skipped.push(at);
     }
-    this.#length = Math.max(this.#length, end);
+  }
+
+  /**
+   * What is kept of the first `steps` steps beside their losses. Copies.
+   * @internal
+   */
+  columnsBefore(steps: number): StepColumns {
+    const copies = [...this.#columns].map(([name, column]) => [name, column.view(0, steps).slice()] as const);
+    return Object.fromEntries(copies);
   }
 
   addEpoch(record: EpochRecord): void {
@@ -94,26 +152,55 @@ export class TrainingHistory {
    * were skipped do not count. NaN for none.
    */
   meanLoss(from: number, to: number): number {
-    let sum = 0;
-    let count = 0;
-    for (const loss of this.#losses.subarray(from, Math.min(to, this.#length))) {
-      if (Number.isNaN(loss)) continue;
-      sum += loss;
-      count += 1;
-    }
-    return sum / count;
+    return this.mean(undefined, from, to, () => 1);
   }
 
-  /** Forgets everything and takes these instead. */
+  /**
+   * The sum of `name`, or of the losses, over steps, each times its weight, divided by the sum of the weights; of steps that were skipped
+   * and of those without a weight nothing counts. NaN for none.
+   * @internal
+   */
+  mean(name: string | undefined, from: number, to: number, weightOf: (step: number) => number): number {
+    let sum = 0;
+    let weights = 0;
+    const column = name === undefined ? this.#losses : this.#columns.get(name);
+    (column?.view(from, Math.min(to, this.length)) ?? []).forEach((number, index) => {
+      const weight = weightOf(from + index);
+      if (Number.isNaN(number) || !(weight > 0)) return;
+      sum += number * weight;
+      weights += weight;
+    });
+    return sum / weights;
+  }
+
+  /**
+   * What is kept of a step under `name`.
+   * @internal
+   */
+  at(name: string, step: number): number {
+    return this.#columns.get(name)?.at(step) ?? NaN;
+  }
+
+  /**
+   * Forgets everything and takes these instead.
+   * @internal
+   */
   replace(
     losses: Float32Array,
     epochs: readonly EpochRecord[],
     validations: readonly EpochRecord[] = [],
+    columns: StepColumns = {},
   ): void {
-    this.#length = 0;
+    this.#losses = new Column();
+    this.#columns = new Map();
     this.#skipped = [];
     this.#epochs = [...epochs];
     this.#validations = [...validations];
-    this.write(0, losses);
+    this.write(0, losses, columns);
   }
+}
+
+/** Whether a column has the weights of another. */
+function isWeight(name: string): boolean {
+  return name.endsWith(".weight");
 }

@@ -1,4 +1,4 @@
-import { TRAINER_GROUP } from "../../tensor/group_names.ts";
+import { TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import {
@@ -20,8 +20,18 @@ export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
 /** Full name of the tensor with the {@link StepControl} of a run. */
 export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
 
+/** Full name of the ring of what is kept of a step under `column`, beside its loss. */
+export function termRing(column: string): string {
+  return `${TERMS_GROUP}.${column}`;
+}
+
+/** The bytes of a ring of which nothing is known: NaN. */
+export function emptyRing(): Uint8Array {
+  return new Uint8Array(new Float32Array(CAPACITY).fill(NaN).buffer);
+}
+
 /**
- * The losses of the last steps, and the control of the run, on the GPU.
+ * The losses of the last steps, what else is kept of them, and the control of the run, on the GPU.
  *
  * Reading one loss a step would wait for the GPU each time. So a step leaves its loss in slot `step % 64`
  * of a tensor of the store, and each half of the ring is read when it is full, while the other half fills;
@@ -35,23 +45,36 @@ export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
 export class LossRing {
   readonly #store: TensorStore;
   readonly #history: TrainingHistory;
+  readonly #columns: readonly string[];
   #reading: Promise<void> = Promise.resolve();
   #stoppedStep: number | undefined;
 
-  /** Defines the tensors in the store. */
-  constructor(store: TensorStore, history: TrainingHistory) {
+  /**
+   * Defines the tensors in the store.
+   *
+   * @param columns What is kept of each step beside its loss.
+   */
+  constructor(store: TensorStore, history: TrainingHistory, columns: readonly string[] = []) {
     this.#store = store;
     this.#history = history;
+    this.#columns = columns;
     store.define(TRAINER_GROUP, [
       { name: "loss_ring", dtype: "f32", shape: [CAPACITY] },
       { name: "control", dtype: "u32", shape: [STEP_CONTROL_WORDS] },
     ]);
     store.guard(CONTROL_TENSOR, refuseStopped);
+    if (columns.length === 0) return;
+    store.define(TERMS_GROUP, columns.map((name) => ({ name, dtype: "f32", shape: [CAPACITY] })));
   }
 
   /** Where the losses are. Asked for each time: after a lost device they are elsewhere. */
   get losses(): BufferRange {
     return this.#store.tensor(LOSS_RING).range;
+  }
+
+  /** Where what else is kept of a step is, by its name. */
+  get columns(): ReadonlyMap<string, BufferRange> {
+    return new Map(this.#columns.map((name) => [name, this.#store.tensor(termRing(name)).range]));
   }
 
   /** Where the control is. */
@@ -68,7 +91,8 @@ export class LossRing {
   async advance(stepsDone: number): Promise<void> {
     if (stepsDone % HALF !== 0) return;
     await this.#reading;
-    this.#reading = this.#read(stepsDone - HALF, stepsDone);
+    // What a resumed run knows from its checkpoint stays as it is.
+    this.#reading = this.#read(Math.max(stepsDone - HALF, this.#history.length), stepsDone);
     // Its failure belongs to whoever awaits it, which is the next call or nobody.
     this.#reading.catch(() => undefined);
   }
@@ -141,30 +165,46 @@ export class LossRing {
 
   async #read(from: number, to: number): Promise<void> {
     if (from >= to) return;
-    const start = from % CAPACITY;
-    const first = Math.min(to - from, CAPACITY - start);
-    const ranges = [this.#slots(start, first)];
-    if (first < to - from) ranges.push(this.#slots(0, to - from - first));
-    const [control = new Uint8Array(4 * STEP_CONTROL_WORDS), ...slots] = await this.#store.gpu.read([
-      this.control,
-      ...ranges,
+    const { control, losses, columns } = this;
+    const rings = [losses, ...columns.values()].flatMap((ring) => slotsOf(ring, from, to));
+    const [controlBytes = new Uint8Array(4 * STEP_CONTROL_WORDS), ...pieces] = await this.#store.gpu.read([
+      control,
+      ...rings,
     ]);
-    const { stopped, stoppedStep } = decodeStepControl(control);
+    const { stopped, stoppedStep } = decodeStepControl(controlBytes);
     this.#stoppedStep = stopped === 0 ? undefined : stoppedStep;
     // What stopped the run has not happened, nor anything after it.
     const end = stopped === 0 ? to : Math.min(to, stoppedStep);
-    let step = from;
-    for (const bytes of slots) {
-      const losses = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-      if (step < end) this.#history.write(step, losses.subarray(0, end - step));
-      step += losses.length;
-    }
+    if (end <= from) return;
+    const perRing = pieces.length / (1 + columns.size);
+    const numbers = (ring: number): Float32Array =>
+      joined(pieces.slice(ring * perRing, (ring + 1) * perRing)).subarray(0, end - from);
+    const terms = [...columns.keys()].map((name, index) => [name, numbers(index + 1)] as const);
+    this.#history.write(from, numbers(0), Object.fromEntries(terms));
   }
+}
 
-  #slots(start: number, count: number): BufferRange {
-    const { buffer, offset } = this.losses;
-    return { buffer, offset: offset + 4 * start, size: 4 * count };
+/** The pieces of a ring that have the steps from `from` up to and without `to`, in their order. */
+function slotsOf({ buffer, offset }: BufferRange, from: number, to: number): BufferRange[] {
+  const start = from % CAPACITY;
+  const first = Math.min(to - from, CAPACITY - start);
+  const slots = (at: number, count: number): BufferRange => {
+    return { buffer, offset: offset + 4 * at, size: 4 * count };
+  };
+  return first < to - from ? [slots(start, first), slots(0, to - from - first)] : [slots(start, first)];
+}
+
+function joined(pieces: readonly Uint8Array[]): Float32Array {
+  const floats = pieces.map(({ buffer, byteOffset, byteLength }) =>
+    new Float32Array(buffer, byteOffset, byteLength / 4)
+  );
+  const all = new Float32Array(floats.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const each of floats) {
+    all.set(each, at);
+    at += each.length;
   }
+  return all;
 }
 
 /** What a snapshot is asked before it is committed. */

@@ -3,7 +3,9 @@ import type { Checkpoint } from "../../checkpoint/file/checkpoint.ts";
 import { requireMatch } from "../../checkpoint/restore/load_report.ts";
 import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
-import { CONTROL_TENSOR, LossRing } from "./loss_ring.ts";
+import { TERMS_GROUP } from "../../tensor/group_names.ts";
+import { columnsOf } from "./kept_terms.ts";
+import { CONTROL_TENSOR, emptyRing, LossRing, termRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
 import { differentRun, RUN_SETTINGS, type RunDifference, type RunSetting } from "./run_identity.ts";
 import { fromStateTree, type TrainingState } from "./training_state.ts";
@@ -85,8 +87,8 @@ export async function whyNotOwn(
 }
 
 /**
- * The tensors of another optimiser are left in the file, and those that it did not have begin at zero, as does its count of updates. The
- * first version kept no count, and skipped nothing.
+ * The tensors of another optimiser are left in the file, and those that it did not have begin at zero, as does its count of updates. So is
+ * what was kept of the steps of another loss. The first version kept no count, and skipped nothing.
  */
 function planOf(
   run: Run,
@@ -96,14 +98,22 @@ function planOf(
 ): Pick<OwnState, "plan" | "updates"> {
   const { store } = run;
   const isOther = differences.some(({ part: setting }) => setting === "optimizer");
+  const isOtherLoss = differences.some(({ part: setting }) => setting === "loss");
   const missing = run.slots.filter((slot) => !reader.tensors.some(({ name }) => name.startsWith(`${slot}.`)));
   const fresh = isOther ? missing : [];
   const zeros = fresh.flatMap((slot) => store.group(slot).tensors)
     .filter(({ aliasOf }) => aliasOf === undefined)
     .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
-  const groups = store.groups().map(({ name }) => name).filter((name) => !fresh.includes(name));
+  const unknown = columnsOf(run.kept).map((name) => [termRing(name), emptyRing()] as const);
+  const groups = store.groups().map(({ name }) => name).filter((name) =>
+    !fresh.includes(name) && !(isOtherLoss && name === TERMS_GROUP)
+  );
   return {
-    plan: { ...isOther ? { groups } : {}, defaults: new Map(zeros), optional: [CONTROL_TENSOR] },
+    plan: {
+      ...isOther || isOtherLoss ? { groups } : {},
+      defaults: new Map([...zeros, ...unknown]),
+      optional: [CONTROL_TENSOR],
+    },
     updates: fresh.length > 0 ? 0 : reader.has(CONTROL_TENSOR) ? undefined : step,
   };
 }

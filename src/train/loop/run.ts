@@ -3,20 +3,22 @@ import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import { Pace } from "../../gpu/pace.ts";
 import type { Metric } from "../../nn/metrics/metric.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
-import { Model } from "../../nn/model.ts";
+import { Model, traceModel } from "../../nn/model.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "../../data/batch_source.ts";
-import type { EvaluationReport } from "./evaluation.ts";
+import type { EvaluationReport } from "../measure/evaluation.ts";
 import { BatchOrder } from "./batch_order.ts";
-import { Evaluations } from "./evaluations.ts";
+import { Evaluations } from "../measure/evaluations.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
-import { TrainingHistory } from "./history.ts";
-import { requireIndices } from "./index_check.ts";
+import { type StepColumns, TrainingHistory } from "./history.ts";
+import { labelsOf } from "../measure/batch_loss.ts";
+import { requireInRange } from "../measure/index_check.ts";
+import { columnsOf, type KeptTerms, requireOtherNames } from "./kept_terms.ts";
 import { LossRing } from "./loss_ring.ts";
 import { defaultMetrics, requireOptions, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
-import { stepValues, unreachedWarning } from "./step_values.ts";
+import { lossOfStep, stepValues, unreachedWarning } from "./step_values.ts";
 import { TrainStep } from "./train_step.ts";
 import type { RunDifference } from "./run_identity.ts";
 import { RunRecord } from "./run_record.ts";
@@ -37,9 +39,12 @@ export class Run {
   readonly record: RunRecord;
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly validation: ValidationSettings | undefined;
+  /** Which batch each of its steps has. */
+  readonly order: BatchOrder;
+  /** What is kept of each step beside its loss. */
+  readonly kept: KeptTerms;
   readonly now: () => number;
   readonly #options: RunOptions;
-  readonly #order: BatchOrder;
   readonly #ring: LossRing;
   /** Names of the optimiser's groups. */
   readonly #slots: readonly string[];
@@ -66,23 +71,25 @@ export class Run {
     const { model, optimizer, data, validation, seed = 0, metrics } = options;
     this.validation = validationOf(validation);
     this.seed = checkedSeed(seed);
-    this.#order = new BatchOrder(data, this.seed);
-    this.record = new RunRecord(options, this.seed);
+    this.order = new BatchOrder(data, this.seed);
+    this.record = new RunRecord(options, this.seed, this.order);
     this.metrics = metrics ?? defaultMetrics(data);
-    if ("loss" in this.metrics) {
-      throw new TypeError('A metric cannot be called "loss"; the loss is always measured');
-    }
     this.now = options.now ?? (() => performance.now());
     this.#walltime = new Walltime(this.now);
     this.store = store;
     this.#options = options;
-    this.model = Model.define(store, model, data.inputs, data.batchSize);
+    const [size = data.batchSize] = this.order.sizes;
+    // Before anything is in the store, so that a loss that does not fit leaves nothing there.
+    const trace = traceModel(model, data.inputs, size, true);
+    this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
+    requireOtherNames(this.metrics, this.kept);
+    this.model = Model.define(store, model, data.inputs, size);
     this.#slots = optimizer.slots.map((slot) =>
       store.mirror(`optimizer.${slot}`, this.model.group.name).name
     );
     this.#gpu = store.gpu;
     this.#pace = new Pace(store.gpu);
-    this.#ring = new LossRing(store, this.history);
+    this.#ring = new LossRing(store, this.history, columnsOf(this.kept));
     this.#evaluations = new Evaluations(this.model, { loss: options.loss, metrics: this.metrics });
   }
 
@@ -106,23 +113,19 @@ export class Run {
     this.#walltime.run(isRunning);
   }
 
-  get batchesPerEpoch(): number {
-    return this.#order.batchesPerEpoch;
-  }
-
   /** Whole epochs done. */
   get epoch(): number {
-    return this.#order.epochsAfter(this.#step);
+    return this.order.epochsAfter(this.#step);
   }
 
   /** The 1-based epoch of the last update; 1 before the first. */
   get currentEpoch(): number {
-    return this.#order.epochOfLast(this.#step);
+    return this.order.epochOfLast(this.#step);
   }
 
   /** Steps done when `epochs` epochs are. */
   stepsAfter(epochs: number): number {
-    return this.#order.stepsAfter(epochs);
+    return this.order.stepsAfter(epochs);
   }
 
   /** Whether no epoch has begun that is not done. */
@@ -189,7 +192,7 @@ export class Run {
     const step = this.#step;
     const batch = await this.#batchOf(step, trainStep);
     this.#requireOpen();
-    trainStep.run(batch, { step, seed: this.seed, nonFinite });
+    trainStep.run(batch, { step, seed: this.seed, nonFinite, size: this.order.sizeOf(step) });
     // In the tick of the submit, so that whoever takes a snapshot in between sees tensors and number agree.
     this.#step = step + 1;
     await this.#ring.advance(this.#step);
@@ -210,7 +213,7 @@ export class Run {
 
   /** The batch of step `step`, from 0. */
   requestOf(step: number): BatchRequest {
-    return this.#order.requestOf(step);
+    return this.order.requestOf(step);
   }
 
   /**
@@ -222,18 +225,18 @@ export class Run {
     await this.initialize();
     this.#requireOpen();
     await this.settle();
-    const { loss, data } = this.#options;
     const step = this.#step;
-    const values = stepValues({ model: this.model, loss, data });
+    const size = this.order.sizeOf(step);
+    const values = stepValues({ ...this.#options, model: this.model, size });
     const batch = await this.#batchOf(step, await this.#compiledStep());
     return await findNonFinite(this.model, values, batch, { seed: this.seed, step });
   }
 
-  async #batchOf(step: number, { indexLimits }: TrainStep): Promise<Batch> {
+  async #batchOf(step: number, { ranges }: TrainStep): Promise<Batch> {
     const { data } = this.#options;
     const request = this.requestOf(step);
-    const batch = await fetchBatch(data, request, data.batchSize);
-    requireIndices(indexLimits, data, batch, request);
+    const batch = await fetchBatch(data, request, this.order.sizeOf(step));
+    requireInRange(ranges, data, batch, request);
     return batch;
   }
 
@@ -250,7 +253,7 @@ export class Run {
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
     this.#requireOpen();
-    return await this.#evaluations.run(source, this.#order.key, signal);
+    return await this.#evaluations.run(source, this.order.key, signal);
   }
 
   /** Everything but the tensors, as it is now. */
@@ -261,10 +264,11 @@ export class Run {
       epoch: this.epoch,
       loader: { epoch: this.epoch, position: this.requestOf(this.#step).position },
       ...this.record.identity,
-      orderVersion: this.#order.key.orderVersion,
+      orderVersion: this.order.key.orderVersion,
       changes: this.record.changes,
       history: {
         loss: this.history.loss.subarray(0, known),
+        columns: this.history.columnsBefore(known),
         epochs: this.history.epochs,
         validations: this.history.validations,
       },
@@ -276,14 +280,15 @@ export class Run {
   /**
    * Everything of going on from `state` that takes time or may fail.
    *
-   * @param from What its checkpoint says besides: the losses of all its steps, how many updates its optimiser has done where its tensors do
-   * not say that, and what is changed from there on, on purpose.
+   * @param from What its checkpoint says besides: the losses of all its steps and what else is kept of them, how many updates its optimiser
+   * has done where its tensors do not say that, and what is changed from there on, on purpose.
    * @returns What makes this run that one, in the tick in which the tensors change. It never throws.
    */
   async toRestore(
     state: TrainingState,
-    { losses, updates, variants, differences }: {
+    { losses, columns, updates, variants, differences }: {
       readonly losses: Float32Array;
+      readonly columns: StepColumns;
       readonly updates: number | undefined;
       readonly variants: Readonly<Record<string, string>>;
       readonly differences: readonly RunDifference[];
@@ -298,9 +303,11 @@ export class Run {
       this.#initialized = Promise.resolve();
       this.#step = state.step;
       this.#walltime.set(state.walltime);
-      this.#order.goOnFrom(state);
+      const sizes = this.order.sizes.length;
+      this.order.goOnFrom(state);
+      if (this.order.sizes.length !== sizes) this.#freePrograms();
       this.record.goOnFrom(state, differences);
-      this.history.replace(losses, state.history.epochs, state.history.validations);
+      this.history.replace(losses, state.history.epochs, state.history.validations, columns);
       if (updates === undefined) this.#ring.forget();
       else this.#ring.begin(updates);
       this.#useVariants(variants);
@@ -333,10 +340,9 @@ export class Run {
   #freePrograms(): void {
     const closing = Promise.allSettled([this.#trainStep]);
     this.#trainStep = undefined;
-    const evaluations = this.#evaluations.free();
+    this.#evaluations.free();
     this.#freeing = this.#freeing.then(async () => {
       for (const compiled of await closing) if (compiled.status === "fulfilled") compiled.value?.close();
-      await evaluations;
     });
   }
 
@@ -367,17 +373,12 @@ export class Run {
   async #compiledStep(): Promise<TrainStep> {
     this.#requireOpen();
     this.#requireTensors();
-    const { loss, optimizer, data } = this.#options;
+    const { control, losses, columns } = this.#ring;
     this.#trainStep ??= TrainStep.compile({
+      ...this.#options,
       model: this.model,
-      loss,
-      optimizer,
-      data,
-      state: {
-        slots: this.#slots.map((name) => this.store.group(name)),
-        control: this.#ring.control,
-        losses: this.#ring.losses,
-      },
+      sizes: this.order.sizes,
+      state: { slots: this.#slots.map((name) => this.store.group(name)), control, losses, columns },
     });
     return await this.#trainStep;
   }

@@ -1,10 +1,8 @@
-import { crc32 } from "../../base/crc32/crc32.ts";
 import { CairnError } from "../../base/errors.ts";
-import { thisHost } from "../../gpu/host.ts";
 import { type DescribedValue, type Description, descriptionOf } from "../../base/description.ts";
-import type { Loss } from "../../nn/losses/loss.ts";
-import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import { functionDescription } from "../../nn/function_description.ts";
 import { NUMERICS_VERSION } from "./numerics_version.ts";
+import type { RunOptions } from "./run_options.ts";
 import type { Seed } from "../../data/seed.ts";
 
 /** What a run depends on besides its model. `resume({ allow })` names those that are changed on purpose. */
@@ -35,6 +33,8 @@ export type RecordedSettings = {
   readonly optimizer: Description;
   readonly schedule?: Description | undefined;
   readonly loss: Description;
+  /** Only where there are some. */
+  readonly regularizers?: Description | undefined;
   readonly precision: string;
   /** What the source says of itself. */
   readonly data?: Description | undefined;
@@ -73,26 +73,25 @@ export type RunChange = {
 
 /** What of a run there is to record. */
 export function recordedSettings(
-  optimizer: Optimizer,
-  loss: Loss,
+  { optimizer, loss, regularizers = {} }: Pick<RunOptions, "optimizer" | "loss" | "regularizers">,
   data: Description | undefined,
 ): RecordedSettings {
   const { learningRate, ...described } = descriptionOf(optimizer) ?? { name: optimizer.name };
+  const penalties = Object.entries(regularizers).map(([name, each]) => [name, functionDescription(each)]);
   return {
     optimizer: described,
     ...isDescription(learningRate) ? { schedule: learningRate } : {},
-    loss: descriptionOf(loss) ?? describeFunction(loss),
+    loss: functionDescription(loss),
+    ...penalties.length === 0
+      ? {}
+      : { regularizers: { ...NO_REGULARIZERS, ...Object.fromEntries(penalties) } },
     precision: "f32",
     ...data === undefined ? {} : { data },
     numerics: NUMERICS_VERSION,
   };
 }
 
-/** A function of the caller's, by its text; runtimes do not show the same text of the same module. */
-function describeFunction(written: (...args: never[]) => unknown): Description {
-  const source = crc32(new TextEncoder().encode(written.toString()));
-  return { name: "custom", runtime: thisHost().runtime, source: `checksum ${source.toString(16)}` };
-}
+const NO_REGULARIZERS: Description = { name: "regularizers" };
 
 /** All differences between the run of a checkpoint and this one. What one of them does not say is not compared. */
 export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifference[] {
@@ -111,13 +110,20 @@ export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifferen
   }
   const [then, today] = [found.parts, now.parts];
   if (then === undefined || today === undefined) return differences;
-  const describe = (part: RunSetting, a: Description | undefined, b: Description | undefined): void => {
+  const describe = (
+    part: RunSetting,
+    a: Description | undefined,
+    b: Description | undefined,
+    path: string = part,
+  ): void => {
     if (a === undefined || b === undefined) return;
-    for (const [what, x, y] of unequal(part, a, b)) compare(part, what, x, y);
+    for (const [what, x, y] of unequal(path, a, b)) compare(part, what, x, y);
   };
   if (found.optimizer === now.optimizer) describe("optimizer", then.optimizer, today.optimizer);
   describe("schedule", then.schedule, today.schedule);
   describe("loss", then.loss, today.loss);
+  const penalties = [then, today].map(({ regularizers = NO_REGULARIZERS }) => regularizers);
+  describe("loss", penalties[0], penalties[1], "regularizers");
   describe("data", then.data, today.data);
   compare("precision", "precision", then.precision, today.precision);
   compare("numerics", "numerics version", then.numerics, today.numerics);

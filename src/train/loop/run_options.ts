@@ -1,6 +1,7 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { Layer } from "../../nn/layer.ts";
 import type { Loss } from "../../nn/losses/loss.ts";
+import type { Regularizer } from "../../nn/losses/regularizers.ts";
 import { accuracy } from "../../nn/metrics/accuracy.ts";
 import { type Metric } from "../../nn/metrics/metric.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
@@ -12,6 +13,8 @@ import type { ValidationOptions } from "./validation_settings.ts";
 export interface RunOptions {
   readonly model: Layer;
   readonly loss: Loss;
+  /** What the parameters cost by themselves, by name: `{ l2: nn.l2Penalty(1e-4) }`. Added to the loss of every step. */
+  readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
   readonly optimizer: Optimizer;
   readonly data: BatchSource;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */
@@ -19,7 +22,7 @@ export interface RunOptions {
   /** Of the initial weights, the order of the data and every random number. Default 0. */
   readonly seed?: Seed | undefined;
   /**
-   * Measured with the validation loss. Default: `accuracy` where the labels are classes (u32, one an
+   * Measured with the validation loss. Default: `accuracy` where the labels are classes (whole numbers, one an
    * example).
    */
   readonly metrics?: Readonly<Record<string, Metric>> | undefined;
@@ -31,6 +34,7 @@ export interface RunOptions {
 export const RUN_OPTIONS: OptionNames<RunOptions> = {
   model: true,
   loss: true,
+  regularizers: true,
   optimizer: true,
   data: true,
   validation: true,
@@ -60,5 +64,6 @@ export function requireOptions(options: RunOptions): void {
 
 /** What is measured of a run unless it says something else. */
 export function defaultMetrics(data: BatchSource): Readonly<Record<string, Metric>> {
-  return data.labels.dtype === "u32" && data.labels.shape.length === 0 ? { accuracy: accuracy() } : {};
+  const { dtype, shape } = data.labels;
+  return ["u8", "i32", "u32"].includes(dtype) && shape.length === 0 ? { accuracy: accuracy() } : {};
 }

@@ -1,5 +1,5 @@
 import type { Description } from "../../base/description.ts";
-import { trainingBatches } from "../../data/batch_source.ts";
+import { batchesOf, type BatchOrder } from "./batch_order.ts";
 import {
   differencesOf,
   recordedSettings,
@@ -15,12 +15,14 @@ import type { TrainingState } from "./training_state.ts";
 export class RunRecord {
   readonly #options: RunOptions;
   readonly #seed: Seed;
+  readonly #order: BatchOrder;
   #data: Description | undefined;
   #changes: readonly RunChange[] = [];
 
-  constructor(options: RunOptions, seed: Seed) {
+  constructor(options: RunOptions, seed: Seed, order: BatchOrder) {
     this.#options = options;
     this.#seed = seed;
+    this.#order = order;
   }
 
   /** What was changed on purpose while it ran, oldest first. */
@@ -30,14 +32,14 @@ export class RunRecord {
 
   /** What the run is. */
   get identity(): RunIdentity {
-    const { data, optimizer, loss } = this.#options;
+    const { data, optimizer } = this.#options;
     return {
-      batchesPerEpoch: trainingBatches(data),
+      batchesPerEpoch: this.#order.batchesPerEpoch,
       batchSize: data.batchSize,
       seed: this.#seed,
       exampleCount: data.exampleCount,
       optimizer: optimizer.name,
-      parts: recordedSettings(optimizer, loss, this.#data),
+      parts: recordedSettings(this.#options, this.#data),
     };
   }
 
@@ -48,7 +50,8 @@ export class RunRecord {
 
   /** All in which the run of `state` differs from this one. */
   differencesFrom(state: TrainingState): RunDifference[] {
-    return differencesOf(state, this.identity);
+    const batchesPerEpoch = batchesOf(this.#options.data, state);
+    return differencesOf(state, { ...this.identity, batchesPerEpoch });
   }
 
   /** Goes on from `state`, in spite of the differences. */

@@ -11,6 +11,7 @@ import {
   gradientCheckPartials,
   PARTIAL_BYTES,
 } from "../../kernels/optimizer/gradient_check.ts";
+import { recordTerm } from "../../kernels/optimizer/record_term.ts";
 import { STEP_VERDICT_BYTES, stepVerdict } from "../../kernels/optimizer/step_verdict.ts";
 import type { Model } from "../../nn/model.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
@@ -25,6 +26,8 @@ export interface StepState {
   /** The run's control, and the losses of its last steps. */
   readonly control: BufferRange;
   readonly losses: BufferRange;
+  /** What else is kept of the last steps, by its name; as many of each as losses. */
+  readonly columns: ReadonlyMap<string, BufferRange>;
 }
 
 /** Partial results that one invocation adds up at the end; more are folded first. */
@@ -103,10 +106,11 @@ export function stepProgram(
   });
   return {
     inputs: values.inputs,
-    outputs: { loss: values.loss },
+    outputs: { loss: values.loss, ...Object.fromEntries(values.kept) },
     stores,
     updates: [
       ...checks(ranges, memory, optimizer, state),
+      ...records(values, memory, state),
       ...ranges.map((range) => updateOf(range, memory, optimizer, state)),
     ],
     parameters: (name) => model.rangeOf(name),
@@ -169,6 +173,26 @@ function checks(
   };
   const lossCount = losses.size / 4;
   return [...dispatches, stepVerdict<UpdateBinding>(bindings, { partialCount: count, lossCount, decays })];
+}
+
+/** Keeps the numbers of the step beside its loss, under the verdict. */
+function records(
+  { kept }: StepValues,
+  { verdict }: StepMemory,
+  { control, columns }: StepState,
+): Dispatch<UpdateBinding>[] {
+  return [...kept.keys()].map((name) => {
+    const ring = columns.get(name);
+    if (ring === undefined) throw new RangeError(`There is no place for "${name}" of a step`);
+    const bindings = {
+      term: { output: name },
+      scalars: "scalars" as const,
+      control,
+      verdict: { buffer: verdict, offset: 0, size: STEP_VERDICT_BYTES },
+      ring,
+    };
+    return recordTerm<UpdateBinding>(bindings, { ringCount: ring.size / 4 });
+  });
 }
 
 /** Every adapter can bind partial results from a multiple of this many on. */

@@ -1,25 +1,42 @@
 import { flowingGradients } from "../../graph/autodiff.ts";
-import { mean } from "../../graph/ops/reduce.ts";
-import { input } from "../../graph/ops/sources.ts";
 import type { Value } from "../../graph/value.ts";
-import { requireValue } from "../../nn/layer.ts";
-import type { Loss } from "../../nn/losses/loss.ts";
-import type { Model } from "../../nn/model.ts";
-import { formatShape } from "../../tensor/shape.ts";
+import type { LabelRange, Loss } from "../../nn/losses/loss.ts";
+import { penaltyOf, type Regularizer } from "../../nn/losses/regularizers.ts";
+import type { Model, ModelTrace } from "../../nn/model.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
+import { batchTerms, labelsOf, meanOfTerm, sumOfWeights, weightedSum } from "../measure/batch_loss.ts";
+import { type KeptTerms, keptTerms } from "./kept_terms.ts";
+
+/** What is trained on: what the examples cost, and what the parameters do. */
+export interface Objective {
+  readonly loss: Loss;
+  /** By name. */
+  readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
+}
 
 /** What the values of a step are made of. */
-export interface StepDefinition {
+export interface StepDefinition extends Objective {
   readonly model: Model;
-  readonly loss: Loss;
   readonly data: BatchSource;
+  /** Examples of the batch. Default: those of the data's batches. */
+  readonly size?: number | undefined;
+}
+
+/** The loss of a batch, in training. */
+export interface StepLoss {
+  /** What is trained on, f32 `[]`: the sum of the terms' means and of the regularisers. */
+  readonly loss: Value;
+  /** Other numbers of the step, f32 `[]`, by the name that they have in the history. */
+  readonly kept: ReadonlyMap<string, Value>;
+  readonly keptTerms: KeptTerms;
+  /** What each term of the loss declares of the labels. */
+  readonly labelRanges: readonly (LabelRange | undefined)[];
 }
 
 /** The graph of one step: the mean loss of a batch, and what follows from it for the parameters. */
-export interface StepValues {
+export interface StepValues extends StepLoss {
   /** Named "inputs" and "labels". */
   readonly inputs: readonly Value[];
-  readonly loss: Value;
   /** Of every parameter that the loss reaches, by its name in the model. */
   readonly gradients: ReadonlyMap<string, Value>;
   /** Names of those that it does not reach: nothing may change them. */
@@ -32,11 +49,13 @@ export interface StepValues {
  * @throws what the model or the loss throws for a shape that does not fit; TypeError when the loss is not one f32 an
  * example, or reaches no parameter, so that nothing would ever be trained.
  */
-export function stepValues({ model, loss: lossOf, data }: StepDefinition): StepValues {
-  const trace = model.trace(data.batchSize, true);
-  const labels = labelsOf(data);
-  const loss = mean(requirePerExample("The loss", lossOf(trace.output, labels), data.batchSize));
-  const found = flowingGradients(loss, trace.parameters.map(({ value }) => value));
+export function stepValues(
+  { model, data, size = data.batchSize, ...objective }: StepDefinition,
+): StepValues {
+  const trace = model.trace(size, true);
+  const labels = labelsOf(data, size);
+  const stepLoss = lossOfStep(objective, trace, labels);
+  const found = flowingGradients(stepLoss.loss, trace.parameters.map(({ value }) => value));
   const gradients = new Map<string, Value>();
   const unreached: string[] = [];
   trace.parameters.forEach(({ name }, index) => {
@@ -52,22 +71,31 @@ export function stepValues({ model, loss: lossOf, data }: StepDefinition): StepV
         "compute it from the model's output, without stopGradient on the whole way",
     );
   }
-  return { inputs: [trace.input, labels], loss, gradients, unreached };
+  return { inputs: [trace.input, labels], ...stepLoss, gradients, unreached };
 }
 
-/** The labels of a batch as a graph value, named "labels". */
-export function labelsOf(source: BatchSource): Value {
-  return input("labels", source.labels.dtype, [source.batchSize, ...source.labels.shape]);
-}
-
-/** `value`, or a `TypeError` unless it is one f32 for each of `batchSize` examples. */
-export function requirePerExample(what: string, value: Value, batchSize: number): Value {
-  requireValue(what, value);
-  if (value.dtype === "f32" && value.shape.length === 1 && value.shape[0] === batchSize) return value;
-  throw new TypeError(
-    `${what} gives ${value.dtype} of shape ${formatShape(value.shape)}, expected one f32 for each example ` +
-      `of the batch, shape [${batchSize}]; leave the mean over the batch to the trainer`,
-  );
+/** The loss of a batch whose output is that of `trace`. TypeError when it is not one f32 an example. */
+export function lossOfStep(
+  { loss, regularizers = {} }: Objective,
+  { output, parameters }: Pick<ModelTrace, "output" | "parameters">,
+  labels: Value,
+): StepLoss {
+  const terms = batchTerms(loss, output, labels, labels.shape[0] ?? 0);
+  const means = terms.map((term) => ({ mean: meanOfTerm(term), factor: term.factor }));
+  const penalties = Object.entries(regularizers).map(([name, regularizer]) => {
+    return [name, penaltyOf(name, regularizer, parameters)] as const;
+  });
+  const total = weightedSum([...means, ...penalties.map(([, mean]) => ({ mean, factor: 1 }))]);
+  const names = keptTerms(terms, Object.keys(regularizers));
+  const kept = new Map<string, Value>();
+  terms.forEach((term, index) => {
+    const [{ name, weights } = {}, mean] = [names.terms[index], means[index]?.mean];
+    if (name !== undefined && mean !== undefined) kept.set(name, mean);
+    const weight = sumOfWeights(term);
+    if (weights !== undefined && typeof weight !== "number") kept.set(weights, weight);
+  });
+  for (const [name, penalty] of penalties) kept.set(name, penalty);
+  return { loss: total, kept, keptTerms: names, labelRanges: terms.map((term) => term.labels) };
 }
 
 /** What to tell of parameters that no gradient reaches; undefined where there are none. */

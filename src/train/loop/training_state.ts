@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CairnError } from "../../base/errors.ts";
 import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
-import type { EpochRecord } from "./history.ts";
+import type { EpochRecord, StepColumns } from "./history.ts";
 import { ORDER_VERSIONS } from "../../data/permutation.ts";
 import type { Description } from "../../base/description.ts";
 import type { RecordedSettings, RunChange } from "./run_identity.ts";
@@ -34,6 +34,8 @@ export interface TrainingState {
    */
   readonly history: {
     readonly loss: Float32Array;
+    /** What else is kept of the same steps, by name; only where something is. */
+    readonly columns?: StepColumns | undefined;
     readonly epochs: readonly EpochRecord[];
     /** What was measured within epochs; only where something was. */
     readonly validations?: readonly EpochRecord[] | undefined;
@@ -73,6 +75,7 @@ function stateSchema(): z.ZodType<TrainingState> {
       optimizer: description,
       schedule: description.optional(),
       loss: description,
+      regularizers: description.optional(),
       precision: z.string(),
       data: description.optional(),
       numerics: z.number(),
@@ -82,6 +85,7 @@ function stateSchema(): z.ZodType<TrainingState> {
     ).optional(),
     history: z.object({
       loss: z.instanceof(Float32Array),
+      columns: z.record(z.string(), z.instanceof(Float32Array)).optional(),
       epochs: records,
       validations: records.optional(),
     }),
@@ -95,7 +99,7 @@ function stateSchema(): z.ZodType<TrainingState> {
 /** `state` as the state tree of a checkpoint. */
 export function toStateTree(state: TrainingState): StateInput {
   const { history, loader, autoSaver, exampleCount, parts, changes = [], ...rest } = state;
-  const { validations = [] } = history;
+  const { validations = [], columns = {} } = history;
   return {
     trainer: VERSION,
     ...rest,
@@ -105,6 +109,7 @@ export function toStateTree(state: TrainingState): StateInput {
     loader: { ...loader },
     history: {
       loss: history.loss,
+      ...Object.keys(columns).length === 0 ? {} : { columns: { ...columns } },
       epochs: history.epochs.map((record) => ({ ...record })),
       ...validations.length === 0 ? {} : { validations: validations.map((record) => ({ ...record })) },
     },
@@ -112,10 +117,11 @@ export function toStateTree(state: TrainingState): StateInput {
   };
 }
 
-function withoutUndefined({ schedule, data, ...parts }: RecordedSettings): StateInput {
+function withoutUndefined({ schedule, data, regularizers, ...parts }: RecordedSettings): StateInput {
   return {
     ...parts,
     ...schedule === undefined ? {} : { schedule },
+    ...regularizers === undefined ? {} : { regularizers },
     ...data === undefined ? {} : { data },
   };
 }

@@ -1,3 +1,4 @@
+import { epochMeans } from "./kept_terms.ts";
 import type { Run } from "./run.ts";
 
 /** Whether a moment within an epoch is to be measured, and was not. */
@@ -24,13 +25,15 @@ export async function validateWithinEpoch(run: Run, signal?: AbortSignal): Promi
   run.history.addValidation({ epoch, step, metrics: await measure(run, step, signal) });
 }
 
-/** The mean loss of the epoch that step `end` is in up to there, and what the validation data give. */
+/** The mean losses of the epoch that step `end` is in up to there, and what the validation data give. */
 async function measure(run: Run, end: number, signal?: AbortSignal): Promise<Record<string, number>> {
   const begin = run.history.epochs.findLast(({ step }) => step < end)?.step ?? 0;
-  const metrics: Record<string, number> = { loss: run.history.meanLoss(begin, end) };
+  const metrics = epochMeans(run.history, run.kept, begin, end, run.order);
   if (run.validation === undefined) return metrics;
   const report = await run.evaluate(run.validation.data, signal);
   metrics.val_loss = report.loss;
-  for (const [name, value] of Object.entries(report.metrics)) metrics[`val_${name}`] = value;
+  for (const [name, value] of Object.entries({ ...report.terms, ...report.metrics })) {
+    metrics[`val_${name}`] = value;
+  }
   return metrics;
 }

@@ -64,6 +64,7 @@ function data(): BatchSource {
   return {
     batchSize,
     exampleCount,
+    dropLast: true,
     inputs,
     labels,
     batchAt: async (request) => {

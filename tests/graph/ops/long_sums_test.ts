@@ -117,7 +117,7 @@ describe("sums of any length are off by at most 1e-6 of the sum of the magnitude
     const output = reshape(repeated([0.1, 0.1], batch * features), [batch, features]);
     const labels = reshape(repeated([0.4, 0.4], batch * features), [batch, features]);
     const expected = Math.fround(Math.fround(0.4) - tenth) ** 2;
-    const losses = mse()(output, labels);
+    const { value: losses } = mse()(output, labels);
     const [perExample, overall] = await elementsOf(gpu, losses, mean(losses));
     expectSums(perExample, expected, expected);
     expectSums(overall, expected, expected);

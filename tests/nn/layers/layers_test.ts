@@ -105,9 +105,9 @@ describe("losses", () => {
   const logits = input("x", "f32", [4, 10]);
 
   test("crossEntropy is one number an example", () => {
-    expect(crossEntropy()(logits, input("y", "u32", [4])).shape).toEqual([4]);
-    expect(mse()(logits, input("y", "f32", [4, 10])).shape).toEqual([4]);
-    expect(mse()(input("x", "f32", [4]), input("y", "f32", [4])).shape).toEqual([4]);
+    expect(crossEntropy()(logits, input("y", "u32", [4])).value.shape).toEqual([4]);
+    expect(mse()(logits, input("y", "f32", [4, 10])).value.shape).toEqual([4]);
+    expect(mse()(input("x", "f32", [4]), input("y", "f32", [4])).value.shape).toEqual([4]);
   });
 
   test("labels that do not fit are refused with what is expected", () => {

@@ -45,7 +45,7 @@ const inputs = { logits: LOGITS, labels: LABELS, weights: ONLY_LAST };
 
 describe("a row of weight 0", () => {
   gpuTest("has cross-entropy 0 and gradient 0, whatever its logits and its label are", async (gpu) => {
-    const losses = crossEntropy()(logits, labels, weights);
+    const { value: losses } = crossEntropy()(logits, labels, weights);
     const values = [losses, ...gradients(sum(losses), [logits])];
     const [found = [], gradient = []] = await elementsOf(gpu, values, inputs);
     expectNear(found, ONLY_LAST.map((weight) => weight * Math.log(3)), 1e-6);
@@ -59,7 +59,7 @@ describe("a row of weight 0", () => {
   });
 
   gpuTest("gives 0 where all weights are 0, and no gradient of a gradient", async (gpu) => {
-    const losses = crossEntropy()(logits, labels, weights);
+    const { value: losses } = crossEntropy()(logits, labels, weights);
     const [gradient = losses] = gradients(sum(losses), [logits]);
     const [second = losses] = gradients(sum(square(gradient)), [logits]);
     const nothing = { ...inputs, weights: ONLY_LAST.map(() => -0) };
@@ -71,7 +71,7 @@ describe("a row of weight 0", () => {
   gpuTest("with more than 128 classes, too", async (gpu) => {
     const wide = input("wide", "f32", [2, 200]);
     const two = { labels: input("two", "u32", [2]), weights: input("w", "f32", [2]) };
-    const losses = crossEntropy()(wide, two.labels, two.weights);
+    const { value: losses } = crossEntropy()(wide, two.labels, two.weights);
     const elements = [...Array<number>(200).fill(0), ...Array<number>(200).fill(N)];
     const [found = [], gradient = []] = await elementsOf(gpu, [losses, ...gradients(sum(losses), [wide])], {
       wide: elements,
@@ -88,7 +88,7 @@ describe("a row of weight 0", () => {
       input("l", "f32", [4, 2]),
       input("w", "f32", [4]),
     ];
-    const losses = mse()(output, wanted, w);
+    const { value: losses } = mse()(output, wanted, w);
     const [found, ...found_gradients] = await elementsOf(
       gpu,
       [losses, ...gradients(sum(losses), [output, wanted])],
@@ -102,7 +102,7 @@ describe("a row of weight 0", () => {
 
 describe("a weight", () => {
   gpuTest("that is not 0 hides nothing: NaN stays NaN", async (gpu) => {
-    const losses = crossEntropy()(logits, labels, weights);
+    const { value: losses } = crossEntropy()(logits, labels, weights);
     const all = { ...inputs, weights: ONLY_LAST.map(() => 1) };
     const [found = []] = await elementsOf(gpu, [losses], all);
     expectNear(found, [N, N, N, N, N, N, Math.log(3)], 1e-6);

@@ -9,7 +9,7 @@ import { crossEntropy, linear, type Loss, mse } from "../../../src/nn/nn.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import type { BatchSource } from "../../../src/data/batch_source.ts";
 import { DataLoader, type DataLoaderOptions } from "../../../src/data/data_loader.ts";
-import { requireIndices } from "../../../src/train/loop/index_check.ts";
+import { inputRanges, requireInRange } from "../../../src/train/measure/index_check.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { BATCH, blobs, CLASSES, FEATURES, smallRun, withTrainer } from "../fixtures.ts";
@@ -36,7 +36,7 @@ describe("a label that is no class", () => {
         expect(error).toBeInstanceOf(RangeError);
         expect(error.message).toContain(
           `The label of example 19 (example 3 of batch 2 of epoch 1) is ${label}, ` +
-            "and softmaxCrossEntropy takes whole numbers from 0 to 2",
+            "and crossEntropy takes whole numbers from 0 to 2",
         );
         expect(trainer.step).toBe(2);
         expect(trainer.history.loss).toHaveLength(2);
@@ -70,7 +70,7 @@ describe("a label that is no class", () => {
   );
 
   gpuTest("is refused for a loss of one's own that has a cross-entropy inside", async (gpu) => {
-    const loss: Loss = (output, labels) => add(mul(crossEntropy()(output, labels), 0.5), 1);
+    const loss: Loss = (output, labels) => add(mul(crossEntropy()(output, labels).value, 0.5), 1);
     const data = mislabelled(0, 7, { batchSize: BATCH });
     await withTrainer(gpu, smallRun({ data, loss }), async ({ trainer }) => {
       const error = await thrownBy(() => trainer.train({ epochs: 1, ...QUIET }));
@@ -113,7 +113,7 @@ describe("indexLimits", () => {
   });
 
   test("are held for every dtype of integers, and for negative ones", () => {
-    const limits = new Map([["labels", { below: 5, op: "take" }]]);
+    const limits = inputRanges(new Map([["labels", { below: 5, op: "take" }]]), [undefined]);
     const arrays = { u8: Uint8Array, i32: Int32Array, u32: Uint32Array };
     for (const [dtype, ArrayType] of Object.entries(arrays)) {
       const source = {
@@ -124,12 +124,12 @@ describe("indexLimits", () => {
         batchAt: () => ({ inputs: new Float32Array(2), labels: new ArrayType([0, 4, 2, 5]) }),
       } satisfies BatchSource;
       const request = { seed: 0, epoch: 0, position: 0 };
-      expect(() => requireIndices(limits, source, source.batchAt(), request)).toThrow(
+      expect(() => requireInRange(limits, source, source.batchAt(), request)).toThrow(
         "The label of example 1 of batch 0 of epoch 1 is 5, and take takes whole numbers from 0 to 4",
       );
       const negative = { inputs: new Float32Array(2), labels: new Int32Array([0, 1, -1, 0]) };
       if (dtype !== "i32") continue;
-      expect(() => requireIndices(limits, source, negative, request)).toThrow(
+      expect(() => requireInRange(limits, source, negative, request)).toThrow(
         "example 1 of batch 0 of epoch 1 is -1",
       );
     }

@@ -1,0 +1,169 @@
+import { CairnError } from "../../base/errors.ts";
+import type { OptionNames } from "../../base/options/options.ts";
+import { throwIfAborted } from "../../base/abort.ts";
+import { addTotals, type SetMetric, type Totals } from "../../nn/metrics/metric.ts";
+import type { Model } from "../../nn/model.ts";
+import {
+  type BatchRequest,
+  type BatchSource,
+  evaluationBatches,
+  fetchBatch,
+  type OrderKey,
+  sizeOfBatch,
+} from "../../data/batch_source.ts";
+import { nextTurn } from "../../base/event_loop.ts";
+import { CountRows } from "./count_rows.ts";
+import { type EvaluationProgram, evaluationProgram } from "./evaluation_program.ts";
+import { requireInRange } from "./index_check.ts";
+import { lossOf, type Measures, setMetrics } from "./measures.ts";
+
+/** What a model does on a data set, over every example. */
+export interface EvaluationReport {
+  /** The mean, without regularisers. */
+  readonly loss: number;
+  /** Of 1; NaN where the labels are no classes. */
+  readonly accuracy: number;
+  /** Every metric that is a number by its name, `accuracy` included where there is one. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Every metric that is a table by its name, such as a confusion matrix. */
+  readonly tables: Readonly<Record<string, readonly (readonly number[])[]>>;
+  /** The mean of each term of the loss by its name, before its factor. */
+  readonly terms: Readonly<Record<string, number>>;
+  readonly examples: number;
+}
+
+/** Options of `Trainer.evaluate`. */
+export interface EvaluateOptions {
+  /** Stops between two batches, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Every option of {@link EvaluateOptions}. */
+export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
+
+/** Programs for smaller last batches that are kept, of sources of the same shapes. */
+const KEPT_SIZES = 4;
+
+/**
+ * An evaluation of a model, for all sources of the same shapes. A last batch that is smaller has a program of its size, so that nothing
+ * is filled up and no metric has to leave anything out.
+ */
+export class Evaluation {
+  readonly #model: Model;
+  readonly #measures: Measures;
+  readonly #metrics: ReadonlyMap<string, SetMetric>;
+  /** By the size of the batch, the one that was used last at the end. */
+  readonly #programs = new Map<number, EvaluationProgram>();
+  #rows: CountRows | undefined;
+  #running: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  /** @throws TypeError for a metric that is none. */
+  constructor(model: Model, measures: Measures) {
+    this.#model = model;
+    this.#measures = measures;
+    this.#metrics = setMetrics(measures.metrics);
+  }
+
+  /**
+   * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches,
+   * `short_batch`, and a `RangeError` for a label that the loss does not take.
+   */
+  run(source: BatchSource, order: OrderKey, options: EvaluateOptions = {}): Promise<EvaluationReport> {
+    // One after the other, as they share the memory for what is counted.
+    const report = this.#running.then(() => this.#run(source, order, options));
+    this.#running = report.catch(() => undefined);
+    return report;
+  }
+
+  async #run(source: BatchSource, order: OrderKey, options: EvaluateOptions): Promise<EvaluationReport> {
+    const batches = evaluationBatches(source);
+    const totals = new Map<string, Totals>();
+    this.#rows?.clear();
+    for (let position = 0; position < batches; position++) {
+      throwIfAborted(options.signal);
+      const rows = await this.#submit(source, { ...order, epoch: 0, position });
+      if (rows.isFull || position === batches - 1) {
+        for (const batch of await rows.read()) this.#merge(totals, batch);
+      }
+      await nextTurn();
+    }
+    const { terms } = await this.#programFor(source, sizeOfBatch(source, 0));
+    return {
+      ...this.#results(totals),
+      ...lossOf(terms, totals.get("loss") ?? {}),
+      examples: source.exampleCount,
+    };
+  }
+
+  /** Whatever runs ends at its next batch with the error `closed`. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { executable } of this.#programs.values()) executable.close();
+    this.#programs.clear();
+    this.#rows?.close();
+  }
+
+  /** Counts a batch, into the row that it takes of those that are given. */
+  async #submit(source: BatchSource, request: BatchRequest): Promise<CountRows> {
+    const size = sizeOfBatch(source, request.position);
+    const batch = await fetchBatch(source, request, size);
+    const { executable, counted, ranges } = await this.#programFor(source, size);
+    requireInRange(ranges, source, batch, request);
+    this.#rows ??= new CountRows(this.#model.store.gpu, counted);
+    const { inputs, labels } = batch;
+    const scalars = { seed: request.seed, step: 0, values: [] };
+    executable.run({ inputs, labels }, scalars, this.#rows.nextRow());
+    return this.#rows;
+  }
+
+  async #programFor(source: BatchSource, size: number): Promise<EvaluationProgram> {
+    this.#requireOpen();
+    const { loss } = this.#measures;
+    const program = this.#programs.get(size) ??
+      await evaluationProgram(this.#model, source, size, loss, this.#metrics);
+    if (this.#isClosed) program.executable.close();
+    this.#requireOpen();
+    this.#programs.delete(size);
+    this.#programs.set(size, program);
+    this.#forgetOldest(source.batchSize);
+    return program;
+  }
+
+  /** Whoever evaluates sets of ever new sizes does not fill the GPU with programs. */
+  #forgetOldest(batchSize: number): void {
+    const smaller = [...this.#programs].filter(([size]) => size !== batchSize);
+    for (const [size, { executable }] of smaller.slice(0, -KEPT_SIZES)) {
+      executable.close();
+      this.#programs.delete(size);
+    }
+  }
+
+  #requireOpen(): void {
+    if (!this.#isClosed) return;
+    throw new CairnError("closed", "Cannot go on with the evaluation: the trainer was closed meanwhile");
+  }
+
+  /** Adds what was counted of a batch to what was counted before it. */
+  #merge(totals: Map<string, Totals>, batch: ReadonlyMap<string, Totals>): void {
+    for (const [name, counted] of batch) {
+      const before = totals.get(name);
+      const metric = this.#metrics.get(name);
+      const together = before === undefined
+        ? counted
+        : metric?.merge?.(before, counted) ?? addTotals(before, counted);
+      totals.set(name, together);
+    }
+  }
+
+  #results(totals: ReadonlyMap<string, Totals>): Pick<EvaluationReport, "accuracy" | "metrics" | "tables"> {
+    const metrics: Record<string, number> = {};
+    const tables: Record<string, readonly (readonly number[])[]> = {};
+    for (const [name, metric] of this.#metrics) {
+      const result = metric.result(totals.get(name) ?? {});
+      if (typeof result === "number") metrics[name] = result;
+      else tables[name] = result;
+    }
+    return { accuracy: metrics.accuracy ?? NaN, metrics, tables };
+  }
+}

@@ -1,0 +1,81 @@
+import { byteSizeOf } from "../../base/dtype.ts";
+import type { InputLimit } from "../../graph/index_limits.ts";
+import type { LabelRange } from "../../nn/losses/loss.ts";
+import { HostTensor } from "../../tensor/host_tensor.ts";
+import { elementCount } from "../../tensor/shape.ts";
+import type { Batch, BatchRequest, BatchSource } from "../../data/batch_source.ts";
+
+/** What the elements of the inputs and the labels have to be. */
+export type InputRanges = ReadonlyMap<"inputs" | "labels", readonly LabelRange[]>;
+
+/**
+ * What the elements of a batch have to be, by what each term of a loss declares of the labels, and by what the ops of a program take for
+ * indices. What a term declares stands for its own ops too: it knows which labels never reach them.
+ */
+export function inputRanges(
+  limits: ReadonlyMap<string, InputLimit>,
+  declared: readonly (LabelRange | undefined)[],
+): InputRanges {
+  const ofOps = (name: string): LabelRange[] => {
+    const limit = limits.get(name);
+    return limit === undefined ? [] : [{ loss: limit.op, least: 0, most: limit.below - 1 }];
+  };
+  const known = declared.flatMap((range) => range ?? []);
+  return new Map([
+    ["labels", known.length < declared.length ? [...known, ...ofOps("labels")] : known],
+    ["inputs", ofOps("inputs")],
+  ]);
+}
+
+/**
+ * A `RangeError` that names the example and the value, when a label or an input of `batch` is none that the program takes: on the GPU it
+ * would make NaN of every weight, or be taken for another one, and nobody would know of which example.
+ */
+export function requireInRange(
+  ranges: InputRanges,
+  source: BatchSource,
+  batch: Batch,
+  request: BatchRequest,
+): void {
+  for (const [part, ofPart] of ranges) {
+    if (ofPart.length === 0) continue;
+    const { dtype, shape } = source[part];
+    const { buffer, byteOffset, byteLength } = batch[part];
+    const perExample = elementCount(shape);
+    const count = perExample === 0 ? 0 : Math.floor(byteLength / byteSizeOf(dtype) / perExample);
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    const elements = HostTensor.fromBytes(bytes, dtype, [count, ...shape]).toArray() as Float32Array;
+    for (const range of ofPart) {
+      const at = elements.findIndex((element) => isOutside(element, range));
+      if (at < 0) continue;
+      throw outOfRange(part, elements[at], range, source, request, Math.floor(at / perExample));
+    }
+  }
+}
+
+function isOutside(element: number, { least, most, ignored }: LabelRange): boolean {
+  return (element < least || element > most) && element !== ignored;
+}
+
+function outOfRange(
+  part: "labels" | "inputs",
+  found: number | undefined,
+  { loss, least, most, ignored }: LabelRange,
+  source: BatchSource,
+  request: BatchRequest,
+  row: number,
+): RangeError {
+  const place = `example ${row} of batch ${request.position} of epoch ${request.epoch + 1}`;
+  const index = source.indicesAt?.(request)[row];
+  const isFloat = source[part].dtype === "f32";
+  const expected = `${isFloat ? "numbers" : "whole numbers"} from ${least} to ${most}${
+    ignored === undefined ? "" : `, and ${ignored} for none`
+  }`;
+  return new RangeError(
+    `The ${part === "labels" ? "label" : "input"} of ${
+      index === undefined ? place : `example ${index} (${place})`
+    } is ${found}, and ${loss} takes ${expected}; correct the data${
+      isFloat ? "" : ", or give the model an output for each class"
+    }`,
+  );
+}
