@@ -15,6 +15,7 @@ const KERNELS = [
   "kernels/optimizer",
   "kernels/random",
   "kernels/reduce",
+  "kernels/softmax",
 ];
 const CONTAINER = ["container", "container/codec", "container/format", "container/read", "container/write"];
 
@@ -68,6 +69,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "kernels/matmul": ["base", "gpu", "kernels", "kernels/elementwise"],
   "kernels/optimizer": ["base", "gpu", "kernels"],
   "kernels/random": ["base", "gpu", "kernels"],
+  "kernels/softmax": ["base", "gpu", "kernels"],
   "kernels/reduce": ["base", "gpu", "kernels", "kernels/elementwise"],
   gpu_codec: ["base", "container/format", "container/codec", "gpu", "tensor"],
   graph: ["base", "gpu", "tensor", ...KERNELS],

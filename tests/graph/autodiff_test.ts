@@ -72,7 +72,16 @@ describe("gradients against central differences in float64", () => {
   }
 
   const SECOND_ORDER = ["div by a column", "tanh", "sigmoid", "log", "matmul with B transposed", "softmax"];
-  for (const name of [...SECOND_ORDER, "softmaxCrossEntropy", "mean of everything", "rsqrt", "where"]) {
+  for (
+    const name of [
+      ...SECOND_ORDER,
+      "softmaxCrossEntropy",
+      "mean of everything",
+      "rsqrt",
+      "where",
+      "logSoftmax over the first axis",
+    ]
+  ) {
     test(`gradients of the gradients of ${name}`, () => {
       const opCase = OP_CASES.find((candidate) => candidate.name === name);
       if (opCase === undefined) throw new Error(`There is no case "${name}"`);

@@ -1,10 +1,10 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { argmax as launchArgmax } from "../../kernels/reduce/argmax.ts";
-import { elementCount, formatShape } from "../../tensor/shape.ts";
+import { formatShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";
 import { type Binding, item, type OpDefinition } from "../op.ts";
 import type { Value } from "../value.ts";
-import { resolveAxis } from "./reduction_axes.ts";
+import { resolveAxis, sizesAround } from "./reduction_axes.ts";
 import { requireDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
 
@@ -33,11 +33,7 @@ export function argmax(value: Value, options: ArgmaxOptions = {}): Value {
   const { axis: wanted = -1, keepDims = false } = options;
   const { shape } = value;
   const axis = resolveAxis("argmax", shape, wanted);
-  const attributes = {
-    outer: elementCount(shape.slice(0, axis)),
-    reduced: item(shape, axis),
-    inner: elementCount(shape.slice(axis + 1)),
-  };
+  const attributes = sizesAround(shape, axis);
   if (attributes.reduced === 0) {
     throw new TypeError(`argmax: axis ${wanted} of shape ${formatShape(shape)} has no element`);
   }

@@ -80,6 +80,15 @@ export function resolveAxis(op: string, shape: Shape, axis: number): number {
   return resolved;
 }
 
+/** A tensor of `shape` seen as `[outer, reduced, inner]`, `axis` being the one in the middle. */
+export function sizesAround(shape: Shape, axis: number): { outer: number; reduced: number; inner: number } {
+  return {
+    outer: elementCount(shape.slice(0, axis)),
+    reduced: item(shape, axis),
+    inner: elementCount(shape.slice(axis + 1)),
+  };
+}
+
 /** The axes meant by `axes` in a tensor of `shape`, as numbers from 0; a `TypeError` when one is not there. */
 export function resolveAxes(
   op: string,

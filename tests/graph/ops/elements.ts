@@ -76,6 +76,25 @@ export function moved<T>(
   });
 }
 
+/** Computes each row of `value` along an axis from the rows of the inputs, which have its shape. */
+export function alongRows<T>(
+  value: Value,
+  axis: number,
+  inputs: readonly ArrayLike<T>[],
+  compute: (rows: readonly T[][]) => readonly T[],
+): T[] {
+  const strides = stridesOf(value.shape);
+  const size = at(value.shape, axis);
+  const firsts = size === 0 ? [] : offsetsOf(value.shape.with(axis, 1), strides);
+  const results: T[] = [];
+  for (const first of firsts) {
+    const offsets = Array.from({ length: size }, (_, step) => first + step * at(strides, axis));
+    const rows = inputs.map((input) => offsets.map((offset) => at(input, offset)));
+    compute(rows).forEach((result, step) => results[at(offsets, step)] = result);
+  }
+  return results;
+}
+
 /** The coordinates of all elements of a tensor of `shape`, in row-major order. */
 export function placesOf(shape: Shape): number[][] {
   let places: number[][] = [[]];
