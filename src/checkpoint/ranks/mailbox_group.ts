@@ -45,6 +45,7 @@ export class MailboxGroup {
 
   /** @throws RangeError for a time limit that is none. */
   constructor(mailbox: Mailbox, options: GroupOptions) {
+    // A limit that is none is refused now, and not at the first call.
     new TimeLimit(options);
     this.rank = mailbox.rank;
     this.size = mailbox.size;
