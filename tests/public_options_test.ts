@@ -105,6 +105,15 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   Conv2dOptions: [(wrong) => ops.conv2d(image, image, wrong)],
   Conv1dOptions: [(wrong) => ops.conv1d(series, series, wrong)],
   ConvTranspose2dOptions: [(wrong) => ops.convTranspose2d(image, image, wrong)],
+  MaxPoolOptions: [
+    (wrong) => ops.maxPool2d(image, 1, wrong),
+    (wrong) => ops.maxPool1d(series, 1, wrong),
+  ],
+  AvgPoolOptions: [
+    (wrong) => ops.avgPool2d(image, 1, wrong),
+    (wrong) => ops.avgPool1d(series, 1, wrong),
+  ],
+  UpsampleOptions: [(wrong) => ops.upsample(image, wrong)],
   MatmulOptions: [(wrong) => ops.matmul(value, value, wrong)],
   RandomOptions: [(wrong) => ops.randomUniform([2], wrong), (wrong) => ops.randomNormal([2], wrong)],
   DropoutOptions: [(wrong) => ops.dropout(value, wrong)],

@@ -15,15 +15,23 @@ export {
   notEqual,
   where,
 } from "./ops/comparison.ts";
-export { conv1d, conv2d, convTranspose2d } from "./ops/conv/convolution.ts";
+export { conv1d, conv2d, convTranspose2d } from "./ops/spatial/convolution.ts";
 export type {
   Conv1dOptions,
   Conv2dOptions,
   ConvolutionPadding,
   ConvTranspose2dOptions,
-  RowsColumns,
-  SidePadding,
-} from "./ops/conv/convolution_options.ts";
+} from "./ops/spatial/convolution_options.ts";
+export {
+  avgPool1d,
+  avgPool2d,
+  type AvgPoolOptions,
+  maxPool1d,
+  maxPool2d,
+  type MaxPoolOptions,
+} from "./ops/spatial/pooling.ts";
+export { upsample, type UpsampleOptions } from "./ops/spatial/upsample.ts";
+export type { RowsColumns } from "./ops/spatial/window.ts";
 export { type CustomGradient, customOp, type CustomOpOptions } from "./ops/custom.ts";
 export {
   elu,

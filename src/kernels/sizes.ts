@@ -3,6 +3,9 @@ import { checkedMultiply } from "../base/checked.ts";
 /** Shaders index with `u32`. */
 const MAX_ELEMENTS = 0xffff_ffff;
 
+/** Two numbers, for rows and for columns. */
+export type RowsAndColumns = readonly [rows: number, columns: number];
+
 /** Checks sizes of a kernel: whole numbers from 0 to 2^32 - 1, or a `RangeError` that names the kernel and the size. */
 export function requireSizes(kernel: string, sizes: Readonly<Record<string, number>>): void {
   for (const [name, size] of Object.entries(sizes)) {

@@ -1,7 +1,4 @@
-import { requireElements, requireSizes } from "../sizes.ts";
-
-/** Two numbers, for rows and for columns. */
-export type RowsAndColumns = readonly [rows: number, columns: number];
+import { requireElements, requireSizes, type RowsAndColumns } from "../sizes.ts";
 
 /** The sizes of a convolution. Its input is `[batch, inChannels, …input]`, its weights `[outChannels, inChannels / groups, …kernel]`. */
 export interface ConvolutionSizes {

@@ -1,6 +1,7 @@
 import { alignUp } from "../../base/checked.ts";
 import { type Dispatch, gridFor } from "../../gpu/dispatch.ts";
-import type { ConvolutionSizes, RowsAndColumns } from "./convolution_sizes.ts";
+import type { RowsAndColumns } from "../sizes.ts";
+import type { ConvolutionSizes } from "./convolution_sizes.ts";
 import { type DirectShape, directWgsl, inputColumns } from "./direct_wgsl.ts";
 import { BLOCK_CHANNELS, packWeights, UNIFORM_BYTES } from "./pack_weights.ts";
 import { padPlanes } from "./pad_planes.ts";

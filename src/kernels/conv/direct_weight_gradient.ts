@@ -1,7 +1,8 @@
 import { alignUp } from "../../base/checked.ts";
 import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
 import { component, each, lines } from "../matmul/matmul_layout.ts";
-import type { ConvolutionSizes, RowsAndColumns } from "./convolution_sizes.ts";
+import type { RowsAndColumns } from "../sizes.ts";
+import type { ConvolutionSizes } from "./convolution_sizes.ts";
 import type { ConvolutionStep, Scratch } from "./direct_convolution.ts";
 import { packChannels } from "./pack_channels.ts";
 import { BLOCK_CHANNELS } from "./pack_weights.ts";

@@ -1,5 +1,5 @@
 import { component, each, lines } from "../matmul/matmul_layout.ts";
-import type { RowsAndColumns } from "./convolution_sizes.ts";
+import type { RowsAndColumns } from "../sizes.ts";
 import { BLOCK_CHANNELS, UNIFORM_BYTES } from "./pack_weights.ts";
 
 /** What the source of the direct variant depends on. */

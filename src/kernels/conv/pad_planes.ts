@@ -1,6 +1,5 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import { requireElements } from "../sizes.ts";
-import type { RowsAndColumns } from "./convolution_sizes.ts";
+import { requireElements, type RowsAndColumns } from "../sizes.ts";
 
 /** Where the elements of planes go in larger planes of zeros. */
 export interface PaddedPlanes {

@@ -1,5 +1,6 @@
 import { argmaxTwins } from "./argmax_twins.ts";
-import { convolutionTwins } from "./conv/convolution_twins.ts";
+import { convolutionTwins } from "./spatial/convolution_twins.ts";
+import { poolingTwins } from "./spatial/pooling_twins.ts";
 import { castTwins } from "./cast_twins.ts";
 import { whereTwins } from "./comparison_twins.ts";
 import { customTwins } from "./custom_twins.ts";
@@ -28,6 +29,7 @@ export const OP_TWINS: OpTwins = {
   ...argmaxTwins,
   ...castTwins,
   ...convolutionTwins,
+  ...poolingTwins,
   ...customTwins,
   ...fillTwins,
   ...matmulTwins,

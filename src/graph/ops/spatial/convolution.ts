@@ -1,10 +1,7 @@
 import { checkOptions } from "../../../base/options/options.ts";
 import { convolution, type ConvolutionVariant } from "../../../kernels/conv/convolution.ts";
-import type {
-  ConvolutionProduct,
-  ConvolutionSizes,
-  RowsAndColumns,
-} from "../../../kernels/conv/convolution_sizes.ts";
+import type { ConvolutionProduct, ConvolutionSizes } from "../../../kernels/conv/convolution_sizes.ts";
+import type { RowsAndColumns } from "../../../kernels/sizes.ts";
 import { formatShape, type Shape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
 import { item, type KernelLowering, type OpDefinition, type Region, type VariantChoices } from "../../op.ts";
@@ -18,11 +15,9 @@ import {
   conv2dWindow,
   CONV_TRANSPOSE2D_OPTIONS,
   type ConvTranspose2dOptions,
-  outputSize,
   paddingOf,
-  rowsAndColumns,
-  wholeNumber,
 } from "./convolution_options.ts";
+import { outputSize, requireAxes, rowsAndColumns, wholeNumber } from "./window.ts";
 
 /** Attributes of the three products of a convolution. */
 export type ConvolutionAttributes = { readonly sizes: ConvolutionSizes };
@@ -156,14 +151,6 @@ function convolved(op: string, input: Value, weight: Value, options: Conv2dOptio
     padding: [zeros[0][0], zeros[1][0]],
     ...window,
   });
-}
-
-/** The shape of `value`, which has the named axes; a `TypeError` otherwise. */
-function requireAxes(op: string, what: string, value: Value, axes: readonly string[]): Shape {
-  if (value.shape.length === axes.length) return value.shape;
-  throw new TypeError(
-    `${op}: takes ${what} of shape [${axes.join(", ")}], found ${formatShape(value.shape)}; reshape it`,
-  );
 }
 
 function channelsError(op: string, input: Value, weight: Value, groups: number, expected: number): TypeError {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { conv1d, conv2d, convTranspose2d } from "../../../../src/graph/ops/conv/convolution.ts";
+import { conv1d, conv2d, convTranspose2d } from "../../../../src/graph/ops/spatial/convolution.ts";
 import { input } from "../../../../src/graph/ops/sources.ts";
 import type { Shape } from "../../../../src/tensor/shape.ts";
 

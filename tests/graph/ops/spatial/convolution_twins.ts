@@ -1,11 +1,11 @@
-import { conv1d, conv2d, convTranspose2d } from "../../../../src/graph/ops/conv/convolution.ts";
+import { conv1d, conv2d, convTranspose2d } from "../../../../src/graph/ops/spatial/convolution.ts";
 import type { Value } from "../../../../src/graph/value.ts";
 import type { ConvolutionSizes } from "../../../../src/kernels/conv/convolution_sizes.ts";
-import type { GraphMaker } from "../../../faults/numerics/graph_maker.ts";
 import { type Enclosure, exactly, product, sum, union } from "../../../helpers/enclosure.ts";
 import { f32, opCase } from "../../op_case.ts";
 import { at } from "../elements.ts";
 import type { OpTwin, OpTwins } from "../op_twin.ts";
+import { leafLike } from "./leaves.ts";
 
 /** Which elements of input, weights and output belong to one product. `input` is undefined in the padding. */
 type Visit = (input: number | undefined, weight: number, output: number) => void;
@@ -73,19 +73,7 @@ function twinOf([result, first, second]: Roles): Pick<OpTwin, "evaluate" | "encl
   };
 }
 
-/** A value with these axes, or a new leaf. */
-function withShape(maker: GraphMaker, shape: readonly number[]): Value {
-  return maker.f32((value) =>
-    value.shape.length === shape.length && value.shape.every((size, axis) => size === shape[axis])
-  );
-}
-
-function shaped(maker: GraphMaker, shape: readonly number[]): Value {
-  const found = withShape(maker, shape);
-  return found.shape.join() === shape.join() ? found : maker.leaf("f32", shape);
-}
-
-/** Twins of `src/graph/ops/conv/convolution.ts`. */
+/** Twins of `src/graph/ops/spatial/convolution.ts`. */
 export const convolutionTwins: OpTwins = {
   convolution: twinOf([2, 0, 1]),
   convolutionInputGradient: twinOf([0, 1, 2]),
@@ -95,7 +83,7 @@ export const convolutionTwins: OpTwins = {
       const { random } = maker;
       const groups = random.pick([1, 1, 2]);
       const [inEach, outEach] = [random.pick([1, 2]), random.pick([1, 3])];
-      const input = shaped(maker, [random.pick([1, 2]), inEach * groups, 4, 5]);
+      const input = leafLike(maker, [random.pick([1, 2]), inEach * groups, 4, 5]);
       const weight = maker.leaf("f32", [outEach * groups, inEach, 3, 2]);
       return conv2d(input, weight, {
         stride: random.pick([1, 2]),
@@ -129,7 +117,9 @@ export const convolutionTwins: OpTwins = {
   },
   conv1d: {
     use: (maker) =>
-      conv1d(shaped(maker, [1, 2, 7]), maker.leaf("f32", [3, 2, 3]), { padding: maker.random.pick([0, 1]) }),
+      conv1d(leafLike(maker, [1, 2, 7]), maker.leaf("f32", [3, 2, 3]), {
+        padding: maker.random.pick([0, 1]),
+      }),
     cases: [
       opCase(
         "OP-03 conv1d",
@@ -140,7 +130,7 @@ export const convolutionTwins: OpTwins = {
   },
   convTranspose2d: {
     use: (maker) =>
-      convTranspose2d(shaped(maker, [1, 2, 3, 2]), maker.leaf("f32", [2, 1, 2, 2]), {
+      convTranspose2d(leafLike(maker, [1, 2, 3, 2]), maker.leaf("f32", [2, 1, 2, 2]), {
         stride: maker.random.pick([1, 2]),
       }),
     cases: [

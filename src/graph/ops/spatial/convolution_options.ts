@@ -1,18 +1,13 @@
 import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
-import type { RowsAndColumns } from "../../../kernels/conv/convolution_sizes.ts";
-import { item } from "../../op.ts";
-
-/** One number for rows and columns, or one for each. */
-export type RowsColumns = number | readonly [rows: number, columns: number];
+import type { RowsAndColumns } from "../../../kernels/sizes.ts";
+import type { Padding } from "../movement/pad.ts";
+import { rowsAndColumns, type RowsColumns, wholeNumber, type Window } from "./window.ts";
 
 /**
  * Zeros around the input: so many on each side; `"valid"`, none; `"same"`, as many as make the output `ceil(input / stride)`,
  * the odd one behind; or those before and behind, for rows and for columns: `[[top, bottom], [left, right]]`.
  */
-export type ConvolutionPadding = "same" | "valid" | RowsColumns | readonly [SidePadding, SidePadding];
-
-/** Zeros before and behind. */
-export type SidePadding = readonly [before: number, behind: number];
+export type ConvolutionPadding = "same" | "valid" | RowsColumns | readonly [Padding, Padding];
 
 /** Options of `conv2d`. */
 export interface Conv2dOptions {
@@ -39,7 +34,7 @@ export interface Conv1dOptions {
   /** Default 1. */
   readonly stride?: number | undefined;
   /** Zeros on each side, `[before, behind]`, `"valid"` or `"same"`; see {@link ConvolutionPadding}. Default 0. */
-  readonly padding?: "same" | "valid" | number | SidePadding | undefined;
+  readonly padding?: "same" | "valid" | number | Padding | undefined;
   /** Default 1. */
   readonly dilation?: number | undefined;
   /** Default 1. */
@@ -72,13 +67,6 @@ export const CONV_TRANSPOSE2D_OPTIONS: OptionNames<ConvTranspose2dOptions> = {
   groups: true,
 };
 
-/** What is given of a window that moves over rows and columns. */
-export interface Window {
-  readonly kernel: RowsAndColumns;
-  readonly stride: RowsAndColumns;
-  readonly dilation: RowsAndColumns;
-}
-
 /** The options of `conv2d`, checked, with their defaults. */
 export function conv2dWindow(
   op: string,
@@ -95,28 +83,13 @@ export function conv2dWindow(
   };
 }
 
-/** One number for each, whole ones from `least`; a `RangeError` that names the option otherwise. */
-export function rowsAndColumns(op: string, name: string, given: RowsColumns, least: number): RowsAndColumns {
-  const both = typeof given === "number" ? [given, given] : given;
-  if (!Array.isArray(both) || both.length !== 2) {
-    throw new TypeError(`${op}: ${name} is a number or [rows, columns], found ${JSON.stringify(given)}`);
-  }
-  return [wholeNumber(op, name, item(both, 0), least), wholeNumber(op, name, item(both, 1), least)];
-}
-
-/** A whole number from `least`; a `RangeError` that names the option otherwise. */
-export function wholeNumber(op: string, name: string, given: number, least: number): number {
-  if (Number.isSafeInteger(given) && given >= least) return given;
-  throw new RangeError(`${op}: ${name} is a whole number from ${least}, found ${JSON.stringify(given)}`);
-}
-
 /** Zeros before and behind, for rows and for columns. */
 export function paddingOf(
   op: string,
   padding: ConvolutionPadding,
   input: RowsAndColumns,
   window: Window,
-): readonly [SidePadding, SidePadding] {
+): readonly [Padding, Padding] {
   if (padding === "valid") return [[0, 0], [0, 0]];
   if (padding === "same") return [sameZeros(input, window, 0), sameZeros(input, window, 1)];
   if (typeof padding === "string") {
@@ -127,33 +100,14 @@ export function paddingOf(
   return [sidesOf(op, rows), sidesOf(op, columns)];
 }
 
-function sidesOf(op: string, given: number | SidePadding): SidePadding {
+function sidesOf(op: string, given: number | Padding): Padding {
   const sides = typeof given === "number" ? [given, given] as const : given;
   return [wholeNumber(op, "padding", sides[0], 0), wholeNumber(op, "padding", sides[1], 0)];
 }
 
-function sameZeros(input: RowsAndColumns, { kernel, stride, dilation }: Window, axis: 0 | 1): SidePadding {
+function sameZeros(input: RowsAndColumns, { kernel, stride, dilation }: Window, axis: 0 | 1): Padding {
   const output = Math.ceil(input[axis] / stride[axis]);
   const needed = (output - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1 - input[axis];
   const zeros = Math.max(0, needed);
   return [Math.floor(zeros / 2), Math.ceil(zeros / 2)];
-}
-
-/** How often the window fits; a `TypeError` with the sizes where it does not. */
-export function outputSize(
-  op: string,
-  input: RowsAndColumns,
-  zeros: readonly [SidePadding, SidePadding],
-  { kernel, stride, dilation }: Window,
-): RowsAndColumns {
-  const along = (axis: 0 | 1): number => {
-    const padded = input[axis] + zeros[axis][0] + zeros[axis][1];
-    const span = (kernel[axis] - 1) * dilation[axis] + 1;
-    if (span <= padded) return Math.floor((padded - span) / stride[axis]) + 1;
-    throw new TypeError(
-      `${op}: a window of ${span} ${axis === 0 ? "rows" : "columns"} is larger than the input's ${padded}, ` +
-        "zeros counted; use a smaller kernel or more padding",
-    );
-  };
-  return [along(0), along(1)];
 }
