@@ -19,6 +19,7 @@ const INSIDE: readonly string[] = [
   "CommitOptions",
   "DurableFileOptions",
   "EvictOptions",
+  "MomentOptions",
   "PlaceOptions",
   "ReadbackOptions",
   "ReadbackStreamOptions",
