@@ -24,7 +24,7 @@ export const RANK_MUTATIONS = [
   [
     "room for a rank's part",
     WRITER,
-    "await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);",
+    "await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], options, nothing);",
     "",
     WRITERS,
   ],

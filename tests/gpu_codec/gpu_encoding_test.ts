@@ -8,8 +8,9 @@ import { type GpuEncoding, MeasuredGpuEncoding } from "../../src/gpu_codec/gpu_e
 import type { CheckpointSource } from "../../src/checkpoint/capture/checkpoint_source.ts";
 import { PreparedCheckpoint } from "../../src/checkpoint/engine/prepared_checkpoint.ts";
 import { StoreCopy } from "../../src/checkpoint/capture/store_copy.ts";
-import { writeCheckpoint, type WriteCheckpointOptions } from "../../src/checkpoint/file/write_checkpoint.ts";
+import { writeCheckpoint } from "../../src/checkpoint/file/write_checkpoint.ts";
 import { ContainerReader } from "../../src/container/read/container_reader.ts";
+import type { Coding } from "../../src/container/write/coding.ts";
 import type { WriteReport } from "../../src/container/write/container_writer.ts";
 import { BytesSink, bytesSource } from "../../src/container/source.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
@@ -109,14 +110,15 @@ function counting(
 
 async function fileOf(
   source: CheckpointSource,
-  options: Partial<WriteCheckpointOptions> = {},
+  coding: Coding = {},
+  gpuEncoding?: GpuEncoding,
 ): Promise<{ bytes: Uint8Array; report: WriteReport }> {
   const sink = new BytesSink();
   const report = await writeCheckpoint(sink, source, {
     fileId: FILE_ID,
     provenance: {},
-    ...LEVELS,
-    ...options,
+    coding: { ...LEVELS, ...coding },
+    gpuEncoding,
   });
   return { bytes: sink.toBytes(), report };
 }
@@ -128,13 +130,11 @@ function prepare(
   signal?: AbortSignal,
 ): Promise<PreparedCheckpoint> {
   return PreparedCheckpoint.write(storage, "a.cairn", source, {
-    ...LEVELS,
-    gpuEncoding: ALWAYS,
-    newFiles: new FileMaker({ runId: RUN_ID }),
+    newFiles: Object.assign(new FileMaker({ ...LEVELS, runId: RUN_ID }), { gpuEncoding: ALWAYS }),
     overwrite: false,
     parts: [],
     provenance: { runId: RUN_ID, tag: "a" },
-    ...signal === undefined ? {} : { signal },
+    signal,
   });
 }
 
@@ -157,11 +157,11 @@ async function frozenOf<T>(
 /** Both files have to be the same; gives how many chunks the GPU encoded. */
 async function sameFiles(
   frozen: FrozenCheckpoint,
-  options: Partial<WriteCheckpointOptions> = {},
+  coding: Coding = {},
 ): Promise<{ counts: { levels: number; raw: number }; report: WriteReport }> {
   const { source, counts } = counting(frozen);
-  const onGpu = await fileOf(source, { gpuEncoding: ALWAYS, ...options });
-  const onCpu = await fileOf(frozen, options);
+  const onGpu = await fileOf(source, coding, ALWAYS);
+  const onCpu = await fileOf(frozen, coding);
   expect(Buffer.compare(onGpu.bytes, onCpu.bytes)).toBe(0);
   expect(onGpu.report).toEqual(onCpu.report);
   return { counts, report: onGpu.report };
@@ -216,7 +216,7 @@ describe("a save that the GPU encodes", () => {
     );
     await frozenOf({ store }, async (frozen) => {
       const { source, counts } = counting(frozen);
-      const { bytes } = await fileOf(source, { codec: undefined, mode: "fast", gpuEncoding: ALWAYS });
+      const { bytes } = await fileOf(source, { codec: undefined, mode: "fast" }, ALWAYS);
       expect(counts.levels).toBeGreaterThan(10);
       const reader = await ContainerReader.open(bytesSource(bytes));
       expect(await reader.verify()).toEqual({ ok: true, damaged: [] });
@@ -340,12 +340,12 @@ describe("MeasuredGpuEncoding", () => {
     const gpuEncoding = new MeasuredGpuEncoding((gpu, options) =>
       measureEncodingRates(gpu, { ...options, byteLength: 1 << 19 })
     );
-    const options = { codec: undefined, mode: "fast", gpuEncoding } as const;
+    const coding = { codec: undefined, mode: "fast" } as const;
     const rates: unknown[] = [];
     for (let round = 0; round < 2; round++) {
       // Without room for a copy: what is measured is no change of the tensors.
       await frozenOf({ store }, async (frozen) => {
-        const { report } = await fileOf(frozen, options);
+        const { report } = await fileOf(frozen, coding, gpuEncoding);
         expect(report.codecs.levels).toBeUndefined();
         rates.push(report.rates?.gpu);
       }, 0);

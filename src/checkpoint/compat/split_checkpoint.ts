@@ -1,4 +1,4 @@
-import { type Work, WORK_OPTIONS } from "../../base/work.ts";
+import { type Work, WORK_OPTIONS, workOf } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { Coding } from "../../container/write/coding.ts";
@@ -46,11 +46,8 @@ export async function splitCheckpoint(
   to: string | URL,
   options: SplitCheckpointOptions = {},
 ): Promise<WriteReport> {
-  const { components = true, overwrite = false, ...writing } = checkOptions(
-    "splitCheckpoint()",
-    options,
-    SPLIT_CHECKPOINT_OPTIONS,
-  );
+  checkOptions("splitCheckpoint()", options, SPLIT_CHECKPOINT_OPTIONS);
+  const { components = true, overwrite = false, mode, codec, tensorCodecs } = options;
   checkComponents(components);
   const { directory, fileName } = checkpointPath(to);
   const tag = checkTag(fileName);
@@ -61,11 +58,11 @@ export async function splitCheckpoint(
     refuseSame(checkpoint, storage.describe(fileName));
     const source = readerSource(checkpoint.reader, manifestOf(checkpoint, tag));
     const prepared = await PreparedCheckpoint.write(storage, fileName, source, {
-      ...writing,
+      ...workOf(options),
       overwrite,
       parts: planComponents(source.tensors, components),
       provenance: {},
-      newFiles: new FileMaker({}),
+      newFiles: new FileMaker({ mode, codec, tensorCodecs }),
     });
     try {
       await prepared.commit({ verify: true, signal: options.signal });

@@ -3,11 +3,10 @@ import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import { bytesAsHex } from "../../base/hex.ts";
 import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
-import { MeasuredGpuEncoding } from "../../gpu_codec/gpu_encoding.ts";
+import { type GpuEncoding, MeasuredGpuEncoding } from "../../gpu_codec/gpu_encoding.ts";
 import type { KnownCheckpoints } from "./known_checkpoints.ts";
 import { temporaryName } from "../file/leftovers.ts";
 import type { NewFiles } from "../file/parts/prepared_part.ts";
-import type { SplitOptions } from "../file/parts/write_split.ts";
 
 const WRITER = "cairn 0.1.0";
 
@@ -16,7 +15,8 @@ export class FileMaker implements NewFiles {
   /** Written into each checkpoint, and a part of temporary names. */
   runId: string;
   readonly inUse: Set<string> = new Set();
-  readonly coding: SplitOptions;
+  readonly coding: Coding;
+  readonly gpuEncoding: GpuEncoding = new MeasuredGpuEncoding();
   readonly now: () => number;
   /** Who is said to save, where nothing else says. */
   readonly savedBy: SavedBy;
@@ -27,10 +27,7 @@ export class FileMaker implements NewFiles {
     this.now = now ?? Date.now;
     this.savedBy = onDiskFull === "evictOldest" ? "auto" : "user";
     this.#random = random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength)));
-    this.coding = {
-      ...pickOptions<Coding>(options, CODING_OPTIONS),
-      gpuEncoding: new MeasuredGpuEncoding(),
-    };
+    this.coding = pickOptions<Coding>(options, CODING_OPTIONS);
     this.runId = runId ?? this.randomHex(16);
   }
 

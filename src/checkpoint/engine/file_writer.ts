@@ -1,3 +1,4 @@
+import { workOf } from "../../base/work.ts";
 import { nextTurn } from "../../base/event_loop.ts";
 import type { Provenance } from "../../container/format/manifest.ts";
 import type { TensorSpec } from "../../container/format/layout.ts";
@@ -92,14 +93,13 @@ export class FileWriter {
     plan: PartPlan,
     options: SaveOptions & { readonly runId: string },
   ): Promise<WrittenPart> {
-    const { runId, ...saving } = options;
+    const { runId } = options;
     const directory = this.#paths.directoryOf(info);
     await this.#locks.requireHeldBy(runId, directory);
     const nothing = (): Promise<undefined> => Promise.resolve(undefined);
-    await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], saving, nothing);
+    await this.#requireSpace(info, [tensorsOfPart(frozen.tensors, plan)], options, nothing);
     const part = await writePart(this.#storage, directory, frozen, plan, {
-      ...this.#files.coding,
-      ...saving,
+      ...workOf(options),
       newFiles: this.#files,
       provenance: { ...this.#files.provenanceOf(info.tag), runId },
       verify: this.#isTimeToVerify,
@@ -131,16 +131,16 @@ export class FileWriter {
     frozen: FrozenCheckpoint,
     options: FileSaveOptions,
   ): Promise<Saved> {
-    const { ranks, ...saving } = options;
+    const { ranks } = options;
     const directory = this.#paths.directoryOf(info);
     const known = KnownCheckpoints.in(this.#storage, directory);
     const provenance = this.#files.provenanceIn(known, info.tag, frozen.manifest.provenance, options.savedBy);
     const { components = false } = this.#options.engine;
     const prepared = await PreparedCheckpoint.write(this.#storage, this.#paths.fileOf(info), frozen, {
-      ...this.#files.coding,
-      ...saving,
+      ...workOf(options),
       newFiles: this.#files,
-      ...ranks === undefined ? {} : { completeParts: ranks.completeParts, verifyParts: this.#isTimeToVerify },
+      completeParts: ranks?.completeParts,
+      verifyParts: this.#isTimeToVerify,
       overwrite,
       isNameFree: true,
       parts: ranks === undefined ? planComponents(frozen.tensors, components) : [ranks.part],
@@ -162,8 +162,7 @@ export class FileWriter {
       await nextTurn();
       frozen.assertAlive();
       await this.#locks.assertHeld(directory);
-      const { signal } = options;
-      await prepared.commit({ verify: isVerified, ...signal === undefined ? {} : { signal } });
+      await prepared.commit({ verify: isVerified, signal: options.signal });
     } catch (error) {
       if (prepared.isPublished) this.#unconfirmed.add(file);
       throw error;

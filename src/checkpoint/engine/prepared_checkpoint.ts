@@ -1,3 +1,4 @@
+import { type Work, workOf } from "../../base/work.ts";
 import type { WriteReport } from "../../container/write/container_writer.ts";
 import type { Manifest, Provenance } from "../../container/format/manifest.ts";
 import type { PartList, PartRecord } from "../../container/format/part_list.ts";
@@ -10,10 +11,10 @@ import type { PartPlan } from "../file/parts/components.ts";
 import { partsAt, removeUnnamedParts } from "./part_sweep.ts";
 import { isStoreTensor } from "../file/parts/placement.ts";
 import { type NewFiles, PreparedPart } from "../file/parts/prepared_part.ts";
-import { joinReports, type SplitOptions, writeSplit } from "../file/parts/write_split.ts";
+import { joinReports, writeSplit } from "../file/parts/write_split.ts";
 
 /** Options of {@link PreparedCheckpoint.write}. */
-export interface PrepareOptions extends SplitOptions {
+export interface PrepareOptions extends Work {
   readonly newFiles: NewFiles;
   readonly overwrite: boolean;
   /** See `DurableFileOptions.isNameFree`; of the index. */
@@ -71,7 +72,13 @@ export class PreparedCheckpoint {
     try {
       const isOneFile = options.parts.length === 0 && options.completeParts === undefined;
       const written = isOneFile
-        ? await writeCheckpoint(index, source, { ...options, fileId: newFiles.fileId() })
+        ? await writeCheckpoint(index, source, {
+          ...workOf(options),
+          fileId: newFiles.fileId(),
+          coding: newFiles.coding,
+          gpuEncoding: newFiles.gpuEncoding,
+          provenance: options.provenance,
+        })
         : await writeFiles(files, source, options);
       return new PreparedCheckpoint(files, overwrite, written);
     } catch (error) {
@@ -130,7 +137,7 @@ async function writeFiles(
       return { ...source.manifest, provenance, parts: await completeParts(files) };
     },
     onWritten: (report) => void reports.push(report),
-  }], options);
+  }], { ...workOf(options), coding: options.newFiles.coding });
   return joinReports([...parts.map(({ written }) => written), ...reports]);
 }
 

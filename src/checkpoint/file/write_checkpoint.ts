@@ -1,6 +1,5 @@
-import { pickOptions } from "../../base/options/options.ts";
 import { type Work, workOf } from "../../base/work.ts";
-import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
+import type { Coding } from "../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../container/write/container_writer.ts";
 import type { Provenance } from "../../container/format/manifest.ts";
 import type { ByteSink } from "../../container/source.ts";
@@ -8,11 +7,12 @@ import type { GpuEncoding, GpuShare } from "../../gpu_codec/gpu_encoding.ts";
 import type { CheckpointSource, GpuChunkSink } from "../capture/checkpoint_source.ts";
 
 /** Options of {@link writeCheckpoint}. */
-export interface WriteCheckpointOptions extends Coding, Work {
+export interface WriteCheckpointOptions extends Work {
   /** Sixteen bytes that no other file has. */
   readonly fileId: Uint8Array;
   /** What is added to the provenance of the snapshot, and wins. */
   readonly provenance: Partial<Provenance>;
+  readonly coding: Coding;
   /** Says what a GPU encodes of the tensors that it has; nothing, unless given. */
   readonly gpuEncoding?: GpuEncoding | undefined;
 }
@@ -23,15 +23,15 @@ export async function writeCheckpoint(
   source: CheckpointSource,
   options: WriteCheckpointOptions,
 ): Promise<WriteReport> {
-  const { fileId, provenance } = options;
+  const { fileId, provenance, coding, gpuEncoding, signal } = options;
   const writer = await ContainerWriter.create(sink, {
+    ...coding,
+    ...workOf(options),
     tensors: source.tensors,
     fileId,
-    ...pickOptions<Coding>(options, CODING_OPTIONS),
-    ...workOf(options),
   });
   const share = await shareOf(source, writer, options);
-  await source.writeTo(writer, options.signal, gpuChunksOf(writer, share));
+  await source.writeTo(writer, signal, gpuChunksOf(writer, share));
   const { manifest } = source;
   const written = await writer.finish({
     ...manifest,
@@ -39,7 +39,7 @@ export async function writeCheckpoint(
   });
   source.assertAlive();
   const { rates } = written;
-  if (rates?.write !== undefined) options.gpuEncoding?.wrote(rates.write);
+  if (rates?.write !== undefined) gpuEncoding?.wrote(rates.write);
   return share?.rates === undefined ? written : { ...written, rates: { ...rates, gpu: share.rates } };
 }
 
@@ -47,7 +47,7 @@ export async function writeCheckpoint(
 async function shareOf(
   { encodingGpu }: CheckpointSource,
   { choices }: ContainerWriter,
-  { gpuEncoding, pool }: WriteCheckpointOptions,
+  { gpuEncoding, coding: { pool } }: WriteCheckpointOptions,
 ): Promise<GpuShare | undefined> {
   return encodingGpu === undefined ? undefined : await gpuEncoding?.shareOf(encodingGpu, choices, pool);
 }

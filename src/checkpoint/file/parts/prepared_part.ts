@@ -1,15 +1,20 @@
 import { bytesAsHex } from "../../../base/hex.ts";
 import type { WriteReport } from "../../../container/write/container_writer.ts";
+import type { Coding } from "../../../container/write/coding.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
 import type { PartRecord } from "../../../container/format/part_list.ts";
+import type { GpuEncoding } from "../../../gpu_codec/gpu_encoding.ts";
 import { DurableFile } from "../../../storage/durable_file.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import type { PartPlan } from "./components.ts";
 import { partPath } from "./part_files.ts";
 import type { SplitTarget } from "./write_split.ts";
 
-/** How the names and ids of new files are made. */
+/** What new files are made with: names and ids, and how their chunks are coded. */
 export interface NewFiles {
+  readonly coding: Coding;
+  /** Says what a GPU encodes of a checkpoint of one file; nothing, unless given. */
+  readonly gpuEncoding?: GpuEncoding | undefined;
   /** Random text of a fixed length, another one each time. */
   randomName(): string;
   /** Sixteen bytes that no other file has. */

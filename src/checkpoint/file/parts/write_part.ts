@@ -1,3 +1,4 @@
+import { type Work, workOf } from "../../../base/work.ts";
 import type { WriteReport } from "../../../container/write/container_writer.ts";
 import type { Provenance } from "../../../container/format/manifest.ts";
 import type { PartRecord } from "../../../container/format/part_list.ts";
@@ -5,10 +6,10 @@ import type { Storage } from "../../../storage/storage.ts";
 import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
 import type { PartPlan } from "./components.ts";
 import { type NewFiles, PreparedPart } from "./prepared_part.ts";
-import { type SplitOptions, writeSplit } from "./write_split.ts";
+import { writeSplit } from "./write_split.ts";
 
 /** Options of {@link writePart}. */
-export interface WritePartOptions extends SplitOptions {
+export interface WritePartOptions extends Work {
   readonly newFiles: NewFiles;
   readonly provenance: Partial<Provenance>;
   /** Read it back before it gets its name. */
@@ -33,8 +34,9 @@ export async function writePart(
   plan: PartPlan,
   options: WritePartOptions,
 ): Promise<WrittenPart> {
+  const { newFiles, verify, signal } = options;
   const { state, user, provenance } = source.manifest;
-  const part = await PreparedPart.create(storage, directory, plan, options.newFiles);
+  const part = await PreparedPart.create(storage, directory, plan, newFiles);
   try {
     const target = part.target({
       kind: "tensors",
@@ -43,14 +45,13 @@ export async function writePart(
       provenance: { ...provenance, ...options.provenance },
       user,
     });
-    await writeSplit(source, [target], options);
-    const { verify, signal } = options;
+    await writeSplit(source, [target], { ...workOf(options), coding: newFiles.coding });
     await part.file.commit({ verify, signal });
     return { record: part.record, written: part.written, isVerified: verify };
   } catch (error) {
     await part.file.abort().catch(() => {});
     throw error;
   } finally {
-    options.newFiles.inUse.delete(part.file.temporaryName);
+    newFiles.inUse.delete(part.file.temporaryName);
   }
 }

@@ -1,12 +1,11 @@
 import { throwIfAborted } from "../../../base/abort.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../../base/checked.ts";
-import { pickOptions } from "../../../base/options/options.ts";
-import { type Coding, CODING_OPTIONS } from "../../../container/write/coding.ts";
+import type { Work } from "../../../base/work.ts";
+import type { Coding } from "../../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../../container/write/container_writer.ts";
 import { layoutTensors, type TensorSpec } from "../../../container/format/layout.ts";
 import type { Manifest } from "../../../container/format/manifest.ts";
 import type { ByteSink } from "../../../container/source.ts";
-import type { WriteCheckpointOptions } from "../write_checkpoint.ts";
 import type { CheckpointSource } from "../../capture/checkpoint_source.ts";
 
 /** One of the files that a source is cut into. */
@@ -22,8 +21,10 @@ export interface SplitTarget {
   readonly onWritten: (report: WriteReport) => void;
 }
 
-/** How chunks are coded, as a whole checkpoint's are. */
-export type SplitOptions = Omit<WriteCheckpointOptions, "fileId" | "provenance">;
+/** Options of {@link writeSplit}. */
+export interface SplitOptions extends Work {
+  readonly coding: Coding;
+}
 
 /** A span of raw bytes that one file gets. */
 interface ByteSpan {
@@ -38,16 +39,15 @@ interface ByteSpan {
 export async function writeSplit(
   source: CheckpointSource,
   targets: readonly SplitTarget[],
-  options: SplitOptions = {},
+  { coding, signal, onProgress }: SplitOptions,
 ): Promise<void> {
-  const { signal, onProgress } = options;
-  requireNamed(source.tensors, options.tensorCodecs ?? {});
+  requireNamed(source.tensors, coding.tensorCodecs ?? {});
   const targetOf = (spec: TensorSpec): SplitTarget | undefined =>
     targets.find(({ has }) => has(rootOf(spec)));
   const writers = new Map<SplitTarget, ContainerWriter>();
   for (const target of targets) {
     const tensors = source.tensors.filter((spec) => targetOf(spec) === target);
-    writers.set(target, await createWriter(target, tensors, options));
+    writers.set(target, await createWriter(target, tensors, coding, signal));
   }
   const spans = spansOf(source.tensors, (spec) => {
     const target = targetOf(spec);
@@ -108,17 +108,18 @@ function rootOf({ name, aliasOf }: TensorSpec): string {
 async function createWriter(
   { sink, fileId }: SplitTarget,
   tensors: readonly TensorSpec[],
-  options: SplitOptions,
+  coding: Coding,
+  signal: AbortSignal | undefined,
 ): Promise<ContainerWriter> {
   const names = new Set(tensors.map(({ name }) => name));
   return await ContainerWriter.create(sink, {
+    ...coding,
+    tensorCodecs: Object.fromEntries(
+      Object.entries(coding.tensorCodecs ?? {}).filter(([name]) => names.has(name)),
+    ),
     tensors,
     fileId,
-    ...pickOptions<Coding>(options, CODING_OPTIONS),
-    tensorCodecs: Object.fromEntries(
-      Object.entries(options.tensorCodecs ?? {}).filter(([name]) => names.has(name)),
-    ),
-    signal: options.signal,
+    signal,
   });
 }
 
