@@ -24,7 +24,7 @@ export interface CheckpointingConfig {
   /** For `autoSave({ everySteps })`. */
   readonly everySteps: number;
   /** For each save: `keep`. Empty when everything is kept. */
-  readonly keep: { readonly last?: number };
+  readonly keep: { readonly last?: number | undefined };
   /** The same as a rule, to be put together with others. `undefined` when everything is kept. */
   readonly rule: RetentionRule | undefined;
   /** For `waitForEvaluators`. */
@@ -47,7 +47,7 @@ export function checkpointingConfig(fields: CheckpointingFields = {}): Checkpoin
   if (last !== undefined) requireCount("checkpointMaxToKeep", last);
   return {
     everySteps: checkpointEveryN,
-    keep: last === undefined ? {} : { last },
+    keep: { last },
     rule: last === undefined ? undefined : lastN(last),
     evalTimeoutMs: evalTimeoutInS * 1000,
   };

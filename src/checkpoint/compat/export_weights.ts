@@ -107,7 +107,7 @@ function weightsOf(checkpoint: Checkpoint, { dtype, exclude, signal }: ExportWei
   const weights = stored.filter(({ name }) => taken.has(name)).map((record): Weight => {
     const { name, aliasOf } = record;
     const cast = dtype !== undefined && isCastable(record.dtype) ? dtype : record.dtype;
-    const options = { signal, ...isCastable(cast) && cast !== record.dtype ? { cast } : {} };
+    const options = { signal, cast: isCastable(cast) && cast !== record.dtype ? cast : undefined };
     return {
       name: inFile(name),
       dtype: cast,
@@ -153,7 +153,7 @@ function lengthAs({ byteLength, dtype }: TensorRecord, cast: TensorRecord["dtype
 async function* piecesOf(
   reader: ContainerReader,
   name: string,
-  options: { readonly signal: AbortSignal | undefined; readonly cast?: CastDType },
+  options: { readonly signal: AbortSignal | undefined; readonly cast: CastDType | undefined },
 ): AsyncGenerator<Uint8Array> {
   for await (const { bytes } of reader.stream(name, options)) yield bytes;
 }

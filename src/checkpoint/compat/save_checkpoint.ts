@@ -77,14 +77,14 @@ export async function saveCheckpoint(
   requireCheckpointState(state);
   if (saveDir === "") throw new TypeError("The directory to save to must not be empty");
   const tag = options.tag ?? defaultTag(state);
-  const info = CommitInfo.of(saveLatest === undefined ? { tag } : { tag, saveLatest });
+  const info = CommitInfo.of({ tag, saveLatest });
   signal?.throwIfAborted();
   const frozen = FrozenCheckpoint.of({
     ...state,
     // Whatever is in it, as when it is that of a checkpoint that was loaded: no retention deletes this one.
     provenance: { ...state.provenance, savedBy: "user" },
     clientState,
-    ...excludeFrozenParameters && frozenParameters !== undefined ? { excludedTensors: frozenParameters } : {},
+    excludedTensors: excludeFrozenParameters ? frozenParameters : undefined,
   });
   try {
     const engine = await openFor(saveDir, options);

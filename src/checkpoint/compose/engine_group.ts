@@ -135,8 +135,8 @@ export abstract class EngineGroup extends SessionEngine {
         // Each copy is a file of its own.
         const copy = engine.knownCatalog?.()?.checkpoints.find((each) => each.tag === tag);
         await engine.remove(tag, {
-          ...confirm === undefined ? {} : { confirm: async () => mayGo = await confirm() },
-          ...copy === undefined || options.fileId === undefined ? {} : { fileId: copy.fileId },
+          confirm: confirm === undefined ? undefined : async () => mayGo = await confirm(),
+          fileId: options.fileId === undefined ? undefined : copy?.fileId,
         });
         removed++;
       } catch (error) {
@@ -231,11 +231,7 @@ export abstract class EngineGroup extends SessionEngine {
     await this.#each(save, members, "save", async (engine) => {
       const savedBy = options.savedBy ?? this.savedByAt(engine);
       const part = partOf(options, members.indexOf(engine), members.length);
-      const written = await engine.save(
-        frozen,
-        undefined,
-        savedBy === undefined ? part : { ...part, savedBy },
-      );
+      const written = await engine.save(frozen, undefined, { ...part, savedBy });
       report = written ?? report;
     });
     if (report === undefined) throw commitFailed(save.info, "no engine said what it had written", "save");
@@ -285,9 +281,7 @@ export abstract class EngineGroup extends SessionEngine {
 /** The options for one of several engines that write one after the other: the progress goes on over all of them. */
 function partOf({ signal, onProgress }: SaveOptions, index: number, count: number): SaveOptions {
   return {
-    ...signal === undefined ? {} : { signal },
-    ...onProgress === undefined ? {} : {
-      onProgress: ({ done, total }) => onProgress({ done: index * total + done, total: count * total }),
-    },
+    signal,
+    onProgress: ({ done, total }) => onProgress?.({ done: index * total + done, total: count * total }),
   };
 }

@@ -50,7 +50,7 @@ export class MirrorEngine extends EngineGroup {
     const engines: FileEngine[] = [];
     for (const place of places) {
       const runId = engines[0]?.runId ?? options.runId;
-      engines.push(await FileEngine.open(place, { ...ofEngines, ...runId === undefined ? {} : { runId } }));
+      engines.push(await FileEngine.open(place, { ...ofEngines, runId }));
     }
     return new MirrorEngine(engines, pickOptions<MirrorOptions>(options, MIRROR_OPTIONS));
   }
@@ -89,8 +89,7 @@ export class MirrorEngine extends EngineGroup {
     for (const engine of members.splice(0)) {
       try {
         // From the first copy that is published on, success wins over an abort.
-        const { verify } = options;
-        const rest = verify === undefined ? {} : { verify };
+        const rest = { verify: options.verify };
         reports.push(await engine.commit(info, reports.length === 0 ? options : rest));
         committed.push(engine);
         members.push(engine);
@@ -115,10 +114,9 @@ export class MirrorEngine extends EngineGroup {
     tag: string,
     signal: AbortSignal | undefined,
   ): Promise<(() => Promise<Checkpoint>)[]> {
-    const options = signal === undefined ? {} : { signal };
     const found: { open: () => Promise<Checkpoint>; age: Pick<Provenance, "order" | "createdAt"> }[] = [];
     for (const engine of this.engines) {
-      const open = (): Promise<Checkpoint> => engine.load(tag, options);
+      const open = (): Promise<Checkpoint> => engine.load(tag, { signal });
       try {
         const checkpoint = await open();
         found.push({ open, age: checkpoint.provenance });

@@ -98,8 +98,7 @@ export class TieredEngine extends EngineGroup {
   }
 
   protected copiesOf(tag: string, signal: AbortSignal | undefined): Promise<(() => Promise<Checkpoint>)[]> {
-    const options = signal === undefined ? {} : { signal };
-    return Promise.resolve(this.engines.map((engine) => () => engine.load(tag, options)));
+    return Promise.resolve(this.engines.map((engine) => () => engine.load(tag, { signal })));
   }
 }
 

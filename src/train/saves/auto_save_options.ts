@@ -214,9 +214,9 @@ export function readKeep(value: unknown, knownFields: readonly string[]): KeepSe
     throw new TypeError(`keep.rule is a rule such as everyNSteps(1000), found ${typeName(rule)}`);
   }
   return {
-    ...last === undefined ? {} : { last },
-    ...best === undefined ? {} : { best: readBest(best, knownFields) },
-    ...rule === undefined ? {} : { rule },
+    last,
+    best: best === undefined ? undefined : readBest(best, knownFields),
+    rule,
   };
 }
 

@@ -30,8 +30,8 @@ export async function mayReplace(
   const isEveryOneKept = keep.last === undefined && keep.rule === undefined;
   const kept: RetentionPolicy = {
     ...keep,
-    ...isEveryOneKept ? { last: 1 } : {},
-    ...isOverwritten ? { replaces: tag } : {},
+    last: isEveryOneKept ? 1 : keep.last,
+    replaces: isOverwritten ? tag : undefined,
   };
   const plan = planRetention(
     [...checkpoints, { ...NOT_YET_WRITTEN, ...newcomer, runId: engine.runId }],

@@ -288,10 +288,6 @@ export class ScheduledSaves {
 
   #keep(): RetentionPolicy {
     const { keep, overwrite } = this.#policy.settings;
-    const replaced = overwrite ? this.#policy.lastSavedTag : null;
-    return {
-      ...keep,
-      ...replaced === null ? {} : { replaces: replaced },
-    };
+    return { ...keep, replaces: (overwrite ? this.#policy.lastSavedTag : null) ?? undefined };
   }
 }
