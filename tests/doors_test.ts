@@ -2,9 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
-import { denoPath } from "../tools/runtimes.mjs";
 import { entryFiles } from "./examples/doc_examples.ts";
-import { runChild } from "./helpers/child.ts";
+import { denoDoc, type DocNode, exportedSymbols, isInternal, isNode, nodesIn } from "./helpers/deno_doc.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const SECONDS = 1000;
@@ -44,31 +43,6 @@ const main = doorOf("mod.ts");
 
 function twice(names: readonly string[]): string[] {
   return names.filter((name, index) => names.indexOf(name) !== index);
-}
-
-/** What `deno doc` finds, of which this reads names and types only. */
-type DocNode = { readonly [field: string]: unknown };
-
-async function denoDoc(...args: string[]): Promise<{ output: string; errors: string }> {
-  return await runChild(
-    [denoPath() ?? "deno", "doc", ...args, ...doors.map(({ file }) => join(root, file))],
-    {
-      keepsErrors: true,
-    },
-  );
-}
-
-function isNode(value: unknown): value is DocNode {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function nodesIn(value: unknown): DocNode[] {
-  return Array.isArray(value) ? value.filter(isNode) : [];
-}
-
-function isInternal(node: DocNode): boolean {
-  const tags = isNode(node.jsDoc) ? nodesIn(node.jsDoc.tags) : [];
-  return node.accessibility === "private" || tags.some(({ kind }) => kind === "internal");
 }
 
 /** Own types that `value` names, each once: those of the package, not of the language or of a type parameter. */
@@ -144,25 +118,16 @@ describe("the doors", () => {
 
   // The documentation tool passes over constructors, static methods and what is in a namespace.
   test("every type that a constructor, a static method or a namespace names is behind a door", async () => {
-    const { output } = await denoDoc("--json");
-    const known = new Set<string>();
-    const named = new Map<string, string>();
     const typeOnly = new Set(doors.flatMap((door) => [...door.typeOnly]));
-    const visit = (symbol: DocNode): void => {
-      const name = String(symbol.name);
-      known.add(name);
-      for (const declaration of nodesIn(symbol.declarations)) {
-        const definition = isNode(declaration.def) ? declaration.def : {};
-        if (declaration.kind === "namespace") nodesIn(definition.elements).forEach(visit);
-        else {
-          for (const type of typesNamedIn(typeOnly.has(name) ? asType(definition) : definition)) {
-            named.set(type, name);
-          }
-        }
+    const symbols = await exportedSymbols();
+    const known = new Set(symbols.map(({ name }) => name));
+    const named = new Map<string, string>();
+    for (const { name, declarations } of symbols) {
+      for (const { kind, def } of declarations) {
+        if (kind === "namespace" || !isNode(def)) continue;
+        for (const type of typesNamedIn(typeOnly.has(name) ? asType(def) : def)) named.set(type, name);
       }
-    };
-    const { nodes } = JSON.parse(output) as { nodes: Record<string, DocNode> };
-    for (const page of Object.values(nodes)) nodesIn(page.symbols).forEach(visit);
+    }
     expect(named.size).toBeGreaterThan(100);
     expect([...named].filter(([type]) => !known.has(type)).map(([type, by]) => `${type}, by ${by}`)).toEqual(
       [],

@@ -9,9 +9,11 @@ export type CheckpointOperation = "save" | "commit" | "retention" | "restore" | 
 
 /** An operation has begun. */
 export interface CheckpointStartEvent {
+  /** Tells it from the end. */
   readonly phase: "start";
   /** No other operation has it, of any process; the end has it again. */
   readonly id: string;
+  /** What has begun. */
   readonly operation: CheckpointOperation;
   /** The checkpoint's; for a restore, what was asked for. */
   readonly tag: string;
@@ -21,8 +23,11 @@ export interface CheckpointStartEvent {
 
 /** An operation has ended. */
 export interface CheckpointEndEvent extends Omit<CheckpointStartEvent, "phase"> {
+  /** Tells it from the start. */
   readonly phase: "end";
+  /** Whether it did what it was to do. */
   readonly isSuccess: boolean;
+  /** From its start, in milliseconds. */
   readonly durationMs: number;
   /** Raw bytes of the tensors that were saved or read, before compression; 0 for a retention, and where it failed. */
   readonly bytes: number;

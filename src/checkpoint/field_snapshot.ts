@@ -15,6 +15,7 @@ export type SnapshotFields = { readonly [name: string]: StateInput };
 export interface FieldLoadOptions {
   /** Storages of others by scheme, for a path such as `s3://bucket/fields`. */
   readonly storages?: Storages | undefined;
+  /** Stops the call, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -32,9 +33,14 @@ export const FIELD_SAVE_OPTIONS: OptionNames<FieldSaveOptions> = { ...FIELD_LOAD
 
 /** Named values to be written to one file, without a run around them. `Snapshot.of` makes one. */
 export class FieldSnapshot {
+  /** By name; those that were given, or those that were loaded. */
   readonly fields: SnapshotFields;
 
-  /** @throws TypeError for a tensor store, whose tensors are on the GPU: read them first, or use `new Snapshot`. */
+  /**
+   * Values to be saved. Nothing is copied before that.
+   *
+   * @throws TypeError for a tensor store, whose tensors are on the GPU: read them first, or use `new Snapshot`.
+   */
   constructor(fields: SnapshotFields) {
     for (const [name, value] of Object.entries(fields as Record<string, unknown>)) {
       if (!(value instanceof TensorStore)) continue;

@@ -12,10 +12,15 @@ import { type EngineTarget, openEngine } from "./engine/open_engine.ts";
 
 /** A checkpoint that was found and of which nothing was loaded. It holds no file open. */
 export class LazyCheckpoint {
+  /** Full name of its file. */
   readonly path: string;
   readonly #engine: Engine;
 
-  /** @param path As the engine gave it. */
+  /**
+   * @param path As the engine gave it.
+   *
+   * @internal
+   */
   constructor(engine: Engine, path: string) {
     this.#engine = engine;
     this.path = path;

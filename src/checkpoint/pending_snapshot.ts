@@ -27,15 +27,19 @@ export type StagingKind = "host" | "shadow" | "streamed";
 
 /** A checkpoint that was made durable, and what was cleaned up after it. */
 export interface SaveReport extends CommitReport {
+  /** Where the state was kept while it was written. */
   readonly staging: StagingKind;
   /** Bytes of tensors for which training had to wait, because there was no room for a copy of them. */
   readonly streamedBytes: number;
+  /** What was deleted afterwards; `undefined` where nothing was to be. */
   readonly retention: RetentionReport | undefined;
 }
 
 /** How many raw bytes went to the file. */
 export interface SaveProgress {
+  /** Raw bytes that were handed to the file. */
   readonly done: number;
+  /** Raw bytes of the whole checkpoint. */
   readonly total: number;
 }
 
@@ -66,6 +70,7 @@ export interface SaveStages extends BytesListener {
  * changes afterwards gets into it.
  */
 export class PendingSnapshot {
+  /** Its tag. */
   readonly tag: string;
   /**
    * Resolves when all of the content was read from the GPU; rejects when the save fails before. Only an engine that writes to
@@ -92,6 +97,8 @@ export class PendingSnapshot {
   /**
    * @param work Begins at once.
    * @param signal Whose abort makes the status `aborted` and not `failed`.
+   *
+   * @internal
    */
   constructor(
     content: PendingContent,
@@ -147,10 +154,12 @@ export class PendingSnapshot {
     this.staged.catch(() => {});
   }
 
+  /** Where the save stands. */
   get status(): PendingStatus {
     return this.#status;
   }
 
+  /** The same, with what a save under way is at. */
   get phase(): PendingPhase {
     if (this.#status !== "saving") return this.#status;
     if (!this.#isReading && this.#staging !== "streamed") return "copied";

@@ -56,6 +56,7 @@ export interface TrainerLoadOptions extends PartialLoadOptions {
    * says what did not.
    */
   readonly strict?: boolean | undefined;
+  /** Stops loading, which then rejects with the signal's reason and leaves the run as it was. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -14,6 +14,7 @@ export interface TrainerSaveOptions {
   readonly overwrite?: boolean | undefined;
   /** Where several processes save parts of one run: compares the name with theirs before anything is written. */
   readonly tagAgreement?: TagAgreement | undefined;
+  /** Stops the save, which then rejects with the signal's reason and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
 }
 

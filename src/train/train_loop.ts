@@ -111,6 +111,7 @@ export interface TrainReport {
   readonly saves: readonly SaveRecord[];
   /** Checkpoints that did not. */
   readonly failedSaves: readonly FailedSave[];
+  /** What went wrong and did not stop the run, in sentences. */
   readonly warnings: readonly string[];
 }
 

@@ -59,6 +59,7 @@ export interface TrainerOptions extends RunOptions {}
  * ```
  */
 export class Trainer {
+  /** The tensors of the run. Closing it is up to the caller. */
   readonly store: TensorStore;
   readonly #run: Run;
   readonly #knownFields: readonly string[];

@@ -7,6 +7,7 @@ import type { EncodableCuts } from "./encoding_plan.ts";
 
 /** A chunk that the GPU has encoded. */
 export interface GpuChunk extends EncodedChunk {
+  /** Bytes before compression. */
   readonly rawLength: number;
 }
 

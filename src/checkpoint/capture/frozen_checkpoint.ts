@@ -84,6 +84,7 @@ const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
 export class FrozenCheckpoint {
   /** All tensors in file order: those of the store, then those of the host state. */
   readonly tensors: readonly TensorSpec[];
+  /** What the file will say besides its tensors, as it was in the tick of the snapshot. */
   readonly manifest: Manifest;
   readonly #moment: StoreMoment | undefined;
   /** Those of the store, as they are written. */
@@ -239,7 +240,11 @@ export class FrozenCheckpoint {
     if (this.#isReleased) throw new CairnError("closed", "Cannot save a snapshot that was released");
   }
 
-  /** @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back is to be trusted. */
+  /**
+   * Throws unless the GPU that the tensors came from is still there.
+   *
+   * @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back is to be trusted.
+   */
   assertAlive(): void {
     this.#store?.gpu.assertAlive();
   }

@@ -7,6 +7,10 @@ import type { TypedArray } from "./typed_arrays.ts";
 export interface Stateful {
   /** Its state now. Called in the tick of the snapshot, so it cannot be asynchronous. */
   stateDict(): StateInput;
+  /**
+   * Takes back what {@link stateDict} gave. What it throws fails the load, and every object gets its old state
+   * back.
+   */
   loadStateDict(state: HostState): void | Promise<void>;
 }
 

@@ -45,6 +45,7 @@ export const EXPORT_WEIGHTS_OPTIONS: OptionNames<ExportWeightsOptions> = {
 export interface ExportedWeights {
   /** In the storage. */
   readonly path: string;
+  /** Bytes of the file. */
   readonly fileBytes: number;
   /** Names in the file. */
   readonly tensors: readonly string[];

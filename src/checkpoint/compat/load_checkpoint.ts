@@ -26,6 +26,7 @@ export const SCHEDULER_NAMES: readonly string[] = ["lrScheduler", "scheduler"];
 
 /** What a checkpoint is loaded into. */
 export interface LoadTarget {
+  /** Its tensors are filled by name. None are, unless given. */
   readonly store?: TensorStore | undefined;
   /** Put back in place, name by name; see `restoreState`. */
   readonly state?: StateByName | undefined;
@@ -84,7 +85,9 @@ export const LOAD_CHECKPOINT_OPTIONS: OptionNames<LoadCheckpointOptions> = {
 export interface LoadCheckpointResult {
   /** Full name of the checkpoint that was loaded; null when there was none, and then nothing was changed. */
   readonly path: string | null;
+  /** Its tag; null when there was no checkpoint. */
   readonly tag: string | null;
+  /** What `saveCheckpoint` was given as `clientState`; null when there was no checkpoint. */
   readonly clientState: HostState;
   /** About the store's tensors; `undefined` when none were asked for. */
   readonly report: LoadReport | undefined;

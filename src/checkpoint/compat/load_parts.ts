@@ -51,6 +51,7 @@ export const LOAD_PARTS_OPTIONS: OptionNames<LoadPartsOptions> = {
 
 /** What {@link loadParts} did. */
 export interface LoadPartsReport extends LoadReport {
+  /** About everything that is no tensor of a store, by name. */
   readonly state: StateReport;
   /** One for each part that was left out although it was asked for. */
   readonly warnings: readonly string[];

@@ -22,7 +22,9 @@ export interface EngineChoice {
   readonly optional?: (() => Engine | Promise<Engine>) | undefined;
   /** Told why the optional engine is not used. */
   readonly onFallback?: ((error: unknown) => void) | undefined;
+  /** Options of the engine that writes files. */
   readonly file?: FileEngineOptions | undefined;
+  /** Options of the engine that writes in the background. */
   readonly decoupled?: DecoupledEngineOptions | undefined;
 }
 

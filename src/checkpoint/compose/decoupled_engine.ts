@@ -30,6 +30,7 @@ export interface DecoupledEngineOptions {
   readonly isWriterAlive?: (() => boolean | Promise<boolean>) | undefined;
   /** Told what `cleanup` could not save, which must not throw. */
   readonly onCleanupError?: ((error: unknown) => void) | undefined;
+  /** The clock that waits; that of the system unless given. */
   readonly clock?: Clock | undefined;
 }
 
@@ -77,6 +78,7 @@ export class DecoupledEngine extends EngineWrapper {
   #died: WriterDied | undefined;
   #cleaning: Promise<void> | undefined;
 
+  /** Wraps `inner`, which nobody else may use meanwhile. */
   constructor(inner: Engine, options: DecoupledEngineOptions = {}) {
     requireAwaited("The engine", inner, "FileEngine.open(…)");
     super(inner);

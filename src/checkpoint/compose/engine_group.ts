@@ -20,16 +20,21 @@ import { byAge, type Catalog, type CheckpointSummary, type SkippedCheckpoint } f
 
 /** An engine that could not do its part of a save, and why. */
 export interface MemberFailure {
+  /** The engine that failed. */
   readonly engine: Engine;
+  /** Why it failed. */
   readonly error: CairnError;
 }
 
 /** A checkpoint that is being made by several engines. */
 export interface GroupSave {
+  /** Which checkpoint. */
   readonly info: CommitInfo;
+  /** Whether one of that tag may be replaced. */
   readonly overwrite: boolean;
   /** Those that have done their part so far. */
   readonly members: Engine[];
+  /** Those that could not do their part. */
   readonly failures: MemberFailure[];
 }
 
@@ -47,8 +52,10 @@ const REFUSALS: ReadonlySet<string> = new Set([
  * engine after the other; who has to succeed is decided by the subclass.
  */
 export abstract class EngineGroup extends SessionEngine {
+  /** All of them, in the order in which they were given. */
   readonly engines: readonly Engine[];
 
+  /** A group of engines of one run, none of them decoupled; else that is a `TypeError`. */
   constructor(engines: readonly Engine[]) {
     super(ENGINE_OPTIONS.save);
     const [first] = engines;
@@ -70,7 +77,11 @@ export abstract class EngineGroup extends SessionEngine {
   abstract get inner(): Engine;
   /** Who takes part in the save that begins. */
   protected abstract participants(): readonly Engine[];
-  /** @throws CairnError when a save with these failures cannot count any more. */
+  /**
+   * Says whether the save can still count.
+   *
+   * @throws CairnError when a save with these failures cannot count any more.
+   */
   protected abstract requireEnough(save: GroupSave, op: string): void;
   /** Commits what is saved. What has failed by then is in `save.failures`. */
   protected abstract commitMembers(save: GroupSave, options: EngineCommitOptions): Promise<CommitReport>;

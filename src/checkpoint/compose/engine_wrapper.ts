@@ -19,6 +19,7 @@ export class EngineWrapper implements Engine {
   /** The engine that does the work. */
   readonly inner: Engine;
 
+  /** Wraps `inner`. */
   constructor(inner: Engine) {
     this.inner = inner;
   }

@@ -27,9 +27,14 @@ export const MIRROR_OPTIONS: OptionNames<MirrorOptions> = { quorum: true };
  * After an overwrite that failed, a place that had replaced its copy already keeps the new one.
  */
 export class MirrorEngine extends EngineGroup {
+  /** How many copies a save needs; all of them unless it was given. */
   readonly quorum: number;
 
-  /** @param engines Of one run: open them with the same `runId`, or use {@link open}. */
+  /**
+   * A mirror over these engines.
+   *
+   * @param engines Of one run: open them with the same `runId`, or use {@link open}.
+   */
   constructor(engines: readonly Engine[], options: MirrorOptions = {}) {
     for (const engine of engines) requireAwaited("An engine of a mirror", engine, "FileEngine.open(…)");
     super(engines);

@@ -9,6 +9,7 @@ import { checkRetentionPolicy, retain, type RetentionPolicy } from "../keep/rete
 
 /** One of the places of a {@link TieredEngine}. */
 export interface Tier {
+  /** Where it writes. */
   readonly engine: Engine;
   /** It takes the first save and then each one of so many. Default 1. */
   readonly every?: number | undefined;
@@ -35,10 +36,15 @@ export const TIER: OptionNames<Tier> = { engine: true, every: true, keep: true }
  * ```
  */
 export class TieredEngine extends EngineGroup {
+  /** The fastest first. */
   readonly tiers: readonly Tier[];
   #commits = 0;
 
-  /** @param tiers The fastest first, which takes part in every save. All of one run. */
+  /**
+   * An engine over these tiers.
+   *
+   * @param tiers The fastest first, which takes part in every save. All of one run.
+   */
   constructor(tiers: readonly Tier[]) {
     super(tiers.map(engineOf));
     for (const [index, { every = 1 }] of tiers.entries()) {

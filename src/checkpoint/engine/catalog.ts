@@ -15,6 +15,7 @@ export type { Catalog, CheckpointSummary, SkippedCheckpoint } from "./summary.ts
 
 /** Options of {@link readCatalog}. */
 export interface CatalogOptions {
+  /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Be content with what the engine knows from its last save, where this tag is known: nothing is read then. What others did since

@@ -6,7 +6,9 @@ export const DAMAGED_DIRECTORY = "damaged";
 
 /** The directory of a storage that checkpoints lie in, for the small files beside them: leases, marks, counters. */
 export interface CheckpointFolder {
+  /** The storage that the directory is in. */
   readonly storage: Storage;
+  /** Path in that storage; `""` is its root. */
   readonly directory: string;
 }
 

@@ -24,8 +24,11 @@ export const COMMIT_INFO_FIELDS: OptionNames<CommitInfoFields> = {
  * Follows DeepSpeed's `CheckpointCommitInfo`.
  */
 export class CommitInfo {
+  /** Name of the checkpoint. */
   readonly tag: string;
+  /** Directory inside the engine's storage; `""` is the engine's own. */
   readonly saveDir: string;
+  /** Whether the hint file `latest` is to name this checkpoint. */
   readonly saveLatest: boolean;
 
   private constructor(tag: string, saveDir: string, saveLatest: boolean) {

@@ -16,8 +16,11 @@ export type OnDiskFull = "error" | "pause" | "evictOldest";
 
 /** A disk with too little room for a save. */
 export interface DiskShortage {
+  /** The directory that is to be written to. */
   readonly path: string;
+  /** Room that the save may take, before anything is compressed. */
   readonly neededBytes: number;
+  /** Room that there is. */
   readonly freeBytes: number;
 }
 

@@ -44,6 +44,7 @@ const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, 
 
 /** Options of {@link Engine.load}. */
 export interface EngineLoadOptions {
+  /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -80,10 +81,13 @@ export const ENGINE_OPTIONS: {
 
 /** What was committed. */
 export interface CommitReport {
+  /** What was committed, as it was asked for. */
   readonly info: CommitInfo;
+  /** Its tag. */
   readonly tag: string;
   /** Full name of the checkpoint. */
   readonly path: string;
+  /** How many bytes, how they were coded, and the checksum of the whole. */
   readonly written: WriteReport;
   /** Whether the file was read back and compared before it was published. */
   readonly isVerified: boolean;
@@ -99,6 +103,7 @@ export interface CommitReport {
  * One checkpoint is made at a time: `create`, `save`, `commit`.
  */
 export interface Engine {
+  /** For messages: `file`, or what it is made of. */
   readonly name: string;
   /** Written into each checkpoint. Retention deletes only those of the same run. */
   readonly runId: string;

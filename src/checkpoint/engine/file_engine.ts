@@ -40,7 +40,9 @@ export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.t
  */
 export class FileEngine extends SessionEngine<FileSaveOptions> {
   readonly name = "file";
+  /** Where the files are. */
   readonly storage: Storage;
+  /** Path of the checkpoints in that storage; `""` is its root. */
   readonly directory: string;
   readonly folders: readonly CheckpointFolder[];
   readonly #files: FileMaker;

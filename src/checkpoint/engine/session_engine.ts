@@ -52,7 +52,11 @@ export abstract class SessionEngine<Options extends SaveOptions = SaveOptions> i
   #pending: Pending<Options> | undefined;
   #isBusy = false;
 
-  /** @param saveOptions Every option that a save takes. */
+  /**
+   * An engine with nothing under way.
+   *
+   * @param saveOptions Every option that a save takes.
+   */
   constructor(saveOptions: OptionNames<Options>) {
     this.#saveOptions = saveOptions;
   }

@@ -5,12 +5,17 @@ import { stepOfTag } from "../file/tags.ts";
 
 /** What is known of a checkpoint without reading its data. */
 export interface CheckpointSummary {
+  /** Its tag now, which is the name of its file. */
   readonly tag: string;
+  /** Full name of its file. */
   readonly path: string;
   /** Random, and another one whenever a file is written: tells a checkpoint from another one of the same tag. */
   readonly fileId: string;
+  /** Optimiser updates at which it was saved; without a record of it, as the tag says. */
   readonly step: number | undefined;
+  /** ISO 8601. */
   readonly createdAt: string | undefined;
+  /** The run that saved it. */
   readonly runId: string | undefined;
   /** When it was committed, among those of its directory: the highest is the newest. Older files have none. */
   readonly order?: number | undefined;
@@ -22,15 +27,19 @@ export interface CheckpointSummary {
   readonly savedTag?: string | undefined;
   /** File ids of the other files that it is made of, where those were looked at. */
   readonly partIds?: readonly string[] | undefined;
+  /** Figures that were measured when it was saved, by name. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** A checkpoint that was passed over. */
 export interface SkippedCheckpoint {
+  /** Its tag. */
   readonly tag: string;
+  /** Full name of its file. */
   readonly path: string;
   /** In a sentence. */
   readonly reason: string;
+  /** What was thrown. */
   readonly error: CairnError;
 }
 

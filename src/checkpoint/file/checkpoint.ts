@@ -37,6 +37,7 @@ export const CHECKPOINT_LOAD_OPTIONS: OptionNames<CheckpointLoadOptions> = {
 
 /** A checkpoint on disk, open: its tables are checked, its data is read when asked for. Close it when done. */
 export class Checkpoint {
+  /** Its tag: the name of its file, without ".cairn". */
   readonly tag: string;
   #path: string;
   #files: CheckpointFiles;
@@ -120,10 +121,12 @@ export class Checkpoint {
     return this;
   }
 
+  /** Who wrote it, when, and in the course of what. */
   get provenance(): Provenance {
     return this.reader.manifest.provenance;
   }
 
+  /** Figures that were measured when it was saved, by name. */
   get metrics(): Readonly<Record<string, number>> {
     return this.reader.manifest.metrics;
   }
@@ -256,6 +259,7 @@ export class Checkpoint {
     };
   }
 
+  /** Closes its files. Closing twice is fine; reading afterwards throws `CairnError("closed")`. */
   async close(): Promise<void> {
     await this.reader.close();
     await this.#files.close();

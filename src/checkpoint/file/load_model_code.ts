@@ -8,6 +8,7 @@ import { openCheckpoint } from "./open_path.ts";
 export interface LoadModelCodeOptions {
   /** Storages of others by scheme, for a path such as `s3://bucket/best`. */
   readonly storages?: Storages | undefined;
+  /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

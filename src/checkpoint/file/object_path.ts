@@ -28,9 +28,13 @@ export type ManifestEntry =
 
 /** What is in a checkpoint, without the data. A copy: changing it changes nothing else. */
 export interface CheckpointManifest {
+  /** Its tag. */
   readonly tag: string;
+  /** Optimiser updates at which it was saved, as far as that is known. */
   readonly step: number | undefined;
+  /** Figures that were measured when it was saved, by name. */
   readonly metrics: Record<string, number>;
+  /** Who wrote it, when, and in the course of what. */
   readonly provenance: Provenance;
   /**
    * By path: `tensors/<name>` for those of the store, `state/<key>/<key>…` and `clientState/…` for the rest. In a key, "%" is

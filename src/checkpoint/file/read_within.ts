@@ -6,6 +6,7 @@ import { paddedLength } from "../../container/read/read_plan.ts";
 export interface ReadWithinOptions {
   /** Host memory beside the result, about. A chunk at a time is read in any case. Default: what is fastest. */
   readonly memoryBudgetBytes?: number | undefined;
+  /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

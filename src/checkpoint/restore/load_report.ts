@@ -7,6 +7,7 @@ export type { TensorForm } from "../../tensor/tensor_form.ts";
 
 /** A tensor that is on both sides and differs. */
 export interface Mismatch {
+  /** Full name of the tensor. */
   readonly name: string;
   /** In the file, as in "f32 [64, 784]". */
   readonly found: string;

@@ -24,6 +24,7 @@ export function requireState(names: readonly string[], saved: HostState, from: s
 
 /** What restoring state by name did, or would do. */
 export interface StateReport {
+  /** Names that got their saved state. */
   readonly restored: readonly string[];
   /** Asked for and not saved. They keep what they had. */
   readonly missing: readonly string[];

@@ -8,6 +8,7 @@ export interface TrainingProgress {
   readonly totalSteps: number;
   /** The epoch that is being trained, 1-based. */
   readonly epoch: number;
+  /** Epochs at the end of the run. */
   readonly totalEpochs: number;
   /** The newest loss that was read from the GPU; some steps old. */
   readonly loss: number | undefined;
@@ -19,16 +20,23 @@ export interface TrainingProgress {
 
 /** Shows a run to somebody. Nothing that it throws is caught. */
 export interface ProgressReporter {
+  /** Called before the first step. Training waits for it. */
   start?(progress: TrainingProgress): void | Promise<void>;
+  /** Called after each step. */
   step?(progress: TrainingProgress): void;
+  /** Called after each epoch, when its metrics are known. */
   epoch?(progress: TrainingProgress): void;
+  /** Called with what went wrong and did not stop the run. */
   warning?(message: string): void;
+  /** Called at the end, also of a run that failed. */
   stop?(): void;
 }
 
 /** The part of a Node stream that is written to. */
 export interface TextStream {
+  /** Whether a person may be looking: then a line is drawn over. */
   readonly isTTY?: boolean;
+  /** Writes text. */
   write(text: string): unknown;
 }
 

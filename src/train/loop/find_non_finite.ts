@@ -14,6 +14,7 @@ import type { StepValues } from "./step_values.ts";
 export interface NonFiniteResult {
   /** The op, such as `matmul`, `input "inputs"` or `parameter "0.weight"`. */
   readonly op: string;
+  /** Its shape. */
   readonly shape: Shape;
   /** Whether it is on the way to the loss, or of the gradients. */
   readonly phase: "forward" | "backward";

@@ -78,6 +78,7 @@ export class TrainingHistory {
     return this.#losses.length;
   }
 
+  /** What was measured after each epoch, in order. */
   get epochs(): readonly EpochRecord[] {
     return this.#epochs;
   }
@@ -139,10 +140,20 @@ export class TrainingHistory {
     return Object.fromEntries(copies);
   }
 
+  /**
+   * Takes what was measured after an epoch.
+   *
+   * @internal
+   */
   addEpoch(record: EpochRecord): void {
     this.#epochs.push(record);
   }
 
+  /**
+   * Takes what was measured within an epoch.
+   *
+   * @internal
+   */
   addValidation(record: EpochRecord): void {
     this.#validations.push(record);
   }

@@ -53,6 +53,7 @@ export interface RunIdentity {
 
 /** Something in which two runs differ. */
 export interface RunDifference {
+  /** What differs. */
   readonly part: RunSetting;
   /** Which number or option, such as "optimizer.beta1". */
   readonly what: string;

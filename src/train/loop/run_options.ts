@@ -11,11 +11,14 @@ import type { ValidationOptions } from "./validation_settings.ts";
 
 /** What is trained, on what, and how. */
 export interface RunOptions {
+  /** Its parameters become tensors of the store. */
   readonly model: Layer;
+  /** What is made small: a value for each example, of which the mean counts. */
   readonly loss: Loss;
   /** What the parameters cost by themselves, by name: `{ l2: nn.l2Penalty(1e-4) }`. Added to the loss of every step. */
   readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
   readonly optimizer: Optimizer;
+  /** What it is trained on. */
   readonly data: BatchSource;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */
   readonly validation?: BatchSource | ValidationOptions | undefined;

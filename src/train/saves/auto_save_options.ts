@@ -43,8 +43,11 @@ export const KEEP_POLICY: OptionNames<KeepPolicy> = { last: true, best: true, ru
 
 /** A {@link KeepPolicy} with nothing left to be guessed. */
 export interface KeepSettings {
+  /** The newest so many stay. */
   readonly last?: number | undefined;
+  /** The best by this metric stays. */
   readonly best?: RetentionPolicy["best"];
+  /** What else stays. */
   readonly rule?: RetentionRule | undefined;
 }
 
@@ -63,6 +66,7 @@ export interface AutoSaveOptions {
   readonly name?: string | undefined;
   /** Name of a checkpoint in the middle of an epoch. Default `step-{step:08d}`. */
   readonly stepName?: string | undefined;
+  /** Which checkpoints stay after a save. All of them unless given. */
   readonly keep?: KeepPolicy | undefined;
   /** Delete the checkpoint before when a new one is durable. Default false. */
   readonly overwrite?: boolean | undefined;
@@ -106,17 +110,29 @@ export const AUTO_SAVE_OPTIONS: OptionNames<AutoSaveOptions> = {
 
 /** The settings in force. */
 export interface AutoSaveSettings {
+  /** Text that is saved with each checkpoint; null for none. */
   readonly modelCode: ModelCode | null;
+  /** Save after every so many epochs; -1 only after the last one; null never. */
   readonly interval: number | null;
+  /** Save after every so many steps; null never. */
   readonly everySteps: number | null;
+  /** Where checkpoints go; null nowhere. */
   readonly savePath: EngineTarget | null;
+  /** Name of a checkpoint at the end of an epoch. */
   readonly name: NameTemplate;
+  /** Name of a checkpoint in the middle of an epoch. */
   readonly stepName: NameTemplate;
+  /** Which checkpoints stay after a save. */
   readonly keep: KeepSettings;
+  /** Whether the checkpoint before is deleted when a new one is durable. */
   readonly overwrite: boolean;
+  /** Whether the last epoch is saved even when the interval does not fall on it. */
   readonly saveOnLastEpoch: boolean;
+  /** Whether the directory is locked for this run, and how. */
   readonly exclusive: boolean | WriterLockOptions;
+  /** What happens to a save for which there is no room. */
   readonly onDiskFull: OnDiskFull;
+  /** Whether a run that fails is saved before it ends. */
   readonly saveOnError: boolean;
 }
 

@@ -60,6 +60,7 @@ export class AutoSaver {
     this.configure(options);
   }
 
+  /** The settings in force, with every default filled in. */
   get settings(): AutoSaveSettings {
     return this.#settings;
   }

@@ -24,6 +24,7 @@ const FIELD = /^([A-Za-z_][A-Za-z0-9_]*)(?::(0?)([1-9][0-9]?)?(?:\.([0-9]{1,2}))
  * expanded: no save fails for its name.
  */
 export class NameTemplate {
+  /** The text that it was parsed from. */
   readonly source: string;
   /** Names of the fields, each once, in order of appearance. */
   readonly fields: readonly string[];

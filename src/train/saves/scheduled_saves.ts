@@ -14,20 +14,27 @@ import { toStateTree } from "../loop/training_state.ts";
 
 /** One checkpoint that became durable. */
 export interface SaveRecord {
+  /** Its tag. */
   readonly tag: string;
+  /** Full name of its file. */
   readonly path: string;
+  /** Optimiser updates at which it was saved. */
   readonly step: number;
   /** How long training stood still for it: the copy, and the save before if that was still under way. */
   readonly stallMs: number;
   /** From the request until it was durable. */
   readonly durationMs: number;
+  /** What was written, and what was deleted afterwards. */
   readonly report: SaveReport;
 }
 
 /** One checkpoint that could not be saved. Training went on. */
 export interface FailedSave {
+  /** The tag that it would have had. */
   readonly tag: string;
+  /** Optimiser updates at which it was to be saved. */
   readonly step: number;
+  /** What was thrown. */
   readonly error: unknown;
 }
 

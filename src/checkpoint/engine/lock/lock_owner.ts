@@ -6,10 +6,13 @@ import { readSystemFile } from "../../../base/system_file.ts";
 export interface LockOwner {
   /** Random, and different for every lock that is taken. */
   readonly token: string;
+  /** The run that the engine writes. */
   readonly runId: string;
+  /** Number of its process. */
   readonly pid: number;
   /** Boot, process namespace, number and start of the process; see `ownProcessMark`. */
   readonly mark: string;
+  /** Its machine's name. */
   readonly host: string;
   /** The machine's own id, which outlives a boot. */
   readonly machineId: string;

@@ -4,11 +4,13 @@ import { isStoreTensor } from "./placement.ts";
 
 /** A part to be written. */
 export interface PartPlan {
+  /** The part's name, of which the file's is made. */
   readonly name: string;
   /** Whether it is to have the tensor, and whatever shares its bytes. */
   readonly has: (tensor: string) => boolean;
   /** The rank that writes it, and what its tensors are. */
   readonly rank?: number | undefined;
+  /** What the tensors of a rank are among those of others; only for ranks. */
   readonly role?: PartRole | undefined;
 }
 

@@ -36,7 +36,9 @@ export const RANK_VIEW: OptionNames<RankView> = { rank: true, worldSize: true, s
 export interface PlacementReport {
   /** How many ranks saved it; `undefined` when it was saved without ranks, and then everything is for everybody. */
   readonly savedWorldSize: number | undefined;
+  /** How many ranks there are now. */
   readonly worldSize: number;
+  /** Which of them this is, from 0. */
   readonly rank: number;
   /** Tensors that all ranks had alike. */
   readonly replicated: readonly string[];

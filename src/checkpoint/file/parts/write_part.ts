@@ -18,8 +18,11 @@ export interface WritePartOptions extends Work {
 
 /** A part that is durable and that no index names yet. */
 export interface WrittenPart {
+  /** What the index has to say of it. */
   readonly record: PartRecord;
+  /** How many bytes, and how they were coded. */
   readonly written: WriteReport;
+  /** Whether the file was read back and compared before it got its name. */
   readonly isVerified: boolean;
 }
 

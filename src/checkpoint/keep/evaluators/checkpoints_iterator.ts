@@ -27,6 +27,7 @@ export interface CheckpointsIteratorOptions {
   readonly timeoutFn?: (() => boolean | Promise<boolean>) | undefined;
   /** Ends the iteration by throwing its reason. */
   readonly signal?: AbortSignal | undefined;
+  /** The clock that waits; that of the system unless given. */
   readonly clock?: Clock | undefined;
 }
 

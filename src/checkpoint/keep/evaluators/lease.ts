@@ -29,6 +29,7 @@ export interface LeaseOptions {
   readonly holder?: string | undefined;
   /** How long it holds when it is not renewed. It is renewed after each third of that. Default 10 minutes. */
   readonly leaseMs?: number | undefined;
+  /** The clock that it is renewed by; that of the system unless given. */
   readonly clock?: Clock | undefined;
 }
 
@@ -52,6 +53,7 @@ export interface LeaseSurvey {
  * then looks for leases. So one of the two always sees the other.
  */
 export class Lease {
+  /** The checkpoint that it keeps. */
   readonly tag: string;
   readonly #folder: CheckpointFolder;
   readonly #path: string;

@@ -18,6 +18,7 @@ export interface WaitForEvaluatorsOptions {
   readonly signal?: AbortSignal | undefined;
   /** What went wrong, in a sentence; it is in the report, too. */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /** The clock that waits; that of the system unless given. */
   readonly clock?: Clock | undefined;
 }
 
@@ -36,6 +37,7 @@ export interface EvaluatorsReport {
   readonly isDone: boolean;
   /** In the order in which they were given. */
   readonly finished: readonly string[];
+  /** Partitions without a mark, in the order in which they were given. */
   readonly unfinished: readonly string[];
   /** `done`; the time was over; or a newer checkpoint is there and the one of the step is not, so that it will not come. */
   readonly endedBy: "done" | "timeout" | "skipped";

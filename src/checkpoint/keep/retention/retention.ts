@@ -45,9 +45,11 @@ export function checkRetentionPolicy(policy: RetentionPolicy): void {
 
 /** What a plan depends on besides the policy. */
 export interface RetentionContext {
+  /** Only checkpoints of this run are ever deleted. */
   readonly runId: string;
   /** The checkpoint that was just committed. */
   readonly newest: string;
+  /** The tag that the run went on from, which stays. */
   readonly resumedFrom?: string | undefined;
   /** Tags that somebody is reading, each with who it is. */
   readonly leased?: ReadonlyMap<string, string>;
@@ -55,8 +57,11 @@ export interface RetentionContext {
 
 /** What happens to one checkpoint, and why. */
 export interface RetentionDecision {
+  /** Which checkpoint. */
   readonly tag: string;
+  /** Whether it stays. */
   readonly keeps: boolean;
+  /** Why, in words: `one of the last 3`. */
   readonly reason: string;
 }
 
@@ -73,7 +78,9 @@ export const RETAIN_OPTIONS: OptionNames<RetainOptions> = { dryRun: true, now: t
 
 /** What {@link retain} did. */
 export interface RetentionReport {
+  /** Tags of the checkpoints that are gone. */
   readonly deleted: readonly string[];
+  /** About every checkpoint, oldest first. */
   readonly decisions: readonly RetentionDecision[];
   /** Deletions that failed; those checkpoints are still there. */
   readonly warnings: readonly CairnError[];

@@ -1,10 +1,12 @@
 /** What a rule knows of a checkpoint. All of it is in the checkpoint's own file, so that a restart changes no decision. */
 export interface RetentionCandidate {
+  /** Its tag, by which a rule names it. */
   readonly tag: string;
   /** Optimiser updates at which it was saved. */
   readonly step: number | undefined;
   /** When it was saved, in milliseconds since 1970. */
   readonly timeMs: number | undefined;
+  /** Figures that were measured when it was saved, by name. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -18,6 +20,8 @@ export interface RetentionRule {
   /** What a checkpoint is that it keeps, so that "it is …" is a sentence: `one of the last 3`. */
   readonly description: string;
   /**
+   * Chooses among checkpoints.
+   *
    * @param checkpoints Of one run, oldest first, and the one just committed last.
    * @returns The tags to keep, each with the reason, so that "it is …" is a sentence.
    */
