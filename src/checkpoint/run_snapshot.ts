@@ -20,6 +20,7 @@ import {
 
 /** What `Snapshot.restore` did, or would do: about the store's tensors, and about everything else by name. */
 export interface RestoreReport extends LoadReport {
+  /** About everything that is no tensor of a store, by name. */
   readonly state: StateReport;
 }
 

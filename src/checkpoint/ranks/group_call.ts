@@ -21,6 +21,7 @@ export const GROUP_CALL_OPTIONS: OptionNames<GroupCallOptions> = { signal: true,
 export interface GroupOptions {
   /** How long a call waits for the other ranks unless it says otherwise. Default 1 800 000 ms. */
   readonly timeoutMs?: number | undefined;
+  /** The clock that waits; that of the system unless given. */
   readonly clock?: Clock | undefined;
 }
 
