@@ -47,6 +47,7 @@ export interface ExampleLosses {
 
 /** A loss that is a sum of others: each is divided by its own weights, and each is in the history and the progress by its name. */
 export interface LossTerms {
+  /** Each term by its name. */
   readonly terms: Readonly<Record<string, Value | ExampleLosses>>;
   /** What a term is multiplied by in the sum; 1 unless given. Its own number in the history is without it. */
   readonly factors?: Readonly<Record<string, number>> | undefined;
@@ -56,7 +57,9 @@ export interface LossTerms {
 export interface LabelRange {
   /** The loss that asks for it, for messages. */
   readonly loss: string;
+  /** The lowest value that a label may have. */
   readonly least: number;
+  /** The highest. */
   readonly most: number;
   /** What stands for no label, wherever it is. */
   readonly ignored?: number | undefined;

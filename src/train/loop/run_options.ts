@@ -13,10 +13,11 @@ import type { ValidationOptions } from "./validation_settings.ts";
 export interface RunOptions {
   /** Its parameters become tensors of the store. */
   readonly model: Layer;
-  /** What is made small: a value for each example, of which the mean counts. */
+  /** What is made small: of the losses of a batch, the mean. */
   readonly loss: Loss;
   /** What the parameters cost by themselves, by name: `{ l2: nn.l2Penalty(1e-4) }`. Added to the loss of every step. */
   readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
+  /** How parameters follow from gradients. */
   readonly optimizer: Optimizer;
   /** What it is trained on. */
   readonly data: BatchSource;

@@ -29,6 +29,7 @@ export interface EvaluationReport {
   readonly tables: Readonly<Record<string, readonly (readonly number[])[]>>;
   /** The mean of each term of the loss by its name, before its factor. */
   readonly terms: Readonly<Record<string, number>>;
+  /** How many examples there were. */
   readonly examples: number;
 }
 
