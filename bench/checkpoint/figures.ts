@@ -79,6 +79,17 @@ export function timedOf(times: ReadonlyMap<string, Timed>, name: string): Timed 
   return times.get(name) ?? { ms: [], cpuMs: [] };
 }
 
+/** As if so many times as much had been done. */
+export function scaled({ ms, cpuMs: cpu }: Timed, factor: number): Timed {
+  return { ms: ms.map((one) => factor * one), cpuMs: cpu.map((one) => factor * one) };
+}
+
+/** Of several, the one that took longest, or with `least` shortest, at the median. */
+export function slowestOf(all: readonly Timed[], which: "slowest" | "fastest" = "slowest"): Timed {
+  const sorted = [...all].sort((a, b) => median(a.ms) - median(b.ms));
+  return (which === "slowest" ? sorted.at(-1) : sorted[0]) ?? { ms: [], cpuMs: [] };
+}
+
 /** The value that so many of `values` do not exceed; 0.99 for p99. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);

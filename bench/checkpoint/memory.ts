@@ -11,11 +11,13 @@ import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import type { CompressionMode } from "../../src/container/codec/choose.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { peakGrowth } from "../../tests/helpers/peak_memory.ts";
+import { openDisk } from "./disk.ts";
 import { BenchState } from "./state.ts";
 
 const directory = option("directory");
 const mode = option("mode") as CompressionMode;
 const provider = option("provider");
+openDisk(process.argv.includes("--disk=slow") ? "slow" : undefined);
 const store = await TensorStore.open(provider === "dawn" || provider === "native" ? { provider } : {});
 const state = await BenchState.fill(store);
 const snapshot = new Snapshot(directory, { store }, { mode });

@@ -8,12 +8,13 @@ import { MODES } from "./saver.ts";
 const MiB = 2 ** 20;
 
 /** Row 9: once for each mode, since memory is a peak that no busy machine changes. */
-export function benchMemory({ state, figures, directory }: RowContext): void {
+export function benchMemory({ state, figures, directory, disk }: RowContext): void {
   for (const mode of MODES) {
     const path = join(directory, `memory-${mode}`);
     mkdirSync(path);
     const [program = "", ...before] = runtimeCommand(new URL("./memory.ts", import.meta.url));
     const args = [`--mode=${mode}`, `--directory=${path}`, `--provider=${state.store.gpu.provider}`];
+    if (disk.isSlow) args.push("--disk=slow");
     const { status, stdout, stderr } = spawnSync(program, [...before, ...args], { encoding: "utf8" });
     rmSync(path, { recursive: true });
     const name = `row 9, host memory above the state's own during a save by ${mode}, MiB`;

@@ -1,13 +1,12 @@
-import { writeFile } from "node:fs/promises";
 import { BufferUsage, MapMode } from "../../src/gpu/constants.ts";
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";
-import { syncFile } from "./disk.ts";
+import { type BenchDisk, writeWhole } from "./disk.ts";
 
 /**
  * A checkpoint as one writes it first: each tensor through a fresh staging buffer and a wait of its own, all of them
  * joined in one array, written and synced.
  */
-export async function saveNaively(store: TensorStore, path: string): Promise<void> {
+export async function saveNaively(store: TensorStore, path: string, disk: BenchDisk): Promise<void> {
   const { device } = store.gpu;
   const tensors: Uint8Array[] = [];
   for (const { range: { buffer, offset, size } } of store.tensors()) {
@@ -26,6 +25,5 @@ export async function saveNaively(store: TensorStore, path: string): Promise<voi
     joined.set(tensor, at);
     at += tensor.byteLength;
   }
-  await writeFile(path, joined);
-  syncFile(path);
+  await writeWhole(path, joined, disk);
 }

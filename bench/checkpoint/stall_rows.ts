@@ -1,5 +1,4 @@
 import type { SaveReport } from "../../src/checkpoint/pending_snapshot.ts";
-import { BufferUsage } from "../../src/gpu/constants.ts";
 import { raced, timedOf } from "./figures.ts";
 import type { RowContext } from "./rows.ts";
 import { type Mode, MODES, Saver } from "./saver.ts";
@@ -15,15 +14,11 @@ interface Stalls {
 
 /** Rows 5 and 6: how long training waits. Gives the milliseconds of a whole save at the median. */
 export async function benchStalls(context: RowContext): Promise<number> {
-  const { state, directory, rounds } = context;
-  const { gpu } = state.store;
-  const copies = state.slabs().map(({ byteLength }, index) =>
-    gpu.createBuffer(`bare copy ${index}`, byteLength, BufferUsage.COPY_DST | BufferUsage.COPY_SRC)
-  );
+  const { state, ceilings, directory, rounds } = context;
   const stalls = new Map(MODES.map((mode): [Mode, Stalls] => [mode, { hostMs: [], untilCopiedMs: [] }]));
   const savers = MODES.map((mode) => new Saver(state, directory, mode));
   const times = await raced([
-    bareCopy(state, copies),
+    ceilings.gpuCopy(),
     fence(state),
     ...savers.map((saver) => stallingSave(state, saver, stalls.get(saver.mode))),
   ], rounds);
@@ -34,7 +29,6 @@ export async function benchStalls(context: RowContext): Promise<number> {
     addTargets(context, mode, found, { copyMs, wholeMs: timedOf(times, `save and wait, ${mode}`).ms });
   }
   for (const saver of savers) await saver.close();
-  for (const buffer of copies) gpu.destroyBuffer(buffer);
   return Math.max(...MODES.map((mode) => median(timedOf(times, `save and wait, ${mode}`).ms)));
 }
 
@@ -59,32 +53,6 @@ function addTargets(
     const ratio = ratioOf(wholeMs, untilCopied);
     figures.add(`row 6, synchronous save by ${mode}, by how long training waits`, ratio, ">= 20");
   }
-}
-
-/** The same bytes copied on the GPU and waited for, and nothing else. */
-function bareCopy(state: BenchState, copies: readonly GPUBuffer[]): Contender<unknown> {
-  const { gpu } = state.store;
-  const pairs = state.slabs().flatMap((slab, index) => {
-    const copy = copies[index];
-    return copy === undefined ? [] : [{ ...slab, copy }];
-  });
-  return {
-    name: "bare GPU copy",
-    run: async () => {
-      const encoder = gpu.device.createCommandEncoder();
-      for (const { buffer, copy, byteLength } of pairs) {
-        encoder.copyBufferToBuffer(buffer, 0, copy, 0, byteLength);
-      }
-      gpu.device.queue.submit([encoder.finish()]);
-      await gpu.device.queue.onSubmittedWorkDone();
-    },
-    check: async () => {
-      for (const { copy, byteLength, rawOffset } of pairs) {
-        const [read = new Uint8Array()] = await gpu.read([{ buffer: copy, offset: 0, size: byteLength }]);
-        state.checkPart(read, rawOffset);
-      }
-    },
-  };
 }
 
 function fence(state: BenchState): Contender<unknown> {

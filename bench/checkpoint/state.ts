@@ -159,11 +159,6 @@ export class BenchState {
     );
   }
 
-  /** All of it. */
-  get whole(): { readonly rawOffset: number; readonly byteLength: number } {
-    return { rawOffset: 0, byteLength: this.bytes.byteLength };
-  }
-
   /** Where each tensor is in {@link bytes}, without padding. */
   places(): { readonly rawOffset: number; readonly byteLength: number }[] {
     return this.store.tensors().flatMap(({ name, byteLength }) => {

@@ -4,8 +4,8 @@ const MiB = 1024 * 1024;
 const LEAST_BYTES = 8 * MiB;
 /** So many bytes later, what was measured before counts half: a disk that changed is known before the end of a large file. */
 const HALF_LIFE_BYTES = 128 * MiB;
-/** How long the sync of a piece may take. Measured: what is encoded meanwhile fits into the blocks of a writer. */
-const SYNC_MS = 25;
+/** How long the sync of a piece may take: measured, what is encoded meanwhile fits into the blocks of a writer. */
+const SYNC_MS = 16;
 const FIRST_PIECE_BYTES = 32 * MiB;
 const LEAST_PIECE_BYTES = 8 * MiB;
 const MOST_PIECE_BYTES = 256 * MiB;

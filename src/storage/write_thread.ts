@@ -23,10 +23,14 @@ export interface ThreadFile {
 }
 
 /** What the thread calls of `node:fs`. */
-export type FileCalls = Pick<
-  FileSystem,
-  "openSync" | "fstatSync" | "writeSync" | "fsyncSync" | "fdatasyncSync" | "closeSync"
->;
+export interface FileCalls {
+  openSync(path: string, flags: number, mode?: number): number;
+  fstatSync(fd: number): { readonly ino: number; readonly dev: number };
+  writeSync(fd: number, bytes: Uint8Array, at: number, length: number, position: number): number;
+  fsyncSync(fd: number): void;
+  fdatasyncSync(fd: number): void;
+  closeSync(fd: number): void;
+}
 
 /** What the thread is asked for. `at` is an offset in the memory of the file. */
 type Request =

@@ -35,8 +35,8 @@ describe("DiskRates", () => {
       rates.measured(work(64, { write: 1, sync }));
       return rates.pieceBytes;
     };
-    expect(pieceOf(0.5)).toBeCloseTo(12.5 * MiB, 3);
-    expect(pieceOf(1)).toBeCloseTo(25 * MiB, 3);
+    expect(pieceOf(1)).toBeCloseTo(16 * MiB, 3);
+    expect(pieceOf(2)).toBeCloseTo(32 * MiB, 3);
     expect([pieceOf(0.001), pieceOf(1000), pieceOf(Infinity)]).toEqual([8 * MiB, 256 * MiB, 256 * MiB]);
   });
 

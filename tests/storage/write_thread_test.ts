@@ -84,11 +84,9 @@ describe("WriteThread", () => {
       return {
         openSync: fs.openSync,
         fstatSync: fs.fstatSync,
-        writeSync: ((...args: Parameters<typeof fs.writeSync>) =>
-          told("write", fs.writeSync(...args))) as typeof fs.writeSync,
-        fsyncSync: (fd: number) =>
-          told("fsync", fs.fsyncSync(fd)),
-        fdatasyncSync: (fd: number) => told("fdatasync", fs.fdatasyncSync(fd)),
+        writeSync: (...given) => told("write", fs.writeSync(...given)),
+        fsyncSync: (fd) => told("fsync", fs.fsyncSync(fd)),
+        fdatasyncSync: (fd) => told("fdatasync", fs.fdatasyncSync(fd)),
         closeSync: () => {
           throw Object.assign(new Error(log.join()), { code: "EIO" });
         },
