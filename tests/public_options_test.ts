@@ -20,7 +20,7 @@ const INSIDE: readonly string[] = [
   "DurableFileOptions",
   "EvictOptions",
   "MomentOptions",
-  "PlaceOptions",
+  "RunDirectoryOptions",
   "ReadbackOptions",
   "ReadbackStreamOptions",
   "RemoveDurablyOptions",

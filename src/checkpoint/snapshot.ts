@@ -44,7 +44,7 @@ export class Snapshot {
    * What is to be saved, and where. Nothing is written before the first `save`.
    *
    * @param target Directory of the checkpoints, which need not exist, or an engine. Without a state: path of the one file.
-   * @param state Kept by reference. It gets an entry `extraState` with the step and the wall time, in the place of any other.
+   * @param state Kept by reference. It gets an entry `extraState` with the step and the wall time, instead of any other.
    */
   constructor(target: EngineTarget, state?: SnapshotState, options: SnapshotOptions = {}) {
     checkOptions("Snapshot()", options, SNAPSHOT_OPTIONS);

@@ -12,7 +12,7 @@ import { recover, type RecoverOptions, type Recovery } from "../checkpoint/keep/
 import { restore } from "../checkpoint/restore/restore.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
-import type { CheckpointPlace } from "./saves/checkpoint_place.ts";
+import type { RunDirectory } from "./saves/run_directory.ts";
 import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
 import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
 import { restoredColumns } from "./loop/restored_columns.ts";
@@ -94,7 +94,7 @@ export interface ResumeReport {
 /** What a run is restored into. */
 export interface RestoreTarget {
   readonly run: Run;
-  readonly place: CheckpointPlace;
+  readonly runDirectory: RunDirectory;
   readonly policy: AutoSaver | undefined;
 }
 
@@ -107,7 +107,7 @@ export interface RestoreTarget {
 export async function resumeNewest(
   target: RestoreTarget,
   { allow = [], ...options }: ResumeOptions = {},
-  engine: Engine = target.place.engine,
+  engine: Engine = target.runDirectory.engine,
 ): Promise<ResumeReport> {
   const { run } = target;
   const isAllowed = allowing(allow);
@@ -209,9 +209,9 @@ async function otherRuns(
 export async function recoverRun(
   target: RestoreTarget,
   options: RecoverRunOptions = {},
-  engine: Engine = target.place.engine,
+  engine: Engine = target.runDirectory.engine,
 ): Promise<ResumeReport> {
-  const { run, place } = target;
+  const { run, runDirectory } = target;
   const { gpu, ...resuming } = options;
   // What was changed on purpose may be newer than the newest checkpoint.
   const allow = [...options.allow ?? [], ...RUN_SETTINGS.filter((setting) => isChanged(run, setting))];
@@ -227,7 +227,7 @@ export async function recoverRun(
     isAllowed,
     toDevice: async () => {
       // One that is under way fails on the lost device first.
-      await place.saver.latest?.settled();
+      await runDirectory.saver.latest?.settled();
       // A store that was put on another device already only lacks its tensors.
       if (gpu !== undefined || run.store.gpu.isLost) await run.rebuild(gpu);
     },
@@ -286,9 +286,9 @@ export async function loadRun(
   name: string | number | URL,
   options: TrainerLoadOptions,
 ): Promise<LoadReport> {
-  const { run, place } = target;
+  const { run, runDirectory } = target;
   const { strict = true, dryRun = false, signal, ...which } = options;
-  const checkpoint = await openFrom(place.engine, name, signal);
+  const checkpoint = await openFrom(runDirectory.engine, name, signal);
   try {
     const isWhole = strict && Object.values(which).every((option) => option === undefined);
     if (isWhole && !dryRun) {
@@ -327,10 +327,10 @@ async function restoreRun(
   checkpoint: Checkpoint,
   { signal, isAllowed, toDevice }: RestoreRunOptions,
 ): Promise<RestoredRun> {
-  const { run, place, policy } = target;
+  const { run, runDirectory, policy } = target;
   const { tag, provenance } = checkpoint;
-  const isOwn = isOwnFile(place.engine, checkpoint);
-  const runId = runToContinue(place.engine, checkpoint);
+  const isOwn = isOwnFile(runDirectory.engine, checkpoint);
+  const runId = runToContinue(runDirectory.engine, checkpoint);
   const { state, differences, plan, updates } = await ownState(run, checkpoint, isAllowed);
   const { tensors } = await restore(checkpoint.source, { store: run.store }, {
     signal,
@@ -355,7 +355,7 @@ async function restoreRun(
         run.parent = reader.fileId;
         // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
         if (!isOwn) return;
-        place.continueRun(runId, tag);
+        runDirectory.continueRun(runId, tag);
         policy?.loadStateDict(state.autoSaver);
         // The file tells of those before it, as it was not saved yet itself.
         policy?.onSaved(tag, state.step, checkpoint.metrics);

@@ -31,16 +31,16 @@ export async function saveRun(
   name: string | URL,
   options: TrainerSaveOptions,
 ): Promise<SaveReport> {
-  const { run, place } = target;
+  const { run, runDirectory } = target;
   await run.record.complete();
   if (typeof name === "string" && !/[/\\]/.test(name)) {
-    const report = await saveWith(place.saver, name, target, options);
-    place.claim(report.tag);
+    const report = await saveWith(runDirectory.saver, name, target, options);
+    runDirectory.claim(report.tag);
     return report;
   }
   const { directory, fileName } = checkpointPath(name);
-  await place.saver.latest?.settled();
-  const elsewhere = new SaveTarget(directory, { runId: place.engine.runId });
+  await runDirectory.saver.latest?.settled();
+  const elsewhere = new SaveTarget(directory, { runId: runDirectory.engine.runId });
   try {
     return await saveWith(elsewhere.saver, fileName, target, options);
   } finally {

@@ -26,7 +26,7 @@ import {
   type TrainerLoadOptions,
 } from "./restore.ts";
 import { Run } from "./loop/run.ts";
-import { RunPlaces } from "./run_places.ts";
+import { RunDirectories } from "./run_directories.ts";
 import type { RunOptions } from "./loop/run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import { training } from "./training.ts";
@@ -64,7 +64,7 @@ export class Trainer {
   readonly #run: Run;
   readonly #knownFields: readonly string[];
   #policy: AutoSaver | undefined;
-  readonly #places: RunPlaces;
+  readonly #directories: RunDirectories;
   /** What is under way that nothing else may come in between of. */
   #busyWith: string | undefined;
   #isClosed = false;
@@ -79,8 +79,15 @@ export class Trainer {
     requireAwaited("The store", store, "TensorStore.open()");
     this.store = store;
     this.#run = new Run(store, options);
+<<<<<<< HEAD
     this.#places = new RunPlaces(this.#run, () => this.#policy);
     this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
+=======
+    this.#directories = new RunDirectories(this.#run, () => this.#policy);
+    this.#knownFields = options.validation === undefined
+      ? BASE_FIELDS
+      : [...BASE_FIELDS, "val_loss", ...Object.keys(this.#run.metrics).map((name) => `val_${name}`)];
+>>>>>>> 48fc727 (train: a run saves into a RunDirectory)
   }
 
   /** Optimiser updates done. */
@@ -130,7 +137,7 @@ export class Trainer {
     const { savePath, exclusive, onDiskFull } = policy.settings;
     const isSame = savePath === before?.savePath && exclusive === before?.exclusive &&
       onDiskFull === before?.onDiskFull;
-    if (!isSame) this.#places.leave();
+    if (!isSame) this.#directories.leave();
     return this;
   }
 
@@ -147,7 +154,7 @@ export class Trainer {
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
     checkOptions("resume()", options, RESUME_OPTIONS, "{ maxFailures: 3 }");
     return await this.#alone("resume", async () => {
-      const { target, engine } = await this.#places.lookIn("resume", options.directory);
+      const { target, engine } = await this.#directories.lookIn("resume", options.directory);
       return await resumeNewest(target, options, engine);
     });
   }
@@ -168,7 +175,7 @@ export class Trainer {
       if (!this.#run.isLost) {
         throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
       }
-      const { target, engine } = await this.#places.lookIn("recover", options.directory);
+      const { target, engine } = await this.#directories.lookIn("recover", options.directory);
       return await recoverRun(target, options, engine);
     });
   }
@@ -182,8 +189,8 @@ export class Trainer {
     checkOptions("warmStart()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
     return await this.#alone("warmStart", async () => {
       if (this.#run.step > 0) return null;
-      const { place } = await this.#places.target();
-      if (this.#policy?.isEnabled === true && !await place.isEmpty()) return null;
+      const { runDirectory } = await this.#directories.target();
+      if (this.#policy?.isEnabled === true && !await runDirectory.isEmpty()) return null;
       await this.#run.initialize();
       return await warmStart(this.store, path, options);
     });
@@ -204,7 +211,7 @@ export class Trainer {
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
-    const context = { run: this.#run, policy: this.#policy, target: () => this.#places.target() };
+    const context = { run: this.#run, policy: this.#policy, target: () => this.#directories.target() };
     return await this.#alone("train", () => training(context, options));
   }
 
@@ -240,7 +247,7 @@ export class Trainer {
     checkOptions("save()", options, TRAINER_SAVE_OPTIONS, "{ overwrite: true }");
     this.#requireStill("save");
     await this.#run.initialize();
-    return await saveRun(await this.#places.target(), target, options);
+    return await saveRun(await this.#directories.target(), target, options);
   }
 
   /**
@@ -253,7 +260,10 @@ export class Trainer {
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
     checkOptions("load()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#alone("load", async () => await loadRun(await this.#places.target(), target, options));
+    return await this.#alone(
+      "load",
+      async () => await loadRun(await this.#directories.target(), target, options),
+    );
   }
 
   /**
@@ -264,7 +274,7 @@ export class Trainer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      await this.#places.close();
+      await this.#directories.close();
     } finally {
       await this.#run.close();
     }

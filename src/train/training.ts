@@ -19,7 +19,7 @@ import {
 export interface TrainingContext {
   readonly run: Run;
   readonly policy: AutoSaver | undefined;
-  /** The run with the place that it is saved to. */
+  /** The run with the directory that it is saved into. */
   readonly target: () => Promise<RestoreTarget>;
 }
 
@@ -96,7 +96,7 @@ async function openSaves(
   log: TrainLog,
   giveUp: AbortSignal | undefined,
 ): Promise<ScheduledSaves> {
-  const { place } = await target();
-  await place.survey();
-  return new ScheduledSaves(run, policy, place, log, giveUp);
+  const { runDirectory } = await target();
+  await runDirectory.survey();
+  return new ScheduledSaves(run, policy, runDirectory, log, giveUp);
 }

@@ -6,7 +6,7 @@ import type { PendingSnapshot, SaveReport } from "../../checkpoint/pending_snaps
 import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
 import { type BestSave, betterOf } from "../loop/auto_saver_state.ts";
-import type { CheckpointPlace, FreeTag } from "./checkpoint_place.ts";
+import type { FreeTag, RunDirectory } from "./run_directory.ts";
 import { mayReplace } from "./replacing.ts";
 import { isNonFinite } from "../loop/non_finite.ts";
 import type { Run } from "../loop/run.ts";
@@ -77,7 +77,7 @@ export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy
 export class ScheduledSaves {
   readonly #run: Run;
   readonly #policy: AutoSaver;
-  readonly #place: CheckpointPlace;
+  readonly #runDirectory: RunDirectory;
   readonly #listener: SaveListener;
   readonly #fieldsMissed = new Set<string>();
   readonly #giveUp: AbortSignal;
@@ -100,17 +100,17 @@ export class ScheduledSaves {
   constructor(
     run: Run,
     policy: AutoSaver,
-    place: CheckpointPlace,
+    runDirectory: RunDirectory,
     listener: SaveListener,
     giveUp?: AbortSignal,
   ) {
     this.#run = run;
     this.#policy = policy;
-    this.#place = place;
+    this.#runDirectory = runDirectory;
     this.#listener = listener;
     this.#giveUp = AbortSignal.any([this.#abandoning.signal, ...giveUp === undefined ? [] : [giveUp]]);
-    const { onDiskFull } = place;
-    place.onShortage(({ path, neededBytes, freeBytes }) => {
+    const { onDiskFull } = runDirectory;
+    runDirectory.onShortage(({ path, neededBytes, freeBytes }) => {
       const what = WITHOUT_ROOM[onDiskFull];
       listener.onWarning(
         `A checkpoint needs ${neededBytes} bytes and "${path}" has ${freeBytes} free: ${what}`,
@@ -165,7 +165,7 @@ export class ScheduledSaves {
     }
     const start = run.now();
     const wanted = this.#nameFor(moment);
-    const { latest } = this.#place.saver;
+    const { latest } = this.#runDirectory.saver;
     if (latest?.isSettled === false) {
       this.#warnOfWaiting(wanted, latest.tag);
       // Before the name is chosen, as that one may find its own taken.
@@ -177,13 +177,17 @@ export class ScheduledSaves {
     try {
       const free = await this.#freeTag(wanted, moment);
       tag = free.tag;
-      const pending = await this.#place.saver.save(() => checkpointOf(run, this.#policy, "auto"), tag, {
-        overwrite: free.overwrite,
-        keep: this.#keep(),
-        signal: this.#giveUp,
-        onProgress: () => this.#isPaused = false,
-        onWait: (previous) => this.#warnOfWaiting(tag, previous.tag),
-      });
+      const pending = await this.#runDirectory.saver.save(
+        () => checkpointOf(run, this.#policy, "auto"),
+        tag,
+        {
+          overwrite: free.overwrite,
+          keep: this.#keep(),
+          signal: this.#giveUp,
+          onProgress: () => this.#isPaused = false,
+          onWait: (previous) => this.#warnOfWaiting(tag, previous.tag),
+        },
+      );
       if (pending.staging === "streamed") this.#warnOfStreaming(tag);
       const stallMs = this.#since(start);
       // It asks for the outcome, and so the next save does not fail with this one's error.
@@ -211,7 +215,7 @@ export class ScheduledSaves {
     const { tag, step, measured, stallMs, start } = begun;
     try {
       const report = await pending.wait();
-      this.#place.claim(tag, report.retention?.deleted);
+      this.#runDirectory.claim(tag, report.retention?.deleted);
       this.#policy.onSaved(tag, step, measured);
       this.#durableStep = step;
       for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
@@ -233,7 +237,7 @@ export class ScheduledSaves {
 
   /** A run that saves into the same directory was faster. */
   #concede(tag: string): void {
-    const suffix = this.#place.concede(tag);
+    const suffix = this.#runDirectory.concede(tag);
     this.#isRetryDue = true;
     this.#listener.onWarning(
       `Another run saves into the same directory and took the name "${tag}"; the names of this one end with ` +
@@ -285,9 +289,9 @@ export class ScheduledSaves {
 
   async #freeTag(wanted: string, moment: "epoch" | "step"): Promise<FreeTag> {
     const { step, measured } = this.#run;
-    const { engine } = this.#place;
+    const { engine } = this.#runDirectory;
     const newcomer = { step, metrics: measured };
-    return await this.#place.freeTag(
+    return await this.#runDirectory.freeTag(
       wanted,
       (tag) => mayReplace(tag, moment, { engine, policy: this.#policy, newcomer }),
     );

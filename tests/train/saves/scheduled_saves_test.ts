@@ -9,7 +9,7 @@ import {
   type SaveRecord,
   ScheduledSaves,
 } from "../../../src/train/saves/scheduled_saves.ts";
-import { CheckpointPlace } from "../../../src/train/saves/checkpoint_place.ts";
+import { RunDirectory } from "../../../src/train/saves/run_directory.ts";
 import type { Run } from "../../../src/train/loop/run.ts";
 import { VirtualClock } from "../../helpers/virtual_clock.ts";
 
@@ -113,7 +113,7 @@ class FakeRun {
 interface Simulated {
   readonly clock: VirtualClock;
   readonly engine: ScriptedEngine;
-  readonly place: CheckpointPlace;
+  readonly runDirectory: RunDirectory;
   readonly run: FakeRun;
   readonly saves: ScheduledSaves;
   readonly records: SaveRecord[];
@@ -138,18 +138,18 @@ async function simulate(
   const engine = new ScriptedEngine(clock, script);
   const run = new FakeRun(clock);
   const policy = new AutoSaver({ everySteps });
-  const place = await CheckpointPlace.open(engine as unknown as Engine);
+  const runDirectory = await RunDirectory.open(engine as unknown as Engine);
   const records: SaveRecord[] = [];
   const failures: FailedSave[] = [];
   const warnings: string[] = [];
-  const saves = new ScheduledSaves(run as unknown as Run, policy, place, {
+  const saves = new ScheduledSaves(run as unknown as Run, policy, runDirectory, {
     onSave: (record) => void records.push(record),
     onFailure: (failure) => void failures.push(failure),
     onWarning: (message) => void warnings.push(message),
   }, giveUp);
-  const made = { clock, engine, place, run, saves, records, failures, warnings };
+  const made = { clock, engine, runDirectory, run, saves, records, failures, warnings };
   await clock.run((async () => {
-    await place.survey();
+    await runDirectory.survey();
     for (let step = 1; step <= steps; step++) {
       await clock.sleep(STEP_MS);
       run.step = step;
@@ -308,8 +308,8 @@ describe("automatic saving on a clock", () => {
       let closedAtMs = NaN;
       const made = await simulate({
         script: { [phase]: () => 30 },
-        onStep: (step, { place, clock }) => {
-          if (step === 6) void place.close().then(() => closedAtMs = clock.elapsedMs);
+        onStep: (step, { runDirectory, clock }) => {
+          if (step === 6) void runDirectory.close().then(() => closedAtMs = clock.elapsedMs);
         },
       });
       expectSound(made, 4);
@@ -371,28 +371,28 @@ describe("automatic saving on a clock", () => {
 });
 
 describe("automatic saving on a full disk", () => {
-  /** A place on a disk with so much room, which the test may change. */
-  async function fullPlace(name: string, options: { onDiskFull: "error" | "pause" | "evictOldest" }) {
+  /** A run's directory on a disk with so much space, which the test may change. */
+  async function fullDirectory(name: string, options: { onDiskFull: "error" | "pause" | "evictOldest" }) {
     const clock = new VirtualClock();
     const storage = await openStorage(`memory:${name}`);
     const disk = { freeBytes: 0 };
     storage.freeBytes = () => Promise.resolve(disk.freeBytes);
-    const place = await CheckpointPlace.open(`memory:${name}`, { ...options, clock });
+    const runDirectory = await RunDirectory.open(`memory:${name}`, { ...options, clock });
     const run = new FakeRun(clock);
     const records: SaveRecord[] = [];
     const failures: FailedSave[] = [];
     const warnings: string[] = [];
-    const saves = new ScheduledSaves(run as unknown as Run, new AutoSaver({ everySteps: 1 }), place, {
+    const saves = new ScheduledSaves(run as unknown as Run, new AutoSaver({ everySteps: 1 }), runDirectory, {
       onSave: (record) => void records.push(record),
       onFailure: (failure) => void failures.push(failure),
       onWarning: (message) => void warnings.push(message),
     });
-    await place.survey();
-    return { clock, disk, place, run, saves, records, failures, warnings };
+    await runDirectory.survey();
+    return { clock, disk, runDirectory, run, saves, records, failures, warnings };
   }
 
   test("K2 a save that pauses goes on when there is room, and says that it waits", async () => {
-    const { clock, disk, run, saves, records, warnings } = await fullPlace("k2-pause", {
+    const { clock, disk, run, saves, records, warnings } = await fullDirectory("k2-pause", {
       onDiskFull: "pause",
     });
     run.step = 1;
@@ -408,7 +408,7 @@ describe("automatic saving on a full disk", () => {
   });
 
   test("K2 training that ends with an error does not wait for room", async () => {
-    const { clock, run, saves, records, failures } = await fullPlace("k2-leave", { onDiskFull: "pause" });
+    const { clock, run, saves, records, failures } = await fullDirectory("k2-leave", { onDiskFull: "pause" });
     const reason = new Error("enough");
     run.step = 1;
     await clock.run((async () => {
@@ -422,16 +422,16 @@ describe("automatic saving on a full disk", () => {
   });
 
   test("K2 where the oldest go, it says so", async () => {
-    const { clock, disk, place, run, saves, records, warnings } = await fullPlace("k2-evict", {
+    const { clock, disk, runDirectory, run, saves, records, warnings } = await fullDirectory("k2-evict", {
       onDiskFull: "evictOldest",
     });
     await clock.run((async () => {
       for (run.step = 1; run.step <= 4; run.step++) {
         // Room for three, and what is deleted makes room for another.
-        const { length } = await place.engine.list();
+        const { length } = await runDirectory.engine.list();
         disk.freeBytes = length < 3 ? 1e9 : 0;
-        const remove = place.engine.remove.bind(place.engine);
-        place.engine.remove = async (...args) => {
+        const remove = runDirectory.engine.remove.bind(runDirectory.engine);
+        runDirectory.engine.remove = async (...args) => {
           await remove(...args);
           disk.freeBytes = 1e9;
         };
@@ -440,12 +440,16 @@ describe("automatic saving on a full disk", () => {
       }
     })());
     expect(records).toHaveLength(4);
-    expect((await place.engine.list()).sort()).toEqual(["step-00000002", "step-00000003", "step-00000004"]);
+    expect((await runDirectory.engine.list()).sort()).toEqual([
+      "step-00000002",
+      "step-00000003",
+      "step-00000004",
+    ]);
     expect(warnings).toEqual([expect.stringContaining("the oldest checkpoints of this run go")]);
   });
 
   test("K2 a save without room fails, and the next one with room works", async () => {
-    const { clock, disk, run, saves, records, failures } = await fullPlace("k2-error", {
+    const { clock, disk, run, saves, records, failures } = await fullDirectory("k2-error", {
       onDiskFull: "error",
     });
     await clock.run((async () => {

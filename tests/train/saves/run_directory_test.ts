@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { openStorage } from "../../../src/storage/open_storage.ts";
 import { AutoSaver } from "../../../src/train/saves/auto_saver.ts";
-import { CheckpointPlace } from "../../../src/train/saves/checkpoint_place.ts";
+import { RunDirectory } from "../../../src/train/saves/run_directory.ts";
 import type { TrainReport } from "../../../src/train/train_loop.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { engineOn, smallRun, withTrainer } from "../fixtures.ts";
 
 async function inDirectory(body: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "cairn-place-"));
+  const directory = await mkdtemp(join(tmpdir(), "cairn-directory-"));
   try {
     await body(directory);
   } finally {
@@ -144,12 +144,12 @@ describe("settings of the directory", () => {
     const storage = await openStorage("memory:evict-best");
     const disk = { freeBytes: 1e9 };
     storage.freeBytes = () => Promise.resolve(disk.freeBytes);
-    const place = await CheckpointPlace.open("memory:evict-best", {
+    const runDirectory = await RunDirectory.open("memory:evict-best", {
       onDiskFull: "evictOldest",
       best: () => ({ metric: "val_loss", direction: "min" }),
     });
     const save = async (step: number, loss: number): Promise<void> => {
-      const pending = await place.saver.save({
+      const pending = await runDirectory.saver.save({
         state: { step },
         metrics: { val_loss: loss },
         provenance: { step },
@@ -163,15 +163,15 @@ describe("settings of the directory", () => {
     const error = await thrownBy(() => save(4, 0.3));
     expect(error.code).toBe("disk_full");
     expect(error.message).toContain("after 2 had been deleted");
-    expect((await place.engine.list()).sort()).toEqual(["1", "3"]);
-    await place.close();
+    expect((await runDirectory.engine.list()).sort()).toEqual(["1", "3"]);
+    await runDirectory.close();
   });
 
   test("closing gives the lock back", async () => {
     await inDirectory(async (directory) => {
-      const first = await CheckpointPlace.open(directory, { exclusive: true });
+      const first = await RunDirectory.open(directory, { exclusive: true });
       await first.survey();
-      const second = await CheckpointPlace.open(directory, { exclusive: true });
+      const second = await RunDirectory.open(directory, { exclusive: true });
       expect((await thrownBy(() => second.survey())).code).toBe("locked");
       await first.close();
       await second.survey();

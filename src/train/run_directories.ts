@@ -1,27 +1,27 @@
 import type { Engine } from "../checkpoint/engine/engine.ts";
 import { type EngineTarget, isPath, openEngine } from "../checkpoint/engine/open_engine.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
-import { CheckpointPlace } from "./saves/checkpoint_place.ts";
+import { RunDirectory } from "./saves/run_directory.ts";
 import type { RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
 
 /** Where a run was saved before its settings were changed. */
-interface PlaceBefore {
+interface DirectoryBefore {
   readonly engine: Engine;
   readonly directory: EngineTarget;
 }
 
-/** Where a run saves and is gone on from, as its settings say at the moment. */
-export class RunPlaces {
+/** The directory that a run saves into and resumes from, as its settings say at the moment. */
+export class RunDirectories {
   readonly #run: Run;
   readonly #policy: () => AutoSaver | undefined;
-  #place: Promise<CheckpointPlace> | undefined;
-  /** Where the place is, or was. */
-  #placeDirectory: EngineTarget = ".";
+  #runDirectory: Promise<RunDirectory> | undefined;
+  /** Where the directory is, or was. */
+  #openTarget: EngineTarget = ".";
   /** Where the run was looked for, when nothing is said of saving. */
   #directory: EngineTarget | undefined;
-  /** Done when the place before is closed, which may hold a lock. */
-  #placeBefore: Promise<PlaceBefore | undefined> = Promise.resolve(undefined);
+  /** Done when the last directory is closed, which may hold a lock. */
+  #before: Promise<DirectoryBefore | undefined> = Promise.resolve(undefined);
 
   /** @param policy What is said of saving, if anything is. */
   constructor(run: Run, policy: () => AutoSaver | undefined) {
@@ -29,15 +29,15 @@ export class RunPlaces {
     this.#policy = policy;
   }
 
-  /** The run, its place, and what says when it is saved. @throws CairnError `storage_failed`; the next call looks again. */
+  /** The run, its directory, and when it is saved. @throws CairnError `storage_failed`; the next call looks again. */
   async target(): Promise<RestoreTarget> {
-    const opening = this.#place ?? this.#openPlace();
-    this.#place = opening;
+    const opening = this.#runDirectory ?? this.#open();
+    this.#runDirectory = opening;
     try {
-      return { run: this.#run, place: await opening, policy: this.#policy() };
+      return { run: this.#run, runDirectory: await opening, policy: this.#policy() };
     } catch (error) {
       // The next call looks again: the directory may have been put right.
-      if (this.#place === opening) this.#place = undefined;
+      if (this.#runDirectory === opening) this.#runDirectory = undefined;
       throw error;
     }
   }
@@ -65,7 +65,7 @@ export class RunPlaces {
       this.#directory = directory ?? savePath;
     }
     const target = await this.target();
-    const { engine } = target.place;
+    const { engine } = target.runDirectory;
     if (directory === undefined || directory === this.#directory || directory === savePath) {
       return { target, engine };
     }
@@ -74,44 +74,44 @@ export class RunPlaces {
     return { target, engine: isSame ? engine : other };
   }
 
-  async #openPlace(): Promise<CheckpointPlace> {
-    const before = await this.#placeBefore;
+  async #open(): Promise<RunDirectory> {
+    const before = await this.#before;
     const { savePath = null, exclusive, onDiskFull } = this.#policy()?.settings ?? {};
     const directory = savePath ?? this.#directory ?? ".";
-    const open = async (runId?: string): Promise<CheckpointPlace> => {
-      return await CheckpointPlace.open(directory, {
+    const open = async (runId?: string): Promise<RunDirectory> => {
+      return await RunDirectory.open(directory, {
         runId,
         exclusive,
         onDiskFull,
         best: () => this.#policy()?.settings.keep.best,
       });
     };
-    const place = await open();
-    this.#placeDirectory = directory;
+    const runDirectory = await open();
+    this.#openTarget = directory;
     const isSame = before !== undefined && (before.directory === directory ||
       (isPath(before.directory) && isPath(directory) &&
-        before.engine.location === place.engine.location));
-    if (!isSame) return place;
+        before.engine.location === runDirectory.engine.location));
+    if (!isSame) return runDirectory;
     const { runId, resumedFrom } = before.engine;
     const again = await open(runId);
     if (resumedFrom !== undefined) again.continueRun(runId, resumedFrom);
     return again;
   }
 
-  /** The next place may be in the same directory; then the run stays the same. */
+  /** The next directory may be the same one; then the run stays the same. */
   leave(): void {
-    const place = this.#place;
-    if (place === undefined) return;
-    this.#place = undefined;
-    this.#placeBefore = place.then(async (open) => {
+    const runDirectory = this.#runDirectory;
+    if (runDirectory === undefined) return;
+    this.#runDirectory = undefined;
+    this.#before = runDirectory.then(async (open) => {
       await open.close();
-      return { engine: open.engine, directory: this.#placeDirectory };
+      return { engine: open.engine, directory: this.#openTarget };
     }).catch(() => undefined);
   }
 
   /** Waits for the save under way, and gives a lock back. */
   async close(): Promise<void> {
-    await this.#placeBefore;
-    await (await this.#place)?.close();
+    await this.#before;
+    await (await this.#runDirectory)?.close();
   }
 }

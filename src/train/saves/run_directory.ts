@@ -16,8 +16,8 @@ export interface FreeTag {
   readonly overwrite: boolean;
 }
 
-/** Options of {@link CheckpointPlace.open}. An engine has its own, and takes none of them. */
-export interface PlaceOptions {
+/** Options of {@link RunDirectory.open}. An engine has its own, and takes none of them. */
+export interface RunDirectoryOptions {
   /** The run that saves. A new one unless given. */
   readonly runId?: string | undefined;
   readonly exclusive?: boolean | WriterLockOptions | undefined;
@@ -28,13 +28,13 @@ export interface PlaceOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** Between the engine, which has to be there first, and whoever listens to its place. */
+/** Joins the engine, which is opened first, with whoever listens to shortages. */
 interface Shortages {
   tell: (shortage: DiskShortage) => void;
 }
 
-/** Where a run saves, and which names are taken there. */
-export class CheckpointPlace {
+/** The directory that a run saves into, and which names are taken there. */
+export class RunDirectory {
   readonly engine: Engine;
   readonly saver: BackgroundSaver;
   /** What a save does for which there is no room. */
@@ -53,7 +53,7 @@ export class CheckpointPlace {
     target: SaveTarget,
     engine: Engine,
     shortages: Shortages,
-    { exclusive = false, onDiskFull = "error" }: PlaceOptions,
+    { exclusive = false, onDiskFull = "error" }: RunDirectoryOptions,
   ) {
     this.#target = target;
     this.engine = engine;
@@ -63,7 +63,7 @@ export class CheckpointPlace {
     this.#isExclusive = exclusive !== false;
   }
 
-  static async open(target: EngineTarget, options: PlaceOptions = {}): Promise<CheckpointPlace> {
+  static async open(target: EngineTarget, options: RunDirectoryOptions = {}): Promise<RunDirectory> {
     const { best, ...ofEngine } = options;
     const shortages: Shortages = { tell: () => {} };
     const saves = new SaveTarget(target, {
@@ -72,10 +72,10 @@ export class CheckpointPlace {
       mayEvict: async (tag) => !await isBest(engine, tag, best?.()),
     });
     const engine = await saves.engine;
-    return new CheckpointPlace(saves, engine, shortages, isPath(target) ? options : {});
+    return new RunDirectory(saves, engine, shortages, isPath(target) ? options : {});
   }
 
-  /** Has `listener` told of a disk with too little room, in the place of any other. */
+  /** Has `listener` told of a disk with too little room, instead of any other. */
   onShortage(listener: (shortage: DiskShortage) => void): void {
     this.#shortages.tell = listener;
   }
@@ -88,7 +88,7 @@ export class CheckpointPlace {
 
   /**
    * Looks at what is there, and takes the lock where one is asked for. To be called before
-   * {@link CheckpointPlace.freeTag}.
+   * {@link RunDirectory.freeTag}.
    *
    * @throws CairnError `locked` when another process writes there.
    */
