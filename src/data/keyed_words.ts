@@ -7,20 +7,20 @@ import type { Seed } from "./seed.ts";
  */
 export class KeyedWords {
   readonly #key: readonly [low: number, high: number];
-  readonly #place: readonly [number, number, number];
+  readonly #counter: readonly [number, number, number];
   readonly #words = new Uint32Array(4);
   #blocks = 0;
   #used = 4;
 
-  constructor(seed: Seed, place: readonly [number, number, number]) {
+  constructor(seed: Seed, counter: readonly [number, number, number]) {
     this.#key = splitSeed(seed);
-    this.#place = place;
+    this.#counter = counter;
   }
 
   /** The next word. There are 2^34 of them. */
   next(): number {
     if (this.#used === 4) {
-      philox(this.#words, this.#blocks, this.#place, this.#key);
+      philox(this.#words, this.#blocks, this.#counter, this.#key);
       this.#blocks += 1;
       this.#used = 0;
     }
@@ -39,15 +39,15 @@ export class KeyedWords {
   }
 }
 
-/** Philox 4x32-10 of `block` and `place`, into `words`. No arrays and no tuples in between: an order takes thousands of blocks. */
+/** Philox 4x32-10 of `block` and `counter`, into `words`. No arrays and no tuples in between: an order takes thousands of blocks. */
 function philox(
   words: Uint32Array,
   block: number,
-  place: readonly [number, number, number],
+  counter: readonly [number, number, number],
   key: readonly [number, number],
 ): void {
   let a = block;
-  let [b, c, d] = place;
+  let [b, c, d] = counter;
   let [low, high] = key;
   for (let round = 0; round < 10; round++) {
     const second = (highWord(a, 0xd251_1f53) ^ d ^ high) >>> 0;

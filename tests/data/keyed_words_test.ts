@@ -5,10 +5,10 @@ import { philoxTwin } from "../kernels/twins/philox_twin.ts";
 describe("KeyedWords", () => {
   test("are the words of Philox 4x32-10, block after block", () => {
     for (const seed of [0n, 1n, 0x0123_4567_89ab_cdefn, 2n ** 64n - 1n]) {
-      const place = [0xffff_ffff, 7, 0x8000_0001] as const;
-      const words = new KeyedWords(seed, place);
+      const counter = [0xffff_ffff, 7, 0x8000_0001] as const;
+      const words = new KeyedWords(seed, counter);
       const key = [Number(seed & 0xffff_ffffn), Number(seed >> 32n)];
-      const expected = [0, 1, 2].flatMap((block) => philoxTwin([block, ...place], key));
+      const expected = [0, 1, 2].flatMap((block) => philoxTwin([block, ...counter], key));
       expect(expected.map(() => words.next())).toEqual(expected);
     }
   });
