@@ -39,9 +39,9 @@ export const RESTORE_MUTATIONS = [
     ["tests/train/restore_test.ts"],
   ],
   [
-    "runDirectory to wait for a load",
+    "staging of a load",
     "src/checkpoint/restore/staged_tensors.ts",
-    "    const { buffer, offset } = placeOf(this.#directories, target);\n    this.#gpu.write(buffer, offset + at, bytes);",
+    "    const { buffer, offset } = stagedFor(this.#staged, target);\n    this.#gpu.write(buffer, offset + at, bytes);",
     "    this.#gpu.write(target.buffer, target.offset + at, bytes);",
     ["tests/checkpoint/restore/staged_tensors_test.ts"],
   ],
@@ -116,8 +116,8 @@ export const RESTORE_MUTATIONS = [
     OWN,
   ],
   [
-    "runDirectory of a resume before autoSave",
-    "src/train/run_directories.ts",
+    "place of a resume before autoSave",
+    "src/train/run_places.ts",
     "if (directory === undefined && savePath === undefined) {",
     "if (false) {",
     OWN,

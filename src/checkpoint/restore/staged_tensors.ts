@@ -27,7 +27,7 @@ export interface StagedTensors {
   /** Resolves when everything that can fail is done. @throws CairnError `device_lost`, `out_of_memory`. */
   ready(): Promise<void>;
   /**
-   * Puts everything in its place. From the GPU's memory that is done in the tick of the call; from the host's it takes until
+   * Copies everything into its target. From the GPU's memory that is done in the tick of the call; from the host's it takes until
    * the promise resolves, and only the loss of the device can prevent it.
    */
   apply(): Promise<void>;
@@ -43,21 +43,21 @@ export async function stageTensors(gpu: GpuDevice, targets: readonly BufferRange
 /** One buffer a slab, and one command buffer that copies them all. */
 class OnGpu implements StagedTensors {
   readonly #gpu: GpuDevice;
-  readonly #places: ReadonlyMap<BufferRange, BufferRange>;
+  readonly #staged: ReadonlyMap<BufferRange, BufferRange>;
   readonly #buffers: readonly GPUBuffer[];
   #commands: GPUCommandBuffer | undefined;
 
   private constructor(
     gpu: GpuDevice,
-    places: ReadonlyMap<BufferRange, BufferRange>,
+    staged: ReadonlyMap<BufferRange, BufferRange>,
     buffers: readonly GPUBuffer[],
   ) {
     this.#gpu = gpu;
-    this.#places = places;
+    this.#staged = staged;
     this.#buffers = buffers;
   }
 
-  /** `undefined` where the GPU has no room. */
+  /** `undefined` where the GPU has no memory for them. */
   static async of(gpu: GpuDevice, targets: readonly BufferRange[]): Promise<OnGpu | undefined> {
     const byteLengths = new Map<GPUBuffer, number>();
     for (const { buffer, size } of targets) {
@@ -76,26 +76,26 @@ class OnGpu implements StagedTensors {
       if (error instanceof CairnError && error.code === "out_of_memory") return undefined;
       throw error;
     }
-    const places = new Map<BufferRange, BufferRange>();
+    const staged = new Map<BufferRange, BufferRange>();
     for (const target of targets) {
-      const place = staging.get(target.buffer);
-      if (place === undefined) continue;
+      const whole = staging.get(target.buffer);
+      if (whole === undefined) continue;
       const size = alignUp(target.size, 4);
-      places.set(target, { buffer: place.buffer, offset: place.end, size });
-      place.end += size;
+      staged.set(target, { buffer: whole.buffer, offset: whole.end, size });
+      whole.end += size;
     }
-    return new OnGpu(gpu, places, [...staging.values()].map(({ buffer }) => buffer));
+    return new OnGpu(gpu, staged, [...staging.values()].map(({ buffer }) => buffer));
   }
 
   write(target: BufferRange, at: number, bytes: Uint8Array): void {
-    const { buffer, offset } = placeOf(this.#places, target);
+    const { buffer, offset } = stagedFor(this.#staged, target);
     this.#gpu.write(buffer, offset + at, bytes);
   }
 
   async remember(): Promise<void> {
     await this.#gpu.validated("memory for a load", () => {
       const encoder = this.#gpu.device.createCommandEncoder({ label: "remember tensors" });
-      for (const [target, place] of this.#places) copy(encoder, target, place);
+      for (const [target, staged] of this.#staged) copy(encoder, target, staged);
       this.#gpu.submit(encoder, this.#buffers);
     });
   }
@@ -103,14 +103,14 @@ class OnGpu implements StagedTensors {
   async ready(): Promise<void> {
     await this.#gpu.validated("memory for a load", () => {
       const encoder = this.#gpu.device.createCommandEncoder({ label: "load tensors" });
-      for (const [target, place] of this.#places) copy(encoder, place, target);
+      for (const [target, staged] of this.#staged) copy(encoder, staged, target);
       this.#commands = encoder.finish();
     });
     await this.#gpu.idle();
   }
 
   apply(): Promise<void> {
-    const changed = new Set(Array.from(this.#places.keys(), ({ buffer }) => buffer));
+    const changed = new Set(Array.from(this.#staged.keys(), ({ buffer }) => buffer));
     if (this.#commands !== undefined) this.#gpu.submit([this.#commands], [...changed]);
     this.#commands = undefined;
     return Promise.resolve();
@@ -121,24 +121,24 @@ class OnGpu implements StagedTensors {
   }
 }
 
-/** The host's memory, in which there is always as much room as the system gives. */
+/** The host's memory, which is as large as the system allows. */
 class OnHost implements StagedTensors {
   readonly #gpu: GpuDevice;
-  readonly #places: ReadonlyMap<BufferRange, Uint8Array>;
+  readonly #staged: ReadonlyMap<BufferRange, Uint8Array>;
 
   constructor(gpu: GpuDevice, targets: readonly BufferRange[]) {
     this.#gpu = gpu;
-    this.#places = new Map(targets.map((target) => [target, allocate(alignUp(target.size, 4))]));
+    this.#staged = new Map(targets.map((target) => [target, allocate(alignUp(target.size, 4))]));
   }
 
   write(target: BufferRange, at: number, bytes: Uint8Array): void {
-    placeOf(this.#places, target).set(bytes, at);
+    stagedFor(this.#staged, target).set(bytes, at);
   }
 
   async remember(): Promise<void> {
-    for (const [target, place] of this.#places) {
-      const [bytes] = await this.#gpu.read([{ ...target, size: place.byteLength }]);
-      if (bytes !== undefined) place.set(bytes);
+    for (const [target, staged] of this.#staged) {
+      const [bytes] = await this.#gpu.read([{ ...target, size: staged.byteLength }]);
+      if (bytes !== undefined) staged.set(bytes);
     }
   }
 
@@ -148,7 +148,7 @@ class OnHost implements StagedTensors {
 
   async apply(): Promise<void> {
     let underWay = 0;
-    for (const [{ buffer, offset }, bytes] of this.#places) {
+    for (const [{ buffer, offset }, bytes] of this.#staged) {
       for (let start = 0; start < bytes.byteLength; start += PACE_BYTES) {
         const piece = bytes.subarray(start, start + PACE_BYTES);
         this.#gpu.write(buffer, offset + start, piece);
@@ -168,8 +168,8 @@ function copy(encoder: GPUCommandEncoder, from: BufferRange, to: BufferRange): v
   encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, alignUp(from.size, 4));
 }
 
-function placeOf<T>(places: ReadonlyMap<BufferRange, T>, target: BufferRange): T {
-  const place = places.get(target);
-  if (place === undefined) throw new RangeError("These bytes belong to no target");
-  return place;
+function stagedFor<T>(staged: ReadonlyMap<BufferRange, T>, target: BufferRange): T {
+  const found = staged.get(target);
+  if (found === undefined) throw new RangeError("These bytes belong to no target");
+  return found;
 }
