@@ -551,7 +551,7 @@ export const MUTATIONS = [
     "if (false) throw",
     FOREIGN,
     "version of a name that repeats",
-    "src/train/saves/checkpoint_place.ts",
+    "src/train/saves/run_directory.ts",
     "if (found.isOwn && found.tag === tag && await mayReplace(tag)) return",
     "if (found.isOwn && found.tag === tag) return",
     ["tests/train/saves/replacing_test.ts"],
@@ -565,7 +565,7 @@ export const MUTATIONS = [
   ],
   [
     "name that is free again",
-    "src/train/saves/checkpoint_place.ts",
+    "src/train/saves/run_directory.ts",
     "for (const gone of deleted) this.#taken?.delete(gone.toLowerCase());",
     "",
     ["tests/train/saves/replacing_test.ts"],

@@ -117,7 +117,7 @@ export const RESTORE_MUTATIONS = [
   ],
   [
     "place of a resume before autoSave",
-    "src/train/run_places.ts",
+    "src/train/run_directories.ts",
     "if (directory === undefined && savePath === undefined) {",
     "if (false) {",
     OWN,
