@@ -79,15 +79,8 @@ export class Trainer {
     requireAwaited("The store", store, "TensorStore.open()");
     this.store = store;
     this.#run = new Run(store, options);
-<<<<<<< HEAD
-    this.#places = new RunPlaces(this.#run, () => this.#policy);
-    this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
-=======
     this.#directories = new RunDirectories(this.#run, () => this.#policy);
-    this.#knownFields = options.validation === undefined
-      ? BASE_FIELDS
-      : [...BASE_FIELDS, "val_loss", ...Object.keys(this.#run.metrics).map((name) => `val_${name}`)];
->>>>>>> 48fc727 (train: a run saves into a RunDirectory)
+    this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
   }
 
   /** Optimiser updates done. */
