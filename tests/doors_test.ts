@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
 import { entryFiles } from "./examples/doc_examples.ts";
 import { denoDoc, type DocNode, exportedSymbols, isInternal, isNode, nodesIn } from "./helpers/deno_doc.ts";
+import { undescribed } from "./helpers/undescribed.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const SECONDS = 1000;
@@ -114,6 +115,13 @@ describe("the doors", () => {
     // Proof that it looked: every door is read, and what has no comment is named.
     expect(errors).toContain("documentation lint error");
     expect(errors.split("\n").filter((line) => line.includes("private-type-ref"))).toEqual([]);
+  }, 60 * SECONDS);
+
+  test("every name and every member says what it is, or implements what does", async () => {
+    const symbols = await exportedSymbols();
+    const { members, missing } = undescribed(symbols);
+    expect([symbols.length > 300, members > 1000]).toEqual([true, true]);
+    expect(missing).toEqual([]);
   }, 60 * SECONDS);
 
   // The documentation tool passes over constructors, static methods and what is in a namespace.
