@@ -40,13 +40,12 @@ export function collapse(shape: readonly number[], walks: readonly Walk[]): Coll
   shape.forEach((size, axis) => {
     const own = walks.map(({ strides }) => strides[axis] ?? 0);
     const limits = walks.map((_, which) => boundsAt(which, axis));
-    if (size === 1) {
-      limits.forEach((bounds, which) => {
-        const tensor = merged[which];
-        if (tensor !== undefined) tensor.isEmpty ||= bounds.some(({ from, to }) => from > 0 || to < 1);
-      });
-      return;
-    }
+    merged.forEach((tensor, which) => {
+      tensor.isEmpty ||= (limits[which] ?? []).some(({ from, to }) =>
+        Math.max(from, 0) >= Math.min(to, size)
+      );
+    });
+    if (size === 1) return;
     const continues = sizes.length > 0 && limits.every((bounds) => bounds.length === 0) &&
       merged.every(({ strides }, which) => strides.at(-1) === (own[which] ?? 0) * size);
     const last = continues ? sizes.length - 1 : sizes.length;

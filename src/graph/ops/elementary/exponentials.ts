@@ -25,7 +25,8 @@ fn expm1_of(x: Float) -> Float {
   let tail = Float(1.0 / 120.0) + x * (Float(1.0 / 720.0) + x * (Float(1.0 / 5040.0) + x * last));
   let series = x + x * x * (Float(0.5) + x * (Float(1.0 / 6.0) + x * (Float(1.0 / 24.0) + x * tail)));
   let result = select(exp(x) - Float(1.0), series, abs(x) < Float(0.5));
-  return select(result, x, is_nan(x));
+  // The sum of -0 and 0 is 0.
+  return select(result, x, is_nan(x) | (x == Float(0.0)));
 }
 `,
 };

@@ -146,6 +146,12 @@ describe("reads of moved elements", () => {
     );
   });
 
+  gpuTest("OP-02 nothing, with padding around it, is the padding", async (gpu) => {
+    const padded = ops.neg(ops.pad(f32(3, 0), [[0, 8]], { value: 2 }));
+    const [found] = await runValues(gpu, [padded], { x: [] });
+    expect(Array.from(found?.toArray() ?? [], Number)).toEqual(Array<number>(24).fill(-2));
+  });
+
   gpuTest("OP-02 NaN, infinities and zeros of both signs keep their bits, integers too", async (gpu) => {
     const special = [NaN, -0, Infinity, 0, -Infinity, 1];
     const x = f32(6);
