@@ -6,8 +6,8 @@ import type { TensorStore } from "../tensor/tensor_store.ts";
 import { type CheckpointEventHandler, CheckpointEvents } from "./checkpoint_events.ts";
 import { CommitInfo } from "./engine/commit_info.ts";
 import type { CommitReport, CommitTarget, Engine, EngineCommitOptions } from "./engine/engine.ts";
-import { type CheckpointState, FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
-import { kindOf, PendingSnapshot, type SaveReport, type SaveStages } from "./pending_snapshot.ts";
+import { type BytesListener, type CheckpointState, FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
+import { kindOf, PendingSnapshot, type SaveListener, type SaveReport } from "./pending_snapshot.ts";
 import { retain, type RetentionPolicy, type RetentionReport } from "./keep/retention/retention.ts";
 import { STORE_COPY_OPTIONS, StoreCopy, type StoreCopyOptions } from "./capture/store_copy.ts";
 
@@ -103,11 +103,11 @@ export class BackgroundSaver {
     const { isOnGpu, rawByteLength } = frozen;
     const pending = new PendingSnapshot(
       { tag: info.tag, isOnGpu, rawByteLength },
-      (stages) =>
+      (listener) =>
         this.#events.during(
           "save",
           info.tag,
-          () => this.#run(frozen, info, options, stages),
+          () => this.#run(frozen, info, options, listener),
           ({ written }) => ({ bytes: written.rawBytes }),
         ),
       options.signal,
@@ -142,29 +142,29 @@ export class BackgroundSaver {
     frozen: FrozenCheckpoint,
     info: CommitInfo,
     options: BackgroundSaveOptions,
-    stages: SaveStages,
+    listener: SaveListener,
   ): Promise<SaveReport> {
     const { overwrite = false, keep, signal, onProgress } = options;
     try {
       const staging = await frozen.staging();
-      stages.onStaging(staging);
+      listener.onStaging(staging);
       // The caller goes on first: in Deno whoever reads from the GPU holds the thread until it has done all it was given.
       if (staging.streamedBytes === 0) await nextTurn();
       const engine = await this.#engine;
-      frozen.listen(onceFixed(stages, engine));
+      frozen.listen(onceFixed(listener, engine));
       await engine.create(info, { overwrite });
       try {
         await engine.save(frozen, undefined, {
           signal,
           onProgress: (progress) => {
-            stages.onProgress(progress);
+            listener.onProgress(progress);
             onProgress?.(progress);
           },
         });
-        stages.onFixed();
+        listener.onStage("fixed");
         // Where hardly anything else will be left, what is there has to be right.
         const isLast = keep?.last === 1 || keep?.replaces !== undefined;
-        stages.onCommitting();
+        listener.onStage("committing");
         const report = await this.#commit(engine, info, { signal, verify: isLast ? true : undefined });
         return {
           ...report,
@@ -229,9 +229,10 @@ function markedBy({ keep }: BackgroundSaveOptions, state: CheckpointState): Chec
   return keep === undefined ? state : { ...state, provenance: { savedBy: "auto", ...state.provenance } };
 }
 
-/** The stages, of which an engine that may read the bytes again is told nothing of the first time that they were read. */
-function onceFixed(stages: SaveStages, engine: Engine): SaveStages {
-  return engine.readsStateOnce?.() === true ? stages : { ...stages, onFixed: () => {} };
+/** For an engine that may read the bytes again, they are not fixed when they were read the first time. */
+function onceFixed(listener: SaveListener, engine: Engine): BytesListener {
+  if (engine.readsStateOnce?.() === true) return listener;
+  return { ...listener, onStage: (stage) => stage === "fixed" ? undefined : listener.onStage(stage) };
 }
 
 /** The checkpoint is durable by now, so that nothing that goes wrong here makes the save a failure. */

@@ -1,6 +1,7 @@
 import { deferred } from "../base/deferred.ts";
+import type { WorkProgress } from "../base/work.ts";
 import type { CommitReport } from "./engine/engine.ts";
-import type { BytesListener } from "./capture/frozen_checkpoint.ts";
+import type { BytesListener, BytesStage } from "./capture/frozen_checkpoint.ts";
 import type { RetentionReport } from "./keep/retention/retention.ts";
 import type { Staging } from "./capture/store_moment.ts";
 
@@ -35,16 +36,8 @@ export interface SaveReport extends CommitReport {
   readonly retention: RetentionReport | undefined;
 }
 
-/** How many raw bytes went to the file. */
-export interface SaveProgress {
-  /** Raw bytes that were handed to the file. */
-  readonly done: number;
-  /** Raw bytes of the whole checkpoint. */
-  readonly total: number;
-}
-
-/** How far the bytes of a save are. Memory holds those that are staged and not done, whatever the total. */
-export interface PendingProgress extends SaveProgress {
+/** How many raw bytes of a save went to the file. Memory holds those that are staged and not done, whatever the total. */
+export interface PendingProgress extends WorkProgress {
   /** How many raw bytes were taken, from the GPU or from the frozen state. */
   readonly staged: number;
 }
@@ -58,11 +51,11 @@ export interface PendingContent {
 }
 
 /** What whoever does the work of a save tells the {@link PendingSnapshot}. */
-export interface SaveStages extends BytesListener {
+export interface SaveListener extends BytesListener {
   /** It is known where the tensors come from. */
   onStaging(staging: Staging): void;
-  onProgress(progress: SaveProgress): void;
-  onCommitting(): void;
+  onStage(stage: BytesStage | "committing"): void;
+  onProgress(progress: WorkProgress): void;
 }
 
 /**
@@ -84,13 +77,10 @@ export class PendingSnapshot {
   readonly fixed: Promise<void>;
   readonly #outcome: Promise<SaveReport>;
   #status: PendingStatus = "saving";
-  #progress: SaveProgress;
+  #progress: WorkProgress;
   #stagedBytes = 0;
   #staging: StagingKind;
-  #isReading = false;
-  #isStaged: boolean;
-  #isTaken = false;
-  #isCommitting = false;
+  readonly #reached = new Set<BytesStage | "committing">();
   #error: unknown;
   #isObserved = false;
 
@@ -102,42 +92,37 @@ export class PendingSnapshot {
    */
   constructor(
     content: PendingContent,
-    work: (stages: SaveStages) => Promise<SaveReport>,
+    work: (listener: SaveListener) => Promise<SaveReport>,
     signal?: AbortSignal,
   ) {
     this.tag = content.tag;
-    this.#isStaged = !content.isOnGpu;
     this.#staging = content.isOnGpu ? "shadow" : "host";
     this.#progress = { done: 0, total: content.rawByteLength };
     const { promise, resolve, reject } = deferred();
     this.staged = promise;
-    if (this.#isStaged) resolve();
     const { promise: fixed, resolve: onFixed } = deferred();
     this.fixed = fixed;
-    const stages: SaveStages = {
+    const onStage = (stage: BytesStage | "committing"): void => {
+      this.#reached.add(stage);
+      // Not 0: an engine that writes to several places reads all of it for each of them.
+      if (stage === "reading") this.#stagedBytes = this.#progress.done;
+      if (stage === "fixed") onFixed();
+      if (stage === "staged") resolve();
+    };
+    if (!content.isOnGpu) onStage("staged");
+    const listener: SaveListener = {
       onStaging: (staging) => {
         this.#staging = kindOf(staging);
         if (this.#staging !== "streamed") onFixed();
       },
-      onReading: () => {
-        this.#isReading = true;
-        // Not 0: an engine that writes to several places reads all of it for each of them.
-        this.#stagedBytes = this.#progress.done;
-      },
-      onFixed,
+      onStage,
       onRead: (byteLength) => this.#stagedBytes += byteLength,
-      onStaged: () => {
-        this.#isStaged = true;
-        resolve();
-      },
-      onTaken: () => this.#isTaken = true,
       onProgress: (progress) => this.#progress = { ...progress },
-      onCommitting: () => this.#isCommitting = true,
     };
-    this.#outcome = work(stages).then(
+    this.#outcome = work(listener).then(
       (report) => {
         this.#status = "committed";
-        stages.onStaged();
+        onStage("staged");
         onFixed();
         return report;
       },
@@ -162,15 +147,15 @@ export class PendingSnapshot {
   /** The same, with what a save under way is at. */
   get phase(): PendingPhase {
     if (this.#status !== "saving") return this.#status;
-    if (!this.#isReading && this.#staging !== "streamed") return "copied";
-    if (!this.#isStaged) return "reading";
+    if (!this.#reached.has("reading") && this.#staging !== "streamed") return "copied";
+    if (!this.isStaged) return "reading";
     // A decoupled engine is told to commit before it has written.
-    return this.#isCommitting && this.#isTaken ? "committing" : "writing";
+    return this.#reached.has("committing") && this.#reached.has("taken") ? "committing" : "writing";
   }
 
   /** Whether all of the content was read from the GPU, or was never there. */
   get isStaged(): boolean {
-    return this.#isStaged;
+    return this.#reached.has("staged");
   }
 
   /** How many of the raw bytes were taken, and how many went to the file. */

@@ -33,6 +33,7 @@ export type { GpuChunk, GpuChunkSink } from "../checkpoint/capture/checkpoint_so
 export type { EncodableCut, EncodableCuts } from "../checkpoint/capture/encoding_plan.ts";
 export type {
   BytesListener,
+  BytesStage,
   CheckpointState,
   FrozenCheckpoint,
 } from "../checkpoint/capture/frozen_checkpoint.ts";
@@ -116,7 +117,6 @@ export type {
   PendingPhase,
   PendingProgress,
   PendingStatus,
-  SaveProgress,
   StagingKind,
 } from "../checkpoint/pending_snapshot.ts";
 export type { Mismatch, TensorForm } from "../checkpoint/restore/load_report.ts";

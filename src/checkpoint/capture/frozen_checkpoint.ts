@@ -60,18 +60,19 @@ export function requireCheckpointState(source: CheckpointState): void {
   requireAwaited("The store", source.store, "TensorStore.open()");
 }
 
+/**
+ * How far the bytes of a {@link FrozenCheckpoint} are: the first of them are asked for (`reading`, which may happen more than once);
+ * those that are not a copy were read, so that the store may change (`fixed`, at once where all are a copy); those on the GPU were
+ * all read (`staged`); all of them were taken (`taken`).
+ */
+export type BytesStage = "reading" | "fixed" | "staged" | "taken";
+
 /** Told how far the bytes of a {@link FrozenCheckpoint} are. */
 export interface BytesListener {
-  /** The first of them are asked for, which may happen more than once. */
-  onReading(): void;
-  /** Those that are not a copy were read: the store may change. At once where all are a copy. */
-  onFixed(): void;
+  /** They have got so far. */
+  onStage(stage: BytesStage): void;
   /** So many more of them are on their way to the file. */
   onRead(byteLength: number): void;
-  /** Those on the GPU were all read. */
-  onStaged(): void;
-  /** All of them were taken. */
-  onTaken(): void;
 }
 
 const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
@@ -188,20 +189,20 @@ export class FrozenCheckpoint {
   async writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void> {
     this.#requireHeld();
     const listener = this.#listener;
-    listener?.onReading();
-    if (this.#moment === undefined) listener?.onFixed();
+    listener?.onStage("reading");
+    if (this.#moment === undefined) listener?.onStage("fixed");
     else {
       await this.#writeMoment(this.#moment, sink, signal, encoded);
       this.#moment.askGuards();
     }
-    listener?.onStaged();
+    listener?.onStage("staged");
     for (const { bytes } of this.#hostTensors) {
       const paddedLength = alignUp(bytes.byteLength, TENSOR_ALIGNMENT);
       listener?.onRead(paddedLength);
       await sink.write(bytes);
       await sink.write(PADDING.subarray(0, paddedLength - bytes.byteLength));
     }
-    listener?.onTaken();
+    listener?.onStage("taken");
   }
 
   async #writeMoment(
@@ -225,7 +226,7 @@ export class FrozenCheckpoint {
     const isCast = moment.tensors !== this.#storedTensors;
     await moment.writeTo(isCast ? castingSink(stored, moment.tensors, this.#storedTensors) : stored, {
       signal,
-      onFixed: () => listener?.onFixed(),
+      onFixed: () => listener?.onStage("fixed"),
       encoded: isCast ? undefined : encoded && {
         ...encoded,
         writeEncoded: async (chunk) => {

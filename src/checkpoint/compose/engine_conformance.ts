@@ -100,14 +100,7 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     ) => {
       const frozen = FrozenCheckpoint.of({ state: sampleState(1) });
       let readings = 0;
-      const ignore = (): void => {};
-      frozen.listen({
-        onReading: () => readings++,
-        onFixed: ignore,
-        onRead: ignore,
-        onStaged: ignore,
-        onTaken: ignore,
-      });
+      frozen.listen({ onStage: (stage) => stage === "reading" && readings++, onRead: () => {} });
       await engine.create("a");
       await engine.save(frozen);
       const afterSave = readings;
