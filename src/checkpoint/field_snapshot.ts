@@ -2,11 +2,10 @@ import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import type { Storages } from "../storage/open_storage.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import type { CommitReport } from "./engine/engine.ts";
-import { FileEngine } from "./engine/file_engine.ts";
-import { FrozenCheckpoint } from "./capture/frozen_checkpoint.ts";
 import type { HostState, StateInput } from "./capture/state_types.ts";
 import { checkpointPath, openCheckpoint } from "./file/open_path.ts";
 import { restore } from "./restore/restore.ts";
+import { SaveTarget } from "./save_target.ts";
 
 /** Fields of a snapshot: whatever names the caller likes, such as `modelStateDict`, `epoch` and `loss`. */
 export type SnapshotFields = { readonly [name: string]: StateInput };
@@ -57,14 +56,15 @@ export class FieldSnapshot {
    * @param path Of the file; ".cairn" is added where it is missing.
    */
   async save(path: string | URL, options: FieldSaveOptions = {}): Promise<CommitReport> {
-    const { overwrite = false, signal, storages = {} } = checkOptions("save()", options, FIELD_SAVE_OPTIONS);
-    const frozen = FrozenCheckpoint.of({ state: this.fields });
+    const { storages, ...saving } = checkOptions("save()", options, FIELD_SAVE_OPTIONS);
     const { directory, fileName: tag } = checkpointPath(path, storages);
-    const info = { tag, saveLatest: false };
-    const engine = await FileEngine.open(directory, { storages });
-    await engine.create(info, { overwrite });
-    await engine.save(frozen, undefined, { signal });
-    return await engine.commit(info, { signal });
+    const target = new SaveTarget(directory, { storages });
+    try {
+      const info = { tag, saveLatest: false };
+      return await (await target.saver.save({ state: this.fields }, info, saving)).wait();
+    } finally {
+      await target.close();
+    }
   }
 
   /**

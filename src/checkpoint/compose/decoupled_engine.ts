@@ -10,9 +10,10 @@ import {
   type CommitTarget,
   type CreateOptions,
   type Engine,
-  ENGINE_OPTIONS,
+  ENGINE_COMMIT_OPTIONS,
   type EngineCommitOptions,
   type EngineLoadOptions,
+  SAVE_OPTIONS,
   type SaveOptions,
 } from "../engine/engine.ts";
 import { EngineWrapper } from "./engine_wrapper.ts";
@@ -129,7 +130,7 @@ export class DecoupledEngine extends EngineWrapper {
     path?: string,
     options: SaveOptions = {},
   ): Promise<undefined> {
-    checkOptions("save()", options, ENGINE_OPTIONS.save);
+    checkOptions("save()", options, SAVE_OPTIONS);
     this.#throwFailure("save");
     const info = this.inner.uncommitted;
     if (this.#job !== undefined) throw stillToCommit("save", this.#job);
@@ -145,7 +146,7 @@ export class DecoupledEngine extends EngineWrapper {
   }
 
   override async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
+    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
     const info = CommitInfo.of(target);
     const what = `commit ${info}`;
     this.#throwDeath(what);

@@ -9,9 +9,10 @@ import type { CommitInfo } from "../engine/commit_info.ts";
 import {
   type CommitReport,
   type Engine,
-  ENGINE_OPTIONS,
   type EngineCommitOptions,
+  REMOVE_OPTIONS,
   type RemoveOptions,
+  SAVE_OPTIONS,
   type SaveOptions,
 } from "../engine/engine.ts";
 import type { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
@@ -57,7 +58,7 @@ export abstract class EngineGroup extends SessionEngine {
 
   /** A group of engines of one run, none of them decoupled; else that is a `TypeError`. */
   constructor(engines: readonly Engine[]) {
-    super(ENGINE_OPTIONS.save);
+    super(SAVE_OPTIONS);
     const [first] = engines;
     if (first === undefined) throw new TypeError("A group of engines needs at least one");
     for (const engine of engines) {
@@ -136,7 +137,7 @@ export abstract class EngineGroup extends SessionEngine {
 
   /** Removes all copies. One that cannot be reached keeps its own, and that is the error. */
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
-    const { confirm } = checkOptions("remove()", options, ENGINE_OPTIONS.remove);
+    const { confirm } = checkOptions("remove()", options, REMOVE_OPTIONS);
     let mayGo = true;
     let removed = 0;
     let failure: unknown;

@@ -18,7 +18,8 @@ export interface CreateOptions {
   readonly overwrite?: boolean | undefined;
 }
 
-const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
+/** Every option of {@link CreateOptions}. */
+export const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
 
 /** Options of {@link Engine.save}. */
 export interface SaveOptions extends Work {
@@ -40,7 +41,8 @@ export interface EngineCommitOptions {
   readonly verify?: boolean | undefined;
 }
 
-const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
+/** Every option of {@link EngineCommitOptions}. */
+export const ENGINE_COMMIT_OPTIONS: OptionNames<EngineCommitOptions> = { signal: true, verify: true };
 
 /** Options of {@link Engine.load}. */
 export interface EngineLoadOptions {
@@ -62,22 +64,8 @@ export interface RemoveOptions {
   readonly fileId?: string | undefined;
 }
 
-const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true, fileId: true };
-
-/** Every option of each method of an {@link Engine}. */
-export const ENGINE_OPTIONS: {
-  readonly create: OptionNames<CreateOptions>;
-  readonly save: OptionNames<SaveOptions>;
-  readonly commit: OptionNames<EngineCommitOptions>;
-  readonly load: OptionNames<EngineLoadOptions>;
-  readonly remove: OptionNames<RemoveOptions>;
-} = {
-  create: CREATE_OPTIONS,
-  save: SAVE_OPTIONS,
-  commit: ENGINE_COMMIT_OPTIONS,
-  load: ENGINE_LOAD_OPTIONS,
-  remove: REMOVE_OPTIONS,
-};
+/** Every option of {@link RemoveOptions}. */
+export const REMOVE_OPTIONS: OptionNames<RemoveOptions> = { confirm: true, fileId: true };
 
 /** What was committed. */
 export interface CommitReport {

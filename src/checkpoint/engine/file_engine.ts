@@ -7,7 +7,7 @@ import { Checkpoint } from "../file/checkpoint.ts";
 import type { CheckpointFolder } from "./checkpoint_folder.ts";
 import type { CommitInfo } from "./commit_info.ts";
 import { DirectoryLocks } from "./lock/directory_locks.ts";
-import { ENGINE_OPTIONS, type EngineLoadOptions, type RemoveOptions, type SaveOptions } from "./engine.ts";
+import { type EngineLoadOptions, REMOVE_OPTIONS, type RemoveOptions, type SaveOptions } from "./engine.ts";
 import { EnginePaths } from "./engine_paths.ts";
 import { evictOldest } from "./evict_oldest.ts";
 import {
@@ -108,7 +108,7 @@ export class FileEngine extends SessionEngine<FileSaveOptions> {
   }
 
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
-    checkOptions("remove()", options, ENGINE_OPTIONS.remove);
+    checkOptions("remove()", options, REMOVE_OPTIONS);
     const randomName = this.#files.randomName();
     this.#files.inUse.add(TEMPORARY_PREFIX + randomName);
     KnownCheckpoints.in(this.storage, this.directory).forget(tag);

@@ -38,12 +38,6 @@ export interface FileWriterTools {
   readonly evict: (tag: string) => Promise<string | undefined>;
 }
 
-/** A checkpoint to be. */
-interface Target {
-  readonly info: CommitInfo;
-  readonly overwrite: boolean;
-}
-
 /** A checkpoint that has all its bytes and no name yet. */
 interface Saved {
   readonly prepared: PreparedCheckpoint;
@@ -83,7 +77,7 @@ export class FileWriter {
     if (names.includes(PARTS_DIRECTORY)) await removeDeadParts(this.#storage, directory, owner, true);
     const mayReplace = overwrite || this.#unconfirmed.has(this.#paths.fileOf(info));
     refuseTwins(this.#storage, directory, { names, tag: info.tag, overwrite: mayReplace });
-    return this.#writing({ info, overwrite: mayReplace });
+    return this.#writing(info, mayReplace);
   }
 
   /** See `FileEngine.savePart`. */
@@ -108,14 +102,13 @@ export class FileWriter {
     return part;
   }
 
-  #writing(target: Target): Writing<FileSaveOptions> {
-    const { info } = target;
+  #writing(info: CommitInfo, overwrite: boolean): Writing<FileSaveOptions> {
     let saved: Saved | undefined;
     return {
       write: async (frozen, options) => {
         await this.#requireSpace(info, options.ranks?.files ?? [frozen.tensors], options);
         await options.ranks?.begin();
-        saved = await this.#write(target, frozen, options);
+        saved = await this.#write(info, overwrite, frozen, options);
         return saved.prepared.written;
       },
       commit: async (options) => {
@@ -127,7 +120,8 @@ export class FileWriter {
   }
 
   async #write(
-    { info, overwrite }: Target,
+    info: CommitInfo,
+    overwrite: boolean,
     frozen: FrozenCheckpoint,
     options: FileSaveOptions,
   ): Promise<Saved> {

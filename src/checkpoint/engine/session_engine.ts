@@ -10,9 +10,11 @@ import { CommitInfo } from "./commit_info.ts";
 import {
   type CommitReport,
   type CommitTarget,
+  CREATE_OPTIONS,
   type CreateOptions,
   type Engine,
-  ENGINE_OPTIONS,
+  ENGINE_COMMIT_OPTIONS,
+  ENGINE_LOAD_OPTIONS,
   type EngineCommitOptions,
   type EngineLoadOptions,
   type RemoveOptions,
@@ -73,7 +75,7 @@ export abstract class SessionEngine<Options extends SaveOptions = SaveOptions> i
   protected abstract open(tag: string, signal: AbortSignal | undefined): Promise<Checkpoint>;
 
   async create(target: CommitTarget, options: CreateOptions = {}): Promise<void> {
-    const { overwrite = false } = checkOptions("create()", options, ENGINE_OPTIONS.create);
+    const { overwrite = false } = checkOptions("create()", options, CREATE_OPTIONS);
     const info = CommitInfo.of(target);
     if (this.#pending?.saved !== undefined) {
       throw commitFailed(info, notCommitted(this.#pending.info), "create");
@@ -108,7 +110,7 @@ export abstract class SessionEngine<Options extends SaveOptions = SaveOptions> i
   }
 
   async commit(target: CommitTarget, options: EngineCommitOptions = {}): Promise<CommitReport> {
-    checkOptions("commit()", options, ENGINE_OPTIONS.commit);
+    checkOptions("commit()", options, ENGINE_COMMIT_OPTIONS);
     const info = CommitInfo.of(target);
     const pending = this.#pending;
     if (pending === undefined) {
@@ -137,7 +139,7 @@ export abstract class SessionEngine<Options extends SaveOptions = SaveOptions> i
   }
 
   async load(tagOrPath: string | number, options: EngineLoadOptions = {}): Promise<Checkpoint> {
-    checkOptions("load()", options, ENGINE_OPTIONS.load);
+    checkOptions("load()", options, ENGINE_LOAD_OPTIONS);
     const tag = typeof tagOrPath === "number"
       ? await tagOfStep(this, tagOrPath, options)
       : checkTag(withoutPrefix(tagOrPath, this.locations));

@@ -1,11 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { FrozenCheckpoint } from "../../../src/checkpoint/capture/frozen_checkpoint.ts";
 import type { CommitInfo } from "../../../src/checkpoint/engine/commit_info.ts";
-import {
-  type CommitReport,
-  type CommitTarget,
-  ENGINE_OPTIONS,
-} from "../../../src/checkpoint/engine/engine.ts";
+import { type CommitReport, type CommitTarget, SAVE_OPTIONS } from "../../../src/checkpoint/engine/engine.ts";
 import { SessionEngine, type Writing } from "../../../src/checkpoint/engine/session_engine.ts";
 import type { Checkpoint } from "../../../src/checkpoint/file/checkpoint.ts";
 
@@ -22,7 +18,7 @@ class NotedEngine extends SessionEngine {
   readonly #failing: readonly string[];
 
   constructor(failing: readonly string[]) {
-    super(ENGINE_OPTIONS.save);
+    super(SAVE_OPTIONS);
     this.#failing = failing;
   }
 
