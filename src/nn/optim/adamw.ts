@@ -1,8 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { adamw as adamwKernel } from "../../kernels/optimizer/adamw.ts";
 import { describedAs } from "../../base/description.ts";
-import { describeSchedule } from "./schedules.ts";
-import { requireAtLeast, scheduleOf, slotOf } from "./hyperparameters.ts";
+import { describeSchedule } from "./schedules/schedule.ts";
+import { scheduleOf } from "./schedules/schedule_of.ts";
+import { requireAtLeast, slotOf } from "./hyperparameters.ts";
 import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
 
 /** Options of {@link adamw}. */

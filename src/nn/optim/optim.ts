@@ -1,4 +1,15 @@
 export { adamw, type AdamWOptions } from "./adamw.ts";
 export { sgd, type SgdOptions } from "./sgd.ts";
 export type { LearningRateOption, Optimizer, UpdateBindings } from "./optimizer.ts";
-export { constantRate, cosineDecay, linearWarmup, type Schedule, stepDecay } from "./schedules.ts";
+export { constantRate } from "./schedules/constant_rate.ts";
+export { cosineDecay } from "./schedules/cosine_decay.ts";
+export { cosineRestarts, type CosineRestartsOptions } from "./schedules/cosine_restarts.ts";
+export { exponentialDecay } from "./schedules/exponential_decay.ts";
+export { linearDecay } from "./schedules/linear_decay.ts";
+export { linearWarmup } from "./schedules/linear_warmup.ts";
+export { multiStepDecay } from "./schedules/multi_step_decay.ts";
+export { oneCycle, type OneCycleOptions } from "./schedules/one_cycle.ts";
+export { polynomialDecay, type PolynomialDecayOptions } from "./schedules/polynomial_decay.ts";
+export type { Schedule } from "./schedules/schedule.ts";
+export { stepDecay } from "./schedules/step_decay.ts";
+export { warmupStableDecay, type WarmupStableDecayOptions } from "./schedules/warmup_stable_decay.ts";

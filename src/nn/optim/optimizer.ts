@@ -1,6 +1,6 @@
 import type { OptionNames } from "../../base/options/options.ts";
 import type { Dispatch } from "../../gpu/dispatch.ts";
-import type { Schedule } from "./schedules.ts";
+import type { Schedule } from "./schedules/schedule.ts";
 
 /** What one update binds; all tensors have the same layout. */
 export interface UpdateBindings<B> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../../src/nn/optim/optim.ts";
+import { adamw, sgd } from "../../../src/nn/optim/optim.ts";
 
 describe("optimizers", () => {
   test("sgd keeps a tensor only for its momentum", () => {
@@ -28,29 +28,5 @@ describe("optimizers", () => {
     expect(() => sgd({ learningRate: 1, nesterov: true })).toThrow("nesterov needs a momentum");
     expect(() => adamw({ learningRate: 1, beta2: 1 })).toThrow(RangeError);
     expect(() => adamw({ learningRate: 1, weightDecay: -1 })).toThrow(RangeError);
-  });
-});
-
-describe("schedules", () => {
-  test("cosineDecay goes from the first rate to the last and stays", () => {
-    const rate = cosineDecay(1, 10, 0.2);
-    expect(rate(0)).toBe(1);
-    expect(rate(5)).toBeCloseTo(0.6, 12);
-    expect(rate(10)).toBeCloseTo(0.2, 12);
-    expect(rate(100)).toBeCloseTo(0.2, 12);
-  });
-
-  test("linearWarmup rises to what comes after", () => {
-    const rate = linearWarmup(4, stepDecay(1, 10, 0.5));
-    expect([0, 1, 2, 3, 4, 9, 10, 20].map(rate)).toEqual([0.25, 0.5, 0.75, 1, 1, 1, 0.5, 0.25]);
-    expect(linearWarmup(2, 3)(5)).toBe(3);
-  });
-
-  test("a number of steps that is none is refused", () => {
-    expect(() => cosineDecay(1, 0)).toThrow(RangeError);
-    expect(() => linearWarmup(-1, 1)).toThrow(RangeError);
-    expect(() => stepDecay(1, 1.5, 0.5)).toThrow(
-      "stepDecay: the number of steps is an integer from 1, found 1.5",
-    );
   });
 });
