@@ -1,6 +1,7 @@
 // Steps of the protocol, of recovery, of the tag rules, of the reader's checks, of the lock and of what is asked of a GPU that
 // `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
 
+import { BYTES_MUTATIONS } from "./mutation_list_bytes.mjs";
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
 import { RANK_MUTATIONS } from "./mutation_list_ranks.mjs";
 import { RESTORE_MUTATIONS } from "./mutation_list_restore.mjs";
@@ -628,6 +629,7 @@ export const MUTATIONS = [
     REQUESTS,
   ],
   ...NUMBER_MUTATIONS,
+  ...BYTES_MUTATIONS,
   ...STATE_MUTATIONS,
   ...STEP_MUTATIONS,
   ...RESTORE_MUTATIONS,
