@@ -1,5 +1,5 @@
 import { alignUp } from "../base/checked.ts";
-import { item, type Region, type Step } from "./op.ts";
+import { item, type Region, regionOf, type Step } from "./op.ts";
 
 /** Where a region is: bytes `offset` and following of buffer number `arena`. */
 export interface ArenaAddress {
@@ -100,7 +100,7 @@ function colorsOf(spans: readonly Span[], steps: readonly Step[]): Map<Region, n
 
 /** The regions that a step binds. */
 export function regionsOf(step: Step): Region[] {
-  return step.dispatch.bindings.filter((binding) => binding !== "scalars");
+  return step.dispatch.bindings.flatMap((binding) => regionOf(binding) ?? []);
 }
 
 /** One buffer, while it is filled. */

@@ -80,8 +80,21 @@ export interface Region {
   readonly byteLength: number;
 }
 
+/** A part of a region, bound by itself: `offset` is a multiple of 256, both are in bytes. */
+export interface RegionPart {
+  readonly region: Region;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
 /** What a dispatch of a plan binds: memory, or the step's scalars. */
-export type Binding = Region | "scalars";
+export type Binding = Region | RegionPart | "scalars";
+
+/** The region that a binding is, or is a part of; none for the scalars. */
+export function regionOf(binding: Binding): Region | undefined {
+  if (binding === "scalars") return undefined;
+  return "region" in binding ? binding.region : binding;
+}
 
 /** A dispatch with the regions that it writes; it only reads the others. */
 export interface Step {

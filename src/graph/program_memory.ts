@@ -59,9 +59,13 @@ export class ProgramMemory {
     return memory;
   }
 
-  /** Where the region or the step's scalars are. */
+  /** Where the region, a part of it, or the step's scalars are. */
   rangeOf(binding: Binding): BufferRange {
     if (binding === "scalars") return this.#scalars;
+    if ("region" in binding) {
+      const { buffer, offset } = this.rangeOf(binding.region);
+      return { buffer, offset: offset + binding.offset, size: binding.byteLength };
+    }
     const range = this.#ranges.get(binding);
     if (range === undefined) throw new RangeError(`${binding.label} has no address`);
     return range;

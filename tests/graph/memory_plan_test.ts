@@ -53,10 +53,9 @@ function expectSound(
       expect(share && together).toBe(false);
     }
   }
-  for (const { dispatch, writes } of steps) {
-    for (const bound of dispatch.bindings) {
-      if (bound === "scalars") continue;
-      for (const written of writes) {
+  for (const planned of steps) {
+    for (const bound of regionsOf(planned)) {
+      for (const written of planned.writes) {
         if (bound !== written && addresses.has(bound) && addresses.has(written)) {
           expect(at(bound).arena).not.toBe(at(written).arena);
         }
@@ -66,6 +65,18 @@ function expectSound(
 }
 
 describe("planMemory", () => {
+  test("a region lives as long as any part of it is bound", () => {
+    const [source, packed, out] = [region(512), region(1024), region(512)];
+    const bindPart = (offset: number, to: Region): Step => {
+      const { dispatch } = step([], [to]);
+      const part = { region: packed, offset, byteLength: 256 };
+      return { dispatch: { ...dispatch, bindings: [part, to] }, writes: [to] };
+    };
+    const steps = [step([source], [packed]), bindPart(0, out), bindPart(256, out)];
+    expect(regionsOf(bindPart(0, out))).toEqual([packed, out]);
+    expectSound([source, packed, out], steps, new Set());
+  });
+
   test("a chain of any length takes two buffers, each as large as one value", () => {
     const chain = Array.from({ length: 10 }, () => region(1000));
     const steps = chain.slice(1).map((next, index) => step(chain.slice(index, index + 1), [next]));
