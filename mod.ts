@@ -1,6 +1,6 @@
 /**
- * Train models on WebGPU from Deno, Bun and Node, and never lose them: stop, be killed or change machine, and go on from exactly
- * where you were, bit for bit.
+ * Train models on WebGPU from Deno, Bun and Node, and never lose them: stop, be killed or change machine, and go on
+ * from exactly where you were, bit for bit.
  *
  * @example
  * ```ts

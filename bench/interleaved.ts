@@ -32,8 +32,8 @@ export async function interleaved<Result>(
 }
 
 /**
- * As {@link interleaved}, with the processor's time beside the clock's. Of work on one thread it is the better measure while
- * others want the processor too: it does not count the time in which they had it.
+ * As {@link interleaved}, with the processor's time beside the clock's. Of work on one thread it is the better
+ * measure while others want the processor too: it does not count the time in which they had it.
  */
 export async function interleavedWithCpu<Result>(
   contenders: readonly Contender<Result>[],

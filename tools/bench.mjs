@@ -1,6 +1,6 @@
 // `npm run bench -- codec`: runs bench/codec/main.ts in Bun and then in Deno. `npm run bench` says which there are.
-// `--gpu` for the bench of the GPU's own code: `npm run bench -- codec --gpu` is bench/codec/gpu.ts.
-// `--bun` or `--deno` for one runtime only; everything else goes to the bench itself. A bench of the GPU that has to hold for
+// `--gpu` for the bench of the GPU's own code: `npm run bench -- codec --gpu` is bench/codec/gpu.ts. `--bun` or
+// `--deno` for one runtime only; everything else goes to the bench itself. A bench of the GPU that has to hold for
 // each provider runs once more in Deno, with Dawn, unless `--provider=` says which.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Compiles mod.ts and src/ with its doors to dist/ with plain tsc, and the examples to build/ so that Node can run them.
+// Compiles mod.ts and src/ with its doors to dist/ with plain tsc, and the examples to build/ so that Node can run
+// them.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root, tsc } from "./runtimes.mjs";

@@ -1,5 +1,6 @@
-// Compiles wasm/planes.ts with AssemblyScript and writes the module, as base64, to src/container/codec/planes/planes_wasm.ts.
-// The same source and the same compiler give the same bytes: `--check` says whether the tree has them.
+// Compiles wasm/planes.ts with AssemblyScript and writes the module, as base64, to
+// src/container/codec/planes/planes_wasm.ts. The same source and the same compiler give the same bytes: `--check`
+// says whether the tree has them.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,5 @@
-// Installs Debian packages that the project needs on a machine that may do so: a software Vulkan, a browser for the tests.
+// Installs Debian packages that the project needs on a machine that may do so: a software Vulkan, a browser for the
+// tests.
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   cpSync,

@@ -1,6 +1,7 @@
 // `npm run faults -- container`, `-- engine` and `-- numerics`: the fault campaigns, in Bun and then in Deno.
-// `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations` removes one step of the protocol at a
-// time and requires that a test turns red. The last line is one JSON object; exit 1 unless everything held.
+// `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations` removes one step of the
+// protocol at a time and requires that a test turns red. The last line is one JSON object; exit 1 unless everything
+// held.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";

@@ -1,6 +1,6 @@
-// Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has a compiler
-// check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and Node. Then each of them reads the golden files
-// and writes them again.
+// Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has a
+// compiler check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and
+// Node. Then each of them reads the golden files and writes them again.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,6 @@
-// `npm run release -- 1.2.3` puts a version into package.json, deno.json, the lock file, the writer's name in new files and the
-// change log, commits that and tags it. `--check v1.2.3` says whether all of them agree with a tag, and changes nothing.
+// `npm run release -- 1.2.3` puts a version into package.json, deno.json, the lock file, the writer's name in new
+// files and the change log, commits that and tags it. `--check v1.2.3` says whether all of them agree with a tag, and
+// changes nothing.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

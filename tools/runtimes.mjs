@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const modules = join(root, "node_modules");
 
-/** The first of `paths` that is a real binary, not the small text that stands in for one before an install script ran. */
+/**
+ * The first of `paths` that is a real binary, not the small text that stands in for one before an install script ran.
+ */
 function firstBinary(paths) {
   return paths.find((path) => existsSync(path) && statSync(path).size > 1_000_000);
 }

@@ -32,8 +32,9 @@ async function check(program, args) {
 }
 
 /**
- * A test runner: its own counts are added. A runner that fails without a failed test, or counts nothing, counts as one failure. One that
- * dies of a signal is started again, unless it had counted all its tests as passed and only had to end.
+ * A test runner: its own counts are added. A runner that fails without a failed test, or counts nothing, counts as
+ * one failure. One that dies of a signal is started again, unless it had counted all its tests as passed and only had
+ * to end.
  */
 async function suite(program, args, counts, { retriesAfterCrash = 0, summary } = {}) {
   const { status, signal, output } = await run(program, args);

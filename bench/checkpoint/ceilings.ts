@@ -14,8 +14,8 @@ const CHUNK_BYTES = 1 << 20;
 const PIECE_BYTES = 8 * 1024 * 1024;
 
 /**
- * What a save or a load has to do at least, each by itself and with nothing around it. Rows take some of them along in their own
- * rounds, so that a figure and its ceiling are of the same minutes.
+ * What a save or a load has to do at least, each by itself and with nothing around it. Rows take some of them along
+ * in their own rounds, so that a figure and its ceiling are of the same minutes.
  */
 export class Ceilings {
   /** Bytes of all chunks of the state by the codec `planes`. */
@@ -137,7 +137,10 @@ export class Ceilings {
     };
   }
 
-  /** `queue.writeBuffer` of everything in pieces of 8 MiB, with a submit now and then that lets go of the copies, and a fence. */
+  /**
+   * `queue.writeBuffer` of everything in pieces of 8 MiB, with a submit now and then that lets go of the copies, and
+   * a fence.
+   */
   upload(): Contender<unknown> {
     const { device } = this.#state.store.gpu;
     return {

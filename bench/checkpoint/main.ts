@@ -1,15 +1,16 @@
 /**
- * How fast are checkpoints, and how little do they disturb? `npm run bench -- checkpoint` runs this in Bun (Dawn), Deno
- * (its own WebGPU) and Deno with Dawn; or `bun bench/checkpoint/main.ts`.
+ * How fast are checkpoints, and how little do they disturb? `npm run bench -- checkpoint` runs this in Bun (Dawn),
+ * Deno (its own WebGPU) and Deno with Dawn; or `bun bench/checkpoint/main.ts`.
  *
- * Contenders and baselines take turns in one process, on the same state, the same GPU and the same disk, so that a busy
- * machine disturbs all alike. All files are new, and synced with their directory. Every result is compared with the
- * state, byte by byte, outside of what is timed. The first save of each engine is read back by the engine before it is
- * committed, as its default is; the first round is not counted. The last line is JSON.
+ * Contenders and baselines take turns in one process, on the same state, the same GPU and the same disk, so that a
+ * busy machine disturbs all alike. All files are new, and synced with their directory. Every result is compared with
+ * the state, byte by byte, outside of what is timed. The first save of each engine is read back by the engine before
+ * it is committed, as its default is; the first round is not counted. The last line is JSON.
  *
- * The first lines are the ceilings: what has to be done at least, each by itself. Targets are ratios against something that was
- * measured in the same rounds and is as durable. With `--disk slow` the file calls of the thread that writes, and those of the
- * bare loops, take their time: 490 MB/s of durable bytes, half of the time in writes and half in syncs. All else is as it is.
+ * The first lines are the ceilings: what has to be done at least, each by itself. Targets are ratios against
+ * something that was measured in the same rounds and is as durable. With `--disk slow` the file calls of the thread
+ * that writes, and those of the bare loops, take their time: 490 MB/s of durable bytes, half of the time in writes
+ * and half in syncs. All else is as it is.
  *
  * Options: `--rounds=7`, `--rows=1,4` (lines of the table, 1 to 11), `--provider=dawn`, `--disk=slow`.
  */

@@ -1,10 +1,10 @@
 /**
- * Host memory of one save above the state's own, for bench/checkpoint/main.ts, in a process of its own so that nothing that was
- * freed before can hide any. `--provider=dawn --mode=balanced --directory=…`; the last line is JSON.
+ * Host memory of one save above the state's own, for bench/checkpoint/main.ts, in a process of its own so that
+ * nothing that was freed before can hide any. `--provider=dawn --mode=balanced --directory=…`; the last line is JSON.
  *
- * On a software adapter the GPU's memory is the process's own. The slabs and their shadow are the state, so that they are
- * there before the peak is set back: a first save is stopped as soon as its copy is in the shadow. What counts is all
- * the rest: staging buffers, what compresses, what is written, garbage.
+ * On a software adapter the GPU's memory is the process's own. The slabs and their shadow are the state, so that they
+ * are there before the peak is set back: a first save is stopped as soon as its copy is in the shadow. What counts is
+ * all the rest: staging buffers, what compresses, what is written, garbage.
  */
 import process from "node:process";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";

@@ -13,7 +13,10 @@ const MANY = 2000;
 /** Saves in a round, as one alone is too short for the clock of the processor. */
 const SAVES = 5;
 
-/** Row 10: processor time of a save with retention beside 2,000 checkpoints of another run, over that of one beside 10. */
+/**
+ * Row 10: processor time of a save with retention beside 2,000 checkpoints of another run, over that of one beside
+ * 10.
+ */
 export async function benchNeighbours({ figures, directory, rounds }: RowContext): Promise<void> {
   const places = [await placeBeside(FEW, directory), await placeBeside(MANY, directory)] as const;
   const ratios: number[] = [];

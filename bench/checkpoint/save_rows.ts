@@ -87,7 +87,10 @@ function addAgainstBareWrite({ state, figures }: RowContext, mode: Mode, { times
   );
 }
 
-/** Where the disk alone takes more than a quarter of the naive way, no save is four times as fast: then the disk is the measure. */
+/**
+ * Where the disk alone takes more than a quarter of the naive way, no save is four times as fast: then the disk is
+ * the measure.
+ */
 function addAgainstNaive({ figures }: RowContext, mode: Mode, { times }: Measured): void {
   const { ms } = timedOf(times, `save, ${mode}`);
   const naive = timedOf(times, "naive save").ms;

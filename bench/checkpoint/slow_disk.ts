@@ -1,9 +1,9 @@
 import type { FileCalls } from "../../src/storage/write_thread.ts";
 
 /**
- * The file calls of a slow disk: it takes 980 MB/s, and syncs what it took at 980 MB/s, which is 490 MB/s of durable bytes. Each call
- * is made as on any other disk and returns when its time is over, unless it took longer anyway. It is sent to the writing thread as
- * text, so that all that it needs is in here.
+ * The file calls of a slow disk: it takes 980 MB/s, and syncs what it took at 980 MB/s, which is 490 MB/s of durable
+ * bytes. Each call is made as on any other disk and returns when its time is over, unless it took longer anyway. It
+ * is sent to the writing thread as text, so that all that it needs is in here.
  */
 export function slowCalls(fs: FileCalls): FileCalls {
   const BYTES_PER_MS = 980e3;

@@ -12,8 +12,8 @@ const WIDTH = 768;
 const FIRST_BATCH = 16;
 const LARGEST_BATCH = 2048;
 /**
- * So much longer than a save on its own is what 20 steps take, or else the next save would have to wait for the one before. Steps
- * of all of GPT-2 take far longer.
+ * So much longer than a save on its own is what 20 steps take, or else the next save would have to wait for the one
+ * before. Steps of all of GPT-2 take far longer.
  */
 const ROOM = 3;
 /** And so much at most, so that a run ends before long on a busy machine. */
@@ -48,9 +48,9 @@ export interface TrainingOptions {
 }
 
 /**
- * Trains the MLP of a GPT-2 block (768-3072-768) with AdamW in blocks of 20 steps, each kind of block once a round and in
- * turns first. A block begins and ends with an idle GPU, and no save is under way at its end: what a save still has to do
- * when its 20 steps are over counts as lost.
+ * Trains the MLP of a GPT-2 block (768-3072-768) with AdamW in blocks of 20 steps, each kind of block once a round
+ * and in turns first. A block begins and ends with an idle GPU, and no save is under way at its end: what a save
+ * still has to do when its 20 steps are over counts as lost.
  */
 export async function trainWithSaves(
   options: TrainingOptions,
@@ -107,8 +107,8 @@ export async function trainWithSaves(
 
 /**
  * Part of the training's throughput that a save every 20 steps costs, beyond the CPU time that the save itself uses:
- * (wall with - wall without - (CPU with - CPU without)) / wall without, for the two blocks of each round. Where the GPU is
- * the CPU there is no idle engine to hide a save in, so that its CPU time is bound to be missing elsewhere.
+ * (wall with - wall without - (CPU with - CPU without)) / wall without, for the two blocks of each round. Where the
+ * GPU is the CPU there is no idle engine to hide a save in, so that its CPU time is bound to be missing elsewhere.
  */
 export function lossesBeyondCpu(withSaves: readonly Block[], without: readonly Block[]): number[] {
   return withSaves.map((block, round) => {

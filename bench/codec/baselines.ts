@@ -14,7 +14,10 @@ import { CHUNK_BYTES } from "./samples.ts";
 /** A codec from elsewhere, in the form of ours. */
 export interface Baseline {
   readonly name: string;
-  /** As `Codec.encode` and `Codec.decode`: one that can puts its result in `into`, as in a writer or a reader of a container. */
+  /**
+   * As `Codec.encode` and `Codec.decode`: one that can puts its result in `into`, as in a writer or a reader of a
+   * container.
+   */
   encode(raw: Uint8Array, dtype: DType, into?: Uint8Array): Uint8Array | Promise<Uint8Array>;
   decode(
     stored: Uint8Array,
@@ -112,8 +115,9 @@ export function planesInTypeScript(): Baseline {
 }
 
 /**
- * Blosc as the npm package `numcodecs` has it, in WebAssembly on one core: LZ4 of level 5 (its default) and zstd of level 1, both on
- * bytes shuffled as elements of four. Installed into bench/peers/blosc when it is not there. Where it cannot be, the reason.
+ * Blosc as the npm package `numcodecs` has it, in WebAssembly on one core: LZ4 of level 5 (its default) and zstd of
+ * level 1, both on bytes shuffled as elements of four. Installed into bench/peers/blosc when it is not there. Where
+ * it cannot be, the reason.
  */
 export async function bloscBaselines(): Promise<readonly Baseline[] | string> {
   try {

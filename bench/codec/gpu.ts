@@ -1,9 +1,10 @@
 /**
  * How fast does the GPU itself encode and decode by the codec `levels`? `npm run bench -- codec --gpu`.
  *
- * Against a copy on the device and against reading the raw bytes back, on the same bytes, interleaved. What it makes is compared
- * with the CPU's bytes. On an adapter that is a CPU the targets do not apply, and are printed as such. The last line
- * is JSON; with a real GPU it is kept in bench/results/. Options: `--rounds=15`, `--mib=128`, `--provider=dawn`.
+ * Against a copy on the device and against reading the raw bytes back, on the same bytes, interleaved. What it makes
+ * is compared with the CPU's bytes. On an adapter that is a CPU the targets do not apply, and are printed as such.
+ * The last line is JSON; with a real GPU it is kept in bench/results/. Options: `--rounds=15`, `--mib=128`,
+ * `--provider=dawn`.
  */
 import { Buffer } from "node:buffer";
 import { mkdirSync, writeFileSync } from "node:fs";

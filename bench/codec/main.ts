@@ -1,10 +1,10 @@
 /**
  * How small and how fast are the codecs? `npm run bench -- codec`, or `bun bench/codec/main.ts`.
  *
- * On chunks of 1 MiB, as in a file, on one core: every contender runs once a round on the same bytes, and what
- * it gives is compared bit for bit. Rates are of raw bytes, by the clock and by the processor's time; whether a target holds is
- * decided by the clock. Blosc is installed into bench/peers/blosc when it is not there, and left out where it cannot be. The last
- * line is JSON. Option: `--rounds=9`.
+ * On chunks of 1 MiB, as in a file, on one core: every contender runs once a round on the same bytes, and what it
+ * gives is compared bit for bit. Rates are of raw bytes, by the clock and by the processor's time; whether a target
+ * holds is decided by the clock. Blosc is installed into bench/peers/blosc when it is not there, and left out where
+ * it cannot be. The last line is JSON. Option: `--rounds=9`.
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";

@@ -25,14 +25,15 @@ interface BenchChunk {
 
 // So many chunks in a round that starting and ending makes no difference.
 const CHUNKS = 64;
-// So many before each: a thread that was just woken is put on the processor of the one that woke it, and is moved to another only
-// when it has been busy for some time.
+// So many before each: a thread that was just woken is put on the processor of the one that woke it, and is moved to
+// another only when it has been busy for some time.
 const CHUNKS_BEFORE = 256;
 
 /**
- * How much faster two workers are than one, in encoding and in decoding chunks that lie in memory that both threads see, as after
- * reading them there. Printed beside it: the same with each chunk copied there and its result back, all by this thread, as a
- * container's writer does; and what two threads get done against one that share nothing at all, above which no pool gets.
+ * How much faster two workers are than one, in encoding and in decoding chunks that lie in memory that both threads
+ * see, as after reading them there. Printed beside it: the same with each chunk copied there and its result back, all
+ * by this thread, as a container's writer does; and what two threads get done against one that share nothing at all,
+ * above which no pool gets.
  */
 export async function compareWorkers(sample: Sample, rounds: number): Promise<WorkerRow[]> {
   const pools = [CodecPool.open(1), CodecPool.open(2)].filter((pool) => pool !== undefined);
@@ -178,7 +179,10 @@ function checkSum(sum: number, expected: readonly number[]): void {
   if (sum !== all) throw new Error(`a pool's results sum up to ${sum}, expected ${all}`);
 }
 
-/** Hands out all the work, with as much under way as the pool wants, and sums up what `take` makes of the results, in order. */
+/**
+ * Hands out all the work, with as much under way as the pool wants, and sums up what `take` makes of the results, in
+ * order.
+ */
 async function inOrder<Result extends Lent>(
   pool: CodecPool,
   chunks: readonly BenchChunk[],

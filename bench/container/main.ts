@@ -2,11 +2,11 @@
  * How fast is a container read, and how much memory does writing one take? `bun bench/container/main.ts`, or
  * `deno run -A bench/container/main.ts`.
  *
- * Files are written to a temporary folder, which is removed at the end; all reads are of files that the system has just written,
- * so they come from its cache. Rounds are interleaved: each runs contender and baseline once, in turns first, so that a busy machine
- * disturbs both alike; ratios are also taken of the processor's time. The result of every round is compared with the bytes that were
- * written. Peaks of memory are those of child processes. The last line is JSON.
- * Options: `--rounds=15`, `--mib=512` (the raw file), `--write-mib=1024`.
+ * Files are written to a temporary folder, which is removed at the end; all reads are of files that the system has
+ * just written, so they come from its cache. Rounds are interleaved: each runs contender and baseline once, in turns
+ * first, so that a busy machine disturbs both alike; ratios are also taken of the processor's time. The result of
+ * every round is compared with the bytes that were written. Peaks of memory are those of child processes. The last
+ * line is JSON. Options: `--rounds=15`, `--mib=512` (the raw file), `--write-mib=1024`.
  */
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
@@ -134,8 +134,8 @@ async function timed<Result>(work: () => Promise<Result>): Promise<Timed<Result>
 }
 
 /**
- * In processes of their own, since memory that was once used is mostly not given back: what another part of the bench left would be
- * used first, and count for nothing.
+ * In processes of their own, since memory that was once used is mostly not given back: what another part of the bench
+ * left would be used first, and count for nothing.
  */
 function benchWriting(): void {
   const mib = numberOption("write-mib", 1024);
@@ -234,7 +234,8 @@ async function benchRawTensor(): Promise<void> {
     if (length !== tensorBytes) throw new Error(`read ${length} of ${tensorBytes} bytes`);
     return Promise.resolve();
   };
-  // Both into memory that is there already: in new memory most of the time is the system's, and who gets some that was used before is luck.
+  // Both into memory that is there already: in new memory most of the time is the system's, and who gets some that
+  // was used before is luck.
   const [bytes, other] = [new Uint8Array(tensorBytes), new Uint8Array(tensorBytes)];
   const { ms, ratios, cpuRatios } = await race(
     (round) => reader.readInto(`w${round * 7 % count}`, bytes),

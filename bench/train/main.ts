@@ -1,10 +1,10 @@
 /**
  * What does it cost to look at every gradient before it is used? `npm run bench -- train`.
  *
- * The step of the MLP 784-256-128-10 (batch 64, AdamW) with the check and the verdict, and without. Rounds are interleaved, each
- * job ends with the same weights to the bit, which is checked after every round. As that difference is small beside what
- * neighbours do to a step, the check is also timed on its own, many times in a row. The last line is JSON.
- * Options: `--rounds=9`, `--steps=40`, `--provider=dawn`.
+ * The step of the MLP 784-256-128-10 (batch 64, AdamW) with the check and the verdict, and without. Rounds are
+ * interleaved, each job ends with the same weights to the bit, which is checked after every round. As that difference
+ * is small beside what neighbours do to a step, the check is also timed on its own, many times in a row. The last
+ * line is JSON. Options: `--rounds=9`, `--steps=40`, `--provider=dawn`.
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";

@@ -1,6 +1,6 @@
-// Trains on real handwritten digits, is killed three times (once while a save is being written), resumes by itself, and
-// compares the result bit for bit with a run that was never disturbed. With `--kill saves` it is killed twenty times, each
-// time while a save is being written.
+// Trains on real handwritten digits, is killed three times (once while a save is being written), resumes by itself,
+// and compares the result bit for bit with a run that was never disturbed. With `--kill saves` it is killed twenty
+// times, each time while a save is being written.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -59,7 +59,9 @@ export function killsWhileSaving(seed: number): Kill[] {
   }));
 }
 
-/** Starts the training process, kills it at each of `kills` in turn, starts it again each time, and waits for its end. */
+/**
+ * Starts the training process, kills it at each of `kills` in turn, starts it again each time, and waits for its end.
+ */
 export async function runUntilDone(
   { directory, seed, kills }: { directory: string; seed: number; kills: readonly Kill[] },
 ): Promise<Run> {

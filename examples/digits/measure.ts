@@ -9,7 +9,10 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-/** Saves the run to durable files and loads it back into the GPU, several times; medians in MB of raw tensors a second. */
+/**
+ * Saves the run to durable files and loads it back into the GPU, several times; medians in MB of raw tensors a
+ * second.
+ */
 export async function measureSaving(
   trainer: Trainer,
   directory: string,
@@ -32,7 +35,10 @@ export async function measureSaving(
   return { saveMBps: megabytes / median(saveMs) * 1000, loadMBps: megabytes / median(loadMs) * 1000, ratio };
 }
 
-/** Milliseconds that a training step takes, GPU included: medians over stretches of 25 steps of one more epoch, without saving. */
+/**
+ * Milliseconds that a training step takes, GPU included: medians over stretches of 25 steps of one more epoch,
+ * without saving.
+ */
 export async function measureStep(trainer: Trainer): Promise<number> {
   const stretch = 25;
   const perStep: number[] = [];

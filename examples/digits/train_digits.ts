@@ -1,5 +1,5 @@
-// The process that trains: `train_digits <directory> <seed>`. It resumes by itself, saves every epoch and every 20 steps,
-// and tells what it does as one line of JSON each time. Whoever started it may kill it at any moment.
+// The process that trains: `train_digits <directory> <seed>`. It resumes by itself, saves every epoch and every 20
+// steps, and tells what it does as one line of JSON each time. Whoever started it may kill it at any moment.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DataLoader, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";

@@ -4,8 +4,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * What `work` gives, or the signal's own reason as soon as it is aborted, whether or not `work` takes notice of it. What
- * becomes of `work` afterwards is dropped.
+ * What `work` gives, or the signal's own reason as soon as it is aborted, whether or not `work` reacts to it. What
+ * `work` gives afterwards is dropped.
  */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   throwIfAborted(signal);

@@ -1,6 +1,6 @@
 import { CairnError } from "./errors.ts";
 
-/** `byteLength` zero bytes, or `CairnError("out_of_memory")` where the runtime has no room for them. */
+/** `byteLength` zero bytes, or `CairnError("out_of_memory")` where the runtime has no memory for them. */
 export function allocate(byteLength: number): Uint8Array {
   try {
     return new Uint8Array(byteLength);

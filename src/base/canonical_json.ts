@@ -73,10 +73,9 @@ export interface StrictJsonOptions {
 }
 
 /**
- * The value of a JSON text that somebody else wrote, with any spacing; `what` names the text in messages. Duplicate
- * keys, text that is no valid Unicode, and nesting beyond {@link MAX_JSON_DEPTH} are refused. A key `__proto__` is an
- * own property like any other: go through the result with `Object.entries` and `Object.hasOwn`.
- * Throws `CairnError("invalid_file")`.
+ * The value of a foreign JSON text, with any spacing; `what` names the text in messages. Duplicate keys, text that is
+ * no valid Unicode, and nesting beyond {@link MAX_JSON_DEPTH} are refused. A key `__proto__` is an own property like
+ * any other: go through the result with `Object.entries` and `Object.hasOwn`. Throws `CairnError("invalid_file")`.
  */
 export function parseStrictJson(text: string, what: string, options: StrictJsonOptions = {}): JsonValue {
   if (atOnce(nestingDepth(text)) > MAX_JSON_DEPTH) {
@@ -207,8 +206,8 @@ function take(written: Written): string {
 }
 
 /**
- * The entries of a plain object, each read once, when it is asked for. Throws a `TypeError` that names `path` when the object is of
- * a class, or has a symbol key, an accessor, a hidden property or the key `__proto__`.
+ * The entries of a plain object, each read once, when it is asked for. Throws a `TypeError` that names `path` when
+ * the object is of a class, or has a symbol key, an accessor, a hidden property or the key `__proto__`.
  */
 export function* plainEntries(value: object, path: string): Generator<[string, unknown], void, void> {
   const prototype = Object.getPrototypeOf(value);
@@ -229,7 +228,10 @@ export function* plainEntries(value: object, path: string): Generator<[string, u
   }
 }
 
-/** The deepest nesting in a JSON text, found without parsing, which takes seconds for a hostile one (brackets inside strings do not count). */
+/**
+ * The deepest nesting in a JSON text, found without parsing, which takes seconds for a hostile one (brackets inside
+ * strings do not count).
+ */
 function* nestingDepth(text: string): Sliced<number> {
   let depth = 0;
   let deepest = 0;

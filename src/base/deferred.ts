@@ -5,7 +5,7 @@ export interface Deferred {
   readonly reject: (reason: unknown) => void;
 }
 
-/** A promise that somebody else settles: `Promise.withResolvers`, which Node 20 lacks. */
+/** A promise that is settled from outside: `Promise.withResolvers`, which Node 20 lacks. */
 export function deferred(): Deferred {
   let resolve = (): void => {};
   let reject = (_: unknown): void => {};

@@ -1,6 +1,6 @@
 /**
- * What something is, as far as a run depends on it: a name, and its options. It is written into checkpoints, so that a run which goes
- * on can tell what has changed.
+ * What something is, as far as a run depends on it: a name, and its options. It is written into checkpoints, so that
+ * a run which goes on can tell what has changed.
  */
 export type Description = { readonly name: string; readonly [option: string]: DescribedValue };
 
@@ -21,7 +21,7 @@ export function describedAs<T extends object>(thing: T, description: Description
   return thing;
 }
 
-/** What {@link describedAs} said; `undefined` for what somebody else has made. */
+/** What {@link describedAs} said; `undefined` for anything else. */
 export function descriptionOf(thing: object): Description | undefined {
   return DESCRIPTIONS.get(thing);
 }

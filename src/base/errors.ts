@@ -85,8 +85,8 @@ export class CairnError extends Error {
   readonly details: CairnErrorDetails;
 
   /**
-   * An error for an engine or a storage of one's own to throw. `message` says what was found, what was expected,
-   * and what to do.
+   * An error for an engine or a storage of your own to throw. `message` says what was found, what was expected, and
+   * what to do.
    */
   constructor(code: CairnErrorCode, message: string, options: CairnErrorOptions = {}) {
     checkOptions("CairnError()", options, CAIRN_ERROR_OPTIONS);

@@ -1,14 +1,15 @@
-/** How long work may hold the event loop: a chunk is worked on meanwhile, and a training step waits no longer than for that. */
+/** How long work may hold the event loop: about one chunk, so that a training step waits no longer. */
 const HOLD_MS = 0.25;
 
 /**
- * Resolves in a later turn of the event loop, so that timers, files and GPU callbacks get theirs. A resolved promise would not
- * do: a training loop that never waits for anything else would starve a save in the background until its end.
+ * Resolves in a later turn of the event loop, so that timers, files and GPU callbacks get theirs. A resolved promise
+ * would not do: a training loop that never waits for anything else would starve a save in the background until its
+ * end.
  */
 export function nextTurn(): Promise<void> {
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
   if (typeof setImmediate === "function") return new Promise((resolve) => setImmediate(resolve));
-  // Browsers hold setTimeout back to 4 ms; a message is not held back.
+  // Browsers delay setTimeout by 4 ms, and a message not at all.
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {
@@ -19,7 +20,7 @@ export function nextTurn(): Promise<void> {
   });
 }
 
-/** Gives the event loop air at intervals: call {@link Breather.breathe} between pieces of long work. */
+/** Lets the event loop run at intervals: call {@link Breather.breathe} between pieces of long work. */
 export class Breather {
   #since = performance.now();
 

@@ -43,7 +43,7 @@ const BEGINNINGS: readonly (readonly [start: string, text: string, format?: Know
 ];
 
 /**
- * What a file that is not what somebody expected is instead, or `undefined` where its first bytes do not say.
+ * What kind of file this is, or `undefined` where its first bytes do not say.
  *
  * @param head Its first {@link FILE_KIND_BYTES} bytes, or more, or all.
  */

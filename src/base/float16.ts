@@ -70,7 +70,8 @@ function encode(values: ArrayLike<number>, format: Float16Format): Uint16Array<A
 
 function bitsToBfloat16(bits: number): number {
   if ((bits & 0x7fffffff) > 0x7f800000) return encodeNaN(bits, BRAIN);
-  // Half a unit less a bit, and that bit where the result would be odd: a tie goes to even. A carry goes into the exponent.
+  // Half a unit less a bit, and that bit where the result would be odd: a tie goes to even. A carry goes into the
+  // exponent.
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 

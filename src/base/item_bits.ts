@@ -2,8 +2,8 @@ import type { DType } from "./dtype.ts";
 
 /**
  * How the bytes of a dtype are seen by what separates exponents from the rest: as items of 16 or 32 bits, each with a
- * sign at the top, an exponent, and a mantissa. Dtypes of 8 bytes are pairs of items, dtypes of one byte four to an item.
- * For dtypes that are not of floating point these are only names for ranges of bits.
+ * sign at the top, an exponent, and a mantissa. Dtypes of 8 bytes are pairs of items, dtypes of one byte four to an
+ * item. For dtypes that are not of floating point these are only names for ranges of bits.
  */
 export interface ItemBits {
   /** Bits of an item: 16 or 32. */

@@ -2,8 +2,8 @@ import { kindOf } from "./options/kind_of.ts";
 import { checkOptions, type OptionNames } from "./options/options.ts";
 
 /**
- * Names of tensors: one name; or one with `*`, which stands for any run of characters, dots included; or an expression that is
- * found somewhere in them.
+ * Names of tensors: one name; or one with `*`, which stands for any run of characters, dots included; or an
+ * expression that is found somewhere in them.
  */
 export type NamePattern = string | RegExp;
 

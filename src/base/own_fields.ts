@@ -13,9 +13,10 @@ export interface KnownElements {
 }
 
 /**
- * Whether an array or a typed array has anything beside its elements: `list.name = "x"`. No runtime says that without making a text
- * of each index (1.4 s for 400 000 in JavaScriptCore), so a list of {@link FEW_ELEMENTS} or more is compared with its elements. Of such
- * a list symbols and what is enumerable are found; a named property that was hidden with `Object.defineProperty` is not.
+ * Whether an array or a typed array has anything beside its elements: `list.name = "x"`. No runtime says that without
+ * making a text of each index (1.4 s for 400 000 in JavaScriptCore), so a list of {@link FEW_ELEMENTS} or more is
+ * compared with its elements. Of such a list symbols and what is enumerable are found; a named property that was
+ * hidden with `Object.defineProperty` is not.
  */
 export function hasFieldsOfItsOwn(
   list: readonly unknown[] | ArrayBufferView,

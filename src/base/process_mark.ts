@@ -52,8 +52,8 @@ function machine(): string | undefined {
 }
 
 /**
- * When a process started; `ended` for one that is over, and only its parent has not asked how yet; `none` when none is to be
- * seen; `undefined` when that cannot be told.
+ * When a process started; `ended` for one that is over, and only its parent has not asked how yet; `none` when none
+ * is to be seen; `undefined` when that cannot be told.
  */
 function startOf(pid: number): string | undefined {
   try {
@@ -72,7 +72,7 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-/** Signal 0 reaches nobody: it only asks whether there is somebody. */
+/** Signal 0 is not delivered: it only asks whether the process exists. */
 function isGone(pid: number): boolean {
   try {
     host().kill?.(pid, 0);

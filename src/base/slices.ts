@@ -1,8 +1,9 @@
 import { nextTurn } from "./event_loop.ts";
 
 /**
- * Long work that yields after each slice of at most about a millisecond, in which it touches a bounded number of values. It knows
- * neither a clock nor the event loop: {@link inSlices} gives air in between, {@link atOnce} does not.
+ * Long work that yields after each slice of at most about a millisecond, in which it touches a bounded number of
+ * values. It uses neither a clock nor the event loop: {@link inSlices} lets the event loop run in between,
+ * {@link atOnce} does not.
  */
 export type Sliced<Result> = Generator<void, Result, void>;
 

@@ -5,11 +5,11 @@ interface Permissions {
 }
 
 /**
- * The text of a small file of the system, such as those in `/proc`. Throws what the host throws; the code is `EACCES` where the
- * program may not read it, and `ENOSYS` where there is no file system.
+ * The text of a small file of the system, such as those in `/proc`. Throws what the host throws; the code is `EACCES`
+ * where the program may not read it, and `ENOSYS` where there is no file system.
  *
- * Deno stops a program at a terminal and asks its user for a permission that was not given. Nobody wants to be asked about
- * `/proc` in the middle of a training run, so that it counts as denied.
+ * Deno stops a program at a terminal and asks its user for a permission that was not given. A training run must not
+ * stop for that, so the permission counts as denied.
  */
 export function readSystemFile(path: string): string {
   return access(path).readFileSync(path, "utf8").trim();

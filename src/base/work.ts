@@ -8,7 +8,7 @@ export interface WorkProgress {
   readonly total: number;
 }
 
-/** What every call takes that may take long: a way to stop it, and somebody who is told how far it is. */
+/** Options of every long call: a way to stop it, and a listener for its progress. */
 export interface Work {
   /** Stops the work, which then rejects with the signal's reason and leaves nothing behind. */
   readonly signal?: AbortSignal | undefined;
@@ -19,7 +19,7 @@ export interface Work {
 /** Every option of {@link Work}. */
 export const WORK_OPTIONS: OptionNames<Work> = { signal: true, onProgress: true };
 
-/** The two of them and nothing else, for work that is a part of this one. */
+/** Only these two, for work that is a part of this one. */
 export function workOf({ signal, onProgress }: Work): Work {
   return { signal, onProgress };
 }

@@ -13,7 +13,7 @@ import { STORE_COPY_OPTIONS, StoreCopy, type StoreCopyOptions } from "./capture/
 
 /** Options of {@link BackgroundSaver}. */
 export interface BackgroundSaverOptions extends StoreCopyOptions {
-  /** Told when a save, its commit and its retention begin and end. What it throws is dropped. */
+  /** Called when a save, its commit and its retention begin and end. What it throws is dropped. */
   readonly onEvent?: CheckpointEventHandler | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface BackgroundSaveOptions extends Work {
   readonly overwrite?: boolean | undefined;
   /** What to delete once this checkpoint is durable. Nothing unless given. */
   readonly keep?: RetentionPolicy | undefined;
-  /** Called when the save before is still under way and this one has to wait for it. */
+  /** Called when the last save is still under way and this one has to wait for it. */
   readonly onWait?: ((previous: PendingSnapshot) => void) | undefined;
 }
 
@@ -42,11 +42,11 @@ export const BACKGROUND_SAVE_OPTIONS: OptionNames<BackgroundSaveOptions> = {
 };
 
 /**
- * Saves without holding up the training: `save` returns as soon as the tensors' copy is in the GPU's queue and the rest is
- * copied; reading back, compressing, writing and committing go on behind it. One save is under way at a time.
+ * Saves without holding up the training: `save` returns as soon as the tensors' copy is in the GPU's queue and the
+ * rest is copied; reading back, compressing, writing and committing go on behind it. One save is under way at a time.
  *
- * Where the GPU has no room for the copy, `save` returns when what cannot be copied was read and written, and says so in
- * `PendingSnapshot.staging`.
+ * Where the GPU has no memory for the copy, `save` returns when what cannot be copied was read and written, and says
+ * so in `PendingSnapshot.staging`.
  */
 export class BackgroundSaver {
   readonly #engine: Promise<Engine>;
@@ -56,7 +56,7 @@ export class BackgroundSaver {
   #latest: PendingSnapshot | undefined;
   #isClosed = false;
 
-  /** @param engine Where to; a promise will do, for an engine that is still being opened. */
+  /** @param engine Where to save; a promise for an engine that is still being opened. */
   constructor(engine: Engine | Promise<Engine>, options: BackgroundSaverOptions = {}) {
     this.#options = options;
     this.#events = new CheckpointEvents(options.onEvent);
@@ -76,10 +76,11 @@ export class BackgroundSaver {
   }
 
   /**
-   * Takes the state, and goes on in the background. While the save before is under way it waits for that first, and only then
-   * takes the state: pass a function where the state may change meanwhile. From when it resolves, the tensors may change.
+   * Takes the state, and goes on in the background. While the last save is under way it waits for that first, and
+   * only then takes the state: pass a function where the state may change meanwhile. When it has resolved, the
+   * tensors may change.
    *
-   * @throws what the save before failed with, when nobody waited for that; then nothing was taken, and the next call works.
+   * @throws the error of the last save, if nothing awaited it; then nothing was taken, and the next call works.
    * @throws TypeError for a state that cannot be saved; CairnError `invalid_tag`, or of the GPU.
    */
   async save(
@@ -117,7 +118,7 @@ export class BackgroundSaver {
     return pending;
   }
 
-  /** Waits until no save is under way. @throws what the last one failed with, when nobody waited for that. */
+  /** Waits until no save is under way. @throws the error of the last one, if nothing awaited it. */
   async idle(): Promise<void> {
     while (this.#latest !== undefined && !this.#latest.isSettled) await this.#latest.settled();
     this.#throwUnreported();
@@ -148,7 +149,7 @@ export class BackgroundSaver {
     try {
       const staging = await frozen.staging();
       listener.onStaging(staging);
-      // The caller goes on first: in Deno whoever reads from the GPU holds the thread until it has done all it was given.
+      // The caller goes on first: in Deno a read from the GPU holds the thread until the GPU has done all its work.
       if (staging.streamedBytes === 0) await nextTurn();
       const engine = await this.#engine;
       frozen.listen(onceFixed(listener, engine));
@@ -200,8 +201,8 @@ export class BackgroundSaver {
   }
 
   /**
-   * The copy of a store that saves are made from, for somebody else to use while no save is under way; `undefined` while one is, and
-   * without a store.
+   * The copy of a store that saves are made from, for others to use while no save is under way; `undefined` while one
+   * is, and without a store.
    */
   idleCopyOf(store: TensorStore | undefined): StoreCopy | undefined {
     return this.isBusy || this.#isClosed ? undefined : this.#copyOf(store);

@@ -2,8 +2,9 @@ import { randomHex } from "../base/hex.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 
 /**
- * What begins and ends: `save` is from taking the state until it is durable, with `commit` and `retention` in it; `restore` is all
- * of putting a checkpoint back, with the `load` of the file, which reads and checks every byte, in it.
+ * What begins and ends: `save` is from taking the state until it is durable, with `commit` and `retention` in it;
+ * `restore` is all of putting a checkpoint back, with the `load` of the file, which reads and checks every byte, in
+ * it.
  */
 export type CheckpointOperation = "save" | "commit" | "retention" | "restore" | "load";
 

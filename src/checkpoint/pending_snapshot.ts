@@ -9,9 +9,10 @@ import type { Staging } from "./capture/store_moment.ts";
 export type PendingStatus = "saving" | "committed" | "failed" | "aborted";
 
 /**
- * How far a save is: its content is fixed (`copied`), comes from the GPU (`reading`), is all on the host and goes to the file
- * (`writing`), and is made durable (`committing`); then how it ended. Reading and writing go hand in hand, so that
- * `writing` is only what is left of it; a save of nothing on the GPU is never `reading`, and one that is `streamed` never `copied`.
+ * How far a save is: its content is fixed (`copied`), comes from the GPU (`reading`), is all on the host and goes to
+ * the file (`writing`), and is made durable (`committing`); then how it ended. Reading and writing go hand in hand,
+ * so that `writing` is only what is left of it; a save of nothing on the GPU is never `reading`, and one that is
+ * `streamed` never `copied`.
  */
 export type PendingPhase =
   | "copied"
@@ -21,8 +22,8 @@ export type PendingPhase =
   | Exclude<PendingStatus, "saving">;
 
 /**
- * Where the tensors of a save came from: `host` when none was on the GPU, `shadow` when a copy there was enough, and `streamed` when
- * there was no room for all of the copy, so that training had to wait until the rest was read.
+ * Where the tensors of a save came from: `host` when none was on the GPU, `shadow` when a copy there was enough, and
+ * `streamed` when there was no memory for all of the copy, so that training had to wait until the rest was read.
  */
 export type StagingKind = "host" | "shadow" | "streamed";
 
@@ -30,13 +31,15 @@ export type StagingKind = "host" | "shadow" | "streamed";
 export interface SaveReport extends CommitReport {
   /** Where the state was kept while it was written. */
   readonly staging: StagingKind;
-  /** Bytes of tensors for which training had to wait, because there was no room for a copy of them. */
+  /** Bytes of tensors for which training had to wait, because there was no memory for a copy of them. */
   readonly streamedBytes: number;
   /** What was deleted afterwards; `undefined` where nothing was to be. */
   readonly retention: RetentionReport | undefined;
 }
 
-/** How many raw bytes of a save went to the file. Memory holds those that are staged and not done, whatever the total. */
+/**
+ * How many raw bytes of a save went to the file. Memory holds those that are staged and not done, whatever the total.
+ */
 export interface PendingProgress extends WorkProgress {
   /** How many raw bytes were taken, from the GPU or from the frozen state. */
   readonly staged: number;
@@ -50,7 +53,7 @@ export interface PendingContent {
   readonly rawByteLength: number;
 }
 
-/** What whoever does the work of a save tells the {@link PendingSnapshot}. */
+/** What the worker of a save tells the {@link PendingSnapshot}. */
 export interface SaveListener extends BytesListener {
   /** It is known where the tensors come from. */
   onStaging(staging: Staging): void;
@@ -59,20 +62,20 @@ export interface SaveListener extends BytesListener {
 }
 
 /**
- * A save that goes on in the background. Its content is fixed by the time `save` gave this object to its caller; nothing the caller
- * changes afterwards gets into it.
+ * A save that goes on in the background. Its content is fixed when `save` returns this object; later changes do not
+ * get into it.
  */
 export class PendingSnapshot {
   /** Its tag. */
   readonly tag: string;
   /**
-   * Resolves when all of the content was read from the GPU; rejects when the save fails before. Only an engine that writes to
-   * several places, one after the other, then reads it again. Nobody has to wait for it.
+   * Resolves when all of the content was read from the GPU; rejects when the save fails before. Only an engine that
+   * writes to several places then reads it again. It need not be awaited.
    */
   readonly staged: Promise<void>;
   /**
-   * Resolves when the content is fixed, or the save over: from then on the tensors may change. Never rejects. Whoever awaits `save`
-   * has awaited this.
+   * Resolves when the content is fixed, or the save is over: from then on the tensors may change. Never rejects.
+   * `save` resolves after this.
    */
   readonly fixed: Promise<void>;
   readonly #outcome: Promise<SaveReport>;
@@ -134,7 +137,7 @@ export class PendingSnapshot {
         throw error;
       },
     );
-    // Whoever waits gets the error, and so does the next save; nobody has to wait.
+    // A caller that waits gets the error, and so does the next save; waiting is optional.
     this.#outcome.catch(() => {});
     this.staged.catch(() => {});
   }
@@ -183,7 +186,7 @@ export class PendingSnapshot {
     return this.#error;
   }
 
-  /** Whether somebody asked for the outcome with {@link wait}. */
+  /** Whether {@link wait} was called. */
   get isObserved(): boolean {
     return this.#isObserved;
   }

@@ -43,7 +43,7 @@ export class RunSnapshot {
     state[EXTRA_STATE] = { step: 0, walltime: 0 };
   }
 
-  /** Those in the state. Whoever replaced them by something else begins at 0. */
+  /** Those in the state; 0 where the caller replaced them by something else. */
   get extra(): ExtraState {
     const extra = this.state[EXTRA_STATE];
     if (isExtraState(extra)) return extra;

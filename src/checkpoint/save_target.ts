@@ -23,7 +23,7 @@ export class SaveTarget {
     try {
       await this.saver.close();
     } finally {
-      // A lock that nobody gives back would keep the next one of this process out.
+      // A lock that is not given back would keep the next engine of this process out.
       if (this.#isOwnEngine) await this.engine.then((engine) => engine.cleanup(), () => {});
     }
   }

@@ -18,7 +18,8 @@ import {
 import type { ModelState, SnapshotState } from "./snapshot_state.ts";
 
 /**
- * A run's state, to be saved and restored as a whole. Follows `Snapshot` of the-algorithm-ml, which is built on torchsnapshot.
+ * A run's state, to be saved and restored as a whole. Follows `Snapshot` of the-algorithm-ml, which is built on
+ * torchsnapshot.
  *
  * @example
  * ```ts
@@ -43,8 +44,10 @@ export class Snapshot {
   /**
    * What is to be saved, and where. Nothing is written before the first `save`.
    *
-   * @param target Directory of the checkpoints, which need not exist, or an engine. Without a state: path of the one file.
-   * @param state Kept by reference. It gets an entry `extraState` with the step and the wall time, instead of any other.
+   * @param target Directory of the checkpoints, which need not exist, or an engine. Without a state: path of the one
+   * file.
+   * @param state Kept by reference. It gets an entry `extraState` with the step and the wall time, instead of any
+   * other.
    */
   constructor(target: EngineTarget, state?: SnapshotState, options: SnapshotOptions = {}) {
     checkOptions("Snapshot()", options, SNAPSHOT_OPTIONS);
@@ -74,8 +77,8 @@ export class Snapshot {
   }
 
   /**
-   * The caller's own object: what it holds when `save` is called is what is saved. In the path shape, what was given to the last
-   * `save`.
+   * The caller's own object: what it holds when `save` is called is what is saved. In the path shape, what was given
+   * to the last `save`.
    */
   get state(): SnapshotState {
     return this.#shape.state;
@@ -90,7 +93,7 @@ export class Snapshot {
     this.#shape.extra.step = value;
   }
 
-  /** Seconds of training so far, restarts included; whoever trains adds to it. */
+  /** Seconds of training so far, restarts included; the training loop adds to it. */
   get walltime(): number {
     return this.#shape.extra.walltime;
   }
@@ -111,15 +114,16 @@ export class Snapshot {
 
   /**
    * Takes the state as it is now, and goes on in the background: `<directory>/<globalStep>.cairn` is durable when the
-   * pending snapshot says so. While the save before is under way, this waits for that one first; and where the GPU has no room for
-   * a copy of the tensors, until they are read. Do not change the store before it resolves.
+   * pending snapshot says so. While the save before is under way, this waits for that one first; and where the GPU
+   * has no room for a copy of the tensors, until they are read. Do not change the store before it resolves.
    *
-   * @throws what the save before failed with, when nobody waited for that; the next call works.
+   * @throws the error of the last save, if nothing awaited it; the next call works.
    */
   save(globalStep: number | string, options?: BackgroundSaveOptions): Promise<PendingSnapshot>;
   /**
-   * The same for a snapshot that was made with the path of one file and no state: what is saved is `modelState` as it is now.
-   * A file that is there from before is `already_exists` unless `overwrite`; a later save replaces the one before.
+   * The same for a snapshot that was made with the path of one file and no state: what is saved is `modelState` as it
+   * is now. A file that is there from before is `already_exists` unless `overwrite`; a later save replaces the one
+   * before.
    */
   save(modelState: ModelState, options?: BackgroundSaveOptions): Promise<PendingSnapshot>;
   async save(
@@ -137,10 +141,10 @@ export class Snapshot {
   }
 
   /**
-   * Puts a checkpoint back in place: tensors into the store's own memory, and each entry of the state into the one of the same
-   * name. What the state lacks is not restored; options say which tensors are. A checkpoint that is older than `walltime`, or
-   * than both numbers, restores with 0 for what it lacks. After restoring a checkpoint of the own directory, the run goes on as
-   * the run that saved it.
+   * Puts a checkpoint back in place: tensors into the store's own memory, and each entry of the state into the one of
+   * the same name. What the state lacks is not restored; options say which tensors are. A checkpoint that is older
+   * than `walltime`, or than both numbers, restores with 0 for what it lacks. After restoring a checkpoint of the own
+   * directory, the run goes on as the run that saved it.
    *
    * @param path A step or tag of the own directory, or the path of a file anywhere.
    * @throws CairnError as `Checkpoint.loadInto` and for state that is missing; then nothing was changed.
@@ -153,7 +157,10 @@ export class Snapshot {
     return await this.#shape.restore(path, options);
   }
 
-  /** Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nobody waited. */
+  /**
+   * Waits for the save under way and frees the GPU's shadow memory. @throws when that save fails and nothing awaited
+   * it.
+   */
   async close(): Promise<void> {
     await this.#shape.target.close();
   }

@@ -23,8 +23,8 @@ export const WARM_START_OPTIONS: OptionNames<WarmStartOptions> = {
 };
 
 /**
- * Loads a checkpoint's model and nothing else: no optimiser state, no step, no run id. The run that follows is a new one from
- * step 0 that begins with these weights.
+ * Loads a checkpoint's model and nothing else: no optimiser state, no step, no run id. The run that follows is a new
+ * one from step 0 that begins with these weights.
  *
  * @param path Of the file, with or without ".cairn".
  * @throws CairnError `not_found`, `state_mismatch`, `checksum_mismatch`; then the store is as it was.

@@ -9,8 +9,8 @@ export interface ByteSource {
   /** About how many bytes to ask for at once, where there is a choice: more for a source that takes long to answer. */
   readonly preferredReadBytes?: number;
   /**
-   * Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. A source that takes its time, such
-   * as a server, stops at `signal`; others need not look at it.
+   * Fills all of `into` with the bytes from `offset` on, or throws `CairnError("truncated")`. A source that takes its
+   * time, such as a server, stops at `signal`; others need not look at it.
    */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Gives back what the source holds open. */
@@ -19,9 +19,15 @@ export interface ByteSource {
 
 /** Where a container's bytes are written to, front to back. */
 export interface ByteSink {
-  /** How many bytes are durable a second later, where that is known. The mode `fast` goes by it, else by how long `write` takes. */
+  /**
+   * How many bytes are durable a second later, where that is known. The mode `fast` goes by it, else by how long
+   * `write` takes.
+   */
   readonly durableBytesPerSecond?: number | undefined;
-  /** Takes all the bytes, and keeps no reference to them after it resolves. `crc` is their CRC-32, where that is known. */
+  /**
+   * Takes all the bytes, and keeps no reference to them after it resolves. `crc` is their CRC-32, where that is
+   * known.
+   */
   write(bytes: Uint8Array, crc?: number): Promise<void>;
 }
 

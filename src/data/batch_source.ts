@@ -47,8 +47,8 @@ export interface BatchSource {
   /** Examples in an epoch. Where they fill no whole number of batches, the last batch is a smaller one. */
   readonly exampleCount: number;
   /**
-   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false; a run that was saved goes on
-   * as it was begun where the source does not say. Evaluation never leaves one out.
+   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false; a run
+   * that was saved goes on as it was begun where the source does not say. Evaluation never leaves one out.
    */
   readonly dropLast?: boolean | undefined;
   /** What one example of the inputs is. */
@@ -60,15 +60,15 @@ export interface BatchSource {
   /** Places of a batch's examples in the data, for messages about one of them. */
   indicesAt?(request: BatchRequest): readonly number[];
   /**
-   * What the data and its order are, such as a checksum, for a run that is resumed to tell whether they are the same. What it does
-   * not say is not compared.
+   * What the data and its order are, such as a checksum, for a run that is resumed to tell whether they are the same.
+   * What it does not say is not compared.
    */
   describe?(): Promise<Description>;
 }
 
 /**
- * Batches in an epoch of training: with a smaller last one, or with `dropLast` without. Throws a `RangeError` when there is none, or a size
- * is no number.
+ * Batches in an epoch of training: with a smaller last one, or with `dropLast` without. Throws a `RangeError` when
+ * there is none, or a size is no number.
  */
 export function trainingBatches(source: BatchSource): number {
   const { batchSize, exampleCount, dropLast = false } = requireExamples("The training data", source);

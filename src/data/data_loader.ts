@@ -36,8 +36,8 @@ export interface DataLoaderOptions {
   /** Seed of the order. Default: the seed of the run. */
   readonly seed?: Seed;
   /**
-   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false: it is trained on, at its
-   * size. A run that was saved goes on as it was begun unless this says otherwise.
+   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false: it is
+   * trained on, at its size. A run that was saved goes on as it was begun unless this says otherwise.
    */
   readonly dropLast?: boolean | undefined;
 }

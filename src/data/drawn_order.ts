@@ -5,8 +5,9 @@ import type { Seed } from "./seed.ts";
 const ORDERS = 0x6f72_6465;
 
 /**
- * One of the `length!` orders of `0 … length - 1`, each as likely as any other: a number below `length!` is drawn, digit by digit in
- * the factorial number system and each digit without bias, and unranked (Fisher and Yates, in the form of Durstenfeld).
+ * One of the `length!` orders of `0 … length - 1`, each as likely as any other: a number below `length!` is drawn,
+ * digit by digit in the factorial number system and each digit without bias, and unranked (Fisher and Yates, in the
+ * form of Durstenfeld).
  */
 export function drawOrder(length: number, seed: Seed, epoch: number): Uint32Array {
   const words = new KeyedWords(seed, [epoch >>> 0, Math.floor(epoch / 2 ** 32), ORDERS]);

@@ -4,9 +4,10 @@ import type { Seed } from "./seed.ts";
 const ROUNDS = 8;
 
 /**
- * An order that is computed and not stored: a balanced Feistel network over the next power of four, with cycle walking. A value that
- * falls outside is put through again until it falls inside, which keeps it a bijection (Black and Rogaway, "Ciphers with arbitrary
- * finite domains"). Only 32-bit integer arithmetic is used, so that every runtime gives the same order.
+ * An order that is computed and not stored: a balanced Feistel network over the next power of four, with cycle
+ * walking. A value that falls outside is put through again until it falls inside, which keeps it a bijection (Black
+ * and Rogaway, "Ciphers with arbitrary finite domains"). Only 32-bit integer arithmetic is used, so that every
+ * runtime gives the same order.
  *
  * Networks of so few keys reach a small part of all orders. That shows where a few elements are shuffled.
  */

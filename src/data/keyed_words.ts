@@ -2,8 +2,8 @@ import { splitSeed } from "../kernels/step_scalars.ts";
 import type { Seed } from "./seed.ts";
 
 /**
- * Random 32-bit words as a pure function of a seed and three words, which the kernels' generator makes on the host: Philox 4x32-10
- * (Salmon, Moraes, Dror and Shaw, 2011). The same in every runtime.
+ * Random 32-bit words as a pure function of a seed and three words, which the kernels' generator makes on the host:
+ * Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, 2011). The same in every runtime.
  */
 export class KeyedWords {
   readonly #key: readonly [low: number, high: number];
@@ -39,7 +39,10 @@ export class KeyedWords {
   }
 }
 
-/** Philox 4x32-10 of `block` and `counter`, into `words`. No arrays and no tuples in between: an order takes thousands of blocks. */
+/**
+ * Philox 4x32-10 of `block` and `counter`, into `words`. No arrays and no tuples in between: an order takes thousands
+ * of blocks.
+ */
 function philox(
   words: Uint32Array,
   block: number,

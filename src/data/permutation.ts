@@ -12,24 +12,25 @@ const MAX_DRAWN_LENGTH = 16_384;
 export const ORDER_VERSION = 2;
 
 /**
- * Every version there was. 1: a Feistel network of any length, which does not give all orders of a few elements equally often.
- * 2: up to 16,384 elements all orders are equally likely.
+ * Every version there was. 1: a Feistel network of any length, which does not give all orders of a few elements
+ * equally often. 2: up to 16,384 elements all orders are equally likely.
  */
 export const ORDER_VERSIONS: readonly number[] = [1, ORDER_VERSION];
 
 /**
- * A permutation of the integers `0 … length - 1` that is a pure function of `(length, seed, epoch, version)`, the same in every runtime.
+ * A permutation of the integers `0 … length - 1` that is a pure function of `(length, seed, epoch, version)`, the
+ * same in every runtime.
  *
- * Up to 16,384 elements all orders are equally likely, and the first question draws the order. Of more elements nothing is stored, and any
- * position is reached in O(1).
+ * Up to 16,384 elements all orders are equally likely, and the first question draws the order. Of more elements
+ * nothing is stored, and any position is reached in O(1).
  */
 export class Permutation {
   readonly length: number;
   readonly #orderAt: (index: number) => number;
 
   /**
-   * Throws a `RangeError` unless `length` and `epoch` are integers from 0, `length` is at most 2^52 and `version` is one of
-   * {@link ORDER_VERSIONS}.
+   * Throws a `RangeError` unless `length` and `epoch` are integers from 0, `length` is at most 2^52 and `version` is
+   * one of {@link ORDER_VERSIONS}.
    */
   constructor(length: number, seed: Seed, epoch: number, version: number = ORDER_VERSION) {
     if (!Number.isSafeInteger(length) || length < 0 || length > MAX_LENGTH) {

@@ -1,6 +1,7 @@
 /**
- * Saving and loading as other systems name it: DeepSpeed's `saveCheckpoint` and `loadCheckpoint` with tags and a client state,
- * and the rest of its engine's interface; TensorFlow's `initializeFromCheckpoint`. A new program does as well with `Snapshot`.
+ * Saving and loading as other systems name it: DeepSpeed's `saveCheckpoint` and `loadCheckpoint` with tags and a
+ * client state, and the rest of its engine's interface; TensorFlow's `initializeFromCheckpoint`. A new program does
+ * as well with `Snapshot`.
  *
  * @example
  * ```ts

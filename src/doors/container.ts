@@ -1,5 +1,6 @@
 /**
- * The `.cairn` file by itself: write one, open one, read what is in it, and verify every byte. It needs no GPU and no disk.
+ * The `.cairn` file by itself: write one, open one, read what is in it, and verify every byte. It needs no GPU and no
+ * disk.
  *
  * @example
  * ```ts

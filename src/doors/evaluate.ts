@@ -1,6 +1,6 @@
 /**
- * For the process beside a training that evaluates its checkpoints: wait for each, hold it so that retention leaves it, and mark it
- * as done.
+ * For the process beside a training that evaluates its checkpoints: wait for each, hold it so that retention leaves
+ * it, and mark it as done.
  *
  * @example
  * ```ts

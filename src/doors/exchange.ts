@@ -1,6 +1,6 @@
 /**
- * Files of the rest of the world: safetensors (single and sharded), NumPy's npy and npz, and PyTorch's zip checkpoints, which are
- * read without executing anything that is in them.
+ * Files of the rest of the world: safetensors (single and sharded), NumPy's npy and npz, and PyTorch's zip
+ * checkpoints, which are read without executing anything that is in them.
  *
  * @example
  * ```ts

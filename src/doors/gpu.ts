@@ -1,6 +1,6 @@
 /**
- * What training runs on: devices, their buffers and pipelines, and programs of values that are compiled for them. A `Trainer` does
- * all of this by itself.
+ * What training runs on: devices, their buffers and pipelines, and programs of values that are compiled for them. A
+ * `Trainer` does all of this by itself.
  *
  * @example
  * ```ts

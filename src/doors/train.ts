@@ -1,6 +1,6 @@
 /**
- * For those who extend a training: data from a source of their own, progress shown in their own way, names of checkpoints, and the
- * types of what a `Trainer` takes and reports.
+ * For those who extend a training: data from a source of their own, progress shown in their own way, names of
+ * checkpoints, and the types of what a `Trainer` takes and reports.
  *
  * @example
  * ```ts

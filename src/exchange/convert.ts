@@ -12,8 +12,8 @@ import {
 } from "./tensor_file.ts";
 
 /**
- * The tensors of a file of another format, to be written in a third one: each is read when it is its turn. Names that the
- * file knows to be the same tensor stay aliases.
+ * The tensors of a file of another format, to be written in a third one: each is read when it is its turn. Names that
+ * the file knows to be the same tensor stay aliases.
  *
  * @param names Those to take; all of them unless given.
  * @throws CairnError `not_found`, or `unsupported` for a tensor whose dtype Cairn does not have.

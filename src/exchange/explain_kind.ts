@@ -6,8 +6,8 @@ import type { ByteSource } from "../container/source.ts";
 const CODES: readonly CairnErrorCode[] = ["truncated", "invalid_file", "limit_exceeded", "unsupported"];
 
 /**
- * What `open` gives. When it takes the file for damaged, and the file is one of another kind altogether, the error says which: a
- * git-lfs pointer, an HTML page, an empty file, a file of another format.
+ * What `open` gives. When it takes the file for damaged, and the file is one of another kind altogether, the error
+ * says which: a git-lfs pointer, an HTML page, an empty file, a file of another format.
  *
  * @param what Such as `"npy file"`, for the message.
  * @param own The format that `open` is for.

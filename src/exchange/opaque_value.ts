@@ -1,6 +1,6 @@
 /**
- * An object of a checkpoint whose class or function is not known here. It was not made: this is what the file says of it,
- * beginning with its name. `Value` is whatever else the file can say.
+ * An object of a checkpoint whose class or function is not known here. It was not made: this is what the file says of
+ * it, beginning with its name. `Value` is whatever else the file can say.
  */
 export class OpaqueValue<Value = unknown> {
   /** The name of the class or function, such as `"pathlib.PosixPath"`. */

@@ -7,7 +7,10 @@ import { quoted } from "./tensor_file.ts";
 
 /** A tensor to be written, whose bytes need not be in memory all at once. */
 export interface OutgoingTensor extends TensorSpec {
-  /** Its bytes, little-endian and row-major, in pieces of any size. Asked for once for each name that they are written under. */
+  /**
+   * Its bytes, little-endian and row-major, in pieces of any size. Asked for once for each name that they are written
+   * under.
+   */
   pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
@@ -25,8 +28,8 @@ export interface CheckedTensor extends OutgoingTensor {
 /**
  * The tensors in the caller's order. Tensors that are the same memory are aliases of the one whose name sorts first.
  *
- * @throws TypeError or RangeError that names the tensor: a bad name, shape, dtype or alias, a name used twice, or memory
- * that two tensors share in part, which no format here can say.
+ * @throws TypeError or RangeError that names the tensor: a bad name, shape, dtype or alias, a name used twice, or
+ * memory that two tensors share in part, which no format here can say.
  */
 export function checkedTensors(tensors: TensorsToWrite): CheckedTensor[] {
   const checked: CheckedTensor[] = [];

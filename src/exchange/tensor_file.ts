@@ -8,7 +8,10 @@ import { CairnError } from "../base/errors.ts";
 export interface ExchangeReadOptions {
   /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** The most bytes that a tensor may have, which a file of a few bytes can ask for. Default {@link DEFAULT_MAX_BYTES}, 8 GiB. */
+  /**
+   * The most bytes that a tensor may have, which a file of a few bytes can ask for. Default
+   * {@link DEFAULT_MAX_BYTES}, 8 GiB.
+   */
   readonly maxBytes?: number | undefined;
 }
 

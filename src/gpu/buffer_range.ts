@@ -1,4 +1,4 @@
-/** A part of a GPU buffer. It borrows the buffer: whoever created the buffer destroys it. */
+/** A part of a GPU buffer. It borrows the buffer: the creator of the buffer destroys it. */
 export interface BufferRange {
   /** The buffer that it is a part of. */
   readonly buffer: GPUBuffer;

@@ -48,8 +48,8 @@ export function linearGrid(count: number): [number, number, number] {
 }
 
 /**
- * The head of such a kernel's entry point: it leaves `index`, the number of this invocation in the grid. `override count`
- * is the number of elements, and invocations beyond it return.
+ * The head of such a kernel's entry point: it leaves `index`, the number of this invocation in the grid.
+ * `override count` is the number of elements, and invocations beyond it return.
  */
 export const LINEAR_MAIN_WGSL: string = `@compute @workgroup_size(${WORKGROUP_SIZE})
 fn main(

@@ -36,11 +36,11 @@ interface OpenedDevice {
 }
 
 /**
- * A WebGPU device, and everything that was made on it. All GPU objects of Cairn are made here, so that they are counted,
- * checked against the adapter's limits, and freed by `close()`.
+ * A WebGPU device, and everything that was made on it. All GPU objects of Cairn are made here, so that they are
+ * counted, checked against the adapter's limits, and freed by `close()`.
  *
- * WebGPU reports most failures late and through side doors. They surface here: a lost device and an error that no scope
- * caught are thrown by the next call, because all of them begin with `assertAlive()`.
+ * WebGPU reports most failures late and through side doors. They surface here: a lost device and an error that no
+ * scope caught are thrown by the next call, because all of them begin with `assertAlive()`.
  */
 export class GpuDevice {
   /** WebGPU's own device. Objects made on it directly are neither counted nor freed by {@link close}. */
@@ -56,8 +56,8 @@ export class GpuDevice {
   /** Whether the adapter runs on the CPU (lavapipe, SwiftShader, WARP). */
   readonly isCpuAdapter: boolean;
   /**
-   * Whether waiting for the GPU blocks the thread until its queue is empty, as Deno's own WebGPU does, rather than until
-   * what was awaited is done.
+   * Whether waiting for the GPU blocks the thread until its queue is empty, as Deno's own WebGPU does, rather than
+   * until what was awaited is done.
    */
   readonly hasBlockingFences: boolean;
   readonly #gpu: GPU | undefined;
@@ -97,7 +97,8 @@ export class GpuDevice {
   }
 
   /**
-   * Opens a device: the given one, or a new one on `navigator.gpu` or the npm package `webgpu`, with the adapter's limits.
+   * Opens a device: the given one, or a new one on `navigator.gpu` or the npm package `webgpu`, with the adapter's
+   * limits.
    * @param host Where to look; the runtime itself unless a test says otherwise.
    * @throws CairnError `no_webgpu` or `no_adapter` with what to install.
    */
@@ -129,7 +130,7 @@ export class GpuDevice {
   }
 
   /**
-   * @throws CairnError `closed`; `device_lost`; or what an earlier command did wrong that nobody heard of
+   * @throws CairnError `closed`; `device_lost`; or the error of an earlier command that was not reported yet
    * (`gpu_validation`, `out_of_memory`), once.
    * @internal
    */
@@ -154,7 +155,8 @@ export class GpuDevice {
 
   /**
    * A zero-filled buffer of at least `byteLength` bytes (a multiple of 4, and never empty, so that it can be bound).
-   * @throws CairnError `limit_exceeded` when the adapter has no buffers of that size. That memory has run out shows later.
+   * @throws CairnError `limit_exceeded` when the adapter has no buffers of that size. That memory has run out shows
+   * later.
    */
   createBuffer(label: string, byteLength: number, usage: number): GPUBuffer {
     const buffer = this.#makeBuffer(label, byteLength, usage);
@@ -229,7 +231,8 @@ export class GpuDevice {
   /**
    * Sends one encoder's commands, or finished command buffers; an empty list only lets written bytes go.
    *
-   * @param changed The buffers that it changes. Unless given, it counts as a change of every buffer: see {@link changesOf}.
+   * @param changed The buffers that it changes. Unless given, it counts as a change of every buffer: see
+   * {@link changesOf}.
    */
   submit(work: GPUCommandEncoder | readonly GPUCommandBuffer[], changed?: readonly GPUBuffer[]): void {
     this.assertAlive();
@@ -295,8 +298,8 @@ export class GpuDevice {
   }
 
   /**
-   * A number that grows whenever something is sent that may change one of `buffers`: as long as it stays the same, they hold
-   * what they held. What goes past this object, through `device.queue`, is not seen.
+   * A number that grows whenever something is sent that may change one of `buffers`: as long as it stays the same,
+   * they hold what they held. What goes past this object, through `device.queue`, is not seen.
    *
    * @internal
    */

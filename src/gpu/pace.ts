@@ -3,20 +3,24 @@ import type { GpuDevice } from "./gpu_device.ts";
 
 const DEFAULT_DEPTH = 4;
 
-/** The share of the expected time that is slept before a fence is asked for; the rest is for a time that was guessed too long. */
+/**
+ * The share of the expected time that is slept before a fence is asked for; the rest is for a time that was guessed
+ * too long.
+ */
 const SLEPT_SHARE = 0.55;
 
 /** What a pace asks of a device. */
 export type PacedDevice = Pick<GpuDevice, "device" | "hasBlockingFences" | "isCpuAdapter">;
 
 /**
- * Keeps the host at most a few submits ahead of the GPU. A host that runs far ahead gains nothing, and whatever else wants
- * the GPU then, such as the read-back of a snapshot, queues up behind all of it.
+ * Keeps the host at most a few submits ahead of the GPU. A host that runs far ahead gains nothing, and whatever else
+ * wants the GPU then, such as the read-back of a snapshot, queues up behind all of it.
  *
  * Does nothing where fences block: there each wait would empty the queue, and submitting itself keeps the pace.
  *
- * Dawn polls while a promise of its is pending, which takes a whole processor core. On an adapter that is a processor, this core
- * is missing: there the host sleeps for most of the time that the work is expected to take, and asks for one fence then.
+ * Dawn polls while a promise of its is pending, which takes a whole processor core. On an adapter that is a
+ * processor, this core is missing: there the host sleeps for most of the time that the work is expected to take, and
+ * asks for one fence then.
  */
 export class Pace {
   readonly #gpu: PacedDevice;

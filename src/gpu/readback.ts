@@ -41,11 +41,11 @@ const DEFAULT_SLOTS = 4;
 const DEFAULT_SLOT_BYTES = 8 * 1024 * 1024;
 
 /**
- * Brings GPU memory to the host through a fixed number of reused staging buffers, in bounded memory. Where the ring cannot hold
- * all of it, the GPU fills the other slots while the caller has one.
+ * Brings GPU memory to the host through a fixed number of reused staging buffers, in bounded memory. Where the ring
+ * cannot hold all of it, the GPU fills the other slots while the caller has one.
  *
- * In Deno each wait for the GPU costs 11 ms, however much was asked for, of which 10 are idle: so what fits into the ring is one submit
- * and one wait, and otherwise as many are waited for at once as there are slots.
+ * In Deno each wait for the GPU costs 11 ms, however much was asked for, of which 10 are idle: so what fits into the
+ * ring is one submit and one wait, and otherwise as many are waited for at once as there are slots.
  */
 export class ReadbackRing {
   readonly slots: number;
@@ -70,11 +70,12 @@ export class ReadbackRing {
   }
 
   /**
-   * The bytes of `ranges`, one range after the other, in pieces of at most `slotBytes`. Offsets and sizes are multiples
-   * of 4. Buffers that can be mapped (`MAP_READ`) are, from a multiple of 8 on, and are not copied. A piece is a view of mapped memory, **valid until the next iteration**: copy what has to stay.
+   * The bytes of `ranges`, one range after the other, in pieces of at most `slotBytes`. Offsets and sizes are
+   * multiples of 4. Buffers that can be mapped (`MAP_READ`) are, from a multiple of 8 on, and are not copied. A piece
+   * is a view of mapped memory, **valid until the next iteration**: copy what has to stay.
    *
-   * One stream has the slots at a time; the next one waits until it has ended or was left.
-   * The ranges may be written to while it runs, but then what is read is a mixture: read from a snapshot instead.
+   * One stream has the slots at a time; the next one waits until it has ended or was left. The ranges may be written
+   * to while it runs, but then what is read is a mixture: read from a snapshot instead.
    * @throws RangeError for a range that is not aligned or lies outside of its buffer.
    * @throws CairnError `device_lost`, `out_of_memory` or `gpu_validation`; the reason of the signal when it aborts.
    */

@@ -29,9 +29,9 @@ export interface MapStep {
 }
 
 /**
- * Packs `ranges` one after the other into slots of `slotBytes`, small ranges together. Where all of them fit into the ring, they are one
- * step; otherwise each slot is one, round and round, so that the GPU fills the others while one is read. Ranges of buffers that can
- * be mapped are steps of their own.
+ * Packs `ranges` one after the other into slots of `slotBytes`, small ranges together. Where all of them fit into the
+ * ring, they are one step; otherwise each slot is one, round and round, so that the GPU fills the others while one is
+ * read. Ranges of buffers that can be mapped are steps of their own.
  */
 export function planReadback(
   ranges: readonly BufferRange[],

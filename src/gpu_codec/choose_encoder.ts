@@ -17,13 +17,14 @@ export interface RawIsFine {
 }
 
 /**
- * Where to encode what is in GPU memory. On the GPU only where a byte of raw memory comes to the host faster that way:
- * encoding and then reading back less, one after the other, because both take the GPU's queue; against reading all of
- * it back while the CPU encodes what came before, which takes as long as the slower one. On the CPU for rates that are
- * not known.
+ * Where to encode what is in GPU memory. On the GPU only where a byte of raw memory comes to the host faster that
+ * way: encoding and then reading back less, one after the other, because both take the GPU's queue; against reading
+ * all of it back while the CPU encodes what came before, which takes as long as the slower one. On the CPU for rates
+ * that are not known.
  *
- * @param rawIsFine Given where the CPU need not encode. Then what counts is how long it takes until a byte is in the file, and as
- * long as the rate of that is not known, nothing that is slower than reading everything back is worth it.
+ * @param rawIsFine Given where the CPU need not encode. Then what counts is how long it takes until a byte is in the
+ * file, and as long as the rate of that is not known, nothing that is slower than reading everything back is worth
+ * it.
  */
 export function chooseEncoder(rates: Partial<EncodingRates>, rawIsFine?: RawIsFine): "gpu" | "cpu" {
   const { gpuEncode, readBack, cpuEncode, gpuStoredPerRaw: share } = rates;

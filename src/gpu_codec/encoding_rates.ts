@@ -18,8 +18,8 @@ const PART_BYTES = 8 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * Bytes that say how fast a device encodes; for fewer of them the rates say nothing. More of them where each wait for the device takes
- * 11 ms.
+ * Bytes that say how fast a device encodes; for fewer of them the rates say nothing. More of them where each wait for
+ * the device takes 11 ms.
  */
 export function encodingSampleBytes({ hasBlockingFences }: GpuDevice): number {
   return hasBlockingFences ? 8 * PART_BYTES : PART_BYTES;

@@ -30,19 +30,19 @@ export interface GpuEncoding {
 }
 
 /**
- * Those choices whose bytes do not say where they were made: of `levels` every machine makes the same ones, and `fast` goes by
- * measured rates anyway. `balanced` promises the bytes of `planes`, which no GPU makes.
+ * Those choices whose bytes do not say where they were made: of `levels` every machine makes the same ones, and
+ * `fast` goes by measured rates anyway. `balanced` promises the bytes of `planes`, which no GPU makes.
  */
 const GPU_CHOICES = ["levels", "fast"] as const;
 type GpuChoice = (typeof GPU_CHOICES)[number];
 
-/** By choice and threads of the pool: whoever saves to the same device need not measure it again. */
+/** By choice and threads of the pool: another save to the same device need not measure again. */
 const ratesOfDevices: WeakMap<GpuDevice, Map<string, Promise<GpuCodingRates | undefined>>> = new WeakMap();
 
 /**
- * Has the GPU encode what it does faster than the CPU, by rates that are measured once for a device, at the first save that could use it. An
- * adapter that is itself a CPU is not asked. One of these belongs to one directory that saves go to, since `fast` also goes by how fast
- * that took the last one.
+ * Has the GPU encode what it does faster than the CPU, by rates that are measured once for a device, at the first
+ * save that could use it. An adapter that is itself a CPU is not asked. One of these belongs to one directory that
+ * saves go to, since `fast` also goes by how fast that took the last one.
  */
 export class MeasuredGpuEncoding implements GpuEncoding {
   readonly #measure: typeof measureEncodingRates;
@@ -82,7 +82,10 @@ export class MeasuredGpuEncoding implements GpuEncoding {
     return rates;
   }
 
-  /** `undefined` where that is not possible, such as on a GPU that is full: a save can do without. It is not tried again. */
+  /**
+   * `undefined` where that is not possible, such as on a GPU that is full: a save can do without. It is not tried
+   * again.
+   */
   async #measured(
     gpu: GpuDevice,
     choice: GpuChoice,

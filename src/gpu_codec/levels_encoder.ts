@@ -78,7 +78,7 @@ export class LevelsEncoder {
    * The chunks of a source, in order. The source must not change until the last one was given. One source at a time.
    *
    * Waits for the GPU once for the lengths of all chunks and then once for each batch.
-   * @throws RangeError for a range or a chunk size that cannot be.
+   * @throws RangeError for an invalid range or chunk size.
    * @throws CairnError `limit_exceeded` for a range that is too large to bind; `device_lost`, `out_of_memory`,
    * `gpu_validation`; the reason of the signal when it aborts.
    */

@@ -21,7 +21,7 @@ export interface LevelsCounts {
   readonly groups: number;
 }
 
-/** Counts the chunks and groups of a span. Throws `RangeError` for lengths that cannot be. */
+/** Counts the chunks and groups of a span. Throws `RangeError` for invalid lengths. */
 export function levelsCounts({ byteLength, chunkBytes }: LevelsSpan, items: ItemBits): LevelsCounts {
   const elementBytes = items.columns * items.bits / 8;
   const isWhole = byteLength > 0 && byteLength % elementBytes === 0;

@@ -2,9 +2,9 @@
 export const PREFIX_INVOCATIONS = 256;
 
 /**
- * `sum_before(local, value)`: the sum of the values of all invocations before this one, in a workgroup of 256, all of which
- * have to call it. Afterwards `prefix_total` is the sum of all. It is a barrier too: what was written to workgroup memory
- * before it is there behind it.
+ * `sum_before(local, value)`: the sum of the values of all invocations before this one, in a workgroup of 256, all of
+ * which have to call it. Afterwards `prefix_total` is the sum of all. It is a barrier too: what was written to
+ * workgroup memory before it is there behind it.
  *
  * In two steps of 16, rather than in eight of two: few barriers count for more than few additions.
  */

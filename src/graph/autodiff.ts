@@ -16,8 +16,8 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
 }
 
 /**
- * The same, with `undefined` for a value that no gradient reaches: the loss does not depend on it, or only by what has no
- * gradient, such as `stopGradient`. A gradient that is computed and happens to be zero is a gradient.
+ * The same, with `undefined` for a value that no gradient reaches: the loss does not depend on it, or only by what
+ * has no gradient, such as `stopGradient`. A gradient that is computed and happens to be zero is a gradient.
  */
 export function flowingGradients(loss: Value, wrt: readonly Value[]): (Value | undefined)[] {
   if (loss.dtype !== "f32" || sizeOf(loss) !== 1) {

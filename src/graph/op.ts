@@ -12,8 +12,8 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   readonly lowering: Lowering<A>;
   /**
    * The gradient of each input, given the gradient of the output, which has the output's shape. Each has its input's
-   * shape. Those of an elementwise op may have the output's shape: its inputs broadcast, and autodiff sums over what was
-   * repeated. `undefined`, or no such method, where none flows: through integers, comparisons and steps.
+   * shape. Those of an elementwise op may have the output's shape: its inputs broadcast, and autodiff sums over what
+   * was repeated. `undefined`, or no such method, where none flows: through integers, comparisons and steps.
    */
   gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
   /** Inputs that hold indices, by their number, and what these have to be below. */
@@ -58,7 +58,9 @@ export interface ReadLowering<A extends Attributes = Attributes> {
 export interface Read {
   /** The place along each axis of the input that the first place of the result is. */
   readonly starts: readonly number[];
-  /** For each axis of the result the axis of the input that it walks and by which step; `undefined` repeats one place. */
+  /**
+   * For each axis of the result the axis of the input that it walks and by which step; `undefined` repeats one place.
+   */
   readonly axes: readonly ({ readonly of: number; readonly step: number } | undefined)[];
   /** Where along axes of the result there is an element; everywhere when left out. */
   readonly bounds?: readonly { readonly axis: number; readonly from: number; readonly to: number }[];

@@ -35,7 +35,10 @@ export function isIdentity(value: Value): boolean {
   return shape.length === value.shape.length && shape.every((size, axis) => size === value.shape[axis]);
 }
 
-/** Whether a kernel reads `value` in its source: it is the result of a `read`, or that with axes of size 1 more or less. */
+/**
+ * Whether a kernel reads `value` in its source: it is the result of a `read`, or that with axes of size 1 more or
+ * less.
+ */
 export function isRead(value: Value): boolean {
   const { kind } = definitionOf(value).lowering;
   if (kind === "read") return true;
@@ -43,8 +46,8 @@ export function isRead(value: Value): boolean {
 }
 
 /**
- * How `value` is read in memory: reads of reads are one walk. Goes back to the first value that `isInMemory`, or that is no
- * read. `value` is {@link unwrap}ped.
+ * How `value` is read in memory: reads of reads are one walk. Goes back to the first value that `isInMemory`, or that
+ * is no read. `value` is {@link unwrap}ped.
  */
 export function walkOf(value: Value, isInMemory: (value: Value) => boolean = () => false): ReadWalk {
   const read = isInMemory(value) ? undefined : readOf(value);
@@ -115,7 +118,7 @@ function through(read: Read, inner: ReadWalk, shape: Shape): ReadWalk | undefine
   };
 }
 
-/** Where `step * place` is from `low` up to and without `high`. */
+/** Where `step * place` is from `low` to below `high`. */
 function boundsAlong(axis: number, step: number, low: number, high: number): Bounds {
   return step > 0
     ? { axis, from: Math.ceil(low / step), to: Math.ceil(high / step) }

@@ -25,7 +25,7 @@ export function filled(value: number): Initializer {
   return (shape) => full(shape, value);
 }
 
-/** Uniform from `low` up to and without `high`. */
+/** Uniform from `low` to below `high`. */
 export function uniform(low: number, high: number): Initializer {
   return (shape, stream) => add(mul(randomUniform(shape, { stream }), high - low), low);
 }

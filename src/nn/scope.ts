@@ -108,8 +108,8 @@ export class Scope {
   }
 
   /**
-   * As {@link Scope.parameter}, for a weight that several layers use, such as an embedding that is also the output's: who
-   * asks again for the name gets the same parameter.
+   * As {@link Scope.parameter}, for a weight that several layers use, such as an embedding that is also the output's:
+   * who asks again for the name gets the same parameter.
    *
    * @throws TypeError for another shape than it has.
    */
@@ -122,8 +122,8 @@ export class Scope {
   }
 
   /**
-   * The number of a random stream that nobody else in the model has. The same layer gets the same number in
-   * every trace; when it is called twice in one, each call has its own, so that dropout drops anew.
+   * The number of a random stream that nothing else in the model has. The same layer gets the same number in every
+   * trace; when it is called twice in one, each call has its own, so that dropout drops anew.
    */
   randomStream(): number {
     return this.#trace.streams++;

@@ -1,8 +1,8 @@
 import { CairnError } from "../base/errors.ts";
 
 /**
- * A `Blob`, such as a file that somebody chose or dropped in a browser, as a source for a `ContainerReader`. Only what is read is
- * loaded.
+ * A `Blob`, such as a file that a user chose or dropped in a browser, as a source for a `ContainerReader`. Only what
+ * is read is loaded.
  */
 export class BlobSource {
   /** Of the blob, when the source was made. */
@@ -17,7 +17,8 @@ export class BlobSource {
 
   /**
    * Fills all of `into`.
-   * @throws CairnError `truncated` past the end; `storage_failed` where the file behind the blob is gone or has changed.
+   * @throws CairnError `truncated` past the end; `storage_failed` where the file behind the blob is gone or has
+   * changed.
    */
   async read(offset: number, into: Uint8Array): Promise<void> {
     const end = offset + into.byteLength;

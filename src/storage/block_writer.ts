@@ -16,7 +16,9 @@ export interface PositionedFile {
 /** Opens the file a second time, for direct writes from `memory`; `undefined` where there are none. */
 export type OpenDirect = (memory: ArrayBufferLike) => Promise<PositionedFile | undefined>;
 
-/** Bytes of a block, and how many of them may be under way. Measured: two keep a disk busy, larger ones gain nothing. */
+/**
+ * Bytes of a block, and how many of them may be under way. Measured: two keep a disk busy, larger ones gain nothing.
+ */
 const BLOCK_BYTES = 2 * 1024 * 1024;
 const BLOCKS = 4;
 /** What offsets, lengths and memory have to be multiples of where a write goes around the system's cache. */
@@ -65,9 +67,10 @@ export interface BlockWriterTools {
 /**
  * Gathers what is appended to a file into blocks and writes them while the caller goes on, several at a time.
  *
- * Whole blocks go around the system's cache (`O_DIRECT`) where that is possible: a checkpoint would push everything else out of
- * it, and copying into it costs more time than the disk takes. A disk has a cache of its own, which a sync empties. So a large
- * file is synced now and then while the caller goes on, and what is left of that for the end is short.
+ * Whole blocks go around the system's cache (`O_DIRECT`) where that is possible: a checkpoint would push everything
+ * else out of it, and copying into it costs more time than the disk takes. A disk has a cache of its own, which a
+ * sync empties. So a large file is synced now and then while the caller goes on, and what is left of that for the end
+ * is short.
  */
 export class BlockWriter {
   readonly #file: PositionedFile;
@@ -124,7 +127,10 @@ export class BlockWriter {
     this.#throwFailure();
   }
 
-  /** Resolves when all that was taken is durable. @throws what a write or a sync failed with; then it is never tried again. */
+  /**
+   * Resolves when all that was taken is durable. @throws what a write or a sync failed with; then it is never tried
+   * again.
+   */
   async sync(): Promise<void> {
     await this.flush();
     await (await this.#syncedFile()).sync("all");

@@ -2,7 +2,10 @@ const MiB = 1024 * 1024;
 
 /** Fewer bytes say nothing of a disk: what it takes is then the time that any sync takes. */
 const LEAST_BYTES = 8 * MiB;
-/** So many bytes later, what was measured before counts half: a disk that changed is known before the end of a large file. */
+/**
+ * So many bytes later, what was measured before counts half: a disk that changed is known before the end of a large
+ * file.
+ */
 const HALF_LIFE_BYTES = 128 * MiB;
 /** How long the sync of a piece may take: measured, what is encoded meanwhile fits into the blocks of a writer. */
 const SYNC_MS = 16;
@@ -20,8 +23,8 @@ export interface DiskWork {
 }
 
 /**
- * How fast a disk makes bytes durable, from what was written to it lately. How fast a write returns says little: some disks take
- * the bytes at once and their time in the sync, others the other way round.
+ * How fast a disk makes bytes durable, from what was written to it lately. How fast a write returns says little: some
+ * disks take the bytes at once and their time in the sync, others the other way round.
  */
 export class DiskRates {
   #bytes = 0;
@@ -43,7 +46,10 @@ export class DiskRates {
     return ms > 0 ? 1000 * this.#bytes / ms : undefined;
   }
 
-  /** After how many bytes to sync, so that what is left for the end is done soon: fewer for a disk that takes long for it. */
+  /**
+   * After how many bytes to sync, so that what is left for the end is done soon: fewer for a disk that takes long for
+   * it.
+   */
   get pieceBytes(): number {
     if (this.#bytes === 0) return FIRST_PIECE_BYTES;
     const bytes = this.#bytes * SYNC_MS / this.#syncMs;

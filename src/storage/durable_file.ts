@@ -19,7 +19,7 @@ export interface DurableFileOptions {
   readonly overwrite?: boolean | undefined;
   /** Random text of a fixed length: a temporary name that grew with the path could be too long for the file system. */
   readonly randomName: string;
-  /** The caller knows that nobody has the name yet, so that it is looked at in the commit only. Default false: now as well. */
+  /** The caller knows that the name is free, so that it is checked in the commit only. Default false: now as well. */
   readonly isNameFree?: boolean | undefined;
 }
 
@@ -110,8 +110,8 @@ export class DurableFile {
   }
 
   /**
-   * Appends all of `bytes`, whose CRC-32 may be known as `crc`, and gives the event loop air: whoever writes a file has encoded
-   * something for each piece. After an error the file can only be aborted.
+   * Appends all of `bytes`, whose CRC-32 may be known as `crc`, and lets the event loop run: each piece has cost the
+   * writer some encoding. After an error the file can only be aborted.
    */
   async write(bytes: Uint8Array, crc?: number): Promise<void> {
     const writer = this.#openWriter("write");
@@ -130,8 +130,8 @@ export class DurableFile {
   }
 
   /**
-   * Makes the file exist. When it resolves, the file survives a power cut. When it rejects, nothing was replaced; only if
-   * the very last step failed is the new file already in place (`isPublished`), though maybe not durable.
+   * Makes the file exist. When it resolves, the file survives a power cut. When it rejects, nothing was replaced;
+   * only if the very last step failed is the new file already in place (`isPublished`), though maybe not durable.
    *
    * @throws CairnError of the storage, or `commit_failed` when the read-back differs; `signal.reason` after an abort.
    */
@@ -172,7 +172,10 @@ export class DurableFile {
     });
   }
 
-  /** A known checksum is joined where the piece is as long as the one before: finding out what a length does takes longer than summing up. */
+  /**
+   * A known checksum is joined where the piece is as long as the one before: finding out what a length does takes
+   * longer than summing up.
+   */
   #addChecksum(bytes: Uint8Array, crc: number | undefined): void {
     if (crc !== undefined && bytes.byteLength === this.#pieceBytes) {
       this.#shift ??= crc32Shift(bytes.byteLength);

@@ -6,7 +6,8 @@ import { FileStorage } from "./file_storage.ts";
 import type { StorageReader } from "./storage.ts";
 
 /**
- * A stored file that is read at any offset. It is a source for a `ContainerReader`, and lets the event loop go on between reads.
+ * A stored file that is read at any offset. It is a source for a `ContainerReader`, and lets the event loop go on
+ * between reads.
  */
 export class FileSource {
   /** Of the file, when it was opened. */
@@ -28,7 +29,8 @@ export class FileSource {
   /**
    * Opens a file of the local file system. As everywhere in Cairn, a symbolic link is not followed.
    *
-   * @throws CairnError `not_found`, `unsupported` where there is no file system, or `storage_failed` for what is no plain file.
+   * @throws CairnError `not_found`, `unsupported` where there is no file system, or `storage_failed` for what is no
+   * plain file.
    */
   static async open(path: string | URL): Promise<FileSource> {
     refuseTilde(path);

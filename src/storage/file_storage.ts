@@ -41,8 +41,9 @@ const NO_LINKS: ReadonlySet<string> = new Set([
   "EINVAL",
 ]);
 /**
- * Reads of up to so many bytes are done on this very thread. From the system's cache that takes a tenth of a millisecond, less than
- * to have another thread do it, and what was read is in this one's cache when it is summed up or decoded.
+ * Reads of up to so many bytes are done on this very thread. From the system's cache that takes a tenth of a
+ * millisecond, less than to have another thread do it, and what was read is in this one's cache when it is summed up
+ * or decoded.
  */
 const MAX_SYNC_READ = 1024 * 1024;
 const DENIED: ReadonlySet<string> = new Set(["EACCES", "EPERM"]);
@@ -366,7 +367,7 @@ async function openHere(fs: FileSystem, path: string, flags: number): Promise<Id
 
 function entryOf(name: string, stats: Stats): StorageEntry {
   const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
-  // The time of the last change of the file or its name, which nobody can set.
+  // The time of the last change of the file or its name, which cannot be set.
   const identity = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`;
   return { name, kind, byteLength: kind === "file" ? stats.size : 0, modifiedMs: stats.mtimeMs, identity };
 }

@@ -6,9 +6,9 @@ export interface FileSystemSize {
 }
 
 /**
- * Bytes that may still be written, or `undefined` where the file system does not say. One that has no blocks at all (ramfs, some
- * of FUSE) keeps no account, and more free blocks than there are is a number below zero that was read as one without a sign. One that has
- * blocks and none of them free is full.
+ * Bytes that may still be written, or `undefined` where the file system does not say. One that has no blocks at all
+ * (ramfs, some of FUSE) keeps no account, and more free blocks than there are is a number below zero that was read as
+ * one without a sign. One that has blocks and none of them free is full.
  */
 export function freeBytesOf({ bsize, blocks, bavail }: FileSystemSize): number | undefined {
   const [blockBytes, all, free] = [Number(bsize), Number(blocks), Number(bavail)];

@@ -19,8 +19,8 @@ interface Range {
 }
 
 /**
- * Checks that a response is what a range request asked for, before its body is read. Where nothing is `known` of the file yet,
- * it may end before the range does. Gives the end of what is in the body, and the length of the file.
+ * Checks that a response is what a range request asked for, before its body is read. Where nothing is `known` of the
+ * file yet, it may end before the range does. Gives the end of what is in the body, and the length of the file.
  *
  * @throws CairnError `not_found`, `unsupported` or `storage_failed`.
  */

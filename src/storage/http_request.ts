@@ -9,7 +9,9 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** How requests are made. */
 export interface HttpRequestOptions {
-  /** Sent with each request, such as `authorization`, and to the address's own origin only, wherever it redirects to. */
+  /**
+   * Sent with each request, such as `authorization`, and to the address's own origin only, wherever it redirects to.
+   */
   readonly headers?: HeadersInit | undefined;
   /** Ends whatever is under way, with its own reason. */
   readonly signal?: AbortSignal | undefined;
@@ -21,7 +23,7 @@ export interface HttpRequestOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** A request that is under way, for whoever reads its response. */
+/** A request that is under way, for the reader of its response. */
 export interface UnderWay {
   /** Aborted when the request is given up. */
   readonly signal: AbortSignal;
@@ -42,13 +44,13 @@ export function checkTimeout({ timeoutMs = DEFAULT_TIMEOUT_MS }: HttpRequestOpti
 }
 
 /**
- * Asks for a range of a file and lets `use` read the response. Redirects are followed here, one by one, so that what the
- * caller sends goes to nobody whom the caller has not named. Each request begins at `url` itself: where it redirects to may hold
- * for a short while only.
+ * Asks for a range of a file and lets `use` read the response. Redirects are followed here, one by one, so that what
+ * the caller sends goes only to origins that the caller has named. Each request begins at `url` itself: where it
+ * redirects to may hold for a short while only.
  *
- * @throws CairnError `storage_failed` when the network fails, when nothing arrives for `timeoutMs`, and for redirects without end or
- * to what is no web address; `unsupported` where redirects cannot be followed with headers; what `use` throws; an aborted signal's
- * reason.
+ * @throws CairnError `storage_failed` when the network fails, when nothing arrives for `timeoutMs`, and for redirects
+ * without end or to what is no web address; `unsupported` where redirects cannot be followed with headers; what `use`
+ * throws; an aborted signal's reason.
  */
 export async function requestRange<T>(
   url: string,
@@ -110,7 +112,7 @@ async function follow(
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const response = await send("manual");
     if (response.type === "opaqueredirect") {
-      // A browser tells nobody where to. Without headers of the caller it may as well go there by itself.
+      // A browser does not say where to. Without headers of the caller it may as well go there by itself.
       if ([...own.keys()].length === 0) return await send("follow");
       throw requestFailure("unsupported", url, BROWSER_REDIRECT);
     }

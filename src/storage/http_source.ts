@@ -20,9 +20,10 @@ export const HTTP_SOURCE_OPTIONS: OptionNames<HttpSourceOptions> = {
 };
 
 /**
- * A file on a web server, read by range requests: a source for a `ContainerReader`. It takes nothing on trust: each response has
- * to be the range that was asked for, of a file of the same length and ETag as at first. Redirects are followed, but the caller's headers
- * stay with the origin of the address that was opened. It never tries again; that is for the caller to decide.
+ * A file on a web server, read by range requests: a source for a `ContainerReader`. It takes nothing on trust: each
+ * response has to be the range that was asked for, of a file of the same length and ETag as at first. Redirects are
+ * followed, but the caller's headers stay with the origin of the address that was opened. It never tries again; that
+ * is for the caller to decide.
  */
 export class HttpSource {
   /** The address that was opened, before any redirect. */
@@ -51,8 +52,9 @@ export class HttpSource {
   /**
    * Asks for the first 4096 bytes, which also tells how long the file is.
    *
-   * @throws CairnError `not_found`; `unsupported` where the server knows no ranges; `storage_failed` for all else that goes wrong
-   * on the way, such as nothing that arrives for `timeoutMs`. An abort rejects with the signal's reason.
+   * @throws CairnError `not_found`; `unsupported` where the server knows no ranges; `storage_failed` for all else
+   * that goes wrong on the way, such as nothing that arrives for `timeoutMs`. An abort rejects with the signal's
+   * reason.
    */
   static async open(url: string | URL, options: HttpSourceOptions = {}): Promise<HttpSource> {
     checkOptions("HttpSource.open()", options, HTTP_SOURCE_OPTIONS, "{ headers, timeoutMs: 30_000 }");

@@ -3,7 +3,10 @@ import { hostError } from "./host_error.ts";
 type FileSystem = typeof import("node:fs");
 type Stats = import("node:fs").Stats;
 
-/** What is to be durable of a file: its bytes and its length, or also what else the system says of it, such as its times. */
+/**
+ * What is to be durable of a file: its bytes and its length, or also what else the system says of it, such as its
+ * times.
+ */
 export type Synced = "data" | "all";
 
 /** What the host's functions tell when they are done. */
@@ -36,8 +39,8 @@ class BusyTime {
 }
 
 /**
- * A file that is open, by its number. It is not the host's `FileHandle`, which ends a process in Bun when it is forgotten: the number
- * of one that nobody holds any more is given back silently.
+ * A file that is open, by its number. It is not the host's `FileHandle`, which ends a process in Bun when it is
+ * forgotten: the number of one that is not referenced any more is given back silently.
  */
 export class OpenFile {
   readonly #fs: FileSystem;

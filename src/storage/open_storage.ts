@@ -3,13 +3,16 @@ import { FileStorage } from "./file_storage.ts";
 import { MemoryStorage } from "./memory_storage.ts";
 import type { Storage } from "./storage.ts";
 
-/** Opens the storage that a location of its scheme names, such as `s3://bucket/runs/a`, which is passed as it was given. */
+/**
+ * Opens the storage that a location of its scheme names, such as `s3://bucket/runs/a`, which is passed as it was
+ * given.
+ */
 export type StorageOpener = (location: string) => Storage | Promise<Storage>;
 
 /**
  * Storages of others by the scheme of their locations, in lower case and without the colon:
- * `{ s3: (location) => S3Storage.open(location) }`. They are passed along wherever a location is, and there is no list of them for
- * the whole process, so that what a location means does not depend on which module was loaded first.
+ * `{ s3: (location) => S3Storage.open(location) }`. They are passed along wherever a location is, and there is no
+ * list of them for the whole process, so that what a location means does not depend on which module was loaded first.
  */
 export type Storages = Readonly<Record<string, StorageOpener>>;
 
@@ -34,12 +37,13 @@ const METHODS: readonly (keyof Storage)[] = [
 const namedMemory = new Map<string, MemoryStorage>();
 
 /**
- * The storage that a path or a URL names: a directory of the file system for a path or `file:`, and for `memory:name` one in the
- * memory of this process, the same for the same name.
+ * The storage that a path or a URL names: a directory of the file system for a path or `file:`, and for `memory:name`
+ * one in the memory of this process, the same for the same name.
  *
  * @param storages Those of other schemes; one of a built-in scheme takes its place.
- * @throws CairnError `unsupported` that names the scheme for `gs:`, `s3:`, `hdfs:` and every other that is in neither; TypeError for
- * an empty path, for an opener that gave something else than a storage, and for a scheme that is none.
+ * @throws CairnError `unsupported` that names the scheme for `gs:`, `s3:`, `hdfs:` and every other that is in
+ * neither; TypeError for an empty path, for an opener that gave something else than a storage, and for a scheme that
+ * is none.
  */
 export async function openStorage(location: string | URL, storages: Storages = {}): Promise<Storage> {
   const text = String(location);

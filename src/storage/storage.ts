@@ -10,13 +10,19 @@ export interface StorageEntry {
   readonly byteLength: number;
   /** Time of the last change, in milliseconds since 1970. */
   readonly modifiedMs: number;
-  /** What tells a file from another one that has its name later, and from itself with other bytes. Absent where nothing does. */
+  /**
+   * What tells a file from another one that has its name later, and from itself with other bytes. Absent where
+   * nothing does.
+   */
   readonly identity?: string;
 }
 
 /** Options of {@link Storage.list}. */
 export interface ListOptions {
-  /** Which entries are looked at; a storage may leave the others out, so that nothing is asked about them. All unless given. */
+  /**
+   * Which entries are looked at; a storage may leave the others out, so that nothing is asked about them. All unless
+   * given.
+   */
   readonly only?: ((name: string) => boolean) | undefined;
 }
 
@@ -25,11 +31,15 @@ export const LIST_OPTIONS: OptionNames<ListOptions> = { only: true };
 
 /** A file being written, from its start to its end. */
 export interface StorageWriter {
-  /** How many bytes are durable a second later, as far as that was measured, syncs included. The mode `fast` goes by it. */
+  /**
+   * How many bytes are durable a second later, as far as that was measured, syncs included. The mode `fast` goes by
+   * it.
+   */
   readonly durableBytesPerSecond?: number | undefined;
   /**
-   * Appends a part of `bytes`, which may change again when it resolves, and says how many it took: 1 to `bytes.byteLength`, or
-   * 0 when it can take no more. They need not be written by then: what goes wrong may be thrown by a later `write`, or by `sync`.
+   * Appends a part of `bytes`, which may change again when it resolves, and says how many it took: 1 to
+   * `bytes.byteLength`, or 0 when it can take no more. They need not be written by then: what goes wrong may be
+   * thrown by a later `write`, or by `sync`.
    */
   write(bytes: Uint8Array): Promise<number>;
   /** Resolves when everything written so far is durable. A failed sync is final: never call it again on this file. */
@@ -62,9 +72,10 @@ export const MOVE_OPTIONS: OptionNames<MoveOptions> = { replace: true };
 /**
  * Where files live: primitives only. The durable protocol stands above them, in `DurableFile`.
  *
- * Paths are relative to the storage, with "/" between segments; see `checkFilePath` for what they may hold. A bad path is
- * a `TypeError` before anything is touched. Every other failure is a `CairnError` with the code `not_found`,
- * `already_exists`, `disk_full` or `storage_failed`, with `details.op` and `details.path`, and the host's error as `cause`.
+ * Paths are relative to the storage, with "/" between segments; see `checkFilePath` for what they may hold. A bad
+ * path is a `TypeError` before anything is touched. Every other failure is a `CairnError` with the code `not_found`,
+ * `already_exists`, `disk_full` or `storage_failed`, with `details.op` and `details.path`, and the host's error as
+ * `cause`.
  */
 export interface Storage {
   /** The full name of `path`, for messages. */

@@ -31,8 +31,8 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
 };
 
 /**
- * The {@link CairnError} for a failed file operation: the host's error is its `cause`, and its message says what was being
- * done, what was found and what to do.
+ * The {@link CairnError} for a failed file operation: the host's error is its `cause`, and its message says what was
+ * being done, what was found and what to do.
  *
  * @param op What was being done, as a verb: "write", "sync", "move".
  * @param path The full name, as a reader knows it.

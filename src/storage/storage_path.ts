@@ -3,8 +3,8 @@ const MAX_SEGMENT_BYTES = 255;
 const MAX_PATH_BYTES = 4096;
 
 /**
- * Checks a path to a file inside a storage: relative, "/" between segments, no empty, "." or ".." segment, no backslash,
- * no control characters, well-formed Unicode, segments of at most 255 UTF-8 bytes.
+ * Checks a path to a file inside a storage: relative, "/" between segments, no empty, "." or ".." segment, no
+ * backslash, no control characters, well-formed Unicode, segments of at most 255 UTF-8 bytes.
  *
  * @throws TypeError that names the path and the rule it breaks.
  */

@@ -45,7 +45,10 @@ type Request =
   | { readonly op: "sync"; readonly fd: number; readonly synced: Synced }
   | { readonly op: "close"; readonly fd: number };
 
-/** `values` are of an open file the descriptor, `ino` and `dev`; of a write the count and milliseconds; of a sync milliseconds. */
+/**
+ * `values` are of an open file the descriptor, `ino` and `dev`; of a write the count and milliseconds; of a sync
+ * milliseconds.
+ */
 interface Answer {
   readonly id: number;
   readonly values?: readonly number[];
@@ -58,8 +61,9 @@ interface Waiting {
 }
 
 /**
- * Writes files on a thread of its own. What runtimes call an asynchronous write is one only in part: Deno's holds the thread that asks
- * until the disk has taken the bytes, so that nothing goes on beside a save, and Bun's takes three times as long to ask for as a message.
+ * Writes files on a thread of its own. What runtimes call an asynchronous write is one only in part: Deno's holds the
+ * thread that asks until the disk has taken the bytes, so that nothing goes on beside a save, and Bun's takes three
+ * times as long to ask for as a message.
  */
 export class WriteThread {
   readonly #worker: Worker;
@@ -84,8 +88,8 @@ export class WriteThread {
   /**
    * Starts a thread. @throws CairnError `unsupported` where there are none.
    *
-   * @param callsOf Gives the file calls that the thread is to make, by those of the system: a bench slows them down, a test has them
-   * fail. It is sent there as text, and sees nothing but what it is given.
+   * @param callsOf Gives the file calls that the thread is to make, by those of the system: a bench slows them down,
+   * a test has them fail. It is sent there as text, and sees nothing but what it is given.
    */
   static start(callsOf: (fs: FileSystem) => FileCalls = (fs) => fs): WriteThread {
     const threads = nodeBuiltin("node:worker_threads");

@@ -33,7 +33,7 @@ export class HostTensor {
   readonly dtype: DType;
   /** Sizes of the dimensions, outermost first; `[]` is a scalar. */
   readonly shape: Shape;
-  /** The elements. Whoever holds the tensor may change them. */
+  /** The elements. They may be changed. */
   readonly bytes: Uint8Array;
 
   private constructor(dtype: DType, shape: Shape, bytes: Uint8Array) {

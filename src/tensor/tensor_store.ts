@@ -45,10 +45,12 @@ export type TensorGuard = (bytes: Uint8Array) => void;
 const DEFAULT_SLAB_BYTES = 128 * 1024 * 1024;
 
 /**
- * All tensors of a run that outlive a step (parameters, optimiser moments), as named parts of a few large GPU buffers.
+ * All tensors of a run that outlive a step (parameters, optimiser moments), as named parts of a few large GPU
+ * buffers.
  *
- * The layout is the point: moments lie as the parameters do, so an optimiser is one dispatch a slab, a snapshot is one copy
- * a slab, and a checkpoint is the slabs in order. Nobody disposes tensors: the store owns all of it until `close()`.
+ * The layout is the point: moments lie as the parameters do, so an optimiser is one dispatch a slab, a snapshot is
+ * one copy a slab, and a checkpoint is the slabs in order. Tensors are never disposed one by one: the store owns all
+ * memory until `close()`.
  *
  * @example
  * ```ts
@@ -121,8 +123,8 @@ export class TensorStore {
   }
 
   /**
-   * Adds a group of zero-filled tensors. A tensor's full name is the group's, a dot, and the spec's name; `aliasOf` names a
-   * tensor of the same group whose memory it shares.
+   * Adds a group of zero-filled tensors. A tensor's full name is the group's, a dot, and the spec's name; `aliasOf`
+   * names a tensor of the same group whose memory it shares.
    * @throws TypeError when the group or a tensor of that name exists, or a spec is wrong.
    * @throws CairnError `limit_exceeded` for a tensor that is larger than a slab.
    */
@@ -151,8 +153,8 @@ export class TensorStore {
   }
 
   /**
-   * Has `guard` look at the tensor whenever a checkpoint of the store is made, even one that leaves the tensor out: what it
-   * throws fails the save before anything is committed.
+   * Has `guard` look at the tensor whenever a checkpoint of the store is made, even one that leaves the tensor out:
+   * what it throws fails the save before anything is committed.
    *
    * @throws TypeError when there is no tensor of this full name.
    * @internal
@@ -243,14 +245,15 @@ export class TensorStore {
   }
 
   /**
-   * Puts the store on another device, after the one it was on was lost: the same groups with the same tensors, all of them
-   * **zero**, since a lost device takes its memory along. Load a checkpoint into it next. Memory ranges and groups that were asked for
-   * before belong to the lost device, and what was compiled for it has to be compiled anew; a `Trainer` does all that in
-   * `recover`.
+   * Puts the store on another device, after the one it was on was lost: the same groups with the same tensors, all of
+   * them **zero**, since a lost device takes its memory along. Load a checkpoint into it next. Memory ranges and
+   * groups that were asked for before belong to the lost device, and what was compiled for it has to be compiled
+   * anew; a `Trainer` does all that in `recover`.
    *
-   * @param gpu An open device, which stays the caller's. Unless given, one is opened as `open` did, and the old one is closed.
-   * @throws TypeError without a device where the store did not open its own; CairnError `no_adapter` when there is none by
-   * now, `closed`, `limit_exceeded`. Then nothing has changed.
+   * @param gpu An open device, which stays the caller's. Unless given, one is opened as `open` did, and the old one
+   * is closed.
+   * @throws TypeError without a device where the store did not open its own; CairnError `no_adapter` when there is
+   * none by now, `closed`, `limit_exceeded`. Then nothing has changed.
    */
   async rebuild(gpu?: GpuDevice): Promise<void> {
     this.#assertNotClosed();

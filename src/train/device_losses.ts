@@ -36,7 +36,7 @@ export class DeviceLosses {
   /** Whether what was just thrown came of a lost device, and the run should go on with another one. */
   async isWorthAnother(): Promise<boolean> {
     if (!this.#isRebuilding) return false;
-    // A device that is going down says so a turn later than its last answer.
+    // A device that is about to be lost says so one turn after its last answer.
     await new Promise((resolve) => setTimeout(resolve, 0));
     if (!this.#run.isLost) return false;
     const { step } = this.#run;

@@ -21,12 +21,16 @@ import { RUN_SETTINGS, type RunDifference, type RunSetting } from "./loop/run_id
 
 /** Options of `Trainer.resume`. */
 export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "quarantinesDamaged"> {
-  /** Where to look: a directory, or an engine. Default: `savePath` of `autoSave()`, which has to be called before, then. */
+  /**
+   * Where to look: a directory, or an engine. Default: `savePath` of `autoSave()`, which has to be called before,
+   * then.
+   */
   readonly directory?: EngineTarget | undefined;
   /**
-   * What may be different from what the run was, because it is changed on purpose: `"optimizer"`, `"schedule"`, `"loss"`,
-   * `"batchSize"`, `"data"`, `"seed"`, `"precision"`, `"numerics"`. The bits are then others than those of an undisturbed run, and the
-   * checkpoints that follow say what was changed at which step. Tensors of another optimiser begin at zero.
+   * What may differ from the saved run, because it is changed on purpose: `"optimizer"`, `"schedule"`, `"loss"`,
+   * `"batchSize"`, `"data"`, `"seed"`, `"precision"`, `"numerics"`. The bits then differ from those of an undisturbed
+   * run, and the checkpoints that follow say what was changed at which step. Tensors of another optimiser begin at
+   * zero.
    */
   readonly allow?: readonly RunSetting[] | undefined;
 }
@@ -77,7 +81,7 @@ export interface ResumeReport {
   readonly runId: string | null;
   /** Id of its file, which the checkpoints that follow name as their `parent`. */
   readonly fileId: string | null;
-  /** Id of the file that its own process had gone on from; null where that began at step 0, or does not say. */
+  /** Id of the file that its own process had resumed from; null where that began at step 0, or does not say. */
   readonly parent: string | null;
   /** When it was committed among those of its directory; see `Provenance.order`. Null for older files. */
   readonly order: number | null;
@@ -101,8 +105,8 @@ export interface RestoreTarget {
 /**
  * Goes on from the newest checkpoint of this run that verifies; changes nothing when there is none.
  *
- * @throws CairnError `state_mismatch` when there are sound checkpoints and none is of this run, with the differences of the newest;
- * `storage_failed` when there is none and something cannot be read.
+ * @throws CairnError `state_mismatch` when there are sound checkpoints and none is of this run, with the differences
+ * of the newest; `storage_failed` when there is none and something cannot be read.
  */
 export async function resumeNewest(
   target: RestoreTarget,
@@ -179,7 +183,7 @@ async function isOwn(
   }
 }
 
-/** One warning for each run besides `runId` whose newest checkpoint could be gone on from as well. */
+/** One warning for each run besides `runId` whose newest checkpoint could be resumed too. */
 async function otherRuns(
   engine: Engine,
   runId: string | undefined,

@@ -43,7 +43,7 @@ export class RunDirectories {
   }
 
   /**
-   * Where a run is to be gone on from. Where nothing was said of saving, `directory` is from then on where it is: a later
+   * Where a run resumes from. Without `autoSave`, `directory` is from then on the run's directory: a later
    * `autoSave()` there goes on with the same run.
    */
   async lookIn(

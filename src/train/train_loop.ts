@@ -62,9 +62,9 @@ export interface TrainOptions {
    */
   readonly onDeviceLost?: OnDeviceLost | undefined;
   /**
-   * What happens at a step whose loss or gradients are not finite, of which no weight is ever changed: `train` rejects with
-   * `non_finite` and the run is as it was before that step ("stop", the default), or its batch is left out and counted in the
-   * report ("skip").
+   * What happens at a step whose loss or gradients are not finite, of which no weight is ever changed: `train`
+   * rejects with `non_finite` and the run is as it was before that step ("stop", the default), or its batch is left
+   * out and counted in the report ("skip").
    */
   readonly onNonFinite?: NonFinitePolicy | undefined;
 }
@@ -115,7 +115,7 @@ export interface TrainReport {
   readonly warnings: readonly string[];
 }
 
-/** Collects what happens beside the steps, and tells whoever wants to know. */
+/** Collects what happens beside the steps, and tells the listeners. */
 export class TrainLog implements SaveListener {
   readonly saves: SaveRecord[] = [];
   readonly failedSaves: FailedSave[] = [];
@@ -300,7 +300,7 @@ async function measureIfDue(context: LoopContext, startStep: number): Promise<vo
   else if (policy.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
 }
 
-/** A checkpoint with such a metric is never the best, and whoever waits for one should know. */
+/** A checkpoint with such a metric is never the best, which deserves a warning. */
 function warnOfMetrics({ run, log }: LoopContext): void {
   for (const [name, value] of Object.entries(run.measured)) {
     if (Number.isFinite(value)) continue;

@@ -135,13 +135,14 @@ export class Trainer {
   }
 
   /**
-   * Goes on from the newest checkpoint of this run, in `savePath` or in `directory`, of which every byte is sound, or from the
-   * beginning when there is no checkpoint. Those of other runs are passed over.
+   * Goes on from the newest checkpoint of this run, in `savePath` or in `directory`, of which every byte is sound, or
+   * from the beginning when there is no checkpoint. Those of other runs are passed over.
    *
-   * @param options `allow` names what is changed on purpose. `maxFailures` passes over a checkpoint that so often took the process
-   * down, and `quarantinesDamaged` moves damaged ones out of the way; see `recover`.
-   * @throws CairnError `state_mismatch` when there are sound checkpoints and all are of another model, optimiser, seed, batch
-   * size, loss or data: with all differences of the newest. `storage_failed` when there is none and something cannot be read.
+   * @param options `allow` names what is changed on purpose. `maxFailures` passes over a checkpoint that so often
+   * took the process down, and `quarantinesDamaged` moves damaged ones out of the way; see `recover`.
+   * @throws CairnError `state_mismatch` when there are sound checkpoints and all are of another model, optimiser,
+   * seed, batch size, loss or data: with all differences of the newest. `storage_failed` when there is none and
+   * something cannot be read.
    * @throws TypeError when `autoSave()` was not called before and `directory` is not given.
    */
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
@@ -190,17 +191,17 @@ export class Trainer {
   }
 
   /**
-   * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when
-   * they are done already, after a resume for example.
+   * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when they
+   * are done already, after a resume for example.
    *
-   * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`. When none of those that
-   * were to be saved could be, the call ends with `not_saved`, after all the training.
+   * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`. When none of those
+   * that were to be saved could be, the call ends with `not_saved`, after all the training.
    *
-   * A step whose loss or gradients are not finite changes no weight. It ends the call with `non_finite`, and the run is as it
-   * was before that step; the next call tries it again. With `onNonFinite: "skip"` its batch is left out.
+   * A step whose loss or gradients are not finite changes no weight. It ends the call with `non_finite`, and the run
+   * is as it was before that step; the next call tries it again. With `onNonFinite: "skip"` its batch is left out.
    *
-   * @throws CairnError `short_batch`, `non_finite`, `device_lost`, `not_saved` with the last save's error as its cause;
-   * `signal.reason`; and what a callback throws.
+   * @throws CairnError `short_batch`, `non_finite`, `device_lost`, `not_saved` with the last save's error as its
+   * cause; `signal.reason`; and what a callback throws.
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
@@ -209,8 +210,9 @@ export class Trainer {
   }
 
   /**
-   * Does the next step on its batch without changing anything, op by op, and gives the first result that is not finite: after
-   * `non_finite` that of the step that stopped the run. Compiles programs of its own, which takes a while.
+   * Does the next step on its batch without changing anything, op by op, and gives the first result that is not
+   * finite: after `non_finite` that of the step that stopped the run. Compiles programs of its own, which takes a
+   * while.
    *
    * @returns undefined where every result is finite.
    */
@@ -277,7 +279,7 @@ export class Trainer {
     return this.close();
   }
 
-  /** Does `work` while nothing else changes the run: a `resume` that nobody awaited would undo steps. */
+  /** Does `work` while nothing else changes the run: a `resume` that was not awaited would discard steps. */
   async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
     this.#requireIdle(what);
     this.#busyWith = what;

@@ -27,7 +27,9 @@ async function save(engine: Engine, step: number, signal?: AbortSignal): Promise
   await engine.commit(step, aborting);
 }
 
-/** Runs `work` with an abort before call 0, 1, 2 … on the storages, until one run is over before its abort would come. */
+/**
+ * Runs `work` with an abort before call 0, 1, 2 … on the storages, until one run is over before its abort would come.
+ */
 async function atEveryCall(
   open: Open,
   work: (engine: Engine, signal: AbortSignal) => Promise<unknown>,

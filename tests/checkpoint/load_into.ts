@@ -15,7 +15,10 @@ export interface LoadIntoOptions extends PartialLoadOptions, Work {
   readonly strict?: boolean;
   /** Names that a strict load does not miss, because they were left out when the file was written. */
   readonly excused?: Iterable<string>;
-  /** By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast back. */
+  /**
+   * By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast
+   * back.
+   */
   readonly castFrom?: ReadonlyMap<string, DType>;
   /** Read all of the file and check it. Default true; false for a reader that was verified. */
   readonly verify?: boolean;

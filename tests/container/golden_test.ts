@@ -118,7 +118,8 @@ describe("little-endian, whatever the machine", () => {
     u16: "0a 00", i16: "e9 fe", // 10, -279
     u32: "7f 00 00 00", i32: "f1 ff ff ff", // 127, -15
     u64: "c6 05 00 00 00 00 00 00", i64: "f3 ff ff ff ff ff ff ff", // 1478, -13
-    // Zero, smallest and largest subnormal, smallest normal, 1, largest, infinity, a quiet NaN, with payload 5, a signalling one.
+    // Zero, smallest and largest subnormal, smallest normal, 1, largest, infinity, a quiet NaN, with payload 5, a
+    // signalling one.
     f16: "00 00 01 00 ff 03 00 04 00 3c ff 7b 00 7c 00 7e 05 7e 03 7c",
     bf16: "00 00 01 00 7f 00 80 00 80 3f 7f 7f 80 7f c0 7f c5 7f 83 7f",
     f32: "00 00 00 00 01 00 00 00 ff ff 7f 00 00 00 80 00 00 00 80 3f " +

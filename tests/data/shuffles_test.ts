@@ -32,7 +32,10 @@ function countsOfOrders(length: number, epochs: number, version?: number): Float
   return counts;
 }
 
-/** How often each element came to each place, and how often each pair followed one another; places and elements in at most `bins`. */
+/**
+ * How often each element came to each place, and how often each pair followed one another; places and elements in at
+ * most `bins`.
+ */
 function tables(length: number, epochs: number, bins: number): { places: Float64Array; pairs: Float64Array } {
   const places = new Float64Array(bins * bins);
   const pairs = new Float64Array(bins * bins);

@@ -33,7 +33,10 @@ export function examplesIn(file: string): DocExample[] {
   }));
 }
 
-/** Every example that a reader may copy: of the entries, of everything that is documented behind them, and of the pages. */
+/**
+ * Every example that a reader may copy: of the entries, of everything that is documented behind them, and of the
+ * pages.
+ */
 export function allExamples(): DocExample[] {
   const pages = readdirSync(new URL("docs/", ROOT)).filter((name) => name.endsWith(".md"));
   const sources = readdirSync(new URL("src/", ROOT), { recursive: true, encoding: "utf8" })
@@ -68,8 +71,8 @@ function exportsOf(file: string): string[] {
 }
 
 /**
- * An example as a module that a compiler can check. One without imports gets those of the entries' names that it uses, as somebody who
- * copies it would write them.
+ * An example as a module that a compiler can check. One without imports gets those of the entries' names that it
+ * uses, as somebody who copies it would write them.
  */
 export function checkable(example: DocExample): string {
   const { code } = example;

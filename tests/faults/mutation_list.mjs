@@ -1,5 +1,6 @@
-// Steps of the protocol, of recovery, of the tag rules, of the reader's checks, of the lock and of what is asked of a GPU that
-// `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away: a test looks for that.
+// Steps of the protocol, of recovery, of the tag rules, of the reader's checks, of the lock and of what is asked of a
+// GPU that `mutations.mjs` takes away one at a time. A text that is not in its file exactly once takes nothing away:
+// a test looks for that.
 
 import { BYTES_MUTATIONS } from "./mutation_list_bytes.mjs";
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";

@@ -1,4 +1,5 @@
-// Steps of looking at options, of freezing a state and of bringing it back that `mutations.mjs` takes away; see `mutation_list.mjs`.
+// Steps of looking at options, of freezing a state and of bringing it back that `mutations.mjs` takes away; see
+// `mutation_list.mjs`.
 
 export const STATE_MUTATIONS = [
   [

@@ -1,4 +1,5 @@
-// Steps of a training step that is not finite, of what is saved around it, and of the labels' check, for `mutation_list.mjs`.
+// Steps of a training step that is not finite, of what is saved around it, and of the labels' check, for
+// `mutation_list.mjs`.
 
 const VERDICT = "src/kernels/optimizer/step_verdict.ts";
 const CHECK = "src/kernels/optimizer/gradient_check.ts";

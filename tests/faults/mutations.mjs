@@ -1,5 +1,6 @@
-// Removes one step of `mutation_list.mjs` at a time, in a copy of the tree outside of it, and requires that a test turns red: what
-// no test misses, no test proves. `npm run faults -- mutations [words]` runs those with a word in their name.
+// Removes one step of `mutation_list.mjs` at a time, in a copy of the tree outside of it, and requires that a test
+// turns red: what no test misses, no test proves. `npm run faults -- mutations [words]` runs those with a word in
+// their name.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

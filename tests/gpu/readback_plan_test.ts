@@ -11,8 +11,8 @@ const mappable = {
 const otherMappable = { ...mappable, label: "other" };
 
 /**
- * Steps as "offset+size@slotOffset" for each piece, slots in brackets, behind the first slot where that is not 0; and as "map
- * label offset+size" where nothing is copied.
+ * Steps as "offset+size@slotOffset" for each piece, slots in brackets, behind the first slot where that is not 0; and
+ * as "map label offset+size" where nothing is copied.
  */
 function planned(
   ranges: [offset: number, size: number, buffer?: GPUBuffer][],

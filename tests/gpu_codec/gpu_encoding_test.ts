@@ -40,7 +40,10 @@ function asRealGpu(gpu: GpuDevice): GpuDevice {
   return Object.defineProperty(gpu, "isCpuAdapter", { value: false });
 }
 
-/** Weights over several slabs, sizes that leave gaps and chunks that are cut short, tied and empty tensors, and of `dtypes` two tensors each. */
+/**
+ * Weights over several slabs, sizes that leave gaps and chunks that are cut short, tied and empty tensors, and of
+ * `dtypes` two tensors each.
+ */
 function mixedStore(gpu: GpuDevice, dtypes: readonly DType[] = ["u8"]): TensorStore {
   const store = TensorStore.on(gpu, { slabBytes: 10 * CHUNK_BYTES });
   store.define("model", [

@@ -11,7 +11,9 @@ import type { Value } from "../../src/graph/value.ts";
 import { numbers } from "./executable_helpers.ts";
 import { noParameters } from "./run_values.ts";
 
-/** A classifier with dropout: every kind of op of a training step. All sizes are 12, so that few kernels are compiled. */
+/**
+ * A classifier with dropout: every kind of op of a training step. All sizes are 12, so that few kernels are compiled.
+ */
 export function classifier(): {
   program: Program;
   parameters: Record<string, number[]>;

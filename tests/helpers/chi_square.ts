@@ -1,6 +1,7 @@
 /**
- * The probability that a χ² of `degrees` degrees of freedom is at least `statistic`: the regularised upper incomplete gamma function
- * Q(degrees / 2, statistic / 2), by its series or its continued fraction (Abramowitz and Stegun 6.5.29 and 6.5.31).
+ * The probability that a χ² of `degrees` degrees of freedom is at least `statistic`: the regularised upper incomplete
+ * gamma function Q(degrees / 2, statistic / 2), by its series or its continued fraction (Abramowitz and Stegun 6.5.29
+ * and 6.5.31).
  */
 export function chiSquareTail(statistic: number, degrees: number): number {
   const [a, x] = [degrees / 2, statistic / 2];

@@ -64,7 +64,7 @@ export function runChild(command: readonly string[], options: ChildOptions = {})
   });
 }
 
-/** Whether the machine permits a command, such as tracing or a mount of one's own. */
+/** Whether the machine permits a command, such as tracing or a mount of your own. */
 export function isPermitted(program: string, args: readonly string[]): boolean {
   return spawnSync(program, [...args], { stdio: "ignore" }).status === 0;
 }

@@ -42,7 +42,9 @@ export class CrashStorage extends WrappedStorage {
   readonly #inPieces: InPieces | undefined;
   #changes: NameChange[] = [];
 
-  /** @param inPieces Has each file go through a `BlockWriter`, as files of a real disk do; as it comes, unless given. */
+  /**
+   * @param inPieces Has each file go through a `BlockWriter`, as files of a real disk do; as it comes, unless given.
+   */
   constructor(inPieces?: InPieces) {
     super(new MemoryStorage());
     this.#inPieces = inPieces;
@@ -63,8 +65,8 @@ export class CrashStorage extends WrappedStorage {
   }
 
   /**
-   * The disks that a power cut could leave: every subset of the unsynced changes that the model allows, with every unsynced
-   * write there, missing or torn. Above `most` of them a random choice.
+   * The disks that a power cut could leave: every subset of the unsynced changes that the model allows, with every
+   * unsynced write there, missing or torn. Above `most` of them a random choice.
    */
   *images(model: MetadataModel, most: number, random: () => number): Generator<DiskImage> {
     const contents = new Map<DiskFile, Uint8Array[]>();

@@ -2,8 +2,8 @@ import { nextTurn } from "../../src/base/event_loop.ts";
 import { BufferUsage, MapMode } from "../../src/gpu/constants.ts";
 
 /**
- * What a lost device does about calls that are under way or come later: `abrupt` rejects them, as the specification has it;
- * `silent` resolves them as if nothing were wrong and says a turn later that it was lost, as Deno's own does.
+ * What a lost device does about calls that are under way or come later: `abrupt` rejects them, as the specification
+ * has it; `silent` resolves them as if nothing were wrong and says a turn later that it was lost, as Deno's own does.
  */
 export type LossStyle = "abrupt" | "silent";
 
@@ -53,8 +53,8 @@ interface CopyCommand {
 }
 
 /**
- * As much of a `GPUDevice` as a store, its copies and its read-backs need, in host memory: buffers, copies, writes, mappings and
- * error scopes, with the rules of WebGPU about who may use a buffer when. It has no kernels.
+ * As much of a `GPUDevice` as a store, its copies and its read-backs need, in host memory: buffers, copies, writes,
+ * mappings and error scopes, with the rules of WebGPU about who may use a buffer when. It has no kernels.
  *
  * A test loses it, refuses it memory, or changes bytes on their way; and counts the buffers that live.
  */
@@ -124,7 +124,10 @@ export class FakeDevice extends EventTarget {
     return Promise.resolve(scope.error);
   }
 
-  /** Tells the innermost scope for it, or whoever listens, of something that went wrong. A lost device has nothing to say. */
+  /**
+   * Tells the innermost scope for it, or whoever listens, of something that went wrong. A lost device has nothing to
+   * say.
+   */
   report(filter: GPUErrorFilter, message: string): void {
     if (this.isLost) return;
     const error = filter === "out-of-memory"

@@ -8,7 +8,9 @@ interface Fault {
   readonly code: string;
   /** `once`: that operation only. `onward`: it and all later ones. `crash`: the same, and no cleanup gets through. */
   readonly kind: "once" | "onward" | "crash";
-  /** Whether the operation still takes effect, as when only its answer was lost. A write then takes half of its bytes. */
+  /**
+   * Whether the operation still takes effect, as when only its answer was lost. A write then takes half of its bytes.
+   */
   readonly takesEffect: boolean;
 }
 
@@ -31,7 +33,9 @@ export class FaultStorage extends WrappedStorage {
     this.#fault = { at, code, kind, takesEffect: options.takesEffect ?? false };
   }
 
-  /** The machine stops at operation `at`, before it or after it took effect. Nothing later reaches the inner storage. */
+  /**
+   * The machine stops at operation `at`, before it or after it took effect. Nothing later reaches the inner storage.
+   */
   crashAt(at: number, options: { takesEffect?: boolean } = {}): void {
     this.#fault = { at, code: "EIO", kind: "crash", takesEffect: options.takesEffect ?? false };
   }

@@ -42,7 +42,8 @@ async function inScope(gpu: GpuDevice, body: () => unknown): Promise<void> {
 }
 
 /**
- * A test on a GPU. The device is shared and lent: close what you make on it, because the test fails when buffers are left.
+ * A test on a GPU. The device is shared and lent: close what you make on it, because the test fails when buffers are
+ * left.
  *
  * Without an adapter it prints `SKIP gpu: …` and passes; with REQUIRE_GPU=1 it fails instead.
  */

@@ -1,7 +1,9 @@
 /** Something that a device is asked to do. */
 export interface GpuCall {
   readonly op: string;
-  /** `called`: about to be done. For what gives a promise, `asked`: the caller waits; `settled`: it is about to go on. */
+  /**
+   * `called`: about to be done. For what gives a promise, `asked`: the caller waits; `settled`: it is about to go on.
+   */
   readonly phase: "called" | "asked" | "settled";
 }
 

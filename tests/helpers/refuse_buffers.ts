@@ -1,4 +1,7 @@
-/** Has `device` say that memory ran out whenever a buffer with such a label is allocated inside a scope that asks for that. */
+/**
+ * Has `device` say that memory ran out whenever a buffer with such a label is allocated inside a scope that asks for
+ * that.
+ */
 export function refuseBuffers(device: GPUDevice, label: RegExp): void {
   const createBuffer = device.createBuffer.bind(device);
   const popErrorScope = device.popErrorScope.bind(device);

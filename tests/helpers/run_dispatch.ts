@@ -17,8 +17,8 @@ const GUARD_BYTE = 0xa5;
 /**
  * Runs one dispatch on host arrays and gives the arrays of `read` back as the kernel left them.
  *
- * It runs the dispatch twice from the same start, and fails unless both runs give equal bits and leave the memory around every
- * array as it was. A dispatch without workgroups is not run, as executors do.
+ * It runs the dispatch twice from the same start, and fails unless both runs give equal bits and leave the memory
+ * around every array as it was. A dispatch without workgroups is not run, as executors do.
  */
 export async function runDispatch<T extends HostArray[]>(
   gpu: GpuDevice,

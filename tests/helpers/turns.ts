@@ -34,8 +34,8 @@ export async function turnsDuring(work: () => Promise<void>): Promise<number> {
 }
 
 /**
- * A clock for those who look again and again until their time is up: each sleep is a turn of the event loop, and counts as what it asked
- * for, at least a millisecond. So a time is a number of looks, the same on every machine.
+ * A clock for those who look again and again until their time is up: each sleep is a turn of the event loop, and
+ * counts as what it asked for, at least a millisecond. So a time is a number of looks, the same on every machine.
  */
 export class LookClock implements Clock {
   readonly #startMs = Date.now();

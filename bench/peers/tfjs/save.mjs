@@ -1,6 +1,7 @@
-// A process of its own that holds the tensors of bench/checkpoint/main.ts in TensorFlow.js, and saves them when it is told to.
-// In: one line of JSON with the provider and the tensors' names and shapes, then one line for each save; end of input ends it.
-// Out: one line of JSON for each line in: {"backend", "setup"}, then {"ms", "byteLength", "ok"}; or {"absent": "why"}.
+// A process of its own that holds the tensors of bench/checkpoint/main.ts in TensorFlow.js, and saves them when it is
+// told to. In: one line of JSON with the provider and the tensors' names and shapes, then one line for each save; end
+// of input ends it. Out: one line of JSON for each line in: {"backend", "setup"}, then {"ms", "byteLength", "ok"}; or
+// {"absent": "why"}.
 import process from "node:process";
 import readline from "node:readline";
 

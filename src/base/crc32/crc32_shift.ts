@@ -1,9 +1,9 @@
 const REVERSED_POLYNOMIAL = 0xedb88320;
 
 /**
- * What so many zero bytes do to the register of a CRC-32, as 32 columns: column `i` is what becomes of bit `i`. The register is
- * linear over GF(2): bytes can be summed in pieces, each from a register of 0, and the pieces be shifted and xor-ed.
- * (M. Adler's `crc32_combine` in zlib does the same.)
+ * What `byteLength` zero bytes do to the register of a CRC-32, as 32 columns: column `i` is where bit `i` ends up.
+ * The register is linear over GF(2): bytes can be summed in pieces, each from a register of 0, and the pieces be
+ * shifted and xor-ed. (M. Adler's `crc32_combine` in zlib does the same.)
  */
 export function crc32Shift(byteLength: number): Uint32Array {
   let power = Uint32Array.from({ length: 32 }, (_, bit) => oneZeroByte((1 << bit) >>> 0));

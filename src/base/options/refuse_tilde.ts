@@ -1,5 +1,6 @@
 /**
- * A program is given "~" as it stands where no shell has put the home directory in its place, and would make a directory of that name.
+ * A program is given "~" as it stands where no shell has put the home directory in its place, and would make a
+ * directory of that name.
  *
  * @throws TypeError for a path that begins with the home directory's sign.
  */

@@ -6,8 +6,8 @@ const CANARY_WORDS = 64;
 export const CANARY_BYTES: number = CANARY_WORDS * 4;
 
 /**
- * A pattern that differs with every copy of a store and travels with the tensors: read-backs that give zeros or old bytes,
- * which a dying device may do without an error, are found by it.
+ * A pattern that differs with every copy of a store and travels with the tensors: read-backs that give zeros or old
+ * bytes, which a dying device may do without an error, are found by it.
  */
 export class Canary {
   #buffers: { readonly source: GPUBuffer; readonly shadow: GPUBuffer } | undefined;

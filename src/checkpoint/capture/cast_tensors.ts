@@ -7,8 +7,8 @@ import { elementCount } from "../../tensor/shape.ts";
 import type { TensorForm } from "../../tensor/tensor_form.ts";
 
 /**
- * Says as which dtype a tensor is written to the file; `undefined` for as it is. The shape stays. Follows torchsnapshot's hook on
- * each tensor, which is there for quantising what is saved.
+ * Says with which dtype a tensor is written to the file; `undefined` for its own. The shape stays. Follows
+ * torchsnapshot's hook on each tensor, which is there for quantising what is saved.
  */
 export type StoredDType = (tensor: TensorForm) => DType | undefined;
 
@@ -34,7 +34,7 @@ const CAST_BYTES = 256 * 1024;
 /**
  * Asks `storedDType` about each tensor. One that is tied to another is what that is.
  *
- * @throws TypeError for a cast that there is not: f32, f16 and bf16 are cast into each other.
+ * @throws TypeError for an unknown cast: only f32, f16 and bf16 are cast into each other.
  */
 export function planCasts(tensors: readonly TensorSpec[], storedDType: StoredDType): CastPlan {
   const stored = new Map<string, DType>();
@@ -59,8 +59,8 @@ export function planCasts(tensors: readonly TensorSpec[], storedDType: StoredDTy
 }
 
 /**
- * Takes the raw space of `from` and gives `sink` that of `to`, which are the same tensors with other dtypes. No element may lie in two
- * pieces.
+ * Takes the raw space of `from` and gives `sink` that of `to`, which are the same tensors with other dtypes. No
+ * element may lie in two pieces.
  */
 export function castingSink(
   sink: ByteSink,

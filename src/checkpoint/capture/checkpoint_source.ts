@@ -27,7 +27,8 @@ export interface CheckpointSource {
   /**
    * Writes the raw space of {@link tensors} to `sink`, front to back, in pieces of any length.
    *
-   * @param encoded Where chunks go that the GPU is to encode, one by one in between. Unless given, all of it is written raw.
+   * @param encoded Where chunks go that the GPU is to encode, one by one in between. Unless given, all of it is
+   * written raw.
    */
   writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void>;
   /** @throws CairnError when what was given cannot be trusted any more. */

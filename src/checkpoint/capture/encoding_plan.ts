@@ -29,7 +29,7 @@ export interface EncodingStep {
 export interface TensorMemory {
   /** The raw space, range after range. */
   readonly ranges: readonly BufferRange[];
-  /** Bytes at its beginning that have to be read as soon as that can be. */
+  /** Bytes at its beginning that have to be read first. */
   readonly streamedBytes: number;
   readonly maxSourceBytes: number;
 }

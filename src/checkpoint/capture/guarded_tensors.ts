@@ -5,8 +5,8 @@ import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { type Copy, SHADOW_USAGE } from "./shadow.ts";
 
 /**
- * The guarded tensors of a store, copied on their own with all the others: what their guards are shown is of the same
- * moment, whoever encodes or leaves out the tensors themselves.
+ * Copies of the guarded tensors of a store: its guards see the same moment as the save, even if the tensors
+ * themselves are encoded or left out.
  */
 export class GuardedTensors {
   #shadow: GPUBuffer | undefined;

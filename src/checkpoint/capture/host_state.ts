@@ -18,12 +18,13 @@ export function isHostTensorName(name: string): boolean {
 }
 
 /**
- * A deep copy of `value`, with typed arrays, host tensors and long arrays of numbers taken out of line as tensors named
- * "state:<path>". The same one in two places is stored once and is one again when it is loaded.
+ * A deep copy of `value`, with typed arrays, host tensors and long arrays of numbers taken out of line as tensors
+ * named "state:<path>". The same one in two places is stored once and is one again when it is loaded.
  *
- * @throws TypeError that names the place of what would not come back as it is: a function, a class instance, an array with a field
- * of its own, a subclass of a built-in class, a hole, an accessor, a cycle. Of an array of 16 elements or more accessors at an index
- * are kept as their values, and named properties that are not enumerable are not seen.
+ * @throws TypeError that says where something is that would not come back as it is: a function, a class instance, an
+ * array with a field of its own, a subclass of a built-in class, a hole, an accessor, a cycle. Of an array of 16
+ * elements or more accessors at an index are kept as their values, and named properties that are not enumerable are
+ * not seen.
  */
 export function freezeState(value: StateInput, root: StateRoot = "state"): FrozenHostState {
   const freezer = new StateFreezer(root);
@@ -31,7 +32,10 @@ export function freezeState(value: StateInput, root: StateRoot = "state"): Froze
   return { state, tensors: freezer.tensors };
 }
 
-/** The state again, with the bytes of each tensor from `read`. Between two tensors, and two slices of a large tree, other work goes on. */
+/**
+ * The state again, with the bytes of each tensor from `read`. Between two tensors, and two slices of a large tree,
+ * other work goes on.
+ */
 export async function thawState(
   state: StateValue,
   read: (name: string) => Promise<TensorBytes>,

@@ -16,7 +16,7 @@ export function includedTensors(store: TensorStore, excluded: ReadonlySet<string
   return store.groups().flatMap((group) => group.tensors.filter((tensor) => !isOut(tensor)));
 }
 
-/** What is said of a tensor to be, of one that has its place. */
+/** The spec of a tensor of a store. */
 export function specOf({ name, dtype, shape, aliasOf }: TensorSpec): TensorSpec {
   return { name, dtype, shape, aliasOf };
 }

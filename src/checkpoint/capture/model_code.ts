@@ -1,4 +1,7 @@
-/** The text of a module that makes a model, as it was when a checkpoint was saved. Data to be read by people: nothing runs it. */
+/**
+ * The text of a module that makes a model, as it was when a checkpoint was saved. Data to be read by people: nothing
+ * runs it.
+ */
 export interface ModelCode {
   /** Name of the module's file, without its directory: a checkpoint holds no path. */
   readonly module: string;

@@ -23,8 +23,8 @@ const RING_SLOT_BYTES = 4 * 1024 * 1024;
 const HOST_PIECE_BYTES = DEFAULT_CHUNK_BYTES;
 
 /**
- * Reads GPU memory back and writes it, encoded there or as it is. Keeps its staging memory, of at most 48 MiB, and that of the encoder
- * for the next time.
+ * Reads GPU memory back and writes it, encoded there or as it is. Keeps its staging memory, of at most 48 MiB, and
+ * that of the encoder for the next time.
  */
 export class ReadbackWriter {
   readonly #gpu: GpuDevice;
@@ -64,8 +64,9 @@ export class ReadbackWriter {
   }
 
   /**
-   * Writes the ranges from memory of our own: when a device is lost, mapped memory goes away, in the middle of a write. It is of the size
-   * of a chunk, so that it stays in the processor's cache until it is summed up and on its way to the disk.
+   * Writes the ranges from memory of our own: when a device is lost, mapped memory goes away, in the middle of a
+   * write. It is of the size of a chunk, so that it stays in the processor's cache until it is summed up and on its
+   * way to the disk.
    */
   async #writeRaw(
     ring: ReadbackRing,
@@ -86,7 +87,7 @@ export class ReadbackWriter {
     }
   }
 
-  /** Writes the chunks of a source; from where the GPU has no room to encode them as they are. */
+  /** Writes the chunks of a source; from where the GPU has no memory to encode them, as they are. */
   async #writeEncoded(
     ring: ReadbackRing,
     source: LevelsSource,

@@ -25,8 +25,8 @@ export const SHADOW_USAGE: number = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 const ENCODABLE_USAGE = SHADOW_USAGE | BufferUsage.STORAGE;
 
 /**
- * On a software adapter the GPU's memory is the host's: there the host can map the shadow, buffer by buffer, and nothing is copied a second time. On
- * another one memory that can be mapped is on the wrong side of the bus.
+ * On a software adapter the GPU's memory is the host's: there the host can map the shadow, buffer by buffer, and
+ * nothing is copied a second time. On another one memory that can be mapped is on the wrong side of the bus.
  */
 export function allocateShadow(gpu: GpuDevice, slab: GPUBuffer): Shadow {
   const bufferBytes = gpu.isCpuAdapter ? MAPPABLE_BYTES : slab.size;
@@ -54,8 +54,8 @@ export function copiesOf(range: Omit<SlabRange, "slab">, { buffers, bufferBytes 
 }
 
 /**
- * Submits in batches, so that of a large state the first tensors can be read while the GPU is at the next ones. Not in Deno, where a
- * submit waits for the one before, and a read for all of them.
+ * Submits in batches, so that of a large state the first tensors can be read while the GPU is at the next ones. Not
+ * in Deno, where a submit waits for the one before, and a read for all of them.
  */
 export function submitCopies(gpu: GpuDevice, copies: readonly Copy[]): void {
   for (const batch of batchesOf(copies, gpu.hasBlockingFences ? Infinity : BATCH_BYTES)) {

@@ -23,8 +23,8 @@ const HOLE = "is a hole, which would come back as undefined; save null there";
 const ODD_PROPERTY = "is an accessor or hidden property, which would come back as a plain field";
 
 /**
- * Copies a state in one pass, in the tick of the call. What would come back as less than it is, or as something else, is
- * refused with its place: each value is looked at once, and what was looked at is what is kept.
+ * Copies a state in one pass, in the tick of the call. What would come back as something else is refused, and the
+ * error says where it is: each value is looked at once, and what was looked at is what is kept.
  */
 export class StateFreezer {
   readonly tensors: HostBytes[] = [];
@@ -131,7 +131,7 @@ export class StateFreezer {
       this.#path.push(index);
       throw this.#refusal(HOLE);
     }
-    // A copy in one piece takes up no more room than it needs.
+    // A copy in one piece takes no more memory than it needs.
     const items = [...value] as StateValue[];
     let isFlat = true;
     for (let index = 0; index < length; index++) {
@@ -230,7 +230,10 @@ export class StateFreezer {
     return frozen;
   }
 
-  /** Of an object without anything else. Names and symbols apart: V8 takes ten times as long to list both of a small object at once. */
+  /**
+   * Of an object without anything else. Names and symbols apart: V8 takes ten times as long to list both of a small
+   * object at once.
+   */
   #plainKeys(value: object): string[] {
     const keys = Object.getOwnPropertyNames(value);
     const [symbol] = Object.getOwnPropertySymbols(value);

@@ -3,7 +3,7 @@ import type { TensorSpec } from "../../container/format/layout.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TypedArray } from "./typed_arrays.ts";
 
-/** Something that says what it has to remember, and takes it back. Follows torchsnapshot's `Stateful`. */
+/** Something that gives its state, and takes it back. Follows torchsnapshot's `Stateful`. */
 export interface Stateful {
   /** Its state now. Called in the tick of the snapshot, so it cannot be asynchronous. */
   stateDict(): StateInput;

@@ -17,8 +17,8 @@ import { includedTensors, slabsOf, specOf } from "./included_tensors.ts";
 /** Options of {@link StoreCopy}. */
 export interface StoreCopyOptions {
   /**
-   * The most GPU memory for copies of the tensors, in bytes. What does not fit is read from the tensors themselves, while training
-   * waits. Unless given, as much as the store takes, or none of it when the GPU has no room for that.
+   * The most GPU memory for copies of the tensors, in bytes. What does not fit is read from the tensors themselves,
+   * while training waits. Unless given, as much as the store takes, or nothing when the GPU has no memory for that.
    */
   readonly memoryBudgetBytes?: number | undefined;
 }
@@ -54,11 +54,12 @@ interface CopySource extends Staging {
  * Copies all tensors of a store to shadow memory on the GPU in one submit, and reads the shadow back while training
  * goes on. The shadow is allocated at the first copy and reused; it takes as much GPU memory as the store.
  *
- * Slabs for which there is no room, because of a budget or because the GPU is full, are read from the store itself, and are the
- * first ones in the file, so that training waits no longer than for them. Whoever changes the store before that is done
- * makes the save fail: nothing is ever saved that is half of one step and half of the next.
+ * Slabs for which there is no memory, because of a budget or because the GPU is full, are read from the store itself,
+ * and first, so that training waits only for them. A change of the store before that is done makes the save fail: no
+ * save ever mixes two steps.
  *
- * Where the GPU encodes what was copied, that takes up to 64 MiB more, kept for the next time; where there is no room for that, nothing is encoded.
+ * Where the GPU encodes what was copied, that takes up to 64 MiB more, kept for the next time; where there is no
+ * memory for that, nothing is encoded.
  *
  * A {@link Canary} travels with the tensors, and so do the guarded ones, a second time.
  */
@@ -92,8 +93,8 @@ export class StoreCopy {
   }
 
   /**
-   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.writeTo} writes, unless some of it is
-   * streamed; see {@link StoreMoment.staging}.
+   * Submits the copy and returns: what is submitted later does not change what {@link StoreMoment.writeTo} writes,
+   * unless some of it is streamed; see {@link StoreMoment.staging}.
    *
    * @param excluded Full names of tensors to leave out, with those that are tied to them.
    * @throws TypeError for a name that is not in the store.
@@ -156,7 +157,7 @@ export class StoreCopy {
     this.#shadows.delete(slab);
   }
 
-  /** Copies what there is room for. */
+  /** Copies as much as there is memory for. */
   #copy(spans: readonly SlabRange[]): TakenMoment {
     const { gpu } = this.#store;
     const changes = gpu.changesOf(slabsOf(spans));
@@ -187,8 +188,9 @@ export class StoreCopy {
     gpu.assertAlive();
     if (this.#isClosed) throw new CairnError("closed", "Cannot copy the store: its copy was closed");
     if (shortage === undefined) return source;
-    // Buffers that were not allocated stay invalid for ever, and the copies to them took those to the others with them. What was
-    // allocated is given back: a GPU that is this full needs it for other things. The canary may be among the invalid ones.
+    // Buffers that were not allocated stay invalid for ever, and the copies to them took those to the others with
+    // them. What was allocated is given back: a GPU that is this full needs it for other things. The canary may be
+    // among the invalid ones.
     this.#free();
     if (shortage.code !== "out_of_memory") throw shortage;
     const streamed = this.#submitCopies(spans, spans.length, pattern);

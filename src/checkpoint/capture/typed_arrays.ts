@@ -46,7 +46,9 @@ export function dtypeOfView(name: string): DType {
   return dtype;
 }
 
-/** As JSON each number of an array is an object of the garbage collector and a text; from this many on it is a tensor. */
+/**
+ * As JSON each number of an array is an object of the garbage collector and a text; from this many on it is a tensor.
+ */
 const LEAST_NUMBERS = 1024;
 
 /** The bytes of a long array of finite numbers as f64, -0 included; `undefined` for any other array. */
@@ -62,7 +64,8 @@ export function bytesOfNumbers(list: readonly unknown[]): Uint8Array | undefined
 }
 
 /**
- * A copy of `bytes` as what `view` names, a typed array or an array of numbers; `undefined` where this runtime has no such class.
+ * A copy of `bytes` as what `view` names, a typed array or an array of numbers; `undefined` where this runtime has no
+ * such class.
  */
 export function asTypedArray(view: string | undefined, bytes: Uint8Array): TypedArray | number[] | undefined {
   if (view === "Array") return Array.from(new Float64Array(bytes.slice().buffer));

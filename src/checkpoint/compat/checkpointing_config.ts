@@ -4,7 +4,7 @@ import type { RetentionRule } from "../keep/retention/rule.ts";
 
 /** What a configuration file says of checkpoints. Follows `TrainingConfig` of the-algorithm-ml. */
 export interface CheckpointingFields {
-  /** Save after each so many optimiser steps. Default 1000. */
+  /** Save every this many optimiser steps. Default 1000. */
   readonly checkpointEveryN?: number | undefined;
   /** How many of the newest checkpoints are kept; all of them unless given. */
   readonly checkpointMaxToKeep?: number | null | undefined;
@@ -19,7 +19,7 @@ export const CHECKPOINTING_FIELDS: OptionNames<CheckpointingFields> = {
   evalTimeoutInS: true,
 };
 
-/** The settings in force, in the terms of what they are given to. */
+/** The resulting settings, as options of what uses them. */
 export interface CheckpointingConfig {
   /** For `autoSave({ everySteps })`. */
   readonly everySteps: number;
@@ -34,7 +34,7 @@ export interface CheckpointingConfig {
 /**
  * Checks the fields of a configuration, and fills in the defaults.
  *
- * @throws TypeError for a field that is not known; RangeError for a figure that makes no sense. Both name it.
+ * @throws TypeError for a field that is not known; RangeError for an impossible number. Both name the field.
  */
 export function checkpointingConfig(fields: CheckpointingFields = {}): CheckpointingConfig {
   checkOptions("checkpointingConfig()", fields, CHECKPOINTING_FIELDS);

@@ -20,7 +20,7 @@ export interface MakeDirsOptions {
 export const MAKE_DIRS_OPTIONS: OptionNames<MakeDirsOptions> = { existOk: true };
 
 /**
- * Any engine, with the members of DeepSpeed's `CheckpointEngine` that programs for that ask for and Cairn does not.
+ * Any engine, with the members of DeepSpeed's `CheckpointEngine` that only programs for DeepSpeed need.
  *
  * @example
  * ```ts
@@ -41,7 +41,7 @@ export class DeepSpeedEngine extends EngineWrapper {
   }
 
   /**
-   * Says what the next `save` makes, in the place of `create`, which `save` then calls; `null` takes it back.
+   * Says what the next `save` makes, instead of `create`, which `save` then calls; `null` takes it back.
    *
    * @throws CairnError `commit_failed` while something is saved and not committed.
    */

@@ -23,8 +23,8 @@ import { saveSafetensors } from "../../exchange/safetensors/save_safetensors.ts"
 /** Options of {@link exportWeights}. */
 export interface ExportWeightsOptions extends Work {
   /**
-   * What floating-point tensors are written as: rounded to nearest, ties to even. Other tensors, f64 included, stay as they are.
-   * Unless given, all of them do.
+   * What floating-point tensors are written as: rounded to nearest, ties to even. Other tensors, f64 included, stay
+   * as they are. Unless given, all of them do.
    */
   readonly dtype?: CastDType | undefined;
   /** Tensors to leave out, by their names in the checkpoint. */
@@ -59,13 +59,13 @@ interface Weight extends OutgoingTensor {
 const SAFETENSORS_EXTENSION = ".safetensors";
 
 /**
- * Writes the weights of a checkpoint, and nothing else of it, into one file, wherever and in however many parts they lie: tensors of the
- * group `model`, without that in front of their names. It is read piece by piece; in memory is a chunk. When it resolves, the file
- * is durable. Follows DeepSpeed's `zero_to_fp32` and `save_16bit_model`.
+ * Writes the weights of a checkpoint, and nothing else of it, into one file, wherever and in however many parts they
+ * lie: tensors of the group `model`, without that in front of their names. It is read piece by piece; in memory is a
+ * chunk. When it resolves, the file is durable. Follows DeepSpeed's `zero_to_fp32` and `save_16bit_model`.
  *
  * @param path Ends with ".cairn" or ".safetensors", which says the format.
- * @throws TypeError for another ending; CairnError `not_found` when there are no weights, `state_mismatch` for weights that several ranks
- * had each for itself, `already_exists`, `checksum_mismatch`.
+ * @throws TypeError for another ending; CairnError `not_found` when there are no weights, `state_mismatch` for
+ * weights that several ranks had each for itself, `already_exists`, `checksum_mismatch`.
  */
 export async function exportWeights(
   checkpoint: Checkpoint,

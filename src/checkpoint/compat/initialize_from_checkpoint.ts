@@ -31,9 +31,9 @@ export interface InitializeReport extends LoadReport {
 }
 
 /**
- * Gives a model the weights of a file, and nothing else of it: a checkpoint of a run, or a file of nothing but a model's
- * tensors. Where one side has `module.` in front of its names and the other has not, that is put right, unless `rename` says how
- * names change.
+ * Gives a model the weights of a file, and nothing else of it: a checkpoint of a run, or a file of nothing but a
+ * model's tensors. Where one side has `module.` in front of its names and the other has not, that is put right,
+ * unless `rename` says how names change.
  *
  * @param path Of the file, with or without ".cairn".
  * @throws CairnError `not_found`, `state_mismatch`, `checksum_mismatch`; then the store is as it was.

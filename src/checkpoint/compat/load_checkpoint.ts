@@ -45,8 +45,8 @@ export function requireLoadTarget(target: LoadTarget): void {
 }
 
 /**
- * Options of {@link loadCheckpoint}, named as DeepSpeed names them, and which tensors are loaded how. A dry run changes no
- * state either.
+ * Options of {@link loadCheckpoint}, named as DeepSpeed names them, and which tensors are loaded how. A dry run
+ * changes no state either.
  */
 export interface LoadCheckpointOptions extends PartialLoadOptions, Work {
   /** Which checkpoint, by its tag, or its step as a number; the newest that verifies unless given. */
@@ -60,8 +60,8 @@ export interface LoadCheckpointOptions extends PartialLoadOptions, Work {
   /** Load the group `model` and nothing else. Default false. */
   readonly loadModuleOnly?: boolean | undefined;
   /**
-   * Loads the model's tensors in the place of Cairn. The reader is verified; it is closed afterwards. When it throws, those tensors
-   * are put back to what they were.
+   * Loads the model's tensors instead of Cairn. The reader is verified; it is closed afterwards. When it throws,
+   * those tensors are put back to what they were.
    */
   readonly customLoadFn?: ((reader: ContainerReader, store: TensorStore) => void | Promise<void>) | undefined;
   /** Loads as one of several ranks, which need not be as many as saved it; see `Checkpoint.forRank`. */
@@ -98,10 +98,11 @@ export interface LoadCheckpointResult {
 }
 
 /**
- * Loads a checkpoint: the one with the tag, or the newest of which every byte is sound. The file `latest` is not trusted.
- * Until the file has been read and checked as a whole and everything fits, nothing in the target changes.
+ * Loads a checkpoint: the one with the tag, or the newest of which every byte is sound. The file `latest` is not
+ * trusted. Until the file has been read and checked as a whole and everything fits, nothing in the target changes.
  *
- * @throws CairnError `state_mismatch` when something does not fit; `checksum_mismatch` when the tagged one is damaged.
+ * @throws CairnError `state_mismatch` when something does not fit; `checksum_mismatch` when the tagged one is
+ * damaged.
  */
 export async function loadCheckpoint(
   loadDir: EngineTarget,
@@ -118,7 +119,7 @@ export async function loadCheckpoint(
   }
   try {
     const { dryRun = false, ranks, customLoadFn } = options;
-    // With other eyes, or by another hand, not all of it is read.
+    // As one of several ranks, or with a load function, not all of it is read.
     if (!dryRun && (ranks !== undefined || customLoadFn !== undefined)) await checkpoint.verify(progress);
     const { placement } = checkpoint.forRank(ranks ?? {});
     const names = namesToRestore(target, options);
@@ -167,7 +168,7 @@ async function find(
   }
 }
 
-/** @throws CairnError `state_mismatch` for a rank that there was not when the checkpoint was saved. */
+/** @throws CairnError `state_mismatch` for a rank that did not exist when the checkpoint was saved. */
 function requireOwnState({ tag, path, placement }: Checkpoint): void {
   const { hasState, rank, savedWorldSize } = placement;
   if (hasState) return;

@@ -18,8 +18,8 @@ import { compareState, type StateReport } from "../restore/restore_state.ts";
 /** Options of {@link loadParts}. A part that is skipped stays as it is and is not missed. */
 export interface LoadPartsOptions extends Work, Omit<PartialLoadOptions, "dryRun"> {
   /**
-   * True, the default: every part has to be there and fit, or nothing changes. False: the model's tensors that fit are taken,
-   * and each other part that fails is left out, with a warning of its own.
+   * True, the default: every part has to be there and fit, or nothing changes. False: the model's tensors that fit
+   * are taken, and each other part that fails is left out, with a warning of its own.
    */
   readonly strict?: boolean | undefined;
   /** The groups `optimizer.<slot>`, and state named `optimizer`. */
@@ -58,12 +58,13 @@ export interface LoadPartsReport extends LoadReport {
 }
 
 /**
- * Loads a checkpoint's parts into a store and a state: the model, which there has to be, and whatever else was saved, some of
- * it skipped. Follows NNHandler's `load`; a scheduler is left out where the optimiser is, as it would go on from another one.
+ * Loads a checkpoint's parts into a store and a state: the model, which has to be there, and whatever else was saved,
+ * except what is skipped. Follows NNHandler's `load`; a scheduler is left out where the optimiser is, as it would go
+ * on from another one.
  *
  * @param path Of the file, with or without ".cairn".
- * @throws CairnError `not_found`; `checksum_mismatch`; `state_mismatch` when it has no model, or, where `strict`, when
- * something does not fit. Then nothing has changed.
+ * @throws CairnError `not_found`; `checksum_mismatch`; `state_mismatch` when it has no model, or, where `strict`,
+ * when something does not fit. Then nothing has changed.
  */
 export async function loadParts(
   path: string | URL,

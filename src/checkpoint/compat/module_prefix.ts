@@ -10,8 +10,9 @@ const WRAPPER = "module.";
 const GROUP = `${MODEL_GROUP}.`;
 
 /**
- * Renames a file's model such that it fits the store's, where one of them has `module.` in front of each parameter and the other
- * has not. Takes checkpoints of runs, and files that hold nothing but a model, whose names then need no group.
+ * Renames a file's model such that it fits the store's, where one of them has `module.` in front of each parameter
+ * and the other has not. Takes checkpoints of runs, and files that hold nothing but a model, whose names then need no
+ * group.
  */
 export function adaptModulePrefix(reader: ContainerReader, store: TensorStore): RenameRule[] {
   const wanted = new Map(store.group(MODEL_GROUP).tensors.map(({ name }) => [bareName(name), name]));

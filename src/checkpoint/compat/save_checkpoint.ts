@@ -28,11 +28,14 @@ export interface SaveCheckpointOptions extends Work {
   /** Full names of the store's tensors that are not trained. */
   readonly frozenParameters?: Iterable<string> | undefined;
   /**
-   * Components of the store that get a file of their own, all of them or some; see `FileEngineOptions.components`. For a directory; an
-   * engine has the option itself.
+   * Components of the store that get a file of their own, all of them or some; see `FileEngineOptions.components`.
+   * For a directory; an engine has the option itself.
    */
   readonly components?: Components | undefined;
-  /** Saves one checkpoint together with other ranks that call this with their own rank; for a directory or a `FileEngine`. */
+  /**
+   * Saves one checkpoint together with other ranks that call this with their own rank; for a directory or a
+   * `FileEngine`.
+   */
   readonly ranks?: RankSaveOptions | undefined;
   /** Replace a checkpoint that has the tag already. */
   readonly overwrite?: boolean | undefined;
@@ -52,11 +55,12 @@ export const SAVE_CHECKPOINT_OPTIONS: OptionNames<SaveCheckpointOptions> = {
 };
 
 /**
- * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only after
- * the commit, and by the same durable protocol.
+ * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only
+ * after the commit, and by the same durable protocol.
  *
- * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is missing,
- * `state_mismatch` when the ranks' states do not go together, and what another rank failed of; of the storage or the GPU.
+ * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is
+ * missing, `state_mismatch` when the ranks' states contradict each other; the error of another rank; errors of the
+ * storage or the GPU.
  * @throws TypeError for an empty directory, a missing tag, or a state that cannot be saved.
  */
 export async function saveCheckpoint(

@@ -32,14 +32,15 @@ export const SPLIT_CHECKPOINT_OPTIONS: OptionNames<SplitCheckpointOptions> = {
 };
 
 /**
- * Writes a checkpoint once more, in a file per component or in one file, with bounded memory. The source stays as it is. The copy
- * belongs to no run, so that no retention deletes it.
+ * Copies a checkpoint into a file per component or into one file, with bounded memory. The source stays as it is. The
+ * copy belongs to no run, so that no retention deletes it.
  *
  * @param from Path of the checkpoint, with or without ".cairn".
  * @param to Path of the new one, in any directory that is there.
  * @returns What was written; when it resolves, that is durable.
- * @throws CairnError `not_found`, `already_exists`, `invalid_tag`; `checksum_mismatch` for a damaged source, of which nothing is then
- * written; `unsupported` for what several ranks saved, whose own tensors and states no single file has.
+ * @throws CairnError `not_found`, `already_exists`, `invalid_tag`; `checksum_mismatch` for a damaged source, of which
+ * nothing is then written; `unsupported` for what several ranks saved, whose own tensors and states do not fit one
+ * file.
  */
 export async function splitCheckpoint(
   from: string | URL,

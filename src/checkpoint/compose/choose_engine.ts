@@ -8,17 +8,23 @@ import { FileEngine, type FileEngineOptions } from "../engine/file_engine.ts";
 import type { RetentionPolicy } from "../keep/retention/retention.ts";
 import { TieredEngine } from "./tiered_engine.ts";
 
-/** What a configuration says about engines. The first of the fields that is set decides, in the order in which they are here. */
+/**
+ * What a configuration says about engines. The first of the fields that is set decides, in the order in which they
+ * are here.
+ */
 export interface EngineChoice {
-  /** Write in the call, or behind the training's back. */
+  /** Write in the call, or in the background. */
   readonly writer?: "file" | "decoupled" | undefined;
-  /** Memory at every save, and the directory at each one of so many. */
+  /** Memory at every save, and the directory at every Nth. */
   readonly tiers?: {
     readonly every: number;
     readonly keepInMemory?: RetentionPolicy;
     readonly keepOnDisk?: RetentionPolicy;
   };
-  /** An engine from elsewhere, such as a package that may not be installed: `async () => (await import("x")).engine()`. */
+  /**
+   * An engine from elsewhere, such as a package that may not be installed:
+   * `async () => (await import("x")).engine()`.
+   */
   readonly optional?: (() => Engine | Promise<Engine>) | undefined;
   /** Told why the optional engine is not used. */
   readonly onFallback?: ((error: unknown) => void) | undefined;
@@ -59,8 +65,8 @@ const METHODS: readonly (keyof Engine)[] = [
 ];
 
 /**
- * The engine that a configuration asks for; a {@link FileEngine} when it asks for none. When the optional one cannot be had,
- * whatever the reason, or lacks a part of the interface, that is told to `onFallback` and a `FileEngine` takes its place. Follows
+ * The engine that a configuration asks for; a {@link FileEngine} when it asks for none. When the optional one fails
+ * to open or lacks a part of the interface, `onFallback` is told and a `FileEngine` takes its place. Follows
  * DeepSpeed's factory.
  */
 export async function chooseEngine(

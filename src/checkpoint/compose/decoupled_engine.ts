@@ -25,9 +25,11 @@ import { watch, type WatchOptions, WriterDied, type WriterProgress } from "./wri
 export interface DecoupledEngineOptions {
   /** How long `commit` waits for the writer. Default 300 000. */
   readonly timeoutMs?: number | undefined;
-  /** How often the writer is looked after meanwhile. Default 10 000. */
+  /** How often to check meanwhile that the writer is alive. Default 10 000. */
   readonly livenessIntervalMs?: number | undefined;
-  /** For an engine that works elsewhere, in a worker or another process: whether that is alive. Always, unless given. */
+  /**
+   * For an engine that works elsewhere, in a worker or another process: whether that is alive. Always, unless given.
+   */
   readonly isWriterAlive?: (() => boolean | Promise<boolean>) | undefined;
   /** Told what `cleanup` could not save, which must not throw. */
   readonly onCleanupError?: ((error: unknown) => void) | undefined;
@@ -57,12 +59,13 @@ interface Job {
 }
 
 /**
- * Lets another engine work behind the training's back. `save` fixes the state and returns; `commit`, called at a later step
- * boundary, waits for the rest and makes the checkpoint exist. Its promise may also be kept and awaited later: it resolves when
- * the checkpoint is durable, and never before. A crash between the two leaves the save invisible.
+ * Lets another engine work in the background. `save` freezes the state and returns; `commit`, called at a later step
+ * boundary, waits for the rest and makes the checkpoint exist. Its promise may also be kept and awaited later: it
+ * resolves when the checkpoint is durable, and never before. A crash between the two leaves the save invisible.
  *
- * One save is in flight. No save is lost silently: when the writing fails, or the writer dies, the next call of `create`,
- * `save` or `commit` says so. Follows DeepSpeed's decoupled engine, whose `save` says nothing when its process is gone.
+ * One save is in flight. No save is lost silently: when the writing fails, or the writer dies, the next call of
+ * `create`, `save` or `commit` says so. Follows DeepSpeed's decoupled engine, whose `save` says nothing when its
+ * process is gone.
  *
  * @example
  * ```ts
@@ -79,7 +82,7 @@ export class DecoupledEngine extends EngineWrapper {
   #died: WriterDied | undefined;
   #cleaning: Promise<void> | undefined;
 
-  /** Wraps `inner`, which nobody else may use meanwhile. */
+  /** Wraps `inner`, which must not be used by others meanwhile. */
   constructor(inner: Engine, options: DecoupledEngineOptions = {}) {
     requireAwaited("The engine", inner, "FileEngine.open(…)");
     super(inner);
@@ -113,7 +116,7 @@ export class DecoupledEngine extends EngineWrapper {
     const what = `create ${CommitInfo.of(target)}`;
     const job = this.#job;
     if (job?.committing !== undefined) {
-      // What it fails with is told to whoever called commit.
+      // Its error goes to the caller of commit.
       await this.#watch(Promise.allSettled([job.committing]), what, job);
     }
     await this.#requireWriter(what);
@@ -122,8 +125,8 @@ export class DecoupledEngine extends EngineWrapper {
   }
 
   /**
-   * Fixes the state in this tick and resolves before it is written; unless the GPU has no room for a copy of it: then it resolves
-   * when everything is written.
+   * Freezes the state in this tick and resolves before it is written; unless the GPU has no memory for a copy of it:
+   * then it resolves when everything is written.
    */
   override async save(
     state: CheckpointState | FrozenCheckpoint,
@@ -198,7 +201,7 @@ export class DecoupledEngine extends EngineWrapper {
         try {
           this.#onCleanupError(error);
         } catch {
-          // A reporter that fails has nobody to report to.
+          // An error of the listener itself is dropped.
         }
       }
     };
@@ -253,7 +256,7 @@ export class DecoupledEngine extends EngineWrapper {
       this.#forget(job);
       return report;
     } catch (error) {
-      // Nobody waits any more after a timeout: then the next call says it.
+      // After a timeout nothing waits any more: then the next call says it.
       job.failure ??= { error };
       if (job.waiting > 0) this.#forget(job);
       throw error;

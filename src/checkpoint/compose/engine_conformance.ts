@@ -3,13 +3,13 @@ import { joinPath } from "../../storage/storage_path.ts";
 import type { Engine } from "../engine/engine.ts";
 import { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 
-/** How the engine under test is had. */
+/** How to open the engine under test. */
 export interface EngineUnderTest {
-  /** A new engine whose place is empty, with nothing in common with those given before. */
+  /** A new engine without checkpoints, which shares nothing with those given before. */
   open(): Promise<Engine>;
   /**
-   * Another engine over the place of `engine`, as the next process would open it. Leave it out for an engine whose
-   * checkpoints end with the process.
+   * Another engine over the same checkpoints as `engine`, as the next process would open it. Leave it out for an
+   * engine whose checkpoints end with the process.
    */
   reopen?(engine: Engine): Promise<Engine>;
 }
@@ -331,7 +331,7 @@ async function tagLoadedBy(engine: Engine, step: number): Promise<string> {
   return checkpoint.tag;
 }
 
-/** Long enough for an engine to do behind the caller's back what it must not do. */
+/** Long enough for an engine to do in the background what it must not do. */
 async function settle(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { CairnError } from "../../base/errors.ts";
 
-/** How long a background writer is waited for, and how it is looked after meanwhile. */
+/** How long to wait for a background writer, and how to check it meanwhile. */
 export interface WatchOptions {
   /** After this the wait ends with an error, but not the work. */
   readonly timeoutMs: number;
@@ -34,8 +34,8 @@ export class WriterDied extends CairnError {
 }
 
 /**
- * Waits for background work. A writer that died is told from one that is slow: the first ends with {@link WriterDied} at the
- * next look, the second with an error that says how far it is, and the work goes on.
+ * Waits for background work. A writer that died is told from one that is slow: the first ends with {@link WriterDied}
+ * at the next look, the second with an error that says how far it is, and the work goes on.
  *
  * @param what For messages: `commit "step-100"`.
  */

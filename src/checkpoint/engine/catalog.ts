@@ -18,8 +18,8 @@ export interface CatalogOptions {
   /** Stops reading, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Be content with what the engine knows from its last save, where this tag is known: nothing is read then. What others did since
-   * is not in it.
+   * Be content with what the engine knows from its last save, where this tag is known: nothing is read then. What
+   * others did since is not in it.
    */
   readonly knowing?: string | undefined;
 }
@@ -28,8 +28,8 @@ export interface CatalogOptions {
 export const CATALOG_OPTIONS: OptionNames<CatalogOptions> = { signal: true, knowing: true };
 
 /**
- * Opens each checkpoint for its manifest. What another process removes meanwhile is in neither list; as it has then saved a newer
- * one, the directory is listed again.
+ * Opens each checkpoint for its manifest. What another process removes meanwhile is in neither list; as it has then
+ * saved a newer one, the directory is listed again.
  */
 export async function readCatalog(engine: Engine, options: CatalogOptions = {}): Promise<Catalog> {
   checkOptions("readCatalog()", options, CATALOG_OPTIONS);

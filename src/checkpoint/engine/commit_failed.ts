@@ -1,7 +1,7 @@
 import { CairnError } from "../../base/errors.ts";
 import type { CommitInfo } from "./commit_info.ts";
 
-/** The error of a checkpoint that cannot be made, because of what was called before or was not. */
+/** The error of a checkpoint that cannot be made because of the order of the calls. */
 export function commitFailed(info: CommitInfo, why: string, op = "commit"): CairnError {
   return new CairnError("commit_failed", `Cannot ${op} ${info}: ${why}`, { details: { op, tag: info.tag } });
 }

@@ -20,8 +20,8 @@ export const COMMIT_INFO_FIELDS: OptionNames<CommitInfoFields> = {
 };
 
 /**
- * Which checkpoint is being made: a value, equal to another one with the same fields.
- * Follows DeepSpeed's `CheckpointCommitInfo`.
+ * Which checkpoint is being made. A value: two with the same fields are equal. Follows DeepSpeed's
+ * `CheckpointCommitInfo`.
  */
 export class CommitInfo {
   /** Name of the checkpoint. */

@@ -9,16 +9,17 @@ import { asByteCount } from "../../storage/free_bytes.ts";
 import type { Storage } from "../../storage/storage.ts";
 
 /**
- * What happens to a save for which there is no room: `error` fails it before anything is written, `pause` waits until somebody
- * makes room, `evictOldest` deletes the oldest checkpoints of the same run, but for the newest and the one resumed from.
+ * What happens to a save for which the disk has no space: `error` fails it before anything is written, `pause` waits
+ * until space is freed, `evictOldest` deletes the oldest checkpoints of the same run, but not the newest and not the
+ * one resumed from.
  */
 export type OnDiskFull = "error" | "pause" | "evictOldest";
 
-/** A disk with too little room for a save. */
+/** A disk with too little space for a save. */
 export interface DiskShortage {
   /** The directory that is to be written to. */
   readonly path: string;
-  /** Room that the save may take, before anything is compressed. */
+  /** Space that the save may take, before anything is compressed. */
   readonly neededBytes: number;
   /** Room that there is. */
   readonly freeBytes: number;
@@ -63,8 +64,8 @@ const TABLE_BYTES_PER_CHUNK = 64;
 const FIXED_BYTES = 16 * 1024;
 
 /**
- * How much room a file may need: all of its tensors uncompressed, as nobody knows how far they will shrink, and the tables. A
- * large state beside the tensors is not counted.
+ * How much space a file may need: all of its tensors uncompressed, and the tables. A large state beside the tensors
+ * is not counted.
  */
 export function spaceFor(tensors: readonly TensorSpec[], chunkBytes: number = DEFAULT_CHUNK_BYTES): number {
   const { rawByteLength } = layoutTensors(tensors);
@@ -74,8 +75,8 @@ export function spaceFor(tensors: readonly TensorSpec[], chunkBytes: number = DE
 }
 
 /**
- * Resolves when there is room, at once where the storage cannot tell. Somebody else may still take it: then the write fails, and
- * nothing is left of it.
+ * Resolves when there is space, at once where the storage cannot tell. Another process may still take it: then the
+ * write fails, and nothing is left of it.
  *
  * @throws CairnError `disk_full`; `signal.reason` when a pause is aborted.
  */

@@ -24,8 +24,8 @@ export const CREATE_OPTIONS: OptionNames<CreateOptions> = { overwrite: true };
 /** Options of {@link Engine.save}. */
 export interface SaveOptions extends Work {
   /**
-   * Who is said to save it, where the provenance of the state does not say: with `auto`, retention may delete it again. Default
-   * `auto` for an engine that is to evict checkpoints when the disk is full, else `user`.
+   * `savedBy`, where the provenance of the state does not say it: with `auto`, retention may delete the checkpoint.
+   * Default `auto` for an engine that evicts checkpoints when the disk is full, else `user`.
    */
   readonly savedBy?: SavedBy | undefined;
 }
@@ -56,8 +56,8 @@ export const ENGINE_LOAD_OPTIONS: OptionNames<EngineLoadOptions> = { signal: tru
 /** Options of {@link Engine.remove}. */
 export interface RemoveOptions {
   /**
-   * Asked when nobody can open the checkpoint any more and its bytes are still there: `false` puts it back. So a lease that was
-   * taken in the last moment is seen by whoever removes, or else the removal by whoever took the lease.
+   * Asked when the checkpoint cannot be opened any more and its bytes are still there: `false` puts it back. So the
+   * remover sees a lease that was taken in the last moment, or else its taker sees the removal.
    */
   readonly confirm?: (() => Promise<boolean>) | undefined;
   /** Only this very file: another one that has its name by now stays, and `not_found` is thrown. */
@@ -84,9 +84,9 @@ export interface CommitReport {
 }
 
 /**
- * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is that of DeepSpeed's
- * `CheckpointEngine`, where it is left open what `commit` promises: here it is the durable point. `DeepSpeedEngine` has
- * the rest of its members.
+ * Where checkpoints go, and the one moment at which each of them begins to exist. The interface is that of
+ * DeepSpeed's `CheckpointEngine`, which does not say what `commit` promises: here it is the durable point.
+ * `DeepSpeedEngine` has the rest of its members.
  *
  * One checkpoint is made at a time: `create`, `save`, `commit`.
  */
@@ -101,8 +101,8 @@ export interface Engine {
    */
   create(target: CommitTarget, options?: CreateOptions): Promise<void>;
   /**
-   * Writes the checkpoint that was created, with the state as it is in the tick of this call. Still nothing is visible. After
-   * an error nothing is left of it.
+   * Writes the checkpoint that was created, with the state as it is in the tick of this call. Still nothing is
+   * visible. After an error nothing is left of it.
    * @param path Accepted when it names the file of the created tag.
    * @returns What was written; `undefined` from a decoupled engine, whose `commit` says it.
    */
@@ -121,8 +121,8 @@ export interface Engine {
   /** What was created and is not committed yet; `undefined` when there is nothing. */
   readonly uncommitted: CommitInfo | undefined;
   /**
-   * Opens a checkpoint by tag, by a path that {@link pathOf} gave, or, as a number, by its step, whatever it is called: the newest of
-   * that step. The caller closes it.
+   * Opens a checkpoint by tag, by a path that {@link pathOf} gave, or, as a number, by its step, whatever it is
+   * called: the newest of that step. The caller closes it.
    * @throws CairnError `not_found`, or what is wrong with the file.
    */
   load(tagOrPath: string | number, options?: EngineLoadOptions): Promise<Checkpoint>;
@@ -132,9 +132,12 @@ export interface Engine {
    * Removes a checkpoint: first its name, durably, then its bytes. A crash leaves all of it or nothing to be found.
    */
   remove(tag: string, options?: RemoveOptions): Promise<void>;
-  /** Where its checkpoints lie: what each full name begins with, up to the file's name, as in `/runs/a/`. */
+  /** Where its checkpoints are: what each full name begins with, up to the file's name, as in `/runs/a/`. */
   readonly location: string;
-  /** The same as folders of storages: that of `location` first, then those of copies. Empty where it is no such folder. */
+  /**
+   * The same as folders of storages: that of `location` first, then those of copies. Empty for an engine without such
+   * a folder.
+   */
   readonly folders: readonly CheckpointFolder[];
   /** Full name of the checkpoint `tag`, which need not exist. */
   pathOf(tag: string): string;
@@ -144,16 +147,16 @@ export interface Engine {
   continueRun(runId: string, tag: string): void;
   /** The tag that this process went on from, if any. */
   readonly resumedFrom: string | undefined;
-  /** Whether `save` only begins the work, which is then done behind the caller's back until `commit` resolves. */
+  /** Whether `save` only begins the work, which goes on in the background until `commit` resolves. */
   isDecoupled(): boolean;
   /**
-   * Whether `save` asks for the state's bytes once and no more, so that training may go on when they were read. Not needed, and
-   * taken for no where it is missing.
+   * Whether `save` asks for the state's bytes once and no more, so that training may go on when they were read.
+   * Optional; false where it is missing.
    */
   readsStateOnce?(): boolean;
-  /** All checkpoints, without reading their data. Not needed: where it is missing, each is opened whenever somebody asks. */
+  /** All checkpoints, without reading their data. Optional: where it is missing, each is opened at every question. */
   catalog?(options?: EngineLoadOptions): Promise<Catalog>;
-  /** The same as of the last save, without a look; `undefined` when there was none. Not needed. */
+  /** The same as of the last save, without looking again; `undefined` when there was none. Optional. */
   knownCatalog?(): Catalog | undefined;
   /** Drops what is not committed; a decoupled engine commits what was saved. Safe to call twice; never throws. */
   cleanup(): Promise<void>;

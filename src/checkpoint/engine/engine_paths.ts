@@ -3,7 +3,10 @@ import { joinPath } from "../../storage/storage_path.ts";
 import type { CommitInfo } from "./commit_info.ts";
 import { checkTag, fileNameOf } from "../file/tags.ts";
 
-/** Where an engine's checkpoints lie: one file each, in one directory of a storage unless its commit info says another one. */
+/**
+ * Where an engine's checkpoints are: one file each, in one directory of a storage unless its commit info says another
+ * one.
+ */
 export class EnginePaths {
   readonly #storage: Storage;
   readonly #directory: string;

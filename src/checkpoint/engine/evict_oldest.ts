@@ -10,16 +10,16 @@ const LEASE_DIRECTORY = "leases";
 
 /** What {@link evictOldest} must leave alone besides. */
 export interface EvictOptions {
-  /** The tag that room is made for. */
+  /** The tag that space is freed for. */
   readonly beingSaved: string;
   /** All may go unless given. */
   readonly mayEvict?: ((tag: string) => boolean | Promise<boolean>) | undefined;
 }
 
 /**
- * Deletes the oldest checkpoint that the engine's run saved automatically, as retention may, and that may go: never the newest, which a crash goes back to until the next one
- * is durable, never the one the run was resumed from, never the one that is being saved, and none that has a lease, be its holder
- * dead or alive: retention finds that out.
+ * Deletes the oldest checkpoint that the engine's run saved automatically, as retention may, and that may go: never
+ * the newest, which a crash goes back to until the next one is durable, never the one the run was resumed from, never
+ * the one that is being saved, and none that has a lease, be its holder dead or alive: retention finds that out.
  *
  * @returns Its tag, or `undefined` when none may go.
  */
@@ -37,7 +37,7 @@ export async function evictOldest(engine: Engine, options: EvictOptions): Promis
     try {
       await engine.remove(tag, { confirm, fileId: checkpoint.fileId });
     } catch (error) {
-      // Somebody else removed it, or put another file in its place.
+      // Another process removed or replaced it.
       if (error instanceof CairnError && error.code === "not_found") continue;
       throw error;
     }

@@ -10,7 +10,7 @@ import type { NewFiles } from "../file/parts/prepared_part.ts";
 
 const WRITER = "cairn 0.1.0";
 
-/** What an engine makes its files with: names and ids that nobody else has, what is said of their origin, how chunks are coded. */
+/** What an engine makes its files with: unique names and ids, provenance, and how chunks are coded. */
 export class FileMaker implements NewFiles {
   /** Written into each checkpoint, and a part of temporary names. */
   runId: string;
@@ -18,7 +18,7 @@ export class FileMaker implements NewFiles {
   readonly coding: Coding;
   readonly gpuEncoding: GpuEncoding = new MeasuredGpuEncoding();
   readonly now: () => number;
-  /** Who is said to save, where nothing else says. */
+  /** `savedBy` where nothing else says it. */
   readonly savedBy: SavedBy;
   readonly #random: (byteLength: number) => Uint8Array;
 
@@ -31,7 +31,7 @@ export class FileMaker implements NewFiles {
     this.runId = runId ?? this.randomHex(16);
   }
 
-  /** So many random bytes as text. */
+  /** Random bytes as hexadecimal text. */
   randomHex(byteLength: number): string {
     return bytesAsHex(this.#random(byteLength));
   }
@@ -44,7 +44,7 @@ export class FileMaker implements NewFiles {
     return this.#random(16);
   }
 
-  /** What is said of a whole checkpoint that is written now, besides what its state says. */
+  /** The provenance of a whole checkpoint that is written now, with what its state says. */
   provenanceIn(
     directory: KnownCheckpoints,
     tag: string,
@@ -59,7 +59,7 @@ export class FileMaker implements NewFiles {
     };
   }
 
-  /** What is said of a file that is written now. */
+  /** The provenance of a file that is written now. */
   provenanceOf(tag: string): Partial<Provenance> {
     return { writer: WRITER, runId: this.runId, tag, createdAt: new Date(this.now()).toISOString() };
   }

@@ -34,7 +34,7 @@ export interface FileWriterTools {
   readonly files: FileMaker;
   readonly paths: EnginePaths;
   readonly locks: DirectoryLocks;
-  /** Makes room for the checkpoint of this tag, and says which one went; `undefined` when none may go. */
+  /** Deletes a checkpoint to free space for this tag, and gives its tag; `undefined` when none may go. */
   readonly evict: (tag: string) => Promise<string | undefined>;
 }
 
@@ -152,7 +152,7 @@ export class FileWriter {
     const known = KnownCheckpoints.in(this.#storage, directory);
     known.forget(tag);
     try {
-      // A device that is going down says so a turn later than its last answer.
+      // A device that is about to be lost says so one turn after its last answer.
       await nextTurn();
       frozen.assertAlive();
       await this.#locks.assertHeld(directory);
@@ -172,7 +172,7 @@ export class FileWriter {
     return { info, tag, path, written, isVerified, warnings };
   }
 
-  /** Looks for room for all files of a checkpoint, each given by its tensors. */
+  /** Waits for space for all files of a checkpoint, each given by its tensors. */
   async #requireSpace(
     info: CommitInfo,
     files: readonly (readonly TensorSpec[])[],

@@ -32,16 +32,19 @@ type OpenCheckpoint = (tag: string) => Promise<Checkpoint>;
 /** How many directories are known by their paths at once, the last used ones. */
 const MOST_DIRECTORIES = 16;
 
-/** By the storage that they are in; those of the file system by their paths, as everybody opens a storage of their own there. */
+/**
+ * By the storage that they are in; those of the file system by their paths, since each engine opens its own storage
+ * there.
+ */
 const BY_STORAGE = new WeakMap<Storage, Map<string, KnownCheckpoints>>();
 const BY_PATH = new Map<string, KnownCheckpoints>();
 
 /**
- * What is known of the checkpoints in a directory, kept from one look to the next, so that a look costs what is new since the last
- * one. Engines of this process that write to one directory know the same.
+ * What is known of the checkpoints in a directory, kept from one look to the next, so that a look costs what is new
+ * since the last one. Engines of this process that write to one directory know the same.
  *
- * A save looks at names: a file that somebody replaced under its name is noticed where `latest` names it, and when it is about to be
- * removed. Whoever wants to know what is there now asks each file whether it is the one that it was.
+ * A save looks at names: a file that was replaced under its name is noticed where `latest` names it, and when it is
+ * about to be removed. To know what is there now, the identity of each file is compared.
  */
 export class KnownCheckpoints {
   readonly #storage: Storage;
@@ -74,7 +77,7 @@ export class KnownCheckpoints {
     const hint = names.includes(LATEST_FILE)
       ? await readLatestHint(this.#storage, this.#directory)
       : undefined;
-    // Somebody else committed it, perhaps under a name that is known.
+    // Another engine committed it, perhaps under a name that is known.
     if (hint !== undefined && hint !== this.#lastCommitted) this.forget(hint);
     await this.#update(names.map((name) => ({ name })), ({ found }) => !("error" in found), this.#openFile);
   }
@@ -85,7 +88,7 @@ export class KnownCheckpoints {
       const entries = await this.#storage.list(this.#directory, {
         only: (name) => tagOfFileName(name) !== undefined,
       });
-      // What could not be read may be readable by now: a permission and a disk are no part of the file.
+      // What could not be read may be readable by now: permissions and disks change without the file.
       const isSame = ({ identity, found }: Known, now: string | undefined): boolean =>
         identity !== undefined && identity === now && !couldNotBeRead(found);
       const hasVanished = await this.#update(entries, isSame, open);

@@ -33,7 +33,9 @@ export async function writeLatestHint(
   }
 }
 
-/** As {@link writeLatestHint}, for a checkpoint that is durable anyway: what went wrong is given back and not thrown. */
+/**
+ * As {@link writeLatestHint}, for a checkpoint that is durable anyway: what went wrong is given back and not thrown.
+ */
 export async function moveLatestHint(
   ...hint: Parameters<typeof writeLatestHint>
 ): Promise<CairnError[]> {
@@ -47,8 +49,8 @@ export async function moveLatestHint(
 }
 
 /**
- * The tag in the file `latest`, or `undefined` when there is no such file or no tag in it. It is a hint and no more: the
- * checkpoint may be gone or damaged, and a newer one may be there.
+ * The tag in the file `latest`, or `undefined` when there is no such file or no tag in it. It is only a hint: the
+ * checkpoint may be gone or damaged, and there may be a newer one.
  */
 export async function readLatestHint(storage: Storage, directory: string): Promise<string | undefined> {
   try {

@@ -7,8 +7,8 @@ import { ENGINE_LOAD_OPTIONS, type EngineLoadOptions } from "./engine.ts";
 import { formatForm } from "../../tensor/tensor_form.ts";
 
 /**
- * Reads one tensor of a checkpoint into one that the caller has, in place, and nothing else of the file. The name has to be
- * exact. Until all of its bytes are read and checked, `into` stays as it was.
+ * Reads one tensor of a checkpoint into one that the caller has, in place, and nothing else of the file. The name has
+ * to be exact. Until all of its bytes are read and checked, `into` stays as it was.
  *
  * @throws CairnError `not_found` for a name that is not there; `state_mismatch` when dtype or shape differ;
  * `checksum_mismatch` when that tensor is damaged.

@@ -8,8 +8,8 @@ import { isRunId } from "../file/run_id.ts";
 import { CHECKPOINT_EXTENSION, tagOfFileName } from "../file/tags.ts";
 
 /**
- * Opens a checkpoint by what a user may name it: the engine's own by step, tag or path, any other by its path in the file
- * system or in one of `storages`. A path is opened whatever the file is called. The caller closes it.
+ * Opens a checkpoint by what a user may name it: the engine's own by step, tag or path, any other by its path in the
+ * file system or in one of `storages`. A path is opened whatever the file is called. The caller closes it.
  */
 export async function openFrom(
   engine: Engine,
@@ -35,7 +35,10 @@ export function isOwnFile(engine: Engine, { tag, path }: Checkpoint): boolean {
   return isTag(tag) && engine.pathOf(tag) === path;
 }
 
-/** The run that goes on when a checkpoint of the engine's own directory is restored; `undefined` where the file names none. */
+/**
+ * The run that goes on when a checkpoint of the engine's own directory is restored; `undefined` where the file names
+ * none.
+ */
 export function runToContinue(engine: Engine, checkpoint: Checkpoint): string | undefined {
   const { runId } = checkpoint.provenance;
   return isRunId(runId) && isOwnFile(engine, checkpoint) ? runId : undefined;

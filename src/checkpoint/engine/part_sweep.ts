@@ -16,7 +16,7 @@ import { fileIdOfPart, partPath, PARTS_DIRECTORY } from "../file/parts/part_file
 /** The parts that the indexes of a directory name. */
 interface NamedParts {
   readonly fileIds: ReadonlySet<string>;
-  /** Whether every index could be read: only then is a part that none names nobody's. */
+  /** Whether every index could be read: only then a part that none names belongs to nothing. */
   readonly isComplete: boolean;
 }
 
@@ -33,7 +33,7 @@ export async function partsAt(storage: Storage, path: string): Promise<readonly 
 }
 
 /**
- * Removes parts of a checkpoint that is no more, but for those that another index names, as when somebody copied one by hand. What
+ * Removes parts of a deleted checkpoint, except those that another index names, such as a copy made by hand. What
  * cannot be removed stays, for {@link removeDeadParts}.
  */
 export async function removeUnnamedParts(
@@ -44,7 +44,7 @@ export async function removeUnnamedParts(
   if (parts.length === 0) return;
   try {
     const { fileIds, isComplete } = await namedParts(storage, directory);
-    // The index that cannot be read may be the very one, published by a move that failed and was done all the same.
+    // The unreadable index may be this one, published by a move that reported failure.
     if (!isComplete) return;
     for (const part of parts) {
       if (!fileIds.has(part.fileId)) await storage.remove(partPath(directory, part)).catch(() => {});
@@ -55,10 +55,11 @@ export async function removeUnnamedParts(
 }
 
 /**
- * Removes parts that belong to nothing: no index names them, neither one that is there, nor one that is about to be committed or
- * removed, nor one that was set aside. They are of a save that was stopped between its parts and its index, or of a removal that was
- * stopped. One that another run wrote stays for a day, as one of its ranks may be waiting for the others. Where an index cannot be read,
- * as one that somebody is writing, nothing is known, and all of them stay. Call it after {@link removeLeftovers}.
+ * Removes parts that belong to nothing: no index names them, neither one that is there, nor one that is about to be
+ * committed or removed, nor one in the quarantine. They come from a save or a removal that was stopped between the
+ * parts and the index. One that another run wrote stays for a day, as one of its ranks may be waiting for the others.
+ * Where an index cannot be read, such as one that is being written, nothing is known, and all of them stay. Call it
+ * after {@link removeLeftovers}.
  *
  * @param isKnown Whether what is in the directory was looked at just now.
  */

@@ -24,8 +24,8 @@ export interface PrepareOptions extends Work {
   /** What is added to the provenance of the source, and wins. */
   readonly provenance: Partial<Provenance>;
   /**
-   * Adds the parts that others wrote to those of this process, which are durable by then, and gives what the index says. Then no tensor
-   * of a store is in the index. Unless given, there are no other parts.
+   * Adds the parts that others wrote to those of this process, which are durable by then, and gives what the index
+   * says. Then no tensor of a store is in the index. Unless given, there are no other parts.
    */
   readonly completeParts?: ((own: readonly PartRecord[]) => Promise<PartList>) | undefined;
   /** Whether those parts are read back before they are made durable. */
@@ -41,9 +41,10 @@ interface PreparedFiles {
 }
 
 /**
- * A checkpoint that is written and not there yet: an index, and the parts that it names, if any. The parts are made durable
- * first, each under a name that nothing else has. Then the index gets its name, which is the one moment at which the checkpoint
- * exists. An index that is being written stands beside the checkpoints and names its parts, so that nobody takes them for leftovers.
+ * A checkpoint that is written and not committed: an index, and the parts that it names, if any. The parts are made
+ * durable first, each under a name that nothing else has. Then the index gets its name, which is the one moment at
+ * which the checkpoint exists. An index that is being written stands beside the checkpoints and names its parts, so
+ * that they are not taken for leftovers.
  */
 export class PreparedCheckpoint {
   /** Of all files that this process wrote. */
@@ -93,7 +94,8 @@ export class PreparedCheckpoint {
   }
 
   /**
-   * Makes the checkpoint exist: the parts, then the index. What an overwritten one had in parts of its own goes afterwards.
+   * Makes the checkpoint exist: the parts, then the index. What an overwritten one had in parts of its own goes
+   * afterwards.
    *
    * @throws as `DurableFile.commit`.
    */
@@ -151,7 +153,7 @@ async function drop(files: PreparedFiles): Promise<void> {
   await index.abort().catch(() => {});
   for (const { file } of parts) await file.abort().catch(() => {});
   forget(files);
-  // Not without a look: where a move failed and was done all the same, the index is there and names them.
+  // Only after a look: a move may report failure and be done, and then the index is there and names them.
   const published = parts.filter(({ file }) => file.isPublished).map(({ record }) => record);
   await removeUnnamedParts(storage, directoryOf(index.path), published);
 }

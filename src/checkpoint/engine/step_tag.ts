@@ -21,7 +21,7 @@ export async function tagOfStep(
   const { checkpoints, unreadable } = await readCatalog(engine, options);
   const found = checkpoints.findLast((each) => each.step === step);
   if (found !== undefined) return found.tag;
-  // Whoever opens it is told what is wrong.
+  // Opening it says what is wrong.
   if (unreadable.some(({ tag }) => tag === nameOfStep)) return nameOfStep;
   const path = engine.pathOf(nameOfStep);
   const steps = [...checkpoints].sort(byStep).map((each) => each.step ?? `none ("${each.tag}")`);

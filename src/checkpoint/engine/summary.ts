@@ -21,7 +21,7 @@ export interface CheckpointSummary {
   readonly order?: number | undefined;
   /** File id of the checkpoint that its run went on from. */
   readonly parent?: string | undefined;
-  /** Whether it was saved by itself or for somebody who asked for it. Older files do not say. */
+  /** Whether it was saved automatically or because the user asked for it. Older files do not say. */
   readonly savedBy?: SavedBy | undefined;
   /** The tag that it was saved under; a copy may have another name. */
   readonly savedTag?: string | undefined;
@@ -45,19 +45,22 @@ export interface SkippedCheckpoint {
 
 /** All checkpoints of an engine. */
 export interface Catalog {
-  /** Oldest first, by when they were committed: by `order`, then by time, then by name; without an `order` before all others. */
+  /**
+   * Oldest first, by when they were committed: by `order`, then by time, then by name; without an `order` before all
+   * others.
+   */
   readonly checkpoints: readonly CheckpointSummary[];
   /** Files that are named like checkpoints and cannot be opened. */
   readonly unreadable: readonly SkippedCheckpoint[];
 }
 
-/** How often a directory is looked at again that changes under its reader. Each time a writer has saved and cleaned up. */
+/** How often a directory is listed again that changes while it is read. Each time a writer has saved and cleaned up. */
 export const MOST_LOOKS = 10;
 
 /** Of the disk, and not of what is on it. */
 const FAILURES: ReadonlySet<string> = new Set(["storage_failed", "disk_full"]);
 
-/** What there is to know of a checkpoint. A disk that fails once must not make an old one of the newest. */
+/** What there is to know of a checkpoint. A disk that fails once must not make the newest look old. */
 export async function summarize(open: () => Promise<Checkpoint>): Promise<CheckpointSummary> {
   for (let isFirst = true;; isFirst = false) {
     try {

@@ -1,8 +1,8 @@
 import type { CheckpointSummary } from "./catalog.ts";
 
 /**
- * Why a program may not delete a checkpoint by itself, whatever its policy says, so that "it …" is a sentence; `undefined` where
- * it may. What it may delete is what it saved by itself, in the same run, under the very name that the file has.
+ * Why retention may not delete a checkpoint, so that "it …" is a sentence; `undefined` where it may. It may delete
+ * what the same run saved automatically, under the name that the file still has.
  */
 export function untouchedBecause(
   { tag, runId, savedBy, savedTag }: CheckpointSummary,
@@ -16,7 +16,9 @@ export function untouchedBecause(
   }
 }
 
-/** Those of the run that do not say who saved them, as files from before there was such a mark. Nothing deletes them. */
+/**
+ * Those of the run that do not say who saved them, as files from before there was such a mark. Nothing deletes them.
+ */
 export function unmarked(checkpoints: readonly CheckpointSummary[], ownRunId: string): CheckpointSummary[] {
   return checkpoints.filter(({ runId, savedBy }) => runId === ownRunId && savedBy === undefined);
 }

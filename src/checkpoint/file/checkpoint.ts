@@ -97,8 +97,9 @@ export class Checkpoint {
   }
 
   /**
-   * Looks at the checkpoint as one of several ranks: from then on it has the replicated tensors, the rows that `sharded` says of
-   * those that are cut, and the own tensors and the state of the rank of the same number. Without this it is the only rank, 0 of 1.
+   * Looks at the checkpoint as one of several ranks: from then on it has the replicated tensors, the rows that
+   * `sharded` says of those that are cut, and the own tensors and the state of the rank of the same number. Without
+   * this it is the only rank, 0 of 1.
    *
    * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit.
    */
@@ -141,7 +142,10 @@ export class Checkpoint {
     return this.#user.excludedTensors ?? [];
   }
 
-  /** By name, the dtype that tensors had when they were saved which the file has with another one. Loading casts them back. */
+  /**
+   * By name, the dtype that tensors had when they were saved which the file has with another one. Loading casts them
+   * back.
+   */
   get castFrom(): ReadonlyMap<string, DType> {
     return new Map(Object.entries(this.#user.castFrom ?? {}));
   }
@@ -199,11 +203,12 @@ export class Checkpoint {
   }
 
   /**
-   * One object by its path in {@link getManifest}, `tensors/model.0.weight` or `state/loader/position`, and nothing else of the
-   * file: a tensor as a host tensor, or whatever was saved there. It checks what it reads.
+   * One object by its path in {@link getManifest}, `tensors/model.0.weight` or `state/loader/position`, and nothing
+   * else of the file: a tensor as a host tensor, or whatever was saved there. It checks what it reads.
    *
    * @returns `into`, where that is given.
-   * @throws CairnError `not_found` for an unknown path; TypeError for `into` that does not fit, or where there is no tensor.
+   * @throws CairnError `not_found` for an unknown path; TypeError for `into` that does not fit, or where there is no
+   * tensor.
    */
   async readObject(path: string, options: ReadObjectOptions = {}): Promise<HostState | ArrayBufferView> {
     checkOptions("readObject()", options, READ_OBJECT_OPTIONS);
@@ -211,7 +216,8 @@ export class Checkpoint {
   }
 
   /**
-   * What was saved under one key of the state, without an object to load it into. Reads only the tensors that are in it.
+   * What was saved under one key of the state, without an object to load it into. Reads only the tensors that are in
+   * it.
    *
    * @throws CairnError `not_found` for a key that was not saved.
    */
@@ -220,8 +226,8 @@ export class Checkpoint {
   }
 
   /**
-   * Loads tensors into a store, all of them or some, as they are or made to fit. Nothing in the store changes unless the whole
-   * file is sound.
+   * Loads tensors into a store, all of them or some, as they are or made to fit. Nothing in the store changes unless
+   * the whole file is sound.
    *
    * @throws CairnError `state_mismatch` when `strict`, the default, and something does not fit; `checksum_mismatch`.
    */

@@ -4,14 +4,17 @@ import { namesIn } from "../../storage/names_in.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 
-/** A temporary file of which nobody can tell whether its writer lives is dead when nobody wrote to it for this long. */
+/** A temporary file whose writer is unknown counts as dead when it was not written to for this long. */
 export const STALE_TEMPORARY_MS: number = 24 * 60 * 60 * 1000;
 
 /** Where a process cannot be told from others. */
 const NO_PROCESS = "0".repeat(72);
 const PROCESS_PART = /-([0-9a-f]{72})-/;
 
-/** The random part of a temporary name: the run and the process that own it, and what is random. Always of the same length. */
+/**
+ * The random part of a temporary name: the run and the process that own it, and what is random. Always of the same
+ * length.
+ */
 export function temporaryName(runId: string, randomHex: string): string {
   return `${runId}-${ownProcessMark() ?? NO_PROCESS}-${randomHex}`;
 }
@@ -25,12 +28,13 @@ export interface LeftoversOwner {
 }
 
 /**
- * Removes temporary files that nobody writes any more. A name says which process writes it, so that on the same machine it is
- * known: what a killed process left goes at once, whichever run it was, and what a living one writes stays, however old it is.
+ * Removes temporary files that no process writes any more. A name says which process writes it: on the same machine,
+ * files of a killed process go at once, whichever run it was, and files of a living one stay, however old they are.
  * Of this process, files of the own run that are not in use are those of saves that failed.
  *
- * Where that cannot be known (another machine, another boot, no Linux), a file stays until nobody has written to it for a day.
- * Removing the file of a writer that is alive after all loses no checkpoint: its save fails. A file that cannot be removed stays.
+ * Where that is unknown (another machine, another boot, no Linux), a file stays until it was not written to for a
+ * day. If its writer is alive after all, its save fails, and no checkpoint is lost. A file that cannot be removed
+ * stays.
  *
  * @param names What is in the directory, where that is known already.
  */

@@ -6,7 +6,9 @@ import { TensorRef } from "../../container/format/tensor_ref.ts";
 import { isHostTensorName } from "../capture/host_state.ts";
 import { isPlain } from "../restore/restore_state.ts";
 
-/** What stands at a path of a checkpoint. Small values are in the entry; the bytes of tensors are read when asked for. */
+/**
+ * What stands at a path of a checkpoint. Small values are in the entry; the bytes of tensors are read when asked for.
+ */
 export type ManifestEntry =
   | {
     readonly kind: "tensor";
@@ -37,8 +39,8 @@ export interface CheckpointManifest {
   /** Who wrote it, when, and in the course of what. */
   readonly provenance: Provenance;
   /**
-   * By path: `tensors/<name>` for those of the store, `state/<key>/<key>…` and `clientState/…` for the rest. In a key, "%" is
-   * written as "%25" and "/" as "%2F".
+   * By path: `tensors/<name>` for those of the store, `state/<key>/<key>…` and `clientState/…` for the rest. In a
+   * key, "%" is written as "%25" and "/" as "%2F".
    */
   readonly entries: Record<string, ManifestEntry>;
 }

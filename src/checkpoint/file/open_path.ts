@@ -12,7 +12,10 @@ import {
 import { Checkpoint } from "./checkpoint.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 
-/** A path of the file system, or a location in a storage of others, cut in its directory and its name, which always ends with ".cairn". */
+/**
+ * A path of the file system, or a location in a storage of others, cut in its directory and its name, which always
+ * ends with ".cairn".
+ */
 export interface CheckpointPath {
   readonly directory: string;
   readonly fileName: string;
@@ -22,7 +25,8 @@ export interface CheckpointPath {
  * Cuts the path of a checkpoint. ".cairn" may be left out: `runs/a/100` is `runs/a/100.cairn`.
  *
  * @param storages Those of others, whose locations are cut at the last slash.
- * @throws TypeError for an empty path; CairnError `unsupported` where there is no file system, and for a URL of elsewhere.
+ * @throws TypeError for an empty path; CairnError `unsupported` where there is no file system, and for a URL of
+ * elsewhere.
  */
 export function checkpointPath(path: string | URL, storages: Storages = {}): CheckpointPath {
   if (isOfOthers(path, storages)) {

@@ -7,14 +7,14 @@ import type { ModelCode } from "../capture/model_code.ts";
 const MAX_SOURCE_BYTES = 1 << 20;
 
 /**
- * Reads the text of a module, to be kept in every checkpoint: give it to `Snapshot`, or to `autoSave`, as `modelCode`. Follows the
- * saving of a model's code of NNHandler.
+ * Reads the text of a module, to be kept in every checkpoint: give it to `Snapshot`, or to `autoSave`, as
+ * `modelCode`. Follows the saving of a model's code of NNHandler.
  *
  * @param module Path or `file:` URL of the module; `import.meta.url` is the one that asks.
- * @param onWarning Told of what goes wrong, which then gives `undefined`: nobody loses a checkpoint for want of its code. Without it
- * that is thrown.
- * @throws CairnError `not_found`, `unsupported` for a module that is no file, `limit_exceeded` above 1 MiB, `invalid_file` for what is
- * no text in UTF-8.
+ * @param onWarning Told of what goes wrong, which then gives `undefined`: a checkpoint is saved even without its
+ * code. Without `onWarning` the error is thrown.
+ * @throws CairnError `not_found`, `unsupported` for a module that is no file, `limit_exceeded` above 1 MiB,
+ * `invalid_file` for what is no text in UTF-8.
  *
  * @example
  * ```ts

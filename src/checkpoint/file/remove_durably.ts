@@ -17,11 +17,12 @@ export interface RemoveDurablyOptions {
 }
 
 /**
- * Removes a file in the order that no crash can spoil: it loses its name, that is made durable, and then its bytes go. What a
- * crash leaves is a temporary file like that of a save that was never finished.
+ * Removes a file in the order that no crash can spoil: it loses its name, that is made durable, and then its bytes
+ * go. What a crash leaves is a temporary file like that of a save that was never finished.
  *
  * @returns Whether it is gone; `false` after a `confirm` that said no.
- * @throws CairnError `not_found`, also for another file than that of `fileId`; `storage_failed`, and then the file may be under its name or under the temporary one.
+ * @throws CairnError `not_found`, also for another file than that of `fileId`; `storage_failed`, and then the file
+ * may be under its name or under the temporary one.
  */
 export async function removeDurably(
   storage: Storage,
@@ -33,7 +34,7 @@ export async function removeDurably(
   const temporary = joinPath(directory, TEMPORARY_PREFIX + randomName);
   await storage.move(path, temporary, { replace: false });
   try {
-    // Nobody can replace it any more.
+    // It cannot be replaced any more.
     await requireFile(storage, temporary, path, fileId);
     await storage.syncDirectory(directory);
     if (confirm !== undefined && !await confirm()) {
@@ -46,7 +47,7 @@ export async function removeDurably(
     throw error;
   }
   await storage.remove(temporary).catch((error: unknown) => {
-    // Somebody who clears away leftovers was faster.
+    // Another process removed it as a leftover.
     if (!(error instanceof CairnError && error.code === "not_found")) throw error;
   });
   return true;

@@ -2,7 +2,7 @@ import type { Storage } from "../../storage/storage.ts";
 import { FileSource } from "../../storage/file_source.ts";
 
 /**
- * The file `path` as a source for a container reader, which closes it. Reading gives the event loop air.
+ * The file `path` as a source for a container reader, which closes it. Reading lets the event loop run.
  *
  * @throws CairnError `not_found`, or `storage_failed` for what is no plain file.
  */

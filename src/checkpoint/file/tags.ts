@@ -45,8 +45,8 @@ export function isTag(text: string): boolean {
 }
 
 /**
- * `text` with `ending` behind it. Where that is longer than a tag may be, the end of the text is cut off and its checksum
- * stands there, so that names that differ only behind the cut stay different.
+ * `text` with `ending` behind it. Where that is longer than a tag may be, the end of the text is cut off and its
+ * checksum stands there, so that names that differ only behind the cut stay different.
  */
 export function withEnding(text: string, ending: string = ""): string {
   const room = MAX_TAG_LENGTH - ending.length;

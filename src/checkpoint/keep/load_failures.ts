@@ -8,8 +8,8 @@ import { readSmallFile, writeSmallFile } from "../file/small_file.ts";
 export const FAILED_LOADS_DIRECTORY = "failed_loads";
 
 /**
- * Counts how often a checkpoint failed to load, across processes: the count is durable before the attempt begins, so that it
- * also counts the attempts that took the process down. It is of one file: what is overwritten begins at 0.
+ * Counts how often a checkpoint failed to load, across processes: the count is durable before the attempt begins, so
+ * that it also counts the attempts that took the process down. It is of one file: what is overwritten begins at 0.
  *
  * Where nothing can be written, nothing is counted: a checkpoint can be loaded from a read-only disk.
  */

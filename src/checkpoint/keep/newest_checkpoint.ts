@@ -35,9 +35,9 @@ export function stepFromCheckpoint(path: string): number {
 }
 
 /**
- * Paths of all complete checkpoints of a directory or an engine, in order of their steps, at the same step the older first. A name
- * that is no integer counts with the step that was saved in the file. What is damaged or unfinished is left out; a directory that
- * is not there has none.
+ * Paths of all complete checkpoints of a directory or an engine, in order of their steps, at the same step the older
+ * first. A name that is no integer counts with the step that was saved in the file. What is damaged or unfinished is
+ * left out; a directory that is not there has none.
  */
 export async function getCheckpoints(target: EngineTarget): Promise<string[]> {
   const { checkpoints } = await readCatalog(await openEngine(target));
@@ -47,8 +47,8 @@ export async function getCheckpoints(target: EngineTarget): Promise<string[]> {
 /**
  * Path of the newest complete checkpoint, which is the one committed last, or of the newest with exactly this step.
  *
- * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step; it says how many files
- * could not be opened. `storage_failed` when there is none and some could not be read.
+ * @throws CairnError `no_checkpoint` when there is none, unless `missingOk`; and always when none has the step; it
+ * says how many files could not be opened. `storage_failed` when there is none and some could not be read.
  */
 export async function getCheckpoint(
   target: EngineTarget,

@@ -6,7 +6,7 @@ import { type CheckpointFolder, DAMAGED_DIRECTORY, requireFolder } from "../engi
 import type { Engine } from "../engine/engine.ts";
 import { fileNameOf } from "../file/tags.ts";
 
-/** What says that the bytes are wrong. An error of the disk may pass, and a newer version is not damaged. */
+/** Codes for wrong bytes. A disk error may pass, and a newer version is not damaged. */
 const DAMAGE: ReadonlySet<CairnErrorCode> = new Set([
   "not_a_container",
   "invalid_container",
@@ -23,9 +23,9 @@ export interface QuarantineReport {
 }
 
 /**
- * Moves damaged checkpoints out of the way, into the directory `damaged` beside them, and deletes nothing: parts of them may be
- * saved, and somebody may want to know what happened. Only what is damaged for certain is moved. A file that turns out to be sound after the
- * move, because another process had just replaced the damaged one, goes back.
+ * Moves damaged checkpoints out of the way, into the directory `damaged` beside them, and deletes nothing: some of
+ * their tensors may be readable, and the cause may be of interest. Only what is certainly damaged is moved. A file
+ * that turns out to be sound after the move, because another process had just replaced the damaged one, goes back.
  *
  * @param skipped What `recover` passed over.
  */

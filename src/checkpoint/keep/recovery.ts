@@ -12,17 +12,17 @@ import { quarantine, type QuarantineReport } from "./quarantine.ts";
 /** Options of {@link recover}. */
 export interface RecoverOptions extends Work {
   /**
-   * Passes over a checkpoint of which so many attempts to load it were begun and none was confirmed, as when it takes the process
-   * down each time. It is tried last, so that there is always something to go on from as long as anything is sound. The
-   * caller has to {@link Recovery.confirm}. Unless given, nothing is counted.
+   * Passes over a checkpoint after this many attempts to load it that were never confirmed, as when each one crashed
+   * the process. It is tried last, so that a run can resume as long as anything is sound. The caller has to
+   * {@link Recovery.confirm}. Unless given, nothing is counted.
    */
   readonly maxFailures?: number | undefined;
   /**
-   * Says why a checkpoint is not to be taken although it may be sound, such as that it is of another run. Asked before its tensors are
-   * read; what it throws about the file is damage.
+   * Says why a checkpoint is refused although it may be sound, such as that it belongs to another run. Asked before
+   * its tensors are read; what it throws about the file is damage.
    */
   readonly refuse?: (checkpoint: Checkpoint) => Promise<CairnError | undefined>;
-  /** Move what is damaged for certain into the directory `damaged`. Default false: nothing is changed. */
+  /** Move what is certainly damaged into the directory `damaged`. Default false: nothing is changed. */
   readonly quarantinesDamaged?: boolean | undefined;
 }
 
@@ -43,7 +43,7 @@ interface Look {
   readonly damaged: readonly SkippedCheckpoint[];
   readonly refused: readonly SkippedCheckpoint[];
   readonly passedOver: readonly SkippedCheckpoint[];
-  /** Whether something was removed while it was looked at: whoever did that has saved a newer one. */
+  /** Whether something was removed meanwhile: the process that did it has saved a newer one. */
   readonly hasVanished: boolean;
 }
 
@@ -51,7 +51,10 @@ interface Look {
 export interface Recovery {
   /** The newest checkpoint of which every byte is sound, open and verified. The caller closes it. */
   readonly checkpoint: Checkpoint | undefined;
-  /** Newer ones that are damaged, cannot be read, were refused or failed too often, and all that cannot even be opened. */
+  /**
+   * Newer ones that are damaged, cannot be read, were refused or failed too often, and all that cannot even be
+   * opened.
+   */
   readonly skipped: readonly SkippedCheckpoint[];
   /** Those of them that were refused, the newest first. */
   readonly refused: readonly SkippedCheckpoint[];
@@ -62,12 +65,13 @@ export interface Recovery {
 }
 
 /**
- * The newest checkpoint that verifies. The file `latest` is not asked: between a commit and its update, a crash leaves it
- * behind. Checkpoints are tried from the one that was committed last, whatever their steps are, and each is read
- * completely before it is believed. Nothing is removed, and nothing is changed unless the options ask for it.
+ * The newest checkpoint that verifies. The file `latest` is ignored: a crash between a commit and its update leaves
+ * it out of date. Checkpoints are tried from the one that was committed last, whatever their steps are, and each is
+ * read completely before it is taken. Nothing is removed, and nothing is changed unless the options ask for it.
  *
  * @throws RangeError for a `maxFailures` below 1.
- * @throws CairnError `storage_failed` when nothing was found and something could not be read: there may be a checkpoint.
+ * @throws CairnError `storage_failed` when nothing was found and something could not be read: there may be a
+ * checkpoint.
  */
 export async function recover(engine: Engine, options: RecoverOptions = {}): Promise<Recovery> {
   const { maxFailures, quarantinesDamaged = false, ...reading } = checkOptions(
@@ -175,7 +179,7 @@ async function attempt(
     if (refusal === undefined) await checkpoint.verify(reading);
     else {
       await checkpoint.close();
-      // That it is of another run is nothing against it.
+      // Belonging to another run is not a failure.
       await failures?.record(tag, fileId, before);
     }
     return refusal ?? checkpoint;

@@ -2,8 +2,8 @@ import { CairnError } from "../../base/errors.ts";
 import type { SkippedCheckpoint } from "../engine/catalog.ts";
 
 /**
- * Throws what kept files from being read, be they damaged or not: a permission, or the disk. To be asked where nothing sound was found:
- * who went on as if there were nothing would begin anew.
+ * Throws what kept files from being read, such as a permission or the disk. Called where nothing sound was found:
+ * otherwise the run would begin anew although it has checkpoints.
  *
  * @throws CairnError `storage_failed`.
  */

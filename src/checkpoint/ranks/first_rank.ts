@@ -29,7 +29,7 @@ export async function saveAsFirst(save: JoinedSave): Promise<CommitReport> {
     await talk.giveUp(error);
     throw error;
   }
-  // It is durable, whoever hears of it: the others look at the index where they do not.
+  // It is durable even if the others do not hear of it: they then look at the index.
   await talk.tell({ message: {} }).catch(() => {});
   return report;
 }
@@ -73,7 +73,7 @@ async function receiveParts(save: JoinedSave, own: readonly PartRecord[]): Promi
         reader: await openPart(engine.storage, engine.directoryOf(info), record, signal),
       });
     }
-    // As whoever loads it will do, before there is anything to be loaded.
+    // As a load will do, before the checkpoint exists.
     placementsOf(opened);
   } finally {
     for (const { reader } of opened) await reader.close();

@@ -15,7 +15,7 @@ class SharedMemory {
   >[];
   readonly failures = new Map<number, Failure>();
   readonly closed = new Set<number>();
-  /** Another one after each change, so that nobody sleeps through one. */
+  /** Another one after each change, so that none is missed. */
   #changed = new AbortController();
 
   constructor(size: number) {

@@ -36,7 +36,7 @@ async function saveInDirectory(save: RankSave): Promise<CommitReport> {
   const place = {
     storage: engine.storage,
     directory: engine.directoryOf(info),
-    // Before the ranks meet: who has no lock must not call, as the directory may be somebody else's.
+    // Before the ranks meet: without a lock a rank must not call, as the directory may belong to another process.
     prepare: async () => {
       await engine.create(info, { overwrite });
       isCreated = true;

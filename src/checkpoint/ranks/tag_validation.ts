@@ -11,7 +11,7 @@ const MODES: readonly TagValidation[] = ["ignore", "warn", "fail"];
 /**
  * A mode from a configuration, in any case: "Warn" is "warn". "warn" unless given.
  *
- * @throws RangeError for a mode that there is not.
+ * @throws RangeError for an unknown mode.
  */
 export function parseTagValidation(mode = "warn"): TagValidation {
   const found = MODES.find((known) => known === mode.toLowerCase());
@@ -69,7 +69,7 @@ export const TAG_AGREEMENT: OptionNames<TagAgreement> = { mode: true, gather: tr
 /**
  * Compares a tag with those of the other processes, before anything is written under it.
  *
- * @returns The warning, or `undefined`; in the mode "ignore" nobody is asked.
+ * @returns The warning, or `undefined`; in the mode "ignore" nothing is exchanged.
  * @throws CairnError `invalid_tag` for a tag that cannot be one, and in the mode "fail" when they differ.
  */
 export async function agreeOnTag(

@@ -93,7 +93,8 @@ export function compareTensors(
 
 /**
  * @param advice What the caller can do about it.
- * @throws CairnError `state_mismatch` that names what does not fit, with the report as `details.value`, unless all does.
+ * @throws CairnError `state_mismatch` that names what does not fit, with the report as `details.value`, unless all
+ * does.
  */
 export function requireMatch(
   report: LoadReport,

@@ -61,13 +61,16 @@ export interface RestorePlan extends CheckpointLoadOptions {
   /** Refuses a checkpoint by the state that was saved, before its tensors are looked at. */
   readonly check?: ((saved: HostState) => void) | undefined;
   /**
-   * Looks at what was found, when the plan is made and nothing is read yet but the state: reads what else is to be taken, and
-   * refuses what is not.
+   * Looks at what was found, when the plan is made and nothing is read yet but the state: reads what else is to be
+   * taken, and refuses what is not.
    *
    * @returns What takes effect together with the tensors, in the same tick. It must not throw.
    */
   readonly prepare?: (found: FoundCheckpoint) => Promise<(() => void) | undefined>;
-  /** Code of the caller's, run last before the point of effect; what it throws undoes the restore. Puts back every name unless given. */
+  /**
+   * Code of the caller's, run last before the point of effect; what it throws rolls the restore back. Puts back every
+   * name unless given.
+   */
   readonly putState?: ((changes: StateChanges, found: FoundCheckpoint) => Promise<void>) | undefined;
 }
 
@@ -88,18 +91,18 @@ export interface RestoreOutcome {
 }
 
 /**
- * The one way in which a checkpoint is put back. It is open; then it is
+ * The one way in which a checkpoint is restored. It is open; then it is
  * 1. verified, if that cannot be done while it is read;
  * 2. planned: tables are compared and the saved state is read, and what does not fit is refused;
- * 3. read and checked: tensors go to where they wait, and then the caller's own objects take their state, which is undone when
- *    something fails from here on;
+ * 3. read and checked: tensors are staged, and then the caller's own objects take their state, which is rolled back
+ *    when something fails from here on;
  * 4. applied, in one tick. Nothing that can fail comes after that point.
  *
- * So a restore that fails leaves everything as it was. Two things it cannot help: the device is lost, which takes the tensors along;
- * and an object of the caller's neither takes its state nor gives it back, which is an `AggregateError`.
+ * So a restore that fails leaves everything as it was. There are two exceptions: the device is lost, and the tensors
+ * with it; or an object of the caller's takes neither the new state nor its old one, which is an `AggregateError`.
  *
- * @throws CairnError `state_mismatch` when `strict` and something does not fit; `checksum_mismatch` for a damaged file;
- * `device_lost`; and what objects of the caller's throw.
+ * @throws CairnError `state_mismatch` when `strict` and something does not fit; `checksum_mismatch` for a damaged
+ * file; `device_lost`; and what objects of the caller's throw.
  */
 export async function restore(
   source: RestoreSource,
@@ -109,7 +112,7 @@ export async function restore(
   const { dryRun = false } = plan;
   const reading = { signal: plan.signal, onProgress: plan.onProgress };
   const { store, state = {} } = target;
-  // A lost device may be replaced by whoever prepares.
+  // `prepare` may replace a lost device.
   if (plan.prepare === undefined) store?.gpu.assertAlive();
   if (!dryRun && (store === undefined || !source.isOneFile)) await source.verify(workOf(plan));
   const planned = await namingAllDamage(source, plan, () => planRestore(source, target, plan));

@@ -2,7 +2,10 @@ import { slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { stageTensors } from "./staged_tensors.ts";
 
-/** Runs `work`, which writes tensors of a group. When it fails, they are what they were before, unless the device is lost. */
+/**
+ * Runs `work`, which writes tensors of a group. When it fails, they are what they were before, unless the device is
+ * lost.
+ */
 export async function withRollback(
   store: TensorStore,
   group: string,

@@ -9,14 +9,14 @@ import type { GpuDevice } from "../../gpu/gpu_device.ts";
 const PACE_BYTES = 64 * 1024 * 1024;
 
 /**
- * Bytes on their way into GPU memory: nothing of what they are for changes until {@link apply}, and then all of it does.
+ * Bytes on their way into GPU memory. Their targets do not change until {@link apply}, and then all of them do.
  *
- * They wait on the GPU, which takes as much memory again for as long as it lasts; where there is no room for that, in the
- * memory of the host.
+ * They wait on the GPU, which takes as much memory again meanwhile; where there is none left, in the memory of the
+ * host.
  */
 export interface StagedTensors {
   /**
-   * Puts bytes where they wait. Calls for one target may come in any order.
+   * Stages bytes. Calls for one target may come in any order.
    *
    * @param target One of those that it was made for, the same object.
    * @param at Where in the target they belong, a multiple of 4.
@@ -27,15 +27,15 @@ export interface StagedTensors {
   /** Resolves when everything that can fail is done. @throws CairnError `device_lost`, `out_of_memory`. */
   ready(): Promise<void>;
   /**
-   * Copies everything into its target. From the GPU's memory that is done in the tick of the call; from the host's it takes until
-   * the promise resolves, and only the loss of the device can prevent it.
+   * Copies everything into its target. From the GPU's memory that is done in the tick of the call; from the host's it
+   * takes until the promise resolves, and only the loss of the device can prevent it.
    */
   apply(): Promise<void>;
   /** Frees the memory. Safe to call twice, and after `apply`. */
   free(): void;
 }
 
-/** Makes room for what goes to `targets`, which do not overlap. */
+/** Allocates staging for `targets`, which do not overlap. */
 export async function stageTensors(gpu: GpuDevice, targets: readonly BufferRange[]): Promise<StagedTensors> {
   return await OnGpu.of(gpu, targets) ?? new OnHost(gpu, targets);
 }

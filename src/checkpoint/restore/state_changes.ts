@@ -9,12 +9,12 @@ type Fields = { [name: string]: unknown };
 /**
  * Puts saved state back in place, name by name, and can take all of it back.
  *
- * A `Stateful` takes its own, also inside of plain objects; a plain object gets the saved fields; a typed array of the same kind
- * and length gets the saved elements; and anything else is replaced.
+ * A `Stateful` takes its own, also inside of plain objects; a plain object gets the saved fields; a typed array of
+ * the same kind and length gets the saved elements; and anything else is replaced.
  *
- * What a `Stateful` was before is what its `stateDict` says: it is copied before `loadStateDict`, and given back to that when a
- * load fails. One that cannot say what it is, because `stateDict` throws, cannot be put back. One that refuses its state, because
- * `loadStateDict` throws, is given its own back as well, but need not take that either.
+ * What a `Stateful` was before is what its `stateDict` says: it is copied before `loadStateDict`, and given back to
+ * that when a load fails. One that cannot say what it is, because `stateDict` throws, cannot be put back. One that
+ * refuses its state, because `loadStateDict` throws, is given its own back as well, but need not take that either.
  */
 export class StateChanges {
   readonly #target: Fields;
@@ -48,7 +48,10 @@ export class StateChanges {
     await this.#rollbackTo(0, reason);
   }
 
-  /** @param isWhole Whether plain fields are replaced rather than filled, which they are unless a `Stateful` is among them. */
+  /**
+   * @param isWhole Whether plain fields are replaced rather than filled, which they are unless a `Stateful` is among
+   * them.
+   */
   async #put(
     fields: Fields,
     key: string,

@@ -10,7 +10,10 @@ export interface Segment {
   readonly target: BufferRange;
 }
 
-/** Where the bytes of `found`, which are tensors of a file, belong in the memory of `tensors`, in the order of the file. */
+/**
+ * Where the bytes of `found`, which are tensors of a file, belong in the memory of `tensors`, in the order of the
+ * file.
+ */
 export function planSegments(
   tensors: readonly StoredTensor[],
   found: ReadonlyMap<string, TensorRecord>,
@@ -34,7 +37,9 @@ export function planSegments(
   return segments;
 }
 
-/** Whether `piece` follows `last` in the file and in the same slab, with nothing but padding, which is zero, between. */
+/**
+ * Whether `piece` follows `last` in the file and in the same slab, with nothing but padding, which is zero, between.
+ */
 function isNext(last: Segment, piece: Segment): boolean {
   const distance = piece.rawOffset - last.rawOffset;
   return last.target.buffer === piece.target.buffer &&

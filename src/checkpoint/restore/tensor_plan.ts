@@ -25,13 +25,18 @@ import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
 
 /** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
 export interface PartialLoadOptions extends FitOptions {
-  /** Tensors to load, by their names in the store; all of them unless given. The others are neither loaded nor missed. */
+  /**
+   * Tensors to load, by their names in the store; all of them unless given. The others are neither loaded nor missed.
+   */
   readonly only?: readonly NamePattern[] | undefined;
   /** Tensors to leave as they are, by their names in the store. They are not missed. */
   readonly exclude?: readonly NamePattern[] | undefined;
   /** How the file's names become those of the store: by the first rule that matches. */
   readonly rename?: readonly RenameRule[] | undefined;
-  /** Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes. Default false. */
+  /**
+   * Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes.
+   * Default false.
+   */
   readonly dryRun?: boolean | undefined;
 }
 
@@ -52,7 +57,10 @@ export interface TensorPlanOptions extends PartialLoadOptions {
   readonly excused?: Iterable<string> | undefined;
   /** By the store's names, what tensors get that the file does not have, and which are then not missed. */
   readonly defaults?: ReadonlyMap<string, Uint8Array> | undefined;
-  /** By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast back. */
+  /**
+   * By the file's names, the dtype that tensors had in memory which were written with another one. Those are cast
+   * back.
+   */
   readonly castFrom?: ReadonlyMap<string, DType> | undefined;
 }
 
@@ -75,7 +83,10 @@ export class TensorPlan {
     this.report = report;
   }
 
-  /** Compares the tables of the file with the store. Reads nothing. @throws TypeError for names that are no tensor's or group's. */
+  /**
+   * Compares the tables of the file with the store. Reads nothing. @throws TypeError for names that are no tensor's
+   * or group's.
+   */
   static of(store: TensorStore, reader: ContainerReader, options: TensorPlanOptions): TensorPlan {
     const { groups, excused = [] } = options;
     if (options.rename !== undefined) checkRenameRules(options.rename);
@@ -91,8 +102,8 @@ export class TensorPlan {
   }
 
   /**
-   * Reads what the plan takes, to where it waits. Where the file lies as the slabs do, that is chunk by chunk; otherwise the
-   * parts that fit. On the host it needs a chunk at a time, whatever the size.
+   * Reads what the plan takes, to where it waits. Where the file lies as the slabs do, that is chunk by chunk;
+   * otherwise the parts that fit. On the host it needs a chunk at a time, whatever the size.
    *
    * @param options With `readsAll` every byte of the file is read and checked.
    */
@@ -130,7 +141,10 @@ export class TensorPlan {
     }
   }
 
-  /** What is loaded, without tensors whose memory another one writes: those that differ, and those that are copied as they are. */
+  /**
+   * What is loaded, without tensors whose memory another one writes: those that differ, and those that are copied as
+   * they are.
+   */
   #tensorsToWrite(): { fitted: StoredTensor[]; whole: StoredTensor[] } {
     const loaded = new Set(this.report.loaded);
     const { cast, sliced, padded } = this.report;
@@ -150,7 +164,10 @@ function rangeOf({ range }: StoredTensor): BufferRange {
   return { ...range };
 }
 
-/** Tensors of the file that could belong into the store, or into the groups of it that are asked for, by their new names. */
+/**
+ * Tensors of the file that could belong into the store, or into the groups of it that are asked for, by their new
+ * names.
+ */
 function tensorsToLoad(
   reader: ContainerReader,
   { groups, rename = [] }: TensorPlanOptions,

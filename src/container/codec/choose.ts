@@ -44,8 +44,8 @@ export function candidatesFor(choice: CodecChoice): readonly CodecName[] {
 }
 
 /**
- * The chunk in the smallest of these forms and of raw. `stored` may be `raw` itself; or a view of `into`, which has room for as many
- * bytes as `raw` has.
+ * The chunk in the smallest of these forms and of raw. `stored` may be `raw` itself; or a view of `into`, which has
+ * room for as many bytes as `raw` has.
  */
 export function encodeSmallest(
   raw: Uint8Array,

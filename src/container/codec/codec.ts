@@ -12,8 +12,8 @@ export interface Codec {
   /** Whether this runtime can encode; without it every runtime can. Decoding works everywhere. */
   readonly canEncode?: () => boolean;
   /**
-   * The stored form of `raw`, whose elements are of `dtype`; or `undefined` where that does not pay, and the
-   * chunk is better stored raw. May return `raw` itself; or a view of `into`, which has room for as many bytes as `raw` has.
+   * The stored form of `raw`, whose elements are of `dtype`; or `undefined` where that does not pay, and the chunk is
+   * better stored raw. May return `raw` itself; or a view of `into`, which has room for as many bytes as `raw` has.
    */
   encode(raw: Uint8Array, dtype: DType, into?: Uint8Array): Uint8Array | undefined;
   /**

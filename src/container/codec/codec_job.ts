@@ -11,7 +11,9 @@ export interface CodecJob {
   readonly work: CodecWork;
 }
 
-/** Bytes that were transferred; or the beginning of a buffer, with its memory where the worker has not seen that yet. */
+/**
+ * Bytes that were transferred; or the beginning of a buffer, with its memory where the worker has not seen that yet.
+ */
 export type JobInput =
   | { readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly buffer: number; readonly byteLength: number; readonly memory?: SharedArrayBuffer };

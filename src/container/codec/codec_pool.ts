@@ -16,7 +16,10 @@ const JOBS_A_THREAD = 4;
 
 /** Bytes of a pool, which are the borrower's until it calls `release`. They may be in shared memory. */
 export interface Lent {
-  /** Gives the memory back for the next job. Calling it twice is fine; what is never released is memory that the pool never has again. */
+  /**
+   * Gives the memory back for the next job. Calling it twice is fine; what is never released is memory that the pool
+   * never has again.
+   */
   release(): void;
 }
 
@@ -59,10 +62,11 @@ interface Waiting {
 type SuccessfulAnswer = Exclude<CodecAnswer, { failure: unknown }>;
 
 /**
- * Encodes and decodes chunks on other threads. Bytes go there by one copy, into memory that both threads see, and are lent back from
- * there without another; where a runtime has no shared memory they are transferred. What is written to memory from {@link CodecPool.lend} saves the copy. Whoever opens a pool closes it: until
- * then its threads may keep the process alive. When one thread dies, all that is under way and all that comes later rejects
- * with `CairnError("closed")`.
+ * Encodes and decodes chunks on other threads. Bytes go there by one copy, into memory that both threads see, and are
+ * lent back from there without another; where a runtime has no shared memory they are transferred. What is written to
+ * memory from {@link CodecPool.lend} saves the copy. Close a pool that you opened: until then its threads may keep
+ * the process alive. When one thread dies, all that is under way and all that comes later rejects with
+ * `CairnError("closed")`.
  */
 export class CodecPool {
   readonly #threads: readonly PoolThread[];
@@ -119,9 +123,9 @@ export class CodecPool {
   }
 
   /**
-   * Memory for up to `byteLength` bytes of a chunk, stored or raw, that a thread sees too. What is written to its beginning is encoded
-   * or decoded without a copy: that call takes the memory over. Whoever does without one releases it. Where no memory is shared it
-   * is like any other. Throws `CairnError("out_of_memory")`.
+   * Memory for up to `byteLength` bytes of a chunk, stored or raw, that a thread sees too. What is written to its
+   * beginning is encoded or decoded without a copy: that call takes the memory over. Release it if you do not use it.
+   * Where no memory is shared it is like any other. Throws `CairnError("out_of_memory")`.
    */
   lend(byteLength: number): LentBytes {
     const thread = this.#leastLoaded();
@@ -141,8 +145,8 @@ export class CodecPool {
   }
 
   /**
-   * The chunk in the smallest of these codecs and of raw. Unless `raw` is lent it is copied before this returns. Rejects with what a
-   * codec throws, with `CairnError("out_of_memory")`, or with `closed`.
+   * The chunk in the smallest of these codecs and of raw. Unless `raw` is lent it is copied before this returns.
+   * Rejects with what a codec throws, with `CairnError("out_of_memory")`, or with `closed`.
    */
   async encode(raw: Uint8Array, dtype: DType, names: readonly CodecName[]): Promise<LentChunk> {
     const { encoded, bytes, release } = await this.#ask(raw, raw.byteLength, {
@@ -240,8 +244,8 @@ function loadOf({ unsent, sentCount, lentCount }: PoolThread): number {
 }
 
 /**
- * Sends what a thread has to do once that is as much as it has still to answer: it never runs dry, and with several jobs a message
- * both threads are woken less often, which takes as long as copying a chunk.
+ * Sends what a thread has to do once that is as much as it has still to answer: it never runs dry, and with several
+ * jobs a message both threads are woken less often, which takes as long as copying a chunk.
  */
 function sendIfMany(thread: PoolThread): void {
   if (thread.unsent.length === 0 || thread.unsent.length < thread.sentCount) return;

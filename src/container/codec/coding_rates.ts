@@ -1,6 +1,7 @@
 // A chunk is coded so often even while that does not pay, to notice when it does.
 const PROBE_EVERY = 64;
-// So many encoded chunks say how fast coding is, by the middle one of them: the first ones are slow, and any may be disturbed.
+// So many encoded chunks say how fast coding is, by the middle one of them: the first ones are slow, and any may be
+// disturbed.
 const LAST_ENCODED = 5;
 
 /** What says whether the GPU encodes what it has, measured once for a device and a choice. Rates are bytes a second. */
@@ -53,7 +54,8 @@ export class CodingRates {
   /**
    * Whether to encode the next chunk.
    *
-   * @param durable Stored bytes that the sink makes durable in a second, beside what is encoded; `undefined` where it does not know.
+   * @param durable Stored bytes that the sink makes durable in a second, beside what is encoded; `undefined` where it
+   * does not know.
    */
   isWorthwhile(durable?: number): boolean {
     const isFaster = durable === undefined ? this.#savesTime() : this.#isFasterBeside(durable);
@@ -101,7 +103,10 @@ export class CodingRates {
     return savedMs > this.#encodeMs;
   }
 
-  /** Where the sink writes while more is encoded: whether the slower of the two is done sooner than writing everything raw. */
+  /**
+   * Where the sink writes while more is encoded: whether the slower of the two is done sooner than writing everything
+   * raw.
+   */
   #isFasterBeside(durable: number): boolean {
     if (this.#lastEncoded.length < LAST_ENCODED) return true;
     const encodeMs = [...this.#lastEncoded].sort((a, b) => a - b)[LAST_ENCODED >>> 1] ?? 0;

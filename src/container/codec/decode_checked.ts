@@ -17,9 +17,10 @@ export interface ChunkSums {
 }
 
 /**
- * The raw bytes of a chunk, after everything that can be checked about them: the stored bytes' checksum before anything is decoded,
- * then that they decode to exactly `rawLength`, then the raw bytes' checksum. The result is as `Codec.decode` gives it. Throws
- * `CairnError` with `checksum_mismatch` or `invalid_container`, in words that go on after "Cannot read …:".
+ * The raw bytes of a chunk, after everything that can be checked about them: the stored bytes' checksum before
+ * anything is decoded, then that they decode to exactly `rawLength`, then the raw bytes' checksum. The result is as
+ * `Codec.decode` gives it. Throws `CairnError` with `checksum_mismatch` or `invalid_container`, in words that go on
+ * after "Cannot read …:".
  */
 export function decodeChecked(
   codec: Codec,

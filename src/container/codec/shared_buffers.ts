@@ -9,14 +9,17 @@ const SIZE_STEP = 64 * 1024;
 interface SharedBuffer {
   readonly index: number;
   memory: SharedArrayBuffer;
-  /** Whether the worker has this memory already: it is sent once, since sending it takes longer than a copy of a chunk. */
+  /**
+   * Whether the worker has this memory already: it is sent once, since sending it takes longer than a copy of a
+   * chunk.
+   */
   isKnown: boolean;
 }
 
 /**
- * Memory that one worker and the thread that has the pool both see, in buffers for one job each. There are as many buffers as jobs were
- * ever under way at once. They are used again and again: new memory for each chunk costs more than copying the chunk, and two
- * threads of one process that ask for it get in each other's way.
+ * Memory that one worker and the thread that has the pool both see, in buffers for one job each. There are as many
+ * buffers as jobs were ever under way at once. They are used again and again: new memory for each chunk costs more
+ * than copying the chunk, and two threads of one process that ask for it get in each other's way.
  */
 export class SharedBuffers {
   readonly #free: SharedBuffer[] = [];
@@ -48,7 +51,7 @@ export class SharedBuffers {
     return { buffer: index, byteLength, ...isKnown ? {} : { memory } };
   }
 
-  /** Takes a buffer back, whose bytes nobody looks at any more. */
+  /** Takes a buffer back whose bytes are not used any more. */
   giveBack(buffer: SharedBuffer): void {
     this.#free.push(buffer);
   }

@@ -1,6 +1,6 @@
 /**
- * Whether no two of the names in `bytes` are equal: `lengths` says how many bytes each takes, one after the other. By a hash
- * table over the bytes, which takes a quarter of the time of a `Set` of ten thousand strings.
+ * Whether no two of the names in `bytes` are equal: `lengths` says how many bytes each takes, one after the other. By
+ * a hash table over the bytes, which takes a quarter of the time of a `Set` of ten thousand strings.
  */
 export function areDistinct(bytes: Uint8Array, lengths: Uint16Array): boolean {
   const count = lengths.length;

@@ -30,8 +30,8 @@ export interface Header {
 }
 
 /**
- * The first 4096 bytes of a file. `tailBytes` is how long the tables, the manifest and the trailer will be, as far as one can
- * tell. Throws a `TypeError` unless `fileId` has sixteen bytes.
+ * The first 4096 bytes of a file. `tailBytes` is how long the tables, the manifest and the trailer will be, as far as
+ * one can tell. Throws a `TypeError` unless `fileId` has sixteen bytes.
  */
 export function encodeHeader(fileId: Uint8Array, tailBytes = 0): { bytes: Uint8Array; header: Header } {
   if (!(fileId instanceof Uint8Array) || fileId.byteLength !== FILE_ID_BYTES) {
@@ -88,7 +88,8 @@ export function parseHeader(bytes: Uint8Array): Header {
       }); use a newer version`,
     );
   }
-  // The flags at 16 are for features that a reader may ignore, and the hint at 18 is only one, so nothing is checked about them.
+  // The flags at 16 are for features that a reader may ignore, and the hint at 18 is only one, so nothing is checked
+  // about them.
   if (view.getUint32(20, true) !== DATA_OFFSET) {
     throw invalid(`its data start at ${view.getUint32(20, true)}`);
   }

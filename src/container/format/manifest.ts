@@ -28,13 +28,14 @@ export interface Provenance {
   /** Which kernel variant was chosen for what. */
   variants?: Record<string, string>;
   /**
-   * Which of its directory's checkpoints was committed last: from 1, one above the highest that the engine saw there when it wrote
-   * this one. Of checkpoints only, not of their parts. Without it a checkpoint is older than all that have one.
+   * Which of its directory's checkpoints was committed last: from 1, one above the highest that the engine saw there
+   * when it wrote this one. Of checkpoints only, not of their parts. Without it a checkpoint is older than all that
+   * have one.
    */
   order?: number;
   /** File id of the checkpoint that the run went on from; none for a run that began afresh. */
   parent?: string;
-  /** Whether it was saved by itself, so that retention may delete it, or because somebody asked for this very checkpoint. */
+  /** Whether it was saved automatically, so that retention may delete it, or because the user asked for it. */
   savedBy?: SavedBy;
 }
 
@@ -122,8 +123,8 @@ function manifestSchema(): z.ZodType<ManifestJson> {
 
 /**
  * The manifest as canonical JSON in UTF-8, in slices. Equal manifests give equal bytes, whatever the order of the
- * provenance's fields. What a reader will make of it is made of it here as well; `onTensor` sees the name of each tensor it
- * refers to. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
+ * provenance's fields. What a reader will make of it is made of it here as well; `onTensor` sees the name of each
+ * tensor it refers to. Throws a `TypeError` that names the place for what cannot be kept; see `encodeState`.
  */
 export function* encodeManifest(
   manifest: Manifest,

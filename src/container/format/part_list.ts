@@ -8,7 +8,10 @@ export interface PartRecord {
   readonly fileId: string;
   /** Of the whole file. */
   readonly byteLength: number;
-  /** The checksum that stands in its trailer. As that covers the checksums of everything else, it stands for every byte. */
+  /**
+   * The checksum that stands in its trailer. As that covers the checksums of everything else, it stands for every
+   * byte.
+   */
   readonly checksum: number;
   /** The rank that wrote it, where ranks did. */
   readonly rank?: number;

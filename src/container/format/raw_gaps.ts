@@ -20,7 +20,10 @@ export function rawGaps(layout: Pick<RawLayout, "tensors" | "rawByteLength">): R
   return gaps;
 }
 
-/** Finds gaps that are not zero in chunks of the raw space, which come in order. Gaps never cross from one chunk to the next. */
+/**
+ * Finds gaps that are not zero in chunks of the raw space, which come in order. Gaps never cross from one chunk to
+ * the next.
+ */
 export class GapCheck {
   readonly #gaps: readonly RawGap[];
   #next = 0;
@@ -29,7 +32,10 @@ export class GapCheck {
     this.#gaps = rawGaps(layout);
   }
 
-  /** The gaps up to `end` that are not zero in `raw`, the bytes from `rawOffset` on; none where `raw` could not be read. */
+  /**
+   * The gaps up to `end` that are not zero in `raw`, the bytes from `rawOffset` on; none where `raw` could not be
+   * read.
+   */
   *damagedUpTo(end: number, rawOffset: number, raw: Uint8Array | undefined): Generator<RawGap> {
     for (; (this.#gaps[this.#next]?.start ?? end) < end; this.#next++) {
       const gap = this.#gaps[this.#next] as RawGap;

@@ -29,8 +29,8 @@ export interface Tables {
 }
 
 /**
- * About how long the tail of a file with these tensors and chunks will be, before its manifest is known. It is taken to name
- * each tensor twice, as a state dict does.
+ * About how long the tail of a file with these tensors and chunks will be, before its manifest is known. It is taken
+ * to name each tensor twice, as a state dict does.
  */
 export function expectedTailBytes(layout: RawLayout, chunkCount: number): number {
   const nameChars = layout.tensors.reduce((sum, tensor) => sum + tensor.name.length, 0);
@@ -83,8 +83,8 @@ export function encodeTail(
 }
 
 /**
- * Reads what stands between the data and the trailer, the manifest in slices; `bytes` begins with the tensor table. Checks the
- * checksum of every section before it looks inside. Throws `CairnError` with `checksum_mismatch`,
+ * Reads what stands between the data and the trailer, the manifest in slices; `bytes` begins with the tensor table.
+ * Checks the checksum of every section before it looks inside. Throws `CairnError` with `checksum_mismatch`,
  * `invalid_container` or `unsupported`.
  */
 export function* parseTail(bytes: Uint8Array, trailer: Trailer): Sliced<Tables> {

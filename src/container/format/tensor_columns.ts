@@ -21,7 +21,7 @@ interface Columns {
 
 /**
  * The tensors of a file, kept as the columns in which they stand there. Checking ten thousand of them takes a
- * millisecond; their records are made when somebody asks for them.
+ * millisecond; their records are made on demand.
  */
 export class TensorColumns implements RawLayout {
   readonly rawByteLength: number;

@@ -1,4 +1,7 @@
-/** What a {@link TensorRef} can be given back as: a typed array of that class, or an array of numbers (of a tensor of f64). */
+/**
+ * What a {@link TensorRef} can be given back as: a typed array of that class, or an array of numbers (of a tensor of
+ * f64).
+ */
 export const VIEW_NAMES = [
   "Int8Array",
   "Uint8Array",

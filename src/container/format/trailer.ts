@@ -103,7 +103,10 @@ function checkEnd(bytes: Uint8Array): void {
   }
 }
 
-/** The checksum that stands in the 128 bytes of a trailer. It covers, by way of the other checksums, every byte of the file. */
+/**
+ * The checksum that stands in the 128 bytes of a trailer. It covers, by way of the other checksums, every byte of the
+ * file.
+ */
 export function trailerChecksum(trailer: Uint8Array): number {
   return viewOf(trailer).getUint32(116, true);
 }

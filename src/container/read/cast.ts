@@ -6,9 +6,9 @@ import { decodeBfloat16, decodeFloat16, encodeBfloat16, encodeFloat16 } from "..
 export type CastDType = "f32" | "f16" | "bf16";
 
 /**
- * Elements of one floating-point dtype as those of another, all as little-endian bytes: rounded once, to nearest, ties to even;
- * what is too large becomes infinite; a NaN keeps its sign and the upper bits of its payload. Gives `bytes` itself where there
- * is nothing to do, and never writes to it.
+ * Elements of one floating-point dtype as those of another, all as little-endian bytes: rounded once, to nearest,
+ * ties to even; what is too large becomes infinite; a NaN keeps its sign and the upper bits of its payload. Gives
+ * `bytes` itself where there is nothing to do, and never writes to it.
  */
 export function castBytes(bytes: Uint8Array, from: CastDType, to: CastDType): Uint8Array {
   if (from === to) return bytes;

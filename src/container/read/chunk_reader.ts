@@ -40,7 +40,7 @@ export class ChunkReader {
   readonly #tables: Tables;
   readonly #pool: CodecPool | undefined;
   #byRange: TensorsByRange | undefined;
-  // What readMany uses, while nobody does.
+  // What readMany uses; undefined while it is in use.
   #spare: ChunkScratch | undefined;
 
   /** Decodes in `pool`, where there is one, what is read in many chunks. */
@@ -115,8 +115,9 @@ export class ChunkReader {
   }
 
   /**
-   * All chunks in order, each by itself, so that one that is damaged or missing is told apart from the next. Of the bytes the same
-   * is true as of those of {@link readMany}. Throws what is no damage: an abort, or a failure of the source.
+   * All chunks in order, each by itself, so that one that is damaged or missing is told apart from the next. Of the
+   * bytes the same is true as of those of {@link readMany}. Throws what is no damage: an abort, or a failure of the
+   * source.
    */
   async *outcomes(signal?: AbortSignal): AsyncGenerator<ChunkOutcome> {
     const scratch: ChunkScratch = { stored: new Scratch(), raw: new Scratch() };
@@ -147,8 +148,8 @@ export class ChunkReader {
   }
 
   /**
-   * Reads the raw chunks from `first` up to but not including `end` straight to where they are wanted, in one piece: raw chunks
-   * follow each other without a gap.
+   * Reads the raw chunks from `first` up to but not including `end` straight to where they are wanted, in one piece:
+   * raw chunks follow each other without a gap.
    */
   async readRaw(
     first: number,
@@ -212,8 +213,8 @@ export class ChunkReader {
   }
 
   /**
-   * The chunk whose stored bytes, with the zeros behind them, are `padded`, by the pool where it is for it. `padded` is not
-   * looked at after this has returned; the result may be a view of it or of `scratch`, where that is given.
+   * The chunk whose stored bytes, with the zeros behind them, are `padded`, by the pool where it is for it. `padded`
+   * is not looked at after this has returned; the result may be a view of it or of `scratch`, where that is given.
    */
   async #checked(
     index: number,

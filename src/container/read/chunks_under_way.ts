@@ -21,11 +21,11 @@ export class ChunksUnderWay<Chunk extends Lent> {
   }
 
   /**
-   * Takes one more chunk, and gives the first ones where there are too many; or all, `atOnce`. What is given is released when the
-   * next is asked for. Rejects where they do.
+   * Takes one more chunk, and gives the first ones where there are too many; or all, `atOnce`. What is given is
+   * released when the next is asked for. Rejects where they do.
    */
   async *add(chunk: Promise<Chunk>, atOnce = false): AsyncGenerator<Chunk> {
-    // Whoever reads may stop before it is this one's turn; that is no failure.
+    // The reader may stop before this one's turn comes; that is no failure.
     chunk.catch(() => {});
     this.#queue.push(chunk);
     yield* this.#downTo(atOnce ? 0 : this.#limit);
@@ -36,7 +36,7 @@ export class ChunksUnderWay<Chunk extends Lent> {
     yield* this.#downTo(0);
   }
 
-  /** Releases what nobody will ask for, as soon as it is there. */
+  /** Releases what will not be asked for, as soon as it is there. */
   abandon(): void {
     for (const chunk of this.#queue.splice(0)) chunk.then(({ release }) => release(), () => {});
   }

@@ -139,9 +139,10 @@ export class ContainerReader {
   }
 
   /**
-   * The raw little-endian bytes of one tensor, checked, in an array of the caller's own; or only a slice of them, for which no
-   * more is read than the chunks it has a part in; or all that in another floating-point dtype. Throws a `RangeError` for a
-   * slice that is not inside, and `CairnError` with `not_found`, `dtype_mismatch`, or the code of a damage.
+   * The raw little-endian bytes of one tensor, checked, in an array of the caller's own; or only a slice of them, for
+   * which no more is read than the chunks it has a part in; or all that in another floating-point dtype. Throws a
+   * `RangeError` for a slice that is not inside, and `CairnError` with `not_found`, `dtype_mismatch`, or the code of
+   * a damage.
    */
   async read(name: string, options: TensorReadOptions = {}): Promise<Uint8Array> {
     const selection = selectionOf(this.tensor(name), options);
@@ -152,8 +153,8 @@ export class ContainerReader {
   }
 
   /**
-   * As {@link read}, into memory that the caller has: bytes, or a typed array whose elements are as wide as the tensor's. When it
-   * throws, some of it may be filled. Throws a `RangeError` unless the result fits exactly.
+   * As {@link read}, into memory that the caller has: bytes, or a typed array whose elements are as wide as the
+   * tensor's. When it throws, some of it may be filled. Throws a `RangeError` unless the result fits exactly.
    */
   async readInto(name: string, into: ArrayBufferView, options: TensorReadOptions = {}): Promise<void> {
     const tensor = this.tensor(name);
@@ -170,8 +171,8 @@ export class ContainerReader {
   }
 
   /**
-   * What {@link read} gives, piece by piece, however large the tensor is: `bytes` belong at `byteOffset` of the result. They may
-   * be overwritten by the next piece, so a caller that wants to keep them has to copy them.
+   * What {@link read} gives, piece by piece, however large the tensor is: `bytes` belong at `byteOffset` of the
+   * result. They may be overwritten by the next piece, so a caller that wants to keep them has to copy them.
    */
   async *stream(
     name: string,
@@ -187,9 +188,9 @@ export class ContainerReader {
   }
 
   /**
-   * Many tensors, each once, in the order in which they stand in the file: reads are merged where that pays, no chunk is read
-   * twice, and little more is in memory than the tensor at hand. Each array is the caller's own. Throws `CairnError` with
-   * `not_found` or `dtype_mismatch` before it reads anything, and at the first damage.
+   * Many tensors, each once, in the order in which they stand in the file: reads are merged where that pays, no chunk
+   * is read twice, and little more is in memory than the tensor at hand. Each array is the caller's own. Throws
+   * `CairnError` with `not_found` or `dtype_mismatch` before it reads anything, and at the first damage.
    */
   async *readMany(
     names: Iterable<string>,
@@ -208,8 +209,8 @@ export class ContainerReader {
   }
 
   /**
-   * Any part of the raw space, checked, in memory of its own or in `into`, which then is as long. Throws a `RangeError` for a part
-   * that is not inside.
+   * Any part of the raw space, checked, in memory of its own or in `into`, which then is as long. Throws a
+   * `RangeError` for a part that is not inside.
    */
   async readRange(
     rawOffset: number,
@@ -234,8 +235,8 @@ export class ContainerReader {
   }
 
   /**
-   * The raw space in order, or the part of it from `start` to `end`, chunk by chunk, checked. `bytes` may be overwritten by the next
-   * chunk, so a caller that wants to keep it has to copy it.
+   * The raw space in order, or the part of it from `start` to `end`, chunk by chunk, checked. `bytes` may be
+   * overwritten by the next chunk, so a caller that wants to keep it has to copy it.
    */
   async *rawChunks(
     options: RawChunksOptions = {},

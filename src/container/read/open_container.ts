@@ -9,7 +9,7 @@ import type { ByteSource } from "../source.ts";
 import { DEFAULT_MAX_TABLE_BYTES, parseTail, type Tables } from "../format/tail.ts";
 import { parseTrailer, type Trailer, TRAILER_BYTES } from "../format/trailer.ts";
 
-/** What nobody may raise `maxTableBytes` above. */
+/** The upper limit of `maxTableBytes`. */
 const TABLE_BYTES_CEILING = 100_000_000;
 
 /** Options of `ContainerReader.open`. */
@@ -18,7 +18,7 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** The most bytes of tables, manifest and trailer to read: default 16 MiB, at most 100 MB. */
   maxTableBytes?: number | undefined;
-  /** Where to decode what is read in many chunks: several at the same time, on other threads. Whoever opened it closes it. */
+  /** Where to decode what is read in many chunks: several at the same time, on other threads. Its opener closes it. */
   pool?: CodecPool | undefined;
 }
 
@@ -26,10 +26,10 @@ export interface OpenOptions {
 export const OPEN_OPTIONS: OptionNames<OpenOptions> = { signal: true, maxTableBytes: true, pool: true };
 
 /**
- * Reads and checks all of a container but its chunks: the header, then as much from the end as the header's hint says, and once
- * more in front of that only where the hint was too low. Throws `CairnError` with `not_a_container`, `truncated`,
- * `checksum_mismatch`, `invalid_container`, `unsupported` or `limit_exceeded`, and nothing else but what the
- * source throws.
+ * Reads and checks all of a container but its chunks: the header, then as much from the end as the header's hint
+ * says, and once more in front of that only where the hint was too low. Throws `CairnError` with `not_a_container`,
+ * `truncated`, `checksum_mismatch`, `invalid_container`, `unsupported` or `limit_exceeded`, and nothing else but what
+ * the source throws.
  */
 export async function openContainer(
   source: ByteSource,

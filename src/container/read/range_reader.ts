@@ -67,7 +67,10 @@ export class RangeReader {
     }
   }
 
-  /** The raw bytes from `start` to `end`, chunk by chunk, in memory that is not shared. They may be overwritten by the next piece. */
+  /**
+   * The raw bytes from `start` to `end`, chunk by chunk, in memory that is not shared. They may be overwritten by the
+   * next piece.
+   */
   async *pieces(start: number, end: number, signal?: AbortSignal, tensor?: string): AsyncGenerator<RawPiece> {
     let plain = allocate(0);
     for await (const { piece: { rawOffset, bytes } } of this.#pieces(start, end, signal, tensor)) {

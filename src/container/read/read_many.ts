@@ -11,8 +11,9 @@ interface Pending<Selection extends TensorSelection> {
 }
 
 /**
- * The bytes of many tensors in the order of the file. Their chunks are read in rising order, each once, neighbours together; see
- * `planReads`. Besides one read, only those tensors are in memory that have a part in the chunk at hand.
+ * The bytes of many tensors in the order of the file. Their chunks are read in rising order, each once, neighbours
+ * together; see `planReads`. Besides one read, only those tensors are in memory that have a part in the chunk at
+ * hand.
  */
 export async function* readTensors<Selection extends TensorSelection>(
   chunks: ChunkSource,

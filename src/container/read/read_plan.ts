@@ -2,11 +2,13 @@ import { alignUp } from "../../base/checked.ts";
 import type { ChunkRecord } from "../format/chunk_table.ts";
 import { FILE_ALIGNMENT } from "../format/trailer.ts";
 
-/** Bytes that nobody asked for are read along up to this many, where that saves a read: a disk or a server takes longer to ask. */
+/**
+ * Up to this many bytes between chunks are read too, where that saves a read: a disk or a server takes longer to ask.
+ */
 export const MAX_GAP_BYTES: number = 64 * 1024;
 /**
- * The most bytes in one read of several chunks, where the source does not prefer more: few enough that they are still in the
- * processor's cache when their checksum is taken.
+ * The most bytes in one read of several chunks, where the source does not prefer more: few enough that they are still
+ * in the processor's cache when their checksum is taken.
  */
 export const DEFAULT_READ_BYTES: number = 1024 * 1024;
 
@@ -24,8 +26,8 @@ export function paddedLength(chunk: ChunkRecord): number {
 }
 
 /**
- * The reads that get the chunks `wanted`, whose indices rise, in the order of the file. Neighbours are read together, as are
- * those with small gaps between them, until a read has `readBytes`. A chunk is never cut.
+ * The reads that get the chunks `wanted`, whose indices rise, in the order of the file. Neighbours are read together,
+ * as are those with small gaps between them, until a read has `readBytes`. A chunk is never cut.
  */
 export function* planReads(
   chunks: readonly ChunkRecord[],

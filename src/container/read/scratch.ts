@@ -1,6 +1,9 @@
 import { allocate } from "../../base/allocate.ts";
 
-/** Memory for one thing after the other: new memory costs more than filling it, since the system hands it out page by page. */
+/**
+ * Memory for one thing after the other: new memory costs more than filling it, since the system hands it out page by
+ * page.
+ */
 export class Scratch {
   #bytes: Uint8Array = new Uint8Array(0);
 

@@ -10,8 +10,8 @@ export interface TensorReadOptions extends Work {
   /** The part to read: rows along the first dimension, or bytes. Default: all of it. */
   readonly slice?: TensorSlice | undefined;
   /**
-   * The floating-point dtype to give the elements in, where it is not the tensor's own: rounded to nearest, ties to even, NaN
-   * payloads kept as far as there is room. Only for f32, f16 and bf16.
+   * The floating-point dtype to give the elements in, where it is not the tensor's own: rounded to nearest, ties to
+   * even, NaN payloads kept as far as there is room. Only for f32, f16 and bf16.
    */
   readonly cast?: CastDType | undefined;
 }
@@ -23,7 +23,7 @@ export const TENSOR_READ_OPTIONS: OptionNames<TensorReadOptions> = {
   cast: true,
 };
 
-/** What a caller wants of a tensor: a range of the raw space, and what becomes of its bytes. */
+/** What a caller wants of a tensor: a range of the raw space, and how its bytes are converted. */
 export interface TensorSelection {
   readonly rawStart: number;
   readonly rawEnd: number;

@@ -2,8 +2,8 @@ import { byteSizeOf } from "../../base/dtype.ts";
 import type { TensorRecord } from "../format/layout.ts";
 
 /**
- * A part of a tensor, from `start` up to but not including `end`: rows along its first dimension, or bytes, which need fall on
- * neither elements nor chunks.
+ * A part of a tensor, from `start` up to but not including `end`: rows along its first dimension, or bytes, which
+ * need fall on neither elements nor chunks.
  */
 export type TensorSlice =
   | { readonly rows: readonly [start: number, end: number] }

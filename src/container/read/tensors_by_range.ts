@@ -1,6 +1,6 @@
 import type { TensorRecord } from "../format/layout.ts";
 
-// More names help nobody, and a hostile file could ask for thousands of them for each of thousands of chunks.
+// More names do not help, and a hostile file could have thousands of them for each of thousands of chunks.
 const MAX_NAMES = 1000;
 
 /** Finds the tensors that have bytes in a part of the raw space. */

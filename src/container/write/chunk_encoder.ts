@@ -63,8 +63,8 @@ export class ChunkEncoder {
   }
 
   /**
-   * Encodes a copy of `raw` in the pool, while `inFlight` others are under way. The result is in memory that is not shared, since
-   * not every sink takes any that is; {@link takeBack} saves the next chunk from allocating some.
+   * Encodes a copy of `raw` in the pool, while `inFlight` others are under way. The result is in memory that is not
+   * shared, since not every sink takes any that is; {@link takeBack} saves the next chunk from allocating some.
    */
   async encodeInPool(
     { dtype, rawLength }: ChunkCut,
@@ -80,7 +80,7 @@ export class ChunkEncoder {
     return { ...encoded, stored };
   }
 
-  /** Takes the memory of a chunk that {@link encodeInPool} gave, and that nobody looks at any more. */
+  /** Takes back the memory of a chunk that {@link encodeInPool} gave, when it is not used any more. */
   takeBack({ stored }: EncodedChunk): void {
     const { buffer } = stored;
     if (this.#spareOnLoan.delete(buffer) && buffer instanceof ArrayBuffer) this.#spare.push(buffer);

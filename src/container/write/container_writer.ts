@@ -46,7 +46,10 @@ export interface WriteReport {
   codecs: Record<string, number>;
   /** The codec or the mode that was asked for. */
   choice: CodecChoice;
-  /** What was measured on the way, and what was chosen by: with the mode `"fast"`, and where a GPU could encode. Else absent. */
+  /**
+   * What was measured on the way, and what was chosen by: with the mode `"fast"`, and where a GPU could encode. Else
+   * absent.
+   */
   rates?: WriteRates;
 }
 
@@ -98,8 +101,8 @@ export class ContainerWriter {
   }
 
   /**
-   * Checks the options and writes the header. Throws a `TypeError` or `RangeError` for options that cannot
-   * be, and `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
+   * Checks the options and writes the header. Throws a `TypeError` or `RangeError` for invalid options, and
+   * `CairnError("limit_exceeded")` for so many tensors or chunks that a reader would refuse the file.
    */
   static async create(sink: ByteSink, options: ContainerWriterOptions): Promise<ContainerWriter> {
     checkOptions("ContainerWriter.create()", options, CONTAINER_WRITER_OPTIONS);
@@ -146,9 +149,9 @@ export class ContainerWriter {
   }
 
   /**
-   * Takes the next chunk as somebody else has encoded it, in the place of its raw bytes: all chunks before it have to be complete.
-   * It may change again once this has resolved. Throws a `RangeError` where no chunk begins or where it cannot be of the
-   * chunk's bytes: one with bytes between tensors has to come raw.
+   * Takes the next chunk as the caller has encoded it, instead of its raw bytes: all chunks before it have to be
+   * complete. It may change again once this has resolved. Throws a `RangeError` where no chunk begins or where it
+   * cannot be of the chunk's bytes: one with bytes between tensors has to come raw.
    */
   async writeEncoded(chunk: EncodedChunk): Promise<void> {
     this.#expect("ready");
@@ -175,9 +178,9 @@ export class ContainerWriter {
   }
 
   /**
-   * Writes the tables, the manifest and the trailer. Of a large manifest a slice is encoded in each turn of the event loop: it may
-   * not change before this has resolved. Throws a `RangeError` unless all of the raw space was
-   * written, a `TypeError` for a manifest that cannot be kept or refers to a tensor that is not there, and
+   * Writes the tables, the manifest and the trailer. Of a large manifest a slice is encoded in each turn of the event
+   * loop: it may not change before this has resolved. Throws a `RangeError` unless all of the raw space was written,
+   * a `TypeError` for a manifest that cannot be saved or names a tensor that is not there, and
    * `CairnError("limit_exceeded")` for one that is too large; the manifest may then be tried again.
    */
   async finish(manifest: Manifest): Promise<WriteReport> {

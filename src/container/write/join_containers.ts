@@ -40,11 +40,11 @@ export interface JoinedContents {
 }
 
 /**
- * Several containers as one, whose tensors are pieces of theirs. Nothing is copied: its chunks are cut where theirs are, and read
- * when they are asked for. They say `raw`, which is how they arrive. `verify` reads every byte of all the files, also of tensors that
- * are not among these.
+ * Several containers as one, whose tensors are pieces of theirs. Nothing is copied: its chunks are cut where theirs
+ * are, and read when they are asked for. They say `raw`, which is how they arrive. `verify` reads every byte of all
+ * the files, also of tensors that are not among these.
  *
- * @throws TypeError or RangeError for tensors that cannot be, or whose ranges are not as long as they are.
+ * @throws TypeError or RangeError for invalid tensors, or ranges of another length.
  */
 export function joinContainers(contents: JoinedContents): ContainerReader {
   const { fileId, manifest, tensors, files, close } = contents;
@@ -108,9 +108,9 @@ function isNext(span: ByteSpan, range: RawRange, joinedOffset: number): boolean 
 }
 
 /**
- * Cuts spans where the chunks are cut that they come from, so that few of those are decoded twice on the way. Where that is no
- * multiple of 256, as in the middle of a tensor that is put together, the first bytes of what follows are taken along: whoever copies
- * chunks to a GPU can rely on where they begin.
+ * Cuts spans where the chunks are cut that they come from, so that few of those are decoded twice on the way. Where
+ * that is no multiple of 256, as in the middle of a tensor that is put together, the first bytes of what follows are
+ * taken along: code that copies chunks to a GPU can rely on where they begin.
  */
 function planPieces(spans: readonly ByteSpan[], rawByteLength: number): Piece[] {
   const pieces: Piece[] = [];

@@ -37,8 +37,8 @@ export async function readNpy(source: ByteSource, options: ExchangeReadOptions =
 }
 
 /**
- * The tensor of a `.npy` file that is in memory, whose header was read before. It shares that memory where its elements can stay as
- * they are.
+ * The tensor of a `.npy` file that is in memory, whose header was read before. It shares that memory where its
+ * elements can stay as they are.
  */
 export function decodeNpy(file: Uint8Array, header: NpyHeader): HostTensor {
   return arrange(file.subarray(header.dataOffset), readableDType(header), header);

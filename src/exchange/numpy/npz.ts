@@ -25,8 +25,8 @@ import { ZipWriter } from "../zip/zip_writer.ts";
 const EXTENSION = ".npy";
 
 /**
- * Opens a `.npz` file: its directory is read and checked, its arrays are not touched. The file owns the source from then
- * on; when opening fails, the caller still does.
+ * Opens a `.npz` file: its directory is read and checked, its arrays are not touched. The file owns the source from
+ * then on; when opening fails, the caller still does.
  *
  * @throws CairnError `truncated`, `invalid_file`, `unsupported` or `limit_exceeded`.
  */

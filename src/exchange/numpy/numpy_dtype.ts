@@ -74,7 +74,10 @@ const CODE_OF_NAME: Readonly<Record<string, string>> = {
   double: "f8",
 };
 
-/** What a `descr` says that NumPy reads as numbers: `<f4`, `|u1`, `=i8`, `f4`, `?`, `float32`. Without an order it is little-endian. */
+/**
+ * What a `descr` says that NumPy reads as numbers: `<f4`, `|u1`, `=i8`, `f4`, `?`, `float32`. Without an order it is
+ * little-endian.
+ */
 export function parseDescr(descr: string): { readonly dtype?: DType; readonly isBigEndian: boolean } {
   const [, order = "", rest = ""] = /^([<>|=]?)(.*)$/.exec(descr) ?? [];
   const ofLetter = lookUp(CODE_OF_LETTER, rest);

@@ -15,8 +15,8 @@ import {
 } from "../tensor_file.ts";
 
 /**
- * Opens a safetensors file of a storage, or all files of a model by their index, `….safetensors.index.json`. Headers are
- * read and checked, tensors are not touched.
+ * Opens a safetensors file of a storage, or all files of a model by their index, `….safetensors.index.json`. Headers
+ * are read and checked, tensors are not touched.
  *
  * @throws CairnError `not_found`, or what is wrong with a file, with its path in the message.
  */

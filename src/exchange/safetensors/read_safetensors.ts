@@ -60,8 +60,8 @@ export class SafetensorsFile implements TensorFile {
   }
 
   /**
-   * Tensors that were left out because another one has their bytes: name → the one that was kept. The format has no place
-   * for this but the metadata, where writers note it as `dropped → kept`; so it is every such pair there.
+   * Tensors that were left out because another one has their bytes: name → the one that was kept. The format has no
+   * place for this but the metadata, where writers note it as `dropped → kept`; so it is every such pair there.
    */
   aliases(): ReadonlyMap<string, string> {
     return new Map([...this.metadata].filter(([name, kept]) => !this.has(name) && this.has(kept)));
@@ -104,7 +104,10 @@ export class SafetensorsFile implements TensorFile {
     return bytes;
   }
 
-  /** The bytes of one tensor in pieces of up to 1 MiB, so that a tensor need not fit in memory. Each piece is the caller's. */
+  /**
+   * The bytes of one tensor in pieces of up to 1 MiB, so that a tensor need not fit in memory. Each piece is the
+   * caller's.
+   */
   async *pieces(name: string, options: ExchangeReadOptions = {}): AsyncGenerator<Uint8Array> {
     checkOptions("pieces()", options, EXCHANGE_READ_OPTIONS, "{ signal }");
     const { offset, byteLength } = this.#entry(name);

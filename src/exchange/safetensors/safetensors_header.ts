@@ -32,8 +32,8 @@ export interface SafetensorsHeader {
 }
 
 /**
- * Reads and checks the header of a safetensors file: nothing is allocated that the file's own length does not vouch for,
- * and every byte of the file belongs to the header or to exactly one tensor.
+ * Reads and checks the header of a safetensors file: nothing is allocated that the file's own length does not vouch
+ * for, and every byte of the file belongs to the header or to exactly one tensor.
  *
  * @throws CairnError `truncated`, `limit_exceeded`, or `invalid_file` that names the tensor and the rule.
  */

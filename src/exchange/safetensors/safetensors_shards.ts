@@ -6,12 +6,15 @@ import { MAX_SAFETENSORS_HEADER_BYTES } from "./safetensors_header.ts";
 import { quoted } from "../tensor_file.ts";
 import { jsonObject } from "./write_safetensors.ts";
 
-/** How the name of an index ends: `model.safetensors.index.json` belongs to `model-00001-of-00002.safetensors` and so on. */
+/**
+ * How the name of an index ends: `model.safetensors.index.json` belongs to `model-00001-of-00002.safetensors` and so
+ * on.
+ */
 export const INDEX_EXTENSION = ".index.json";
 
 /**
- * Reads an index: the file of each tensor, by the tensor's name. A file is a name beside the index and nothing else, so that
- * an index cannot point anywhere.
+ * Reads an index: the file of each tensor, by the tensor's name. A file is a name beside the index and nothing else,
+ * so that an index cannot point anywhere.
  *
  * @throws CairnError `limit_exceeded` or `invalid_file`.
  */

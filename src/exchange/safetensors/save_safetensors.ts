@@ -19,7 +19,9 @@ const EXTENSION = ".safetensors";
 
 /** Options of {@link saveSafetensors}. */
 export interface SaveSafetensorsOptions extends SafetensorsOptions {
-  /** Replace a file that is there, in one step. A model in several files cannot be replaced in one step, and never is. */
+  /**
+   * Replace a file that is there, in one step. A model in several files cannot be replaced in one step, and never is.
+   */
   readonly overwrite?: boolean | undefined;
   /** Write several files and an index when the tensors have more bytes than this. A tensor is never cut. */
   readonly maxFileBytes?: number | undefined;
@@ -45,9 +47,9 @@ export interface SavedSafetensors {
 }
 
 /**
- * Saves tensors in a storage as `….safetensors`, or as several files with an index by Hugging Face's convention. Every
- * file is written beside its name, synced and renamed, so that whoever has the old one open keeps it; the index comes last
- * and is what makes a model of several files exist. When it resolves, all of it is durable.
+ * Saves tensors in a storage as `….safetensors`, or as several files with an index by Hugging Face's convention.
+ * Every file is written beside its name, synced and renamed, so that a reader with the old file open keeps it; the
+ * index comes last and is what makes a model of several files exist. When it resolves, all of it is durable.
  *
  * @throws TypeError for a path or tensors that do not fit; CairnError `already_exists` or of the storage.
  */

@@ -34,9 +34,10 @@ export interface SafetensorsReport {
 }
 
 /**
- * Writes a safetensors file, front to back, with a piece of one tensor in memory at a time. Tensors are in the format's
- * order: the widest dtype first, then by name, so that each is aligned. The format knows no tensors that share their bytes:
- * the one whose name sorts first is written, and the metadata says `dropped → kept` for the others.
+ * Writes a safetensors file, front to back, with a piece of one tensor in memory at a time. Tensors are in the
+ * format's order: the widest dtype first, then by name, so that each is aligned. The format knows no tensors that
+ * share their bytes: the one whose name sorts first is written, and the metadata says `dropped → kept` for the
+ * others.
  *
  * @param tensors By name, or as descriptions whose bytes come when it is their turn.
  * @throws TypeError or RangeError for tensors or metadata that do not fit; `signal.reason`; what the sink throws.

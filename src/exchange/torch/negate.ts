@@ -1,8 +1,8 @@
 import type { DType } from "../../base/dtype.ts";
 
 /**
- * Changes the sign of each element, in place: of a float by its sign bit, of an integer by two's complement, so that the
- * smallest stays what it is.
+ * Changes the sign of each element, in place: of a float by its sign bit, of an integer by two's complement, so that
+ * the smallest stays what it is.
  */
 export function negate(bytes: Uint8Array, dtype: DType, byteSize: number): void {
   const isFloat = dtype === "f16" || dtype === "bf16" || dtype === "f32" || dtype === "f64";

@@ -45,7 +45,10 @@ export class NumpyDType extends PickleOpaque {
       : undefined;
   }
 
-  /** `"numpy.float32"`; what is not in this machine's order, or of no plain kind, as NumPy's code: `"numpy.>u2"`, `"numpy.U3"`. */
+  /**
+   * `"numpy.float32"`; what is not in this machine's order, or of no plain kind, as NumPy's code: `"numpy.>u2"`,
+   * `"numpy.U3"`.
+   */
   describe(): string {
     const kind = KIND_NAMES[this.code.charAt(0)];
     if (kind === undefined || !(this.byteSize > 0) || this.isStructured) return `numpy.${this.code}`;
@@ -62,7 +65,10 @@ export class NumpyDType extends PickleOpaque {
   }
 }
 
-/** The names that NumPy's dtypes and scalars need, as a metric in a checkpoint often is one: they come out as plain values. */
+/**
+ * The names that NumPy's dtypes and scalars need, as a metric in a checkpoint often is one: they come out as plain
+ * values.
+ */
 export function numpyGlobal(name: string): PickleGlobal | undefined {
   const call = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name] : undefined;
   return call === undefined ? undefined : new PickleGlobal(name, call);

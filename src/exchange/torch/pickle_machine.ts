@@ -17,10 +17,10 @@ export interface PickleHost {
 }
 
 /**
- * The value of a pickle. A pickle is a program for a small machine with a stack. This machine knows only the instructions
- * that build plain values, and of the names that a pickle can call only those that `host` has on its list. Every other name
- * stands for itself: what a pickle does with it is written down in a {@link PickleObject}, and nothing of it is ever looked
- * up or run.
+ * The value of a pickle. A pickle is a program for a small machine with a stack. This machine knows only the
+ * instructions that build plain values, and of the names that a pickle can call only those that `host` has on its
+ * list. Every other name stands for itself: what a pickle does with it is written down in a {@link PickleObject}, and
+ * nothing of it is ever looked up or run.
  *
  * @throws CairnError `unsupported` for an instruction that is not on the list; `truncated` or `invalid_file`.
  */

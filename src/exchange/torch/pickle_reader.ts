@@ -76,7 +76,10 @@ export class PickleReader {
   }
 }
 
-/** UTF-8 as Python writes it in pickles: half a surrogate pair, as file names there may have, is three bytes of its own. */
+/**
+ * UTF-8 as Python writes it in pickles: half a surrogate pair, as file names there may have, is three bytes of its
+ * own.
+ */
 function decodeText(bytes: Uint8Array): string {
   let text = "";
   let start = 0;

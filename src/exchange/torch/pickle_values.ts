@@ -1,6 +1,6 @@
 /**
- * What a pickle builds here. Lists are arrays and tuples frozen arrays; None is null; an integer is a number where that is
- * exact and a bigint elsewhere. Nothing of it has behaviour of its own.
+ * What a pickle builds here. Lists are arrays and tuples frozen arrays; None is null; an integer is a number where
+ * that is exact and a bigint elsewhere. Nothing of it has behaviour of its own.
  */
 export type PickleValue =
   | null

@@ -25,12 +25,12 @@ const PICKLE_NAME = "data.pkl";
 const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
 
 /**
- * Opens a checkpoint that `torch.save` wrote (PyTorch 1.6 and newer, a zip file): its state is read, its tensors are not
- * touched. No pickle is ever executed: the instructions are followed by a machine that can build plain values and tensors
- * and nothing else. The file owns the source from then on; when opening fails, the caller still does.
+ * Opens a checkpoint that `torch.save` wrote (PyTorch 1.6 and newer, a zip file): its state is read, its tensors are
+ * not touched. No pickle is ever executed: the instructions are followed by a machine that can build plain values and
+ * tensors and nothing else. The file owns the source from then on; when opening fails, the caller still does.
  *
- * @throws CairnError `unsupported` where there is no plain data at all, with the name that the pickle asked for; `truncated`,
- * `invalid_file`, `limit_exceeded` or `checksum_mismatch`.
+ * @throws CairnError `unsupported` where there is no plain data at all, with the name that the pickle asked for;
+ * `truncated`, `invalid_file`, `limit_exceeded` or `checksum_mismatch`.
  */
 export async function readTorch(source: ByteSource): Promise<TorchFile> {
   const zip = await explainKind(source, "PyTorch checkpoint", "zip", () => ZipReader.open(source));
@@ -148,7 +148,10 @@ class Storages {
     this.#prefix = prefix;
   }
 
-  /** What `("storage", class, key, location, length)` stands for. Where it was, its elements are read into memory here. */
+  /**
+   * What `("storage", class, key, location, length)` stands for. Where it was, its elements are read into memory
+   * here.
+   */
   get(id: PickleValue): TorchStorage {
     const [kind, storageClass, key, location, length, ...more] = isTuple(id) ? id : [];
     const fits = kind === "storage" && storageClass instanceof TorchType && storageClass.isStorage &&

@@ -7,8 +7,8 @@ import { torchType } from "./torch_dtypes.ts";
 import { torchRebuild } from "./torch_rebuild.ts";
 
 /**
- * The names that a checkpoint may say and have something done by them, and what each stands for. Everything a name does is
- * written in this folder: data is put into place, and nothing is looked up in any runtime.
+ * The names that a checkpoint may say and have something done by them, and what each stands for. Everything a name
+ * does is written in this folder: data is put into place, and nothing is looked up in any runtime.
  */
 export function torchGlobal(name: string): PickleValue | undefined {
   return torchType(name) ?? torchFunction(name) ?? torchRebuild(name) ?? pythonGlobal(name) ??

@@ -18,8 +18,9 @@ const PLAIN_CLASSES = [
 ];
 
 /**
- * The functions by which PyTorch's pickles make tensors. Each takes as many arguments as PyTorch's own, and every one of them is
- * honoured, or the tensor is an {@link UnreadableTensor} that names it: an argument that is read past is a wrong number.
+ * The functions by which PyTorch's pickles make tensors. Each takes as many arguments as PyTorch's own, and every one
+ * of them is honoured, or the tensor is an {@link UnreadableTensor} that names it: an argument that is read past is a
+ * wrong number.
  */
 export function torchRebuild(name: string): PickleGlobal | undefined {
   const call = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name] : undefined;
@@ -129,7 +130,7 @@ function parameter([tensor, requiresGrad, hooks]: Args, name: string): PickleVal
   return tensor.with({ requiresGrad });
 }
 
-/** Attributes that somebody has set on a tensor; they change nothing of its elements. */
+/** Attributes that were set on a tensor; they do not change its elements. */
 function withAttributes(tensor: PickleValue, attributes: PickleValue | undefined): PickleValue {
   return tensor instanceof TorchTensor ? tensor.with({ pickledAttributes: attributes }) : tensor;
 }

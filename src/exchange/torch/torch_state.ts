@@ -20,9 +20,9 @@ const MAX_DEPTH = 500;
 const MAX_VISITS = 1_000_000;
 
 /**
- * What a checkpoint says, as plain values. A dict is an object where all its keys are texts, and a Map elsewhere; lists and
- * tuples are arrays; None is null; dtypes are texts such as `"torch.float32"`; an array of NumPy is a `HostTensor`. What is not
- * known is an {@link OpaqueValue}.
+ * What a checkpoint says, as plain values. A dict is an object where all its keys are texts, and a Map elsewhere;
+ * lists and tuples are arrays; None is null; dtypes are texts such as `"torch.float32"`; an array of NumPy is a
+ * `HostTensor`. What is not known is an {@link OpaqueValue}.
  */
 export type TorchState =
   | null
@@ -42,8 +42,8 @@ export type TorchState =
   | { [key: string]: TorchState };
 
 /**
- * Plain values for what a pickle built; what it shares stays shared. Throws a `CairnError` for great depth, for cycles of plain
- * values, and where there is nothing but a name that is not known.
+ * Plain values for what a pickle built; what it shares stays shared. Throws a `CairnError` for great depth, for
+ * cycles of plain values, and where there is nothing but a name that is not known.
  */
 export function plainState(root: PickleValue): TorchState {
   const state = new PlainState().convert(root);
@@ -125,8 +125,9 @@ class PlainState {
 }
 
 /**
- * Every tensor by its path in the state, keys joined by dots: `model.0.weight`, `optimizer.state.0.exp_avg`. A tensor that
- * is the whole state is `tensor`. Of an {@link OpaqueValue}, items and entries are at its own path, the rest at `args` and `state`.
+ * Every tensor by its path in the state, keys joined by dots: `model.0.weight`, `optimizer.state.0.exp_avg`. A tensor
+ * that is the whole state is `tensor`. Of an {@link OpaqueValue}, items and entries are at its own path, the rest at
+ * `args` and `state`.
  */
 export function tensorsByPath(state: TorchState): Map<string, TorchTensor | UnreadableTensor> {
   const found = new Map<string, TorchTensor | UnreadableTensor>();

@@ -72,7 +72,7 @@ export class TorchTensor extends PickleOpaque implements StridedView {
   readonly requiresGrad: boolean;
   /** Whether the elements are those of the storage with the other sign. {@link read} gives the tensor's own. */
   readonly isNegated: boolean;
-  /** What somebody has set on the tensor beside its elements: a `TorchState`, if anything. */
+  /** What was set on the tensor beside its elements: a `TorchState`, if anything. */
   attributes: unknown;
   /** The same as the pickle has it. */
   readonly pickledAttributes: PickleValue | undefined;

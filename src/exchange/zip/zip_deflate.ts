@@ -12,8 +12,8 @@ export function deflateRaw(raw: Uint8Array): Uint8Array {
 }
 
 /**
- * The bytes of a DEFLATE stream that holds exactly `rawLength` of them and nothing behind it. Decoding stops at the first
- * byte too many. Throws a `CairnError` for any other stream.
+ * The bytes of a DEFLATE stream that holds exactly `rawLength` of them and nothing behind it. Decoding stops at the
+ * first byte too many. Throws a `CairnError` for any other stream.
  */
 export function inflateRaw(stream: Uint8Array, rawLength: number): Uint8Array {
   const zlib = nodeBuiltin("node:zlib");

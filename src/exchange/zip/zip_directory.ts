@@ -40,8 +40,8 @@ const CODE_PAGE_437 = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢�
   "╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0";
 
 /**
- * Reads and checks the directory of a zip file, which is at its end. Entries must not share bytes, so that a file is no larger
- * inside than its size can pay for. What is in front of the file, or between entries, is nobody's.
+ * Reads and checks the directory of a zip file, which is at its end. Entries must not share bytes, so that a file is
+ * no larger inside than its size can pay for. What is in front of the file, or between entries, is ignored.
  */
 export async function readZipDirectory(source: ByteSource): Promise<ReadonlyMap<string, ZipEntry>> {
   const end = await readZipEnd(source);

@@ -16,8 +16,8 @@ const HAS_DESCRIPTOR = 8;
 const DESCRIPTOR_BYTES = [0, 12, 16, 20, 24];
 
 /**
- * A zip file, open. The directory at the end of the file is the only one, entries do not overlap, and what their own headers say
- * is compared with it. Entries that are stored or deflated are read; others are listed.
+ * A zip file, open. The directory at the end of the file is the only one, entries do not overlap, and what their own
+ * headers say is compared with it. Entries that are stored or deflated are read; others are listed.
  */
 export class ZipReader {
   /** In the order of the directory. */
@@ -57,8 +57,8 @@ export class ZipReader {
   }
 
   /**
-   * An entry as a source, of which no checksum is compared. One that is stored is read where it lies; of one that is deflated only
-   * the first `startBytes` are to be had.
+   * An entry as a source, of which no checksum is compared. One that is stored is read where it lies; of one that is
+   * deflated only the first `startBytes` are to be had.
    */
   async source(entry: ZipEntry, startBytes: number = entry.rawLength): Promise<ByteSource> {
     const start = await this.#dataOffset(entry);
@@ -114,7 +114,7 @@ export class ZipReader {
     if (!hasDescriptor) checkLocalSizes(entry, view);
     const start = entry.headerOffset + LOCAL_HEADER_BYTES + name.byteLength + view.getUint16(28, true);
     const gap = entry.limit - (start + entry.storedLength);
-    // What is longer than every descriptor is there for nobody, such as padding.
+    // What is longer than every descriptor belongs to no entry, such as padding.
     const isBehind = gap === 0 || gap > Math.max(...DESCRIPTOR_BYTES) || DESCRIPTOR_BYTES.includes(gap);
     if (hasDescriptor ? !isBehind : gap < 0) {
       throw disagree(entry, `a length that leaves ${gap} bytes up to the next entry`);

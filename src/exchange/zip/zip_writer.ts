@@ -18,7 +18,10 @@ interface Written {
   readonly headerOffset: number;
 }
 
-/** Writes a zip file front to back. Checksums follow the bytes, so that nothing has to be known beforehand but lengths. */
+/**
+ * Writes a zip file front to back. Checksums follow the bytes, so that nothing has to be known beforehand but
+ * lengths.
+ */
 export class ZipWriter {
   readonly #sink: ByteSink;
   readonly #entries: Written[] = [];

@@ -24,8 +24,8 @@ export interface CustomOpOptions {
   readonly dtype?: ComputeDType;
   /**
    * WGSL with the entry point `main`. Bindings of group 0, in order: each input as `var<storage, read>`, the output
-   * as `var<storage, read_write>`, then, with `usesScalars`, `var<uniform> … : StepScalars`. Each has to be used. The kernel writes every element
-   * of the output: the memory is reused, and what is not written is whatever was there.
+   * as `var<storage, read_write>`, then, with `usesScalars`, `var<uniform> … : StepScalars`. Each has to be used. The
+   * kernel writes every element of the output: the memory is reused, and what is not written is whatever was there.
    */
   readonly wgsl: string;
   /** Values of the kernel's `override` declarations. */

@@ -42,7 +42,8 @@ export interface DropoutOptions extends RandomOptions {
 export const DROPOUT_OPTIONS: OptionNames<DropoutOptions> = { ...RANDOM_OPTIONS, rate: true };
 
 /**
- * Zeroes each element with probability `rate`, NaN and infinities too, and divides the others by `1 - rate`, so that the mean stays.
+ * Zeroes each element with probability `rate`, NaN and infinities too, and divides the others by `1 - rate`, so that
+ * the mean stays.
  */
 export function dropout(value: Value, options: DropoutOptions): Value {
   const { rate, stream } = checkOptions(

@@ -16,8 +16,8 @@ import { sumTo } from "./sum.ts";
 import { broadcastTo } from "./views.ts";
 
 /**
- * Mean over `options.axes`, in a fixed order. `f32`. The mean of nothing is NaN. It is as exact as a `sum`, and one division: at
- * most 7.8e-7 of the mean of the magnitudes, whatever the length.
+ * Mean over `options.axes`, in a fixed order. `f32`. The mean of nothing is NaN. It is as exact as a `sum`, and one
+ * division: at most 7.8e-7 of the mean of the magnitudes, whatever the length.
  */
 export function mean(value: Value, options: ReductionOptions = {}): Value {
   requireDType("mean", value, ["f32"]);
@@ -39,9 +39,9 @@ export const meanOp: OpDefinition<ReductionAttributes> = {
 };
 
 /**
- * Largest element over `options.axes`; NaN where there is one. Equal largest elements share the gradient evenly, those of all
- * reduced axes together, the rule of PyTorch's `amax`; where the result is NaN, the NaNs share it. Throws `TypeError` when there
- * is no element.
+ * Largest element over `options.axes`; NaN where there is one. Equal largest elements share the gradient evenly,
+ * those of all reduced axes together, the rule of PyTorch's `amax`; where the result is NaN, the NaNs share it.
+ * Throws `TypeError` when there is no element.
  */
 export function max(value: Value, options: ReductionOptions = {}): Value {
   return extreme(maxOp, value, options);

@@ -26,17 +26,17 @@ export const SOFTMAX_OPTIONS: OptionNames<SoftmaxOptions> = { axis: true };
 export type SoftmaxAttributes = RowSizes & { readonly axis: number; readonly isLog: boolean };
 
 /**
- * `e^x / Σ e^x` along an axis, after taking away the largest so that nothing overflows; one kernel, and one for its gradient. The
- * sum is exact to 4.8e-7 of itself, whatever its length; besides, each result has the error of the adapter's `exp`,
- * for which WGSL allows `3 + 2 |x - max|` units in the last place, and of a division.
+ * `e^x / Σ e^x` along an axis, after taking away the largest so that nothing overflows; one kernel, and one for its
+ * gradient. The sum is exact to 4.8e-7 of itself, whatever its length; besides, each result has the error of the
+ * adapter's `exp`, for which WGSL allows `3 + 2 |x - max|` units in the last place, and of a division.
  */
 export function softmax(value: Value, options: SoftmaxOptions = {}): Value {
   return alongAxis("softmax", false, value, options);
 }
 
 /**
- * `log(softmax(x))`, exact also where softmax rounds to 0: off by the rounding of `x - max`, and by at most 1e-6 and the error of the
- * adapter's `exp` and `log`, whatever the length. One kernel, and one for its gradient.
+ * `log(softmax(x))`, exact also where softmax rounds to 0: off by the rounding of `x - max`, and by at most 1e-6 and
+ * the error of the adapter's `exp` and `log`, whatever the length. One kernel, and one for its gradient.
  */
 export function logSoftmax(value: Value, options: SoftmaxOptions = {}): Value {
   return alongAxis("logSoftmax", true, value, options);

@@ -14,8 +14,8 @@ import { broadcastTo, reshape } from "./views.ts";
 /**
  * Sum over `options.axes`, in a fixed order. The sum of nothing is 0; integers wrap around.
  *
- * Of f32 it is off by at most 4.8e-7 of the sum of the magnitudes, whatever the length and however many axes are reduced. A
- * NaN, or infinities of both signs, give NaN; a sum beyond the largest f32 is infinite.
+ * Of f32 it is off by at most 4.8e-7 of the sum of the magnitudes, whatever the length and however many axes are
+ * reduced. A NaN, or infinities of both signs, give NaN; a sum beyond the largest f32 is infinite.
  */
 export function sum(value: Value, options: ReductionOptions = {}): Value {
   const dtype = requireComputeDType("sum", value);

@@ -21,10 +21,11 @@ export type ConvolutionVariant = "direct" | "element";
  * One product of a 2-D convolution in f32: its output from input and weights, or the gradient of one of them. Factors
  * stand in the order input, weights, output's gradient.
  *
- * Input `[batch, inChannels, rows, columns]`, weights `[outChannels, inChannels / groups, rows, columns]`. Zeros around
- * the input are multiplied like other elements. Sums have an order that depends on the sizes and the variant only, so that
- * equal inputs give equal bits. An element is off by at most one rounding (2^-24) a term of the sum of the magnitudes of its products; the
- * gradient of a weight, in the variant `direct`, by at most 4,096 and one for each 4,096 of its terms.
+ * Input `[batch, inChannels, rows, columns]`, weights `[outChannels, inChannels / groups, rows, columns]`. Zeros
+ * around the input are multiplied like other elements. Sums have an order that depends on the sizes and the variant
+ * only, so that equal inputs give equal bits. An element is off by at most one rounding (2^-24) a term of the sum of
+ * the magnitudes of its products; the gradient of a weight, in the variant `direct`, by at most 4,096 and one for
+ * each 4,096 of its terms.
  */
 export function convolution<B>(
   product: ConvolutionProduct,

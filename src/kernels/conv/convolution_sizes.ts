@@ -1,6 +1,9 @@
 import { requireElements, requireSizes, type RowsAndColumns } from "../sizes.ts";
 
-/** The sizes of a convolution. Its input is `[batch, inChannels, …input]`, its weights `[outChannels, inChannels / groups, …kernel]`. */
+/**
+ * The sizes of a convolution. Its input is `[batch, inChannels, …input]`, its weights
+ * `[outChannels, inChannels / groups, …kernel]`.
+ */
 export interface ConvolutionSizes {
   readonly batch: number;
   readonly inChannels: number;

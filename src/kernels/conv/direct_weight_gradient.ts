@@ -21,8 +21,8 @@ const MOST_PARTIAL_BYTES = 64 * 1024 * 1024;
 const STEP_COLUMNS = 4;
 
 /**
- * The gradient of the weights of a convolution of one group. Rows of the output are cut into parts; the sums of each are
- * made in the order of images, rows and columns, and then added in the order of parts.
+ * The gradient of the weights of a convolution of one group. Rows of the output are cut into parts; the sums of each
+ * are made in the order of images, rows and columns, and then added in the order of parts.
  */
 export function directWeightGradient<B>(
   bindings: { readonly input: B; readonly outGradient: B; readonly out: B },
@@ -104,8 +104,9 @@ function partialsDispatch<B>(
 }
 
 /**
- * An invocation has four output channels and one input channel: a vector of sums for each element of the kernel. A row goes in
- * steps of four columns, of which the last may have fewer: what is not there is not multiplied, since it may not be finite.
+ * An invocation has four output channels and one input channel: a vector of sums for each element of the kernel. A
+ * row goes in steps of four columns, of which the last may have fewer: what is not there is not multiplied, since it
+ * may not be finite.
  */
 function partialsWgsl(
   kernel: RowsAndColumns,

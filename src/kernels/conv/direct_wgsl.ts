@@ -21,7 +21,9 @@ function isWhole({ kernel, tile }: DirectShape): boolean {
   return kernel[0] * kernel[1] * tile[0] * tile[1] <= MOST_PRODUCTS;
 }
 
-/** Whether the direct variant takes kernels of this size: a row of it is unrolled, and its weights are bound together. */
+/**
+ * Whether the direct variant takes kernels of this size: a row of it is unrolled, and its weights are bound together.
+ */
 export function fitsDirect(kernel: RowsAndColumns): boolean {
   return kernel[1] * 8 <= 2 * MOST_PRODUCTS && kernel[0] * kernel[1] * BLOCK_CHANNELS * 4 <= UNIFORM_BYTES;
 }

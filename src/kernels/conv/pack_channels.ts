@@ -9,7 +9,10 @@ export interface PackedChannels {
   readonly columns: number;
 }
 
-/** Copies `[batch, channels, rows, columns]` into `[batch, rows, columns, channels]`, with zeros up to whole vectors of channels. */
+/**
+ * Copies `[batch, channels, rows, columns]` into `[batch, rows, columns, channels]`, with zeros up to whole vectors
+ * of channels.
+ */
 export function packChannels<B>(
   bindings: { readonly input: B; readonly out: B },
   { batch, channels, rows, columns }: PackedChannels,

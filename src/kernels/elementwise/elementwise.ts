@@ -55,9 +55,9 @@ const MAX_STORAGE_BINDINGS = 8;
 /**
  * One kernel that computes every element of the outputs from the elements at the same place in the inputs.
  *
- * Four neighbouring elements are computed at a time where the innermost dimension allows it. Bindings are the inputs that an
- * expression reads, in order, then the outputs, then the scalars if an expression reads them. Throws `TypeError`
- * for operations that do not take their operands, and `RangeError` for sizes and numbers that do not fit.
+ * Four neighbouring elements are computed at a time where the innermost dimension allows it. Bindings are the inputs
+ * that an expression reads, in order, then the outputs, then the scalars if an expression reads them. Throws
+ * `TypeError` for operations that do not take their operands, and `RangeError` for sizes and numbers that do not fit.
  */
 export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
   const { inputs, outputs, shape, scalars, label = "elementwise" } = options;

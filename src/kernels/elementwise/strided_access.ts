@@ -2,7 +2,7 @@ import type { DType } from "../../base/dtype.ts";
 import { computeDTypeOf } from "./expression_dtype.ts";
 import { TYPE_NAMES } from "./expression_wgsl.ts";
 
-/** Where along a dimension an input is read: from `from` up to and without `to`. */
+/** Where along a dimension an input is read: from `from` to below `to`. */
 export interface Bounds {
   readonly axis: number;
   readonly from: number;
@@ -13,7 +13,9 @@ export interface Bounds {
 export interface Walk {
   /** Elements between neighbours along each dimension; 0 repeats one, a negative one goes backwards. */
   readonly strides: readonly number[];
-  /** The element that belongs to the first place; 0 when left out. It may be none, where bounds leave that place out. */
+  /**
+   * The element that belongs to the first place; 0 when left out. It may be none, where bounds leave that place out.
+   */
   readonly offset?: number;
   /** Places outside of any of these have no element. */
   readonly bounds?: readonly Bounds[];
@@ -195,8 +197,8 @@ function loadText(shape: LoadShape): string {
 }
 
 /**
- * The coordinates of `index` along the collapsed sizes, `at_0` being the outermost. With a `width` of 4 they are those of the
- * first of four elements.
+ * The coordinates of `index` along the collapsed sizes, `at_0` being the outermost. With a `width` of 4 they are
+ * those of the first of four elements.
  */
 export function coordinatesWgsl(
   sizes: readonly number[],

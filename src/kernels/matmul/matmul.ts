@@ -38,9 +38,10 @@ export interface MatmulOptions {
 /**
  * `out[m, n] = A[m, k] B[k, n]` in f32, row-major.
  *
- * Each element is summed in the order of k by one invocation, so equal inputs give equal bits, whatever the grid; whether
- * a product and a sum are fused is up to the adapter. It is off by at most k roundings (2^-24 each) of the sum of the magnitudes
- * of its products, and by a few of them where the products' signs vary. Throws `RangeError` for sizes that a shader cannot index.
+ * Each element is summed in the order of k by one invocation, so equal inputs give equal bits, whatever the grid;
+ * whether a product and a sum are fused is up to the adapter. It is off by at most k roundings (2^-24 each) of the
+ * sum of the magnitudes of its products, and by a few of them where the products' signs vary. Throws `RangeError` for
+ * sizes that a shader cannot index.
  */
 export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): Dispatch<B> {
   const { m, n, k, transposeA = false, transposeB = false, variant } = options;

@@ -1,6 +1,9 @@
 import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matmul_layout.ts";
 
-/** Invocations of a workgroup: the SIMD width of the CPU adapters that this variant is for, so that each is one vector. */
+/**
+ * Invocations of a workgroup: the SIMD width of the CPU adapters that this variant is for, so that each is one
+ * vector.
+ */
 const INVOCATIONS = 8;
 
 /** Rows that one invocation computes. Larger tiles run a little faster, but take seconds to compile. */
@@ -17,8 +20,9 @@ export function registerTileOf(layout: MatmulLayout): { rows: number; columns: n
 }
 
 /**
- * Whether `A Bᵀ` is faster with vectors along k: when columns of B lie a multiple of 2 KiB apart, they share a few sets of
- * the cache, which then holds a line for one step only; and when the result is so narrow that wide tiles are mostly edge.
+ * Whether `A Bᵀ` is faster with vectors along k: when columns of B lie a multiple of 2 KiB apart, they share a few
+ * sets of the cache, which then holds a line for one step only; and when the result is so narrow that wide tiles are
+ * mostly edge.
  */
 export function readsBetterAlongDepth(n: number, k: number): boolean {
   return k % 4 === 0 && (k % 512 === 0 || n <= 32);
@@ -28,9 +32,9 @@ export function readsBetterAlongDepth(n: number, k: number): boolean {
  * WGSL of the register variant: 8 x 8 sums an invocation, held as 16 vectors, and one step of k at a time; or, along
  * depth, 8 x 4 sums and four steps.
  *
- * On a CPU adapter the loads are the cost: each is done lane by lane, with a bounds check. Hence a tile that is as large as
- * compiles fast (64 sums for 16 loads), vectors wherever rows are whole vectors (half the instructions), and no
- * further unrolling over k, which outgrows the instruction cache. Rows and columns beyond the edge read the last
+ * On a CPU adapter the loads are the cost: each is done lane by lane, with a bounds check. Hence a tile that is as
+ * large as compiles fast (64 sums for 16 loads), vectors wherever rows are whole vectors (half the instructions), and
+ * no further unrolling over k, which outgrows the instruction cache. Rows and columns beyond the edge read the last
  * one, and are not written.
  */
 export function registerMatmulWgsl(layout: MatmulLayout): string {

@@ -27,9 +27,9 @@ export function workgroupTileFor(m: number, n: number): WorkgroupTile {
 }
 
 /**
- * WGSL of the workgroup variant. In turns, all invocations copy a slice of A and of B into workgroup memory, as vectors along
- * rows and columns, and each adds the slice's products to its own sums. The next slice is fetched from memory before the
- * current one is used, so that its latency hides behind the arithmetic.
+ * WGSL of the workgroup variant. In turns, all invocations copy a slice of A and of B into workgroup memory, as
+ * vectors along rows and columns, and each adds the slice's products to its own sums. The next slice is fetched from
+ * memory before the current one is used, so that its latency hides behind the arithmetic.
  */
 export function workgroupMatmulWgsl(layout: MatmulLayout, tile: WorkgroupTile): string {
   const { rows, columns, depth, rowsEach, columnsEach } = tile;
@@ -145,7 +145,10 @@ function sliceSteps(layout: MatmulLayout, tile: WorkgroupTile): SliceSteps {
   };
 }
 
-/** The vector of a slice that copy `index` of an invocation takes: neighbouring invocations read neighbouring addresses. */
+/**
+ * The vector of a slice that copy `index` of an invocation takes: neighbouring invocations read neighbouring
+ * addresses.
+ */
 function slot(
   name: string,
   index: number,
@@ -160,7 +163,9 @@ function slot(
   return [`let ${name}_vector_${index} = ${vector};`, `let ${name}_step_${index} = ${step};`];
 }
 
-/** Functions that read four neighbouring rows of A, or columns of B, at one step of k, 0 beyond the edges, and write. */
+/**
+ * Functions that read four neighbouring rows of A, or columns of B, at one step of k, 0 beyond the edges, and write.
+ */
 function loaders({ transposeA, transposeB, vectorA, vectorB, vectorOut }: MatmulLayout): string {
   const fourA = each(4, (i) => {
     const address = transposeA ? `p * m + min(row + ${i}u, m - 1u)` : `min(row + ${i}u, m - 1u) * k + p`;

@@ -39,8 +39,8 @@ const SMALLEST_NORMAL = 2 ** -126;
  * `p ← p (1 - lr·decay)`, `m ← m + (g - m)(1 - β1)`, `v ← β2 v + (1 - β2) g²`,
  * `p ← p - lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + ε)`.
  *
- * Elements that are zero with a zero gradient stay zero, so a slab's padding does. Throws `RangeError` for hyperparameters
- * out of range.
+ * Elements that are zero with a zero gradient stay zero, so a slab's padding does. Throws `RangeError` for
+ * hyperparameters out of range.
  */
 export function adamw<B>(bindings: AdamWBindings<B>, options: AdamWOptions): Dispatch<B> {
   const { count, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = options;

@@ -17,8 +17,8 @@ export interface RecordTermBindings<B> {
 }
 
 /**
- * Keeps a number of a step beside its loss, under the verdict's rule: NaN for a batch that was skipped, and nothing of a step that stopped
- * the run, nor of those after it.
+ * Keeps a number of a step beside its loss, under the verdict's rule: NaN for a batch that was skipped, and nothing
+ * of a step that stopped the run, nor of those after it.
  */
 export function recordTerm<B>(
   bindings: RecordTermBindings<B>,

@@ -28,12 +28,13 @@ export interface SgdOptions {
 }
 
 /**
- * One step of stochastic gradient descent as PyTorch computes it (without dampening), fused over a slab of parameters:
+ * One step of stochastic gradient descent as PyTorch computes it (without dampening), fused over a slab of
+ * parameters:
  *
  * `g ← g + decay·p`, `v ← momentum·v + g`, `p ← p - lr·v`, or with Nesterov's momentum `p ← p - lr (g + momentum·v)`.
  *
- * Elements that are zero with a zero gradient stay zero, so a slab's padding does. Throws `RangeError` for hyperparameters
- * out of range and `TypeError` for momentum without velocity, or the reverse.
+ * Elements that are zero with a zero gradient stay zero, so a slab's padding does. Throws `RangeError` for
+ * hyperparameters out of range and `TypeError` for momentum without velocity, or the reverse.
  */
 export function sgd<B>(bindings: SgdBindings<B>, options: SgdOptions): Dispatch<B> {
   const { count, momentum = 0, nesterov = false, weightDecay = 0 } = options;

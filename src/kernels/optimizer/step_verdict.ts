@@ -59,7 +59,7 @@ export const GATE_WGSL = `  if (verdict.applies == 0u) {
     return;
   }`;
 
-/** A verdict by which a step counts: for whoever runs the kernel of an optimiser on its own. */
+/** A verdict by which a step counts: for running the kernel of an optimiser on its own. */
 export function encodeStepVerdict(
   { updates = 1, corrections = [] }: { readonly updates?: number; readonly corrections?: readonly number[] } =
     {},

@@ -7,7 +7,9 @@ import {
   type WindowSizes,
 } from "./window_sizes.ts";
 
-/** What both kernels bind: the elements that windows have their maximum of, and what is moved from there or to there. */
+/**
+ * What both kernels bind: the elements that windows have their maximum of, and what is moved from there or to there.
+ */
 export interface WindowMaximumBindings<B> {
   readonly input: B;
   readonly moved: B;
@@ -15,8 +17,8 @@ export interface WindowMaximumBindings<B> {
 }
 
 /**
- * `out[window] = moved[place of the window's maximum in input]`, in 32-bit words. The place is that of the first of equal maxima;
- * NaN counts as the largest, as in PyTorch.
+ * `out[window] = moved[place of the window's maximum in input]`, in 32-bit words. The place is that of the first of
+ * equal maxima; NaN counts as the largest, as in PyTorch.
  */
 export function pickMaximum<B>(
   { input, moved, out }: WindowMaximumBindings<B>,
@@ -33,8 +35,8 @@ export function pickMaximum<B>(
 }
 
 /**
- * `out[element] = sum of moved[window] over the windows whose maximum in input is this element`, of f32, in the order of the
- * windows' last elements.
+ * `out[element] = sum of moved[window] over the windows whose maximum in input is this element`, of f32, in the order
+ * of the windows' last elements.
  */
 export function spreadMaximum<B>(
   { input, moved, out }: WindowMaximumBindings<B>,

@@ -56,8 +56,8 @@ override padding_y: u32;
 override padding_x: u32;`;
 
 /**
- * Runs `body` for each window that the element of the input in row \`iy\` and column \`ix\` is in: the window is that of row \`y\` and
- * column \`x\` of the output.
+ * Runs `body` for each window that the element of the input in row \`iy\` and column \`ix\` is in: the window is that
+ * of row \`y\` and column \`x\` of the output.
  */
 export function eachWindowWgsl(body: string): string {
   return `  for (var ky = 0u; ky < kernel_h; ky++) {

@@ -3,8 +3,8 @@ import { requireSizes } from "../sizes.ts";
 import { splitSeed, STEP_SCALARS_WGSL } from "../step_scalars.ts";
 
 /**
- * `uniform`: f32 in [0, 1), multiples of 2^-24. `normal`: f32 with mean 0 and variance 1, by Box and Muller; none beyond 5.8.
- * `bits`: u32.
+ * `uniform`: f32 in [0, 1), multiples of 2^-24. `normal`: f32 with mean 0 and variance 1, by Box and Muller; none
+ * beyond 5.8. `bits`: u32.
  */
 export type Distribution = "uniform" | "normal" | "bits";
 
@@ -25,9 +25,9 @@ export interface PhiloxOptions {
  * Random numbers as a pure function of (seed, step, stream, index): Philox 4x32-10, the counter-based generator of
  * Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
  *
- * The key is the seed; the counter is (index / 4, step, stream, 0), and its four words are elements index to index + 3.
- * Bits and uniform numbers are the same on every adapter; normal ones differ in their last bits. Seed and step come from
- * the step's scalars when they are bound, from the options otherwise.
+ * The key is the seed; the counter is (index / 4, step, stream, 0), and its four words are elements index to index +
+ * 3. Bits and uniform numbers are the same on every adapter; normal ones differ in their last bits. Seed and step
+ * come from the step's scalars when they are bound, from the options otherwise.
  */
 export function philox<B>(
   bindings: { readonly out: B; readonly scalars?: B | undefined },

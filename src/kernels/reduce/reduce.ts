@@ -27,15 +27,16 @@ export interface ReduceStep<B> {
 const TREE_INVOCATIONS = 128;
 
 /**
- * Reduces `input` over the middle axis of each span: `out` has what is left. `scratch` gives memory for what stands between two
- * dispatches.
+ * Reduces `input` over the middle axis of each span: `out` has what is left. `scratch` gives memory for what stands
+ * between two dispatches.
  *
- * **Sums and means of f32** are off by at most 8 roundings (2^-24 each: 4.8e-7 together) of the sum of the magnitudes, whatever the
- * length; a mean also by one division. A few terms are added as they are; all that follows carries along what rounding
- * took, and gives it back at the end. A sum beyond the largest f32 is infinite. Maxima and sums of integers are exact.
+ * **Sums and means of f32** are off by at most 8 roundings (2^-24 each: 4.8e-7 together) of the sum of the
+ * magnitudes, whatever the length; a mean also by one division. A few terms are added as they are; all that follows
+ * carries along what rounding took, and gives it back at the end. A sum beyond the largest f32 is infinite. Maxima
+ * and sums of integers are exact.
  *
- * The order depends on the sizes only, so equal inputs give equal bits. The sum of nothing is 0, its mean is NaN. Throws
- * `RangeError` for the maximum of nothing and `TypeError` for the mean of integers.
+ * The order depends on the sizes only, so equal inputs give equal bits. The sum of nothing is 0, its mean is NaN.
+ * Throws `RangeError` for the maximum of nothing and `TypeError` for the mean of integers.
  */
 export function reduce<B>(
   bindings: { readonly input: B; readonly out: B },
@@ -118,7 +119,10 @@ function dispatchOf<B>(
   };
 }
 
-/** How terms are read and totals written. A load is a total, an element, or `width` neighbouring elements of one result. */
+/**
+ * How terms are read and totals written. A load is a total, an element, or `width` neighbouring elements of one
+ * result.
+ */
 function accessWgsl(
   isCarried: boolean,
   dtype: ComputeDType,
@@ -149,7 +153,9 @@ const LOAD_FOURS_WGSL = `fn load(address: u32) -> Element {
 }
 `;
 
-/** A turn is short, because rounding loses in it: a turn of eight, or of four times four, in at most seven additions. */
+/**
+ * A turn is short, because rounding loses in it: a turn of eight, or of four times four, in at most seven additions.
+ */
 function turnWgsl(loads: number): string {
   return `const TURN = ${loads}u;
 

@@ -6,8 +6,8 @@ export interface ReductionSpan {
 }
 
 /**
- * `sequential`: one invocation for each partial. `tree`: a workgroup for each, whose invocations take turns with the terms and then join
- * what they have in pairs.
+ * `sequential`: one invocation for each partial. `tree`: a workgroup for each, whose invocations take turns with the
+ * terms and then join what they have in pairs.
  */
 export type ReduceVariant = "sequential" | "tree";
 
@@ -34,8 +34,9 @@ const TERMS_FOR_AN_INVOCATION = 256;
 const TERMS_FOR_A_WORKGROUP = 32_768;
 
 /**
- * The dispatches of a reduction over `spans`, one after the other, each of the results of the one before. Long spans are cut into partials,
- * so that few long sums keep a whole GPU busy. The plan depends on the sizes only, because it decides the last bits.
+ * The dispatches of a reduction over `spans`, one after the other, each of the results of the one before. Long spans
+ * are cut into partials, so that few long sums keep a whole GPU busy. The plan depends on the sizes only, because it
+ * decides the last bits.
  */
 export function planReduction(spans: readonly ReductionSpan[]): ReductionPass[] {
   return spans.flatMap(passesOf);

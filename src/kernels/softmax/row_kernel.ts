@@ -34,9 +34,9 @@ export interface RowKernel<B> {
 }
 
 /**
- * One dispatch over all rows. Sums are off by at most 8 roundings (2^-24 each) of the sum of the magnitudes, whatever the length:
- * eight terms are added as they are, and from then on what rounding took is carried along. The order depends on
- * the sizes and the variant only.
+ * One dispatch over all rows. Sums are off by at most 8 roundings (2^-24 each) of the sum of the magnitudes, whatever
+ * the length: eight terms are added as they are, and from then on what rounding took is carried along. The order
+ * depends on the sizes and the variant only.
  *
  * Four elements are computed at a time where rows lie side by side in whole vectors, or are whole vectors themselves.
  */
@@ -188,7 +188,10 @@ fn main(
   }
 ${HIDE_WGSL}`;
 
-/** What all invocations of a workgroup have, joined in pairs. \`one\` is 1: no constant, so that no compiler unrolls the loop. */
+/**
+ * What all invocations of a workgroup have, joined in pairs. \`one\` is 1: no constant, so that no compiler unrolls
+ * the loop.
+ */
 function sharedWgsl(needsLargest: boolean): string {
   const tree = (name: string, type: string, join: string) =>
     `var<workgroup> ${name}: array<${type}, ${INVOCATIONS}>;

@@ -9,8 +9,8 @@ export interface SoftmaxOptions extends RowSizes {
 }
 
 /**
- * `out = e^(x - max) / Σ e^(x - max)` along `reduced`, or `(x - max) - log Σ e^(x - max)`, in one dispatch. A row with a NaN or +infinity,
- * or of nothing but -infinity, is NaN.
+ * `out = e^(x - max) / Σ e^(x - max)` along `reduced`, or `(x - max) - log Σ e^(x - max)`, in one dispatch. A row
+ * with a NaN or +infinity, or of nothing but -infinity, is NaN.
  */
 export function softmax<B>(
   bindings: { readonly input: B; readonly out: B },

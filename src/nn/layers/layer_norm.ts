@@ -16,11 +16,12 @@ export interface LayerNormOptions {
 export const LAYER_NORM_OPTIONS: OptionNames<LayerNormOptions> = { epsilon: true };
 
 /**
- * Shifts and scales the last axis to mean 0 and variance 1, then multiplies by `weight` and adds `bias`, both
- * of shape `[features]` (Ba et al. 2016). `epsilon` is added to the variance; default 1e-5, as in PyTorch.
+ * Shifts and scales the last axis to mean 0 and variance 1, then multiplies by `weight` and adds `bias`, both of
+ * shape `[features]` (Ba et al. 2016). `epsilon` is added to the variance; default 1e-5, as in PyTorch.
  *
- * The mean is off by at most 7.8e-7 of the mean magnitude, whatever the number of features. The variance is the mean of squared distances
- * from that mean, never a difference of large numbers: at most 1e-6 of itself, and the square of the mean's error.
+ * The mean is off by at most 7.8e-7 of the mean magnitude, whatever the number of features. The variance is the mean
+ * of squared distances from that mean, never a difference of large numbers: at most 1e-6 of itself, and the square of
+ * the mean's error.
  */
 export function layerNorm(features: number, options: LayerNormOptions = {}): Layer {
   const { epsilon = 1e-5 } = checkOptions("layerNorm()", options, LAYER_NORM_OPTIONS);

@@ -14,8 +14,8 @@ export interface CombineLossesOptions {
 export const COMBINE_LOSSES_OPTIONS: OptionNames<CombineLossesOptions> = { factors: true };
 
 /**
- * The sum of several losses of the same output and labels, each with its factor. Each is divided by its own weights, and is in the history
- * and the progress under its name, before the factor.
+ * The sum of several losses of the same output and labels, each with its factor. Each is divided by its own weights,
+ * and is in the history and the progress under its name, before the factor.
  *
  * @example
  * ```ts

@@ -5,12 +5,13 @@ import { formatShape } from "../../tensor/shape.ts";
 import { requireValue } from "../layer.ts";
 
 /**
- * From the model's output and the labels of a batch to what each example costs: one f32 an example, shape `[batch]`, which weighs 1; or
- * {@link ExampleLosses}, a value and a weight each; or {@link LossTerms}, several of them with names. The trainer divides the sum of the
- * values by the sum of the weights, over the whole batch in training and over the whole set in an evaluation.
+ * From the model's output and the labels of a batch to what each example costs: one f32 an example, shape `[batch]`,
+ * which weighs 1; or {@link ExampleLosses}, a value and a weight each; or {@link LossTerms}, several of them with
+ * names. The trainer divides the sum of the values by the sum of the weights, over the whole batch in training and
+ * over the whole set in an evaluation.
  *
- * `weights`, f32 of shape `[batch]`, are for calling a loss within another: they multiply value and weight of each example. An example of
- * weight 0 gives no gradient, whatever its output and labels are, NaN and infinity too.
+ * `weights`, f32 of shape `[batch]`, are for calling a loss within another: they multiply value and weight of each
+ * example. An example of weight 0 gives no gradient, whatever its output and labels are, NaN and infinity too.
  *
  * @example
  * ```ts
@@ -39,13 +40,16 @@ export interface ExampleLosses {
   /** What the labels may be. The trainer refuses others before they are uploaded. */
   readonly labels?: LabelRange | undefined;
   /**
-   * Whether no gradient leaves the loss where the weight is 0, also where the output or the labels are NaN. Unless it says so the trainer
-   * sees to it, which takes one more pass over the output's gradient.
+   * Whether no gradient leaves the loss where the weight is 0, also where the output or the labels are NaN. Unless it
+   * says so the trainer sees to it, which takes one more pass over the output's gradient.
    */
   readonly isMasked?: boolean | undefined;
 }
 
-/** A loss that is a sum of others: each is divided by its own weights, and each is in the history and the progress by its name. */
+/**
+ * A loss that is a sum of others: each is divided by its own weights, and each is in the history and the progress by
+ * its name.
+ */
 export interface LossTerms {
   /** Each term by its name. */
   readonly terms: Readonly<Record<string, Value | ExampleLosses>>;

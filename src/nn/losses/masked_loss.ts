@@ -13,8 +13,8 @@ type GateAttributes = {
 };
 
 /**
- * The terms that `termsOf` makes of `output`, such that no gradient flows into the examples whose weights are all 0. Multiplying by 0 is not
- * enough: between the output and the loss, 0 meets what is infinite or NaN there.
+ * The terms that `termsOf` makes of `output`, such that no gradient flows into the examples whose weights are all 0.
+ * Multiplying by 0 is not enough: between the output and the loss, 0 meets what is infinite or NaN there.
  */
 export function maskedTerms(
   output: Value,

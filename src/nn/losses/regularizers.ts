@@ -10,8 +10,8 @@ import { requireValue } from "../layer.ts";
 import type { Parameter } from "../scope.ts";
 
 /**
- * What the parameters cost by themselves: one f32, shape `[]`, which the trainer adds to the loss of every step, once for the whole
- * batch. An evaluation leaves it out, as it says nothing of the data.
+ * What the parameters cost by themselves: one f32, shape `[]`, which the trainer adds to the loss of every step, once
+ * for the whole batch. An evaluation leaves it out, as it says nothing of the data.
  *
  * @example
  * ```ts
@@ -42,8 +42,9 @@ export function l1Penalty(factor: number, options: PenaltyOptions = {}): Regular
 }
 
 /**
- * `factor * Σ p²` over parameters, whose gradient is `2 * factor * p`. The weight decay of an optimiser is `factor * p`, and that of AdamW
- * is apart from the gradient. TypeError, when it is first used, for a pattern that no parameter has.
+ * `factor * Σ p²` over parameters, whose gradient is `2 * factor * p`. The weight decay of an optimiser is
+ * `factor * p`, and that of AdamW is apart from the gradient. TypeError, when it is first used, for a pattern that no
+ * parameter has.
  */
 export function l2Penalty(factor: number, options: PenaltyOptions = {}): Regularizer {
   return penalty("l2Penalty", square, factor, options);

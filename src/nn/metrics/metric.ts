@@ -2,14 +2,16 @@ import type { Value } from "../../graph/value.ts";
 import type { Loss } from "../losses/loss.ts";
 
 /**
- * What is measured of a set of examples. A function is one for each example, shape `[batch]`, whose mean is reported; every {@link Loss}
- * is such a metric, and divides by its weights. What is no mean over examples is a {@link SetMetric}.
+ * What is measured of a set of examples. A function is one for each example, shape `[batch]`, whose mean is reported;
+ * every {@link Loss} is such a metric, and divides by its weights. What is no mean over examples is a
+ * {@link SetMetric}.
  */
 export type Metric = SetMetric | Loss;
 
 /**
- * A metric of a whole set: what is counted of a batch on the GPU, how what was counted of two parts is put together, and what all of it
- * says. Nothing of it depends on how the set is cut into batches, the last of which may be a smaller one.
+ * A metric of a whole set: what is counted of a batch on the GPU, how what was counted of two parts is put together,
+ * and what all of it says. Nothing of it depends on how the set is cut into batches, the last of which may be a
+ * smaller one.
  *
  * @example
  * ```ts
@@ -23,13 +25,13 @@ export type Metric = SetMetric | Loss;
  */
 export interface SetMetric<Part extends string = string> {
   /**
-   * Sums and counts of a batch, by name, computed on the GPU: f32, or u32 and i32 for what has to be exact. Their shapes are the same for
-   * every size of a batch.
+   * Sums and counts of a batch, by name, computed on the GPU: f32, or u32 and i32 for what has to be exact. Their
+   * shapes are the same for every size of a batch.
    */
   count(output: Value, labels: Value): Readonly<Record<Part, Value>>;
   /**
-   * What two parts of the set, the first one before the second, are together. Default: the sums, in float64: exact for integers up to
-   * 2^53.
+   * What two parts of the set, the first one before the second, are together. Default: the sums, in float64: exact
+   * for integers up to 2^53.
    */
   merge?(a: Totals<Part>, b: Totals<Part>): Totals<Part>;
   /** What the totals of the set say: a number, or a table with a row of numbers for each class. */

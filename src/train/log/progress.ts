@@ -18,7 +18,7 @@ export interface TrainingProgress {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Shows a run to somebody. Nothing that it throws is caught. */
+/** Shows the progress of a run. Nothing that it throws is caught. */
 export interface ProgressReporter {
   /** Called before the first step. Training waits for it. */
   start?(progress: TrainingProgress): void | Promise<void>;

@@ -10,8 +10,8 @@ export type BestSave = {
 type BestBy = Pick<BestSave, "metric" | "direction">;
 
 /**
- * What an {@link AutoSaver} writes into a checkpoint. It has no path: a checkpoint may be moved. The settings are there to be read by
- * people; only `saves` and `best` are taken back.
+ * What an {@link AutoSaver} writes into a checkpoint. It has no path: a checkpoint may be moved. The settings are
+ * there to be read by people; only `saves` and `best` are taken back.
  */
 export type AutoSaverState = {
   interval: number | null;
@@ -34,8 +34,8 @@ export interface TakenState {
 }
 
 /**
- * The counter and the best of a state that stood in a file, each if it can be one: the best only by the metric and in the
- * direction that the settings have now. Whatever else the file holds is left aside, whoever wrote it.
+ * The counter and the best of a state that stood in a file, each if it can be one: the best only by the metric and in
+ * the direction that the settings have now. Anything else in the file is ignored.
  */
 export function takenFrom(state: unknown, wanted: BestBy | undefined): TakenState {
   if (typeof state !== "object" || state === null) return {};

@@ -11,8 +11,8 @@ import type { Seed } from "../../data/seed.ts";
 import type { TrainingState } from "./training_state.ts";
 
 /**
- * Which batch each step of a run has. Batch after batch and epoch after epoch, unless the size of the batches was changed on purpose: then
- * the epoch went on with the examples that it had not seen.
+ * Which batch each step of a run has. Batch after batch and epoch after epoch, unless the size of the batches was
+ * changed on purpose: then the epoch went on with the examples that it had not seen.
  */
 export class BatchOrder {
   readonly #data: BatchSource;
@@ -51,7 +51,7 @@ export class BatchOrder {
     return { ...this.key, epoch: this.epochsAfter(step), position };
   }
 
-  /** What to tell of examples that are left out since the run was begun so, though nobody says so any more. */
+  /** What to tell of examples that are left out since the run was begun so, though nothing says so any more. */
   get omission(): string | undefined {
     const { batchSize, exampleCount, dropLast } = this.#data;
     const omitted = exampleCount - this.#batchesPerEpoch * batchSize;
@@ -94,8 +94,8 @@ export class BatchOrder {
 }
 
 /**
- * Batches in an epoch of a run that goes on from `state`. Where the source does not say whether a smaller last batch is left out, the run
- * goes on as it was begun; the first versions left it out.
+ * Batches in an epoch of a run that goes on from `state`. Where the source does not say whether a smaller last batch
+ * is left out, the run goes on as it was begun; the first versions left it out.
  */
 export function batchesOf(data: BatchSource, state: TrainingState): number {
   const isAsBegun = data.dropLast === undefined && state.batchSize === data.batchSize &&

@@ -5,8 +5,8 @@ export interface EpochRecord {
   /** Steps done by then. */
   readonly step: number;
   /**
-   * `loss` and each term of it by its name (means over the epoch's examples so far), and with validation data `val_loss`,
-   * `val_accuracy`, `val_<metric>`, `val_<term>`.
+   * `loss` and each term of it by its name (means over the epoch's examples so far), and with validation data
+   * `val_loss`, `val_accuracy`, `val_<metric>`, `val_<term>`.
    */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -19,7 +19,7 @@ class Column {
   #numbers = new Float32Array(256);
   length = 0;
 
-  /** Those from `from` up to and without `to`, as they are there. */
+  /** Those from `from` to below `to`, as they are there. */
   view(from: number, to: number): Float32Array {
     return this.#numbers.subarray(from, Math.min(to, this.length));
   }
@@ -61,8 +61,8 @@ export class TrainingHistory {
   }
 
   /**
-   * The same of each term of the loss, before its factor, and of each regulariser, by their names; none for a loss that is one. Where
-   * examples have weights, a name that ends in `.weight` has the sum of a step's. Copies.
+   * The same of each term of the loss, before its factor, and of each regulariser, by their names; none for a loss
+   * that is one. Where examples have weights, a name that ends in `.weight` has the sum of a step's. Copies.
    */
   get terms(): Readonly<Record<string, Float32Array>> {
     return this.columnsBefore(this.length);
@@ -112,7 +112,8 @@ export class TrainingHistory {
   }
 
   /**
-   * Takes the losses of the steps from `step` on, and what else is kept of them. Throws a `RangeError` if that would leave a hole.
+   * Takes the losses of the steps from `step` on, and what else is kept of them. Throws a `RangeError` if that would
+   * leave a hole.
    * @internal
    */
   write(step: number, losses: Float32Array, columns: StepColumns = {}): void {
@@ -159,16 +160,16 @@ export class TrainingHistory {
   }
 
   /**
-   * Mean of the losses from step `from` up to and without `to`, summed in step order in float64. Batches that
-   * were skipped do not count. NaN for none.
+   * Mean of the losses from step `from` to below `to`, summed in step order in float64. Batches that were skipped do
+   * not count. NaN for none.
    */
   meanLoss(from: number, to: number): number {
     return this.mean(undefined, from, to, () => 1);
   }
 
   /**
-   * The sum of `name`, or of the losses, over steps, each times its weight, divided by the sum of the weights; of steps that were skipped
-   * and of those without a weight nothing counts. NaN for none.
+   * The sum of `name`, or of the losses, over steps, each times its weight, divided by the sum of the weights; of
+   * steps that were skipped and of those without a weight nothing counts. NaN for none.
    * @internal
    */
   mean(name: string | undefined, from: number, to: number, weightOf: (step: number) => number): number {

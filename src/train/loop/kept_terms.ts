@@ -21,7 +21,9 @@ export interface KeptTerms {
 /** What a loss that is one is called beside a regulariser. */
 const UNNAMED = "data";
 
-/** What of `terms` and `regularizers` is kept. TypeError for a name that two have, or that stands for something else. */
+/**
+ * What of `terms` and `regularizers` is kept. TypeError for a name that two have, or that stands for something else.
+ */
 export function keptTerms(terms: readonly BatchTerm[], regularizers: readonly string[]): KeptTerms {
   const kept = terms.map(({ name, factor, weight }): KeptTerm => {
     const own = name ?? (regularizers.length > 0 ? UNNAMED : undefined);
@@ -62,8 +64,8 @@ export function requireOtherNames(metrics: Readonly<Record<string, unknown>>, { 
 }
 
 /**
- * Means over the examples of the steps from `from` up to and without `to`: `loss`, and each term by its name. A term counts each step by
- * the weights of its examples, a regulariser each step alike.
+ * Means over the examples of the steps from `from` to below `to`: `loss`, and each term by its name. A term counts
+ * each step by the weights of its examples, a regulariser each step alike.
  */
 export function epochMeans(
   history: TrainingHistory,

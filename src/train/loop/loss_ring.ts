@@ -93,7 +93,7 @@ export class LossRing {
     await this.#reading;
     // What a resumed run knows from its checkpoint stays as it is.
     this.#reading = this.#read(Math.max(stepsDone - HALF, this.#history.length), stepsDone);
-    // Its failure belongs to whoever awaits it, which is the next call or nobody.
+    // Its failure goes to the next call, if there is one.
     this.#reading.catch(() => undefined);
   }
 
@@ -184,7 +184,7 @@ export class LossRing {
   }
 }
 
-/** The pieces of a ring that have the steps from `from` up to and without `to`, in their order. */
+/** The pieces of a ring that have the steps from `from` to below `to`, in their order. */
 function slotsOf({ buffer, offset }: BufferRange, from: number, to: number): BufferRange[] {
   const start = from % CAPACITY;
   const first = Math.min(to - from, CAPACITY - start);

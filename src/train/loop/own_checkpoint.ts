@@ -87,8 +87,9 @@ export async function whyNotOwn(
 }
 
 /**
- * The tensors of another optimiser are left in the file, and those that it did not have begin at zero, as does its count of updates. So is
- * what was kept of the steps of another loss. The first version kept no count, and skipped nothing.
+ * The tensors of another optimiser are left in the file, and those that it did not have begin at zero, as does its
+ * count of updates. So is what was kept of the steps of another loss. The first version kept no count, and skipped
+ * nothing.
  */
 function planOf(
   run: Run,

@@ -5,8 +5,8 @@ import { LossRing, termRing } from "./loss_ring.ts";
 import type { TrainingState } from "./training_state.ts";
 
 /**
- * What is kept of all steps beside their losses: from the history and the rings of the file, as the losses are. NaN where the file does not
- * have it, and without a file that has the same.
+ * What is kept of all steps beside their losses: from the history and the rings of the file, as the losses are. NaN
+ * where the file does not have it, and without a file that has the same.
  *
  * @param ringOf Reads a ring of the file.
  */

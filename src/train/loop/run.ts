@@ -138,7 +138,7 @@ export class Run {
     return this.history.measuredAt(this.#step)?.metrics ?? {};
   }
 
-  /** Whether an epoch is done that nobody has measured. */
+  /** Whether an epoch is done and not measured yet. */
   get isEpochUnmeasured(): boolean {
     return this.history.epochs.length < this.epoch;
   }
@@ -162,8 +162,8 @@ export class Run {
   }
 
   /**
-   * Initialises and compiles, so that the first step takes as long as the others. Where a step that was not finite stopped the
-   * run, that step is the next one, anew.
+   * Initialises and compiles, so that the first step takes as long as the others. Where a step that was not finite
+   * stopped the run, that step is the next one, anew.
    */
   async prepare(): Promise<void> {
     await this.record.complete();
@@ -184,7 +184,8 @@ export class Run {
   /**
    * One step: submits it and, almost always, waits for nothing.
    *
-   * @throws CairnError `short_batch`; RangeError for a label that is no class; `non_finite` when it is known by now that an earlier step stopped the run.
+   * @throws CairnError `short_batch`; RangeError for a label that is no class; `non_finite` when it is known by now
+   * that an earlier step stopped the run.
    */
   async trainStep(nonFinite: NonFinitePolicy = "stop"): Promise<void> {
     const trainStep = await this.#compiledStep();
@@ -193,7 +194,7 @@ export class Run {
     const batch = await this.#batchOf(step, trainStep);
     this.#requireOpen();
     trainStep.run(batch, { step, seed: this.seed, nonFinite, size: this.order.sizeOf(step) });
-    // In the tick of the submit, so that whoever takes a snapshot in between sees tensors and number agree.
+    // In the tick of the submit, so that in every snapshot tensors and number agree.
     this.#step = step + 1;
     await this.#ring.advance(this.#step);
     await this.#pace.afterSubmit();
@@ -280,8 +281,8 @@ export class Run {
   /**
    * Everything of going on from `state` that takes time or may fail.
    *
-   * @param from What its checkpoint says besides: the losses of all its steps and what else is kept of them, how many updates its optimiser
-   * has done where its tensors do not say that, and what is changed from there on, on purpose.
+   * @param from What its checkpoint says besides: the losses of all its steps and what else is kept of them, how many
+   * updates its optimiser has done where its tensors do not say that, and what is changed from there on, on purpose.
    * @returns What makes this run that one, in the tick in which the tensors change. It never throws.
    */
   async toRestore(
@@ -360,7 +361,7 @@ export class Run {
     this.#gpu = gpu;
   }
 
-  /** A store that was put on another device is all zeros: nobody should train or save that. */
+  /** A store that was put on another device is all zeros, and must not be trained or saved. */
   #requireTensors(): void {
     if (this.store.gpu === this.#gpu) return;
     throw new CairnError(

@@ -105,7 +105,7 @@ export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifferen
   compare("optimizer", "optimizer", found.optimizer, now.optimizer);
   compare("batchSize", "batchSize", found.batchSize, now.batchSize);
   compare("data", "exampleCount", found.exampleCount, now.exampleCount);
-  // As many as the two before say, unless somebody else's source counts them otherwise.
+  // As many as the two before say, unless a source of another kind counts them otherwise.
   if (found.batchSize === now.batchSize && !differences.some(({ part }) => part === "data")) {
     compare("data", "batchesPerEpoch", found.batchesPerEpoch, now.batchesPerEpoch);
   }

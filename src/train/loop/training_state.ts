@@ -143,7 +143,7 @@ export function fromStateTree(tree: HostState, checkpoint: string): TrainingStat
   );
 }
 
-/** Orders of a version that is not known cannot be gone on with; others are kept, see `Run.restore`. */
+/** Orders of an unknown version cannot be continued; others are kept, see `Run.restore`. */
 function requireKnownOrder(state: TrainingState, checkpoint: string): TrainingState {
   const { orderVersion } = state;
   if (ORDER_VERSIONS.includes(orderVersion)) return state;

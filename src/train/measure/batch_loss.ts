@@ -45,8 +45,8 @@ export function sumOfWeights({ weight, batchSize }: BatchTerm): Value | number {
 }
 
 /**
- * The sum of the values divided by that of the weights, f32 `[]`; 0, with gradient 0, where no example counts. The weights are summed on
- * the GPU, in a fixed order, as part of the step.
+ * The sum of the values divided by that of the weights, f32 `[]`; 0, with gradient 0, where no example counts. The
+ * weights are summed on the GPU, in a fixed order, as part of the step.
  */
 export function meanOfTerm(term: BatchTerm): Value {
   // The same bits as dividing by the number of examples, and one dispatch less.

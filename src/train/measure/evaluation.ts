@@ -46,8 +46,8 @@ export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
 const KEPT_SIZES = 4;
 
 /**
- * An evaluation of a model, for all sources of the same shapes. A last batch that is smaller has a program of its size, so that nothing
- * is filled up and no metric has to leave anything out.
+ * An evaluation of a model, for all sources of the same shapes. A last batch that is smaller has a program of its
+ * size, so that nothing is filled up and no metric has to leave anything out.
  */
 export class Evaluation {
   readonly #model: Model;
@@ -131,7 +131,7 @@ export class Evaluation {
     return program;
   }
 
-  /** Whoever evaluates sets of ever new sizes does not fill the GPU with programs. */
+  /** Evaluating sets of ever new sizes must not fill the GPU with programs. */
   #forgetOldest(batchSize: number): void {
     const smaller = [...this.#programs].filter(([size]) => size !== batchSize);
     for (const [size, { executable }] of smaller.slice(0, -KEPT_SIZES)) {

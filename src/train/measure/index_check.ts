@@ -9,8 +9,9 @@ import type { Batch, BatchRequest, BatchSource } from "../../data/batch_source.t
 export type InputRanges = ReadonlyMap<"inputs" | "labels", readonly LabelRange[]>;
 
 /**
- * What the elements of a batch have to be, by what each term of a loss declares of the labels, and by what the ops of a program take for
- * indices. What a term declares stands for its own ops too: it knows which labels never reach them.
+ * What the elements of a batch have to be, by what each term of a loss declares of the labels, and by what the ops of
+ * a program take for indices. What a term declares stands for its own ops too: it knows which labels never reach
+ * them.
  */
 export function inputRanges(
   limits: ReadonlyMap<string, InputLimit>,
@@ -28,8 +29,8 @@ export function inputRanges(
 }
 
 /**
- * A `RangeError` that names the example and the value, when a label or an input of `batch` is none that the program takes: on the GPU it
- * would make NaN of every weight, or be taken for another one, and nobody would know of which example.
+ * A `RangeError` that names the example and the value, when a label or an input of `batch` is none that the program
+ * takes: on the GPU it would make NaN of every weight, or be taken for another one, and the example would be unknown.
  */
 export function requireInRange(
   ranges: InputRanges,

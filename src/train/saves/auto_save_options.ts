@@ -30,8 +30,8 @@ export interface KeepPolicy {
   /** The newest so many, at least 1. */
   readonly last?: number | undefined;
   /**
-   * And the best by this metric. By one of the validation data (`val_…`), every validation is a moment to save: when it is
-   * better than all before, whatever `interval` and `everySteps` say.
+   * And the best by this metric. By one of the validation data (`val_…`), every validation is a moment to save: when
+   * it is better than all before, whatever `interval` and `everySteps` say.
    */
   readonly best?: string | BestPolicy | undefined;
   /** And what this keeps. It is code, and so it is not saved with the run. */
@@ -57,10 +57,7 @@ export interface AutoSaveOptions {
   readonly interval?: number | null | undefined;
   /** Every so many optimiser steps; 0 or null never. Default null. */
   readonly everySteps?: number | null | undefined;
-  /**
-   * Directory of the checkpoints, or an engine over a storage of one's own; null disables saving. Default
-   * ".".
-   */
+  /** Directory of the checkpoints, or an engine over a storage of your own; null disables saving. Default ".". */
   readonly savePath?: EngineTarget | null | undefined;
   /** Name of a checkpoint at the end of an epoch. Default `model_epoch{epoch:02d}`. */
   readonly name?: string | undefined;
@@ -80,14 +77,14 @@ export interface AutoSaveOptions {
    */
   readonly exclusive?: boolean | WriterLockOptions | undefined;
   /**
-   * What a save does for which the disk has no room: fail, wait until somebody makes room, or delete the
-   * oldest checkpoints of this run, though never the newest, the best and the one that it was resumed from.
-   * Default "error". An engine has a setting of its own.
+   * What a save does for which the disk has no space: fail, wait until space is freed, or delete the oldest
+   * checkpoints of this run, though never the newest, the best and the one that it was resumed from. Default "error".
+   * An engine has a setting of its own.
    */
   readonly onDiskFull?: OnDiskFull | undefined;
   /**
-   * Whether the last whole step is saved before `train` rejects with what a loader or a callback threw. Not after an abort, a
-   * lost device or a step that is not finite. Default true.
+   * Whether the last whole step is saved before `train` rejects with what a loader or a callback threw. Not after an
+   * abort, a lost device or a step that is not finite. Default true.
    */
   readonly saveOnError?: boolean | undefined;
 }

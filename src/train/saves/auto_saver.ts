@@ -168,8 +168,8 @@ export class AutoSaver {
   }
 
   /**
-   * Takes what goes on over restarts from a saved state: how many saves there were, and the best by `keep.best`. Path, names and
-   * policies stay the script's, whatever the file says; what it says wrongly is left aside.
+   * Takes what goes on over restarts from a saved state: how many saves there were, and the best by `keep.best`.
+   * Path, names and policies stay the script's, whatever the file says; what it says wrongly is left aside.
    */
   loadStateDict(state: unknown): void {
     const { saves = this.saves, best = this.best } = takenFrom(state, this.#settings.keep.best);

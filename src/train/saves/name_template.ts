@@ -74,8 +74,9 @@ export class NameTemplate {
   }
 
   /**
-   * The name for `values`. A field without a value becomes `na`, and `onMissing` is told. Where the values make a name
-   * of it that is none, it begins with the name of the first field ("loss_-0.25"); one that is too long ends with its checksum.
+   * The name for `values`. A field without a value becomes `na`, and `onMissing` is told. Where the values make a
+   * name of it that is none, it begins with the name of the first field ("loss_-0.25"); one that is too long ends
+   * with its checksum.
    */
   expand(values: Readonly<Record<string, number | undefined>>, onMissing: (field: string) => void): string {
     const text = this.#text(values, onMissing);

@@ -13,8 +13,8 @@ export interface Newcomer {
 const NEWCOMER_TAG = "";
 
 /**
- * Whether the checkpoint `tag` of this run may be replaced by one that is to have its name. The user has to have asked for
- * it, with `overwrite` or with a name that has no fields, and `keep` must not protect it.
+ * Whether the checkpoint `tag` of this run may be replaced by one that is to have its name. The user has to have
+ * asked for it, with `overwrite` or with a name that has no fields, and `keep` must not protect it.
  */
 export async function mayReplace(
   tag: string,

@@ -45,7 +45,7 @@ export interface SaveListener {
   onWarning(message: string): void;
 }
 
-/** What a save does for which there is no room. */
+/** What a save does for which there is no space. */
 const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
   error: "it fails",
   pause: "it waits until space is freed, and later ones wait too",
@@ -82,7 +82,7 @@ export class ScheduledSaves {
   readonly #fieldsMissed = new Set<string>();
   readonly #giveUp: AbortSignal;
   readonly #abandoning = new AbortController();
-  /** Why nobody waits any more for room on the disk, once that is so. */
+  /** Why a save stops waiting for disk space; undefined while it may wait. */
   #leaving: { readonly reason: unknown } | undefined;
   #isPaused = false;
   #hasWarnedOfWaiting = false;

@@ -8,7 +8,8 @@ describe("crc32Shift", () => {
     const bytes = bytesOf(5000, 1);
     for (const cut of [0, 1, 3, 4, 255, 4096, 4999, 5000]) {
       const [a, b] = [bytes.subarray(0, cut), bytes.subarray(cut)];
-      // The sum of all is that of the first piece, shifted, and that of the second; what both begin and end with cancels out.
+      // The sum of all is that of the first piece, shifted, and that of the second; what both begin and end with
+      // cancels out.
       expect((shifted(crc32Shift(b.length), crc32(a)) ^ crc32(b)) >>> 0).toBe(crc32(bytes));
     }
   });

@@ -11,7 +11,9 @@ function numbers(start: number, count: number): Uint8Array {
   return new Uint8Array(Uint16Array.from({ length: count }, (_, index) => start + index).buffer);
 }
 
-/** Two files: one has the first three of seven rows of five numbers, the other one the rest, each among small tensors. */
+/**
+ * Two files: one has the first three of seven rows of five numbers, the other one the rest, each among small tensors.
+ */
 async function twoFiles(damage?: number): Promise<[ContainerReader, ContainerReader]> {
   const file = async (start: number, rows: number): Promise<ContainerReader> => {
     const bytes = await writeContainer({

@@ -506,7 +506,9 @@ test("NumPy itself reads what is written here, and what it then writes is read b
   }
 });
 
-/** Writes zip files of one array in many ways, and an npy file for each descr; prints what NumPy makes of the latter. */
+/**
+ * Writes zip files of one array in many ways, and an npy file for each descr; prints what NumPy makes of the latter.
+ */
 const SPELLINGS = `
 import io, os, struct, sys, warnings, zipfile, numpy as np
 warnings.simplefilter("ignore")

@@ -13,8 +13,8 @@ const MOST_MS = 1000;
 const MOST_BYTES = 64 << 20;
 
 /**
- * Rows G1, G2, H1, H2 and H3: files that are wrong in one way each although every checksum is right, and state that our own
- * writer has to refuse.
+ * Rows G1, G2, H1, H2 and H3: files that are wrong in one way each although every checksum is right, and state that
+ * our own writer has to refuse.
  *
  * @returns A digest of all (name, code) pairs, which has to be the same in every runtime.
  */

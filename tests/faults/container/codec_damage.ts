@@ -16,9 +16,9 @@ const RAW: readonly (readonly [DType, Uint8Array])[] = [
 ];
 
 /**
- * Row I2: damage straight at `decode`, behind all checksums. The host's codecs let truncations and flips through (zstd,
- * brotli), so that each of ours has to say what it took and made. Bits flipped in what is stored as it is are for the checksum
- * of the raw bytes, which is compared here as a reader compares it.
+ * Row I2: damage straight at `decode`, behind all checksums. The host's codecs let truncations and flips through
+ * (zstd, brotli), so that each of ours has to say what it took and made. Bits flipped in what is stored as it is are
+ * for the checksum of the raw bytes, which is compared here as a reader compares it.
  */
 export async function codecDamage(campaign: Campaign): Promise<void> {
   for (const codec of CODECS) {

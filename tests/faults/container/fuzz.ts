@@ -11,9 +11,9 @@ const SEED = Number(process.env.CAIRN_FUZZ_SEED ?? 20261122);
 const MOST_MS = 1000;
 
 /**
- * Row L2: random changes of a file's structure. Half of them come with all checksums right, so that every rule behind the
- * checksums is reached: such a file may be another good one (another name, another number in the state). The other half are
- * plain damage, of which nothing may be accepted.
+ * Row L2: random changes of a file's structure. Half of them come with all checksums right, so that every rule behind
+ * the checksums is reached: such a file may be another good one (another name, another number in the state). The
+ * other half are plain damage, of which nothing may be accepted.
  */
 export async function fuzz(campaign: Campaign): Promise<void> {
   const share = Math.ceil(COUNT / CODECS.length);

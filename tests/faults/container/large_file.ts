@@ -31,7 +31,9 @@ export async function largeFile(campaign: Campaign): Promise<void> {
   });
 }
 
-/** Weights: a narrow exponent and a mantissa of noise, from one table so that making them is not what takes the time. */
+/**
+ * Weights: a narrow exponent and a mantissa of noise, from one table so that making them is not what takes the time.
+ */
 async function writeLarge(file: number): Promise<void> {
   const count = SIZE_BYTES / 4 / TENSORS;
   const tensors: TensorSpec[] = Array.from({ length: TENSORS }, (_, i) => ({

@@ -66,7 +66,9 @@ const BRANCHINGS: readonly Branching[] = [
   },
 ];
 
-/** Row A7: a power cut at every operation where steps, runs and times say another thing than the order of the commits. */
+/**
+ * Row A7: a power cut at every operation where steps, runs and times say another thing than the order of the commits.
+ */
 export async function branches(
   campaign: Campaign,
   outcome: Outcome,

@@ -229,7 +229,10 @@ async function goOn(image: DiskImage, directory: string, where: string, row: Row
   }
 }
 
-/** A few disks of each first power cut; on each of them a process that recovers, saves and cleans up is cut again everywhere. */
+/**
+ * A few disks of each first power cut; on each of them a process that recovers, saves and cleans up is cut again
+ * everywhere.
+ */
 async function cutTwice(row: RowRecorder, outcome: Outcome): Promise<void> {
   const random = randomNumbers(SEED + 1);
   const seen = new Set<string>();

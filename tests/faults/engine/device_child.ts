@@ -8,8 +8,8 @@ import { hookedDevice } from "../../helpers/hooked_device.ts";
 import { HookedStorage } from "../../helpers/hooked_storage.ts";
 import { DeviceRun, recoveredStep } from "./device_runs.ts";
 
-// A process that loses a real device at one point of a save after the other, from the given one on. A runtime may hang or crash
-// when that happens: its parent goes on with the next point then.
+// A process that loses a real device at one point of a save after the other, from the given one on. A runtime may
+// hang or crash when that happens: its parent goes on with the next point then.
 
 const [folder = "", first = "0"] = process.argv.slice(2);
 const MOST_POINTS = 1000;

@@ -16,7 +16,10 @@ interface HostPart {
   readonly generator: Uint32Array;
 }
 
-/** A training in small on a device that may fail: tensors in four slabs, a step, a learning rate, and a generator's words. */
+/**
+ * A training in small on a device that may fail: tensors in four slabs, a step, a learning rate, and a generator's
+ * words.
+ */
 export class DeviceRun {
   readonly gpu: GpuDevice;
   readonly store: TensorStore;
@@ -52,8 +55,8 @@ export class DeviceRun {
   }
 
   /**
-   * Saves the state as it is, under its step unless a tag is given. Resolves to "committed", "hangs", or the code of the error, or
-   * what else was thrown.
+   * Saves the state as it is, under its step unless a tag is given. Resolves to "committed", "hangs", or the code of
+   * the error, or what else was thrown.
    */
   save(step: number, tag: string | number = step): Promise<string> {
     return outcomeOf(this.snapshot.save(tag).then((pending) => pending.wait()));

@@ -178,7 +178,9 @@ async function refuseMemory(
   return hasFired ? where : undefined;
 }
 
-/** Without memory for copies of the tensors a save may read the tensors themselves: what it commits is judged as ever. */
+/**
+ * Without memory for copies of the tensors a save may read the tensors themselves: what it commits is judged as ever.
+ */
 function mayEndWith(end: string, fault: GPUErrorFilter): boolean {
   if (fault === "out-of-memory") return end === "out_of_memory" || end === "committed";
   return end === "gpu_validation";

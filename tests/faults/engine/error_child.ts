@@ -7,9 +7,9 @@ import { temporaryName } from "../../../src/checkpoint/file/leftovers.ts";
 import { FileStorage } from "../../../src/storage/file_storage.ts";
 import { engineOn, recoveredStep, RUN_ID, saveStep, temporaryFiles } from "./runs.ts";
 
-// A process whose system calls are made to fail from outside. It names the files that it is going to touch, waits for a line,
-// saves step 2 and says how that went; and after another line, when nothing fails any more, what there is and whether it can
-// save again.
+// A process whose system calls are made to fail from outside. It names the files that it is going to touch, waits for
+// a line, saves step 2 and says how that went; and after another line, when nothing fails any more, what there is and
+// whether it can save again.
 
 const [folder = ""] = process.argv.slice(2);
 const TEMPORARY_FILES = 8;

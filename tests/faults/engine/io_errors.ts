@@ -228,7 +228,10 @@ async function badReads(row: RowRecorder, outcome: Outcome): Promise<void> {
   }
 }
 
-/** Recovery gives step 2, or falls back to step 1, or nothing, or says that nothing could be read; never another state. */
+/**
+ * Recovery gives step 2, or falls back to step 1, or nothing, or says that nothing could be read; never another
+ * state.
+ */
 async function recoverFrom(
   storage: HookedStorage,
   where: string,

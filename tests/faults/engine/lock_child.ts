@@ -4,8 +4,8 @@ import { CairnError } from "../../../src/base/errors.ts";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { stateOf } from "./runs.ts";
 
-// A process that wants to be the only one that writes to a directory: `hold` keeps the right until it is killed, `keep` saves
-// all the while, `take` saves once and gives it back. Each says HELD when it has the right, or LOCKED.
+// A process that wants to be the only one that writes to a directory: `hold` keeps the right until it is killed,
+// `keep` saves all the while, `take` saves once and gives it back. Each says HELD when it has the right, or LOCKED.
 
 const [mode = "", folder = ""] = process.argv.slice(2);
 

@@ -17,7 +17,10 @@ const CHILD = runtimeCommand(new URL("./lock_child.ts", import.meta.url));
 const PATIENCE_MS = 300_000;
 const IN_NAMESPACE = ["unshare", "-rpf", "--mount-proc"];
 
-/** Kills an owner, has its number used by another process, and takes the right then. "$0" is the folder, "$@" the command. */
+/**
+ * Kills an owner, has its number used by another process, and takes the right then. "$0" is the folder, "$@" the
+ * command.
+ */
 const REUSE_THE_NUMBER = `
 "$@" hold "$0/runs" > "$0/said" & owner=$!
 until grep -q COMMIT "$0/said"; do sleep 0.02; done

@@ -11,12 +11,15 @@ import type { Outcome } from "./outcome.ts";
 import { engineOn } from "./runs.ts";
 
 const MOST_POINTS = 1000;
-/** How many operations after the first error a second one comes. 0 for none, and Infinity for an error of all later ones. */
+/**
+ * How many operations after the first error a second one comes. 0 for none, and Infinity for an error of all later
+ * ones.
+ */
 const GAPS = [0, 1, 2, 3, 4, 5, 6, Infinity];
 
 /**
- * Row B1 for a checkpoint that takes the place of another, in several files and in one: an error, and another soon after, as of a
- * move that was done although it failed, and of the look at what it did.
+ * Row B1 for a checkpoint that takes the place of another, in several files and in one: an error, and another soon
+ * after, as of a move that was done although it failed, and of the look at what it did.
  *
  * @param gaps As {@link GAPS}, for a short run.
  * @param stride Only every so many operations, likewise.

@@ -5,7 +5,10 @@ import type { Outcome } from "./outcome.ts";
 
 const MOST_IMAGES = 60;
 
-/** Row A3 for checkpoints of several files: a power cut at every operation of everything that happens to them, and ranks that stop. */
+/**
+ * Row A3 for checkpoints of several files: a power cut at every operation of everything that happens to them, and
+ * ranks that stop.
+ */
 export async function parts(
   campaign: Campaign,
   outcome: Outcome,

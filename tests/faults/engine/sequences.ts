@@ -27,7 +27,10 @@ export async function sequences(campaign: Campaign, outcome: Outcome): Promise<v
   });
 }
 
-/** What an engine has to answer, in as few lines as say it: the phase of the checkpoint in the making, and what is on disk. */
+/**
+ * What an engine has to answer, in as few lines as say it: the phase of the checkpoint in the making, and what is on
+ * disk.
+ */
 class Oracle {
   phase: "idle" | "created" | "saved" = "idle";
   steps = [1];

@@ -12,8 +12,9 @@ import type { StorageCall } from "../../helpers/wrapped_storage.ts";
 import { blobs, smallRun } from "../../train/fixtures.ts";
 import { RUN_ID } from "./runs.ts";
 
-// A process that trains and is told to end: `signal_child <moment> <graceMs> <folder>`. At its moment it says READY, waits until
-// the signal was heard, and then takes its time. It says what is committed as soon as that is, and where it ended.
+// A process that trains and is told to end: `signal_child <moment> <graceMs> <folder>`. At its moment it says READY,
+// waits until the signal was heard, and then takes its time. It says what is committed as soon as that is, and where
+// it ended.
 
 const [moment = "", graceText = "", folder = ""] = process.argv.slice(2);
 
@@ -27,7 +28,9 @@ function say(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
-/** Says that it is time for the signal, once, and resolves some time after it came; never when another one is to come. */
+/**
+ * Says that it is time for the signal, once, and resolves some time after it came; never when another one is to come.
+ */
 async function holdUntilSignal(): Promise<void> {
   if (isHeld || moment === "finish") return;
   isHeld = true;

@@ -5,7 +5,10 @@ import { DeviceRun, recoveredStep } from "./device_runs.ts";
 import type { Outcome } from "./outcome.ts";
 import { engineOn } from "./runs.ts";
 
-/** What a driver does to bytes without a word, while a save is under way. `turn` counts the mappings of that save, from 0. */
+/**
+ * What a driver does to bytes without a word, while a save is under way. `turn` counts the mappings of that save,
+ * from 0.
+ */
 interface SilentFault {
   readonly name: string;
   readonly onMap?: (mapping: FakeMapping, turn: number) => void;
@@ -27,8 +30,8 @@ const DETECTED: readonly SilentFault[] = [
 ];
 
 /**
- * Faults in the tensors alone, which a pattern beside them cannot show. That takes a checksum that the GPU makes of the tensors
- * themselves, to be compared with what the host reads. Until there is one they are only counted.
+ * Faults in the tensors alone, which a pattern beside them cannot show. That takes a checksum that the GPU makes of
+ * the tensors themselves, to be compared with what the host reads. Until there is one they are only counted.
  */
 const IN_TENSORS_ALONE: readonly SilentFault[] = [
   { name: "one bit of one tensor is flipped on its way to the host", onMap: flipOnce },
@@ -70,7 +73,9 @@ export async function unnoticedFaults(row: RowRecorder, outcome: Outcome): Promi
   return unnoticed;
 }
 
-/** Saves step 2 under the fault, and then step 3 without. Gives what was committed as step 2; `undefined` for nothing. */
+/**
+ * Saves step 2 under the fault, and then step 3 without. Gives what was committed as step 2; `undefined` for nothing.
+ */
 async function saveUnder(
   { name, onMap, onCopy }: SilentFault,
   isCpu: boolean,

@@ -48,7 +48,10 @@ function isZero(x: Enclosure): Enclosure {
   return isEqual(x, exactly(0));
 }
 
-/** Twins of the elementwise ops of `src/graph/ops/comparison.ts`. One case is of all comparisons, and one of all logic. */
+/**
+ * Twins of the elementwise ops of `src/graph/ops/comparison.ts`. One case is of all comparisons, and one of all
+ * logic.
+ */
 export const comparisonTwins: ElementTwins = {
   equal: {
     float: (x, y) => Number(x === y),

@@ -55,8 +55,8 @@ export function transposed<T>(value: Value, elements: ArrayLike<T>): T[] {
 }
 
 /**
- * The elements of the first input of `value` that `place` names for each place of `value`, both as coordinates; `fill` where it
- * names none.
+ * The elements of the first input of `value` that `place` names for each place of `value`, both as coordinates;
+ * `fill` where it names none.
  */
 export function moved<T>(
   value: Value,

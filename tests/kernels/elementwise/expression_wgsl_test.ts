@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { ExpressionWriter } from "../../../src/kernels/elementwise/expression_wgsl.ts";
 
-// What a compiler may fold differs: Dawn computes an integer over a known 0 when it runs, wgpu refuses the shader. So the text says
-// whether a value is hidden, whatever this machine's compiler does.
+// What a compiler may fold differs: Dawn computes an integer over a known 0 when it runs, wgpu refuses the shader. So
+// the text says whether a value is hidden, whatever this machine's compiler does.
 describe("constants in generated code", () => {
   for (
     const [dtype, value, hidden] of [

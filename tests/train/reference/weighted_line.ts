@@ -86,7 +86,9 @@ export async function planeOf(store: TensorStore): Promise<Plane> {
   return { weight: numbersOf("model.weight"), bias: numbersOf("model.bias") };
 }
 
-/** Sums over the examples `from` to `to`: of the squares, of the labels that are known, and the gradient of the first. */
+/**
+ * Sums over the examples `from` to `to`: of the squares, of the labels that are known, and the gradient of the first.
+ */
 export function sumsOf(
   { inputs, labels }: Points,
   { weight, bias }: Plane,

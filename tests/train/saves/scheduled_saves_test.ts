@@ -130,7 +130,10 @@ interface Simulation {
   readonly onStep?: (step: number, made: Simulated) => void | Promise<void>;
 }
 
-/** Trains on the virtual clock as the loop of a trainer does: a step, a save when it is due, and at the end nothing under way. */
+/**
+ * Trains on the virtual clock as the loop of a trainer does: a step, a save when it is due, and at the end nothing
+ * under way.
+ */
 async function simulate(
   { everySteps = 5, steps = 20, script = {}, giveUp, onStep }: Simulation,
 ): Promise<Simulated> {
@@ -161,7 +164,10 @@ async function simulate(
   return made;
 }
 
-/** What holds whatever happens: one save at a time, none lost without a word, no time that runs backwards, nothing left. */
+/**
+ * What holds whatever happens: one save at a time, none lost without a word, no time that runs backwards, nothing
+ * left.
+ */
 function expectSound({ engine, clock, records, failures }: Simulated, due: number): void {
   expect(engine.most).toBeLessThanOrEqual(1);
   expect(records.length + failures.length).toBe(due);

@@ -2,7 +2,10 @@ import type { Storage } from "../../../storage/storage.ts";
 import type { FileMaker } from "../file_maker.ts";
 import { requireLockOf, WriterLock, type WriterLockOptions } from "./writer_lock.ts";
 
-/** The locks that one engine holds, one for each directory that it writes to; none at all where they are not asked for. */
+/**
+ * The locks that one engine holds, one for each directory that it writes to; none at all where they are not asked
+ * for.
+ */
 export class DirectoryLocks {
   readonly #storage: Storage;
   readonly #files: FileMaker;
@@ -38,7 +41,7 @@ export class DirectoryLocks {
     }
   }
 
-  /** For what is written in the name of another process, which holds the lock. @throws CairnError `locked` unless that run does. */
+  /** For a process that writes while another one holds the lock. @throws CairnError `locked` unless that run does. */
   async requireHeldBy(runId: string, directory: string): Promise<void> {
     if (this.#options !== undefined) await requireLockOf(this.#storage, directory, runId);
   }

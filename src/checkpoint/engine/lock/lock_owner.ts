@@ -2,7 +2,7 @@ import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../../ba
 import { ownProcessMark, type ProcessState, stateOfProcess } from "../../../base/process_mark.ts";
 import { readSystemFile } from "../../../base/system_file.ts";
 
-/** Who writes to a directory, as its lock file says. A field that could not be told is `""`, and `pid` then 0. */
+/** Who writes to a directory, as its lock file says. An unknown field is `""`, an unknown `pid` 0. */
 export interface LockOwner {
   /** Random, and different for every lock that is taken. */
   readonly token: string;
@@ -16,11 +16,11 @@ export interface LockOwner {
   readonly host: string;
   /** The machine's own id, which outlives a boot. */
   readonly machineId: string;
-  /** When it was taken: for people. It proves nothing, and nothing is decided by it. */
+  /** When it was taken, for people to read. Nothing is decided by it. */
   readonly since: string;
 }
 
-/** What a process can say of itself. */
+/** What a process knows of itself. */
 export type LockIdentity = Pick<LockOwner, "pid" | "mark" | "host" | "machineId">;
 
 /** Hexadecimal digits of a mark that name the boot. */
@@ -40,8 +40,8 @@ export function ownIdentity(): LockIdentity {
 
 /**
  * Whether the owner of a lock still runs, as far as that can be proved from here:
- * - a process of this boot and this namespace of process numbers: `/proc` says it, and a number that was used again is told
- *   from the old one by when it started;
+ * - a process of this boot and this namespace of process numbers: `/proc` says it, and a number that was used again
+ *   is told from the old one by when it started;
  * - one of an earlier boot of this very machine is dead;
  * - where there is no `/proc`, one of this host is dead when no process has its number.
  *
@@ -97,7 +97,7 @@ function hostProcess(): HostProcess {
   return (globalThis as { process?: HostProcess }).process ?? {};
 }
 
-/** Signal 0 reaches nobody: it only asks whether there is somebody. */
+/** Signal 0 is not delivered: it only asks whether the process exists. */
 function isGone(pid: number): boolean {
   try {
     hostProcess().kill?.(pid, 0);

@@ -9,7 +9,7 @@ import { directoryOf } from "../../../storage/storage_path.ts";
 import { openSource } from "../storage_source.ts";
 import { partPath } from "./part_files.ts";
 
-/** A part of a checkpoint, open. It is the file that the index means. */
+/** A part of a checkpoint, open. It is the file that the index names. */
 export interface OpenPart {
   readonly record: PartRecord;
   readonly reader: ContainerReader;
@@ -31,8 +31,8 @@ export class CheckpointFiles {
   /**
    * Opens them. What replaces the checkpoint meanwhile is opened instead.
    *
-   * @throws CairnError `not_found` where there is no index; `invalid_container` for a part that is missing or another file; what
-   * else is wrong with one of them.
+   * @throws CairnError `not_found` where there is no index; `invalid_container` for a part that is missing or another
+   * file; what else is wrong with one of them.
    */
   static async open(storage: Storage, path: string, signal?: AbortSignal): Promise<CheckpointFiles> {
     for (let attempt = 1;; attempt++) {
@@ -118,7 +118,9 @@ export async function openPart(
   }
 }
 
-/** In the directory of parts beside the index; or, for an index that was set aside, beside the directory that it is in. */
+/**
+ * In the directory of parts beside the index; or, for an index in the quarantine, beside the directory that it is in.
+ */
 async function findPart(
   storage: Storage,
   directory: string,

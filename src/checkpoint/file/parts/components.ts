@@ -15,14 +15,16 @@ export interface PartPlan {
 }
 
 /**
- * Which components get a file of their own: all of them, or those that are named. A component is what the names of a store's
- * tensors begin with, up to the first dot: `model`, and `optimizer` for the groups `optimizer.m` and `optimizer.v`.
+ * Which components get a file of their own: all of them, or those that are named. A component is what the names of a
+ * store's tensors begin with, up to the first dot: `model`, and `optimizer` for the groups `optimizer.m` and
+ * `optimizer.v`.
  */
 export type Components = boolean | readonly string[];
 
 /**
- * The parts that tensors are cut into. What is in none of them stays in the index, as the state beside the tensors does. A component
- * without tensors has no file, and one whose name cannot be a file's stays in the index unless it was asked for by name.
+ * The parts that tensors are cut into. What is in none of them stays in the index, as the state beside the tensors
+ * does. A component without tensors has no file, and one whose name cannot be a file's stays in the index unless it
+ * was asked for by name.
  */
 export function planComponents(tensors: readonly TensorSpec[], components: Components): PartPlan[] {
   if (components === false) return [];

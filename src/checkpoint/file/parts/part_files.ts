@@ -2,14 +2,14 @@ import type { PartRecord } from "../../../container/format/part_list.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
 import { CHECKPOINT_EXTENSION } from "../tags.ts";
 
-/** The directory beside the checkpoints that the parts of those lie in that have several files. */
+/** The directory beside the checkpoints for the parts of those that have several files. */
 export const PARTS_DIRECTORY = "parts";
 
 const PART_FILE = /-([0-9a-f]{32})\.cairn$/;
 
 /**
- * The name of a part's file. It follows from what the index says of the part, so that no file has a path in it; and as every file
- * has another id, a checkpoint that is overwritten keeps its parts until the new one is there.
+ * The name of a part's file. It follows from what the index says of the part, so that no file has a path in it; and
+ * as every file has another id, a checkpoint that is overwritten keeps its parts until the new one is there.
  */
 export function partFileName({ name, fileId }: Pick<PartRecord, "name" | "fileId">): string {
   return `${name}-${fileId}${CHECKPOINT_EXTENSION}`;

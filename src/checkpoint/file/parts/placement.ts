@@ -26,11 +26,12 @@ export type Placement =
   | { readonly kind: "private"; readonly byRank: ReadonlyMap<number, PlacedTensor> };
 
 /**
- * Where each tensor of a checkpoint is, by name: part by part, in the order of the files, and then the index's. A tied tensor is where
- * the one is that holds its bytes.
+ * Where each tensor of a checkpoint is, by name: part by part, in the order of the files, and then the index's. A
+ * tied tensor is where the one is that holds its bytes.
  *
  * @param index None, to look at parts that no index names yet.
- * @throws CairnError `invalid_container` for a tensor that is in two places, or whose shards do not give all of its rows once.
+ * @throws CairnError `invalid_container` for a tensor that is in two places, or whose shards do not give all of its
+ * rows once.
  */
 export function placementsOf(
   parts: readonly OpenPart[],

@@ -61,10 +61,12 @@ export interface JoinedView {
 }
 
 /**
- * Puts the files of a checkpoint together for a rank. What is replicated, or was saved without ranks, is for everybody; what is
- * cut is put together again, or cut anew where the view says so; what was a rank's own is for the rank of the same number.
+ * Puts the files of a checkpoint together for a rank. What is replicated, or was saved without ranks, is for
+ * everybody; what is cut is put together again, or cut anew where the view says so; what was a rank's own is for the
+ * rank of the same number.
  *
- * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit, `invalid_container`.
+ * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit,
+ * `invalid_container`.
  */
 export function joinForRank(files: CheckpointFiles, view: RankView = {}): JoinedView {
   const { rank, worldSize, sharded } = checkedView(view);
@@ -249,7 +251,8 @@ function manifestFor({ index, parts }: CheckpointFiles, rank: number): Manifest 
   if (manifest.parts?.worldSize === undefined || rank === 0) return manifest;
   const own = parts.find(({ record }) => record.rank === rank)?.reader.manifest;
   if (own !== undefined) return { ...manifest, state: own.state, user: own.user };
-  // A rank that there was not: what is said of tensors is true for it too, and what was kept beside the state is not its own.
+  // A rank that there was not: what is said of tensors is true for it too, and what was kept beside the state is not
+  // its own.
   const { clientState: _, ...user } = Object(manifest.user);
   return { ...manifest, state: {}, user };
 }

@@ -5,8 +5,8 @@ import type { RestorePlan } from "../../restore/restore.ts";
 import { type JoinedView, listRanks } from "./rank_view.ts";
 
 /**
- * Refuses a load after which something that ranks had of their own would be missing: a tensor that the store wants and only other
- * ranks had, or one that no rank of now takes over.
+ * Refuses a load after which something that ranks had of their own would be missing: a tensor that the store wants
+ * and only other ranks had, or one that no rank of now takes over.
  *
  * @throws CairnError `state_mismatch` that says what to do.
  */

@@ -12,7 +12,10 @@ export function byRows(a: RowShard, b: RowShard): number {
   return a.start - b.start || a.end - b.end;
 }
 
-/** The first rows that are not there exactly once; `undefined` when all of them are. The shards are in order of {@link byRows}. */
+/**
+ * The first rows that are not there exactly once; `undefined` when all of them are. The shards are in order of
+ * {@link byRows}.
+ */
 export function flawInRows(shards: readonly RowShard[], rows: number): RowFlaw | undefined {
   let end = 0;
   for (const shard of shards) {

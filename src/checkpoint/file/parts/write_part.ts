@@ -27,8 +27,8 @@ export interface WrittenPart {
 }
 
 /**
- * Writes one part of a checkpoint in `directory` that another process commits, with the state beside the tensors. What the plan does not
- * have is left out. After an error nothing is left of it.
+ * Writes one part of a checkpoint in `directory` that another process commits, with the state beside the tensors.
+ * What the plan does not have is left out. After an error nothing is left of it.
  */
 export async function writePart(
   storage: Storage,

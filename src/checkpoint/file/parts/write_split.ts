@@ -33,8 +33,8 @@ interface ByteSpan {
 }
 
 /**
- * Writes one source as several containers, and reads it once. Tensors that share their bytes go into one file. In memory there is a
- * chunk for each file, whatever the size of the tensors.
+ * Writes one source as several containers, and reads it once. Tensors that share their bytes go into one file. In
+ * memory there is a chunk for each file, whatever the size of the tensors.
  */
 export async function writeSplit(
   source: CheckpointSource,

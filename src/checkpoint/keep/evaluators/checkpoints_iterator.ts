@@ -11,16 +11,16 @@ import { DirectoryWatch } from "./directory_watch.ts";
 /** Options of {@link checkpointsIterator}. */
 export interface CheckpointsIteratorOptions {
   /**
-   * `latest` gives the newest whenever that is another one than the one given last: those saved in between are skipped, and when the
-   * newest is deleted the one before comes again. `every` gives each one once, oldest first, as long as it is there
-   * when its turn comes. Default `latest`.
+   * `latest` gives the newest whenever that is another one than the one given last: those saved in between are
+   * skipped, and when the newest is deleted the one before comes again. `every` gives each one once, oldest first, as
+   * long as it is there when its turn comes. Default `latest`.
    */
   readonly mode?: "latest" | "every" | undefined;
   /** How long to wait between two looks, where a change of the directory does not end the wait. Default 30 000. */
   readonly pollMs?: number | undefined;
   /**
-   * How long to wait for a checkpoint, counted anew for each one. It ends when another wait would go beyond that. Default
-   * 1 800 000, half an hour; `Infinity` waits for ever.
+   * How long to wait for a checkpoint, counted anew for each one. It ends when another wait would go beyond that.
+   * Default 1 800 000, half an hour; `Infinity` waits for ever.
    */
   readonly timeoutMs?: number | undefined;
   /** Asked when the time is over: `true` ends the iteration, `false` waits once more for as long. */
@@ -42,8 +42,9 @@ export const CHECKPOINTS_ITERATOR_OPTIONS: OptionNames<CheckpointsIteratorOption
 };
 
 /**
- * Paths of checkpoints, as a training process saves them: for an evaluator beside it. It looks when the next one is asked for, and
- * ends, without a word, when none comes in time. Only complete checkpoints are given. One that was overwritten is a new one.
+ * Paths of checkpoints, as a training process saves them: for an evaluator beside it. It looks when the next one is
+ * asked for, and ends, without a word, when none comes in time. Only complete checkpoints are given. One that was
+ * overwritten is a new one.
  *
  * @param target Directory of the checkpoints, which need not exist yet, or an engine.
  * @throws CairnError `storage_failed` when the time is over and the directory could not be read at the end.
@@ -139,7 +140,7 @@ async function waitForOne(
   }
 }
 
-/** @throws RangeError for a time that cannot be waited. */
+/** @throws RangeError for an invalid time. */
 function checkTimes({ pollMs = 1, timeoutMs = 1 }: CheckpointsIteratorOptions): void {
   if (!(Number.isFinite(pollMs) && pollMs > 0)) {
     throw new RangeError(`pollMs is ${pollMs}, expected a number of milliseconds above 0`);

@@ -5,11 +5,11 @@ import { FileStorage } from "../../../storage/file_storage.ts";
 import type { CheckpointFolder } from "../../engine/checkpoint_folder.ts";
 
 /**
- * Ends a wait early when a file of a directory changes. It is a help and no more: there are file systems, networks and systems
- * without watching, and a directory need not exist yet. So whoever waits looks again after some time in any case.
+ * Ends a wait early when a file of a directory changes. It only helps: some file systems and networks cannot be
+ * watched, and the directory need not exist yet. So a caller also looks again after some time.
  *
- * Call {@link DirectoryWatch.arm} before looking, and {@link DirectoryWatch.wait} when there was nothing: what changes
- * between the two ends the wait at once.
+ * Call {@link DirectoryWatch.arm} before looking, and {@link DirectoryWatch.wait} when there was nothing: what
+ * changes between the two ends the wait at once.
  */
 export class DirectoryWatch {
   readonly #path: string | undefined;
@@ -43,7 +43,9 @@ export class DirectoryWatch {
     }
   }
 
-  /** Waits for so long, or until something changed since {@link arm}. Throws the signal's reason when that is aborted. */
+  /**
+   * Waits for so long, or until something changed since {@link arm}. Throws the signal's reason when that is aborted.
+   */
   async wait(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
     throwIfAborted(signal);
     if (this.#hasChanged) return;

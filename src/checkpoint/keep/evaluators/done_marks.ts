@@ -18,8 +18,8 @@ const MARK_END = "_DONE";
 export type CheckpointName = string | URL | { readonly engine: Engine; readonly tag: string | number };
 
 /**
- * The directory of the marks of a checkpoint: `runs/a/evaled_by` for `runs/a/100.cairn`. A checkpoint is one file, so that it is
- * beside the checkpoint and not in it.
+ * The directory of the marks of a checkpoint: `runs/a/evaled_by` for `runs/a/100.cairn`. A checkpoint is one file, so
+ * that it is beside the checkpoint and not in it.
  */
 export function evalSubdir(checkpoint: string): string {
   const { directory } = checkpointPath(checkpoint);
@@ -33,8 +33,8 @@ export function evalDonePath(checkpoint: string, partition: string): string {
 }
 
 /**
- * Says that a partition's evaluation of a checkpoint is done, durably and for all processes. Saying it twice does no harm. It
- * is said of the very file: a checkpoint that is overwritten later counts as not evaluated.
+ * Marks a partition's evaluation of a checkpoint as done, durably and for all processes. Marking it twice does no
+ * harm. The mark is for this very file: a checkpoint that is overwritten later counts as not evaluated.
  *
  * @param partition 1 to 64 letters, digits, ".", "_" and "-".
  * @throws CairnError `not_found` when there is no such checkpoint, or what is wrong with it.

@@ -17,8 +17,8 @@ export interface EvaluateCheckpointsOptions extends CheckpointsIteratorOptions {
   /** What this evaluator evaluates on; its mark has that name. */
   readonly partition: string;
   /**
-   * Measures one checkpoint: restore it, begin a new pass over the data, measure, log. It is verified, held by a lease while
-   * this runs, and closed afterwards. What it throws ends the loop, and the checkpoint is not marked.
+   * Measures one checkpoint: restore it, begin a new pass over the data, measure, log. It is verified, held by a
+   * lease while this runs, and closed afterwards. What it throws ends the loop, and the checkpoint is not marked.
    */
   readonly evaluate: (checkpoint: Checkpoint) => unknown;
   /** Ends the loop after the first checkpoint of this step or a higher one. */
@@ -52,8 +52,9 @@ export interface EvaluationLoopReport {
 }
 
 /**
- * The loop of an evaluator: takes each checkpoint as it is saved, holds it, verifies it, has it evaluated, and marks it as done.
- * After a restart, what is marked is not evaluated again. Follows the evaluation loop of the-algorithm-ml.
+ * The loop of an evaluator: takes each checkpoint as it is saved, holds it, verifies it, has it evaluated, and marks
+ * it as done. After a restart, what is marked is not evaluated again. Follows the evaluation loop of
+ * the-algorithm-ml.
  *
  * @throws what `evaluate` threw; the signal's reason.
  */
@@ -116,7 +117,7 @@ async function evaluateOne(
   }
 }
 
-/** A checkpoint that cannot be evaluated, in difference to an evaluation that went wrong. */
+/** A checkpoint that cannot be read, unlike an evaluation that fails. */
 class UnusableCheckpoint extends Error {
   readonly reason: CairnError;
 

@@ -18,14 +18,14 @@ export const LEASE_DIRECTORY = "leases";
 /** How long a lease holds without being renewed. */
 export const DEFAULT_LEASE_MS: number = 10 * 60 * 1000;
 
-/** A lease whose file cannot be read is respected for so long after it was written. */
+/** A lease whose file cannot be read is respected for this long after it was written. */
 const UNREADABLE_LEASE_MS = 24 * 60 * 60 * 1000;
 
 const LEASE_NAME = /^([^@]+)@[0-9a-f]{16}\.lease$/;
 
 /** Options of {@link Lease.take}. */
 export interface LeaseOptions {
-  /** Who holds it, for messages of those who would delete: `evaluator test-split`. */
+  /** Who holds it, for messages of a process that would delete it: `evaluator test-split`. */
   readonly holder?: string | undefined;
   /** How long it holds when it is not renewed. It is renewed after each third of that. Default 10 minutes. */
   readonly leaseMs?: number | undefined;
@@ -45,12 +45,12 @@ export interface LeaseSurvey {
 }
 
 /**
- * Keeps retention from deleting a checkpoint while somebody reads it, in this process or another one: a file
- * `leases/<tag>@<random>.lease` beside the checkpoints. It ends with {@link Lease.release}; when the process that took it is
- * proved to be gone, which takes Linux and the same machine; or when it was not renewed in time.
+ * Keeps retention from deleting a checkpoint while it is read, in this process or another one: a file
+ * `leases/<tag>@<random>.lease` beside the checkpoints. It ends with {@link Lease.release}; when the process that
+ * took it is proved to be gone, which takes Linux and the same machine; or when it was not renewed in time.
  *
- * Taking writes the file first and then looks whether the checkpoint is there; deleting takes the checkpoint's name away first and
- * then looks for leases. So one of the two always sees the other.
+ * Taking writes the file first and then looks whether the checkpoint is there; deleting takes the checkpoint's name
+ * away first and then looks for leases. So one of the two always sees the other.
  */
 export class Lease {
   /** The checkpoint that it keeps. */
@@ -119,7 +119,7 @@ export class Lease {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await clock.sleep(leaseMs / 3, signal);
-      // One that fails is made up for by the next, before the time is over.
+      // When one renewal fails, the next one comes before the time is over.
       if (!signal.aborted) await this.renew().catch(() => {});
     }
   }
@@ -151,7 +151,7 @@ export async function removeDeadLeases(dead: LeaseSurvey["dead"]): Promise<void>
   for (const { storage, path } of dead) await storage.remove(path).catch(() => {});
 }
 
-/** Who holds it, or `undefined` when nobody does any more. */
+/** Who holds it, or `undefined` when it is not held any more. */
 function holderOf(content: JsonValue | undefined, nowMs: number, modifiedMs: number): string | undefined {
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     return nowMs - modifiedMs < UNREADABLE_LEASE_MS ? "somebody whose lease cannot be read" : undefined;
@@ -162,7 +162,7 @@ function holderOf(content: JsonValue | undefined, nowMs: number, modifiedMs: num
   return typeof holder === "string" ? holder : "somebody";
 }
 
-/** Looks for the name only: whether the file is sound is for whoever opens it. */
+/** Looks for the name only: opening it says whether the file is sound. */
 async function requireCheckpoint(engine: Engine, tag: string): Promise<void> {
   if ((await engine.list()).includes(tag)) return;
   const path = engine.pathOf(tag);

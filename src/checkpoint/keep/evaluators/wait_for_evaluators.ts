@@ -39,15 +39,19 @@ export interface EvaluatorsReport {
   readonly finished: readonly string[];
   /** Partitions without a mark, in the order in which they were given. */
   readonly unfinished: readonly string[];
-  /** `done`; the time was over; or a newer checkpoint is there and the one of the step is not, so that it will not come. */
+  /**
+   * `done`; the time was over; or a newer checkpoint is there and the one of the step is not, so that it will not
+   * come.
+   */
   readonly endedBy: "done" | "timeout" | "skipped";
   /** What to tell people when it is not done. */
   readonly warning: string | undefined;
 }
 
 /**
- * Waits until each partition's evaluator has marked the checkpoint of a step as done. It returns as soon as the last one has, or when
- * the time is over, or when the newest checkpoint is of a higher step and the one of that step is gone; it does not reject for those.
+ * Waits until each partition's evaluator has marked the checkpoint of a step as done. It returns as soon as the last
+ * one has, or when the time is over, or when the newest checkpoint is of a higher step and the one of that step is
+ * gone; it does not reject for those.
  *
  * @param partitionNames Left as they are.
  */

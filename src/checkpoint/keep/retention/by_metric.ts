@@ -12,9 +12,9 @@ export interface BestNOptions {
 export const BEST_N_OPTIONS: OptionNames<BestNOptions> = { keepWithoutMetric: true };
 
 /**
- * Keeps the best `count` by a metric; of several metrics, the best `count` by each. Of equally good ones the newer are
- * better. A value that is not finite is never among the best: a loss of -Infinity is an overflow, not a record. Neither is a
- * checkpoint that does not have the metric.
+ * Keeps the best `count` by a metric; of several metrics, the best `count` by each. Of equally good ones the newer
+ * are better. A value that is not finite is never among the best: a loss of -Infinity is an overflow, not a record.
+ * Neither is a checkpoint that does not have the metric.
  *
  * @param metrics A name that says its direction (`val_loss`, `accuracy`), or the name with the direction.
  * @throws RangeError for a count below 1, and for a metric whose direction is neither given nor in its name.

@@ -4,8 +4,8 @@ import { checkCount, type RetentionCandidate, type RetentionRule, rule } from ".
 /** Options of {@link everyNSteps}. */
 export interface EveryNStepsOptions {
   /**
-   * `exact` keeps multiples only. `atLeast` keeps the first checkpoint and then each one that is so many steps after the one
-   * kept before, for saves that do not fall on multiples. Default `exact`.
+   * `exact` keeps multiples only. `atLeast` keeps the first checkpoint and then each one that is so many steps after
+   * the one kept before, for saves that do not fall on multiples. Default `exact`.
    */
   readonly mode?: "exact" | "atLeast" | undefined;
   /** Keep no more than the newest so many of them. No limit unless given. */
@@ -36,8 +36,8 @@ export function everyNSteps(steps: number, options: EveryNStepsOptions = {}): Re
 }
 
 /**
- * For each multiple of `steps`, keeps the checkpoint that is closest to it; of two that are equally close the later one. A
- * checkpoint halfway between two multiples counts with the higher one. The newest is always kept.
+ * For each multiple of `steps`, keeps the checkpoint that is closest to it; of two that are equally close the later
+ * one. A checkpoint halfway between two multiples counts with the higher one. The newest is always kept.
  *
  * @throws RangeError for a number that is no integer from 1.
  */

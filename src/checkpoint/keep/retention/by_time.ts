@@ -21,9 +21,9 @@ export function everyNSeconds(seconds: number): RetentionRule {
 }
 
 /**
- * Keeps what was saved in the last so many seconds before the newest checkpoint, the one committed last, whatever the clock says now:
- * a run that stood still for a month loses nothing by that. A time after the newest one's means that the clock was ahead once,
- * or was set back since: such a checkpoint is kept. One without a time is not kept by this.
+ * Keeps what was saved in the last so many seconds before the newest checkpoint, the one committed last, whatever the
+ * clock says now: a run that stood still for a month loses nothing. A time after the newest one's means that the
+ * clock was ahead once, or was set back since: such a checkpoint is kept. One without a time is not kept by this.
  *
  * @throws RangeError unless `seconds` is above 0.
  */

@@ -51,7 +51,7 @@ export interface RetentionContext {
   readonly newest: string;
   /** The tag that the run went on from, which stays. */
   readonly resumedFrom?: string | undefined;
-  /** Tags that somebody is reading, each with who it is. */
+  /** Tags that are being read, each with its reader. */
   readonly leased?: ReadonlyMap<string, string>;
 }
 
@@ -87,12 +87,13 @@ export interface RetentionReport {
 }
 
 /**
- * Decides about each checkpoint. Pure: the same input gives the same plan. Only checkpoints that the same run saved automatically are
- * ever deleted, and only under the name that they were saved under: what somebody asked for, a copy under another name, and a file
- * that does not say who saved it stay, and count for nothing. Of the others never the one just committed, never the best, never one
- * that is leased, and never the one the run was resumed from unless it was replaced.
+ * Decides about each checkpoint. Pure: the same input gives the same plan. Only checkpoints that the same run saved
+ * automatically are ever deleted, and only under the name that they were saved under: what the user asked for, a copy
+ * under another name, and a file that does not say who saved it stay, and do not count. Of the others never the one
+ * just committed, never the best, never one that is leased, and never the one the run was resumed from unless it was
+ * replaced.
  *
- * @param checkpoints Oldest first, and only such as could be opened: what cannot be parsed is not ours to delete.
+ * @param checkpoints Oldest first, and only such as could be opened: what cannot be parsed is never deleted.
  * @throws RangeError for a `last` below 1.
  */
 export function planRetention(
@@ -127,8 +128,8 @@ export function planRetention(
 }
 
 /**
- * Carries out a plan. Call it after the new checkpoint is durable, and never before. Each checkpoint first loses its name, durably,
- * and then its bytes go, unless a lease turned up in between.
+ * Carries out a plan. Call it after the new checkpoint is durable, and never before. Each checkpoint first loses its
+ * name, durably, and then its bytes go, unless a lease turned up in between.
  */
 export async function retain(
   engine: Engine,
@@ -188,7 +189,7 @@ function warningsOf(engine: Engine, checkpoints: readonly CheckpointSummary[]): 
   ];
 }
 
-/** @returns Who holds it, when somebody does and it is therefore still there. */
+/** @returns Who holds it, when it is held and therefore still there. */
 async function removeUnlessLeased(
   engine: Engine,
   { tag, fileId }: { readonly tag: string; readonly fileId: string | undefined },
@@ -205,7 +206,7 @@ async function removeUnlessLeased(
   return holder;
 }
 
-/** What lay beside the checkpoints that are gone. It means nothing any more, and so nothing that fails here matters. */
+/** The small files of deleted checkpoints. They mean nothing any more, so errors here do not matter. */
 async function clearAway(
   engine: Engine,
   deleted: readonly string[],

@@ -1,4 +1,7 @@
-/** What a rule knows of a checkpoint. All of it is in the checkpoint's own file, so that a restart changes no decision. */
+/**
+ * What a rule knows of a checkpoint. All of it is in the checkpoint's own file, so that a restart changes no
+ * decision.
+ */
 export interface RetentionCandidate {
   /** Its tag, by which a rule names it. */
   readonly tag: string;

@@ -40,7 +40,7 @@ export interface MeetingPlace {
   readonly directory: string;
   /**
    * What rank 0 does before it leaves a message, such as to lock the directory. Where it fails, the others are told
-   * why, and nothing is touched that may be somebody else's.
+   * why, and nothing is touched that may belong to another group.
    */
   readonly prepare: () => Promise<void>;
 }

@@ -35,7 +35,7 @@ export type Attachments = Readonly<Record<string, Uint8Array>>;
 export class MessageDirectory {
   readonly #storage: Storage;
   readonly #directory: string;
-  /** In temporary names: of somebody else, even in this process, nothing is taken for a leftover that may be alive. */
+  /** In temporary names: files of others, even in this process, that may be alive are not taken for leftovers. */
   readonly #owner: string = randomHex(16);
   readonly #inUse = new Set<string>();
   readonly #pollMs: number;

@@ -10,8 +10,8 @@ import type { Seat } from "./seat.ts";
 const MOST_TELLING_MS = 60_000;
 
 /**
- * Another rank that waits for rank 0. It says so itself, with a nonce, since a rank 0 that cannot even begin must not
- * call: the directory may be somebody else's.
+ * Another rank that waits for rank 0. It says so itself, with a nonce, since a rank 0 that cannot begin must not
+ * call: the directory may belong to another group.
  */
 export class WaitingRank {
   readonly #messages: MessageDirectory;

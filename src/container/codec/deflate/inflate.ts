@@ -76,8 +76,8 @@ export function inflateRawStrictly(stream: Uint8Array, rawLength: number): Uint8
 }
 
 /**
- * The first bytes of a bare DEFLATE stream, which may be cut off or damaged further on: `byteLength` of them, or more by less
- * than a block; fewer only where nothing more can be decoded.
+ * The first bytes of a bare DEFLATE stream, which may be cut off or damaged further on: `byteLength` of them, or more
+ * by less than a block; fewer only where nothing more can be decoded.
  */
 export function inflateRawStart(stream: Uint8Array, byteLength: number): Uint8Array {
   const output = new Output(byteLength + LONGEST_COPY_BYTES);

@@ -9,11 +9,11 @@ import { LevelsWriter } from "./levels_writer.ts";
 const WORTHWHILE = 31 / 32;
 
 /**
- * What a GPU can make and read without waiting for anything serial: groups of 1024 items, each by itself, whose exponents
- * are stored in levels of one to four bits around the group's most usual ones, and whose signs and mantissas are stored
- * in as few bits as the largest one takes. Zeros are left out where a mask of them is shorter. There are no code tables. For
- * weights it is within about one per cent of the codec `planes`. Every machine makes the same bytes of the same chunk.
- * FORMAT.md has the stored form, and `src/kernels/levels_*.ts` the same in WGSL.
+ * What a GPU can make and read without waiting for anything serial: groups of 1024 items, each by itself, whose
+ * exponents are stored in levels of one to four bits around the group's most usual ones, and whose signs and
+ * mantissas are stored in as few bits as the largest one takes. Zeros are left out where a mask of them is shorter.
+ * There are no code tables. For weights it is within about one per cent of the codec `planes`. Every machine makes
+ * the same bytes of the same chunk. FORMAT.md has the stored form, and `src/kernels/levels_*.ts` the same in WGSL.
  *
  * Fixed lengths with exceptions are those of M. Zukowski et al., "Super-Scalar RAM-CPU Cache Compression" (2006).
  */

@@ -144,8 +144,8 @@ export class LevelsReader {
   }
 
   /**
-   * The exponents of a level, which has a code for each item that is left: for every one in the first. Gives how many are left for
-   * the next.
+   * The exponents of a level, which has a code for each item that is left: for every one in the first. Gives how many
+   * are left for the next.
    */
   #readLevel(
     count: number,
@@ -159,8 +159,8 @@ export class LevelsReader {
     this.#readRow(codes, count, bits);
     let next = 0;
     let all = 0;
-    // Without a branch on what is left, which is as good as random. The one on the level is always the same, and costs less than a
-    // list of all items.
+    // Without a branch on what is left, which is as good as random. The one on the level is always the same, and
+    // costs less than a list of all items.
     for (let i = 0; i < count; i++) {
       const item = isFirst ? i : left[i] as number;
       const code = codes[i] as number;

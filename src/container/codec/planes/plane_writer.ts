@@ -23,8 +23,8 @@ const USES_A_PAIR = 2;
 // In planes of so many symbols or more one of eight is counted, which is enough to know their code by.
 const SAMPLED_SYMBOLS = 1 << 17;
 const SAMPLED = 8;
-// A symbol that the sample has not met but that may occur gets a long code. More of them than this are looked for: codes
-// that are never used take room from the others.
+// A symbol that the sample has not met but that may occur gets a long code. More of them than this are looked for:
+// codes that are never used take room from the others.
 const MAX_UNSEEN = 16;
 // Where the codes of a sample turn out longer than it had promised by more than this, all symbols are counted.
 const TRUSTED = 65 / 64;
@@ -101,8 +101,8 @@ export class PlaneWriter {
   }
 
   /**
-   * Makes counts of a sample such that every symbol of the segment has one. Where that would give codes to many that do not
-   * occur, counts all symbols, and returns true. (Zeros are often far from all others.)
+   * Makes counts of a sample such that every symbol of the segment has one. Where that would give codes to many that
+   * do not occur, counts all symbols, and returns true. (Zeros are often far from all others.)
    */
   #completed({ address, length }: Symbols, segment: PlaneSegment): boolean {
     const range = this.#kernels.range(address, length);
@@ -206,7 +206,10 @@ export function streamStart(length: number, stream: number): number {
   return Math.floor((length * stream) / 4);
 }
 
-/** First and last symbol, the lengths of their codes and of all between as half bytes, and room for the streams' lengths. */
+/**
+ * First and last symbol, the lengths of their codes and of all between as half bytes, and room for the streams'
+ * lengths.
+ */
 function codedHead(lengths: Uint8Array, { first, last }: PlaneSegment): Uint8Array {
   const head = new Uint8Array(2 + ((last - first + 2) >>> 1) + 16);
   head[0] = first;

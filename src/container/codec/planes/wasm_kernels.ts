@@ -23,7 +23,8 @@ interface PlanesModule extends Record<string, unknown> {
 export function wasmKernels(): PlaneKernels | undefined {
   try {
     const bytes = Uint8Array.from(atob(PLANES_WASM), (letter) => letter.charCodeAt(0));
-    // Of eight kilobytes, which every engine compiles synchronously, also on a browser's main thread (Chrome from 115 on).
+    // Of eight kilobytes, which every engine compiles synchronously, also on a browser's main thread (Chrome from 115
+    // on).
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes));
     const { memory, ...loops } = exports as PlanesModule;
     return {

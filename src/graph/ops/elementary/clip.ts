@@ -5,9 +5,9 @@ import { MAX_OR_NAN, MIN_OR_NAN } from "../piecewise.ts";
 import { ANY } from "../requirements.ts";
 
 /**
- * `a` where it is from `low` to `high`, and the nearer of the two elsewhere; an infinite one does not limit. NaN stays, and `high`
- * wins where it is below `low`. As in PyTorch's `clamp` the gradient passes where `a` is within the limits, both of them
- * included. Throws `RangeError` for a limit that is NaN.
+ * `a` where it is from `low` to `high`, and the nearer of the two elsewhere; an infinite one does not limit. NaN
+ * stays, and `high` wins where it is below `low`. As in PyTorch's `clamp` the gradient passes where `a` is within the
+ * limits, both of them included. Throws `RangeError` for a limit that is NaN.
  */
 export function clip(a: Value, low: number, high: number): Value {
   if (Number.isNaN(low) || Number.isNaN(high)) {

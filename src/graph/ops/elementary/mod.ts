@@ -6,8 +6,8 @@ import { round } from "../piecewise.ts";
 import { ANY } from "../requirements.ts";
 
 /**
- * What is left of `a` after taking away `b` a whole number of times: exact, with the sign of `b`, PyTorch's `remainder`.
- * NaN where `b` is 0 or `a` infinite; of integers 0 where `b` is 0.
+ * What is left of `a` after taking away `b` a whole number of times: exact, with the sign of `b`, PyTorch's
+ * `remainder`. NaN where `b` is 0 or `a` infinite; of integers 0 where `b` is 0.
  */
 export const mod: (a: Operand, b: Operand) => Value = binaryOp({
   name: "mod",

@@ -36,8 +36,8 @@ export function squeeze(value: Value, options: SqueezeOptions = {}): Value {
 }
 
 /**
- * `value` repeated along its axes, as often as `repeats` says for each; missing numbers in front are 1, and so are missing axes.
- * One copy.
+ * `value` repeated along its axes, as often as `repeats` says for each; missing numbers in front are 1, and so are
+ * missing axes. One copy.
  */
 export function tile(value: Value, repeats: readonly number[]): Value {
   for (const count of repeats) {

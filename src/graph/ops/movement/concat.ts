@@ -13,8 +13,9 @@ import { padAxis } from "./slice_and_pad.ts";
 const MOST_AT_ONCE = 7;
 
 /**
- * `values` one after the other along an axis; all other axes have equal sizes. One kernel for each seven of them, into which
- * elementwise ops that use the result are fused. Throws `TypeError` for none and for shapes or dtypes that differ.
+ * `values` one after the other along an axis; all other axes have equal sizes. One kernel for each seven of them,
+ * into which elementwise ops that use the result are fused. Throws `TypeError` for none and for shapes or dtypes that
+ * differ.
  */
 export function concat(values: readonly Value[], options: AxisOptions = {}): Value {
   const { axis: wanted = 0 } = checkOptions("concat()", options, AXIS_OPTIONS, "{ axis: 1 }");

@@ -12,8 +12,8 @@ import { padAxis, sliceAxis } from "./slice_and_pad.ts";
 /** Options of {@link pad}. */
 export interface PadOptions {
   /**
-   * What stands around: `"constant"` (when left out) one number; `"reflect"` the elements behind the edge, in turn, without the
-   * edge itself; `"replicate"` the edge.
+   * What stands around: `"constant"` (when left out) one number; `"reflect"` the elements behind the edge, in turn,
+   * without the edge itself; `"replicate"` the edge.
    */
   readonly mode?: "constant" | "reflect" | "replicate" | undefined;
   /** The number of the mode `"constant"`; 0 when left out. */
@@ -27,9 +27,10 @@ export const PAD_OPTIONS: OptionNames<PadOptions> = { mode: true, value: true };
 export type Padding = readonly [before: number, after: number];
 
 /**
- * `value` with more elements around: `padding` has a pair for each axis, or for as many of the last axes as it names. Constant
- * padding is read where it is by elementwise ops. Names and meanings are PyTorch's, but for the order of the pairs, which
- * is that of the axes. Throws `RangeError` for a size that is none, or one to reflect that the axis has not.
+ * `value` with more elements around: `padding` has a pair for each axis, or for as many of the last axes as it names.
+ * Constant padding is read where it is by elementwise ops. Names and meanings are PyTorch's, but for the order of the
+ * pairs, which is that of the axes. Throws `RangeError` for a size that is none, or one to reflect that the axis has
+ * not.
  */
 export function pad(value: Value, padding: readonly Padding[], options: PadOptions = {}): Value {
   const { mode = "constant", value: fill = 0 } = checkOptions(

@@ -21,8 +21,8 @@ export interface SliceOptions {
 export const SLICE_OPTIONS: OptionNames<SliceOptions> = { axis: true, start: true, end: true, step: true };
 
 /**
- * Elements `start` to `end` of `value` along an axis, as JavaScript's `slice` and PyTorch's `x[start:end:step]` have it: limits
- * beyond the axis are its ends. Elementwise ops and other slices read them where they are.
+ * Elements `start` to `end` of `value` along an axis, as JavaScript's `slice` and PyTorch's `x[start:end:step]` have
+ * it: limits beyond the axis are its ends. Elementwise ops and other slices read them where they are.
  */
 export function slice(value: Value, options: SliceOptions = {}): Value {
   const { axis: wanted = 0, start = 0, end, step = 1 } = checkOptions(
@@ -48,8 +48,8 @@ export function slice(value: Value, options: SliceOptions = {}): Value {
 }
 
 /**
- * Pieces of `value` along an axis: of `sizes` elements each, the last of what is left, or of the `sizes` that a list names, which
- * have to add up to the axis. Like {@link slice}, they are read where they are.
+ * Pieces of `value` along an axis: of `sizes` elements each, the last of what is left, or of the `sizes` that a list
+ * names, which have to add up to the axis. Like {@link slice}, they are read where they are.
  */
 export function split(value: Value, sizes: number | readonly number[], options: AxisOptions = {}): Value[] {
   const { axis: wanted = 0 } = checkOptions("split()", options, AXIS_OPTIONS, "{ axis: 1 }");

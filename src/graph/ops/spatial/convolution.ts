@@ -23,15 +23,19 @@ import { outputSize, requireAxes, rowsAndColumns, wholeNumber } from "./window.t
 export type ConvolutionAttributes = { readonly sizes: ConvolutionSizes };
 
 /**
- * 2-D convolution (cross-correlation, as in PyTorch): input `[batch, channels, rows, columns]`, weights `[outChannels,
- * channels / groups, kernelRows, kernelColumns]`, both `f32`; the result is `[batch, outChannels, outRows, outColumns]`. Zeros
- * of the padding are multiplied like other elements. The bounds of its rounding errors are those of `matmul`.
+ * 2-D convolution (cross-correlation, as in PyTorch): input `[batch, channels, rows, columns]`, weights
+ * `[outChannels, channels / groups, kernelRows, kernelColumns]`, both `f32`; the result is
+ * `[batch, outChannels, outRows, outColumns]`. Zeros of the padding are multiplied like other elements. The bounds of
+ * its rounding errors are those of `matmul`.
  */
 export function conv2d(input: Value, weight: Value, options: Conv2dOptions = {}): Value {
   return convolved("conv2d", input, weight, options);
 }
 
-/** As {@link conv2d} with one axis less: input `[batch, channels, length]`, weights `[outChannels, channels / groups, kernel]`. */
+/**
+ * As {@link conv2d} with one axis less: input `[batch, channels, length]`, weights
+ * `[outChannels, channels / groups, kernel]`.
+ */
 export function conv1d(input: Value, weight: Value, options: Conv1dOptions = {}): Value {
   checkOptions("conv1d()", options, CONV1D_OPTIONS, '{ stride: 2, padding: "same" }');
   requireAxes("conv1d", "input", input, ["batch", "channels", "length"]);
@@ -57,9 +61,9 @@ export function conv1d(input: Value, weight: Value, options: Conv1dOptions = {})
 }
 
 /**
- * The gradient of `conv2d` for its input, as an op of its own (PyTorch's `conv_transpose2d`): input `[batch, channels, rows,
- * columns]`, weights `[channels, outChannels / groups, kernelRows, kernelColumns]`. The result has
- * `(rows - 1) * stride - 2 * padding + dilation * (kernelRows - 1) + outputPadding + 1` rows.
+ * The gradient of `conv2d` for its input, as an op of its own (PyTorch's `conv_transpose2d`): input
+ * `[batch, channels, rows, columns]`, weights `[channels, outChannels / groups, kernelRows, kernelColumns]`. The
+ * result has `(rows - 1) * stride - 2 * padding + dilation * (kernelRows - 1) + outputPadding + 1` rows.
  */
 export function convTranspose2d(input: Value, weight: Value, options: ConvTranspose2dOptions = {}): Value {
   const op = "convTranspose2d";

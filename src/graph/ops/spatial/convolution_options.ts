@@ -4,8 +4,9 @@ import type { Padding } from "../movement/pad.ts";
 import { rowsAndColumns, type RowsColumns, wholeNumber, type Window } from "./window.ts";
 
 /**
- * Zeros around the input: so many on each side; `"valid"`, none; `"same"`, as many as make the output `ceil(input / stride)`,
- * the odd one behind; or those before and behind, for rows and for columns: `[[top, bottom], [left, right]]`.
+ * Zeros around the input: so many on each side; `"valid"`, none; `"same"`, as many as make the output
+ * `ceil(input / stride)`, the odd one behind; or those before and behind, for rows and for columns:
+ * `[[top, bottom], [left, right]]`.
  */
 export type ConvolutionPadding = "same" | "valid" | RowsColumns | readonly [Padding, Padding];
 
@@ -17,7 +18,10 @@ export interface Conv2dOptions {
   readonly padding?: ConvolutionPadding | undefined;
   /** Input elements between neighbouring elements of the kernel. Default 1. */
   readonly dilation?: RowsColumns | undefined;
-  /** Channels are cut into so many groups that do not see one another; as many as input channels: depthwise. Default 1. */
+  /**
+   * Channels are cut into so many groups that do not see one another; as many as input channels: depthwise. Default
+   * 1.
+   */
   readonly groups?: number | undefined;
 }
 

@@ -18,7 +18,10 @@ import { requireAxes, rowsAndColumns, type RowsColumns } from "./window.ts";
 export interface MaxPoolOptions<Size = RowsColumns> {
   /** From one window to the next. Default: the size of the window, so that windows do not overlap. */
   readonly stride?: Size | undefined;
-  /** How far windows reach out of the input on each side; half of the window at most. What is there counts as -Infinity. Default 0. */
+  /**
+   * How far windows reach out of the input on each side; half of the window at most. What is there counts as
+   * -Infinity. Default 0.
+   */
   readonly padding?: Size | undefined;
   /** Input elements between neighbouring elements of a window. Default 1. */
   readonly dilation?: Size | undefined;
@@ -58,8 +61,8 @@ export const AVG_POOL_OPTIONS: OptionNames<AvgPoolOptions> = {
 export type WindowAttributes = { readonly sizes: WindowSizes };
 
 /**
- * The largest element of each window of `kernel` rows and columns: f32 `[batch, channels, rows, columns]`. Its gradient goes to
- * the first of equal ones; NaN is the largest. Names and defaults are PyTorch's.
+ * The largest element of each window of `kernel` rows and columns: f32 `[batch, channels, rows, columns]`. Its
+ * gradient goes to the first of equal ones; NaN is the largest. Names and defaults are PyTorch's.
  */
 export function maxPool2d(value: Value, kernel: RowsColumns, options: MaxPoolOptions = {}): Value {
   checkOptions("maxPool2d()", options, MAX_POOL_OPTIONS, "{ stride: 2 }");
@@ -77,8 +80,9 @@ export function maxPool1d(value: Value, kernel: number, options: MaxPoolOptions<
 }
 
 /**
- * The mean of each window of `kernel` rows and columns: f32 `[batch, channels, rows, columns]`. Names and defaults are
- * PyTorch's: by default the zeros of the padding are counted. Off by at most one rounding (2^-24) an element of the window.
+ * The mean of each window of `kernel` rows and columns: f32 `[batch, channels, rows, columns]`. Names and defaults
+ * are PyTorch's: by default the zeros of the padding are counted. Off by at most one rounding (2^-24) an element of
+ * the window.
  */
 export function avgPool2d(value: Value, kernel: RowsColumns, options: AvgPoolOptions = {}): Value {
   checkOptions("avgPool2d()", options, AVG_POOL_OPTIONS, "{ stride: 2 }");

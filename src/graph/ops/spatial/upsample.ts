@@ -21,8 +21,8 @@ export interface UpsampleOptions {
 export const UPSAMPLE_OPTIONS: OptionNames<UpsampleOptions> = { scale: true, mode: true };
 
 /**
- * Images `[batch, channels, rows, columns]`, f32, of a whole multiple of their size. The corners of pixels are aligned, not their centres, as
- * with PyTorch's `align_corners=False`.
+ * Images `[batch, channels, rows, columns]`, f32, of a whole multiple of their size. The corners of pixels are
+ * aligned, not their centres, as with PyTorch's `align_corners=False`.
  */
 export function upsample(value: Value, options: UpsampleOptions = {}): Value {
   const { scale = 2, mode = "nearest" } = checkOptions(
@@ -53,7 +53,9 @@ function nearest(value: Value, rowScale: number, columnScale: number): Value {
   return reshape(repeated, [batch, channels, rows * rowScale, columns * columnScale]);
 }
 
-/** Every element becomes `scale` of them, each between two neighbours: a weighted sum of the axis and itself, shifted. */
+/**
+ * Every element becomes `scale` of them, each between two neighbours: a weighted sum of the axis and itself, shifted.
+ */
 function interpolated(value: Value, axis: 2 | 3, scale: number): Value {
   const size = item(value.shape, axis);
   if (scale === 1 || size === 0) return value;

@@ -1,6 +1,6 @@
 /**
- * A process that saves as fast as it can into the directory that it is given, exclusively. Prints "saved <step>" for each
- * checkpoint, or "locked" and ends. Run by writer_lock_test.ts, which kills it.
+ * A process that saves as fast as it can into the directory that it is given, exclusively. Prints "saved <step>" for
+ * each checkpoint, or "locked" and ends. Run by writer_lock_test.ts, which kills it.
  */
 import process from "node:process";
 import { CairnError } from "../../../../src/base/errors.ts";

@@ -10,7 +10,10 @@ import { counterRandom } from "../../fixtures.ts";
 /** Tensors of a store by name; text is the name of another one whose bytes they share. */
 export type TensorsByName = Readonly<Record<string, HostTensor | string>>;
 
-/** A frozen checkpoint whose tensors are on the host, for tests that need no GPU: engines take it for what a store gave. */
+/**
+ * A frozen checkpoint whose tensors are on the host, for tests that need no GPU: engines take it for what a store
+ * gave.
+ */
 export function frozenTensors(
   tensors: TensorsByName,
   rest: { state?: StateInput; metrics?: Record<string, number>; provenance?: Partial<Provenance> } = {},
@@ -47,7 +50,10 @@ export function frozenTensors(
   return frozen;
 }
 
-/** A model with tied weights, odd sizes and an empty tensor, and the states of its optimiser. Different bytes for each seed. */
+/**
+ * A model with tied weights, odd sizes and an empty tensor, and the states of its optimiser. Different bytes for each
+ * seed.
+ */
 export function modelTensors(seed: number): TensorsByName {
   const random = counterRandom(seed);
   const tensor = (shape: number[], dtype: "f32" | "u8" = "f32"): HostTensor => {

@@ -1,4 +1,5 @@
-// One process of the tests: `evaluate <directory> <last step>` is an evaluator, `hold <directory> <tag>` takes a lease and stays.
+// One process of the tests: `evaluate <directory> <last step>` is an evaluator, `hold <directory> <tag>` takes a
+// lease and stays.
 import { createInterface } from "node:readline";
 import { evaluateCheckpoints } from "../../../../src/checkpoint/keep/evaluators/evaluate_checkpoints.ts";
 import { Lease } from "../../../../src/checkpoint/keep/evaluators/lease.ts";

@@ -27,7 +27,10 @@ export class Choices {
     return [first, ...rest][this.below(rest.length + 1)] ?? first;
   }
 
-  /** Checkpoints of one or two runs, some without a step, a time or a metric, with repeated steps and a clock that jumps. */
+  /**
+   * Checkpoints of one or two runs, some without a step, a time or a metric, with repeated steps and a clock that
+   * jumps.
+   */
   checkpoints(): CheckpointSummary[] {
     let step = 0;
     let seconds = 1_000_000;

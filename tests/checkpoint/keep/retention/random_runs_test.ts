@@ -57,7 +57,9 @@ class RandomRun {
     return { rule: this.below(2) === 0 ? anyOf(a, b) : allOf(a, b) };
   }
 
-  /** One save with what is cleaned up after it; sometimes the machine stops on the way. Then everything is looked at. */
+  /**
+   * One save with what is cleaned up after it; sometimes the machine stops on the way. Then everything is looked at.
+   */
   async advance(): Promise<void> {
     this.#step += 1 + this.below(5);
     const tag = String(this.#step);

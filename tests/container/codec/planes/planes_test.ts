@@ -175,7 +175,8 @@ describe("codec planes refuses", () => {
     return Uint8Array.of(...good.subarray(0, 4), ...edit(segment, viewOf(segment)) ?? segment);
   };
 
-  // Behind the number of elements one segment of 40000 symbols: length, kind, first, last, seven half bytes, four lengths, four streams.
+  // Behind the number of elements one segment of 40000 symbols: length, kind, first, last, seven half bytes, four
+  // lengths, four streams.
   const edits: [string, Edit][] = [
     ["a segment of no symbols", (_, view) => view.setUint32(0, 0, true)],
     ["a segment longer than its plane", (_, view) => view.setUint32(0, 40_001, true)],

@@ -1,6 +1,6 @@
 /**
- * The error function in float64, to 1e-15: below 3 the series `2/√π e^-x² Σ 2ⁿ xⁿ⁺¹.. / (2n + 1)!!`, whose terms are all positive;
- * above, the continued fraction of its complement (Abramowitz and Stegun 7.1.6 and 7.1.14).
+ * The error function in float64, to 1e-15: below 3 the series `2/√π e^-x² Σ 2ⁿ xⁿ⁺¹.. / (2n + 1)!!`, whose terms are
+ * all positive; above, the continued fraction of its complement (Abramowitz and Stegun 7.1.6 and 7.1.14).
  */
 export function erfOf(x: number): number {
   if (Number.isNaN(x) || x === 0) return x;
