@@ -66,12 +66,12 @@ export class RunDirectory {
   static async open(target: EngineTarget, options: RunDirectoryOptions = {}): Promise<RunDirectory> {
     const { best, ...ofEngine } = options;
     const shortages: Shortages = { tell: () => {} };
-    const saves = new SaveTarget(target, {
+    const saves: SaveTarget = new SaveTarget(target, {
       ...ofEngine,
       onDiskShortage: (shortage) => shortages.tell(shortage),
       mayEvict: async (tag) => !await isBest(engine, tag, best?.()),
     });
-    const engine = await saves.engine;
+    const engine: Engine = await saves.engine;
     return new RunDirectory(saves, engine, shortages, isPath(target) ? options : {});
   }
 
