@@ -29,14 +29,7 @@ export type { OptionNames } from "../base/options/options.ts";
 export type { Work, WorkProgress } from "../base/work.ts";
 export type { BackgroundSaveOptions, BackgroundSaverOptions } from "../checkpoint/background_saver.ts";
 export type { StoredDType } from "../checkpoint/capture/cast_tensors.ts";
-export type { GpuChunk, GpuChunkSink } from "../checkpoint/capture/checkpoint_source.ts";
-export type { EncodableCut, EncodableCuts } from "../checkpoint/capture/encoding_plan.ts";
-export type {
-  BytesListener,
-  BytesStage,
-  CheckpointState,
-  FrozenCheckpoint,
-} from "../checkpoint/capture/frozen_checkpoint.ts";
+export type { CheckpointState, FrozenCheckpoint } from "../checkpoint/capture/frozen_checkpoint.ts";
 export type { HostState, StateInput } from "../checkpoint/capture/state_types.ts";
 export type { ModelCode } from "../checkpoint/capture/model_code.ts";
 export type { StoreCopyOptions } from "../checkpoint/capture/store_copy.ts";
@@ -56,7 +49,7 @@ export {
   engineConformance,
   type EngineUnderTest,
 } from "../checkpoint/compose/engine_conformance.ts";
-export type { EngineGroup, GroupSave, MemberFailure } from "../checkpoint/compose/engine_group.ts";
+export type { EngineGroup } from "../checkpoint/compose/engine_group.ts";
 export { EngineWrapper } from "../checkpoint/compose/engine_wrapper.ts";
 export { MirrorEngine, type MirrorOptions } from "../checkpoint/compose/mirror_engine.ts";
 export { type Tier, TieredEngine } from "../checkpoint/compose/tiered_engine.ts";
@@ -84,7 +77,7 @@ export { FileEngine } from "../checkpoint/engine/file_engine.ts";
 export type { FileEngineOptions, FileSaveOptions } from "../checkpoint/engine/file_engine_options.ts";
 export { SessionEngine, type Writing } from "../checkpoint/engine/session_engine.ts";
 export { loadTensor } from "../checkpoint/engine/load_tensor.ts";
-export type { LockIdentity, LockOwner } from "../checkpoint/engine/lock/lock_owner.ts";
+export type { LockOwner } from "../checkpoint/engine/lock/lock_owner.ts";
 export type { WriterLockOptions } from "../checkpoint/engine/lock/writer_lock.ts";
 export type { EngineTarget } from "../checkpoint/engine/open_engine.ts";
 export type {
@@ -95,8 +88,7 @@ export type {
 } from "../checkpoint/field_snapshot.ts";
 export { loadModelCode, type LoadModelCodeOptions } from "../checkpoint/file/load_model_code.ts";
 export { type CheckpointManifest, type ManifestEntry, objectPath } from "../checkpoint/file/object_path.ts";
-export type { Components, PartPlan } from "../checkpoint/file/parts/components.ts";
-export type { WrittenPart } from "../checkpoint/file/parts/write_part.ts";
+export type { Components } from "../checkpoint/file/parts/components.ts";
 export { readModelCode } from "../checkpoint/file/read_model_code.ts";
 export type { ReadObjectOptions } from "../checkpoint/file/read_object.ts";
 export type { ReadWithinOptions } from "../checkpoint/file/read_within.ts";
@@ -121,7 +113,7 @@ export type {
 } from "../checkpoint/pending_snapshot.ts";
 export type { Mismatch, TensorForm } from "../checkpoint/restore/load_report.ts";
 export type { StateByName, StateReport } from "../checkpoint/restore/restore_state.ts";
-export type { FitOptions, FoundTensor, ShapePolicy } from "../checkpoint/restore/tensor_fit.ts";
+export type { FitOptions, ShapePolicy } from "../checkpoint/restore/tensor_fit.ts";
 export type { PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";
 export type { ModelState } from "../checkpoint/snapshot_state.ts";
 export { warmStart, type WarmStartOptions } from "../checkpoint/warm_start.ts";

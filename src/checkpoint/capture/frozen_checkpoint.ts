@@ -169,12 +169,20 @@ export class FrozenCheckpoint {
     return await this.#moment?.staging() ?? { shadowBytes: 0, streamedBytes: 0 };
   }
 
-  /** Has `listener` told how far {@link writeTo} is, in the place of any other. */
+  /**
+   * Has `listener` told how far {@link writeTo} is, in the place of any other.
+   *
+   * @internal
+   */
   listen(listener: BytesListener): void {
     this.#listener = listener;
   }
 
-  /** The GPU that its tensors are on as they are written; `undefined` where none are there, or not with the dtype of the file. */
+  /**
+   * The GPU that its tensors are on as they are written; `undefined` where none are there, or not with the dtype of the file.
+   *
+   * @internal
+   */
   get encodingGpu(): GpuDevice | undefined {
     return this.#moment?.tensors === this.#storedTensors ? this.#store?.gpu : undefined;
   }
@@ -183,9 +191,18 @@ export class FrozenCheckpoint {
    * Writes the raw space of {@link tensors} to `sink`. Each call reads it anew, for an engine that writes to several places; one at a
    * time.
    *
-   * @param encoded Where chunks go that the {@link encodingGpu} is to encode. Unless given, or without such a GPU, all of it is raw.
    * @throws CairnError `closed` once it was released; what reading from the GPU failed with; what `sink` threw.
    */
+  writeTo(sink: ByteSink, signal?: AbortSignal): Promise<void>;
+  /**
+   * The same, with chunks of it encoded.
+   *
+   * @param encoded Where chunks go that the {@link encodingGpu} is to encode. Unless given, or without such a GPU, all of it is raw.
+   *
+   * @internal
+   */
+  writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void>;
+  /** @internal What both do. */
   async writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void> {
     this.#requireHeld();
     const listener = this.#listener;
@@ -245,6 +262,8 @@ export class FrozenCheckpoint {
    * Throws unless the GPU that the tensors came from is still there.
    *
    * @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back is to be trusted.
+   *
+   * @internal
    */
   assertAlive(): void {
     this.#store?.gpu.assertAlive();

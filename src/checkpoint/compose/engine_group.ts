@@ -76,23 +76,41 @@ export abstract class EngineGroup extends SessionEngine {
 
   /** The engine beside whose checkpoints leases and marks lie, and whose paths name the checkpoints. */
   abstract get inner(): Engine;
-  /** Who takes part in the save that begins. */
+  /**
+   * Who takes part in the save that begins.
+   *
+   * @internal
+   */
   protected abstract participants(): readonly Engine[];
   /**
    * Says whether the save can still count.
    *
    * @throws CairnError when a save with these failures cannot count any more.
+   *
+   * @internal
    */
   protected abstract requireEnough(save: GroupSave, op: string): void;
-  /** Commits what is saved. What has failed by then is in `save.failures`. */
+  /**
+   * Commits what is saved. What has failed by then is in `save.failures`.
+   *
+   * @internal
+   */
   protected abstract commitMembers(save: GroupSave, options: EngineCommitOptions): Promise<CommitReport>;
-  /** Ways to open the checkpoint, the best one first. */
+  /**
+   * Ways to open the checkpoint, the best one first.
+   *
+   * @internal
+   */
   protected abstract copiesOf(
     tag: string,
     signal: AbortSignal | undefined,
   ): Promise<(() => Promise<Checkpoint>)[]>;
 
-  /** Who is said to save with one of them, where nobody else says. */
+  /**
+   * Who is said to save with one of them, where nobody else says.
+   *
+   * @internal
+   */
   protected savedByAt(_engine: Engine): SavedBy | undefined {
     return undefined;
   }

@@ -70,10 +70,12 @@ export class MirrorEngine extends EngineGroup {
     return first;
   }
 
+  /** @internal */
   protected participants(): readonly Engine[] {
     return this.engines;
   }
 
+  /** @internal */
   protected requireEnough({ members, failures, info }: GroupSave, op: string): void {
     if (members.length >= this.quorum) return;
     const [first] = failures;
@@ -87,6 +89,7 @@ export class MirrorEngine extends EngineGroup {
     );
   }
 
+  /** @internal */
   protected async commitMembers(save: GroupSave, options: EngineCommitOptions): Promise<CommitReport> {
     const { info, members, failures, overwrite } = save;
     const reports: CommitReport[] = [];
@@ -115,6 +118,7 @@ export class MirrorEngine extends EngineGroup {
     return { ...report, isVerified: reports.every(({ isVerified }) => isVerified), warnings };
   }
 
+  /** @internal */
   protected async copiesOf(
     tag: string,
     signal: AbortSignal | undefined,

@@ -67,20 +67,24 @@ export class TieredEngine extends EngineGroup {
     return deepest;
   }
 
+  /** @internal */
   protected participants(): readonly Engine[] {
     // A save that failed does not count, so that the next one goes where it should have gone.
     return this.tiers.filter(({ every = 1 }) => this.#commits % every === 0).map(({ engine }) => engine);
   }
 
+  /** @internal */
   protected override savedByAt(engine: Engine): SavedBy | undefined {
     return this.tiers.find((tier) => tier.engine === engine)?.keep === undefined ? undefined : "auto";
   }
 
+  /** @internal */
   protected requireEnough({ failures }: GroupSave): void {
     const [first] = failures;
     if (first !== undefined) throw first.error;
   }
 
+  /** @internal */
   protected async commitMembers(save: GroupSave, options: EngineCommitOptions): Promise<CommitReport> {
     const [deepest, ...others] = [...save.members].reverse();
     if (deepest === undefined) {
@@ -103,6 +107,7 @@ export class TieredEngine extends EngineGroup {
     return { ...report, warnings };
   }
 
+  /** @internal */
   protected copiesOf(tag: string, signal: AbortSignal | undefined): Promise<(() => Promise<Checkpoint>)[]> {
     return Promise.resolve(this.engines.map((engine) => () => engine.load(tag, { signal })));
   }

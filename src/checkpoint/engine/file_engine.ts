@@ -93,6 +93,8 @@ export class FileEngine extends SessionEngine<FileSaveOptions> {
    * resolves, and belongs to nothing until an index names it. To make room is left to the first rank, which deletes checkpoints of its run.
    *
    * @throws CairnError `locked` when this engine is to be exclusive and that run has not locked the directory; `disk_full`.
+   *
+   * @internal
    */
   async savePart(
     info: CommitInfo,

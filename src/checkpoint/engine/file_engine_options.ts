@@ -53,7 +53,11 @@ export const FILE_ENGINE_OPTIONS: OptionNames<FileEngineOptions> = {
 
 /** Options of {@link FileEngine.save}. */
 export interface FileSaveOptions extends SaveOptions {
-  /** For the first of several ranks. */
+  /**
+   * For the first of several ranks.
+   *
+   * @internal
+   */
   readonly ranks?: {
     /** Its own part. */
     readonly part: PartPlan;

@@ -22,7 +22,11 @@ export interface WriterLockOptions {
    * Say `true` only when you know it. Never asked about one that is known to live.
    */
   readonly isOwnerDead?: ((owner: LockOwner) => boolean | Promise<boolean>) | undefined;
-  /** What this process says of itself. */
+  /**
+   * What this process says of itself.
+   *
+   * @internal
+   */
   readonly identity?: LockIdentity | undefined;
 }
 
