@@ -13,7 +13,7 @@ export interface ExampleSpec {
   readonly shape: Shape;
 }
 
-/** Some examples one behind the other. */
+/** Some examples, one after the other. */
 export interface Batch {
   /** Elements of the inputs, `size * elements of one input`, in the order of the shape `[size, …]`. */
   readonly inputs: ArrayBufferView;
@@ -47,15 +47,15 @@ export interface BatchSource {
   /** Examples in an epoch. Where they fill no whole number of batches, the last batch is a smaller one. */
   readonly exampleCount: number;
   /**
-   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false; a run
-   * that was saved goes on as it was begun where the source does not say. Evaluation never leaves one out.
+   * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false; without
+   * it a resumed run goes on as it began. Evaluation never leaves one out.
    */
   readonly dropLast?: boolean | undefined;
   /** What one example of the inputs is. */
   readonly inputs: ExampleSpec;
   /** What the label of one example is. */
   readonly labels: ExampleSpec;
-  /** The batch that is asked for. Of the same request the same bytes, always. */
+  /** The requested batch. The same request always gives the same bytes. */
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
   /** Places of a batch's examples in the data, for messages about one of them. */
   indicesAt?(request: BatchRequest): readonly number[];

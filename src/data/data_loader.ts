@@ -37,7 +37,7 @@ export interface DataLoaderOptions {
   readonly seed?: Seed;
   /**
    * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false: it is
-   * trained on, at its size. A run that was saved goes on as it was begun unless this says otherwise.
+   * trained on, at its size. A resumed run goes on as it began unless this says otherwise.
    */
   readonly dropLast?: boolean | undefined;
 }

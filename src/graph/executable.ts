@@ -89,8 +89,8 @@ export class Executable {
 
   /**
    * Plans `program`, allocates its memory and compiles its kernels.
-   * @throws TypeError when the program does not hold together; CairnError `gpu_validation` naming the kernel,
-   * `limit_exceeded` when a tensor is too large for the adapter, `unsupported` for a variant that there is not.
+   * @throws TypeError when the program is inconsistent; CairnError `gpu_validation` naming the kernel,
+   * `limit_exceeded` when a tensor is too large for the adapter, `unsupported` for an unknown variant.
    */
   static async compile(gpu: GpuDevice, program: Program, options: CompileOptions = {}): Promise<Executable> {
     checkOptions("Executable.compile()", options, COMPILE_OPTIONS);
@@ -116,9 +116,9 @@ export class Executable {
 
   /**
    * Uploads `inputs` and the step's scalars, encodes every dispatch and the `copies`, and submits. Returns at once:
-   * the GPU works behind. Everything is checked before anything is sent.
-   * @throws TypeError for a missing or unknown name; CairnError `shape_mismatch` or `dtype_mismatch` for an input that
-   * does not fit, `closed`, `device_lost`.
+   * the GPU works in the background. Everything is checked before anything is sent.
+   * @throws TypeError for a missing or unknown name; CairnError `shape_mismatch` or `dtype_mismatch` for an input
+   * that does not fit, `closed`, `device_lost`.
    */
   run(
     inputs: Readonly<Record<string, ProgramInput>>,

@@ -80,14 +80,14 @@ export class ProgramLowering implements LoweringContext {
     return this.#companions.get(value);
   }
 
-  /** Memory for results that no value stands for. It lives from its first to its last use in the steps. */
+  /** Memory for results without a value. It lives from its first to its last use in the steps. */
   scratch(label: string, byteLength: number): Region {
     const region = this.#newRegion(label, byteLength);
     this.computed.add(region);
     return region;
   }
 
-  /** Adds a step, unless there is nothing for it to compute. */
+  /** Adds a step, unless it has nothing to compute. */
   add(step: Step, text: string): void {
     if (step.dispatch.workgroups.every((count) => count > 0)) this.steps.push({ ...step, text });
   }

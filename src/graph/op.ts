@@ -64,7 +64,7 @@ export interface Read {
   readonly axes: readonly ({ readonly of: number; readonly step: number } | undefined)[];
   /** Where along axes of the result there is an element; everywhere when left out. */
   readonly bounds?: readonly { readonly axis: number; readonly from: number; readonly to: number }[];
-  /** What stands elsewhere; 0 when left out. */
+  /** The value elsewhere; 0 unless given. */
   readonly fill?: number;
 }
 
@@ -110,7 +110,7 @@ export interface LoweringContext {
   regionOf(value: Value): Region;
   /** Where the second output of its kernel goes. `undefined` when the program has no use for it. */
   companionOf(value: Value): Region | undefined;
-  /** Memory for what stands between two dispatches of one op. It lives from its first to its last use in the steps. */
+  /** Memory for results between two dispatches of one op. It lives from its first to its last use in the steps. */
   scratch(label: string, byteLength: number): Region;
   /** The variant of `kernel` that this program runs, one of `choices`. */
   variant<Choice extends string>(kernel: string, choices: VariantChoices<Choice>): Choice;

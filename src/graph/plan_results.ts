@@ -87,7 +87,7 @@ function copyAway(region: Region, lowering: ProgramLowering): Region {
   return copy;
 }
 
-/** Copies bits, whatever they mean. */
+/** Copies bits. */
 function copyStep(from: Region, to: Region): Step {
   const dispatch = copy<Binding>({ input: from, out: to }, { shape: [from.byteLength / 4] });
   return { dispatch, writes: [to] };

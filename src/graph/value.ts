@@ -1,7 +1,7 @@
 import type { DType } from "../base/dtype.ts";
 import { elementCount, type Shape } from "../tensor/shape.ts";
 
-/** What an op knows besides its inputs. Plain readonly values. */
+/** Attributes of an op: what it depends on besides its inputs. Plain readonly values. */
 export type Attributes = Readonly<Record<string, unknown>>;
 
 /**
@@ -15,7 +15,7 @@ export interface Value<A extends Attributes = Attributes> {
   readonly op: string;
   /** What it is computed from, in the order of its op. */
   readonly inputs: readonly Value[];
-  /** What its op knows besides, such as the axis of a sum. */
+  /** Its op's attributes, such as the axis of a sum. */
   readonly attributes: A;
   /** The dtype of its elements. */
   readonly dtype: DType;

@@ -11,7 +11,7 @@ export interface ReadWalk extends Required<Walk> {
   readonly source: Value;
   /** Of the value that it stands for. */
   readonly shape: Shape;
-  /** What stands outside of the bounds. */
+  /** The value outside of the bounds. */
   readonly fill: number;
 }
 

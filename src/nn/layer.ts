@@ -3,8 +3,8 @@ import type { Value } from "../graph/value.ts";
 import type { Scope } from "./scope.ts";
 
 /**
- * A layer is a function from a value to a value. It takes its parameters and its randomness from the scope; whatever
- * else it does is ordinary TypeScript over graph values, so that a function of your own is a layer as it stands.
+ * A layer is a function from a value to a value. It takes its parameters and its randomness from the scope; the rest
+ * is ordinary TypeScript over graph values, so any such function is a layer.
  *
  * @example
  * ```ts

@@ -32,7 +32,7 @@ export interface StoredTensor {
 export interface Slab {
   /** Owned by the store, with the usages STORAGE, COPY_SRC and COPY_DST. */
   readonly buffer: GPUBuffer;
-  /** A multiple of 256; 0 where a group has only empty tensors, and then there is nothing to bind or copy. */
+  /** A multiple of 256; 0 for a group of empty tensors, of which nothing is bound or copied. */
   readonly byteLength: number;
 }
 

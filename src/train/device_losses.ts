@@ -17,8 +17,8 @@ export class DeviceLosses {
   #inVain = 0;
 
   /**
-   * @throws TypeError when a device has to be opened by a store that did not open its own; RangeError for an
-   * option that there is not.
+   * @throws TypeError when a device has to be opened by a store that did not open its own; RangeError for an unknown
+   * option.
    */
   constructor(run: Run, onDeviceLost: OnDeviceLost = "error") {
     if (onDeviceLost !== "error" && onDeviceLost !== "rebuild") {
@@ -33,7 +33,7 @@ export class DeviceLosses {
     );
   }
 
-  /** Whether what was just thrown came of a lost device, and the run should go on with another one. */
+  /** Whether the error came from a lost device, and the run should go on with another one. */
   async isWorthAnother(): Promise<boolean> {
     if (!this.#isRebuilding) return false;
     // A device that is about to be lost says so one turn after its last answer.
@@ -48,7 +48,7 @@ export class DeviceLosses {
   /**
    * Goes on from the newest checkpoint on another device, and says so.
    *
-   * @throws what `recoverRun` throws, with `error` as the cause where there is nothing to go on from.
+   * @throws what `recoverRun` throws, with `error` as the cause where there is no checkpoint to resume from.
    */
   async recover(
     error: unknown,

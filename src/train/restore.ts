@@ -46,7 +46,7 @@ export const RESUME_OPTIONS: OptionNames<ResumeOptions> = {
 
 /** Options of `Trainer.recover`. */
 export interface RecoverRunOptions extends ResumeOptions {
-  /** An open device to go on with, which stays the caller's. Unless given, the store opens one as it did before. */
+  /** An open device to use, which stays the caller's. Unless given, the store opens one as it did before. */
   readonly gpu?: GpuDevice | undefined;
 }
 
@@ -73,7 +73,7 @@ export const TRAINER_LOAD_OPTIONS: OptionNames<TrainerLoadOptions> = {
 
 /** What `Trainer.resume` did. */
 export interface ResumeReport {
-  /** Tag of the checkpoint that the run goes on from; null for a fresh start. */
+  /** Tag of the checkpoint that the run resumed from; null for a fresh start. */
   readonly resumedFrom: string | null;
   /** Its full name. */
   readonly path: string | null;
@@ -205,8 +205,8 @@ async function otherRuns(
 }
 
 /**
- * Puts the run on another device and goes on from the newest checkpoint that verifies. That is looked for
- * first: without one the run stays lost.
+ * Puts the run on another device and resumes from the newest checkpoint that verifies. That is found first: without
+ * one the run stays lost.
  *
  * @throws CairnError `no_checkpoint`; `no_adapter` when there is no device.
  */

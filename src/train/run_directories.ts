@@ -18,12 +18,12 @@ export class RunDirectories {
   #runDirectory: Promise<RunDirectory> | undefined;
   /** Where the directory is, or was. */
   #openTarget: EngineTarget = ".";
-  /** Where the run was looked for, when nothing is said of saving. */
+  /** Where the run was looked for, when saving is not set up. */
   #directory: EngineTarget | undefined;
   /** Done when the last directory is closed, which may hold a lock. */
   #before: Promise<DirectoryBefore | undefined> = Promise.resolve(undefined);
 
-  /** @param policy What is said of saving, if anything is. */
+  /** @param policy The settings of saving, if there are any. */
   constructor(run: Run, policy: () => AutoSaver | undefined) {
     this.#run = run;
     this.#policy = policy;

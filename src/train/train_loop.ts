@@ -32,7 +32,7 @@ export interface StepEvent {
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
-  /** Train until so many epochs are done, those before a resume included. */
+  /** Train until this many epochs are done, those before a resume included. */
   readonly epochs: number;
   /** Stops at the next step boundary: what is being saved is saved, then the signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
@@ -56,9 +56,9 @@ export interface TrainOptions {
    */
   readonly handleSignals?: boolean | SignalOptions | undefined;
   /**
-   * What happens when the GPU device is lost: `train` rejects with `device_lost` ("error", the default), or
-   * the store opens another device and the run goes on from its newest checkpoint ("rebuild"). Steps since
-   * then are done again, with the same result; `onStep` hears of them again.
+   * What happens when the GPU device is lost: `train` rejects with `device_lost` ("error", the default), or the store
+   * opens another device and the run goes on from its newest checkpoint ("rebuild"). Steps since then are done again,
+   * with the same result; `onStep` is called for them again.
    */
   readonly onDeviceLost?: OnDeviceLost | undefined;
   /**
@@ -83,7 +83,7 @@ const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   onNonFinite: true,
 };
 
-/** @throws TypeError for an option that there is not, RangeError for a number of epochs that is none. */
+/** @throws TypeError for an unknown option, RangeError for an invalid number of epochs. */
 export function checkTrainOptions(options: TrainOptions): void {
   const { epochs, handleSignals } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");
   if (typeof handleSignals === "object") {
@@ -186,10 +186,7 @@ export interface LoopContext {
 /** How a {@link trainLoop} ended. */
 export type LoopEnd = Pick<TrainReport, "endedBy" | "exitCode">;
 
-/**
- * Trains until `options.epochs` epochs are done, or a signal came. Whatever happens, no save is under way
- * afterwards.
- */
+/** Trains until `options.epochs` epochs are done, or a signal came. In any case no save is under way afterwards. */
 export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
   const { run, options, log, saves, interrupts } = context;
   const startStep = run.step;
@@ -204,7 +201,7 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
       tellSkipped(context, startStep);
       // A checkpoint was refused because a step stopped the run: no need to find that out later.
       if (saves?.hasSeenStop) await run.readLosses();
-      // Also the turn in which a signal is heard and a save in the background goes on.
+      // In this turn signals arrive and a save in the background goes on.
       await nextTurn();
     }
     // Before the last save: nothing is saved of a run that was stopped.
@@ -236,7 +233,7 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
   return isDone ? { endedBy: "end", exitCode: 0 } : { endedBy: signal, exitCode: exitCodeOf(signal) };
 }
 
-/** A run of which nothing was saved is not one that went well, whatever it trained. */
+/** A run of which nothing was saved has failed, even if it trained to the end. */
 function requireSomeSave({ saves, failedSaves }: TrainLog, step: number): void {
   const last = failedSaves.at(-1);
   if (saves.length > 0 || last === undefined) return;
@@ -283,7 +280,7 @@ async function measureIfDue(context: LoopContext, startStep: number): Promise<vo
   try {
     await (isEpochEnd ? finishEpoch : validateWithinEpoch)(run, AbortSignal.any(stops));
   } catch (error) {
-    // The run that goes on from here measures it.
+    // The resumed run measures it.
     if (interrupts?.stopping.aborted && error === interrupts.stopping.reason) return;
     throw error;
   }
@@ -312,8 +309,8 @@ function warnOfMetrics({ run, log }: LoopContext): void {
 }
 
 /**
- * What a loader or a callback threw is no reason to lose the steps since the last save. A save that fails is told and
- * does not hide it.
+ * An error of a loader or a callback must not lose the steps since the last save. A save that fails here is reported
+ * and does not hide that error.
  */
 async function saveAfter(
   error: unknown,

@@ -39,10 +39,10 @@ export type { TrainerSaveOptions } from "./save_run.ts";
 export interface TrainerOptions extends RunOptions {}
 
 /**
- * Trains a model, saves it on the way, and goes on from where it was.
+ * Trains a model, saves it on the way, and resumes.
  *
- * The tensors are in the store, which stays the caller's; everything else of a run is a few integers and its
- * history. A resumed run has the same bits as one that was never disturbed, on the same adapter and runtime.
+ * The tensors are in the store, which stays the caller's; everything else of a run is a few integers and its history.
+ * A resumed run has the same bits as one that was never disturbed, on the same adapter and runtime.
  *
  * @example
  * ```ts
@@ -112,13 +112,12 @@ export class Trainer {
   }
 
   /**
-   * Says when, where and under which names checkpoints are saved while training. What is left out of a second
-   * call stays as it is.
+   * Says when, where and under which names checkpoints are saved while training. What is left out of a second call
+   * stays as it is.
    *
-   * @param onInvalid Told of each setting that is wrong, which then stays as it was, and of saving being
-   * disabled. Without it they are errors.
-   * @throws CairnError `unknown_field` for a name with a field that this run never has; TypeError or
-   * RangeError.
+   * @param onInvalid Gets each wrong setting, which then stays as it was, and a message when saving is disabled.
+   * Without it they are errors.
+   * @throws CairnError `unknown_field` for a name with a field that this run never has; TypeError or RangeError.
    */
   autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
     this.#requireIdle("change automatic saving");
@@ -154,13 +153,14 @@ export class Trainer {
   }
 
   /**
-   * Goes on after the GPU device was lost, with everything in its memory: puts the store on another device and
-   * takes the run from the newest sound checkpoint in `savePath`. What follows has the same bits as in a run that
-   * was never disturbed, on the same adapter. `train({ onDeviceLost: "rebuild" })` does this by itself.
+   * Goes on after the GPU device was lost, with everything in its memory: puts the store on another device and takes
+   * the run from the newest sound checkpoint in `savePath`. On the same adapter the bits are those of an undisturbed
+   * run. `train({ onDeviceLost: "rebuild" })` does this by itself.
    *
-   * Tensors, groups and ranges that were asked of the store before are of the lost device: ask again.
+   * Tensors, groups and ranges from before belong to the lost device: get them from the store again.
    *
-   * @throws CairnError `no_checkpoint` when there is nothing to go on from, `no_adapter`. The call may be repeated.
+   * @throws CairnError `no_checkpoint` when there is no checkpoint to resume from, `no_adapter`. The call may be
+   * repeated.
    * @throws TypeError when the device is not lost, or none was given and the store did not open its own.
    */
   async recover(options: RecoverRunOptions = {}): Promise<ResumeReport> {
@@ -194,8 +194,8 @@ export class Trainer {
    * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when they
    * are done already, after a resume for example.
    *
-   * A checkpoint that cannot be saved stops nothing: it is in the report and told to `onWarning`. When none of those
-   * that were to be saved could be, the call ends with `not_saved`, after all the training.
+   * A save that fails does not stop the training: it is in the report, and `onWarning` gets it. When all of them
+   * failed, the call rejects with `not_saved` after the training.
    *
    * A step whose loss or gradients are not finite changes no weight. It ends the call with `non_finite`, and the run
    * is as it was before that step; the next call tries it again. With `onNonFinite: "skip"` its batch is left out.

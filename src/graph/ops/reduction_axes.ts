@@ -113,8 +113,8 @@ export function resolveAxes(
 }
 
 /**
- * Runs of neighbouring axes to reduce, the last first, each in a tensor whose axes behind it are reduced already.
- * Axes of size 1 have nothing to reduce and split no span.
+ * Spans of neighbouring axes to reduce, the last first, each in a tensor whose later axes are reduced already. Axes
+ * of size 1 have nothing to reduce and split no span.
  */
 function spansOf(shape: Shape, axes: ReadonlySet<number>): ReductionSpan[] {
   const spans: ReductionSpan[] = [];

@@ -8,7 +8,7 @@ import type { CountedLosses } from "./loss.ts";
 
 /** Attributes of {@link gateOp}. */
 type GateAttributes = {
-  /** Known once the loss was called: the gradient is asked for later. */
+  /** Known once the loss was called; the gradient is built later. */
   readonly weight: () => Value | undefined;
 };
 

@@ -24,7 +24,7 @@ export interface UpdateBindings<B> {
  * begin as zeros.
  */
 export interface Optimizer {
-  /** Such as `"adamw"`. A run that is resumed with another one is told so. */
+  /** Such as `"adamw"`. Resuming with another one is an error. */
   readonly name: string;
   /** Names of the tensors that it keeps for each parameter: the groups `optimizer.<slot>` of the store. */
   readonly slots: readonly string[];

@@ -27,15 +27,15 @@ export type AutoSaverState = {
   best?: BestSave | null | undefined;
 };
 
-/** What of a saved state an {@link AutoSaver} goes on from. */
+/** What an {@link AutoSaver} takes from a saved state. */
 export interface TakenState {
   readonly saves?: number;
   readonly best?: BestSave;
 }
 
 /**
- * The counter and the best of a state that stood in a file, each if it can be one: the best only by the metric and in
- * the direction that the settings have now. Anything else in the file is ignored.
+ * The counter and the best of a state in a file, each if valid: the best only by the metric and in the direction that
+ * the settings have now. Anything else in the file is ignored.
  */
 export function takenFrom(state: unknown, wanted: BestBy | undefined): TakenState {
   if (typeof state !== "object" || state === null) return {};

@@ -34,7 +34,7 @@ const MOST_BYTES = 64 * 1024 * 1024;
 /**
  * Computes every result of a step on `batch`, one piece after the other, and gives the first in order of execution
  * that is not finite. Nothing in the store changes. What depends on neither data nor parameters, such as a mask with
- * infinities, is the user's own and not looked at.
+ * infinities, is the user's own and not checked.
  */
 export async function findNonFinite(
   model: Model,

@@ -207,7 +207,7 @@ function joined(pieces: readonly Uint8Array[]): Float32Array {
   return all;
 }
 
-/** What a snapshot is asked before it is committed. */
+/** The guard of a snapshot, asked before it is committed. */
 function refuseStopped(control: Uint8Array): void {
   const { stopped, stoppedStep } = decodeStepControl(control);
   if (stopped === 0) return;

@@ -28,10 +28,10 @@ export function allowing(allow: readonly RunSetting[]): Allowance {
 /** What has to be the same in a checkpoint that is loaded by its name: what says what step, batches and tensors are. */
 const NEVER_LOADABLE: ReadonlySet<string> = new Set(["seed", "optimizer", "batchSize", "batchesPerEpoch"]);
 
-/** For a checkpoint that was asked for by its name. */
+/** For a checkpoint that was named by the caller. */
 export const LOADABLE: Allowance = ({ what }) => !NEVER_LOADABLE.has(what);
 
-/** A checkpoint that a run can go on from. */
+/** A checkpoint that a run can resume from. */
 export interface OwnState {
   readonly state: TrainingState;
   /** In what it differs from the run, as was allowed. */
@@ -43,7 +43,7 @@ export interface OwnState {
 }
 
 /**
- * Looks whether a run can go on from a checkpoint, by everything but the bytes of its tensors.
+ * Checks whether a run can resume from a checkpoint, by everything but the bytes of its tensors.
  *
  * @throws CairnError `state_mismatch` that names every difference; and for a state that no trainer wrote.
  */
@@ -71,7 +71,7 @@ export async function ownState(
 /** What to do with a checkpoint of another model, for `resume`, which has no `strict`. */
 const ADVICE = "take the weights alone with warmStart(), or save this run into another directory";
 
-/** Why a run cannot go on from a checkpoint; `undefined` if it can. @throws what is wrong with the file. */
+/** Why a run cannot resume from a checkpoint; `undefined` if it can. @throws what is wrong with the file. */
 export async function whyNotOwn(
   run: Run,
   checkpoint: Checkpoint,

@@ -173,7 +173,7 @@ export class Run {
     this.#ring.release();
   }
 
-  /** What to tell of parameters that the loss does not reach, the first time that it is asked. */
+  /** The warning about parameters that the loss does not reach, once. */
   async unreachedWarning(): Promise<string | undefined> {
     const { unreached } = await this.#compiledStep();
     if (this.#hasToldUnreached) return undefined;
@@ -337,7 +337,7 @@ export class Run {
     await this.#freeing;
   }
 
-  /** Forgets what was compiled, and frees it behind. */
+  /** Drops the compiled programs, and frees them in the background. */
   #freePrograms(): void {
     const closing = Promise.allSettled([this.#trainStep]);
     this.#trainStep = undefined;

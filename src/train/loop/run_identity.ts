@@ -28,7 +28,7 @@ export const RUN_SETTINGS: readonly RunSetting[] = [
   "numerics",
 ];
 
-/** What of a run is recorded besides its numbers; not in the first checkpoints. */
+/** The recorded settings of a run; not in the first checkpoints. */
 export type RecordedSettings = {
   readonly optimizer: Description;
   readonly schedule?: Description | undefined;

@@ -21,7 +21,7 @@ export interface TrainingState {
   /** Of the data; not in the first checkpoints. */
   readonly exampleCount?: number | undefined;
   readonly seed: Seed;
-  /** Of the orders that a seed stands for, see `Permutation`. The first checkpoints do not have it: 1. */
+  /** Version of the data order, see `Permutation`. 1 where it is missing, as in the first checkpoints. */
   readonly orderVersion: number;
   readonly optimizer: string;
   /** What else it depends on; not in the first checkpoints. */
@@ -90,7 +90,7 @@ function stateSchema(): z.ZodType<TrainingState> {
       validations: records.optional(),
     }),
     walltime: z.number().nonnegative(),
-    // Looked at where it is taken: whatever it says keeps nobody from resuming.
+    // Checked where it is used: an invalid one does not prevent resuming.
     autoSaver: z.custom<AutoSaverState | null>((value) => typeof value === "object"),
   });
   return schema;

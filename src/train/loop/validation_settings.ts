@@ -1,11 +1,11 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { type BatchSource, requireExamples } from "../../data/batch_source.ts";
 
-/** What is validated on, and when besides the end of each epoch. */
+/** The validation data, and when it is used besides the end of each epoch. */
 export interface ValidationOptions {
   /** What is measured. Nothing is learnt from it. */
   readonly data: BatchSource;
-  /** Also after every so many steps, within an epoch; 0 or null never. Default null. */
+  /** Also every this many steps, within an epoch; 0 or null never. Default null. */
   readonly everySteps?: number | null | undefined;
 }
 

@@ -14,7 +14,7 @@ export interface CountedValue {
   readonly length: number;
 }
 
-/** Batches between two reads: at most so many, and as many as have room. */
+/** Batches between two reads: at most this many, and as many as fit. */
 const MOST_ROWS = 64;
 const MOST_BYTES = 16 * 1024 * 1024;
 

@@ -97,7 +97,7 @@ export class Evaluation {
     };
   }
 
-  /** Whatever runs ends at its next batch with the error `closed`. */
+  /** A running evaluation ends at its next batch with the error `closed`. */
   close(): void {
     this.#isClosed = true;
     for (const { executable } of this.#programs.values()) executable.close();

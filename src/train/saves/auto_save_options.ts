@@ -27,7 +27,7 @@ export const BEST_POLICY: OptionNames<BestPolicy> = { metric: true, direction: t
  * `last` and `rule`, everything is.
  */
 export interface KeepPolicy {
-  /** The newest so many, at least 1. */
+  /** How many of the newest, at least 1. */
   readonly last?: number | undefined;
   /**
    * And the best by this metric. By one of the validation data (`val_…`), every validation is a moment to save: when
@@ -43,7 +43,7 @@ export const KEEP_POLICY: OptionNames<KeepPolicy> = { last: true, best: true, ru
 
 /** A {@link KeepPolicy} with nothing left to be guessed. */
 export interface KeepSettings {
-  /** The newest so many stay. */
+  /** How many of the newest stay. */
   readonly last?: number | undefined;
   /** The best by this metric stays. */
   readonly best?: RetentionPolicy["best"];
@@ -53,9 +53,9 @@ export interface KeepSettings {
 
 /** When checkpoints are saved, under which names, and which are kept. */
 export interface AutoSaveOptions {
-  /** Every so many epochs; -1 only after the last one; 0 or null never. Default null. */
+  /** Every this many epochs; -1 only after the last one; 0 or null never. Default null. */
   readonly interval?: number | null | undefined;
-  /** Every so many optimiser steps; 0 or null never. Default null. */
+  /** Every this many optimiser steps; 0 or null never. Default null. */
   readonly everySteps?: number | null | undefined;
   /** Directory of the checkpoints, or an engine over a storage of your own; null disables saving. Default ".". */
   readonly savePath?: EngineTarget | null | undefined;
@@ -109,9 +109,9 @@ export const AUTO_SAVE_OPTIONS: OptionNames<AutoSaveOptions> = {
 export interface AutoSaveSettings {
   /** Text that is saved with each checkpoint; null for none. */
   readonly modelCode: ModelCode | null;
-  /** Save after every so many epochs; -1 only after the last one; null never. */
+  /** Save every this many epochs; -1 only after the last one; null never. */
   readonly interval: number | null;
-  /** Save after every so many steps; null never. */
+  /** Save every this many steps; null never. */
   readonly everySteps: number | null;
   /** Where checkpoints go; null nowhere. */
   readonly savePath: EngineTarget | null;
@@ -127,7 +127,7 @@ export interface AutoSaveSettings {
   readonly saveOnLastEpoch: boolean;
   /** Whether the directory is locked for this run, and how. */
   readonly exclusive: boolean | WriterLockOptions;
-  /** What happens to a save for which there is no room. */
+  /** What happens to a save for which there is no space. */
   readonly onDiskFull: OnDiskFull;
   /** Whether a run that fails is saved before it ends. */
   readonly saveOnError: boolean;
@@ -190,7 +190,7 @@ export function readOnDiskFull(value: unknown): OnDiskFull {
   throw new RangeError(`onDiskFull is "error", "pause" or "evictOldest", found ${JSON.stringify(value)}`);
 }
 
-/** An engine locks and looks for room as it was told when it was opened. */
+/** An engine locks and checks disk space by the options that it was opened with. */
 export function requireDirectory({ savePath, exclusive, onDiskFull }: AutoSaveSettings): void {
   if (!isEngine(savePath) || (exclusive === false && onDiskFull === "error")) return;
   const setting = exclusive === false ? "onDiskFull" : "exclusive";

@@ -105,8 +105,8 @@ export class AutoSaver {
   }
 
   /**
-   * Like {@link AutoSaver.configure}, for scripts that should rather train without a setting than stop: each
-   * wrong setting is told to `onWarning` and left as it was. So is the fact that saving is disabled.
+   * Like {@link AutoSaver.configure}, for scripts that should train even with a wrong setting: `onWarning` gets each
+   * wrong setting, which stays as it was, and a message when saving is disabled.
    */
   configureLeniently(options: AutoSaveOptions, onWarning: (message: string) => void): void {
     for (const [key, value] of Object.entries(options)) {
@@ -168,8 +168,8 @@ export class AutoSaver {
   }
 
   /**
-   * Takes what goes on over restarts from a saved state: how many saves there were, and the best by `keep.best`.
-   * Path, names and policies stay the script's, whatever the file says; what it says wrongly is left aside.
+   * Takes from a saved state what survives restarts: how many saves there were, and the best by `keep.best`. Path,
+   * names and policies stay the script's, whatever the file says; invalid values are ignored.
    */
   loadStateDict(state: unknown): void {
     const { saves = this.saves, best = this.best } = takenFrom(state, this.#settings.keep.best);
@@ -177,7 +177,7 @@ export class AutoSaver {
     this.best = best;
   }
 
-  /** To be told of each checkpoint that became durable, with what was measured of it. */
+  /** To be called for each checkpoint that became durable, with its metrics. */
   onSaved(tag: string, step: number, metrics: Readonly<Record<string, number>>): void {
     this.lastSavedTag = tag;
     this.saves++;

@@ -74,9 +74,8 @@ export class NameTemplate {
   }
 
   /**
-   * The name for `values`. A field without a value becomes `na`, and `onMissing` is told. Where the values make a
-   * name of it that is none, it begins with the name of the first field ("loss_-0.25"); one that is too long ends
-   * with its checksum.
+   * The name for `values`. A field without a value becomes `na`, and `onMissing` is told. A name that is not valid
+   * gets the name of the first field in front ("loss_-0.25"); one that is too long ends with its checksum.
    */
   expand(values: Readonly<Record<string, number | undefined>>, onMissing: (field: string) => void): string {
     const text = this.#text(values, onMissing);
@@ -126,9 +125,7 @@ function parseField(text: string, source: string, known: readonly string[] | und
   };
 }
 
-/**
- * A template has to give valid names whatever its fields are; `na` stands for them, as it may in a real name.
- */
+/** A template has to give valid names for all values; `na` is used for the check, as it may be in a real name. */
 function requireTag(source: string, example: string): void {
   try {
     checkTag(example);

@@ -20,7 +20,7 @@ export interface SaveRecord {
   readonly path: string;
   /** Optimiser updates at which it was saved. */
   readonly step: number;
-  /** How long training stood still for it: the copy, and the save before if that was still under way. */
+  /** How long training waited for it: for the copy, and for the last save if that was still under way. */
   readonly stallMs: number;
   /** From the request until it was durable. */
   readonly durationMs: number;
@@ -71,8 +71,8 @@ export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy
 }
 
 /**
- * Saves a run in the background when its {@link AutoSaver} says so. A save that fails is told and does not
- * stop anything.
+ * Saves a run in the background when its {@link AutoSaver} says so. A save that fails is reported and does not stop
+ * the training.
  */
 export class ScheduledSaves {
   readonly #run: Run;
@@ -151,8 +151,8 @@ export class ScheduledSaves {
   }
 
   /**
-   * Takes a snapshot now and goes on behind. Waits for the save before, if that is still under way; there is
-   * never more than one. Does nothing when this very step was saved.
+   * Takes a snapshot now and saves it in the background. Waits for the last save, if that is still under way; there
+   * is never more than one. Does nothing when this very step was saved.
    */
   async save(moment: "epoch" | "step"): Promise<void> {
     const run = this.#run;

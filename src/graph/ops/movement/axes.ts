@@ -5,7 +5,7 @@ import type { Value } from "../../value.ts";
 import { resolveAxes, resolveAxis } from "../reduction_axes.ts";
 import { broadcastTo, reshape } from "../views.ts";
 
-/** `value` with a new axis of size 1 at `axis` of the result, -1 being behind the last. A view. */
+/** `value` with a new axis of size 1 at `axis` of the result, -1 being after the last. A view. */
 export function expandDims(value: Value, axis: number): Value {
   const at = resolveAxis("expandDims", [...value.shape, 1], axis);
   return reshape(value, value.shape.toSpliced(at, 0, 1));

@@ -12,8 +12,8 @@ import { padAxis, sliceAxis } from "./slice_and_pad.ts";
 /** Options of {@link pad}. */
 export interface PadOptions {
   /**
-   * What stands around: `"constant"` (when left out) one number; `"reflect"` the elements behind the edge, in turn,
-   * without the edge itself; `"replicate"` the edge.
+   * What is around: `"constant"` (the default) one number; `"reflect"` the elements behind the edge, in turn, without
+   * the edge itself; `"replicate"` the edge.
    */
   readonly mode?: "constant" | "reflect" | "replicate" | undefined;
   /** The number of the mode `"constant"`; 0 when left out. */
@@ -23,7 +23,7 @@ export interface PadOptions {
 /** Every option of {@link PadOptions}. */
 export const PAD_OPTIONS: OptionNames<PadOptions> = { mode: true, value: true };
 
-/** How many elements to add in front of an axis and behind it. */
+/** How many elements to add before and after an axis. */
 export type Padding = readonly [before: number, after: number];
 
 /**

@@ -4,7 +4,7 @@ import type { Padding } from "../movement/pad.ts";
 import { rowsAndColumns, type RowsColumns, wholeNumber, type Window } from "./window.ts";
 
 /**
- * Zeros around the input: so many on each side; `"valid"`, none; `"same"`, as many as make the output
+ * Zeros around the input: this many on each side; `"valid"`, none; `"same"`, as many as make the output
  * `ceil(input / stride)`, the odd one behind; or those before and behind, for rows and for columns:
  * `[[top, bottom], [left, right]]`.
  */
@@ -18,10 +18,7 @@ export interface Conv2dOptions {
   readonly padding?: ConvolutionPadding | undefined;
   /** Input elements between neighbouring elements of the kernel. Default 1. */
   readonly dilation?: RowsColumns | undefined;
-  /**
-   * Channels are cut into so many groups that do not see one another; as many as input channels: depthwise. Default
-   * 1.
-   */
+  /** The number of independent groups of channels; as many as input channels: depthwise. Default 1. */
   readonly groups?: number | undefined;
 }
 
@@ -54,7 +51,7 @@ export interface ConvTranspose2dOptions {
   readonly stride?: RowsColumns | undefined;
   /** Rows and columns of the result that are left out on each side. Default 0. */
   readonly padding?: RowsColumns | undefined;
-  /** Rows and columns that the result has besides; below the stride. Default 0. */
+  /** Extra rows and columns of the result; below the stride. Default 0. */
   readonly outputPadding?: RowsColumns | undefined;
   /** Default 1. */
   readonly dilation?: RowsColumns | undefined;
@@ -87,7 +84,7 @@ export function conv2dWindow(
   };
 }
 
-/** Zeros before and behind, for rows and for columns. */
+/** Zeros before and after, for rows and for columns. */
 export function paddingOf(
   op: string,
   padding: ConvolutionPadding,

@@ -25,9 +25,9 @@ export const ONE_CYCLE_OPTIONS: OptionNames<OneCycleOptions> = {
 };
 
 /**
- * One cycle of `steps` steps: up from `peak / divisor` to `peak`, then down to nearly nothing, where it stays (Smith
- * and Topin 2018). The rates of PyTorch's `OneCycleLR`, which also moves the momentum unless told otherwise; this
- * does not.
+ * One cycle of `steps` steps: up from `peak / divisor` to `peak`, then down to nearly 0, where it stays (Smith and
+ * Topin 2018). The rates of PyTorch's `OneCycleLR`, which also moves the momentum unless told otherwise; this does
+ * not.
  */
 export function oneCycle(peak: number, steps: number, options: OneCycleOptions = {}): Schedule {
   const { warmupShare = 0.3, divisor = 25, finalDivisor = 1e4, curve = "cosine" } = checkOptions(

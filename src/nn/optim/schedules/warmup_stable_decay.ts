@@ -24,8 +24,8 @@ export const WARMUP_STABLE_DECAY_OPTIONS: OptionNames<WarmupStableDecayOptions> 
 
 /**
  * Up in a line to `peak`, there for a while, and down in a line to `final` (Hu et al. 2024, MiniCPM; with the line
- * that Hägele et al. 2024 use). What was trained up to the end of the stable part can be gone on with, whatever the
- * number of steps becomes.
+ * that Hägele et al. 2024 use). What was trained up to the end of the stable part can be trained further, even if the
+ * number of steps changes.
  */
 export function warmupStableDecay(peak: number, options: WarmupStableDecayOptions): Schedule {
   const { warmupSteps, stableSteps, decaySteps, final = 0 } = checkOptions(
