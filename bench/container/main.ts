@@ -211,9 +211,28 @@ async function benchOpening(): Promise<void> {
       throw new Error("The tensors listed are not those written");
     }
   });
-  record("open and list 10,000 tensors, ms", ms, 5);
+  const header = safetensorsHeader(tensors);
+  const { ratios } = await race(() => open("many"), () => {
+    const parsed = JSON.parse(header) as Record<string, unknown>;
+    if (Object.keys(parsed).length !== tensors.length) throw new Error("The header lost tensors");
+    return Promise.resolve();
+  }, (listed) => {
+    if (listed.length !== tensors.length) throw new Error("The tensors listed are not those written");
+  });
+  console.log(`open and list 10,000 tensors: ${median(ms).toFixed(2)} ms`);
+  record("open and list 10,000 tensors, by JSON.parse of their safetensors header", ratios, 0.5);
   record("open and list 10,000 tensors, reads", reads, 2);
   console.log(`open and list 10,000 tensors, each in a state dict too: ${median(withState).toFixed(2)} ms`);
+}
+
+/** The header of a safetensors file with the same tensors. */
+function safetensorsHeader(tensors: readonly TensorSpec[]): string {
+  let at = 0;
+  return JSON.stringify(Object.fromEntries(tensors.map(({ name, shape }) => {
+    const begin = at;
+    at += 4 * shape.reduce((product, size) => product * size, 1);
+    return [name, { dtype: "F32", shape, data_offsets: [begin, at] }];
+  })));
 }
 
 async function benchRawTensor(): Promise<void> {
@@ -234,37 +253,38 @@ async function benchRawTensor(): Promise<void> {
     if (length !== tensorBytes) throw new Error(`read ${length} of ${tensorBytes} bytes`);
     return Promise.resolve();
   };
+  // In pieces that are still in the processor's cache when they are summed up: no reader that checks what it gives is faster.
+  const readAndSumUp = (bytes: Uint8Array, round: number): Promise<void> => {
+    for (let at = 0; at < tensorBytes; at += MiB) {
+      const length = Math.min(MiB, tensorBytes - at);
+      if (readSync(file, bytes, at, length, 4096 + place(round) + at) !== length) {
+        throw new Error("short read");
+      }
+      crc32(bytes.subarray(at, at + length));
+    }
+    return Promise.resolve();
+  };
   // Both into memory that is there already: in new memory most of the time is the system's, and who gets some that
   // was used before is luck.
   const [bytes, other] = [new Uint8Array(tensorBytes), new Uint8Array(tensorBytes)];
   const { ms, ratios, cpuRatios } = await race(
     (round) => reader.readInto(`w${round * 7 % count}`, bytes),
+    (round) => readAndSumUp(other, round),
+    (_, round) => check(bytes, place(round)),
+  );
+  const byBareRead = await race(
+    (round) => reader.readInto(`w${round * 7 % count}`, bytes),
     (round) => readBareInto(other, round),
     (_, round) => check(bytes, place(round)),
   );
-  const inNewMemory = await race(
-    (round) => reader.read(`w${round * 7 % count}`),
-    (round) => readBareInto(new Uint8Array(tensorBytes), round),
-    (result, round) => check(result, place(round)),
-  );
-  const checksums = Array.from({ length: rounds }, () => {
-    const start = performance.now();
-    for (let at = 0; at < tensorBytes; at += MiB) crc32(bytes.subarray(at, at + MiB));
-    return performance.now() - start;
-  });
-  const bare = median(ms.map((own, round) => own / (ratios[round] ?? NaN)));
   const speed = (time: number): string =>
     `${time.toFixed(2)} ms (${(tensorBytes / time / 1e6).toFixed(1)} GB/s)`;
-  console.log(`one raw tensor of ${(tensorBytes / MiB).toFixed(1)} MiB: ${speed(median(ms))}`);
   console.log(
-    `a bare positioned read of its bytes: ${speed(bare)}; its checksums alone: ${speed(median(checksums))}`,
+    `one raw tensor of ${(tensorBytes / MiB).toFixed(1)} MiB: ${speed(median(ms))}, ${
+      median(byBareRead.ratios).toFixed(2)
+    }x a bare read without checksums, ${median(byBareRead.cpuRatios).toFixed(2)}x by processor time`,
   );
-  console.log(
-    `the same into new memory: ${median(inNewMemory.ratios).toFixed(2)}x a bare read, ${
-      median(inNewMemory.cpuRatios).toFixed(2)
-    }x by processor time`,
-  );
-  record("one raw tensor out of a 512 MiB file, by a bare positioned read", ratios, 1.2, cpuRatios);
+  record("one raw tensor out of a 512 MiB file, by a read and its checksums", ratios, 1.1, cpuRatios);
   closeSync(file);
   await reader.close();
 }
