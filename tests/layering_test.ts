@@ -14,9 +14,11 @@ const KERNELS = [
   "kernels/matmul",
   "kernels/optimizer",
   "kernels/pool",
+  "kernels/indexing",
   "kernels/random",
   "kernels/reduce",
   "kernels/softmax",
+  "kernels/sort",
 ];
 const CONTAINER = ["container", "container/codec", "container/format", "container/read", "container/write"];
 
@@ -71,6 +73,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "kernels/optimizer": ["base", "gpu", "kernels"],
   "kernels/pool": ["base", "gpu", "kernels"],
   "kernels/random": ["base", "gpu", "kernels"],
+  "kernels/sort": ["base", "gpu", "kernels", "kernels/elementwise"],
+  "kernels/indexing": ["base", "gpu", "kernels", "kernels/elementwise", "kernels/reduce", "kernels/sort"],
   "kernels/softmax": ["base", "gpu", "kernels"],
   "kernels/reduce": ["base", "gpu", "kernels", "kernels/elementwise"],
   gpu_codec: ["base", "container/format", "container/codec", "gpu", "tensor"],

@@ -49,6 +49,7 @@ function detached<T>(method: (...parameters: never[]) => T, ...before: unknown[]
 }
 
 const value = ops.input("x", "f32", [2, 2]);
+const indices = ops.input("i", "u32", [2, 2]);
 const series = ops.input("series", "f32", [1, 1, 1]);
 const image = ops.input("image", "f32", [1, 1, 1, 1]);
 const dataset = { inputs: cairn.HostTensor.from([[1], [2]]), labels: cairn.HostTensor.from([1, 2]) };
@@ -92,9 +93,20 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => ops.mean(value, wrong),
     (wrong) => ops.max(value, wrong),
     (wrong) => ops.min(value, wrong),
+    (wrong) => ops.prod(value, wrong),
+    (wrong) => ops.all(value, wrong),
+    (wrong) => ops.any(value, wrong),
+    (wrong) => ops.logSumExp(value, wrong),
   ],
   SoftmaxOptions: [(wrong) => ops.softmax(value, wrong), (wrong) => ops.logSoftmax(value, wrong)],
-  ArgmaxOptions: [(wrong) => ops.argmax(value, wrong)],
+  ArgmaxOptions: [(wrong) => ops.argmax(value, wrong), (wrong) => ops.argmin(value, wrong)],
+  CumsumOptions: [(wrong) => ops.cumsum(value, wrong)],
+  VarianceOptions: [(wrong) => ops.variance(value, wrong)],
+  NormOptions: [(wrong) => ops.norm(value, wrong)],
+  SortOptions: [(wrong) => ops.sort(value, wrong), (wrong) => ops.argsort(value, wrong)],
+  TopKOptions: [(wrong) => ops.topK(value, 1, wrong)],
+  ScatterOptions: [(wrong) => ops.scatter(value, indices, value, wrong)],
+  EmbeddingOptions: [(wrong) => ops.embedding(value, indices, wrong)],
   SliceOptions: [(wrong) => ops.slice(value, wrong)],
   PadOptions: [(wrong) => ops.pad(value, [], wrong)],
   FlipOptions: [(wrong) => ops.flip(value, wrong)],
@@ -102,6 +114,9 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => ops.concat([value], wrong),
     (wrong) => ops.stack([value], wrong),
     (wrong) => ops.split(value, 1, wrong),
+    (wrong) => ops.take(value, indices, wrong),
+    (wrong) => ops.takeAlongAxis(value, indices, wrong),
+    (wrong) => ops.gather(value, indices, wrong),
   ],
   SqueezeOptions: [(wrong) => ops.squeeze(value, wrong)],
   LeakyReluOptions: [(wrong) => ops.leakyRelu(value, wrong)],

@@ -2,7 +2,8 @@ import { definitionOf, isResultOf } from "./create_value.ts";
 import { item } from "./op.ts";
 import { castOp } from "./ops/cast.ts";
 import { inputOp } from "./ops/sources.ts";
-import { labelOf, reachable, type Value } from "./value.ts";
+import { broadcastToOp } from "./ops/views.ts";
+import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
 
 /** What the elements of an input have to be: whole numbers from 0 to below `below`. */
 export interface InputLimit {
@@ -28,11 +29,16 @@ export function indexLimits(roots: readonly Value[]): ReadonlyMap<string, InputL
   return limits;
 }
 
-/** Where the same numbers come from, under another shape or as other integers. */
+/** Where the same numbers come from, under another shape, in another order, repeated or as other integers. */
 function sourceOf(value: Value): Value {
-  const isSame = definitionOf(value).lowering.kind === "view" ||
-    (isResultOf(castOp, value) && INTEGERS.has(item(value.inputs, 0).dtype));
-  return isSame ? sourceOf(item(value.inputs, 0)) : value;
+  const input = value.inputs[0];
+  if (input === undefined) return value;
+  const { kind } = definitionOf(value).lowering;
+  // What takes only some of the numbers says nothing of the others.
+  const isSame = kind === "view" || isResultOf(broadcastToOp, value) ||
+    (kind === "read" && sizeOf(value) === sizeOf(input)) ||
+    (isResultOf(castOp, value) && INTEGERS.has(input.dtype));
+  return isSame ? sourceOf(input) : value;
 }
 
 const INTEGERS: ReadonlySet<string> = new Set(["u8", "i32", "u32"]);

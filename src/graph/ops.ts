@@ -1,4 +1,4 @@
-export { argmax, type ArgmaxOptions } from "./ops/argmax.ts";
+export { argmax, type ArgmaxOptions, argmin } from "./ops/argmax.ts";
 export { add, div, mul, neg, reciprocal, square, sub } from "./ops/arithmetic.ts";
 export { cast } from "./ops/cast.ts";
 export {
@@ -66,8 +66,29 @@ export {
   type RandomOptions,
   randomUniform,
 } from "./ops/random.ts";
+export { oneHot } from "./ops/indexing/one_hot.ts";
+export { scatter, type ScatterOptions } from "./ops/indexing/scatter.ts";
+export { embedding, type EmbeddingOptions, gather, take, takeAlongAxis } from "./ops/indexing/take.ts";
 export { max, mean, min } from "./ops/reduce.ts";
 export type { AxisOptions, ReductionOptions } from "./ops/reduction_axes.ts";
+export { all, any } from "./ops/reductions/all_any.ts";
+export { cumsum, type CumsumOptions } from "./ops/reductions/cumsum.ts";
+export {
+  logSumExp,
+  norm,
+  type NormOptions,
+  variance,
+  type VarianceOptions,
+} from "./ops/reductions/moments.ts";
+export { prod } from "./ops/reductions/prod.ts";
+export {
+  argsort,
+  sort,
+  type SortedValues,
+  type SortOptions,
+  topK,
+  type TopKOptions,
+} from "./ops/reductions/sort.ts";
 export { logSoftmax, softmax, type SoftmaxOptions } from "./ops/softmax.ts";
 export { softmaxCrossEntropy } from "./ops/softmax_cross_entropy.ts";
 export { constant, input, parameter, stepScalar } from "./ops/sources.ts";

@@ -1,57 +1,70 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import type { ComputeDType } from "../elementwise/expression.ts";
 import { floatBitsWgsl } from "../float_bits.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
 
-/** A tensor seen as `[outer, reduced, inner]`, row-major. */
+/** What is looked for along `reduced` of a tensor `[outer, reduced, inner]`, row-major. */
 export interface ArgmaxOptions {
   readonly outer: number;
   readonly reduced: number;
   readonly inner: number;
+  /** Default "f32". */
+  readonly dtype?: ComputeDType;
+  /** Whether the smallest is looked for. Default false. */
+  readonly isSmallest?: boolean;
 }
 
 /**
- * Where, along `reduced`, the largest element of an f32 tensor `[outer, reduced, inner]` is: `out` is `[outer, inner]`, u32.
+ * Where, along `reduced`, the largest or smallest element is: `out` is `[outer, inner]`, u32.
  *
- * Of equals the first, and of NaNs the first, which count as largest, as in PyTorch. One invocation walks each row.
+ * Of equals the first, and of NaNs the first, which count as what is looked for, as in PyTorch. One invocation walks each row.
  * Throws `RangeError` when there is nothing to choose from.
  */
 export function argmax<B>(
   bindings: { readonly input: B; readonly out: B },
   options: ArgmaxOptions,
 ): Dispatch<B> {
-  const { outer, reduced, inner } = options;
-  requireSizes("argmax", { outer, reduced, inner });
-  requireElements("argmax", [outer, reduced, inner]);
-  const count = requireElements("argmax", [outer, inner]);
-  if (reduced === 0 && count > 0) throw new RangeError("argmax: no elements have no largest one");
+  const { outer, reduced, inner, dtype = "f32", isSmallest = false } = options;
+  const name = isSmallest ? "argmin" : "argmax";
+  requireSizes(name, { outer, reduced, inner });
+  requireElements(name, [outer, reduced, inner]);
+  const count = requireElements(name, [outer, inner]);
+  if (reduced === 0 && count > 0) {
+    throw new RangeError(`${name}: no elements have no ${isSmallest ? "smallest" : "largest"} one`);
+  }
   return {
-    label: `argmax ${outer}x${reduced}x${inner}`,
-    code: ARGMAX_WGSL,
+    label: `${name} ${outer}x${reduced}x${inner}`,
+    code: argmaxWgsl(dtype, isSmallest),
     constants: { count, reduced, inner },
     bindings: [bindings.input, bindings.out],
     workgroups: linearGrid(count),
   };
 }
 
-const ARGMAX_WGSL = `override count: u32;
+function argmaxWgsl(dtype: ComputeDType, isSmallest: boolean): string {
+  const beats = `element ${isSmallest ? "<" : ">"} best`;
+  return `override count: u32;
 override reduced: u32;
 override inner: u32;
 
-@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(0) var<storage, read> input: array<${dtype}>;
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
 
 ${floatBitsWgsl("f32")}
 ${LINEAR_MAIN_WGSL}
   let first = index / inner * reduced * inner + index % inner;
-  var largest = input[first];
+  // No constant: compilers for CPU adapters unroll loops of a constant length.
+  let terms = reduced * workgroups.z;
+  var best = input[first];
   var place = 0u;
-  for (var term = 1u; term < reduced; term++) {
+  for (var term = 1u; term < terms; term++) {
     let element = input[first + term * inner];
-    if (!is_nan(largest) && (is_nan(element) || element > largest)) {
-      largest = element;
+    if (${dtype === "f32" ? `!is_nan(best) && (is_nan(element) || ${beats})` : beats}) {
+      best = element;
       place = term;
     }
   }
   out[index] = place;
 }
 `;
+}

@@ -3,7 +3,7 @@ import { floatBitsWgsl, MINUS_INFINITY_BITS } from "../float_bits.ts";
 import { opaqueWgsl } from "../opaque.ts";
 
 /** `max` and `min` of numbers and a NaN are NaN, as in PyTorch. `mean` is for `f32`. */
-export type ReduceOp = "sum" | "max" | "min" | "mean";
+export type ReduceOp = "sum" | "max" | "min" | "mean" | "prod";
 
 /** Sums of f32 carry what rounding took from them: between two dispatches they are two numbers, all sums first. */
 export function carriesError(op: ReduceOp, dtype: ComputeDType): boolean {
@@ -28,6 +28,7 @@ ${carriesError(op, dtype) ? carriedTotals(op) : plainTotals(op, dtype)}`;
 
 function combination(op: ReduceOp, dtype: ComputeDType): string {
   if (op === "sum" || op === "mean") return "a + b";
+  if (op === "prod") return "a * b";
   return dtype === "f32" ? `select(select(${op}(a, b), b, is_nan(b)), a, is_nan(a))` : `${op}(a, b)`;
 }
 
@@ -70,7 +71,7 @@ function plainTotals(op: ReduceOp, dtype: ComputeDType): string {
   return `alias Total = Element;
 
 fn nothing() -> Total {
-  return Element(${op === "sum" ? "" : EXTREMES[op === "max" ? "lowest" : "highest"][dtype]});
+  return Element(${beginning(op, dtype)});
 }
 
 fn total_of(element: Element) -> Total {
@@ -85,6 +86,12 @@ fn finish(total: Total) -> Element {
   return total;
 }
 `;
+}
+
+/** What changes no total that it is combined with. */
+function beginning(op: ReduceOp, dtype: ComputeDType): string {
+  if (op === "prod") return "1";
+  return op === "sum" || op === "mean" ? "" : EXTREMES[op === "max" ? "lowest" : "highest"][dtype];
 }
 
 const EXTREMES: Readonly<Record<"lowest" | "highest", Readonly<Record<ComputeDType, string>>>> = {

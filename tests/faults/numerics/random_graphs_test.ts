@@ -36,7 +36,7 @@ describe("random graphs", () => {
     }
     expect(tensors.some(({ shape }) => shape.includes(0))).toBe(true);
     expect(tensors.some(({ elementCount }) => elementCount % 4 === 3)).toBe(true);
-    expect(new Set(tensors.map(({ shape }) => shape.length)).size).toBe(4);
+    expect(new Set(tensors.map(({ shape }) => shape.length)).size).toBeGreaterThanOrEqual(4);
   });
 
   test("are the same for the same seed, and others for another", () => {

@@ -1,7 +1,7 @@
-import { argmax } from "../../../src/graph/ops/argmax.ts";
-import { mul } from "../../../src/graph/ops/arithmetic.ts";
+import { argmax, argmin } from "../../../src/graph/ops/argmax.ts";
+import { add, mul } from "../../../src/graph/ops/arithmetic.ts";
 import { cast } from "../../../src/graph/ops/cast.ts";
-import { between, type Enclosure, exactly, hasNumber, isPoint } from "../../helpers/enclosure.ts";
+import { between, type Enclosure, exactly, hasNumber, isPoint, neg } from "../../helpers/enclosure.ts";
 import { f32, opCase } from "../op_case.ts";
 import { at, groupsOf } from "./elements.ts";
 import type { OpTwins } from "./op_twin.ts";
@@ -18,6 +18,21 @@ export const argmaxTwins: OpTwins = {
         "argmax as a number",
         [f32([3, 5])],
         (a) => mul(cast(argmax(a, { keepDims: true }), "f32"), a),
+      ),
+    ],
+  },
+  argmin: {
+    evaluate: (value, inputs) =>
+      groupsOf(value, at(inputs, 0)).map((group) => firstLargest(group.map((x) => -x))),
+    enclose: (value, inputs) =>
+      groupsOf(value, at(inputs, 0)).map((group) => placesOfLargest(group.map(neg))),
+    use: alongAxis(argmin),
+    cases: [
+      opCase(
+        "argmin over the first axis, of numbers and integers",
+        [f32([5, 3]), f32([5, 3])],
+        (a, b) =>
+          mul(cast(add(argmin(a, { axis: 0 }), argmax(cast(mul(a, 3), "i32"), { axis: 0 })), "f32"), b),
       ),
     ],
   },

@@ -9,10 +9,12 @@ import { activationsTwins } from "./elementary/activations_twins.ts";
 import { ELEMENT_TWINS, elementOf, encloseElement } from "./element_twins.ts";
 import { at, broadcast } from "./elements.ts";
 import { fillTwins } from "./fill_twins.ts";
+import { indexingTwins } from "./indexing/indexing_twins.ts";
 import { matmulTwins } from "./matmul_twins.ts";
 import type { OpTwin, OpTwins } from "./op_twin.ts";
 import { movementTwins } from "./movement/movement_twins.ts";
 import { randomTwins } from "./random_twins.ts";
+import { reductionsTwins } from "./reductions/reductions_twins.ts";
 import { reduceTwins } from "./reduce_twins.ts";
 import { softmaxCrossEntropyTwins } from "./softmax_cross_entropy_twins.ts";
 import { softmaxTwins } from "./softmax_twins.ts";
@@ -32,10 +34,12 @@ export const OP_TWINS: OpTwins = {
   ...poolingTwins,
   ...customTwins,
   ...fillTwins,
+  ...indexingTwins,
   ...matmulTwins,
   ...movementTwins,
   ...randomTwins,
   ...reduceTwins,
+  ...reductionsTwins,
   ...softmaxTwins,
   ...softmaxCrossEntropyTwins,
   ...sourcesTwins,

@@ -240,6 +240,6 @@ describe("mistakes with moved elements", () => {
     ],
   ];
   for (const [name, make, message] of mistakes) {
-    test(`OP-02 ${name} is refused with what to do`, () => expect(make).toThrow(message));
+    test(`OP-02 refuses ${name}, and says what to do`, () => expect(make).toThrow(message));
   }
 });

@@ -1,0 +1,71 @@
+import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import type { ComputeDType } from "../elementwise/expression.ts";
+import { NAN_BITS } from "../float_bits.ts";
+import { requireElements, requireSizes } from "../sizes.ts";
+
+/** A tensor `[outer, size, inner]` of which `count` places along the middle are named. */
+export interface IndexSizes {
+  readonly outer: number;
+  readonly size: number;
+  readonly inner: number;
+  readonly count: number;
+}
+
+/** What a take reads. */
+export interface TakeOptions extends IndexSizes {
+  /** Whether there is one list of indices, `[count]`, or one for each column, `[outer, count, inner]`. */
+  readonly isShared: boolean;
+  readonly dtype: ComputeDType;
+}
+
+/**
+ * `out[o, p, i] = input[o, indices[p], i]`, or `indices[o, p, i]`, bit for bit: `[outer, count, inner]`. Where an index is no place
+ * there stands NaN, or 0 of integers.
+ */
+export function take<B>(
+  bindings: { readonly input: B; readonly indices: B; readonly out: B },
+  options: TakeOptions,
+): Dispatch<B> {
+  const { outer, size, inner, count, isShared, dtype } = options;
+  requireSizes("take", { outer, size, inner, count });
+  requireElements("take", [outer, size, inner]);
+  const elements = requireElements("take", [outer, count, inner]);
+  const width = isShared && inner % 4 === 0 ? 4 : 1;
+  return {
+    label: `take ${outer}x${count}x${inner} of ${size}`,
+    code: takeWgsl(width, isShared),
+    constants: {
+      count: elements / width,
+      size,
+      inner: inner / width,
+      places: count,
+      none: dtype === "f32" ? NAN_BITS : 0,
+    },
+    bindings: [bindings.input, bindings.indices, bindings.out],
+    workgroups: linearGrid(elements / width),
+  };
+}
+
+function takeWgsl(width: 1 | 4, isShared: boolean): string {
+  const element = width === 1 ? "u32" : "vec4<u32>";
+  return `override count: u32;
+override size: u32;
+override inner: u32;
+override places: u32; // along the middle axis of the result
+override none: u32; // bits of what stands where an index is no place
+
+@group(0) @binding(0) var<storage, read> input: array<${element}>;
+@group(0) @binding(1) var<storage, read> indices: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<${element}>;
+
+${LINEAR_MAIN_WGSL}
+  let row = index / inner;
+  let place = indices[${isShared ? "row % places" : "index"}];
+  var taken = ${element}(none);
+  if (place < size) {
+    taken = input[(row / places * size + place) * inner + index % inner];
+  }
+  out[index] = taken;
+}
+`;
+}

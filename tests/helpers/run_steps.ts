@@ -1,0 +1,19 @@
+import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
+import type { Dispatch } from "../../src/gpu/dispatch.ts";
+import { type HostArray, runDispatch } from "./run_dispatch.ts";
+
+/** Runs dispatches one after the other, each twice for equal bits; what they write is in the arrays afterwards. */
+export async function runSteps(
+  gpu: GpuDevice,
+  steps: readonly { readonly dispatch: Dispatch<HostArray>; readonly writes: readonly HostArray[] }[],
+): Promise<void> {
+  for (const { dispatch, writes } of steps) {
+    const found = await runDispatch(gpu, dispatch, [...writes]);
+    writes.forEach((array, index) => array.set(found[index] ?? array));
+  }
+}
+
+/** Memory for what stands between two dispatches, filled with what no kernel should read. */
+export function scratchWords(byteLength: number): Uint32Array {
+  return new Uint32Array(byteLength / 4).fill(0xdead_beef);
+}
