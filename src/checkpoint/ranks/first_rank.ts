@@ -5,7 +5,7 @@ import { type OpenPart, openPart } from "../file/parts/checkpoint_files.ts";
 import { tensorsOfPart } from "../file/parts/components.ts";
 import { isStoreTensor, placementsOf } from "../file/parts/placement.ts";
 import { errorOfRank, type Said, type SaveMessages } from "./rank_messages.ts";
-import { partOfRank, planRanks, type RankState } from "./rank_plan.ts";
+import { partOfRank, planWrites, type RankState } from "./write_plan.ts";
 import { type JoinedSave, withWarning } from "./rank_save.ts";
 
 /**
@@ -40,7 +40,7 @@ async function saveTogether(save: JoinedSave): Promise<CommitReport> {
   for (const [index, said] of (await talk.hear("state", "answer")).entries()) {
     states.push(messageOf(index + 1, said));
   }
-  const plan = planRanks(states, ranks.tagValidation);
+  const plan = planWrites(states, ranks.tagValidation);
   const { warning, writers } = plan;
   const parts = states.map((state) => tensorsOfPart(state.tensors, partOfRank(state, plan)));
   await engine.save(frozen, undefined, {

@@ -8,7 +8,7 @@ import type { WrittenPart } from "../file/parts/write_part.ts";
 import { fileNameOf } from "../file/tags.ts";
 import { failureOf } from "./failure.ts";
 import { type PlanMessage, planOf } from "./rank_messages.ts";
-import { partOfRank } from "./rank_plan.ts";
+import { partOfRank } from "./write_plan.ts";
 import { type JoinedSave, withWarning } from "./rank_save.ts";
 
 /** Says what this rank has, writes its part as it is told to, and waits for rank 0's commit. */

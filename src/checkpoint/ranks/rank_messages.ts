@@ -6,7 +6,7 @@ import { inSlices } from "../../base/slices.ts";
 import type { PartRecord, RowShard } from "../../container/format/part_list.ts";
 import { checkedMessage, withoutUndefined } from "./checked_message.ts";
 import { type Failure, failureFields } from "./failure.ts";
-import type { RankPlan, RankState } from "./rank_plan.ts";
+import type { RankState, WritePlan } from "./write_plan.ts";
 
 /** What rank 0 has decided. */
 export interface PlanMessage {
@@ -38,7 +38,7 @@ export function errorOfRank(rank: number, { code, message }: Failure, cause?: Ca
 }
 
 /** The plan of a message. */
-export function planOf({ writers, warning }: PlanMessage): RankPlan {
+export function planOf({ writers, warning }: PlanMessage): WritePlan {
   return { writers: new Map(writers), warning };
 }
 

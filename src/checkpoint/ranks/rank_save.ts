@@ -4,7 +4,7 @@ import type { CommitReport, SaveOptions } from "../engine/engine.ts";
 import type { FileEngine } from "../engine/file_engine.ts";
 import type { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 import type { RankSaveOptions } from "./rank_options.ts";
-import type { RankState } from "./rank_plan.ts";
+import type { RankState } from "./write_plan.ts";
 import type { RankTalk } from "./rank_talk.ts";
 
 /** A save that several ranks make together, as one of them makes it. */

@@ -5,7 +5,7 @@ import { saveAsOther } from "./other_rank.ts";
 import { withGroupOver } from "./over_directory/directory_group.ts";
 import type { ProcessGroup } from "./process_group.ts";
 import { rankAndSize } from "./rank_options.ts";
-import { describeTensors, type RankState } from "./rank_plan.ts";
+import { describeTensors, type RankState } from "./write_plan.ts";
 import type { JoinedSave, RankSave } from "./rank_save.ts";
 import { errorOfSave, RankTalk } from "./rank_talk.ts";
 

@@ -32,7 +32,7 @@ export interface RankState {
 }
 
 /** Who writes what all ranks have, as all of them agreed. */
-export interface RankPlan {
+export interface WritePlan {
   /** The rank that writes it, by the name of each replicated tensor. */
   readonly writers: ReadonlyMap<string, number>;
   /** What is not right and no reason to stop: that the tags differ. */
@@ -78,7 +78,7 @@ export function describeTensors(
  * @param states Of all ranks, in order of rank.
  * @throws CairnError `state_mismatch` when steps, forms or rows do not go together; `invalid_tag` in the mode "fail".
  */
-export function planRanks(states: readonly RankState[], mode: TagValidation = "warn"): RankPlan {
+export function planWrites(states: readonly RankState[], mode: TagValidation = "warn"): WritePlan {
   requireOneStep(states);
   const warning = validateTagDigests(states.map(({ digest }) => digest), mode);
   const byName = new Map<string, RankTensor[]>();
@@ -117,7 +117,7 @@ export function planRanks(states: readonly RankState[], mode: TagValidation = "w
  * The part that a rank writes. The first rank's state beside the tensors goes into the index, that of others into
  * their parts.
  */
-export function partOfRank({ rank, tensors }: RankState, { writers }: RankPlan): PartPlan {
+export function partOfRank({ rank, tensors }: RankState, { writers }: WritePlan): PartPlan {
   const shards = tensors.flatMap(({ name, shard }) => shard === undefined ? [] : [[name, shard] as const]);
   const replicated = tensors.map(({ name }) => name).filter((name) => writers.get(name) === rank);
   const role: PartRole = { replicated, sharded: Object.fromEntries(shards) };
