@@ -41,8 +41,9 @@ const BEFORE_TRAIN = [
 ];
 
 /**
- * What each folder of src may import from, besides itself. A name stands for the folder and those inside of it that have no line
- * of their own. A folder has a line as soon as its neighbours inside of the room may not import it freely.
+ * What each folder of src may import from, besides itself. A name stands for the folder and those inside of it that
+ * have no line of their own. A folder has a line as soon as its neighbours inside of the room may not import it
+ * freely.
  */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   base: [],
@@ -151,7 +152,10 @@ function specifiers(text: string): string[] {
     .map(([, from, bare]) => from ?? bare ?? "");
 }
 
-/** The line of {@link MAY_IMPORT} that a file of src stands under: that of its folder, or of the nearest one around it. */
+/**
+ * The line of {@link MAY_IMPORT} that a file of src stands under: that of its folder, or of the nearest one around
+ * it.
+ */
 function roomOf(path: string): string {
   const folders = path.split(sep).slice(1, -1);
   while (folders.length > 1 && !(folders.join("/") in MAY_IMPORT)) folders.pop();

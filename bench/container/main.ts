@@ -253,7 +253,8 @@ async function benchRawTensor(): Promise<void> {
     if (length !== tensorBytes) throw new Error(`read ${length} of ${tensorBytes} bytes`);
     return Promise.resolve();
   };
-  // In pieces that are still in the processor's cache when they are summed up: no reader that checks what it gives is faster.
+  // In pieces that are still in the processor's cache when they are summed up: no reader that checks what it gives is
+  // faster.
   const readAndSumUp = (bytes: Uint8Array, round: number): Promise<void> => {
     for (let at = 0; at < tensorBytes; at += MiB) {
       const length = Math.min(MiB, tensorBytes - at);

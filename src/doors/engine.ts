@@ -1,6 +1,7 @@
 /**
- * Where checkpoints go, and how they come back: the engines that write and commit, engines made of engines, retention, recovery,
- * and what a program reads of a checkpoint besides its tensors. `Snapshot` and `Trainer` use an engine by themselves.
+ * Where checkpoints go, and how they come back: the engines that write and commit, engines made of engines,
+ * retention, recovery, and what a program reads of a checkpoint besides its tensors. `Snapshot` and `Trainer` use an
+ * engine by themselves.
  *
  * @example
  * ```ts

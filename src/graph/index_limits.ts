@@ -14,7 +14,7 @@ export interface InputLimit {
 
 /**
  * Inputs of a program that its ops take for indices, by name, each with the lowest limit. A shader cannot refuse an
- * index: it would give NaN, or what is somewhere else, so that whoever runs the program looks before.
+ * index: it would give NaN, or another element, so the host checks before.
  */
 export function indexLimits(roots: readonly Value[]): ReadonlyMap<string, InputLimit> {
   const limits = new Map<string, InputLimit>();

@@ -67,7 +67,9 @@ export function oddFloats(dtype: FloatDType): Uint8Array {
   return littleEndian([...positive, ...positive.map((element) => element | (1n << BigInt(bits - 1)))], bits);
 }
 
-/** `count` integers like token ids or counters: small ones are frequent, every seventh is negative where that can be. */
+/**
+ * `count` integers like token ids or counters: small ones are frequent, every seventh is negative where that can be.
+ */
 export function countersOf(dtype: DType, count: number, seed: number): Uint8Array {
   const next = randomIntegers(seed);
   const bits = 8 * byteSizeOf(dtype);

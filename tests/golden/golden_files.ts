@@ -145,7 +145,10 @@ function sparseTensors(): GoldenTensor[] {
   ];
 }
 
-/** With chunks of 1 KiB: groups of every kind that the codec `levels` has, with a mask and without, and with bytes left out. */
+/**
+ * With chunks of 1 KiB: groups of every kind that the codec `levels` has, with a mask and without, and with bytes
+ * left out.
+ */
 function levelsTensors(): GoldenTensor[] {
   const next = randomIntegers(5);
   /** Exponents only: as many of each of so many powers of two. */

@@ -25,7 +25,7 @@ export interface CheckpointState {
   readonly store?: TensorStore | undefined;
   /** Everything else that the run needs to go on: counters, histories, state of the data loader. */
   readonly state?: StateInput | undefined;
-  /** Figures by name, for whoever picks the best checkpoint. NaN and infinities are fine, and never the best. */
+  /** Numbers by name, by which the best checkpoint is chosen. NaN and infinities are allowed, and never the best. */
   readonly metrics?: Readonly<Record<string, number>> | undefined;
   /** What is known of the run; the engine adds its run id, the tag and the time. */
   readonly provenance?: Partial<Provenance> | undefined;
@@ -33,7 +33,7 @@ export interface CheckpointState {
   readonly clientState?: StateInput | undefined;
   /** Full names of tensors of the store to leave out, such as frozen parameters that come from elsewhere. */
   readonly excludedTensors?: Iterable<string> | undefined;
-  /** As what each tensor of the store is written, where that is not as it is; loading casts it back. */
+  /** The dtype that a tensor of the store is written with, where that is another one; loading casts it back. */
   readonly storedDType?: StoredDType | undefined;
   /** Text of the module that makes the model, kept for people to read; see `readModelCode`. */
   readonly modelCode?: ModelCode | undefined;
@@ -51,7 +51,10 @@ export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
   modelCode: true,
 };
 
-/** @throws TypeError for what is no state of a checkpoint, such as a store, or tensors by name without `state` around them. */
+/**
+ * @throws TypeError for what is no state of a checkpoint, such as a store, or tensors by name without `state` around
+ * them.
+ */
 export function requireCheckpointState(source: CheckpointState): void {
   if (source instanceof TensorStore) {
     throw new TypeError("Expected { store, state, … } to save, found a TensorStore; pass { store }");
@@ -61,9 +64,9 @@ export function requireCheckpointState(source: CheckpointState): void {
 }
 
 /**
- * How far the bytes of a {@link FrozenCheckpoint} are: the first of them are asked for (`reading`, which may happen more than once);
- * those that are not a copy were read, so that the store may change (`fixed`, at once where all are a copy); those on the GPU were
- * all read (`staged`); all of them were taken (`taken`).
+ * How far the bytes of a {@link FrozenCheckpoint} are: the first of them are asked for (`reading`, which may happen
+ * more than once); those that are not a copy were read, so that the store may change (`fixed`, at once where all are
+ * a copy); those on the GPU were all read (`staged`); all of them were taken (`taken`).
  */
 export type BytesStage = "reading" | "fixed" | "staged" | "taken";
 
@@ -78,9 +81,9 @@ export interface BytesListener {
 const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
 
 /**
- * A {@link CheckpointState} at one moment: the tensors are a GPU copy in the queue, the rest was copied in the same tick.
- * Whatever happens to the live state afterwards does not change it. Only when the GPU has no room for the copy, {@link staging}
- * says how much of it has to be read before the store may change.
+ * A {@link CheckpointState} at one moment: the tensors are a GPU copy in the queue, the rest was copied in the same
+ * tick. Whatever happens to the live state afterwards does not change it. Only when the GPU has no memory for the
+ * copy, {@link staging} says how much of it has to be read before the store may change.
  */
 export class FrozenCheckpoint {
   /** All tensors in file order: those of the store, then those of the host state. */
@@ -128,7 +131,8 @@ export class FrozenCheckpoint {
   /**
    * Freezes `source` now.
    *
-   * @param copy The shadow memory to use, which a caller that saves often keeps; otherwise it is allocated for this once.
+   * @param copy The shadow memory to use, which a caller that saves often keeps; otherwise it is allocated for this
+   * save only.
    * @throws TypeError for a state that cannot be saved; CairnError when the GPU cannot copy.
    */
   static of(source: CheckpointState, copy?: StoreCopy): FrozenCheckpoint {
@@ -164,13 +168,16 @@ export class FrozenCheckpoint {
     return this.#moment !== undefined;
   }
 
-  /** Where the tensors come from; nothing where there are none. @throws what the GPU's memory could not be allocated for. */
+  /**
+   * Where the tensors come from; nothing where there are none. @throws CairnError when the GPU's memory could not be
+   * allocated.
+   */
   async staging(): Promise<Staging> {
     return await this.#moment?.staging() ?? { shadowBytes: 0, streamedBytes: 0 };
   }
 
   /**
-   * Has `listener` told how far {@link writeTo} is, in the place of any other.
+   * Has `listener` told how far {@link writeTo} is, instead of any other.
    *
    * @internal
    */
@@ -179,7 +186,8 @@ export class FrozenCheckpoint {
   }
 
   /**
-   * The GPU that its tensors are on as they are written; `undefined` where none are there, or not with the dtype of the file.
+   * The GPU that its tensors are on as they are written; `undefined` where none are there, or not with the dtype of
+   * the file.
    *
    * @internal
    */
@@ -188,8 +196,8 @@ export class FrozenCheckpoint {
   }
 
   /**
-   * Writes the raw space of {@link tensors} to `sink`. Each call reads it anew, for an engine that writes to several places; one at a
-   * time.
+   * Writes the raw space of {@link tensors} to `sink`. Each call reads it anew, for an engine that writes to several
+   * places; one at a time.
    *
    * @throws CairnError `closed` once it was released; what reading from the GPU failed with; what `sink` threw.
    */
@@ -197,7 +205,8 @@ export class FrozenCheckpoint {
   /**
    * The same, with chunks of it encoded.
    *
-   * @param encoded Where chunks go that the {@link encodingGpu} is to encode. Unless given, or without such a GPU, all of it is raw.
+   * @param encoded Where chunks go that the {@link encodingGpu} is to encode. Unless given, or without such a GPU,
+   * all of it is raw.
    *
    * @internal
    */
@@ -230,7 +239,7 @@ export class FrozenCheckpoint {
   ): Promise<void> {
     const listener = this.#listener;
     const onRead = (byteLength: number): void => {
-      // Somebody else's copy may be in the shadow memory by now.
+      // Another copy may be in the shadow memory by now.
       this.#requireHeld();
       listener?.onRead(byteLength);
     };
@@ -261,7 +270,7 @@ export class FrozenCheckpoint {
   /**
    * Throws unless the GPU that the tensors came from is still there.
    *
-   * @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back is to be trusted.
+   * @throws CairnError `device_lost` when the GPU is gone, after which nothing that was read back can be trusted.
    *
    * @internal
    */

@@ -39,7 +39,7 @@ export interface GroupSave {
   readonly failures: MemberFailure[];
 }
 
-/** What a caller did wrong, or everybody would refuse: no engine that is healthier makes up for it. */
+/** An error of the caller, or one that every engine would have: another engine does not help. */
 const REFUSALS: ReadonlySet<string> = new Set([
   "invalid_tag",
   "already_exists",
@@ -49,8 +49,8 @@ const REFUSALS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Several engines that keep the same checkpoints: what mirrors and tiers have in common. One state is frozen and written to one
- * engine after the other; who has to succeed is decided by the subclass.
+ * Several engines that keep the same checkpoints: what mirrors and tiers have in common. One state is frozen and
+ * written to one engine after the other; who has to succeed is decided by the subclass.
  */
 export abstract class EngineGroup extends SessionEngine {
   /** All of them, in the order in which they were given. */
@@ -107,7 +107,7 @@ export abstract class EngineGroup extends SessionEngine {
   ): Promise<(() => Promise<Checkpoint>)[]>;
 
   /**
-   * Who is said to save with one of them, where nobody else says.
+   * `savedBy` where nothing else says it.
    *
    * @internal
    */
@@ -132,7 +132,7 @@ export abstract class EngineGroup extends SessionEngine {
         return (await open()).withCopies(copies.slice(index + 1));
       } catch (error) {
         if (!(error instanceof CairnError)) throw error;
-        // That there is none here says less than what is wrong with the one there.
+        // `not_found` says less than an error of a copy that is there.
         if (failure === undefined || error.code !== "not_found") failure = error;
       }
     }
@@ -153,7 +153,7 @@ export abstract class EngineGroup extends SessionEngine {
     return [...tags].sort();
   }
 
-  /** Removes all copies. One that cannot be reached keeps its own, and that is the error. */
+  /** Removes all copies. When an engine cannot be reached, its copy stays, and its error is thrown. */
   async remove(tag: string, options: RemoveOptions = {}): Promise<void> {
     const { confirm } = checkOptions("remove()", options, REMOVE_OPTIONS);
     let mayGo = true;
@@ -292,7 +292,7 @@ export abstract class EngineGroup extends SessionEngine {
     this.requireEnough(save, op);
   }
 
-  /** A tag that only those have who do not take part this time is taken all the same. */
+  /** A tag counts as taken also where only engines have it that do not take part this time. */
   async #refuseTaken({ tag }: CommitInfo, participants: readonly Engine[]): Promise<void> {
     for (const engine of this.engines) {
       if (participants.includes(engine)) continue;

@@ -20,11 +20,11 @@ export interface MirrorOptions {
 export const MIRROR_OPTIONS: OptionNames<MirrorOptions> = { quorum: true };
 
 /**
- * Keeps each checkpoint in several places. A save counts when a quorum of them committed; those that did not are named in the
- * report's warnings, or, when they were too many, the save fails and its copies are removed again. A load takes the newest copy,
- * and another one when that is missing or damaged.
+ * Keeps each checkpoint with several engines. A save counts when a quorum of them committed; the report's warnings
+ * name those that did not. Without a quorum the save fails and its copies are removed again. A load takes the newest
+ * copy, and another one when that is missing or damaged.
  *
- * After an overwrite that failed, a place that had replaced its copy already keeps the new one.
+ * After an overwrite that failed, an engine that had replaced its copy already keeps the new one.
  */
 export class MirrorEngine extends EngineGroup {
   /** How many copies a save needs; all of them unless it was given. */
@@ -79,7 +79,7 @@ export class MirrorEngine extends EngineGroup {
   protected requireEnough({ members, failures, info }: GroupSave, op: string): void {
     if (members.length >= this.quorum) return;
     const [first] = failures;
-    // Where no other outcome was possible, the error itself says it best.
+    // Where no other outcome was possible, the error itself is thrown.
     if (failures.length === this.engines.length && first !== undefined) throw first.error;
     const reasons = failures.map(({ error }) => error.message).join("; ");
     throw new CairnError(

@@ -11,7 +11,7 @@ import { checkRetentionPolicy, retain, type RetentionPolicy } from "../keep/rete
 export interface Tier {
   /** Where it writes. */
   readonly engine: Engine;
-  /** It takes the first save and then each one of so many. Default 1. */
+  /** It takes the first save and then every Nth. Default 1. */
   readonly every?: number | undefined;
   /** What this tier deletes after each of its own saves. Nothing unless given. */
   readonly keep?: RetentionPolicy | undefined;
@@ -21,12 +21,12 @@ export interface Tier {
 export const TIER: OptionNames<Tier> = { engine: true, every: true, keep: true };
 
 /**
- * Keeps checkpoints in tiers, the fastest first: memory at every save, the disk at each tenth. A load takes the first tier that
- * has the checkpoint, and the next one when that is damaged.
+ * Keeps checkpoints in tiers, the fastest first: memory at every save, the disk at each tenth. A load takes the first
+ * tier that has the checkpoint, and the next one when that is damaged.
  *
- * The deepest tier that takes part in a save is committed first, and the save fails when that one does: nothing is ever only in
- * memory that was meant for the disk. A tier above it that fails is a warning. A save that is not the disk's turn is as durable as
- * the memory that it is in, and gone with the process. Follows Nebula's tiers in DeepSpeed.
+ * The deepest tier that takes part in a save is committed first, and the save fails when that one does: what was
+ * meant for the disk is never in memory alone. A tier above it that fails is a warning. A save that is not the disk's
+ * turn is as durable as the memory that it is in, and gone with the process. Follows Nebula's tiers in DeepSpeed.
  *
  * @example
  * ```ts

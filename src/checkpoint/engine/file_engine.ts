@@ -32,11 +32,12 @@ import { checkTag, tagOfFileName } from "../file/tags.ts";
 export type { FileEngineOptions, FileSaveOptions } from "./file_engine_options.ts";
 
 /**
- * Checkpoints as files `<tag>.cairn` in one directory of a storage, each written by the durable protocol of `DurableFile`: it is
- * there completely or not at all. With the option `components` that file is an index, whose parts lie in the directory `parts`.
+ * Checkpoints as files `<tag>.cairn` in one directory of a storage, each written by the durable protocol of
+ * `DurableFile`: it is there completely or not at all. With the option `components` that file is an index, whose
+ * parts lie in the directory `parts`.
  *
- * Temporary files are called `.tmp-<run id>-<random>`. What a killed process left is removed by the next `create` of the same
- * run, and by any run after a day without a write.
+ * Temporary files are called `.tmp-<run id>-<random>`. What a killed process left is removed by the next `create` of
+ * the same run, and by any run after a day without a write.
  */
 export class FileEngine extends SessionEngine<FileSaveOptions> {
   readonly name = "file";
@@ -70,9 +71,11 @@ export class FileEngine extends SessionEngine<FileSaveOptions> {
   }
 
   /**
-   * An engine for a directory of the file system, `memory:name`, or any storage. Nothing is created before the first save.
+   * An engine for a directory of the file system, `memory:name`, or any storage. Nothing is created before the first
+   * save.
    *
-   * @throws TypeError for an empty path or a component that cannot have a file; CairnError `storage_failed` when it is no directory.
+   * @throws TypeError for an empty path or a component that cannot have a file; CairnError `storage_failed` when it
+   * is no directory.
    */
   static async open(target: string | URL | Storage, options: FileEngineOptions = {}): Promise<FileEngine> {
     checkFileEngineOptions(options);
@@ -89,10 +92,12 @@ export class FileEngine extends SessionEngine<FileSaveOptions> {
   }
 
   /**
-   * Writes one rank's part of a checkpoint that another process commits, the first rank of the run `runId`. The part is durable when this
-   * resolves, and belongs to nothing until an index names it. To make room is left to the first rank, which deletes checkpoints of its run.
+   * Writes one rank's part of a checkpoint that another process commits, the first rank of the run `runId`. The part
+   * is durable when this resolves, and belongs to nothing until an index names it. Only the first rank deletes
+   * checkpoints to free space.
    *
-   * @throws CairnError `locked` when this engine is to be exclusive and that run has not locked the directory; `disk_full`.
+   * @throws CairnError `locked` when this engine is to be exclusive and that run has not locked the directory;
+   * `disk_full`.
    *
    * @internal
    */

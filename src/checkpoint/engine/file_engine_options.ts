@@ -19,16 +19,18 @@ export interface FileEngineOptions extends Coding, DiskSpaceOptions {
   /** Which run this is: 32 hexadecimal digits. A new random one unless given. */
   readonly runId?: string | undefined;
   /**
-   * Which components of a store get a file of their own: `true` for all of them, or names such as `["model", "optimizer"]`. A
-   * checkpoint is still committed as one. Ranks that save together have a part each instead. Default false: one file.
+   * Which components of a store get a file of their own: `true` for all of them, or names such as
+   * `["model", "optimizer"]`. A checkpoint is still committed as one. Ranks that save together have a part each
+   * instead. Default false: one file.
    */
   readonly components?: Components | undefined;
-  /** Read back the first checkpoint and then each one of so many before it is published; 0 never. Default 10. */
+  /** Read back the first checkpoint and then every Nth before it is published; 0 never. Default 10. */
   readonly verifyEvery?: number | undefined;
   /**
-   * Whether this engine has to be the only one that writes to its directory, from the first `create` to `cleanup` or the end of
-   * the process; see `WriterLock`. Default false: two engines cannot mix a checkpoint anyway, and one that was forgotten
-   * would lock its own process out. Of ranks that save together the first one holds the lock, and the others write under it.
+   * Whether this engine has to be the only one that writes to its directory, from the first `create` to `cleanup` or
+   * the end of the process; see `WriterLock`. Default false: two engines cannot mix a checkpoint anyway, and one that
+   * was forgotten would lock its own process out. Of ranks that save together the first one holds the lock, and the
+   * others write under it.
    */
   readonly exclusive?: boolean | WriterLockOptions | undefined;
   /** The clock, in milliseconds since 1970. */
@@ -61,9 +63,9 @@ export interface FileSaveOptions extends SaveOptions {
   readonly ranks?: {
     /** Its own part. */
     readonly part: PartPlan;
-    /** The tensors of each file of the checkpoint, whichever rank writes it: there has to be room for all of them. */
+    /** The tensors of each file of the checkpoint, whichever rank writes it: there has to be space for all of them. */
     readonly files: readonly (readonly TensorSpec[])[];
-    /** Called when there is room, before anything is written: from then on the other ranks write. */
+    /** Called when there is space, before anything is written: from then on the other ranks write. */
     readonly begin: () => Promise<void>;
     /** Resolves to the list of all ranks' parts when those are durable, given the own ones. */
     readonly completeParts: (own: readonly PartRecord[]) => Promise<PartList>;
@@ -73,7 +75,7 @@ export interface FileSaveOptions extends SaveOptions {
 /** Every option of {@link FileSaveOptions}. */
 export const FILE_SAVE_OPTIONS: OptionNames<FileSaveOptions> = { ...SAVE_OPTIONS, ranks: true };
 
-/** @throws TypeError for options that there are not, and for values that cannot be; RangeError. */
+/** @throws TypeError for unknown options and invalid values; RangeError. */
 export function checkFileEngineOptions(options: FileEngineOptions): void {
   checkOptions("FileEngine.open()", options, FILE_ENGINE_OPTIONS);
   const { directory = "", runId, components = false, exclusive } = options;

@@ -7,8 +7,8 @@ import { sortedPlaces, type SortStep } from "../sort/sort.ts";
 import type { IndexSizes } from "./take.ts";
 
 /**
- * What becomes of updates that go to one place. `sum`: they are added up, in their order, and what is there is replaced. `last`: the
- * last one replaces it. `unique`: there is one for each place, as the caller knows.
+ * What becomes of updates that go to one place. `sum`: they are added up, in their order, and what is there is
+ * replaced. `last`: the last one replaces it. `unique`: there is one for each place, as the caller knows.
  */
 export type ScatterManner = "sum" | "last" | "unique";
 
@@ -34,13 +34,13 @@ export interface ScatterBindings<B> {
 const CHUNK = 256;
 
 /**
- * Writes `updates[o, p, i]` to `out[o, indices[p], i]`, or `indices[o, p, i]`, and leaves all other elements as they are. An index
- * that is no place writes nothing.
+ * Writes `updates[o, p, i]` to `out[o, indices[p], i]`, or `indices[o, p, i]`, and leaves all other elements as they
+ * are. An index that is no place writes nothing.
  *
- * No atomics, so that the bits are the same in every run: the updates are sorted by their index, stably, and each place
- * adds up its own. The work is that of sorting the indices and of reading each update once, whatever `size` is; a place
- * with very many updates is cut into chunks, so that several invocations share it. Sums of f32 carry along what
- * rounding took, and are off by at most 4.8e-7 of the sum of the magnitudes.
+ * No atomics, so that the bits are the same in every run: the updates are sorted by their index, stably, and each
+ * place adds up its own. The work is that of sorting the indices and of reading each update once, whatever `size` is;
+ * a place with very many updates is cut into chunks, so that several invocations share it. Sums of f32 carry along
+ * what rounding took, and are off by at most 4.8e-7 of the sum of the magnitudes.
  */
 export function scatter<B>(
   bindings: ScatterBindings<B>,
@@ -129,7 +129,10 @@ ${LINEAR_MAIN_WGSL}
 `;
 }
 
-/** Updates by their place in the sorted order: \`first\` is the address of the column's first one, \`sorted\` its number. */
+/**
+ * Updates by their place in the sorted order: \`first\` is the address of the column's first one, \`sorted\` its
+ * number.
+ */
 function sortedWgsl(isShared: boolean, dtype: ComputeDType): string {
   const address = "first + place * inner";
   return `${SIZES_WGSL}

@@ -17,8 +17,8 @@ export interface ArgmaxOptions {
 /**
  * Where, along `reduced`, the largest or smallest element is: `out` is `[outer, inner]`, u32.
  *
- * Of equals the first, and of NaNs the first, which count as what is looked for, as in PyTorch. One invocation walks each row.
- * Throws `RangeError` when there is nothing to choose from.
+ * Of equals the first, and of NaNs the first, which count as what is looked for, as in PyTorch. One invocation walks
+ * each row. Throws `RangeError` when there is nothing to choose from.
  */
 export function argmax<B>(
   bindings: { readonly input: B; readonly out: B },

@@ -23,11 +23,11 @@ const MANY_ROWS = 8192;
 const PART = 256;
 
 /**
- * `out[t] = Σ input[0..t]` along `reduced`, or from the end, in the order of the terms. Sums of f32 carry along what rounding took:
- * each is off by at most 2^-22 of the sum of the magnitudes up to it. Integers wrap.
+ * `out[t] = Σ input[0..t]` along `reduced`, or from the end, in the order of the terms. Sums of f32 carry along what
+ * rounding took: each is off by at most 2^-22 of the sum of the magnitudes up to it. Integers wrap.
  *
- * Long rows are cut into parts: their sums, the sums of those before each, and then each part from there on. The cut depends
- * on the sizes only, because it decides the last bits.
+ * Long rows are cut into parts: their sums, the sums of those before each, and then each part from there on. The cut
+ * depends on the sizes only, because it decides the last bits.
  */
 export function cumsum<B>(
   bindings: { readonly input: B; readonly out: B },

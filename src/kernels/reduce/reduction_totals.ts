@@ -11,9 +11,9 @@ export function carriesError(op: ReduceOp, dtype: ComputeDType): boolean {
 }
 
 /**
- * WGSL of the arithmetic of a reduction: the types `Element` and `Total`; `nothing()`, the total of no term; `total_of(element)`;
- * `combine` of two elements and `join` of two totals; `finish(total)`, the element that is the result. The entry point has to begin
- * with `HIDE_WGSL`, and the source has to declare `all_terms`.
+ * WGSL of the arithmetic of a reduction: the types `Element` and `Total`; `nothing()`, the total of no term;
+ * `total_of(element)`; `combine` of two elements and `join` of two totals; `finish(total)`, the element that is the
+ * result. The entry point has to begin with `HIDE_WGSL`, and the source has to declare `all_terms`.
  */
 export function totalsWgsl(op: ReduceOp, dtype: ComputeDType): string {
   return `alias Element = ${dtype};
@@ -33,8 +33,8 @@ function combination(op: ReduceOp, dtype: ComputeDType): string {
 }
 
 /**
- * A sum of two numbers and exactly what rounding took from it (Knuth, TAOCP 4.2.2). Compilers may take `(a + b) - a` for `b`,
- * and some do; hence the sums are opaque to them.
+ * A sum of two numbers and exactly what rounding took from it (Knuth, TAOCP 4.2.2). Compilers may take `(a + b) - a`
+ * for `b`, and some do; hence the sums are opaque to them.
  *
  * What rounding took is added only at the end, and not when the sum left the finite numbers: it is NaN then.
  */

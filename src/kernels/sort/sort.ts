@@ -23,12 +23,12 @@ export interface SortStep<B> {
 const BLOCK = 32;
 
 /**
- * The places along `reduced` that the elements of `input` have to be taken from to be sorted: `out`, u32, of its shape. Stable,
- * and the same bits on every adapter: elements of equal size keep their order, zeros of both signs are equal, NaNs too, which count
- * as largest, as in PyTorch.
+ * The places along `reduced` that the elements of `input` have to be taken from to be sorted: `out`, u32, of its
+ * shape. Stable, and the same bits on every adapter: elements of equal size keep their order, zeros of both signs are
+ * equal, NaNs too, which count as largest, as in PyTorch.
  *
- * A merge sort without workgroup memory: blocks of 32 are sorted by counting, and then runs are merged two by two, each
- * element looking by bisection how many of the other run come before it. `2 + log2(reduced / 32)` dispatches.
+ * A merge sort without workgroup memory: blocks of 32 are sorted by counting, and then runs are merged two by two,
+ * each element looking by bisection how many of the other run come before it. `2 + log2(reduced / 32)` dispatches.
  */
 export function sortedPlaces<B>(
   bindings: { readonly input: B; readonly out: B },

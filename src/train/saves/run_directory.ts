@@ -22,7 +22,7 @@ export interface RunDirectoryOptions {
   readonly runId?: string | undefined;
   readonly exclusive?: boolean | WriterLockOptions | undefined;
   readonly onDiskFull?: OnDiskFull | undefined;
-  /** What `evictOldest` leaves alone besides, asked each time. */
+  /** What `evictOldest` must not delete, asked each time. */
   readonly best?: () => RetentionPolicy["best"];
   /** For the waits of `pause`. */
   readonly clock?: Clock | undefined;
@@ -37,7 +37,7 @@ interface Shortages {
 export class RunDirectory {
   readonly engine: Engine;
   readonly saver: BackgroundSaver;
-  /** What a save does for which there is no room. */
+  /** What a save does for which there is no space. */
   readonly onDiskFull: OnDiskFull;
   readonly #target: SaveTarget;
   readonly #isExclusive: boolean;
@@ -75,7 +75,7 @@ export class RunDirectory {
     return new RunDirectory(saves, engine, shortages, isPath(target) ? options : {});
   }
 
-  /** Has `listener` told of a disk with too little room, instead of any other. */
+  /** Has `listener` told of a disk with too little space, instead of any other. */
   onShortage(listener: (shortage: DiskShortage) => void): void {
     this.#shortages.tell = listener;
   }
@@ -87,8 +87,7 @@ export class RunDirectory {
   }
 
   /**
-   * Looks at what is there, and takes the lock where one is asked for. To be called before
-   * {@link RunDirectory.freeTag}.
+   * Lists what is there, and takes the lock if `exclusive`. To be called before {@link RunDirectory.freeTag}.
    *
    * @throws CairnError `locked` when another process writes there.
    */
@@ -108,8 +107,8 @@ export class RunDirectory {
   }
 
   /**
-   * `wanted`, or `wanted-v2` and so on where that name is taken: nothing of another run is replaced, nor a file that cannot
-   * be read, nor a checkpoint of this run unless `mayReplace` says so.
+   * `wanted`, or `wanted-v2` and so on where that name is taken: nothing of another run is replaced, nor a file that
+   * cannot be read, nor a checkpoint of this run unless `mayReplace` says so.
    */
   async freeTag(
     wanted: string,
@@ -123,15 +122,15 @@ export class RunDirectory {
     }
   }
 
-  /** Remembers that this run has `tag` now, and nobody has those of `deleted` any more. */
+  /** Remembers that this run has `tag` now, and that those of `deleted` are free. */
   claim(tag: string, deleted: readonly string[] = []): void {
     for (const gone of deleted) this.#taken?.delete(gone.toLowerCase());
     this.#taken?.set(tag.toLowerCase(), { tag, isOwn: true });
   }
 
   /**
-   * Remembers that another run has `tag` by now. It saves at the same time as this one and would go on taking
-   * names, so those of this run get an ending of its own, which is returned.
+   * Remembers that another run has `tag` by now. It saves at the same time and would go on taking names, so the names
+   * of this run get their own ending, which is returned.
    */
   concede(tag: string): string {
     this.#taken?.set(tag.toLowerCase(), { tag, isOwn: false });

@@ -18,8 +18,8 @@ import { readSmallText } from "../../file/small_file.ts";
 /** Options of {@link WriterLock.acquire} that a user sets. */
 export interface WriterLockOptions {
   /**
-   * Whether an owner is dead, where that cannot be proved from here: on another machine, or in a container that was replaced.
-   * Say `true` only when you know it. Never asked about one that is known to live.
+   * Whether an owner is dead, where that cannot be proved from here: on another machine, or in a container that was
+   * replaced. Say `true` only when you know it. Never asked about one that is known to live.
    */
   readonly isOwnerDead?: ((owner: LockOwner) => boolean | Promise<boolean>) | undefined;
   /**
@@ -51,14 +51,15 @@ const MAX_LOCK_BYTES = 4096;
 const MAX_ATTEMPTS = 100;
 
 /**
- * The right to write checkpoints to a directory, which one process has at a time: a file `.lock-<number>` with its owner in it.
- * The file outlives a crash of its owner. The next one takes over when it can prove that the owner is gone; how long ago the lock
- * was taken is never a reason.
+ * The right to write checkpoints to a directory, which one process has at a time: a file `.lock-<number>` with its
+ * owner in it. The file outlives a crash of its owner. The next one takes over when it can prove that the owner is
+ * gone; how long ago the lock was taken is never a reason.
  *
- * Who takes over a dead lock does not remove it first, as two could do that one after the other and the second would remove
- * the lock of the first. It creates the file with the next number, which only one process can, looks again whether anybody else
- * has a lock meanwhile, and only then removes the dead ones. On a file system without hard links two that come at the very
- * same moment may both believe that they have it; {@link assertHeld} before each commit finds that.
+ * Taking over a dead lock does not begin with removing it: two processes could do that one after the other, and the
+ * second would remove the lock of the first. It creates the file with the next number, which only one process can,
+ * checks that no other lock has appeared, and only then removes the dead ones. On a file system without hard links
+ * two processes that come at the same moment may both believe that they have it; {@link assertHeld} before each
+ * commit finds that.
  */
 export class WriterLock {
   /** Full name of the file. */
@@ -95,7 +96,7 @@ export class WriterLock {
       if (!await createLock(storage, file, owner, options)) continue;
       const lock = new WriterLock(storage, file, owner);
       try {
-        // Somebody may have taken a lock with another number while this one was being created.
+        // Another process may have taken a lock with another number while this one was being created.
         const others = (await locksOf(storage, directory)).filter(({ path }) => path !== file);
         for (const other of others) await requireDead(storage, other, self, options);
         await lock.assertHeld();
@@ -103,7 +104,8 @@ export class WriterLock {
         return lock;
       } catch (error) {
         await lock.release();
-        // Whoever it was may have backed off as well: the next round decides, by what there is before it creates anything.
+        // The other process may have backed off as well: the next round decides, by what is there before it creates
+        // anything.
         if (!(error instanceof CairnError && error.code === "locked")) throw error;
       }
     }
@@ -113,7 +115,7 @@ export class WriterLock {
     });
   }
 
-  /** @throws CairnError `locked` when the file is gone or somebody else's, so that another one may be writing. */
+  /** @throws CairnError `locked` when the file is gone or belongs to another process, which may be writing. */
   async assertHeld(): Promise<void> {
     const owner = await readOwner(this.#storage, this.#file).catch((error: unknown) => {
       if (error instanceof CairnError && error.code === "not_found") return undefined;
@@ -134,15 +136,16 @@ export class WriterLock {
       await this.assertHeld();
       await this.#storage.remove(this.#file);
     } catch {
-      // It stays until somebody proves that this process is gone.
+      // It stays until it is proved that this process is gone.
     }
   }
 }
 
 /**
- * Makes sure that a run has the lock of a directory, for one of its processes that writes there while another one holds it.
+ * Makes sure that a run has the lock of a directory, for one of its processes that writes there while another one
+ * holds it.
  *
- * @throws CairnError `locked` when nobody has it, or another run.
+ * @throws CairnError `locked` when no process has it, or another run has.
  */
 export async function requireLockOf(storage: Storage, directory: string, runId: string): Promise<void> {
   const locks = await locksOf(storage, directory);

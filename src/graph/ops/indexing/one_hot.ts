@@ -10,8 +10,8 @@ import { indicesOf } from "./indices.ts";
 export type OneHotAttributes = { readonly classes: number };
 
 /**
- * For each index a row of `classes` numbers that are 0 but for a 1 at the index: `[…indices, classes]`, f32; nothing but 0 where it is
- * no class. Fused into what uses it.
+ * For each index a row of `classes` numbers that are 0 but for a 1 at the index: `[…indices, classes]`, f32; nothing
+ * but 0 where it is no class. Fused into what uses it.
  */
 export function oneHot(indices: Value, classes: number): Value {
   if (!Number.isInteger(classes) || classes < 0) {

@@ -11,9 +11,9 @@ import { indicesOf } from "./indices.ts";
 import { takeAt } from "./take_and_scatter.ts";
 
 /**
- * Elements of `value` along an axis at `indices`, NumPy's `take` and PyTorch's `index_select`: the axes of the indices stand in the
- * place of the axis. Where an index is no place of the axis the result is NaN, or 0 of integers. Its gradient adds up
- * in a fixed order, at a cost that goes by the number of indices.
+ * Elements of `value` along an axis at `indices`, NumPy's `take` and PyTorch's `index_select`: the axes of the
+ * indices stand in the place of the axis. Where an index is no place of the axis the result is NaN, or 0 of integers.
+ * Its gradient adds up in a fixed order, at a cost that goes by the number of indices.
  */
 export function take(value: Value, indices: Value, options: AxisOptions = {}): Value {
   const { axis: wanted = 0 } = checkOptions("take()", options, AXIS_OPTIONS, "{ axis: 1 }");
@@ -52,8 +52,8 @@ export function embedding(weights: Value, indices: Value, options: EmbeddingOpti
 }
 
 /**
- * For each index the element of `value` at that place along the axis and at the index's own place along all others, PyTorch's
- * `take_along_dim`: both broadcast along the other axes. Otherwise like {@link take}.
+ * For each index the element of `value` at that place along the axis and at the index's own place along all others,
+ * PyTorch's `take_along_dim`: both broadcast along the other axes. Otherwise like {@link take}.
  */
 export function takeAlongAxis(value: Value, indices: Value, options: AxisOptions = {}): Value {
   const { axis: wanted = 0 } = checkOptions("takeAlongAxis()", options, AXIS_OPTIONS, "{ axis: 1 }");
@@ -84,8 +84,8 @@ function othersOf(value: Value, indices: Value, axis: number): Shape {
 }
 
 /**
- * Like {@link takeAlongAxis} without broadcasting, PyTorch's `gather`: the indices may have fewer places along other axes than the
- * value, whose first ones are meant.
+ * Like {@link takeAlongAxis} without broadcasting, PyTorch's `gather`: the indices may have fewer places along other
+ * axes than the value, whose first ones are meant.
  */
 export function gather(value: Value, indices: Value, options: AxisOptions = {}): Value {
   const { axis: wanted = 0 } = checkOptions("gather()", options, AXIS_OPTIONS, "{ axis: 1 }");

@@ -48,7 +48,10 @@ export const takeOp: OpDefinition<IndexAttributes> = {
   },
 };
 
-/** A tensor of `shape` with the sums of the updates that go to each place, 0 where none does. The op of all summing scatters. */
+/**
+ * A tensor of `shape` with the sums of the updates that go to each place, 0 where none does. The op of all summing
+ * scatters.
+ */
 export function sumAt(updates: Value, indices: Value, shape: Shape, attributes: IndexAttributes): Value {
   return createValue(sumAtOp, [indices, updates], attributes, updates.dtype, shape);
 }

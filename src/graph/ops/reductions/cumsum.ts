@@ -21,8 +21,8 @@ export const CUMSUM_OPTIONS: OptionNames<CumsumOptions> = { axis: true, reverse:
 export type CumsumAttributes = { readonly axis: number; readonly isReverse: boolean };
 
 /**
- * The sum of each element and all before it along an axis. Of f32 each is off by at most 2.4e-7 of the sum of the magnitudes up to it,
- * whatever the length; integers wrap around.
+ * The sum of each element and all before it along an axis. Of f32 each is off by at most 2.4e-7 of the sum of the
+ * magnitudes up to it, whatever the length; integers wrap around.
  */
 export function cumsum(value: Value, options: CumsumOptions = {}): Value {
   const { axis = 0, reverse = false } = checkOptions("cumsum()", options, CUMSUM_OPTIONS, "{ axis: 1 }");

@@ -14,7 +14,10 @@ import { reshape, stopGradient } from "../views.ts";
 
 /** Options of {@link variance}. */
 export interface VarianceOptions extends ReductionOptions {
-  /** What is taken from the number of elements that is divided by: 1 when left out, the unbiased estimate; 0 is the mean square. */
+  /**
+   * What is taken from the number of elements that is divided by: 1 when left out, the unbiased estimate; 0 is the
+   * mean square.
+   */
   readonly correction?: number | undefined;
 }
 
@@ -22,9 +25,9 @@ export interface VarianceOptions extends ReductionOptions {
 export const VARIANCE_OPTIONS: OptionNames<VarianceOptions> = { ...REDUCTION_OPTIONS, correction: true };
 
 /**
- * Variance over `options.axes`, PyTorch's `var`: the mean first, then the squares of the differences from it. Off by at most 1e-6 of
- * itself and the square of 7.8e-7 of the mean magnitude, whatever the length. NaN where no more elements than the
- * correction are there.
+ * Variance over `options.axes`, PyTorch's `var`: the mean first, then the squares of the differences from it. Off by
+ * at most 1e-6 of itself and the square of 7.8e-7 of the mean magnitude, whatever the length. NaN where no more
+ * elements than the correction are there.
  */
 export function variance(value: Value, options: VarianceOptions = {}): Value {
   const { axes, keepDims = false, correction = 1 } = checkOptions(
@@ -51,9 +54,9 @@ export interface NormOptions extends ReductionOptions {
 export const NORM_OPTIONS: OptionNames<NormOptions> = { ...REDUCTION_OPTIONS, order: true };
 
 /**
- * Norm over `options.axes`, PyTorch's `linalg.vector_norm`: `(Σ |x|^order)^(1 / order)`. The norms of order 1 and 2 are off by at most
- * 1e-6 of themselves at any length, as long as sums and squares stay within f32 (magnitudes from 1e-19 to 1e19). The
- * gradient of a norm that is 0 is 0.
+ * Norm over `options.axes`, PyTorch's `linalg.vector_norm`: `(Σ |x|^order)^(1 / order)`. The norms of order 1 and 2
+ * are off by at most 1e-6 of themselves at any length, as long as sums and squares stay within f32 (magnitudes from
+ * 1e-19 to 1e19). The gradient of a norm that is 0 is 0.
  */
 export function norm(value: Value, options: NormOptions = {}): Value {
   const { axes, keepDims = false, order = 2 } = checkOptions(
@@ -75,9 +78,9 @@ export function norm(value: Value, options: NormOptions = {}): Value {
 }
 
 /**
- * `log Σ e^x` over `options.axes`, after taking away the largest so that nothing overflows: off by a rounding of the largest, and by at
- * most 1e-6 and the error of the adapter's `exp` and `log`. -infinity of nothing but -infinity. Throws `TypeError` when there
- * is no element.
+ * `log Σ e^x` over `options.axes`, after taking away the largest so that nothing overflows: off by a rounding of the
+ * largest, and by at most 1e-6 and the error of the adapter's `exp` and `log`. -infinity of nothing but -infinity.
+ * Throws `TypeError` when there is no element.
  */
 export function logSumExp(value: Value, options: ReductionOptions = {}): Value {
   checkOptions("logSumExp()", options, REDUCTION_OPTIONS, "{ axes: 0 }");

@@ -14,8 +14,8 @@ import { requireComputeDType } from "../requirements.ts";
 import { sumTo } from "../sum.ts";
 
 /**
- * Product over `options.axes`, in a fixed order. The product of nothing is 1; integers wrap around. Of f32 it is off by a rounding
- * (2^-24 of it) for each factor; what leaves the range of f32 on the way is infinite or 0.
+ * Product over `options.axes`, in a fixed order. The product of nothing is 1; integers wrap around. Of f32 it is off
+ * by a rounding (2^-24 of it) for each factor; what leaves the range of f32 on the way is infinite or 0.
  */
 export function prod(value: Value, options: ReductionOptions = {}): Value {
   const dtype = requireComputeDType("prod", value);
@@ -28,8 +28,8 @@ export function prod(value: Value, options: ReductionOptions = {}): Value {
 }
 
 /**
- * Gradient of prod: the product of the others. That is the product by the element where none is 0; where one is, only that one
- * has a gradient, the product of all others; where several are, none has.
+ * Gradient of prod: the product of the others. That is the product by the element where none is 0; where one is, only
+ * that one has a gradient, the product of all others; where several are, none has.
  */
 export const prodOp: OpDefinition<ReductionAttributes> = {
   name: "prod",

@@ -31,8 +31,8 @@ export interface SortedValues {
 export type SortAttributes = { readonly axis: number; readonly isDescending: boolean };
 
 /**
- * The elements of each row along an axis by their size, and where they were. Stable: equal ones keep their order, in both directions.
- * NaN counts as largest, as in PyTorch.
+ * The elements of each row along an axis by their size, and where they were. Stable: equal ones keep their order, in
+ * both directions. NaN counts as largest, as in PyTorch.
  */
 export function sort(value: Value, options: SortOptions = {}): SortedValues {
   const { axis = -1 } = checkOptions("sort()", options, SORT_OPTIONS, "{ axis: 0, descending: true }");
@@ -60,8 +60,8 @@ export interface TopKOptions {
 export const TOP_K_OPTIONS: OptionNames<TopKOptions> = { axis: true, largest: true };
 
 /**
- * The `k` largest elements of each row along an axis, the largest first and of equal ones the first, and where they were. NaN counts as
- * largest. Throws `RangeError` when there are not as many.
+ * The `k` largest elements of each row along an axis, the largest first and of equal ones the first, and where they
+ * were. NaN counts as largest. Throws `RangeError` when there are not as many.
  */
 export function topK(value: Value, k: number, options: TopKOptions = {}): SortedValues {
   const { axis: wanted = -1, largest = true } = checkOptions("topK()", options, TOP_K_OPTIONS, "{ axis: 0 }");
