@@ -61,3 +61,18 @@ fn main(
   if (index >= count) {
     return;
   }`;
+
+/**
+ * The head of the entry point of a kernel that gives a workgroup to each piece of work: it leaves the number of this
+ * workgroup in the grid, under the name `number`, and `local`, the number of this invocation in its workgroup. Those
+ * beyond the last piece of work have to return.
+ */
+export function workgroupMainWgsl(invocations: number, number: string): string {
+  return `@compute @workgroup_size(${invocations})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let ${number} = workgroup.y * workgroups.x + workgroup.x;`;
+}

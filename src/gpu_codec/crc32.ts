@@ -1,5 +1,5 @@
 import { crc32Shift, shifted } from "../base/crc32/crc32_shift.ts";
-import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
+import { type Dispatch, gridFor, workgroupMainWgsl } from "../gpu/dispatch.ts";
 
 const INVOCATIONS = 256;
 const ROWS = 32;
@@ -132,13 +132,7 @@ fn shifted(value: u32, doubling: u32) -> u32 {
   return result;
 }
 
-@compute @workgroup_size(${INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(INVOCATIONS, "number")}
   if (number >= span.blocks) {
     return;
   }

@@ -1,5 +1,11 @@
 import { alignUp } from "../../base/checked.ts";
-import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import {
+  type Dispatch,
+  gridFor,
+  LINEAR_MAIN_WGSL,
+  linearGrid,
+  workgroupMainWgsl,
+} from "../../gpu/dispatch.ts";
 import { component, each, lines } from "../matmul/matmul_layout.ts";
 import type { RowsAndColumns } from "../sizes.ts";
 import type { ConvolutionSizes } from "./convolution_sizes.ts";
@@ -133,13 +139,7 @@ override count: u32;
 @group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
 
-@compute @workgroup_size(${BLOCK_CHANNELS / 4})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(BLOCK_CHANNELS / 4, "index")}
   if (index >= count) {
     return;
   }

@@ -1,3 +1,4 @@
+import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
 import { component, each, lines } from "../matmul/matmul_layout.ts";
 import type { RowsAndColumns } from "../sizes.ts";
 import { BLOCK_CHANNELS, UNIFORM_BYTES } from "./pack_weights.ts";
@@ -62,13 +63,7 @@ override tiles: u32; // of all images
 @group(0) @binding(1) var<uniform> weight: array<vec4<f32>, ${UNIFORM_BYTES / 16}>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-@compute @workgroup_size(${BLOCK_CHANNELS / 4})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let tile = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(BLOCK_CHANNELS / 4, "tile")}
   if (tile >= tiles) {
     return;
   }

@@ -1,4 +1,10 @@
-import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import {
+  type Dispatch,
+  gridFor,
+  LINEAR_MAIN_WGSL,
+  linearGrid,
+  workgroupMainWgsl,
+} from "../../gpu/dispatch.ts";
 import { floatBitsWgsl } from "../float_bits.ts";
 import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
@@ -107,13 +113,7 @@ ${HIDE_WGSL}
 
 const WORKGROUP_WGSL = `var<workgroup> parts: array<f32, ${INVOCATIONS}>;
 
-@compute @workgroup_size(${INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let row = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(INVOCATIONS, "row")}
   if (row >= count) {
     return;
   }

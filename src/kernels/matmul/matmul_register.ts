@@ -1,3 +1,4 @@
+import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
 import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matmul_layout.ts";
 
 /**
@@ -49,14 +50,8 @@ override k: u32;
 @group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(vectorB || vectorDepth)}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(vectorOut)}>;
 
-@compute @workgroup_size(${INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  // Workgroups with neighbouring numbers share columns of B, which stay in the cache.
-  let tile = workgroup.y * workgroups.x + workgroup.x;
+// Workgroups with neighbouring numbers share columns of B, which stay in the cache.
+${workgroupMainWgsl(INVOCATIONS, "tile")}
   let row_tiles = (m + ${ROWS - 1}u) / ${ROWS}u;
   let row = (tile % row_tiles) * ${ROWS}u;
   let column = ((tile / row_tiles) * ${INVOCATIONS}u + local) * ${vectors * 4}u;

@@ -1,3 +1,4 @@
+import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
 import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matmul_layout.ts";
 
 /** What one workgroup computes. */
@@ -51,13 +52,7 @@ var<workgroup> b_slice: array<vec4<f32>, ${depth * columns / 4}>;
 
 ${loaders(layout)}
 
-@compute @workgroup_size(${invocationsOf(tile)})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let tile = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(invocationsOf(tile), "tile")}
   let row_tiles = (m + ${rows - 1}u) / ${rows}u;
   let tile_row = (tile % row_tiles) * ${rows}u;
   let tile_column = (tile / row_tiles) * ${columns}u;

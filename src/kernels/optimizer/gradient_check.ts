@@ -1,4 +1,11 @@
-import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid, WORKGROUP_SIZE } from "../../gpu/dispatch.ts";
+import {
+  type Dispatch,
+  gridFor,
+  LINEAR_MAIN_WGSL,
+  linearGrid,
+  WORKGROUP_SIZE,
+  workgroupMainWgsl,
+} from "../../gpu/dispatch.ts";
 import { requireSizes } from "../sizes.ts";
 
 /** What the check of a range of gradients binds. */
@@ -57,13 +64,7 @@ ${PARTIAL_WGSL}
 @group(0) @binding(0) var<storage, read> gradient: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read_write> partials: array<Partial>;
 
-@compute @workgroup_size(${WORKGROUP_SIZE})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(WORKGROUP_SIZE, "number")}
   let first = number * ${WORKGROUP_SIZE * VECTORS_PER_INVOCATION}u;
   if (first >= vectors) {
     return;

@@ -1,4 +1,10 @@
-import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import {
+  type Dispatch,
+  gridFor,
+  LINEAR_MAIN_WGSL,
+  linearGrid,
+  workgroupMainWgsl,
+} from "../../gpu/dispatch.ts";
 import type { ComputeDType } from "../elementwise/expression.ts";
 import { fill } from "../elementwise/fill.ts";
 import { HIDE_WGSL } from "../opaque.ts";
@@ -219,13 +225,7 @@ ${HIDE_WGSL}
 
 const TREE_WGSL = `var<workgroup> totals: array<Total, ${TREE_INVOCATIONS}>;
 
-@compute @workgroup_size(${TREE_INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = workgroup.y * workgroups.x + workgroup.x;
+${workgroupMainWgsl(TREE_INVOCATIONS, "index")}
   if (index >= count) {
     return;
   }

@@ -1,4 +1,10 @@
-import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import {
+  type Dispatch,
+  gridFor,
+  LINEAR_MAIN_WGSL,
+  linearGrid,
+  workgroupMainWgsl,
+} from "../../gpu/dispatch.ts";
 import { floatBitsWgsl } from "../float_bits.ts";
 import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
@@ -176,13 +182,7 @@ fn across_total(x: Total) -> Total {
 const ROW_MAIN_WGSL = `${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}`;
 
-const WORKGROUP_MAIN_WGSL = `@compute @workgroup_size(${INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = workgroup.y * workgroups.x + workgroup.x;
+const WORKGROUP_MAIN_WGSL = `${workgroupMainWgsl(INVOCATIONS, "index")}
   if (index >= count) {
     return;
   }
