@@ -85,6 +85,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   WarmupStableDecayOptions: [(wrong) => optim.warmupStableDecay(1, wrong)],
   LinearOptions: [(wrong) => nn.linear(2, 2, wrong)],
   LayerNormOptions: [(wrong) => nn.layerNorm(2, wrong)],
+  CrossEntropyLossOptions: [(wrong) => nn.crossEntropy(wrong)],
+  SoftmaxCrossEntropyOptions: [
+    (wrong) => ops.softmaxCrossEntropy(value, ops.input("labels", "u32", [2]), wrong),
+  ],
   CombineLossesOptions: [(wrong) => nn.combineLosses({ a: nn.mse() }, wrong)],
   PenaltyOptions: [(wrong) => nn.l1Penalty(1, wrong), (wrong) => nn.l2Penalty(1, wrong)],
   ScopeOptions: [(wrong) => nn.Scope.root(wrong)],

@@ -53,6 +53,7 @@ export { NameTemplate } from "../train/saves/name_template.ts";
 export type { Initializer } from "../nn/initializers.ts";
 export type { Layer } from "../nn/layer.ts";
 export type { CombineLossesOptions } from "../nn/losses/combine_losses.ts";
+export type { CrossEntropyLossOptions } from "../nn/losses/cross_entropy.ts";
 export type { ExampleLoss, ExampleLosses, LabelRange, Loss, LossTerms } from "../nn/losses/loss.ts";
 export type { PenaltyOptions, Regularizer } from "../nn/losses/regularizers.ts";
 export type { Metric, SetMetric, Table, Totals } from "../nn/metrics/metric.ts";

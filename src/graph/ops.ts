@@ -90,7 +90,7 @@ export {
   type TopKOptions,
 } from "./ops/reductions/sort.ts";
 export { logSoftmax, softmax, type SoftmaxOptions } from "./ops/softmax.ts";
-export { softmaxCrossEntropy } from "./ops/softmax_cross_entropy.ts";
+export { softmaxCrossEntropy, type SoftmaxCrossEntropyOptions } from "./ops/softmax_cross_entropy.ts";
 export { constant, input, parameter, stepScalar } from "./ops/sources.ts";
 export { sum } from "./ops/sum.ts";
 export { cos, exp, log, rsqrt, sigmoid, sin, sqrt, tanh } from "./ops/transcendental.ts";

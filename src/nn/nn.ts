@@ -17,7 +17,7 @@ export { type Layer, layer } from "./layer.ts";
 export { layerNorm, type LayerNormOptions } from "./layers/layer_norm.ts";
 export { linear, type LinearOptions } from "./layers/linear.ts";
 export { combineLosses, type CombineLossesOptions } from "./losses/combine_losses.ts";
-export { crossEntropy } from "./losses/cross_entropy.ts";
+export { crossEntropy, type CrossEntropyLossOptions } from "./losses/cross_entropy.ts";
 export {
   type ExampleLoss,
   type ExampleLosses,

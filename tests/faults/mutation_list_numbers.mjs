@@ -125,7 +125,7 @@ export const NUMBER_MUTATIONS = [
   ["one open dimension at most", "src/graph/ops/views.ts", "if (open > 1) {", "if (open > 9) {", VIEWS],
   [
     "rows of cross-entropy without a weight",
-    "src/kernels/loss/softmax_cross_entropy.ts",
+    "src/kernels/loss/softmax_cross_entropy_gradient.ts",
     ", 0.0, factor == 0.0);",
     ", 0.0, false);",
     LOSSES,

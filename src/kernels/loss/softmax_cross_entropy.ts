@@ -7,7 +7,13 @@ import {
 } from "../../gpu/dispatch.ts";
 import { floatBitsWgsl } from "../float_bits.ts";
 import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";
-import { requireElements, requireSizes } from "../sizes.ts";
+import {
+  checkSizes,
+  type CrossEntropyTarget,
+  type Target,
+  targetOf,
+  targetWgsl,
+} from "./cross_entropy_target.ts";
 
 /** `row`: one invocation for each row. `workgroup`: a workgroup for each row, for many classes. */
 export type CrossEntropyVariant = "row" | "workgroup";
@@ -18,14 +24,16 @@ export interface CrossEntropyBindings<B> {
   readonly logits: B;
   /** `[rows]`, u32. */
   readonly labels: B;
+  /** `[classes]`, f32: for how much each class counts. 1 each when left out. */
+  readonly classWeights?: B | undefined;
   /** `[rows]`, f32, written. */
   readonly losses: B;
   /** `[rows, classes]`, f32, written: what the gradient needs. Left out where only the loss is wanted. */
   readonly probabilities?: B | undefined;
 }
 
-/** The sizes of a batch. */
-export interface CrossEntropyOptions {
+/** The sizes of a batch, and what it is measured against. */
+export interface CrossEntropyOptions extends CrossEntropyTarget {
   readonly rows: number;
   readonly classes: number;
   /** Default: "workgroup" above 128 classes. It depends on the sizes only, because it decides the last bits. */
@@ -36,7 +44,8 @@ const INVOCATIONS = 128;
 
 /**
  * Cross-entropy of each row of logits against its label: `loss = log Σ exp(x - max) - (x[label] - max)`, which
- * neither overflows nor loses small losses. Rounding in the sum takes at most `min(classes, 8 + classes / 128)` times
+ * neither overflows nor loses small losses. With label smoothing `s` and weights `w` of `K` classes it is the sum of those of all classes,
+ * that of the label times `(1 - s) w[label]` and each times `s / K w[class]`, as in PyTorch. Rounding in the sum takes at most `min(classes, 8 + classes / 128)` times
  * 2^-24 of it, which the logarithm makes an absolute error of the loss; besides there is the error of the adapter's
  * `exp` and `log`.
  *
@@ -50,24 +59,23 @@ export function softmaxCrossEntropy<B>(
   const { rows, classes } = options;
   checkSizes("softmaxCrossEntropy", rows, classes);
   const variant = options.variant ?? (classes > 128 ? "workgroup" : "row");
-  const { logits, labels, losses, probabilities } = bindings;
+  const { logits, labels, losses, probabilities, classWeights } = bindings;
+  const target = targetOf(options, classWeights !== undefined);
   return {
     label: `softmaxCrossEntropy ${rows}x${classes} ${variant}`,
-    code: `${declarations(probabilities !== undefined)}
-${variant === "row" ? ROW_WGSL : WORKGROUP_WGSL}`,
-    constants: { count: rows, classes },
-    bindings: [logits, labels, losses, ...probabilities === undefined ? [] : [probabilities]],
+    code: `${declarations(target, probabilities !== undefined)}
+${variant === "row" ? rowWgsl(target) : workgroupWgsl(target)}`,
+    constants: { count: rows, classes, ...target.constants },
+    bindings: [
+      ...[logits, labels, losses],
+      ...probabilities === undefined ? [] : [probabilities],
+      ...classWeights === undefined ? [] : [classWeights],
+    ],
     workgroups: variant === "row" ? linearGrid(rows) : gridFor(rows),
   };
 }
 
-function checkSizes(kernel: string, rows: number, classes: number): number {
-  requireSizes(kernel, { rows, classes });
-  if (classes === 0 && rows > 0) throw new RangeError(`${kernel}: there is no class to choose from`);
-  return requireElements(kernel, [rows, classes]);
-}
-
-function declarations(keepsProbabilities: boolean): string {
+function declarations(target: Target, keepsProbabilities: boolean): string {
   return `override count: u32; // rows
 override classes: u32;
 
@@ -75,21 +83,32 @@ override classes: u32;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
 ${keepsProbabilities ? "@group(0) @binding(3) var<storage, read_write> probabilities: array<f32>;" : ""}
+${targetWgsl(target, keepsProbabilities ? 4 : 3)}
 ${floatBitsWgsl("f32")}
 ${opaqueWgsl(1)}
 fn keep_probability(element: u32, largest: f32, sum: f32) {
   ${keepsProbabilities ? "probabilities[element] = exp(logits[element] - largest) / sum;" : ""}
 }
 
-fn loss_of(row: u32, largest: f32, sum: f32) -> f32 {
+// With smoothing, spread is the sum of the logits below the largest, each times its weight.
+fn loss_of(row: u32, largest: f32, sum: f32, spread: f32) -> f32 {
   let label = labels[row];
-  let logit = logits[row * classes + min(label, classes - 1u)];
-  return select(log(opaque(sum)) - (logit - largest), from_bits(0x7fc00000u), label >= classes);
+  let known = min(label, classes - 1u);
+  let logit = logits[row * classes + known];
+  return select(${lossWgsl(target)}, from_bits(0x7fc00000u), label >= classes);
 }
 `;
 }
 
-const ROW_WGSL = `${LINEAR_MAIN_WGSL}
+function lossWgsl({ isSmoothed, isWeighted }: Target): string {
+  const plain = "log(opaque(sum)) - (logit - largest)";
+  if (!isSmoothed) return isWeighted ? `weight_of(known) * (${plain})` : plain;
+  const own = `own_part * weight_of(known) * (${plain})`;
+  return `${own} + (spread_part * log(opaque(sum)) - class_part * spread)`;
+}
+
+const rowWgsl = ({ isSmoothed }: Target): string =>
+  `${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
   let first = index * classes;
   // A NaN that max passes over still reaches the sum of the exponentials.
@@ -101,17 +120,22 @@ ${HIDE_WGSL}
   // they are NaN.
   largest = opaque(largest);
   var sum = 0.0;
+  var spread = 0.0;
   for (var class_index = 0u; class_index < classes; class_index++) {
-    sum += exp(logits[first + class_index] - largest);
+    let below_largest = logits[first + class_index] - largest;
+    sum += exp(below_largest);
+    ${isSmoothed ? "spread += weight_of(class_index) * below_largest;" : ""}
   }
   for (var class_index = 0u; class_index < classes; class_index++) {
     keep_probability(first + class_index, largest, sum);
   }
-  losses[index] = loss_of(index, largest, sum);
+  losses[index] = loss_of(index, largest, sum, spread);
 }
 `;
 
-const WORKGROUP_WGSL = `var<workgroup> parts: array<f32, ${INVOCATIONS}>;
+const workgroupWgsl = ({ isSmoothed }: Target): string =>
+  `var<workgroup> parts: array<f32, ${INVOCATIONS}>;
+${isSmoothed ? `var<workgroup> spreads: array<f32, ${INVOCATIONS}>;` : ""}
 
 ${workgroupMainWgsl(INVOCATIONS, "row")}
   if (row >= count) {
@@ -136,14 +160,19 @@ ${HIDE_WGSL}
   workgroupBarrier();
 
   part = 0.0;
+  var spread = 0.0;
   for (var class_index = local; class_index < classes; class_index += ${INVOCATIONS}u) {
-    part += exp(logits[first + class_index] - largest);
+    let below_largest = logits[first + class_index] - largest;
+    part += exp(below_largest);
+    ${isSmoothed ? "spread += weight_of(class_index) * below_largest;" : ""}
   }
   parts[local] = part;
+  ${isSmoothed ? "spreads[local] = spread;" : ""}
   for (var half = ${INVOCATIONS / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (local < half) {
       parts[local] += parts[local + half];
+      ${isSmoothed ? "spreads[local] += spreads[local + half];" : ""}
     }
   }
   workgroupBarrier();
@@ -153,66 +182,7 @@ ${HIDE_WGSL}
     keep_probability(first + class_index, largest, sum);
   }
   if (local == 0u) {
-    losses[row] = loss_of(row, largest, sum);
+    losses[row] = loss_of(row, largest, sum, ${isSmoothed ? "spreads[0]" : "spread"});
   }
-}
-`;
-
-/** What the gradient binds. */
-export interface CrossEntropyGradientBindings<B> {
-  /** `[rows, classes]`, f32, from {@link softmaxCrossEntropy}. */
-  readonly probabilities: B;
-  /** `[rows]`, u32. */
-  readonly labels: B;
-  /** The gradient of the losses, f32: one for each row, or one for all. */
-  readonly scale: B;
-  /** `[rows, classes]`, f32, written. */
-  readonly out: B;
-}
-
-/** The sizes of a batch. */
-export interface CrossEntropyGradientOptions {
-  readonly rows: number;
-  readonly classes: number;
-  /** Whether `scale` is `[rows]` (the default) or one number. */
-  readonly scale?: "row" | "scalar";
-}
-
-/**
- * The gradient of the logits: `(probabilities - one-hot(label)) * scale`; NaN in the rows whose label is no class. In rows whose scale
- * is 0 it is 0, whatever logits and label are: a row that has no weight is a row that was never there.
- */
-export function softmaxCrossEntropyGradient<B>(
-  bindings: CrossEntropyGradientBindings<B>,
-  options: CrossEntropyGradientOptions,
-): Dispatch<B> {
-  const { rows, classes, scale = "row" } = options;
-  const count = checkSizes("softmaxCrossEntropyGradient", rows, classes);
-  return {
-    label: `softmaxCrossEntropyGradient ${rows}x${classes}`,
-    code: GRADIENT_WGSL,
-    constants: { count, classes, scale_stride: scale === "row" ? 1 : 0 },
-    bindings: [bindings.probabilities, bindings.labels, bindings.scale, bindings.out],
-    workgroups: linearGrid(count),
-  };
-}
-
-const GRADIENT_WGSL = `override count: u32; // rows * classes
-override classes: u32;
-override scale_stride: u32;
-
-@group(0) @binding(0) var<storage, read> probabilities: array<f32>;
-@group(0) @binding(1) var<storage, read> labels: array<u32>;
-@group(0) @binding(2) var<storage, read> scale: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-
-${floatBitsWgsl("f32")}
-${LINEAR_MAIN_WGSL}
-  let row = index / classes;
-  let label = labels[row];
-  let expected = select(0.0, 1.0, label == index % classes);
-  let factor = scale[row * scale_stride];
-  let gradient = (probabilities[index] - expected) * factor;
-  out[index] = select(select(gradient, from_bits(0x7fc00000u), label >= classes), 0.0, factor == 0.0);
 }
 `;

@@ -3,8 +3,9 @@ import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import {
   type CrossEntropyVariant,
   softmaxCrossEntropy,
-  softmaxCrossEntropyGradient,
 } from "../../../src/kernels/loss/softmax_cross_entropy.ts";
+import { softmaxCrossEntropyGradient } from "../../../src/kernels/loss/softmax_cross_entropy_gradient.ts";
+import { classWeights as classWeightsKernel } from "../../../src/kernels/loss/class_weights.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
 import { expectClose, expectSame, randomNumbers, SIZES } from "../numbers.ts";
@@ -165,5 +166,78 @@ describe("softmaxCrossEntropyGradient", () => {
   test("has nothing to dispatch for no rows", () => {
     const bindings = { probabilities: "probabilities", labels: "labels", scale: "scale", out: "out" };
     expect(softmaxCrossEntropyGradient(bindings, { rows: 0, classes: 10 }).workgroups).toEqual([0, 0, 0]);
+  });
+});
+
+/** The losses and the gradient of a target in float64, from the definition. */
+function targetTwin(
+  { logits, labels, classes }: Batch,
+  smoothing: number,
+  weights: readonly number[],
+  scale: number,
+): { losses: number[]; gradient: number[] } {
+  const losses: number[] = [];
+  const gradient: number[] = [];
+  labels.forEach((label, row) => {
+    const own = [...logits.subarray(row * classes, (row + 1) * classes)];
+    const largest = Math.max(...own);
+    const total = own.reduce((sum, x) => sum + Math.exp(x - largest), 0);
+    const target = own.map((_, each) =>
+      (weights[each] ?? 1) * (smoothing / classes + (each === label ? 1 - smoothing : 0))
+    );
+    const all = target.reduce((sum, each) => sum + each, 0);
+    losses.push(own.reduce((sum, x, each) => sum + (target[each] ?? 0) * (Math.log(total) + largest - x), 0));
+    own.forEach((x, each) =>
+      gradient.push((Math.exp(x - largest) / total * all - (target[each] ?? 0)) * scale)
+    );
+  });
+  return { losses, gradient };
+}
+
+describe("softmaxCrossEntropy of a smoothed or weighted target", () => {
+  for (const variant of VARIANTS) {
+    gpuTest(`is what the definition gives, both ways: ${variant} variant`, async (gpu) => {
+      for (const classes of [1, 2, 63, 65, 257]) {
+        const batch = randomBatch(5, classes);
+        const weights = Array.from({ length: classes }, (_, each) => each % 4 / 2);
+        for (const labelSmoothing of [0, 0.25, 1]) {
+          for (const classWeights of [undefined, Float32Array.from(weights)]) {
+            const totalWeight = weights.reduce((sum, weight) => sum + weight, 0);
+            const target = { labelSmoothing, ...classWeights === undefined ? {} : { totalWeight } };
+            const { logits, labels } = batch;
+            const [losses, probabilities] = [new Float32Array(5), new Float32Array(logits.length)];
+            const options = { rows: 5, classes, variant, ...target };
+            const bindings = { logits, labels, losses, probabilities, classWeights };
+            const dispatch = softmaxCrossEntropy<HostArray>(bindings, options);
+            const [found, kept] = await runDispatch(gpu, dispatch, [losses, probabilities]);
+            const expected = targetTwin(
+              batch,
+              labelSmoothing,
+              classWeights === undefined ? [] : weights,
+              0.5,
+            );
+            expectClose(found, expected.losses, { absolute: 2e-5, relative: 2e-6 });
+            const out = new Float32Array(logits.length);
+            const gradient = softmaxCrossEntropyGradient<HostArray>(
+              { probabilities: kept, labels, scale: Float32Array.of(0.5), out, classWeights },
+              { ...options, scale: "scalar" },
+            );
+            expectClose((await runDispatch(gpu, gradient, [out]))[0], expected.gradient, TOLERANCE);
+          }
+        }
+      }
+    });
+  }
+
+  gpuTest("looks up the weights of classes, NaN for what is none", async (gpu) => {
+    for (const rows of [0, 1, 63, 64, 65, 257]) {
+      const labels = Uint32Array.from({ length: rows }, (_, row) => row % 5);
+      const [weights, out] = [Float32Array.of(1, 0, 0.5, 7), new Float32Array(rows)];
+      const dispatch = classWeightsKernel<HostArray>({ weights, labels, out }, { rows, classes: 4 });
+      const [found] = await runDispatch(gpu, dispatch, [out]);
+      expectSame(found, Float32Array.from(labels, (label) => [1, 0, 0.5, 7][label] ?? NaN));
+    }
+    const none = { weights: new Float32Array(), labels: new Uint32Array(1), out: new Float32Array(1) };
+    expect(() => classWeightsKernel<HostArray>(none, { rows: 1, classes: 0 })).toThrow("no class");
   });
 });

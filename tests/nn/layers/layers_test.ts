@@ -111,13 +111,6 @@ describe("losses", () => {
   });
 
   test("labels that do not fit are refused with what is expected", () => {
-    expect(() => crossEntropy()(logits, input("y", "f32", [4]))).toThrow(
-      "takes labels of shape [4] and dtype u32 (the class of each example), found f32 of shape [4]",
-    );
-    expect(() => crossEntropy()(logits, input("y", "u32", [5]))).toThrow(TypeError);
-    expect(() => crossEntropy()(input("x", "f32", [4, 2, 5]), input("y", "u32", [4]))).toThrow(
-      "[batch, classes]",
-    );
     expect(() => mse()(logits, input("y", "f32", [4]))).toThrow("found f32 [4, 10] and f32 [4]");
   });
 });
