@@ -221,6 +221,21 @@ describe("layering", () => {
     expect(long.map(({ path }) => path)).toEqual([]);
   });
 
+  test("no line of a comment or of documentation is longer than 120 characters", () => {
+    const pages = [".", "docs"].flatMap((folder) =>
+      readdirSync(join(root, folder)).filter((name) => name.endsWith(".md")).map((name) => join(folder, name))
+    ).map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+    // A row of a table cannot be broken.
+    const longIn = ({ path, text }: { path: string; text: string }, isProse: (line: string) => boolean) =>
+      text.split("\n").flatMap((line, index) =>
+        line.length > 120 && isProse(line) ? [`${path}:${index + 1}`] : []
+      );
+    expect([
+      ...files.flatMap((file) => longIn(file, (line) => /^\s*(\*|\/\/|\/\*)/.test(line))),
+      ...pages.flatMap((page) => longIn(page, (line) => !line.startsWith("|"))),
+    ]).toEqual([]);
+  });
+
   test("src imports only the runtime dependencies, and no node: module statically", () => {
     const allowed = ["fflate", "fzstd", "zod"];
     const wrong = files.flatMap(({ path, text }) =>

@@ -1,6 +1,6 @@
 /*
- * Threads that encode and decode chunks of the state and do nothing else, to see how fast the codec is on both cores. The module is
- * its own worker.
+ * Threads that encode and decode chunks of the state and do nothing else, to see how fast the codec is on both cores.
+ * The module is its own worker.
  */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { codecByName } from "../../src/container/codec/table.ts";

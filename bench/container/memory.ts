@@ -1,6 +1,6 @@
 /*
- * Writes one large container, and prints as JSON by how many bytes the process grew meanwhile. It is started by main.ts:
- * `memory.ts PATH CODEC MIB WORKERS`.
+ * Writes one large container, and prints as JSON by how many bytes the process grew meanwhile. It is started by
+ * main.ts: `memory.ts PATH CODEC MIB WORKERS`.
  */
 import process from "node:process";
 import { CodecPool } from "../../src/container/codec/codec_pool.ts";

@@ -7,7 +7,8 @@
  * ```ts
  * import { loadCheckpoint, saveCheckpoint } from "@cairn-ml/cairn/compat";
  *
- * await saveCheckpoint("checkpoints", { state: { seen: new Set(["a", "b"]) } }, { tag: 100, clientState: { epoch: 3 } });
+ * const state = { seen: new Set(["a", "b"]) };
+ * await saveCheckpoint("checkpoints", { state }, { tag: 100, clientState: { epoch: 3 } });
  *
  * const { tag, clientState } = await loadCheckpoint("checkpoints"); // the newest of which every byte is sound
  * console.log(tag, clientState);

@@ -1,6 +1,6 @@
 /*
- * Opens one thing after the other and forgets to close it, so that its memory is collected. Prints, for each, how many more files are open
- * than before. Its memory can be collected by hand where the runtime lets it.
+ * Opens one thing after the other and forgets to close it, so that its memory is collected. Prints, for each, how
+ * many more files are open than before. Its memory can be collected by hand where the runtime lets it.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

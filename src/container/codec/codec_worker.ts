@@ -1,6 +1,6 @@
 /*
- * The module of a worker of `CodecPool`: takes several `CodecJob`s at a time, answers with as many `CodecAnswer`s. It is started, never
- * imported.
+ * The module of a worker of `CodecPool`: takes several `CodecJob`s at a time, answers with as many `CodecAnswer`s. It
+ * is started, never imported.
  */
 import { CairnError } from "../../base/errors.ts";
 import { nodeBuiltin } from "../../base/node_builtin.ts";

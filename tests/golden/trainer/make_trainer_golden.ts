@@ -1,8 +1,9 @@
 /*
- * Writes the golden checkpoints of trainers that are not there yet: `bun tests/golden/trainer/make_trainer_golden.ts`. Those
- * in the repository were made by Bun on Mesa's lavapipe at the commit before their own. They are kept for ever: a run that somebody saved once
- * goes on in every later version, or is refused by an error that says why. What they hold was read from the run that
- * saved them, and is in the JSON beside each; so are the losses of the steps that followed there.
+ * Writes the golden checkpoints of trainers that are not there yet: `bun
+ * tests/golden/trainer/make_trainer_golden.ts`. Those in the repository were made by Bun on Mesa's lavapipe at the
+ * commit before their own. They are kept for ever: a saved run goes on in every later version, or is refused by an
+ * error that says why. What they hold was read from the run that saved them, and is in the JSON beside each; so are
+ * the losses of the steps that followed there.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
