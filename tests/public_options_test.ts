@@ -10,8 +10,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { keep: rules, nn, ops, optim } = cairn;
 
 /**
- * Interfaces of options that no public function takes: what is inside passes them on, and the compiler checks their names. One that
- * a user writes belongs into {@link CALLS} instead.
+ * Interfaces of options that no public function takes: what is inside passes them on, and the compiler checks their
+ * names. One that a user writes belongs into {@link CALLS} instead.
  */
 const INSIDE: readonly string[] = [
   "AcquireOptions",

@@ -30,11 +30,12 @@ export const SOFTMAX_CROSS_ENTROPY_OPTIONS: OptionNames<SoftmaxCrossEntropyOptio
 
 /**
  * Cross-entropy of `logits` `[rows, classes]`, `f32`, against `labels` `[rows]`, `u32` below `classes`: one loss a
- * row, `[rows]`, `f32`: `log Σ e^logit - logit[label]`. Take the mean over it for the usual loss. Rows are left out by a weight of 0,
- * with `weighted`: no gradient flows into them then, whatever their logits and labels are.
+ * row, `[rows]`, `f32`: `log Σ e^logit - logit[label]`. Take the mean over it for the usual loss. Rows are left out
+ * by a weight of 0, with `weighted`: no gradient flows into them then, whatever their logits and labels are.
  *
- * With label smoothing and weights of classes it is PyTorch's `cross_entropy` before its mean: the losses of all classes, that of the label
- * times `(1 - smoothing) weight[label]` and each times `smoothing / classes weight[class]`.
+ * With label smoothing and weights of classes it is PyTorch's `cross_entropy` before its mean: the losses of all
+ * classes, that of the label times `(1 - smoothing) weight[label]` and each times
+ * `smoothing / classes weight[class]`.
  */
 export function softmaxCrossEntropy(
   logits: Value,
@@ -81,8 +82,8 @@ export function softmaxCrossEntropy(
 export type CrossEntropyAttributes = { readonly labelSmoothing: number; readonly totalWeight: number };
 
 /**
- * d loss = (Σ target softmax(logits) - target) d logits; the target is one-hot(label) where nothing else is asked for. The kernel has the
- * softmax at hand and keeps it if asked. The third input is the weights of the classes.
+ * d loss = (Σ target softmax(logits) - target) d logits; the target is one-hot(label) where nothing else is asked
+ * for. The kernel has the softmax at hand and keeps it if asked. The third input is the weights of the classes.
  */
 export const softmaxCrossEntropyOp: OpDefinition<CrossEntropyAttributes> = {
   name: "softmaxCrossEntropy",
@@ -113,7 +114,7 @@ export const softmaxCrossEntropyOp: OpDefinition<CrossEntropyAttributes> = {
   },
 };
 
-/** The softmax that the kernel of the first input leaves behind. The second input is what it is a function of. */
+/** The softmax that the kernel of the first input stores. The second input is what it is a function of. */
 export const crossEntropyProbabilitiesOp: OpDefinition = {
   name: "crossEntropyProbabilities",
   gradient(value, outGrad) {

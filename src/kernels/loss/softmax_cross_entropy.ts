@@ -44,10 +44,10 @@ const INVOCATIONS = 128;
 
 /**
  * Cross-entropy of each row of logits against its label: `loss = log Σ exp(x - max) - (x[label] - max)`, which
- * neither overflows nor loses small losses. With label smoothing `s` and weights `w` of `K` classes it is the sum of those of all classes,
- * that of the label times `(1 - s) w[label]` and each times `s / K w[class]`, as in PyTorch. Rounding in the sum takes at most `min(classes, 8 + classes / 128)` times
- * 2^-24 of it, which the logarithm makes an absolute error of the loss; besides there is the error of the adapter's
- * `exp` and `log`.
+ * neither overflows nor loses small losses. With label smoothing `s` and weights `w` of `K` classes it is the sum of
+ * those of all classes, that of the label times `(1 - s) w[label]` and each times `s / K w[class]`, as in PyTorch.
+ * Rounding in the sum takes at most `min(classes, 8 + classes / 128)` times 2^-24 of it, which the logarithm makes an
+ * absolute error of the loss; besides there is the error of the adapter's `exp` and `log`.
  *
  * A label that is no class gives a NaN loss (and a NaN gradient), and reads nothing beyond the row. So do a NaN and
  * an infinite logit, as in PyTorch.

@@ -31,8 +31,9 @@ export interface CrossEntropyGradientOptions extends CrossEntropyTarget {
 }
 
 /**
- * The gradient of the logits: `(probabilities * Σ target - target) * scale`, with the target `one-hot(label)`, or what smoothing and weights
- * make of it; NaN in the rows whose label is no class. In rows whose scale is 0 it is 0, whatever logits and label are: a row that has no weight is a row that was never there.
+ * The gradient of the logits: `(probabilities * Σ target - target) * scale`, with the target `one-hot(label)`, or
+ * what smoothing and weights make of it; NaN in the rows whose label is no class. In rows whose scale is 0 it is 0,
+ * whatever logits and label are: a row that has no weight is a row that was never there.
  */
 export function softmaxCrossEntropyGradient<B>(
   bindings: CrossEntropyGradientBindings<B>,

@@ -21,7 +21,10 @@ export interface CrossEntropyLossOptions {
   readonly labelSmoothing?: number | undefined;
   /** The label that stands for none: it has no loss and no weight. Default -100 among i32, and none among others. */
   readonly ignoreIndex?: number | undefined;
-  /** For how much each class counts, one number a class from 0; the loss is divided by those of the labels. Default 1 each. */
+  /**
+   * For how much each class counts, one number a class from 0; the loss is divided by those of the labels. Default 1
+   * each.
+   */
   readonly weights?: ArrayLike<number> | undefined;
 }
 
@@ -33,14 +36,15 @@ export const CROSS_ENTROPY_LOSS_OPTIONS: OptionNames<CrossEntropyLossOptions> = 
 };
 
 /**
- * Softmax cross-entropy, as PyTorch's: output `[batch, …, classes]` f32, logits; labels `[batch, …]` of classes, u8, i32 or u32, each below
- * the number of classes, or what to expect of every class, f32 of the output's shape.
+ * Softmax cross-entropy, as PyTorch's: output `[batch, …, classes]` f32, logits; labels `[batch, …]` of classes, u8,
+ * i32 or u32, each below the number of classes, or what to expect of every class, f32 of the output's shape.
  *
- * The trainer refuses labels that are no class before they reach the GPU, with the example and the value. Labels that are ignored count
- * nowhere. Weights of classes divide the loss where labels are classes, and only multiply it where they are f32; an example whose class has
- * the weight 0 has no part at all, its smoothing included.
+ * The trainer refuses labels that are no class before they reach the GPU, with the example and the value. Labels that
+ * are ignored count nowhere. Weights of classes divide the loss where labels are classes, and only multiply it where
+ * they are f32; an example whose class has the weight 0 has no part at all, its smoothing included.
  *
- * @throws RangeError for smoothing that is not from 0 to 1; when it is first used, for weights of another number of classes.
+ * @throws RangeError for smoothing that is not from 0 to 1; when it is first used, for weights of another number of
+ * classes.
  */
 export function crossEntropy(options: CrossEntropyLossOptions = {}): ExampleLoss {
   const { labelSmoothing = 0 } = checkOptions(

@@ -1,8 +1,8 @@
 import type { DescribedValue, Description } from "../../base/description.ts";
 
 /**
- * What a loss is: its name, and the options that are not what they are by default. Those that are left out, so that an option that is new
- * makes no run another one.
+ * What a loss is: its name, and the options that are not what they are by default. Those that are left out, so that
+ * an option that is new makes no run another one.
  */
 export function optionDescription(
   name: string,

@@ -27,8 +27,8 @@ export function isClassDType(labels: Value): boolean {
 }
 
 /**
- * The labels of `output` `[batch, …, classes]`, which have its shape without the last axis. TypeError for other labels, and for an index to
- * ignore that their dtype does not have.
+ * The labels of `output` `[batch, …, classes]`, which have its shape without the last axis. TypeError for other
+ * labels, and for an index to ignore that their dtype does not have.
  */
 export function classLabels(
   loss: string,

@@ -16,8 +16,8 @@ export interface RowLosses {
 }
 
 /**
- * Value and weight of each of `batch` examples, of which each has as many of the rows. Where every row weighs 1, the value is their mean:
- * the same divided by the same.
+ * Value and weight of each of `batch` examples, of which each has as many of the rows. Where every row weighs 1, the
+ * value is their mean: the same divided by the same.
  *
  * @param exampleWeights What the examples themselves are weighted by, if anything.
  */

@@ -4,8 +4,8 @@ import type { Value } from "../../graph/value.ts";
 import { requireWeights } from "./loss.ts";
 
 /**
- * `values`, each `[batch, …]`, with 0 in the examples of weight 0: whatever a loss then computes of them is a number, and so is its
- * gradient. As they are where there are no weights.
+ * `values`, each `[batch, …]`, with 0 in the examples of weight 0: whatever a loss then computes of them is a number,
+ * and so is its gradient. As they are where there are no weights.
  */
 export function withoutUnweightedExamples<T extends readonly Value[]>(
   loss: string,

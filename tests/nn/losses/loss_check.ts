@@ -142,7 +142,10 @@ function near(what: string, found: readonly number[], expected: readonly number[
   });
 }
 
-/** Compares value, weight and gradient for batches of several sizes, twice for equal bits, and with a weight of 0 over NaN. */
+/**
+ * Compares value, weight and gradient for batches of several sizes, twice for equal bits, and with a weight of 0 over
+ * NaN.
+ */
 export async function checkLoss(
   gpu: GpuDevice,
   lossCase: LossCase,
