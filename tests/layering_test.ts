@@ -84,7 +84,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "nn/layers": ["base", "tensor", "graph", "nn"],
   "nn/losses": ["base", "tensor", "graph", "nn"],
   "nn/metrics": ["base", "tensor", "graph", "nn", "nn/losses"],
-  "nn/optim": ["base", "gpu", ...KERNELS, "nn"],
+  "nn/optim": ["base", "gpu", "tensor", ...KERNELS, "graph", "nn"],
   // Nothing imports compat; exchange is after it, and reaches only two rooms of checkpoint.
   "checkpoint/capture": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec"],
   "checkpoint/restore": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec", "checkpoint/capture"],
@@ -128,9 +128,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   data: ["base", "tensor", "kernels", "kernels/random"],
   "train/log": ["base", "data"],
   "train/measure": BEFORE_TRAIN,
-  "train/loop": [...BEFORE_TRAIN, "train/log", "train/measure"],
+  "train/step": [...BEFORE_TRAIN, "train/measure"],
+  "train/loop": [...BEFORE_TRAIN, "train/log", "train/measure", "train/step"],
   "train/saves": [...BEFORE_TRAIN, "train/loop"],
-  train: [...BEFORE_TRAIN, "train/log", "train/measure", "train/loop", "train/saves"],
+  train: [...BEFORE_TRAIN, "train/log", "train/measure", "train/step", "train/loop", "train/saves"],
 };
 // The doors come last, and nothing imports them.
 MAY_IMPORT.doors = Object.keys(MAY_IMPORT);

@@ -76,9 +76,15 @@ type Call = (wrong: never) => unknown;
 
 /** For each interface of options, every public function that takes one. */
 const CALLS: Readonly<Record<string, readonly Call[]>> = {
+  AdadeltaOptions: [(wrong) => optim.adadelta(wrong)],
+  AdagradOptions: [(wrong) => optim.adagrad(wrong)],
+  AdamOptions: [(wrong) => optim.adam(wrong)],
+  AdamaxOptions: [(wrong) => optim.adamax(wrong)],
   AdamWOptions: [(wrong) => optim.adamw(wrong)],
+  LionOptions: [(wrong) => optim.lion(wrong)],
+  RmspropOptions: [(wrong) => optim.rmsprop(wrong)],
   SgdOptions: [(wrong) => optim.sgd(wrong)],
-  LearningRateOption: [(wrong) => optim.adamw(wrong), (wrong) => optim.sgd(wrong)],
+  OptimizerOptions: [(wrong) => optim.adamw(wrong), (wrong) => optim.sgd(wrong)],
   CosineRestartsOptions: [(wrong) => optim.cosineRestarts(1, 1, wrong)],
   OneCycleOptions: [(wrong) => optim.oneCycle(1, 1, wrong)],
   PolynomialDecayOptions: [(wrong) => optim.polynomialDecay(1, 1, wrong)],
@@ -313,6 +319,7 @@ const FIELDS: Readonly<Record<string, Call>> = {
   "tiers of a choice of engines": (tiers) => cairn.chooseEngine("memory:x", { tiers }),
   "a configuration of checkpointing": (wrong) => cairn.checkpointingConfig(wrong),
   "an agreement on a tag": (wrong) => cairn.agreeOnTag("a", wrong),
+  "a group of parameters": (wrong) => optim.sgd({ learningRate: 1, groups: [wrong] }),
   "a rank's view": (wrong) => onCheckpoint(async (checkpoint) => await checkpoint.forRank(wrong)),
 };
 

@@ -12,7 +12,7 @@ import { BufferUsage } from "../../src/gpu/constants.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { fuse } from "../../src/graph/fusion.ts";
 import { add, input, mul, relu } from "../../src/graph/ops.ts";
-import { adamw } from "../../src/kernels/optimizer/adamw.ts";
+import { adam } from "../../src/kernels/optimizer/adam.ts";
 import { type Dispatch, gridFor } from "../../src/gpu/dispatch.ts";
 import { elementwise } from "../../src/kernels/elementwise/elementwise.ts";
 import { matmul } from "../../src/kernels/matmul/matmul.ts";
@@ -271,7 +271,14 @@ async function streamContenders(): Promise<Contender[]> {
   const inputs = [x, y].map((binding) => ({ binding, dtype: "f32" as const, strides: [1] }));
   const outputs = [{ binding: out, dtype: "f32" as const, expression: group.expression }];
   const fused = elementwise({ inputs, outputs, shape: [count] });
-  const step = adamw({ parameter, gradient: y, m, v, scalars, verdict }, { count });
+  const hyperparameters = {
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.01,
+    decay: "decoupled" as const,
+  };
+  const step = adam({ parameter, gradient: y, m, v, scalars, verdict }, { count, ...hyperparameters });
   const common = { group: "streams of 16 MiB", unit: "GB/s" as const, reset: () => {}, result: out };
   const each = (name: string, of: (index: number) => number) => (result: Float32Array): void => {
     for (let index = 0; index < 4096; index += 31) {

@@ -21,8 +21,9 @@ import * as nn from "../../src/nn/nn.ts";
 import * as optim from "../../src/nn/optim/optim.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import type { BatchSource } from "../../src/data/batch_source.ts";
-import { StepMemory, stepProgram, updatedRanges } from "../../src/train/loop/step_program.ts";
-import { stepValues } from "../../src/train/loop/step_values.ts";
+import { ParameterRules } from "../../src/train/step/parameter_rules.ts";
+import { StepMemory, stepProgram } from "../../src/train/step/step_program.ts";
+import { stepValues } from "../../src/train/step/step_values.ts";
 import { interleavedWithCpu, median, ratioOf } from "../interleaved.ts";
 
 const BATCH = 64;
@@ -93,24 +94,24 @@ async function jobOf(isChecked: boolean): Promise<Job> {
   const layers = [nn.linear(784, 256), nn.relu(), nn.linear(256, 128), nn.relu(), nn.linear(128, 10)];
   const model = Model.define(store, nn.sequential(...layers), data.inputs, BATCH);
   const optimizer = optim.adamw({ learningRate: 1e-3, beta1: BETA1, beta2: BETA2 });
-  const slots = optimizer.slots.map((slot) => store.mirror(slot, model.group.name));
+  const rules = new ParameterRules(optimizer, model.parameters);
+  const slots = new Map(rules.slots.map((slot) => [slot, store.mirror(slot, model.group.name)]));
   const [losses, control] = store.define("state", [
     { name: "losses", dtype: "f32", shape: [64] },
     { name: "control", dtype: "u32", shape: [4] },
   ]).tensors;
   if (losses === undefined || control === undefined) throw new Error("no state");
-  const values = stepValues({ model, loss: nn.crossEntropy(), data });
-  const ranges = updatedRanges(model, values);
-  const memory = new StepMemory(gpu, model.group, ranges);
+  const values = stepValues({ model, loss: nn.crossEntropy(), data, rules });
+  const memory = new StepMemory(model, values);
   const state = { slots, losses: losses.range, control: control.range, columns: new Map() };
-  const program = stepProgram({ model, optimizer, values, ranges, memory, state });
+  const program = stepProgram({ model, optimizer, rules, values, memory, state });
   const isCheck = ({ label }: { label: string }): boolean =>
     /^(gradientCheck|foldPartials|stepVerdict)/.test(label);
   const all = program.updates ?? [];
   const updates = all.filter((update) => isChecked || !isCheck(update));
   const checks = await checksOf(all.filter(isCheck));
   const executable = await Executable.compile(gpu, { ...program, updates }, { variants: store.variants });
-  const everything = [model.group, ...slots, store.group("state")];
+  const everything = [model.group, ...slots.values(), store.group("state")];
   return {
     name: isChecked ? "with the check" : "without",
     reset: async () => {

@@ -57,5 +57,13 @@ export type { CrossEntropyLossOptions } from "../nn/losses/cross_entropy.ts";
 export type { ExampleLoss, ExampleLosses, LabelRange, Loss, LossTerms } from "../nn/losses/loss.ts";
 export type { PenaltyOptions, Regularizer } from "../nn/losses/regularizers.ts";
 export type { Metric, SetMetric, Table, Totals } from "../nn/metrics/metric.ts";
-export type { Optimizer, UpdateBindings } from "../nn/optim/optimizer.ts";
+export type {
+  Optimizer,
+  UpdateBindings,
+  UpdatedElements,
+  UpdatedParameter,
+  UpdateRule,
+} from "../nn/optim/optimizer.ts";
+export type { OptimizerOptions, ParameterGroup } from "../nn/optim/optimizer_options.ts";
+export type { Schedule } from "../nn/optim/schedules/schedule.ts";
 export type { Parameter, Scope, ScopeOptions } from "../nn/scope.ts";

@@ -38,24 +38,29 @@ export class Model {
     this.input = input;
     this.parameters = parameters;
     this.#layer = layer;
-    store.define(
-      MODEL_GROUP,
-      parameters.map(({ name, shape }) => ({ name, dtype: "f32", shape })),
-    );
   }
 
   /**
    * Traces `layer` for batches of `batchSize` inputs and gives its parameters a place in `store`, filled with
    * zeros until {@link Model.initialize}. Throws what the layer throws for a shape that does not fit, and a
    * `TypeError` for a model without parameters.
+   *
+   * @param laidOut The order in which they lie in the store; that of the trace unless given.
    */
-  static define(store: TensorStore, layer: Layer, input: ModelInput, batchSize: number): Model {
+  static define(
+    store: TensorStore,
+    layer: Layer,
+    input: ModelInput,
+    batchSize: number,
+    laidOut: (parameters: readonly Parameter[]) => readonly Parameter[] = (parameters) => parameters,
+  ): Model {
     const { parameters } = traceModel(layer, input, batchSize, true);
     if (parameters.length === 0) {
       throw new TypeError(
         "The model has no parameters, so there is nothing to train; add a layer that has some",
       );
     }
+    store.define(MODEL_GROUP, laidOut(parameters).map(({ name, shape }) => ({ name, dtype: "f32", shape })));
     return new Model(store, layer, input, parameters);
   }
 

@@ -6,3 +6,8 @@ export const TRAINER_GROUP = "trainer";
 
 /** Group of a store that holds what a trainer keeps of its last steps beside the loss, a tensor each. */
 export const TERMS_GROUP = "step_terms";
+
+/** Group of a store that holds what an optimiser keeps of each parameter under the name `slot`. */
+export function slotGroup(slot: string): string {
+  return `optimizer.${slot}`;
+}

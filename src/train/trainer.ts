@@ -10,7 +10,7 @@ import { AutoSaver } from "./saves/auto_saver.ts";
 import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
 import type { NonFiniteResult } from "./loop/find_non_finite.ts";
-import { measuredNames } from "./loop/kept_terms.ts";
+import { measuredNames } from "./step/kept_terms.ts";
 import type { TrainingHistory } from "./loop/history.ts";
 import { BASE_FIELDS } from "./saves/name_template.ts";
 import {

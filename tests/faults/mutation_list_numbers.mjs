@@ -117,8 +117,8 @@ export const NUMBER_MUTATIONS = [
   ],
   [
     "decay of a step of sgd",
-    "src/kernels/optimizer/sgd.ts",
-    'hasDecay ? " + parameter[index] * weight_decay" : ""',
+    "src/kernels/optimizer/update_kernel.ts",
+    'coupledDecay > 0 ? " + parameter[index] * coupled_decay" : ""',
     '""',
     ["tests/kernels/optimizer/sgd_test.ts"],
   ],

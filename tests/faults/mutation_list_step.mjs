@@ -4,7 +4,7 @@
 const VERDICT = "src/kernels/optimizer/step_verdict.ts";
 const CHECK = "src/kernels/optimizer/gradient_check.ts";
 const CORRECTIONS = "src/kernels/optimizer/bias_corrections.ts";
-const PROGRAM = "src/train/loop/step_program.ts";
+const PROGRAM = "src/train/step/step_program.ts";
 const LOOP = "src/train/train_loop.ts";
 const RUN = "src/train/loop/run.ts";
 
@@ -58,15 +58,15 @@ export const STEP_MUTATIONS = [
   [
     "update that does not bind the verdict",
     PROGRAM,
-    "if (update.bindings.includes(bindings.verdict)) return update;",
-    "return update;",
-    ["tests/train/loop/step_program_test.ts"],
+    "if (updates.every((update) => update.bindings.includes(verdictRange))) return updates;",
+    "return updates;",
+    ["tests/train/step/step_program_test.ts"],
   ],
   [
     "parameters without a gradient",
     PROGRAM,
-    "tensors.filter(({ name }) => reached.has(name))",
-    "tensors",
+    ".filter(({ name }) => gradients.has(name))",
+    "",
     UNREACHED,
   ],
   [

@@ -42,7 +42,8 @@ const unused: Layer = (x, scope) => {
 const frozen: Layer = (x) => stopGradient(x);
 
 function slotsOf(optimizer: Optimizer, names: readonly string[]): string[] {
-  const groups = ["model", ...optimizer.slots.map((slot) => `optimizer.${slot}`)];
+  const [rule] = optimizer.rulesFor([{ name: "weight", shape: [1] }]);
+  const groups = ["model", ...(rule?.slots ?? []).map((slot) => `optimizer.${slot}`)];
   return groups.flatMap((group) => names.map((name) => `${group}.${name}`)).sort();
 }
 

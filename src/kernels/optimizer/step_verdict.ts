@@ -36,7 +36,7 @@ export const STEP_CONTROL_WGSL = `struct StepControl {
 `;
 
 /** Bytes of what {@link stepVerdict} leaves for the updates of the step. */
-export const STEP_VERDICT_BYTES = 32;
+export const STEP_VERDICT_BYTES = 48;
 
 /**
  * The WGSL type of it. Every kernel of an optimiser binds it as a uniform, and returns at once where `applies` is 0.
@@ -51,6 +51,10 @@ export const STEP_VERDICT_WGSL = `struct StepVerdict {
   sum_of_squares: f32,
   /** 1 - decay^updates for each of the optimiser's decays. */
   corrections: vec4<f32>,
+  /** What gradients are multiplied by: less than 1 where their norm is clipped. */
+  gradient_scale: f32,
+  /** The largest magnitude that an element has afterwards; 0 where there is no limit. */
+  gradient_limit: f32,
 }
 `;
 
@@ -61,13 +65,19 @@ export const GATE_WGSL = `  if (verdict.applies == 0u) {
 
 /** A verdict by which a step counts: for running the kernel of an optimiser on its own. */
 export function encodeStepVerdict(
-  { updates = 1, corrections = [] }: { readonly updates?: number; readonly corrections?: readonly number[] } =
-    {},
+  { updates = 1, corrections = [], gradientScale = 1, gradientLimit = 0 }: {
+    readonly updates?: number;
+    readonly corrections?: readonly number[];
+    readonly gradientScale?: number;
+    readonly gradientLimit?: number;
+  } = {},
 ): Uint8Array {
   const view = new DataView(new ArrayBuffer(STEP_VERDICT_BYTES));
   view.setUint32(0, 1, true);
   view.setUint32(4, updates, true);
   for (let index = 0; index < 4; index++) view.setFloat32(16 + 4 * index, corrections[index] ?? 1, true);
+  view.setFloat32(32, gradientScale, true);
+  view.setFloat32(36, gradientLimit, true);
   return new Uint8Array(view.buffer);
 }
 
@@ -148,6 +158,8 @@ fn main() {
   verdict.largest = largest;
   verdict.sum_of_squares = sum_of_squares;
   verdict.corrections = bias_corrections(max(updates, 1u));
+  verdict.gradient_scale = 1.0;
+  verdict.gradient_limit = 0.0;
   if (is_stopped) {
     return;
   }

@@ -1,6 +1,19 @@
+export { adadelta, type AdadeltaOptions } from "./adadelta.ts";
+export { adagrad, type AdagradOptions } from "./adagrad.ts";
+export { adam, type AdamOptions } from "./adam.ts";
+export { adamax, type AdamaxOptions } from "./adamax.ts";
 export { adamw, type AdamWOptions } from "./adamw.ts";
+export { lion, type LionOptions } from "./lion.ts";
+export { rmsprop, type RmspropOptions } from "./rmsprop.ts";
 export { sgd, type SgdOptions } from "./sgd.ts";
-export type { LearningRateOption, Optimizer, UpdateBindings } from "./optimizer.ts";
+export type {
+  Optimizer,
+  UpdateBindings,
+  UpdatedElements,
+  UpdatedParameter,
+  UpdateRule,
+} from "./optimizer.ts";
+export type { OptimizerOptions, ParameterGroup } from "./optimizer_options.ts";
 export { constantRate } from "./schedules/constant_rate.ts";
 export { cosineDecay } from "./schedules/cosine_decay.ts";
 export { cosineRestarts, type CosineRestartsOptions } from "./schedules/cosine_restarts.ts";

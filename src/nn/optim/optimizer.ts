@@ -1,55 +1,72 @@
-import type { OptionNames } from "../../base/options/options.ts";
+import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { Dispatch } from "../../gpu/dispatch.ts";
-import type { Schedule } from "./schedules/schedule.ts";
+import type { UpdateBinding } from "../../graph/program.ts";
+import type { Shape } from "../../tensor/shape.ts";
 
-/** What one update binds; all tensors have the same layout. */
-export interface UpdateBindings<B> {
+/** A parameter of a model, as far as an optimiser wants to know. */
+export interface UpdatedParameter {
+  /** In the model, such as `0.weight`. */
+  readonly name: string;
+  /** Sizes of its dimensions, outermost first. */
+  readonly shape: Shape;
+}
+
+/** What one update binds; all tensors lie alike. */
+export interface UpdateBindings {
   /** Read and written. */
-  readonly parameter: B;
+  readonly parameter: BufferRange;
   /** Read. */
-  readonly gradient: B;
-  /** One a slot, in the order of {@link Optimizer.slots}. Read and written. */
-  readonly slots: readonly B[];
+  readonly gradient: BufferRange;
+  /** One a slot, in the order of {@link UpdateRule.slots}. Read and written. */
+  readonly slots: readonly BufferRange[];
   /** The uniform with the step's scalars. */
-  readonly scalars: B;
+  readonly scalars: "scalars";
   /**
    * The uniform with the step's verdict: `applies`, which is 0 where nothing may be changed, and `corrections`,
    * `1 - decay^updates` for each of {@link Optimizer.decays}.
    */
-  readonly verdict: B;
+  readonly verdict: BufferRange;
+}
+
+/** What one update is of. */
+export interface UpdatedElements {
+  /** With the padding behind each tensor, which is zeros: a multiple of 64. */
+  readonly count: number;
 }
 
 /**
- * How parameters follow from gradients. Its tensors (`slots`) live in the store beside the parameters and
- * begin as zeros.
+ * How some of a model's parameters follow from their gradients. Its tensors (`slots`) are in the store and begin as
+ * zeros.
  */
+export interface UpdateRule {
+  /** Names of the tensors that it keeps for each parameter: in the groups `optimizer.<slot>` of the store. */
+  readonly slots: readonly string[];
+  /**
+   * The dispatches that update the elements, a range of a slab. Each binds the verdict, and changes
+   * nothing where that says so.
+   */
+  update(bindings: UpdateBindings, elements: UpdatedElements): readonly Dispatch<UpdateBinding>[];
+}
+
+/** How the parameters of a model follow from their gradients. */
 export interface Optimizer {
   /** Such as `"adamw"`. Resuming with another one is an error. */
   readonly name: string;
-  /** Names of the tensors that it keeps for each parameter: the groups `optimizer.<slot>` of the store. */
-  readonly slots: readonly string[];
   /**
-   * Decays of running means, at most 4, for the corrections that the kernel reads from the step's verdict. They count
+   * Decays of running means, at most 4, for the corrections that kernels read from the step's verdict. They count
    * updates, of which a batch that is skipped is none.
    */
   readonly decays: readonly number[];
   /**
-   * The numbers of step `step` (0 is the first; a batch that is skipped is a step too), which the kernel reads
+   * The numbers of step `step` (0 is the first; a batch that is skipped is a step too), which kernels read
    * from the step's scalars. At most 16.
    */
   scalars(step: number): readonly number[];
   /**
-   * The one dispatch that updates `elementCount` elements, a range of a slab. It binds the verdict, and changes
-   * nothing where that says so.
+   * A rule for each parameter, `undefined` for one that is frozen. Parameters with the same rule lie together, so
+   * that an update is one call for each slab of them.
+   *
+   * @throws TypeError for options that do not fit the parameters.
    */
-  update<B>(bindings: UpdateBindings<B>, elementCount: number): Dispatch<B>;
+  rulesFor(parameters: readonly UpdatedParameter[]): readonly (UpdateRule | undefined)[];
 }
-
-/** Options that every optimiser has. */
-export interface LearningRateOption {
-  /** A number, or a function of the step's number, which begins at 0. */
-  readonly learningRate: number | Schedule;
-}
-
-/** Every option of {@link LearningRateOption}. */
-export const LEARNING_RATE_OPTION: OptionNames<LearningRateOption> = { learningRate: true };

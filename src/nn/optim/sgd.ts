@@ -1,55 +1,57 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { sgd as sgdKernel } from "../../kernels/optimizer/sgd.ts";
-import { describedAs } from "../../base/description.ts";
-import { describeSchedule } from "./schedules/schedule.ts";
-import { scheduleOf } from "./schedules/schedule_of.ts";
-import { requireAtLeast, slotOf } from "./hyperparameters.ts";
-import { LEARNING_RATE_OPTION, type LearningRateOption, type Optimizer } from "./optimizer.ts";
+import type { UpdateBinding } from "../../graph/program.ts";
+import { groupedOptimizer } from "./grouped_optimizer.ts";
+import { requireAtLeast, requireDecays, slotOf } from "./hyperparameters.ts";
+import type { Optimizer } from "./optimizer.ts";
+import { OPTIMIZER_OPTIONS, type OptimizerOptions } from "./optimizer_options.ts";
 
-/** Options of {@link sgd}. */
-export interface SgdOptions extends LearningRateOption {
+/**
+ * Options of {@link sgd}. The rate has no default, as in PyTorch; the decay, default 0, is added to the gradient,
+ * times the parameter.
+ */
+export interface SgdOptions extends OptimizerOptions {
   /** Default 0. */
-  readonly momentum?: number;
+  readonly momentum?: number | undefined;
+  /** How much less than the whole gradient goes into the momentum, after the first update. Default 0. */
+  readonly dampening?: number | undefined;
   /** Nesterov's momentum. Default false. */
-  readonly nesterov?: boolean;
-  /** Added to the gradient as `weightDecay * parameter`. Default 0. */
-  readonly weightDecay?: number;
+  readonly nesterov?: boolean | undefined;
 }
 
 /** Every option of {@link SgdOptions}. */
 export const SGD_OPTIONS: OptionNames<SgdOptions> = {
-  ...LEARNING_RATE_OPTION,
+  ...OPTIMIZER_OPTIONS,
   momentum: true,
+  dampening: true,
   nesterov: true,
-  weightDecay: true,
 };
 
 /** Stochastic gradient descent as in PyTorch: `v = momentum * v + g`, `p = p - learningRate * v`. */
 export function sgd(options: SgdOptions): Optimizer {
-  const { momentum = 0, nesterov = false, weightDecay = 0 } = checkOptions(
+  const { momentum = 0, dampening = 0, nesterov = false } = checkOptions(
     "sgd()",
     options,
     SGD_OPTIONS,
     "{ learningRate: 0.1 }",
   );
-  const rate = scheduleOf("sgd", options.learningRate);
-  requireAtLeast("sgd", "momentum", momentum, 0, 1);
-  requireAtLeast("sgd", "weightDecay", weightDecay, 0);
-  if (nesterov && momentum === 0) throw new RangeError("sgd: nesterov needs a momentum above 0");
-  const optimizer: Optimizer = {
+  requireDecays("sgd", { momentum });
+  requireAtLeast("sgd", "dampening", dampening, 0);
+  if (nesterov && (momentum === 0 || dampening !== 0)) {
+    throw new RangeError("sgd: nesterov needs a momentum above 0 and no dampening");
+  }
+  return groupedOptimizer({
     name: "sgd",
+    options,
+    defaults: { weightDecay: 0 },
     slots: momentum === 0 ? [] : ["momentum"],
-    decays: [],
-    scalars: (step) => [rate(step)],
-    update: ({ parameter, gradient, slots, scalars, verdict }, elementCount) =>
-      sgdKernel({
-        parameter,
-        gradient,
-        velocity: momentum === 0 ? undefined : slotOf(slots, 0, "momentum"),
-        scalars,
-        verdict,
-      }, { count: elementCount, momentum, nesterov, weightDecay }),
-  };
-  const learningRate = describeSchedule(options.learningRate);
-  return describedAs(optimizer, { name: "sgd", momentum, nesterov, weightDecay, learningRate });
+    // What checkpoints of earlier versions do not say is as it was then.
+    described: { momentum, nesterov, ...dampening === 0 ? {} : { dampening } },
+    update: ({ slots, ...bindings }, { count }, group) => [
+      sgdKernel<UpdateBinding>(
+        { ...bindings, velocity: momentum === 0 ? undefined : slotOf(slots, 0, "momentum") },
+        { count, ...group, momentum, dampening, nesterov },
+      ),
+    ],
+  });
 }

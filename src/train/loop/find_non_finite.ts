@@ -8,7 +8,7 @@ import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
 import type { Batch } from "../../data/batch_source.ts";
-import type { StepValues } from "./step_values.ts";
+import type { StepValues } from "../step/step_values.ts";
 
 /** A result of a step that is not finite. */
 export interface NonFiniteResult {

@@ -4,7 +4,7 @@ import { requireMatch } from "../../checkpoint/restore/load_report.ts";
 import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
 import { TERMS_GROUP } from "../../tensor/group_names.ts";
-import { columnsOf } from "./kept_terms.ts";
+import { columnsOf } from "../step/kept_terms.ts";
 import { CONTROL_TENSOR, emptyRing, LossRing, termRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
 import { differentRun, RUN_SETTINGS, type RunDifference, type RunSetting } from "./run_identity.ts";

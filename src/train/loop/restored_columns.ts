@@ -1,6 +1,6 @@
 import type { Checkpoint } from "../../checkpoint/file/checkpoint.ts";
 import type { StepColumns } from "./history.ts";
-import { columnsOf, type KeptTerms } from "./kept_terms.ts";
+import { columnsOf, type KeptTerms } from "../step/kept_terms.ts";
 import { LossRing, termRing } from "./loss_ring.ts";
 import type { TrainingState } from "./training_state.ts";
 

@@ -9,18 +9,20 @@ import type { AutoSaverState } from "./auto_saver_state.ts";
 import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import { BatchOrder } from "./batch_order.ts";
-import { Evaluations } from "../measure/evaluations.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { type StepColumns, TrainingHistory } from "./history.ts";
 import { labelsOf } from "../measure/batch_loss.ts";
 import { requireInRange } from "../measure/index_check.ts";
-import { columnsOf, type KeptTerms, requireOtherNames } from "./kept_terms.ts";
+import { slotGroup } from "../../tensor/group_names.ts";
+import { columnsOf, type KeptTerms, requireOtherNames } from "../step/kept_terms.ts";
 import { LossRing } from "./loss_ring.ts";
 import { defaultMetrics, requireOptions, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
-import { lossOfStep, stepValues, unreachedWarning } from "./step_values.ts";
-import { TrainStep } from "./train_step.ts";
+import { ParameterRules } from "../step/parameter_rules.ts";
+import { lossOfStep, stepValues, unreachedWarning } from "../step/step_values.ts";
+import type { TrainStep } from "../step/train_step.ts";
 import type { RunDifference } from "./run_identity.ts";
+import { RunPrograms } from "./run_programs.ts";
 import { RunRecord } from "./run_record.ts";
 import type { TrainingState } from "./training_state.ts";
 import { Walltime } from "./walltime.ts";
@@ -46,19 +48,16 @@ export class Run {
   readonly now: () => number;
   readonly #options: RunOptions;
   readonly #ring: LossRing;
-  /** Names of the optimiser's groups. */
-  readonly #slots: readonly string[];
+  readonly #rules: ParameterRules;
   /** The device that the programs are compiled for, and that has the run's tensors. */
   #gpu: GpuDevice;
   #pace: Pace;
-  readonly #evaluations: Evaluations;
+  readonly #programs: RunPrograms;
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
   #step = 0;
   readonly #walltime: Walltime;
   #initialized: Promise<void> | undefined;
-  #trainStep: Promise<TrainStep> | undefined;
-  #freeing: Promise<void> = Promise.resolve();
   #hasToldUnreached = false;
   #isClosed = false;
 
@@ -83,14 +82,19 @@ export class Run {
     const trace = traceModel(model, data.inputs, size, true);
     this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
     requireOtherNames(this.metrics, this.kept);
-    this.model = Model.define(store, model, data.inputs, size);
-    this.#slots = optimizer.slots.map((slot) =>
-      store.mirror(`optimizer.${slot}`, this.model.group.name).name
+    this.#rules = new ParameterRules(optimizer, trace.parameters);
+    this.model = Model.define(
+      store,
+      model,
+      data.inputs,
+      size,
+      (parameters) => this.#rules.laidOut(parameters),
     );
+    this.#rules.defineSlots(this.model);
     this.#gpu = store.gpu;
     this.#pace = new Pace(store.gpu);
     this.#ring = new LossRing(store, this.history, columnsOf(this.kept));
-    this.#evaluations = new Evaluations(this.model, { loss: options.loss, metrics: this.metrics });
+    this.#programs = new RunPrograms(options, this.model, this.#rules, this.#ring, this.metrics);
   }
 
   /** What it is trained on. */
@@ -145,12 +149,12 @@ export class Run {
 
   /** Names of the groups that hold the optimiser's tensors. */
   get slots(): readonly string[] {
-    return this.#slots;
+    return this.#rules.slots.map(slotGroup);
   }
 
   /** Names of the groups that hold weights and moments. */
   get trainedGroups(): readonly string[] {
-    return [this.model.group.name, ...this.#slots];
+    return [this.model.group.name, ...this.slots];
   }
 
   /** Gives the parameters their first values, once. Nothing happens after a restore. */
@@ -228,7 +232,7 @@ export class Run {
     await this.settle();
     const step = this.#step;
     const size = this.order.sizeOf(step);
-    const values = stepValues({ ...this.#options, model: this.model, size });
+    const values = stepValues({ ...this.#options, model: this.model, rules: this.#rules, size });
     const batch = await this.#batchOf(step, await this.#compiledStep());
     return await findNonFinite(this.model, values, batch, { seed: this.seed, step });
   }
@@ -254,7 +258,7 @@ export class Run {
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
     this.#requireOpen();
-    return await this.#evaluations.run(source, this.order.key, signal);
+    return await this.#programs.evaluations.run(source, this.order.key, signal);
   }
 
   /** Everything but the tensors, as it is now. */
@@ -306,7 +310,7 @@ export class Run {
       this.#walltime.set(state.walltime);
       const sizes = this.order.sizes.length;
       this.order.goOnFrom(state);
-      if (this.order.sizes.length !== sizes) this.#freePrograms();
+      if (this.order.sizes.length !== sizes) this.#programs.free();
       this.record.goOnFrom(state, differences);
       this.history.replace(losses, state.history.epochs, state.history.validations, columns);
       if (updates === undefined) this.#ring.forget();
@@ -333,18 +337,8 @@ export class Run {
   /** Frees what is not the store's. Nothing runs afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#freePrograms();
-    await this.#freeing;
-  }
-
-  /** Drops the compiled programs, and frees them in the background. */
-  #freePrograms(): void {
-    const closing = Promise.allSettled([this.#trainStep]);
-    this.#trainStep = undefined;
-    this.#evaluations.free();
-    this.#freeing = this.#freeing.then(async () => {
-      for (const compiled of await closing) if (compiled.status === "fulfilled") compiled.value?.close();
-    });
+    this.#programs.free();
+    await this.#programs.freed();
   }
 
   #requireOpen(): void {
@@ -356,7 +350,7 @@ export class Run {
   #followStore(): void {
     const { gpu } = this.store;
     if (gpu === this.#gpu) return;
-    this.#freePrograms();
+    this.#programs.free();
     this.#pace = new Pace(gpu);
     this.#gpu = gpu;
   }
@@ -374,14 +368,7 @@ export class Run {
   async #compiledStep(): Promise<TrainStep> {
     this.#requireOpen();
     this.#requireTensors();
-    const { control, losses, columns } = this.#ring;
-    this.#trainStep ??= TrainStep.compile({
-      ...this.#options,
-      model: this.model,
-      sizes: this.order.sizes,
-      state: { slots: this.#slots.map((name) => this.store.group(name)), control, losses, columns },
-    });
-    return await this.#trainStep;
+    return await this.#programs.step(this.order.sizes);
   }
 
   /**
@@ -392,7 +379,7 @@ export class Run {
     const own = this.store.variants;
     const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);
     if (isSame) return;
-    this.#freePrograms();
+    this.#programs.free();
     for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
   }
 }

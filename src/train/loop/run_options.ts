@@ -61,7 +61,7 @@ export function requireOptions(options: RunOptions): void {
   const isSource = (source: BatchSource | undefined): boolean => typeof source?.batchAt === "function";
   requireType(typeof model === "function", "model is a layer", model);
   requireType(typeof loss === "function", "loss is a function, like nn.mse()", loss);
-  const isOptimizer = typeof optimizer?.update === "function";
+  const isOptimizer = typeof optimizer?.rulesFor === "function";
   requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
   requireType(isSource(data), "data is a DataLoader or a BatchSource", data);
 }

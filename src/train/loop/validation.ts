@@ -1,4 +1,4 @@
-import { epochMeans } from "./kept_terms.ts";
+import { epochMeans } from "./epoch_means.ts";
 import type { Run } from "./run.ts";
 
 /** Whether a moment within an epoch is to be measured, and was not. */

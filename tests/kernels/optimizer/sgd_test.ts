@@ -1,85 +1,63 @@
 import { describe, expect, test } from "bun:test";
-import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { sgd } from "../../../src/kernels/optimizer/sgd.ts";
-import { encodeStepScalars } from "../../../src/kernels/step_scalars.ts";
 import { encodeStepVerdict } from "../../../src/kernels/optimizer/step_verdict.ts";
+import { encodeStepScalars } from "../../../src/kernels/step_scalars.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
-import { expectClose, expectSame, randomNumbers, SIZES } from "../numbers.ts";
-import { type SgdStep, sgdTwin } from "../twins/sgd_twin.ts";
+import { expectSame } from "../numbers.ts";
+import { sgdTwin } from "../twins/optimizer_twins.ts";
+import { expectClipped, expectGated, expectSteps, expectZerosKept, type KernelCase } from "./update_steps.ts";
 
-const VERDICT = encodeStepVerdict();
-const TOLERANCE = { absolute: 3e-7, relative: 2e-6 };
-const PLAIN: SgdStep = { learningRate: 0.1, momentum: 0, nesterov: false, weightDecay: 0 };
-const KINDS: readonly SgdStep[] = [
-  PLAIN,
-  { ...PLAIN, weightDecay: 0.01 },
-  { ...PLAIN, momentum: 0.9 },
-  { ...PLAIN, momentum: 0.9, nesterov: true, weightDecay: 0.01 },
-];
+const PLAIN = { momentum: 0, dampening: 0, nesterov: false, weightDecay: 0 };
 
-/** Steps the kernel three times beside its twin. */
-async function expectSgd(gpu: GpuDevice, count: number, kind: SgdStep): Promise<void> {
-  const scalars = encodeStepScalars({ seed: 0, step: 0, values: [kind.learningRate] });
-  let parameter = randomNumbers(count, 1);
-  let velocity = new Float32Array(count);
-  let twins = Array.from(parameter, (p) => ({ p, velocity: 0 }));
-  for (const t of [1, 2, 3]) {
-    const gradient = randomNumbers(count, 20 + t);
-    const hasMomentum = kind.momentum > 0;
-    const bindings = {
-      parameter,
-      gradient,
-      scalars,
-      verdict: VERDICT,
-      velocity: hasMomentum ? velocity : undefined,
-    };
-    const dispatch = sgd<HostArray>(bindings, { count, ...kind });
-    if (hasMomentum) [parameter, velocity] = await runDispatch(gpu, dispatch, [parameter, velocity]);
-    else [parameter] = await runDispatch(gpu, dispatch, [parameter]);
-    twins = twins.map((twin, index) => sgdTwin(twin, gradient[index] ?? NaN, kind));
-    expectClose(parameter, twins.map(({ p }) => p), TOLERANCE);
-    if (hasMomentum) expectClose(velocity, twins.map((twin) => twin.velocity), TOLERANCE);
-  }
+function sgdCase(changed: Partial<typeof PLAIN>, rate = 0): KernelCase {
+  const hyperparameters = { ...PLAIN, ...changed };
+  return {
+    learningRate: 0.1,
+    rate,
+    slots: hyperparameters.momentum > 0 ? 1 : 0,
+    twin: sgdTwin({ lr: 0.1, ...hyperparameters }),
+    dispatch: ({ state: [parameter, velocity], ...rest }, sizes) =>
+      sgd<HostArray>({ parameter: parameter as Float32Array, velocity, ...rest }, {
+        ...sizes,
+        ...hyperparameters,
+      }),
+  };
 }
 
+const NESTEROV = sgdCase({ momentum: 0.9, nesterov: true, weightDecay: 0.01 }, 5);
+const BINDINGS = { parameter: "p", gradient: "g", scalars: "s", verdict: "d" };
+
 describe("sgd", () => {
-  gpuTest("takes the twin's steps: plain, with weight decay, with momentum, with Nesterov's", async (gpu) => {
-    for (const kind of KINDS) {
-      await expectSgd(gpu, 64, kind);
-      await expectSgd(gpu, 63, kind);
-    }
-  });
+  const cases: readonly [string, KernelCase][] = [
+    ["plain", sgdCase({})],
+    ["with weight decay", sgdCase({ weightDecay: 0.01 })],
+    ["with momentum", sgdCase({ momentum: 0.9 })],
+    [
+      "with momentum and dampening, which the first step has none of",
+      sgdCase({ momentum: 0.9, dampening: 0.4 }),
+    ],
+    ["with Nesterov's momentum and weight decay, and the sixth of the step's rates", NESTEROV],
+  ];
+  for (const [name, kernel] of cases) {
+    gpuTest(`OT-01 sgd takes the twin's steps ${name}`, async (gpu) => await expectSteps(gpu, kernel));
+  }
 
-  gpuTest("steps over 0 to 65537 elements", async (gpu) => {
-    for (const count of SIZES) await expectSgd(gpu, count, { ...PLAIN, momentum: 0.9, weightDecay: 0.01 });
-  });
-
-  gpuTest("changes nothing where the verdict does not let it", async (gpu) => {
-    const [parameter, velocity] = [randomNumbers(64, 1), randomNumbers(64, 2)];
-    const scalars = encodeStepScalars({ seed: 0, step: 0, values: [0.1] });
-    const bindings = {
-      parameter,
-      gradient: randomNumbers(64, 3),
-      scalars,
-      verdict: new Uint8Array(32),
-      velocity,
-    };
-    const dispatch = sgd<HostArray>(bindings, { count: 64, momentum: 0.9, weightDecay: 0.1 });
-    expect(await runDispatch(gpu, dispatch, [parameter, velocity])).toEqual([parameter, velocity]);
-  });
+  gpuTest(
+    "OT-01 sgd changes nothing where the verdict does not let it, clips, and keeps zeros",
+    async (gpu) => {
+      await expectGated(gpu, NESTEROV);
+      await expectClipped(gpu, NESTEROV);
+      await expectZerosKept(gpu, NESTEROV);
+    },
+  );
 
   gpuTest("keeps NaN and infinity to their own elements", async (gpu) => {
     const scalars = encodeStepScalars({ seed: 0, step: 0, values: [0.5] });
     const parameter = Float32Array.of(1, 2, 3, 4, 5);
     const gradient = Float32Array.of(1, NaN, Infinity, 0, 2);
-    const [result] = await runDispatch(
-      gpu,
-      sgd<HostArray>({ parameter, gradient, scalars, verdict: VERDICT }, { count: 5 }),
-      [
-        parameter,
-      ],
-    );
+    const bindings = { parameter, gradient, scalars, verdict: encodeStepVerdict() };
+    const [result] = await runDispatch(gpu, sgd<HostArray>(bindings, { count: 5, ...PLAIN }), [parameter]);
     expectSame(result, [0.5, NaN, -Infinity, 4, 4]);
   });
 
@@ -87,22 +65,20 @@ describe("sgd", () => {
     const scalars = encodeStepScalars({ seed: 0, step: 0, values: [0.5] });
     for (const parameter of [Float32Array.of(Infinity, -Infinity, 3, 4), Float32Array.of(Infinity)]) {
       const gradient = parameter.map(() => 2);
-      const bindings = { parameter, gradient, scalars, verdict: VERDICT };
-      const dispatch = sgd<HostArray>(bindings, { count: parameter.length });
+      const bindings = { parameter, gradient, scalars, verdict: encodeStepVerdict() };
+      const dispatch = sgd<HostArray>(bindings, { count: parameter.length, ...PLAIN });
       expectSame((await runDispatch(gpu, dispatch, [parameter]))[0], parameter.map((p) => p - 1));
     }
   });
 
-  test("refuses momentum without velocity, the reverse, and hyperparameters out of range", () => {
-    const bindings = { parameter: "p", gradient: "g", scalars: "s", verdict: "d" };
-    expect(sgd(bindings, { count: 0 }).workgroups).toEqual([0, 0, 0]);
-    expect(() => sgd(bindings, { count: 1, momentum: 0.9 })).toThrow(
+  test("refuses momentum without velocity, the reverse, and a count that is none", () => {
+    expect(sgd(BINDINGS, { count: 0, ...PLAIN }).workgroups).toEqual([0, 0, 0]);
+    expect(() => sgd(BINDINGS, { count: 1, ...PLAIN, momentum: 0.9 })).toThrow(
       "momentum is 0.9, and velocity is missing",
     );
-    expect(() => sgd({ ...bindings, velocity: "v" }, { count: 1 })).toThrow(
+    expect(() => sgd({ ...BINDINGS, velocity: "v" }, { count: 1, ...PLAIN })).toThrow(
       "momentum is 0, and velocity is bound",
     );
-    expect(() => sgd(bindings, { count: 1, nesterov: true })).toThrow("nesterov needs momentum");
-    expect(() => sgd(bindings, { count: 1, weightDecay: NaN })).toThrow("weightDecay");
+    expect(() => sgd(BINDINGS, { count: 1.5, ...PLAIN })).toThrow("sgd: count has to be a whole number");
   });
 });

@@ -6,6 +6,7 @@ import {
   encodeStepControl,
   type NonFinitePolicy,
   POLICY_NUMBERS,
+  STEP_VERDICT_BYTES,
   type StepControl,
   stepVerdict,
 } from "../../../src/kernels/optimizer/step_verdict.ts";
@@ -28,7 +29,7 @@ async function judged(gpu: GpuDevice, { loss = 2, gradient = 0.5, policy = "stop
   const losses = Float32Array.of(10, 11, 12, 13);
   const partials = new Float32Array(2 * 3);
   partials.set([Math.abs(gradient), 0.25], 2);
-  const [verdict, words] = [new Uint32Array(8), encodeStepControl(control)];
+  const [verdict, words] = [new Uint32Array(STEP_VERDICT_BYTES / 4), encodeStepControl(control)];
   const dispatch = stepVerdict<HostArray>(
     { partials, loss: Float32Array.of(loss), scalars, control: words, losses, verdict },
     { partialCount: 3, lossCount: 4, decays: [0.5] },

@@ -6,6 +6,7 @@ import type { Model, ModelTrace } from "../../nn/model.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import { batchTerms, labelsOf, meanOfTerm, sumOfWeights, weightedSum } from "../measure/batch_loss.ts";
 import { type KeptTerms, keptTerms } from "./kept_terms.ts";
+import type { ParameterRules } from "./parameter_rules.ts";
 
 /** What is trained on: what the examples cost, and what the parameters do. */
 export interface Objective {
@@ -18,6 +19,8 @@ export interface Objective {
 export interface StepDefinition extends Objective {
   readonly model: Model;
   readonly data: BatchSource;
+  /** Which parameters are trained: there is no gradient of the others. */
+  readonly rules: Pick<ParameterRules, "of">;
   /** Examples of the batch. Default: those of the data's batches. */
   readonly size?: number | undefined;
 }
@@ -39,7 +42,7 @@ export interface StepValues extends StepLoss {
   readonly inputs: readonly Value[];
   /** Of every parameter that the loss reaches, by its name in the model. */
   readonly gradients: ReadonlyMap<string, Value>;
-  /** Names of those that it does not reach: nothing may change them. */
+  /** Names of those that it does not reach, frozen ones aside: nothing may change them. */
   readonly unreached: readonly string[];
 }
 
@@ -50,15 +53,16 @@ export interface StepValues extends StepLoss {
  * example, or reaches no parameter, so that nothing would ever be trained.
  */
 export function stepValues(
-  { model, data, size = data.batchSize, ...objective }: StepDefinition,
+  { model, data, rules, size = data.batchSize, ...objective }: StepDefinition,
 ): StepValues {
   const trace = model.trace(size, true);
   const labels = labelsOf(data, size);
   const stepLoss = lossOfStep(objective, trace, labels);
-  const found = flowingGradients(stepLoss.loss, trace.parameters.map(({ value }) => value));
+  const trained = trace.parameters.filter(({ name }) => rules.of(name) !== undefined);
+  const found = flowingGradients(stepLoss.loss, trained.map(({ value }) => value));
   const gradients = new Map<string, Value>();
   const unreached: string[] = [];
-  trace.parameters.forEach(({ name }, index) => {
+  trained.forEach(({ name }, index) => {
     const gradient = found[index];
     if (gradient === undefined) unreached.push(name);
     else gradients.set(name, gradient);

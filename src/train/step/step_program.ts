@@ -14,15 +14,17 @@ import {
 import { recordTerm } from "../../kernels/optimizer/record_term.ts";
 import { STEP_VERDICT_BYTES, stepVerdict } from "../../kernels/optimizer/step_verdict.ts";
 import type { Model } from "../../nn/model.ts";
-import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import type { Optimizer, UpdateBindings } from "../../nn/optim/optimizer.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
-import type { TensorGroup } from "../../tensor/tensor_group.ts";
+import { TensorGroup } from "../../tensor/tensor_group.ts";
+import type { ParameterRules } from "./parameter_rules.ts";
 import type { StepValues } from "./step_values.ts";
+import { nameOf, type UpdateRange, updateRanges } from "./update_ranges.ts";
 
 /** What a step changes besides the parameters. */
 export interface StepState {
-  /** The optimiser's tensors, one group a slot, each laid out as the parameters. */
-  readonly slots: readonly TensorGroup[];
+  /** The optimiser's tensors, one group a slot. */
+  readonly slots: ReadonlyMap<string, TensorGroup>;
   /** The run's control, and the losses of its last steps. */
   readonly control: BufferRange;
   readonly losses: BufferRange;
@@ -35,30 +37,32 @@ const MOST_PARTIALS = 1024;
 const STORAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
 /**
- * The memory of a step that is no part of the run's state: gradients in slabs that mirror those of the parameters,
- * and what the check of them leaves.
+ * The memory of a step that is no part of the run's state: gradients, which lie as their parameters do, and what the
+ * check of them leaves.
  */
 export class StepMemory {
-  readonly gradientSlabs: readonly GPUBuffer[];
+  /** Of the parameters that the step trains, and of no others. */
+  readonly gradients: TensorGroup;
   /** What the check of each range leaves, one after the other, and what they are folded into. */
   readonly partials: GPUBuffer;
   readonly verdict: GPUBuffer;
   readonly #gpu: GpuDevice;
 
-  /** Allocates for `ranges` of `group`. After an error nothing is left allocated. */
-  constructor(gpu: GpuDevice, group: TensorGroup, ranges: readonly SlabRange[]) {
+  /** Allocates for the gradients of `values`. After an error nothing is left allocated. */
+  constructor(model: Model, { gradients }: Pick<StepValues, "gradients">) {
+    const { gpu, slabBytes } = model.store;
     this.#gpu = gpu;
-    const made: GPUBuffer[] = [];
+    const specs = model.group.specs().filter(({ name }) => gradients.has(name));
+    this.gradients = TensorGroup.allocate(gpu, "gradients", specs, slabBytes);
+    const made = this.gradients.slabs.map(({ buffer }) => buffer);
     const create = (label: string, byteLength: number, usage: number): GPUBuffer => {
       const buffer = gpu.createBuffer(label, byteLength, usage);
       made.push(buffer);
       return buffer;
     };
     try {
-      this.gradientSlabs = group.slabs.map(({ byteLength }, index) =>
-        create(`gradient slab ${index}`, byteLength, STORAGE)
-      );
-      this.partials = create("gradient check", 2 * PARTIAL_BYTES * partialCount(ranges), STORAGE);
+      const partials = 2 * PARTIAL_BYTES * partialCount(slabRanges(this.gradients.tensors));
+      this.partials = create("gradient check", partials, STORAGE);
       this.verdict = create("step verdict", STEP_VERDICT_BYTES, STORAGE | BufferUsage.UNIFORM);
     } catch (error) {
       for (const buffer of made) gpu.destroyBuffer(buffer);
@@ -66,74 +70,57 @@ export class StepMemory {
     }
   }
 
+  /** Where the verdict is. */
+  get verdictRange(): BufferRange {
+    return { buffer: this.verdict, offset: 0, size: STEP_VERDICT_BYTES };
+  }
+
   close(): void {
-    for (const buffer of [...this.gradientSlabs, this.partials, this.verdict]) {
-      this.#gpu.destroyBuffer(buffer);
-    }
+    const slabs = this.gradients.slabs.map(({ buffer }) => buffer);
+    for (const buffer of [...slabs, this.partials, this.verdict]) this.#gpu.destroyBuffer(buffer);
   }
 }
 
 /**
- * The ranges of slabs that a step updates: parameters that the loss reaches, neighbours together. What is in none of
- * them keeps its bits, and so do its moments.
- */
-export function updatedRanges(model: Model, { gradients }: StepValues): SlabRange[] {
-  const { name: group, tensors } = model.group;
-  const reached = new Set<string>();
-  for (const { name, aliasOf } of tensors) {
-    if (gradients.has(name.slice(group.length + 1))) reached.add(aliasOf ?? name);
-  }
-  return slabRanges(tensors.filter(({ name }) => reached.has(name)));
-}
-
-/**
- * A step as one program: forward and backward, the check of every gradient, and the updates of the ranges, which the
- * verdict of the check lets through or not.
+ * A step as one program: forward and backward, the check of every gradient, and the updates by the optimiser's rules,
+ * which the verdict of the check lets through or not.
  */
 export function stepProgram(
-  { model, optimizer, values, ranges, memory, state }: {
+  { model, optimizer, rules, values, memory, state }: {
     readonly model: Model;
     readonly optimizer: Optimizer;
+    readonly rules: ParameterRules;
     readonly values: StepValues;
-    readonly ranges: readonly SlabRange[];
     readonly memory: StepMemory;
     readonly state: StepState;
   },
 ): Program {
-  const stores = [...values.gradients].map(([name, value]): Store => {
-    const { range, slab } = model.tensorOf(name);
-    return { value, into: { ...range, buffer: slabOf(memory.gradientSlabs, slab) } };
+  const stores = memory.gradients.tensors.flatMap((tensor): Store[] => {
+    const value = values.gradients.get(nameOf(tensor));
+    return value === undefined ? [] : [{ value, into: tensor.range }];
   });
+  const ranges = updateRanges(model, rules, memory.gradients, state.slots);
   return {
     inputs: values.inputs,
     outputs: { loss: values.loss, ...Object.fromEntries(values.kept) },
     stores,
     updates: [
-      ...checks(ranges, memory, optimizer, state),
+      ...checks(memory, optimizer, state),
       ...records(values, memory, state),
-      ...ranges.map((range) => updateOf(range, memory, optimizer, state)),
+      ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
     ],
     parameters: (name) => model.rangeOf(name),
   };
 }
 
-function updateOf(
-  range: SlabRange,
-  { gradientSlabs, verdict }: StepMemory,
+function updatesOf(
+  { rule, ...ranges }: UpdateRange,
+  { verdictRange }: StepMemory,
   optimizer: Optimizer,
-  { slots }: StepState,
-): Dispatch<UpdateBinding> {
-  const { slab, offset, byteLength } = range;
-  const within = (buffer: GPUBuffer): BufferRange => ({ buffer, offset, size: byteLength });
-  const bindings = {
-    parameter: within(range.buffer),
-    gradient: within(slabOf(gradientSlabs, slab)),
-    slots: slots.map((group) => within(slabOf(group.slabs.map(({ buffer }) => buffer), slab))),
-    scalars: "scalars" as const,
-    verdict: { buffer: verdict, offset: 0, size: STEP_VERDICT_BYTES },
-  };
-  const update = optimizer.update<UpdateBinding>(bindings, byteLength / 4);
-  if (update.bindings.includes(bindings.verdict)) return update;
+): readonly Dispatch<UpdateBinding>[] {
+  const bindings: UpdateBindings = { ...ranges, scalars: "scalars", verdict: verdictRange };
+  const updates = rule.update(bindings, { count: ranges.parameter.size / 4 });
+  if (updates.every((update) => update.bindings.includes(verdictRange))) return updates;
   throw new TypeError(
     `The update of the optimizer "${optimizer.name}" does not bind the verdict, so that a step that is not finite ` +
       "would change the weights; bind it, and return where it says 0",
@@ -142,17 +129,16 @@ function updateOf(
 
 /** Looks at all gradients and the loss, and leaves the verdict. */
 function checks(
-  ranges: readonly SlabRange[],
-  { gradientSlabs, partials, verdict }: StepMemory,
+  { gradients, partials, verdictRange: verdict }: StepMemory,
   { decays }: Optimizer,
   { control, losses }: StepState,
 ): Dispatch<UpdateBinding>[] {
   let count = 0;
-  const dispatches = ranges.map(({ slab, offset, byteLength }): Dispatch<UpdateBinding> => {
+  const dispatches = slabRanges(gradients.tensors).map(({ buffer, offset, byteLength }) => {
     const own = gradientCheckPartials(byteLength / 4);
     const into = partialRange(partials, count, own);
     count += own;
-    const gradient = { buffer: slabOf(gradientSlabs, slab), offset, size: byteLength };
+    const gradient = { buffer, offset, size: byteLength };
     return gradientCheck<UpdateBinding>({ gradient, partials: into }, { count: byteLength / 4 });
   });
   let from = 0;
@@ -169,7 +155,7 @@ function checks(
     scalars: "scalars" as const,
     control,
     losses,
-    verdict: { buffer: verdict, offset: 0, size: STEP_VERDICT_BYTES },
+    verdict,
   };
   const lossCount = losses.size / 4;
   return [...dispatches, stepVerdict<UpdateBinding>(bindings, { partialCount: count, lossCount, decays })];
@@ -178,7 +164,7 @@ function checks(
 /** Keeps the numbers of the step beside its loss, under the verdict. */
 function records(
   { kept }: StepValues,
-  { verdict }: StepMemory,
+  { verdictRange: verdict }: StepMemory,
   { control, columns }: StepState,
 ): Dispatch<UpdateBinding>[] {
   return [...kept.keys()].map((name) => {
@@ -188,7 +174,7 @@ function records(
       term: { output: name },
       scalars: "scalars" as const,
       control,
-      verdict: { buffer: verdict, offset: 0, size: STEP_VERDICT_BYTES },
+      verdict,
       ring,
     };
     return recordTerm<UpdateBinding>(bindings, { ringCount: ring.size / 4 });
@@ -204,12 +190,4 @@ function partialRange(buffer: GPUBuffer, first: number, count: number): BufferRa
 
 function partialCount(ranges: readonly SlabRange[]): number {
   return ranges.reduce((sum, { byteLength }) => sum + gradientCheckPartials(byteLength / 4), 0);
-}
-
-function slabOf(slabs: readonly GPUBuffer[], index: number): GPUBuffer {
-  const slab = slabs[index];
-  if (slab !== undefined) return slab;
-  throw new RangeError(
-    `There is no slab ${index}; gradients and the optimizer's tensors have to mirror the parameters`,
-  );
 }

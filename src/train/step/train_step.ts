@@ -6,12 +6,14 @@ import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { Batch } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import { type InputRanges, inputRanges } from "../measure/index_check.ts";
-import { StepMemory, stepProgram, type StepState, updatedRanges } from "./step_program.ts";
+import type { ParameterRules } from "./parameter_rules.ts";
+import { StepMemory, stepProgram, type StepState } from "./step_program.ts";
 import { type StepDefinition, type StepValues, stepValues } from "./step_values.ts";
 
 /** What one training step is made of. */
 export interface TrainStepDefinition extends Omit<StepDefinition, "size"> {
   readonly optimizer: Optimizer;
+  readonly rules: ParameterRules;
   readonly state: StepState;
   /** How many examples batches have: a smaller last one is a program of its own. */
   readonly sizes: readonly number[];
@@ -59,16 +61,15 @@ export class TrainStep {
    * an example, or reaches no parameter.
    */
   static async compile({ sizes, ...definition }: TrainStepDefinition): Promise<TrainStep> {
-    const { model, optimizer, state } = definition;
+    const { model, optimizer, rules, state } = definition;
     const { gpu, variants } = model.store;
     const [values, ...others] = sizes.map((size) => stepValues({ ...definition, size }));
     if (values === undefined) throw new RangeError("A step has batches of at least one size");
-    const ranges = updatedRanges(model, values);
-    const memory = new StepMemory(gpu, model.group, ranges);
+    const memory = new StepMemory(model, values);
     const programs = new Map<number, Executable>();
     try {
       for (const [index, each] of [values, ...others].entries()) {
-        const program = stepProgram({ model, optimizer, values: each, ranges, memory, state });
+        const program = stepProgram({ model, optimizer, rules, values: each, memory, state });
         const executable = await Executable.compile(gpu, program, { variants, label: "train step" });
         programs.set(sizes[index] ?? 0, executable);
       }

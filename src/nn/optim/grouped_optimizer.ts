@@ -1,0 +1,105 @@
+import { describedAs, type DescribedValue } from "../../base/description.ts";
+import type { Dispatch } from "../../gpu/dispatch.ts";
+import type { UpdateBinding } from "../../graph/program.ts";
+import { STEP_SCALARS_VALUES } from "../../kernels/step_scalars.ts";
+import { requireAtLeast } from "./hyperparameters.ts";
+import type { Optimizer, UpdateBindings, UpdatedElements, UpdateRule } from "./optimizer.ts";
+import type { OptimizerOptions } from "./optimizer_options.ts";
+import { ParameterGroups } from "./parameter_groups.ts";
+import { describeSchedule, type Schedule } from "./schedules/schedule.ts";
+import { scheduleOf } from "./schedules/schedule_of.ts";
+
+/** What is the same for the parameters of a group. */
+export interface GroupHyperparameters {
+  /** Which of the step's scalars is the learning rate. */
+  readonly rate: number;
+  readonly weightDecay: number;
+}
+
+/** An optimiser, but for the groups of its parameters. */
+export interface OptimizerDefinition {
+  readonly name: string;
+  /** As the caller gave them, checked for names. */
+  readonly options: OptimizerOptions;
+  readonly defaults: { readonly learningRate?: number | undefined; readonly weightDecay: number };
+  readonly slots: readonly string[];
+  readonly decays?: readonly number[] | undefined;
+  /** What a checkpoint says of it besides. */
+  readonly described: Readonly<Record<string, DescribedValue>>;
+  update(
+    bindings: UpdateBindings,
+    elements: UpdatedElements,
+    group: GroupHyperparameters,
+  ): readonly Dispatch<UpdateBinding>[];
+}
+
+/**
+ * An optimiser whose parameters are in groups with a rate and a decay of their own.
+ *
+ * @throws RangeError for a rate or a decay that is none; TypeError for groups that are none.
+ */
+export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
+  const { name, options, slots, decays = [] } = definition;
+  const { learningRate = definition.defaults.learningRate, decayBiasesAndNorms = true } = options;
+  const { weightDecay = definition.defaults.weightDecay } = options;
+  if (learningRate === undefined) throw new TypeError(`${name}: needs a learningRate, such as 0.1`);
+  requireAtLeast(name, "weightDecay", weightDecay, 0);
+  const groups = new ParameterGroups(name, options.groups);
+  const rates = new Rates(name, [learningRate, ...(options.groups ?? []).map((group) => group.learningRate)]);
+  const rules = new Map<string, UpdateRule>();
+  const ruleOf = (rate: number, decay: number): UpdateRule => {
+    const key = `${rate} ${decay}`;
+    const rule = rules.get(key) ?? {
+      slots,
+      update: (bindings, elements) => definition.update(bindings, elements, { rate, weightDecay: decay }),
+    };
+    rules.set(key, rule);
+    return rule;
+  };
+  const optimizer: Optimizer = {
+    name,
+    decays,
+    scalars: (step) => rates.at(step),
+    rulesFor: (parameters) =>
+      groups.of(parameters).map((group, index) => {
+        if (group?.frozen === true) return undefined;
+        const isBiasOrNorm = (parameters[index]?.shape.length ?? 0) < 2;
+        const decay = isBiasOrNorm && !decayBiasesAndNorms ? 0 : group?.weightDecay ?? weightDecay;
+        return ruleOf(rates.placeOf(group?.learningRate ?? learningRate), decay);
+      }),
+  };
+  const described = groups.describe();
+  return describedAs(optimizer, {
+    name,
+    ...definition.described,
+    weightDecay,
+    ...decayBiasesAndNorms ? {} : { decayBiasesAndNorms },
+    ...described === undefined ? {} : { groups: described },
+    learningRate: describeSchedule(learningRate),
+  });
+}
+
+/** The learning rates of an optimiser, each once. */
+class Rates {
+  readonly #given: readonly (number | Schedule)[];
+  readonly #schedules: readonly Schedule[];
+
+  constructor(optimizer: string, given: readonly (number | Schedule | undefined)[]) {
+    this.#given = [...new Set(given.flatMap((rate) => rate ?? []))];
+    if (this.#given.length > STEP_SCALARS_VALUES) {
+      throw new TypeError(
+        `${optimizer}: groups have ${this.#given.length} learning rates, and a step has room for ${STEP_SCALARS_VALUES}`,
+      );
+    }
+    this.#schedules = this.#given.map((rate) => scheduleOf(optimizer, rate));
+  }
+
+  at(step: number): number[] {
+    return this.#schedules.map((schedule) => schedule(step));
+  }
+
+  /** Which of the step's scalars it is. */
+  placeOf(rate: number | Schedule): number {
+    return this.#given.indexOf(rate);
+  }
+}

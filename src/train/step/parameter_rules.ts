@@ -1,0 +1,62 @@
+import type { Model } from "../../nn/model.ts";
+import { slotGroup } from "../../tensor/group_names.ts";
+import type { TensorGroup } from "../../tensor/tensor_group.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+import type { Optimizer, UpdatedParameter, UpdateRule } from "../../nn/optim/optimizer.ts";
+
+/** By which rule of its optimiser each parameter of a model is updated. */
+export class ParameterRules {
+  readonly #rules: ReadonlyMap<string, UpdateRule | undefined>;
+  /** In the order in which parameters first have them. */
+  readonly #distinct: readonly UpdateRule[];
+
+  /** @throws TypeError for an optimiser whose options do not fit the parameters, or that freezes all of them. */
+  constructor(optimizer: Optimizer, parameters: readonly UpdatedParameter[]) {
+    const rules = optimizer.rulesFor(parameters.map(({ name, shape }) => ({ name, shape })));
+    this.#rules = new Map(parameters.map(({ name }, index) => [name, rules[index]]));
+    this.#distinct = [...new Set([...this.#rules.values()].flatMap((rule) => rule ?? []))];
+    if (parameters.length === 0 || this.#distinct.length > 0) return;
+    throw new TypeError(
+      `Every parameter is frozen by the groups of ${optimizer.name}, so that nothing would be trained; leave some out`,
+    );
+  }
+
+  /** The rule of the parameter called `name`, `undefined` where it is frozen. */
+  of(name: string): UpdateRule | undefined {
+    return this.#rules.get(name);
+  }
+
+  /** Every rule once. */
+  get distinct(): readonly UpdateRule[] {
+    return this.#distinct;
+  }
+
+  /**
+   * In the order in which they are to lie: those of a rule together, so that it is a dispatch for each slab of them,
+   * and frozen ones last. Otherwise as they are given.
+   */
+  laidOut<T extends { readonly name: string }>(parameters: readonly T[]): T[] {
+    const places = parameters.map((parameter) => {
+      const rule = this.of(parameter.name);
+      return { parameter, place: rule === undefined ? this.#distinct.length : this.#distinct.indexOf(rule) };
+    });
+    return places.sort((a, b) => a.place - b.place).map(({ parameter }) => parameter);
+  }
+
+  /** Every slot of a rule once. */
+  get slots(): readonly string[] {
+    return [...new Set(this.#distinct.flatMap(({ slots }) => slots))];
+  }
+
+  /** Defines the groups of the slots in the model's store, of the parameters that have them. */
+  defineSlots({ store, group }: Model): void {
+    for (const slot of this.slots) {
+      store.define(slotGroup(slot), group.specs().filter(({ name }) => this.of(name)?.slots.includes(slot)));
+    }
+  }
+
+  /** The groups of the slots, on the device that the store is on now. */
+  slotGroups(store: TensorStore): ReadonlyMap<string, TensorGroup> {
+    return new Map(this.slots.map((slot) => [slot, store.group(slotGroup(slot))]));
+  }
+}
