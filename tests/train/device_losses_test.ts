@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
 import { describe, expect } from "bun:test";
-import { nextTurn } from "../../src/base/event_loop.ts";
 import { Snapshot } from "../../src/checkpoint/snapshot.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
@@ -11,6 +10,7 @@ import type { TrainOptions } from "../../src/train/train_loop.ts";
 import { HookedStorage } from "../helpers/hooked_storage.ts";
 import { gpuTest, gpuTestOptions } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
+import { until } from "../helpers/turns.ts";
 import { BATCH, blobs, engineOn, smallRun } from "./fixtures.ts";
 
 const EPOCHS = 4;
@@ -61,11 +61,6 @@ function expectedBits(): Promise<unknown> {
     await trainer.train({ epochs: EPOCHS, progress: false });
     return await bits();
   });
-}
-
-/** Lets saves in the background go on, so that what was lost does not depend on how fast they are. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await nextTurn();
 }
 
 function train(trainer: Trainer, more: Partial<TrainOptions> = {}) {

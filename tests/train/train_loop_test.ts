@@ -7,6 +7,7 @@ import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { FaultStorage } from "../helpers/fault_storage.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
+import { until } from "../helpers/turns.ts";
 import { engineOn, type Fixture, smallRun, withTrainer } from "./fixtures.ts";
 
 /** Trains two epochs of seven steps on a disk that `body` may set on fire. */
@@ -65,18 +66,26 @@ describe("a run of which no save succeeded", () => {
 
 describe("the exit code of a run that came to its end", () => {
   const trained = (gpu: Parameters<typeof withTrainer>[0], failsAfter: number, heals: boolean) =>
-    onDisk(gpu, async ({ trainer }, disk): Promise<TrainReport> =>
-      await trainer.train({
+    onDisk(gpu, async ({ trainer }, disk): Promise<TrainReport> => {
+      let warnings = 0;
+      return await trainer.train({
         epochs: 3,
         progress: false,
+        onWarning: () => void warnings++,
         onStep: async ({ step }) => {
           // The save before has settled: what fails is the one that is meant.
           if (step !== failsAfter) return;
           await trainer.save(`settled-${step}`);
           disk.failAt(0, "EIO", { onward: true });
         },
-        onEpoch: ({ epoch }) => heals && epoch === 3 ? disk.heal() : undefined,
-      }));
+        onEpoch: async ({ epoch }) => {
+          if (!heals || epoch < 3) return;
+          // The save that is meant to fail may still be under way.
+          await until(() => warnings === 1);
+          disk.heal();
+        },
+      });
+    });
 
   gpuTest("is 1 when the last save failed, and 0 when only an earlier one did", async (gpu) => {
     const lastFailed = await trained(gpu, 20, false);

@@ -8,6 +8,7 @@ import type { AutoSaveOptions } from "../../../src/train/saves/auto_save_options
 import type { TrainReport } from "../../../src/train/train_loop.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { HookedStorage } from "../../helpers/hooked_storage.ts";
+import { until } from "../../helpers/turns.ts";
 import { BATCH, blobs, engineOn, smallRun, withTrainer } from "../fixtures.ts";
 
 /** Seven steps an epoch; the validation loss falls with each, and stays about 1. */
@@ -81,19 +82,26 @@ describe("a name that repeats", () => {
 
   gpuTest("replaces the one before only once the new one is durable", async (gpu) => {
     for (const overwrite of [true, false]) {
-      let epoch = 0;
+      let fails = false;
       const storage = new MemoryStorage();
       const failing = new HookedStorage(storage, {
         before: ({ op }) => {
-          if (op === "sync" && epoch >= 2) throw new CairnError("storage_failed", "the disk is on fire");
+          if (op === "sync" && fails) throw new CairnError("storage_failed", "the disk is on fire");
         },
       });
       await withTrainer(gpu, smallRun(), async ({ trainer }) => {
         trainer.autoSave({ interval: 1, savePath: await engineOn(failing), name: "current", overwrite });
+        let saves = 0;
         const report = await trainer.train({
           epochs: 2,
           progress: false,
-          onEpoch: (record) => void (epoch = record.epoch),
+          onSave: () => void saves++,
+          onEpoch: async ({ epoch }) => {
+            if (epoch < 2) return;
+            // The save before may still be under way.
+            await until(() => saves === 1);
+            fails = true;
+          },
         });
         expect([report.saves.length, report.exitCode]).toEqual([1, 1]);
       });
