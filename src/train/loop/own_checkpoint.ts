@@ -37,7 +37,7 @@ export interface OwnState {
   /** In what it differs from the run, as was allowed. */
   readonly differences: readonly RunDifference[];
   /** Which of its tensors are taken. */
-  readonly plan: Pick<RestorePlan, "groups" | "defaults" | "optional">;
+  readonly plan: Pick<RestorePlan, "groups" | "defaults" | "optional" | "exclude">;
   /** Updates that the optimiser has done, where the tensors that are taken do not say that. */
   readonly updates: number | undefined;
 }
@@ -87,9 +87,9 @@ export async function whyNotOwn(
 }
 
 /**
- * The tensors of another optimiser are left in the file, and those that it did not have begin at zero, as does its
- * count of updates. So is what was kept of the steps of another loss. The first version kept no count, and skipped
- * nothing.
+ * The tensors of another optimiser are left in the file. If it lacks one that this optimiser has, all of those begin
+ * at zero, as does the count of updates: moments of another age than the count would be corrected wrongly. What was
+ * kept of the steps of another loss is left, too. The first version kept no count, and skipped nothing.
  */
 function planOf(
   run: Run,
@@ -100,11 +100,15 @@ function planOf(
   const { store } = run;
   const isOther = differences.some(({ part: setting }) => setting === "optimizer");
   const isOtherLoss = differences.some(({ part: setting }) => setting === "loss");
-  const missing = run.slots.filter((slot) => !reader.tensors.some(({ name }) => name.startsWith(`${slot}.`)));
-  const fresh = isOther ? missing : [];
-  const zeros = fresh.flatMap((slot) => store.group(slot).tensors)
+  const slotTensors = run.slots.flatMap((slot) => store.group(slot).tensors);
+  const fresh = isOther && slotTensors.some(({ name }) => !reader.has(name)) ? run.slots : [];
+  const zeros = fresh.length === 0 ? [] : slotTensors
     .filter(({ aliasOf }) => aliasOf === undefined)
     .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
+  const known = new Set(slotTensors.map(({ name }) => name));
+  const left = reader.tensors.map(({ name }) => name).filter((name) =>
+    run.slots.some((slot) => name.startsWith(`${slot}.`)) && !known.has(name)
+  );
   const unknown = columnsOf(run.kept).map((name) => [termRing(name), emptyRing()] as const);
   const groups = store.groups().map(({ name }) => name).filter((name) =>
     !fresh.includes(name) && !(isOtherLoss && name === TERMS_GROUP)
@@ -112,6 +116,7 @@ function planOf(
   return {
     plan: {
       ...isOther || isOtherLoss ? { groups } : {},
+      ...isOther ? { exclude: left } : {},
       defaults: new Map([...zeros, ...unknown]),
       optional: [CONTROL_TENSOR],
     },
