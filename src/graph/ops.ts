@@ -51,6 +51,7 @@ export { erf } from "./ops/elementary/erf.ts";
 export { expm1, log1p, logSigmoid, softplus } from "./ops/elementary/exponentials.ts";
 export { mod } from "./ops/elementary/mod.ts";
 export { full, ones, zeros } from "./ops/fill.ts";
+export { einsum } from "./ops/einsum.ts";
 export { matmul, type MatmulOptions } from "./ops/matmul.ts";
 export { abs, ceil, floor, maximum, minimum, relu, round, sign } from "./ops/piecewise.ts";
 export { expandDims, squeeze, type SqueezeOptions, tile } from "./ops/movement/axes.ts";

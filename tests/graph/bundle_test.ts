@@ -38,8 +38,9 @@ const EVERY_PROGRAM = [
 describe("the bundle of a script", () => {
   test("has of all ops those that it uses, and what every program and its gradients may need", () => {
     const ops = bundledOps({ ...RUN, "{ linear }": "nn/layers/linear.ts" });
-    // matmul reads transposes in place, and a weight begins with random numbers.
-    expect(ops).toEqual([...EVERY_PROGRAM, "matmul", "transpose", "randomNormal", "randomUniform"].sort());
+    // matmul takes batches and reads transposes in place, and a weight begins with random numbers.
+    const products = ["matmul", "batchedMatmul", "transpose"];
+    expect(ops).toEqual([...EVERY_PROGRAM, ...products, "randomNormal", "randomUniform"].sort());
   });
 
   test("has the family of an op that it uses, and no other", () => {

@@ -133,9 +133,9 @@ describe("mistakes in shapes and dtypes", () => {
       "matmul: [2, 3] and [3, 5] transposed do not fit: the inner sizes are 3 and 5",
     ],
     [
-      "matmul of a vector",
-      () => matmul(f32(3), f32(3, 5)),
-      "matmul: takes two matrices, not shapes [3] and [3, 5]; reshape them to two axes",
+      "matmul of a number",
+      () => matmul(f32(), f32(3, 5)),
+      "matmul: takes matrices and vectors, not shapes [] and [3, 5]; mul() takes numbers",
     ],
     [
       "a reshape to another size",

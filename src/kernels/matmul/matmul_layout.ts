@@ -8,6 +8,59 @@ export interface MatmulLayout {
   readonly vectorOut: boolean;
   /** Whether the register variant reads A and B as vectors along k instead: both are stored with k innermost. */
   readonly vectorDepth: boolean;
+  /** How many leading axes the matrices have, one for each of a batch; 0 or left out for a single pair. */
+  readonly batchAxes?: number;
+}
+
+/** Whether there are several pairs of matrices. */
+export function isBatch({ batchAxes = 0 }: MatmulLayout): boolean {
+  return batchAxes > 0;
+}
+
+/** Where the matrix of this workgroup begins in `a`, `b` or `out`, as the first term of an address. */
+export function firstOf(layout: MatmulLayout, array: "a" | "b" | "out"): string {
+  return isBatch(layout) ? `${array}_first + ` : "";
+}
+
+/** How far lines of the matrix lie apart in `a` or `b`: `natural` where they follow one another. */
+export function pitchOf(layout: MatmulLayout, array: "a" | "b", natural: string): string {
+  return isBatch(layout) ? `${array}_pitch` : natural;
+}
+
+/** Declarations of a batch, in units of the arrays' elements. */
+export function batchDeclarations({ batchAxes = 0 }: MatmulLayout): string {
+  if (batchAxes === 0) return "";
+  const names = [
+    ...["matrices", "tiles", "a_pitch", "b_pitch", "out_size"],
+    ...each(batchAxes, (axis) => [`batch_size_${axis}`, `a_batch_${axis}`, `b_batch_${axis}`]),
+  ];
+  return `${names.map((name) => `override ${name}: u32;`).join("\n")}
+var<private> a_first: u32;
+var<private> b_first: u32;
+var<private> out_first: u32;
+`;
+}
+
+/** What follows the head of an entry point, which leaves the workgroup's `number`: which tile of which matrix it computes. */
+export function tileOfBatch({ batchAxes = 0 }: MatmulLayout): string {
+  if (batchAxes === 0) return "";
+  const sum = (array: string) => each(batchAxes, (axis) => `at_${axis} * ${array}_batch_${axis}`).join(" + ");
+  const statements = [
+    "let matrix = number / tiles;",
+    "if (matrix >= matrices) {",
+    "  return;",
+    "}",
+    "let tile = number % tiles;",
+    "var rest = matrix;",
+    ...each(batchAxes, (index) => {
+      const axis = batchAxes - 1 - index;
+      return [`let at_${axis} = rest % batch_size_${axis};`, `rest /= batch_size_${axis};`];
+    }),
+    `a_first = ${sum("a")};`,
+    `b_first = ${sum("b")};`,
+    "out_first = matrix * out_size;",
+  ];
+  return `\n${lines(1, statements)}`;
 }
 
 /** The WGSL type of an operand's elements. */

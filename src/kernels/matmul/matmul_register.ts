@@ -1,5 +1,16 @@
 import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
-import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matmul_layout.ts";
+import {
+  batchDeclarations,
+  component,
+  each,
+  elementTypeOf,
+  firstOf,
+  isBatch,
+  lines,
+  type MatmulLayout,
+  pitchOf,
+  tileOfBatch,
+} from "./matmul_layout.ts";
 
 /**
  * Invocations of a workgroup: the SIMD width of the CPU adapters that this variant is for, so that each is one
@@ -49,9 +60,9 @@ override k: u32;
 @group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(vectorA || vectorDepth)}>;
 @group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(vectorB || vectorDepth)}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(vectorOut)}>;
-
+${batchDeclarations(layout)}
 // Workgroups with neighbouring numbers share columns of B, which stay in the cache.
-${workgroupMainWgsl(INVOCATIONS, "tile")}
+${workgroupMainWgsl(INVOCATIONS, isBatch(layout) ? "number" : "tile")}${tileOfBatch(layout)}
   let row_tiles = (m + ${ROWS - 1}u) / ${ROWS}u;
   let row = (tile % row_tiles) * ${ROWS}u;
   let column = ((tile / row_tiles) * ${INVOCATIONS}u + local) * ${vectors * 4}u;
@@ -60,7 +71,7 @@ ${lines(1, edges(layout))}
 
 ${lines(1, each(ROWS, (r) => each(vectors, (v) => `var sum_${r}_${v} = vec4<f32>();`)))}
   for (var p = 0u; p < ${vectorDepth ? "k / 4u" : "k"}; p++) {
-${lines(2, vectorDepth ? depthStep() : step(layout))}
+${lines(2, vectorDepth ? depthStep(layout) : step(layout))}
   }
 
 ${lines(1, each(ROWS, (r) => store(layout, r)))}
@@ -87,16 +98,31 @@ function step(layout: MatmulLayout): string[] {
   return [...loadA(layout), ...loadB(layout), ...products];
 }
 
-function loadA({ transposeA, vectorA }: MatmulLayout): string[] {
-  if (vectorA) return each(ROWS / 4, (v) => `let a_${v} = a[p * (m / 4u) + row_vector_${v}];`);
-  return each(ROWS, (r) => `let a_${r} = a[${transposeA ? `p * m + row_${r}` : `row_${r} * k + p`}];`);
+function loadA(layout: MatmulLayout): string[] {
+  const { transposeA, vectorA } = layout;
+  const first = firstOf(layout, "a");
+  if (vectorA) {
+    const pitch = pitchOf(layout, "a", "(m / 4u)");
+    return each(ROWS / 4, (v) => `let a_${v} = a[${first}p * ${pitch} + row_vector_${v}];`);
+  }
+  const pitch = pitchOf(layout, "a", transposeA ? "m" : "k");
+  return each(
+    ROWS,
+    (r) => `let a_${r} = a[${first}${transposeA ? `p * ${pitch} + row_${r}` : `row_${r} * ${pitch} + p`}];`,
+  );
 }
 
 function loadB(layout: MatmulLayout): string[] {
   const { transposeB, vectorB } = layout;
   const vectors = vectorsOf(layout);
-  if (vectorB) return each(vectors, (v) => `let b_${v} = b[p * (n / 4u) + column_vector_${v}];`);
-  const element = (c: number) => `b[${transposeB ? `column_${c} * k + p` : `p * n + column_${c}`}]`;
+  const first = firstOf(layout, "b");
+  if (vectorB) {
+    const pitch = pitchOf(layout, "b", "(n / 4u)");
+    return each(vectors, (v) => `let b_${v} = b[${first}p * ${pitch} + column_vector_${v}];`);
+  }
+  const pitch = pitchOf(layout, "b", transposeB ? "k" : "n");
+  const element = (c: number) =>
+    `b[${first}${transposeB ? `column_${c} * ${pitch} + p` : `p * ${pitch} + column_${c}`}]`;
   return each(vectors, (v) => `let b_${v} = vec4<f32>(${each(4, (i) => element(v * 4 + i)).join(", ")});`);
 }
 
@@ -106,11 +132,12 @@ function multiplyAdd({ vectorA }: MatmulLayout, r: number, v: number): string {
 }
 
 /** Four steps of k. */
-function depthStep(): string[] {
+function depthStep(layout: MatmulLayout): string[] {
+  const [pitchA, pitchB] = [pitchOf(layout, "a", "(k / 4u)"), pitchOf(layout, "b", "(k / 4u)")];
   return [
-    ...each(ROWS, (r) => `let a_${r} = a[row_${r} * (k / 4u) + p];`),
+    ...each(ROWS, (r) => `let a_${r} = a[${firstOf(layout, "a")}row_${r} * ${pitchA} + p];`),
     ...each(4, (c) => [
-      `let b_${c} = b[column_${c} * (k / 4u) + p];`,
+      `let b_${c} = b[${firstOf(layout, "b")}column_${c} * ${pitchB} + p];`,
       ...each(ROWS, (r) => `sum_${r}_0.${component(c)} += dot(a_${r}, b_${c});`),
     ]),
   ];
@@ -118,15 +145,16 @@ function depthStep(): string[] {
 
 function store(layout: MatmulLayout, r: number): string[] {
   const vectors = vectorsOf(layout);
+  const first = firstOf(layout, "out");
   const writes = layout.vectorOut
     ? each(vectors, (v) => [
       `if (column + ${v * 4}u < n) {`,
-      `  out[(row + ${r}u) * (n / 4u) + column / 4u + ${v}u] = sum_${r}_${v};`,
+      `  out[${first}(row + ${r}u) * (n / 4u) + column / 4u + ${v}u] = sum_${r}_${v};`,
       "}",
     ])
     : each(vectors * 4, (c) => [
       `if (column + ${c}u < n) {`,
-      `  out[(row + ${r}u) * n + column + ${c}u] = sum_${r}_${Math.floor(c / 4)}.${component(c)};`,
+      `  out[${first}(row + ${r}u) * n + column + ${c}u] = sum_${r}_${Math.floor(c / 4)}.${component(c)};`,
       "}",
     ]);
   return [`if (row + ${r}u < m) {`, ...writes.map((line) => `  ${line}`), "}"];

@@ -1,5 +1,16 @@
 import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
-import { component, each, elementTypeOf, lines, type MatmulLayout } from "./matmul_layout.ts";
+import {
+  batchDeclarations,
+  component,
+  each,
+  elementTypeOf,
+  firstOf,
+  isBatch,
+  lines,
+  type MatmulLayout,
+  pitchOf,
+  tileOfBatch,
+} from "./matmul_layout.ts";
 
 /** What one workgroup computes. */
 export interface WorkgroupTile {
@@ -20,10 +31,10 @@ const SMALL: WorkgroupTile = { rows: 32, columns: 32, depth: 16, rowsEach: 4, co
 /** Fewer workgroups than this leave parts of a large GPU idle. */
 const ENOUGH_WORKGROUPS = 128;
 
-/** The largest tile that still gives an m x n result enough workgroups. Depends on the sizes only. */
-export function workgroupTileFor(m: number, n: number): WorkgroupTile {
+/** The largest tile that still gives so many m x n results enough workgroups. Depends on the sizes only. */
+export function workgroupTileFor(m: number, n: number, matrices: number = 1): WorkgroupTile {
   const isEnough = ({ rows, columns }: WorkgroupTile) =>
-    Math.ceil(m / rows) * Math.ceil(n / columns) >= ENOUGH_WORKGROUPS;
+    matrices * Math.ceil(m / rows) * Math.ceil(n / columns) >= ENOUGH_WORKGROUPS;
   return [LARGE, MEDIUM].find(isEnough) ?? SMALL;
 }
 
@@ -45,14 +56,14 @@ override k: u32;
 @group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(layout.vectorA)}>;
 @group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(layout.vectorB)}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(layout.vectorOut)}>;
-
+${batchDeclarations(layout)}
 // [step of k][vector of rows], [step of k][vector of columns]
 var<workgroup> a_slice: array<vec4<f32>, ${depth * rows / 4}>;
 var<workgroup> b_slice: array<vec4<f32>, ${depth * columns / 4}>;
 
 ${loaders(layout)}
 
-${workgroupMainWgsl(invocationsOf(tile), "tile")}
+${workgroupMainWgsl(invocationsOf(tile), isBatch(layout) ? "number" : "tile")}${tileOfBatch(layout)}
   let row_tiles = (m + ${rows - 1}u) / ${rows}u;
   let tile_row = (tile % row_tiles) * ${rows}u;
   let tile_column = (tile / row_tiles) * ${columns}u;
@@ -161,41 +172,60 @@ function slot(
 /**
  * Functions that read four neighbouring rows of A, or columns of B, at one step of k, 0 beyond the edges, and write.
  */
-function loaders({ transposeA, transposeB, vectorA, vectorB, vectorOut }: MatmulLayout): string {
+function loaders(layout: MatmulLayout): string {
+  const { transposeA, transposeB, vectorA, vectorB, vectorOut } = layout;
+  const [firstA, firstB] = [firstOf(layout, "a"), firstOf(layout, "b")];
+  const pitchA = pitchOf(layout, "a", vectorA ? "(m / 4u)" : transposeA ? "m" : "k");
+  const pitchB = pitchOf(layout, "b", vectorB ? "(n / 4u)" : transposeB ? "k" : "n");
   const fourA = each(4, (i) => {
-    const address = transposeA ? `p * m + min(row + ${i}u, m - 1u)` : `min(row + ${i}u, m - 1u) * k + p`;
-    return `  a[${address}],`;
+    const row = `min(row + ${i}u, m - 1u)`;
+    return `  a[${firstA}${transposeA ? `p * ${pitchA} + ${row}` : `${row} * ${pitchA} + p`}],`;
   });
   const fourB = each(4, (i) => {
-    const address = transposeB
-      ? `min(column + ${i}u, n - 1u) * k + p`
-      : `p * n + min(column + ${i}u, n - 1u)`;
-    return `  b[${address}],`;
+    const column = `min(column + ${i}u, n - 1u)`;
+    return `  b[${firstB}${transposeB ? `${column} * ${pitchB} + p` : `p * ${pitchB} + ${column}`}],`;
   });
   return `fn load_a(row: u32, p: u32) -> vec4<f32> {
   if (row >= m || p >= k) {
     return vec4<f32>();
   }
-${lines(1, vectorA ? ["return a[p * (m / 4u) + row / 4u];"] : ["return vec4<f32>(", ...fourA, ");"])}
+${
+    lines(
+      1,
+      vectorA ? [`return a[${firstA}p * ${pitchA} + row / 4u];`] : ["return vec4<f32>(", ...fourA, ");"],
+    )
+  }
 }
 
 fn load_b(p: u32, column: u32) -> vec4<f32> {
   if (column >= n || p >= k) {
     return vec4<f32>();
   }
-${lines(1, vectorB ? ["return b[p * (n / 4u) + column / 4u];"] : ["return vec4<f32>(", ...fourB, ");"])}
+${
+    lines(
+      1,
+      vectorB ? [`return b[${firstB}p * ${pitchB} + column / 4u];`] : ["return vec4<f32>(", ...fourB, ");"],
+    )
+  }
 }
 
 fn store(row: u32, column: u32, sums: vec4<f32>) {
   if (row >= m || column >= n) {
     return;
   }
-${lines(1, vectorOut ? ["out[row * (n / 4u) + column / 4u] = sums;"] : storeElements())}
+${
+    lines(
+      1,
+      vectorOut
+        ? [`out[${firstOf(layout, "out")}row * (n / 4u) + column / 4u] = sums;`]
+        : storeElements(layout),
+    )
+  }
 }`;
 }
 
-function storeElements(): string[] {
-  const first = ["let first = row * n + column;", "out[first] = sums.x;"];
+function storeElements(layout: MatmulLayout): string[] {
+  const first = [`let first = ${firstOf(layout, "out")}row * n + column;`, "out[first] = sums.x;"];
   const others = [1, 2, 3].map((i) =>
     `if (column + ${i}u < n) { out[first + ${i}u] = sums.${component(i)}; }`
   );
