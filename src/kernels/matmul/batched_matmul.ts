@@ -73,7 +73,7 @@ export function batchedMatmul<B>(bindings: MatmulBindings<B>, options: BatchedMa
 }
 
 /** Vectors are read where all lines of all matrices begin at whole ones. */
-function layoutOf({ m, n, k, a, b }: BatchedMatmulOptions, batchAxes: number): MatmulLayout {
+function layoutOf({ m, n, k, a, b, variant }: BatchedMatmulOptions, batchAxes: number): MatmulLayout {
   const [wholeA, wholeB] = [a, b].map(({ strides, pitch }) =>
     [...strides, pitch].every((step) => step % 4 === 0)
   );
@@ -85,7 +85,9 @@ function layoutOf({ m, n, k, a, b }: BatchedMatmulOptions, batchAxes: number): M
     vectorA: a.isTransposed && m % 4 === 0 && isWholeA,
     vectorB: !b.isTransposed && n % 4 === 0 && isWholeB,
     vectorOut: n % 4 === 0,
-    vectorDepth: !a.isTransposed && b.isTransposed && readsBetterAlongDepth(n, k) && isWholeA && isWholeB,
+    // The workgroup variant reads along depth one by one.
+    vectorDepth: variant === "register" && !a.isTransposed && b.isTransposed && readsBetterAlongDepth(n, k) &&
+      isWholeA && isWholeB,
     batchAxes,
   };
 }
