@@ -17,8 +17,8 @@ export type BatchedMatmulAttributes = {
 };
 
 /**
- * The products of the matrices of `a` `[…, m, k]` and `b` `[…, k, n]`, which have as many axes, at least three. Leading axes
- * broadcast. Transposed operands are read in place as long as one axis of their matrices is contiguous.
+ * The products of the matrices of `a` `[…, m, k]` and `b` `[…, k, n]`, which have as many axes, at least three.
+ * Leading axes broadcast. Transposed operands are read in place as long as one axis of their matrices is contiguous.
  */
 export function batchedMatmul(a: Value, b: Value): Value {
   const [left, right] = [inPlace(a), inPlace(b)];
@@ -37,8 +37,8 @@ export function withMatricesTransposed(value: Value): Value {
 }
 
 /**
- * For C = AB: dA = dC Bᵀ and dB = Aᵀ dC, summed over the batches that an operand was repeated for. Where an operand is stored
- * transposed, so is what is computed: dAᵀ = B dCᵀ.
+ * For C = AB: dA = dC Bᵀ and dB = Aᵀ dC, summed over the batches that an operand was repeated for. Where an operand is
+ * stored transposed, so is what is computed: dAᵀ = B dCᵀ.
  */
 export const batchedMatmulOp: OpDefinition<BatchedMatmulAttributes> = {
   name: "batchedMatmul",

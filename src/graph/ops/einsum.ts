@@ -7,9 +7,9 @@ import { sum } from "./sum.ts";
 import { reshape, transpose } from "./views.ts";
 
 /**
- * Einstein's sum of two operands, such as `einsum("bik,bkj->bij", a, b)`: a letter names an axis, the same letter axes of one size;
- * letters that the result has not are summed over. Without `->` the result has, in alphabetical order, the letters that stand
- * once. It is one `matmul`, which reads axes in another order in place where it can. `f32`.
+ * Einstein's sum of two operands, such as `einsum("bik,bkj->bij", a, b)`: a letter names an axis, the same letter axes
+ * of one size; letters that the result has not are summed over. Without `->` the result has, in alphabetical order,
+ * the letters that stand once. It is one `matmul`, which reads axes in another order in place where it can. `f32`.
  *
  * Throws `TypeError` for an equation that is none, letters that do not fit the shapes, and one twice in one operand.
  */
@@ -102,8 +102,8 @@ function summedAway(value: Value, letters: string, isKept: (letter: string) => b
 }
 
 /**
- * An operand with its axes in the order of the groups, in a shape that joins those of a group. Where a group has one axis, or none,
- * which is one of size 1, it can be read in place; axes that are joined out of their order are copied.
+ * An operand with its axes in the order of the groups, in a shape that joins those of a group. Where a group has one
+ * axis, or none, which is one of size 1, it can be read in place; axes that are joined out of their order are copied.
  */
 function arranged({ value, letters }: Lettered, groups: readonly (readonly string[])[], shape: Shape): Value {
   const [batch = [], ...matrix] = groups;

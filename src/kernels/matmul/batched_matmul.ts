@@ -33,8 +33,9 @@ export interface BatchedMatmulOptions {
 }
 
 /**
- * `out[…, m, n] = A[…, m, k] B[…, k, n]` in f32, each matrix by the arithmetic of `matmul`. Operands are read where they are: repeated,
- * transposed, or with their axes in another order, as long as one axis of the matrix is contiguous.
+ * `out[…, m, n] = A[…, m, k] B[…, k, n]` in f32, each matrix by the arithmetic of `matmul`. Operands are read where
+ * they are: repeated, transposed, or with their axes in another order, as long as one axis of the matrix is
+ * contiguous.
  */
 export function batchedMatmul<B>(bindings: MatmulBindings<B>, options: BatchedMatmulOptions): Dispatch<B> {
   const { m, n, k, batch, a, b, variant } = options;

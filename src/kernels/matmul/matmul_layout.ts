@@ -41,7 +41,10 @@ var<private> out_first: u32;
 `;
 }
 
-/** What follows the head of an entry point, which leaves the workgroup's `number`: which tile of which matrix it computes. */
+/**
+ * What follows the head of an entry point, which leaves the workgroup's `number`: which tile of which matrix it
+ * computes.
+ */
 export function tileOfBatch({ batchAxes = 0 }: MatmulLayout): string {
   if (batchAxes === 0) return "";
   const sum = (array: string) => each(batchAxes, (axis) => `at_${axis} * ${array}_batch_${axis}`).join(" + ");

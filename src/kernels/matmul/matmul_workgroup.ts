@@ -75,7 +75,8 @@ ${lines(1, sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`))}
   // The slice that begins at step \`next\` is fetched while the one before is used.
   for (var next = 0u; next < k + ${depth}u; next += ${depth}u) {
 ${lines(2, fetch)}
-    // Not the constant ${depth}: compilers for CPU adapters unroll constant loops, which takes them many times longer.
+    // Not the constant ${depth}: compilers for CPU adapters unroll constant loops, which takes them many times
+    // longer.
     let steps = select(min(${depth}u, k - (next - ${depth}u)), 0u, next == 0u);
     for (var p = 0u; p < steps; p++) {
 ${lines(3, use)}
