@@ -95,6 +95,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   SoftmaxCrossEntropyOptions: [
     (wrong) => ops.softmaxCrossEntropy(value, ops.input("labels", "u32", [2]), wrong),
   ],
+  BinaryCrossEntropyOptions: [(wrong) => nn.binaryCrossEntropy(wrong)],
+  HuberOptions: [(wrong) => nn.huber(wrong)],
+  KlDivergenceOptions: [(wrong) => nn.klDivergence(wrong)],
+  NllOptions: [(wrong) => nn.nll(wrong)],
   CombineLossesOptions: [(wrong) => nn.combineLosses({ a: nn.mse() }, wrong)],
   PenaltyOptions: [(wrong) => nn.l1Penalty(1, wrong), (wrong) => nn.l2Penalty(1, wrong)],
   ScopeOptions: [(wrong) => nn.Scope.root(wrong)],

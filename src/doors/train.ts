@@ -52,9 +52,13 @@ export type { FailedSave } from "../train/saves/scheduled_saves.ts";
 export { NameTemplate } from "../train/saves/name_template.ts";
 export type { Initializer } from "../nn/initializers.ts";
 export type { Layer } from "../nn/layer.ts";
+export type { BinaryCrossEntropyOptions } from "../nn/losses/binary_cross_entropy.ts";
 export type { CombineLossesOptions } from "../nn/losses/combine_losses.ts";
 export type { CrossEntropyLossOptions } from "../nn/losses/cross_entropy.ts";
+export type { HuberOptions } from "../nn/losses/huber.ts";
+export type { KlDivergenceOptions } from "../nn/losses/kl_divergence.ts";
 export type { ExampleLoss, ExampleLosses, LabelRange, Loss, LossTerms } from "../nn/losses/loss.ts";
+export type { NllOptions } from "../nn/losses/nll.ts";
 export type { PenaltyOptions, Regularizer } from "../nn/losses/regularizers.ts";
 export type { Metric, SetMetric, Table, Totals } from "../nn/metrics/metric.ts";
 export type {

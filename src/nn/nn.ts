@@ -16,6 +16,7 @@ export {
 export { type Layer, layer } from "./layer.ts";
 export { layerNorm, type LayerNormOptions } from "./layers/layer_norm.ts";
 export { linear, type LinearOptions } from "./layers/linear.ts";
+export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from "./losses/binary_cross_entropy.ts";
 export { combineLosses, type CombineLossesOptions } from "./losses/combine_losses.ts";
 export { crossEntropy, type CrossEntropyLossOptions } from "./losses/cross_entropy.ts";
 export {
@@ -26,7 +27,13 @@ export {
   type LossTerms,
 } from "./losses/loss.ts";
 export { l1Penalty, l2Penalty, type PenaltyOptions, type Regularizer } from "./losses/regularizers.ts";
+export { cosineSimilarity } from "./losses/cosine_similarity.ts";
+export { huber, type HuberOptions } from "./losses/huber.ts";
+export { klDivergence, type KlDivergenceOptions } from "./losses/kl_divergence.ts";
+export { logCosh } from "./losses/log_cosh.ts";
+export { mae } from "./losses/mae.ts";
 export { mse } from "./losses/mse.ts";
+export { nll, type NllOptions } from "./losses/nll.ts";
 export { accuracy } from "./metrics/accuracy.ts";
 export { type Metric, type SetMetric, type Table, type Totals } from "./metrics/metric.ts";
 export { Model, type ModelTrace } from "./model.ts";

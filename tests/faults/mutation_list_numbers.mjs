@@ -139,7 +139,7 @@ export const NUMBER_MUTATIONS = [
   ],
   [
     "differences without a weight",
-    "src/nn/losses/mse.ts",
+    "src/nn/losses/element_loss.ts",
     "const counted = withoutUnweighted(differences, perRow);",
     "const counted = differences;",
     LOSSES,
