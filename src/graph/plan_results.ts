@@ -89,7 +89,7 @@ function copyAway(region: Region, lowering: ProgramLowering): Region {
 
 /** Copies bits. */
 function copyStep(from: Region, to: Region): Step {
-  const dispatch = copy<Binding>({ input: from, out: to }, { shape: [from.byteLength / 4] });
+  const dispatch = copy<Binding>({ input: from, out: to }, { count: from.byteLength / 4 });
   return { dispatch, writes: [to] };
 }
 

@@ -71,17 +71,43 @@ describe("gradients against central differences in float64", () => {
     });
   }
 
-  const SECOND_ORDER = ["div by a column", "tanh", "sigmoid", "log", "matmul with B transposed", "softmax"];
-  for (
-    const name of [
-      ...SECOND_ORDER,
-      "softmaxCrossEntropy",
-      "mean of everything",
+  const SECOND_ORDER = [
+    ...[
+      "div by a column",
+      "tanh",
+      "sigmoid",
+      "log",
       "rsqrt",
       "where",
-      "logSoftmax over the first axis",
-    ]
-  ) {
+      "expm1",
+      "log1p",
+      "softplus",
+      "erf",
+      "atan2",
+    ],
+    ...["silu", "mish", "gelu", "gelu by tanh", "elu", "softmax", "logSoftmax over the first axis"],
+    ...[
+      "mean of everything",
+      "prod of everything",
+      "variance",
+      "norm",
+      "norm of order 3",
+      "logSumExp",
+      "cumsum",
+    ],
+    ...["matmul with B transposed", "batched matmul with leading axes that broadcast", "einsum of heads"],
+    ...[
+      "slice with a step",
+      "pad by reflection",
+      "concat",
+      "flip",
+      "take",
+      "takeAlongAxis that broadcasts",
+      "sort",
+    ],
+    ...["scatter that adds up", "scatter of rows", "softmaxCrossEntropy"],
+  ];
+  for (const name of SECOND_ORDER) {
     test(`gradients of the gradients of ${name}`, () => {
       const opCase = OP_CASES.find((candidate) => candidate.name === name);
       if (opCase === undefined) throw new Error(`There is no case "${name}"`);

@@ -62,6 +62,9 @@ describe("walks", () => {
   });
 
   const WALKS: [name: string, shape: number[], walk: Walk][] = [
+    ["transposed", [8, 7], { strides: [1, 8] }],
+    ["repeated along rows and columns", [3, 4, 5], { strides: [0, 1, 0] }],
+    ["of one element everywhere", [6], { strides: [0], offset: 3 }],
     ["backwards", [7, 5], { strides: [-5, -1], offset: 34 }],
     ["every other", [3, 8], { strides: [16, 2], offset: 1 }],
     ["with a border all around", [5, 9], {

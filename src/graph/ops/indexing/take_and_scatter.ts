@@ -103,7 +103,7 @@ export const replaceAtOp: OpDefinition<IndexAttributes> = {
       const out = context.regionOf(value);
       const base = context.regionOf(item(value.inputs, 0));
       const copied: Step = {
-        dispatch: copy<Binding>({ input: base, out }, { shape: [sizeOf(value)] }),
+        dispatch: copy<Binding>({ input: base, out }, { count: sizeOf(value) }),
         writes: [out],
       };
       return [copied, ...scatterSteps(value, 1, value.attributes.isUnique ? "unique" : "last", context)];
