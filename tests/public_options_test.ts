@@ -275,6 +275,16 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
         validation,
       }),
   ],
+  ClipGradientsOptions: [
+    (clipGradients) =>
+      new cairn.Trainer(nothing(), {
+        model: nn.linear(1, 1),
+        loss: nn.mse(),
+        optimizer: optim.sgd({ learningRate: 0.1 }),
+        data: cairn.DataLoader.from(dataset, { batchSize: 1 }),
+        clipGradients,
+      }),
+  ],
   EvaluateOptions: [detached(cairn.Trainer.prototype.evaluate, {})],
   ResumeOptions: [detached(cairn.Trainer.prototype.resume)],
   RecoverRunOptions: [detached(cairn.Trainer.prototype.recover)],

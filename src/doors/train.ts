@@ -46,6 +46,7 @@ export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";
+export type { ClipGradientsOptions } from "../train/step/clip_gradients.ts";
 export type { RecoverRunOptions } from "../train/restore.ts";
 export type { AutoSaveSettings, KeepSettings } from "../train/saves/auto_save_options.ts";
 export type { FailedSave } from "../train/saves/scheduled_saves.ts";

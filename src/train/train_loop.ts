@@ -26,7 +26,7 @@ export interface StepEvent {
   readonly epoch: number;
   /** The newest loss that was read from the GPU; up to 64 steps old. NaN for a batch that was skipped. */
   readonly loss: number | undefined;
-  /** Of the same step: each term of the loss and each regulariser, by its name. Nothing for a loss that is one. */
+  /** Of the same step: each term of the loss, each regulariser, and `gradient_norm` where it is measured. */
   readonly terms: Readonly<Record<string, number>>;
 }
 

@@ -94,6 +94,8 @@ export interface StepVerdictBindings<B> {
   readonly losses: B;
   /** {@link STEP_VERDICT_BYTES}, written. */
   readonly verdict: B;
+  /** f32, the norms of all gradients of the last steps: written as the losses are. Not bound where nobody asks. */
+  readonly norms?: B | undefined;
 }
 
 /** Sizes of {@link stepVerdict}. */
@@ -103,7 +105,14 @@ export interface StepVerdictOptions {
   readonly lossCount: number;
   /** The optimiser's decays, for `corrections`. */
   readonly decays: readonly number[];
+  /** What the gradients' norm is scaled down to where it is larger. Infinity or nothing: never. */
+  readonly clipNorm?: number | undefined;
+  /** The largest magnitude of an element afterwards. Nothing: any. */
+  readonly clipValue?: number | undefined;
 }
+
+/** Added to a norm that is divided by, as PyTorch's `clip_grad_norm_` does. */
+const NORM_EPSILON = 1e-6;
 
 /**
  * Says whether a step counts: it does when its loss and every gradient are finite and nothing stopped the run before. A
@@ -114,22 +123,31 @@ export interface StepVerdictOptions {
  * nothing at all.
  */
 export function stepVerdict<B>(bindings: StepVerdictBindings<B>, options: StepVerdictOptions): Dispatch<B> {
-  const { partialCount, lossCount, decays } = options;
+  const { partialCount, lossCount, decays, clipNorm = Infinity, clipValue = 0 } = options;
   requireSizes("stepVerdict", { partialCount, lossCount });
-  const { partials, loss, scalars, control, losses, verdict } = bindings;
+  const { partials, loss, scalars, control, losses, verdict, norms } = bindings;
+  const isScaled = clipNorm < Infinity;
   return {
     label: `stepVerdict ${partialCount}`,
-    code: stepVerdictWgsl(decays),
-    constants: { partial_count: partialCount, loss_count: lossCount },
-    bindings: [partials, loss, scalars, control, losses, verdict],
+    code: stepVerdictWgsl(decays, isScaled, norms !== undefined),
+    constants: {
+      partial_count: partialCount,
+      loss_count: lossCount,
+      clip_value: clipValue,
+      ...isScaled ? { clip_norm: clipNorm } : {},
+    },
+    bindings: [partials, loss, scalars, control, losses, verdict, ...norms === undefined ? [] : [norms]],
     workgroups: [1, 1, 1],
   };
 }
 
-function stepVerdictWgsl(decays: readonly number[]): string {
+function stepVerdictWgsl(decays: readonly number[], isScaled: boolean, hasNorms: boolean): string {
+  const record = (number: string): string =>
+    hasNorms ? `\n    norms[scalars.step % loss_count] = ${number};` : "";
   return `override partial_count: u32;
 override loss_count: u32;
-
+override clip_value: f32;
+${isScaled ? "override clip_norm: f32;\n" : ""}
 ${STEP_SCALARS_WGSL}
 ${STEP_CONTROL_WGSL}
 ${STEP_VERDICT_WGSL}
@@ -140,7 +158,9 @@ ${PARTIAL_WGSL}
 @group(0) @binding(3) var<storage, read_write> control: StepControl;
 @group(0) @binding(4) var<storage, read_write> losses: array<u32>;
 @group(0) @binding(5) var<storage, read_write> verdict: StepVerdict;
-${biasCorrectionsWgsl(decays)}
+${hasNorms ? "@group(0) @binding(6) var<storage, read_write> norms: array<u32>;\n" : ""}${
+    biasCorrectionsWgsl(decays)
+  }
 @compute @workgroup_size(1)
 fn main() {
   var largest = loss & 0x7fffffffu;
@@ -158,16 +178,18 @@ fn main() {
   verdict.largest = largest;
   verdict.sum_of_squares = sum_of_squares;
   verdict.corrections = bias_corrections(max(updates, 1u));
-  verdict.gradient_scale = 1.0;
-  verdict.gradient_limit = 0.0;
+  verdict.gradient_scale = ${
+    isScaled ? `min(1.0, clip_norm / (sqrt(sum_of_squares) + ${NORM_EPSILON}))` : "1.0"
+  };
+  verdict.gradient_limit = clip_value;
   if (is_stopped) {
     return;
   }
   control.updates = updates;
   if (is_finite) {
-    losses[scalars.step % loss_count] = loss;
+    losses[scalars.step % loss_count] = loss;${record("bitcast<u32>(sqrt(sum_of_squares))")}
   } else if (scalars.policy == ${POLICY_NUMBERS.skip}u) {
-    losses[scalars.step % loss_count] = ${NAN_BITS}u;
+    losses[scalars.step % loss_count] = ${NAN_BITS}u;${record(`${NAN_BITS}u`)}
     control.skipped += 1u;
   } else {
     control.stopped = 1u;

@@ -8,7 +8,7 @@ import type { TrainingHistory } from "./history.ts";
  */
 export function epochMeans(
   history: TrainingHistory,
-  { terms, regularizers }: KeptTerms,
+  { terms, regularizers, others }: KeptTerms,
   from: number,
   to: number,
   order: Pick<BatchOrder, "sizes" | "sizeOf">,
@@ -25,5 +25,6 @@ export function epochMeans(
     count(name, factor, weights === undefined ? sizeOf : (step) => history.at(weights, step));
   }
   for (const name of regularizers) count(name, 1, () => 1);
+  for (const name of others) means[name] = history.mean(name, from, to, () => 1);
   return means;
 }

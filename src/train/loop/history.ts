@@ -6,7 +6,8 @@ export interface EpochRecord {
   readonly step: number;
   /**
    * `loss` and each term of it by its name (means over the epoch's examples so far), and with validation data
-   * `val_loss`, `val_accuracy`, `val_<metric>`, `val_<term>`.
+   * `val_loss`, `val_accuracy`, `val_<metric>`, `val_<term>`. With `clipGradients.norm`, `gradient_norm` is a mean
+   * over the steps.
    */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -62,7 +63,8 @@ export class TrainingHistory {
 
   /**
    * The same of each term of the loss, before its factor, and of each regulariser, by their names; none for a loss
-   * that is one. Where examples have weights, a name that ends in `.weight` has the sum of a step's. Copies.
+   * that is one. Where examples have weights, a name that ends in `.weight` has the sum of a step's. With
+   * `clipGradients.norm`, `gradient_norm` has the norms of all gradients. Copies.
    */
   get terms(): Readonly<Record<string, Float32Array>> {
     return this.columnsBefore(this.length);

@@ -105,9 +105,10 @@ function planOf(
   const zeros = fresh.length === 0 ? [] : slotTensors
     .filter(({ aliasOf }) => aliasOf === undefined)
     .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
-  const known = new Set(slotTensors.map(({ name }) => name));
+  // What a run measures of its steps may change.
+  const changing = [TERMS_GROUP, ...isOther ? run.slots : []];
   const left = reader.tensors.map(({ name }) => name).filter((name) =>
-    run.slots.some((slot) => name.startsWith(`${slot}.`)) && !known.has(name)
+    changing.some((group) => name.startsWith(`${group}.`)) && !store.has(name)
   );
   const unknown = columnsOf(run.kept).map((name) => [termRing(name), emptyRing()] as const);
   const groups = store.groups().map(({ name }) => name).filter((name) =>
@@ -116,7 +117,7 @@ function planOf(
   return {
     plan: {
       ...isOther || isOtherLoss ? { groups } : {},
-      ...isOther ? { exclude: left } : {},
+      exclude: left,
       defaults: new Map([...zeros, ...unknown]),
       optional: [CONTROL_TENSOR],
     },

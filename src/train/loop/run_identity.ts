@@ -1,6 +1,7 @@
 import { CairnError } from "../../base/errors.ts";
 import { type DescribedValue, type Description, descriptionOf } from "../../base/description.ts";
 import { functionDescription } from "../../nn/function_description.ts";
+import { describeClipping } from "../step/clip_gradients.ts";
 import { NUMERICS_VERSION } from "./numerics_version.ts";
 import type { RunOptions } from "./run_options.ts";
 import type { Seed } from "../../data/seed.ts";
@@ -74,13 +75,17 @@ export type RunChange = {
 
 /** What of a run there is to record. */
 export function recordedSettings(
-  { optimizer, loss, regularizers = {} }: Pick<RunOptions, "optimizer" | "loss" | "regularizers">,
+  { optimizer, loss, regularizers = {}, clipGradients }: Pick<
+    RunOptions,
+    "optimizer" | "loss" | "regularizers" | "clipGradients"
+  >,
   data: Description | undefined,
 ): RecordedSettings {
   const { learningRate, ...described } = descriptionOf(optimizer) ?? { name: optimizer.name };
+  const clipping = describeClipping(clipGradients);
   const penalties = Object.entries(regularizers).map(([name, each]) => [name, functionDescription(each)]);
   return {
-    optimizer: described,
+    optimizer: { ...described, ...clipping === undefined ? {} : { clipGradients: clipping } },
     ...isDescription(learningRate) ? { schedule: learningRate } : {},
     loss: functionDescription(loss),
     ...penalties.length === 0

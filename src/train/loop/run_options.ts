@@ -4,6 +4,7 @@ import type { Loss } from "../../nn/losses/loss.ts";
 import type { Regularizer } from "../../nn/losses/regularizers.ts";
 import { accuracy } from "../../nn/metrics/accuracy.ts";
 import { type Metric } from "../../nn/metrics/metric.ts";
+import { checkClipGradients, type ClipGradientsOptions } from "../step/clip_gradients.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
@@ -19,6 +20,8 @@ export interface RunOptions {
   readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
   /** How parameters follow from gradients. */
   readonly optimizer: Optimizer;
+  /** What is done to gradients that are large: `{ norm: 1 }`. Default: nothing. */
+  readonly clipGradients?: ClipGradientsOptions | undefined;
   /** What it is trained on. */
   readonly data: BatchSource;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */
@@ -40,6 +43,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   loss: true,
   regularizers: true,
   optimizer: true,
+  clipGradients: true,
   data: true,
   validation: true,
   seed: true,
@@ -63,6 +67,7 @@ export function requireOptions(options: RunOptions): void {
   requireType(typeof loss === "function", "loss is a function, like nn.mse()", loss);
   const isOptimizer = typeof optimizer?.rulesFor === "function";
   requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
+  checkClipGradients(options.clipGradients);
   requireType(isSource(data), "data is a DataLoader or a BatchSource", data);
 }
 

@@ -14,28 +14,43 @@ export interface KeptTerm {
 export interface KeptTerms {
   readonly terms: readonly KeptTerm[];
   readonly regularizers: readonly string[];
+  /** What is no part of the loss, such as the norm of the gradients. */
+  readonly others: readonly string[];
 }
+
+/** What the norm of all gradients of a step, before they are clipped, is called in the history. */
+export const GRADIENT_NORM = "gradient_norm";
 
 /** What a loss that is one is called beside a regulariser. */
 const UNNAMED = "data";
 
 /**
- * What of `terms` and `regularizers` is kept. TypeError for a name that two have, or that stands for something else.
+ * What of a loss is kept, and what else.
+ *
+ * @throws TypeError for a name that two have, or that stands for something else.
  */
-export function keptTerms(terms: readonly BatchTerm[], regularizers: readonly string[]): KeptTerms {
+export function keptTerms(
+  terms: readonly BatchTerm[],
+  regularizers: readonly string[],
+  others: readonly string[],
+): KeptTerms {
   const kept = terms.map(({ name, factor, weight }): KeptTerm => {
     const own = name ?? (regularizers.length > 0 ? UNNAMED : undefined);
     return { name: own, factor, weights: weight === undefined ? undefined : `${own ?? UNNAMED}.weight` };
   });
-  const names = [...kept.flatMap(({ name }) => name ?? []), ...regularizers.map(requireTermName)];
+  const names = [...kept.flatMap(({ name }) => name ?? []), ...regularizers.map(requireTermName), ...others];
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice === undefined) return { terms: kept, regularizers };
+  if (twice === undefined) return { terms: kept, regularizers, others };
   throw new TypeError(`Two parts of the loss are called "${twice}"; give the regularizer another name`);
 }
 
 /** Names of the numbers of a step, in their order. */
-export function columnsOf({ terms, regularizers }: KeptTerms): string[] {
-  return [...terms.flatMap(({ name, weights }) => [name ?? [], weights ?? []].flat()), ...regularizers];
+export function columnsOf({ terms, regularizers, others }: KeptTerms): string[] {
+  return [
+    ...terms.flatMap(({ name, weights }) => [name ?? [], weights ?? []].flat()),
+    ...regularizers,
+    ...others,
+  ];
 }
 
 /** Names of what the epochs of a run measure, besides `loss`. */
@@ -48,7 +63,7 @@ export function measuredNames(
 ): string[] {
   const terms = kept.terms.flatMap(({ name }) => name ?? []);
   const validated = validation === undefined ? [] : ["loss", ...Object.keys(metrics), ...terms];
-  return [...terms, ...kept.regularizers, ...validated.map((name) => `val_${name}`)];
+  return [...terms, ...kept.regularizers, ...kept.others, ...validated.map((name) => `val_${name}`)];
 }
 
 /** TypeError for a metric that would be in the history under the name of the loss, or of a term of it. */

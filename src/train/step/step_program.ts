@@ -17,6 +17,8 @@ import type { Model } from "../../nn/model.ts";
 import type { Optimizer, UpdateBindings } from "../../nn/optim/optimizer.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import { TensorGroup } from "../../tensor/tensor_group.ts";
+import type { ClipGradientsOptions } from "./clip_gradients.ts";
+import { GRADIENT_NORM } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 import type { StepValues } from "./step_values.ts";
 import { nameOf, type UpdateRange, updateRanges } from "./update_ranges.ts";
@@ -86,9 +88,10 @@ export class StepMemory {
  * which the verdict of the check lets through or not.
  */
 export function stepProgram(
-  { model, optimizer, rules, values, memory, state }: {
+  { model, optimizer, clipGradients = {}, rules, values, memory, state }: {
     readonly model: Model;
     readonly optimizer: Optimizer;
+    readonly clipGradients?: ClipGradientsOptions | undefined;
     readonly rules: ParameterRules;
     readonly values: StepValues;
     readonly memory: StepMemory;
@@ -105,7 +108,7 @@ export function stepProgram(
     outputs: { loss: values.loss, ...Object.fromEntries(values.kept) },
     stores,
     updates: [
-      ...checks(memory, optimizer, state),
+      ...checks(memory, optimizer, state, clipGradients),
       ...records(values, memory, state),
       ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
     ],
@@ -131,7 +134,8 @@ function updatesOf(
 function checks(
   { gradients, partials, verdictRange: verdict }: StepMemory,
   { decays }: Optimizer,
-  { control, losses }: StepState,
+  { control, losses, columns }: StepState,
+  { norm: clipNorm, value: clipValue }: ClipGradientsOptions,
 ): Dispatch<UpdateBinding>[] {
   let count = 0;
   const dispatches = slabRanges(gradients.tensors).map(({ buffer, offset, byteLength }) => {
@@ -156,9 +160,11 @@ function checks(
     control,
     losses,
     verdict,
+    norms: columns.get(GRADIENT_NORM),
   };
   const lossCount = losses.size / 4;
-  return [...dispatches, stepVerdict<UpdateBinding>(bindings, { partialCount: count, lossCount, decays })];
+  const options = { partialCount: count, lossCount, decays, clipNorm, clipValue };
+  return [...dispatches, stepVerdict<UpdateBinding>(bindings, options)];
 }
 
 /** Keeps the numbers of the step beside its loss, under the verdict. */

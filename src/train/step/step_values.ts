@@ -5,7 +5,8 @@ import { penaltyOf, type Regularizer } from "../../nn/losses/regularizers.ts";
 import type { Model, ModelTrace } from "../../nn/model.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import { batchTerms, labelsOf, meanOfTerm, sumOfWeights, weightedSum } from "../measure/batch_loss.ts";
-import { type KeptTerms, keptTerms } from "./kept_terms.ts";
+import type { ClipGradientsOptions } from "./clip_gradients.ts";
+import { GRADIENT_NORM, type KeptTerms, keptTerms } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 
 /** What is trained on: what the examples cost, and what the parameters do. */
@@ -13,6 +14,8 @@ export interface Objective {
   readonly loss: Loss;
   /** By name. */
   readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
+  /** What is done to gradients that are large. */
+  readonly clipGradients?: ClipGradientsOptions | undefined;
 }
 
 /** What the values of a step are made of. */
@@ -80,7 +83,7 @@ export function stepValues(
 
 /** The loss of a batch whose output is that of `trace`. TypeError when it is not one f32 an example. */
 export function lossOfStep(
-  { loss, regularizers = {} }: Objective,
+  { loss, regularizers = {}, clipGradients }: Objective,
   { output, parameters }: Pick<ModelTrace, "output" | "parameters">,
   labels: Value,
 ): StepLoss {
@@ -90,7 +93,8 @@ export function lossOfStep(
     return [name, penaltyOf(name, regularizer, parameters)] as const;
   });
   const total = weightedSum([...means, ...penalties.map(([, mean]) => ({ mean, factor: 1 }))]);
-  const names = keptTerms(terms, Object.keys(regularizers));
+  const others = clipGradients?.norm === undefined ? [] : [GRADIENT_NORM];
+  const names = keptTerms(terms, Object.keys(regularizers), others);
   const kept = new Map<string, Value>();
   terms.forEach((term, index) => {
     const [{ name, weights } = {}, mean] = [names.terms[index], means[index]?.mean];

@@ -61,7 +61,7 @@ export class TrainStep {
    * an example, or reaches no parameter.
    */
   static async compile({ sizes, ...definition }: TrainStepDefinition): Promise<TrainStep> {
-    const { model, optimizer, rules, state } = definition;
+    const { model, optimizer, clipGradients, rules, state } = definition;
     const { gpu, variants } = model.store;
     const [values, ...others] = sizes.map((size) => stepValues({ ...definition, size }));
     if (values === undefined) throw new RangeError("A step has batches of at least one size");
@@ -69,7 +69,7 @@ export class TrainStep {
     const programs = new Map<number, Executable>();
     try {
       for (const [index, each] of [values, ...others].entries()) {
-        const program = stepProgram({ model, optimizer, rules, values: each, memory, state });
+        const program = stepProgram({ model, optimizer, clipGradients, rules, values: each, memory, state });
         const executable = await Executable.compile(gpu, program, { variants, label: "train step" });
         programs.set(sizes[index] ?? 0, executable);
       }
