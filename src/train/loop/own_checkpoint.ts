@@ -105,18 +105,21 @@ function planOf(
   const zeros = fresh.length === 0 ? [] : slotTensors
     .filter(({ aliasOf }) => aliasOf === undefined)
     .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
-  // What a run measures of its steps may change.
-  const changing = [TERMS_GROUP, ...isOther ? run.slots : []];
-  const left = reader.tensors.map(({ name }) => name).filter((name) =>
-    changing.some((group) => name.startsWith(`${group}.`)) && !store.has(name)
-  );
   const unknown = columnsOf(run.kept).map((name) => [termRing(name), emptyRing()] as const);
   const groups = store.groups().map(({ name }) => name).filter((name) =>
     !fresh.includes(name) && !(isOtherLoss && name === TERMS_GROUP)
   );
+  // What a run measures of its steps may change; and where the optimiser may, what it keeps.
+  const isPartial = isOther || isOtherLoss;
+  const changing = [TERMS_GROUP, ...isOther ? run.slots : []].filter((name) =>
+    !isPartial || groups.includes(name)
+  );
+  const left = reader.tensors.map(({ name }) => name).filter((name) =>
+    changing.some((group) => name.startsWith(`${group}.`)) && !store.has(name)
+  );
   return {
     plan: {
-      ...isOther || isOtherLoss ? { groups } : {},
+      ...isPartial ? { groups } : {},
       exclude: left,
       defaults: new Map([...zeros, ...unknown]),
       optional: [CONTROL_TENSOR],
