@@ -69,7 +69,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kernels: ["base", "gpu", "tensor"],
   "kernels/conv": ["base", "gpu", "kernels", "kernels/matmul"],
   "kernels/elementwise": ["base", "gpu", "kernels"],
-  "kernels/loss": ["base", "gpu", "kernels"],
+  "kernels/loss": ["base", "gpu", "kernels", "kernels/elementwise"],
   "kernels/matmul": ["base", "gpu", "kernels", "kernels/elementwise"],
   "kernels/optimizer": ["base", "gpu", "kernels"],
   "kernels/pool": ["base", "gpu", "kernels"],

@@ -61,6 +61,10 @@ export type { KlDivergenceOptions } from "../nn/losses/kl_divergence.ts";
 export type { ExampleLoss, ExampleLosses, LabelRange, Loss, LossTerms } from "../nn/losses/loss.ts";
 export type { NllOptions } from "../nn/losses/nll.ts";
 export type { PenaltyOptions, Regularizer } from "../nn/losses/regularizers.ts";
+export type { ClassMetricOptions } from "../nn/metrics/classes.ts";
+export type { PerplexityOptions } from "../nn/metrics/perplexity.ts";
+export type { AveragedMetricOptions, ClassAverage } from "../nn/metrics/precision_recall.ts";
+export type { TopKMetricOptions } from "../nn/metrics/top_k.ts";
 export type { Metric, SetMetric, Table, Totals } from "../nn/metrics/metric.ts";
 export type {
   Optimizer,

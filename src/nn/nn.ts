@@ -35,6 +35,18 @@ export { mae } from "./losses/mae.ts";
 export { mse } from "./losses/mse.ts";
 export { nll, type NllOptions } from "./losses/nll.ts";
 export { accuracy } from "./metrics/accuracy.ts";
+export type { ClassMetricOptions } from "./metrics/classes.ts";
+export { confusionMatrix } from "./metrics/confusion_matrix.ts";
+export { perplexity, type PerplexityOptions } from "./metrics/perplexity.ts";
+export {
+  type AveragedMetricOptions,
+  type ClassAverage,
+  f1,
+  precision,
+  recall,
+} from "./metrics/precision_recall.ts";
+export { r2, rmse } from "./metrics/regression.ts";
+export { topK, type TopKMetricOptions } from "./metrics/top_k.ts";
 export { type Metric, type SetMetric, type Table, type Totals } from "./metrics/metric.ts";
 export { Model, type ModelTrace } from "./model.ts";
 export { type Parameter, Scope, type ScopeOptions } from "./scope.ts";

@@ -1,13 +1,14 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { softmaxCrossEntropy as launchCrossEntropy } from "../../kernels/loss/softmax_cross_entropy.ts";
 import { softmaxCrossEntropyGradient } from "../../kernels/loss/softmax_cross_entropy_gradient.ts";
+import { HostTensor } from "../../tensor/host_tensor.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { createValue, isResultOf } from "../create_value.ts";
 import { type Binding, item, type OpDefinition, type Region } from "../op.ts";
 import { sizeOf, type Value } from "../value.ts";
 import { add, mul, sub } from "./arithmetic.ts";
-import { classWeightsTensor, weightsOfLabels } from "./class_weights.ts";
 import { ones } from "./fill.ts";
+import { take } from "./indexing/take.ts";
 import { requireDType } from "./requirements.ts";
 import { constant } from "./sources.ts";
 import { sum, sumTo } from "./sum.ts";
@@ -76,6 +77,17 @@ export function softmaxCrossEntropy(
   const totalWeight = Array.from(classWeights).reduce((total, weight) => total + weight, 0);
   const inputs = [logits, labels, constant(weights)];
   return createValue(softmaxCrossEntropyOp, inputs, { labelSmoothing, totalWeight }, "f32", [rows]);
+}
+
+/** The weights of `classes` classes, f32; RangeError for another number of them, and for one below 0. */
+export function classWeightsTensor(what: string, weights: ArrayLike<number>, classes: number): HostTensor {
+  const found = Float32Array.from(weights);
+  if (found.length !== classes) {
+    throw new RangeError(`${what}: there are weights of ${found.length} classes, and logits of ${classes}`);
+  }
+  const wrong = found.find((weight) => !(Number.isFinite(weight) && weight >= 0));
+  if (wrong === undefined) return HostTensor.from(found, [classes]);
+  throw new RangeError(`${what}: the weight of a class is a number from 0, found ${wrong}`);
 }
 
 /** What the rows are measured against, besides their labels. */
@@ -190,6 +202,6 @@ function targetSum(
   weights: Value,
   { labelSmoothing, totalWeight }: CrossEntropyAttributes,
 ): Value {
-  const own = mul(weightsOfLabels(weights, labels), 1 - labelSmoothing);
+  const own = mul(take(weights, labels), 1 - labelSmoothing);
   return reshape(add(own, labelSmoothing / sizeOf(weights) * totalWeight), [-1, 1]);
 }

@@ -1,9 +1,8 @@
 import { describedAs } from "../../base/description.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { add, mul, neg } from "../../graph/ops/arithmetic.ts";
-import { classWeightsTensor } from "../../graph/ops/class_weights.ts";
 import { logSoftmax } from "../../graph/ops/softmax.ts";
-import { softmaxCrossEntropy } from "../../graph/ops/softmax_cross_entropy.ts";
+import { classWeightsTensor, softmaxCrossEntropy } from "../../graph/ops/softmax_cross_entropy.ts";
 import { constant } from "../../graph/ops/sources.ts";
 import { sum } from "../../graph/ops/sum.ts";
 import { reshape } from "../../graph/ops/views.ts";

@@ -1,7 +1,8 @@
 import { cast } from "../../graph/ops/cast.ts";
 import { equal, where } from "../../graph/ops/comparison.ts";
 import { reshape } from "../../graph/ops/views.ts";
-import { weightsOfLabels } from "../../graph/ops/class_weights.ts";
+import { take } from "../../graph/ops/indexing/take.ts";
+import { constant } from "../../graph/ops/sources.ts";
 import type { Value } from "../../graph/value.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { formatShape, shapesEqual } from "../../tensor/shape.ts";
@@ -63,7 +64,7 @@ export function rowWeights(
   { classes, isIgnored }: ClassLabels,
   weights: HostTensor | undefined,
 ): Value | undefined {
-  const ofClasses = weights === undefined ? undefined : weightsOfLabels(weights, classes);
+  const ofClasses = weights === undefined ? undefined : take(constant(weights), classes);
   if (isIgnored === undefined) return ofClasses;
   return where(isIgnored, 0, ofClasses ?? 1);
 }

@@ -1,12 +1,11 @@
 import { describedAs } from "../../base/description.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { mul, neg } from "../../graph/ops/arithmetic.ts";
-import { classWeightsTensor, weightsOfLabels } from "../../graph/ops/class_weights.ts";
-import { equal, where } from "../../graph/ops/comparison.ts";
+import { takeAt } from "../../graph/ops/indexing/take_and_scatter.ts";
+import { take } from "../../graph/ops/indexing/take.ts";
+import { classWeightsTensor } from "../../graph/ops/softmax_cross_entropy.ts";
 import { constant } from "../../graph/ops/sources.ts";
-import { sum } from "../../graph/ops/sum.ts";
 import { reshape } from "../../graph/ops/views.ts";
-import { HostTensor } from "../../tensor/host_tensor.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { optionDescription } from "./describe_options.ts";
 import { classLabels, rowWeights } from "./labels.ts";
@@ -44,12 +43,11 @@ export function nll(options: NllOptions = {}): ExampleLoss {
     const [batch = 0] = output.shape;
     const count = output.shape.at(-1) ?? 0;
     const found = classLabels("nll", output, labels, options.ignoreIndex);
-    const numbers = constant(
-      HostTensor.from(Uint32Array.from({ length: count }, (_, index) => index), [count]),
-    );
-    const isLabel = equal(reshape(found.classes, [-1, 1]), numbers);
-    // Chosen and not multiplied: what is not the label may be -Infinity.
-    const losses = neg(sum(where(isLabel, reshape(output, [-1, count]), 0), { axes: 1 }));
+    const rows = reshape(output, [-1, count]);
+    const places = reshape(found.classes, [-1, 1]);
+    // Each row has a place of its own, so that the gradient is written and not added up.
+    const taken = takeAt(rows, places, places.shape, { axis: 1, isShared: false, isUnique: true });
+    const losses = neg(reshape(taken, [-1]));
     if (options.weights === undefined) {
       return perExample(
         "nll",
@@ -60,11 +58,11 @@ export function nll(options: NllOptions = {}): ExampleLoss {
       );
     }
     const table = classWeightsTensor("nll", options.weights, count);
-    const rows = {
-      losses: mul(losses, weightsOfLabels(table, found.classes)),
+    const weighed = {
+      losses: mul(losses, take(constant(table), found.classes)),
       weights: rowWeights(found, table),
     };
-    return perExample("nll", rows, batch, weights, found.range);
+    return perExample("nll", weighed, batch, weights, found.range);
   };
   return describedAs(loss, optionDescription("nll", options));
 }

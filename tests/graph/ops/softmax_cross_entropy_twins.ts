@@ -4,8 +4,6 @@ import {
   softmaxCrossEntropy,
   type SoftmaxCrossEntropyOptions,
 } from "../../../src/graph/ops/softmax_cross_entropy.ts";
-import { mul as product } from "../../../src/graph/ops/arithmetic.ts";
-import { weightsOfLabels } from "../../../src/graph/ops/class_weights.ts";
 import type { Value } from "../../../src/graph/value.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import {
@@ -58,9 +56,7 @@ export const softmaxCrossEntropyTwins: OpTwins = {
         ? undefined
         : Array.from({ length: classes }, () => maker.random.below(5) / 2);
       const given = maker.named("input", labels);
-      const losses = softmaxCrossEntropy(logits, given, { labelSmoothing, classWeights });
-      if (classWeights === undefined) return losses;
-      return product(losses, weightsOfLabels(HostTensor.from(classWeights, [classes], "f32"), given));
+      return softmaxCrossEntropy(logits, given, { labelSmoothing, classWeights });
     },
     cases: CASES.flatMap(([name, options]) => [
       opCase(
@@ -74,16 +70,6 @@ export const softmaxCrossEntropyTwins: OpTwins = {
         (a, b) => mean(softmaxCrossEntropy(a, b, options)),
       ),
     ]),
-  },
-  classWeights: {
-    evaluate: (_value, [weights = [], labels = []]) => labels.map((label) => weights[label] ?? NaN),
-    enclose: (_value, [weights = [], labels = []]) =>
-      labels.map((label) => label.lo === label.hi ? weights[label.lo] ?? ONLY_NAN : ANYTHING),
-    cases: [
-      opCase("classWeights", [f32([7]), u32([7], 4)], (a, b) => {
-        return product(a, weightsOfLabels(HostTensor.from([0.5, 0, 2, 3], [4], "f32"), b));
-      }),
-    ],
   },
   crossEntropyProbabilities: {
     evaluate: (value, inputs) => rowsOf(value, at(inputs, 1)).flatMap(softmax),

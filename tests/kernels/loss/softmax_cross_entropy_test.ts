@@ -5,7 +5,6 @@ import {
   softmaxCrossEntropy,
 } from "../../../src/kernels/loss/softmax_cross_entropy.ts";
 import { softmaxCrossEntropyGradient } from "../../../src/kernels/loss/softmax_cross_entropy_gradient.ts";
-import { classWeights as classWeightsKernel } from "../../../src/kernels/loss/class_weights.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
 import { expectClose, expectSame, randomNumbers, SIZES } from "../numbers.ts";
@@ -228,16 +227,4 @@ describe("softmaxCrossEntropy of a smoothed or weighted target", () => {
       }
     });
   }
-
-  gpuTest("looks up the weights of classes, NaN for what is none", async (gpu) => {
-    for (const rows of [0, 1, 63, 64, 65, 257]) {
-      const labels = Uint32Array.from({ length: rows }, (_, row) => row % 5);
-      const [weights, out] = [Float32Array.of(1, 0, 0.5, 7), new Float32Array(rows)];
-      const dispatch = classWeightsKernel<HostArray>({ weights, labels, out }, { rows, classes: 4 });
-      const [found] = await runDispatch(gpu, dispatch, [out]);
-      expectSame(found, Float32Array.from(labels, (label) => [1, 0, 0.5, 7][label] ?? NaN));
-    }
-    const none = { weights: new Float32Array(), labels: new Uint32Array(1), out: new Float32Array(1) };
-    expect(() => classWeightsKernel<HostArray>(none, { rows: 1, classes: 0 })).toThrow("no class");
-  });
 });
