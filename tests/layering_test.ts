@@ -8,6 +8,7 @@ const src = join(root, "src");
 
 const KERNELS = [
   "kernels",
+  "kernels/attention",
   "kernels/conv",
   "kernels/elementwise",
   "kernels/loss",
@@ -67,6 +68,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   gpu: ["base"],
   tensor: ["base", "container/format", "gpu"],
   kernels: ["base", "gpu", "tensor"],
+  "kernels/attention": ["base", "gpu", "kernels", "kernels/elementwise", "kernels/matmul", "kernels/random"],
   "kernels/conv": ["base", "gpu", "kernels", "kernels/matmul"],
   "kernels/elementwise": ["base", "gpu", "kernels"],
   "kernels/loss": ["base", "gpu", "kernels", "kernels/elementwise"],

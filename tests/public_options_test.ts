@@ -144,6 +144,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   LeakyReluOptions: [(wrong) => ops.leakyRelu(value, wrong)],
   EluOptions: [(wrong) => ops.elu(value, wrong)],
   GeluOptions: [(wrong) => ops.gelu(value, wrong)],
+  AttentionOptions: [(wrong) => ops.attention(image, image, image, wrong)],
   Conv2dOptions: [(wrong) => ops.conv2d(image, image, wrong)],
   Conv1dOptions: [(wrong) => ops.conv1d(series, series, wrong)],
   ConvTranspose2dOptions: [(wrong) => ops.convTranspose2d(image, image, wrong)],

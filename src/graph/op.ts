@@ -19,7 +19,7 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   /** Inputs that hold indices, by their number, and what these have to be below. */
   indices?(value: Value<A>): readonly { readonly input: number; readonly below: number }[];
   /** The stream of random numbers that it draws from, if it draws any. */
-  stream?(value: Value<A>): number;
+  stream?(value: Value<A>): number | undefined;
 }
 
 /** The ways in which an op becomes work. */
