@@ -1,7 +1,10 @@
-// Lists the behaviours of docs/behaviours.md, each with the tests whose names begin with its id, or `missing`.
+// Lists the rows of docs/behaviours.md and docs/training_rows.md, each with the tests whose names begin with its id, or
+// `missing`.
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { root } from "./runtimes.mjs";
+
+const ID = "(?:TW|DS|NN|TS|ST|OP|LA|LO|ME|OT|TR|IN|DA|MP|XT)-\\d\\d";
 
 function testFiles(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -11,12 +14,13 @@ function testFiles(folder) {
   });
 }
 
-/** Every `[id, title]` of the table. */
+/** Every `[id, title]` of the tables. */
 function behaviours() {
-  const text = readFileSync(join(root, "docs", "behaviours.md"), "utf8");
-  return [...text.matchAll(/^\| ((?:TW|DS|NN|TS|ST)-\d\d) \| ([^|]+) \|/gm)].map((
-    [, id, title],
-  ) => [id, title.trim()]);
+  const pages = ["behaviours.md", "training_rows.md"].map((page) =>
+    readFileSync(join(root, "docs", page), "utf8")
+  );
+  const row = new RegExp(`^\\| (${ID}) \\| ([^|]+) \\|`, "gm");
+  return pages.flatMap((text) => [...text.matchAll(row)].map(([, id, title]) => [id, title.trim()]));
 }
 
 /** Test names by row id. */
@@ -25,10 +29,10 @@ function testsById() {
   for (const path of testFiles(join(root, "tests"))) {
     for (
       const [, name] of readFileSync(path, "utf8").matchAll(
-        /(?:test|gpuTest|it)\(\s*["'`]((?:TW|DS|NN|TS|ST)-\d\d[^"'`]*)/g,
+        new RegExp(`(?:test|[gG]puTest|it)\\(\\s*["'\`](${ID}[^"'\`]*)`, "g"),
       )
     ) {
-      for (const [id] of name.matchAll(/\b(?:TW|DS|NN|TS|ST)-\d\d/g)) {
+      for (const [id] of name.matchAll(new RegExp(`\\b${ID}`, "g"))) {
         found.set(id, [...(found.get(id) ?? []), `${relative(root, path)}: ${name}`]);
       }
     }

@@ -1,29 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
-import { runChild, runtimeCommand } from "../helpers/child.ts";
-import { allExamples, checkable, entryFiles, examplesIn, rootPath, runnable } from "./doc_examples.ts";
+import { runChild } from "../helpers/child.ts";
+import { allExamples, checkable, entryFiles, examplesIn, rootPath } from "./doc_examples.ts";
+import { runExample } from "./run_example.ts";
 
 const MINUTES = 60_000;
 const isDeno = process.versions.deno !== undefined;
-
-/** A program of its own, in a directory of its own. */
-async function run(code: string): Promise<{ status: number | null; output: string; errors: string }> {
-  const directory = mkdtempSync(join(tmpdir(), "cairn-example-"));
-  try {
-    const script = join(directory, "example.ts");
-    // Whatever an example saves, it saves where it stands.
-    writeFileSync(script, `process.chdir(${JSON.stringify(directory)});\n${code}`);
-    const command = runtimeCommand(pathToFileURL(script));
-    if (isDeno) command.splice(2, 0, `--config=${join(rootPath, "deno.json")}`);
-    return await runChild(command, { keepsErrors: true });
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
 
 describe("the example at the top of", () => {
   for (const [name, file] of entryFiles()) {
@@ -32,7 +16,7 @@ describe("the example at the top of", () => {
       expect([file, example === undefined ? "none" : "one"]).toEqual([file, "one"]);
       if (example === undefined) return;
       expect(example.code).toContain(`from "${name}"`);
-      const { status, errors } = await run(runnable(example));
+      const { status, errors } = await runExample(example);
       const isWithoutGpu = /no_webgpu|no_adapter/.test(errors) && process.env.REQUIRE_GPU !== "1";
       if (isWithoutGpu) return console.log(`SKIP gpu: the example of ${file} (no adapter)`);
       expect([status, status === 0 ? "" : errors]).toEqual([0, ""]);
