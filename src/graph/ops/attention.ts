@@ -4,26 +4,15 @@ import {
   attentionKeyGradients,
   attentionQueryGradient,
 } from "../../kernels/attention/attention_backward.ts";
-import {
-  attentionForward,
-  type AttentionMemory,
-  type AttentionStep,
-} from "../../kernels/attention/attention_forward.ts";
+import { attentionForward } from "../../kernels/attention/attention_forward.ts";
 import { type Attention, MOST_WIDTH } from "../../kernels/attention/attention_sizes.ts";
 import type { AttentionVariant } from "../../kernels/attention/row_source.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";
-import {
-  type Binding,
-  item,
-  type LoweringContext,
-  type OpDefinition,
-  regionOf,
-  type Step,
-  type VariantChoices,
-} from "../op.ts";
+import { type Binding, item, type LoweringContext, type OpDefinition, type VariantChoices } from "../op.ts";
 import type { Value } from "../value.ts";
 import { mul } from "./arithmetic.ts";
+import { memoryOf, stepsOf } from "../kernel_steps.ts";
 import { requireDType } from "./requirements.ts";
 import { sum } from "./sum.ts";
 
@@ -158,23 +147,6 @@ const ATTENTION_VARIANTS: VariantChoices<AttentionVariant> = {
   cpu: "page",
   gpu: "tile",
 };
-
-function memoryOf(context: LoweringContext): AttentionMemory<Binding> {
-  return {
-    scratch: (label, byteLength) => context.scratch(label, byteLength),
-    part(memory, offset, byteLength) {
-      if (memory === "scalars" || "region" in memory) throw new TypeError("Only a region has parts");
-      return { region: memory, offset, byteLength };
-    },
-  };
-}
-
-function stepsOf(steps: readonly AttentionStep<Binding>[]): Step[] {
-  return steps.map(({ dispatch, writes }) => ({
-    dispatch,
-    writes: writes.flatMap((written) => regionOf(written) ?? []),
-  }));
-}
 
 interface Operands<T> {
   readonly queries: T;

@@ -1,6 +1,7 @@
 import { type Dispatch, gridFor } from "../../gpu/dispatch.ts";
+import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
 import { each, lines } from "../matmul/matmul_layout.ts";
-import { type AttentionMemory, type AttentionStep, zeros } from "./attention_forward.ts";
+import { zeros } from "./attention_forward.ts";
 import { type Attention, attentionConstants, requireAttention, vectorsOf } from "./attention_sizes.ts";
 import {
   attentionWgsl,
@@ -10,7 +11,7 @@ import {
   scoreLines,
   storeRowWgsl,
 } from "./attention_wgsl.ts";
-import { listPages, packPages, PAGE_BYTES, planPages } from "./pages.ts";
+import { listPages, packPages, planPages } from "./pages.ts";
 import { type AttentionVariant, dotLines, rowSource } from "./row_source.ts";
 
 /** What both gradient kernels read. Rows of queries are `[batch, heads, queries]`. */
@@ -36,8 +37,8 @@ export function attentionQueryGradient<B>(
   out: B,
   attention: Attention,
   variant: AttentionVariant,
-  memory: AttentionMemory<B>,
-): AttentionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { batch, heads, keyHeads, queries, keys, width, valueWidth } = attention.sizes;
   const count = batch * heads * queries * width;
   if (count === 0) return [];
@@ -63,8 +64,8 @@ export function attentionKeyGradients<B>(
   out: { readonly keys: B; readonly values: B },
   attention: Attention,
   variant: AttentionVariant,
-  memory: AttentionMemory<B>,
-): AttentionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { batch, heads, keyHeads, queries, keys, width, valueWidth } = attention.sizes;
   const rows = batch * keyHeads * keys;
   if (rows === 0) return [];
@@ -89,26 +90,26 @@ interface GradientPlan<B> {
   readonly rowsOfHead: number;
   readonly attention: Attention;
   readonly variant: AttentionVariant;
-  readonly memory: AttentionMemory<B>;
+  readonly memory: KernelMemory<B>;
   /** A dispatch over so many heads of keys. */
-  readonly dispatch: (rows: readonly B[], headCount: number) => AttentionStep<B>;
+  readonly dispatch: (rows: readonly B[], headCount: number) => KernelStep<B>;
 }
 
 function gradientSteps<B>(
   { rows, heads, rowsOfHead, attention, variant, memory, dispatch }: GradientPlan<B>,
-): AttentionStep<B>[] {
+): KernelStep<B>[] {
   requireAttention(attention.sizes);
   if (variant === "tile") {
     return [dispatch(rows.map(({ input }) => input), heads)];
   }
   const pages = planPages(heads, rowsOfHead, Math.max(...rows.map(({ width }) => width)));
-  const packed = rows.map(({ label }) => memory.scratch(`pages of ${label}`, pages.count * PAGE_BYTES));
-  const packs = rows.flatMap(({ input, width }, index): AttentionStep<B>[] => {
+  const packed = rows.map(({ label }) => memory.scratch(`pages of ${label}`, pages.count * UNIFORM_BYTES));
+  const packs = rows.flatMap(({ input, width }, index): KernelStep<B>[] => {
     const out = packed[index];
     return out === undefined ? [] : [{ dispatch: packPages({ input, out }, pages, width), writes: [out] }];
   });
   const launches = listPages(pages).map(({ index, headCount }) =>
-    dispatch(packed.map((all) => memory.part(all, index * PAGE_BYTES, PAGE_BYTES)), headCount)
+    dispatch(packed.map((all) => memory.part(all, index * UNIFORM_BYTES, UNIFORM_BYTES)), headCount)
   );
   return [...packs, ...launches];
 }
@@ -120,7 +121,7 @@ function queryDispatch<B>(
   attention: Attention,
   variant: AttentionVariant,
   headCount: number,
-): AttentionStep<B> {
+): KernelStep<B> {
   const { sizes } = attention;
   const { invocations } = rowSource(variant, sizes.width, sizes.valueWidth);
   const tiles = Math.ceil(sizes.queries / invocations);
@@ -140,7 +141,7 @@ function keyDispatch<B>(
   attention: Attention,
   variant: AttentionVariant,
   headCount: number,
-): AttentionStep<B> {
+): KernelStep<B> {
   const { sizes } = attention;
   const { invocations } = rowSource(variant, sizes.width, sizes.valueWidth);
   const tiles = Math.ceil(sizes.keys / invocations);

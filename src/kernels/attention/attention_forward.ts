@@ -1,5 +1,6 @@
-import { type Dispatch, gridFor } from "../../gpu/dispatch.ts";
+import { gridFor } from "../../gpu/dispatch.ts";
 import { fill } from "../elementwise/fill.ts";
+import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
 import { each, lines } from "../matmul/matmul_layout.ts";
 import { type Attention, attentionConstants, requireAttention, vectorsOf } from "./attention_sizes.ts";
 import {
@@ -10,22 +11,8 @@ import {
   scoreLines,
   storeRowWgsl,
 } from "./attention_wgsl.ts";
-import { listPages, packPages, PAGE_BYTES, planPages } from "./pages.ts";
+import { listPages, packPages, planPages } from "./pages.ts";
 import { type AttentionVariant, dotLines, rowSource } from "./row_source.ts";
-
-/** A dispatch with what it writes. */
-export interface AttentionStep<B> {
-  readonly dispatch: Dispatch<B>;
-  readonly writes: readonly B[];
-}
-
-/** Memory that the steps of an attention ask for. */
-export interface AttentionMemory<B> {
-  /** Memory for what stands between two dispatches. */
-  scratch(label: string, byteLength: number): B;
-  /** A part of such memory. */
-  part(memory: B, offset: number, byteLength: number): B;
-}
 
 /** What the forward pass binds. */
 export interface AttentionBindings<B> {
@@ -56,8 +43,8 @@ export function attentionForward<B>(
   bindings: AttentionBindings<B>,
   attention: Attention,
   variant: AttentionVariant,
-  memory: AttentionMemory<B>,
-): AttentionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   requireAttention(attention.sizes);
   const { batch, heads, queries, keys, valueWidth } = attention.sizes;
   const rows = batch * heads * queries;
@@ -73,25 +60,25 @@ export function attentionForward<B>(
 }
 
 /** What sums of nothing are. */
-export function zeros<B>(out: B, count: number): AttentionStep<B> {
+export function zeros<B>(out: B, count: number): KernelStep<B> {
   return { dispatch: fill({ out }, { count, value: 0 }), writes: [out] };
 }
 
 function pagedForward<B>(
   bindings: AttentionBindings<B>,
   attention: Attention,
-  memory: AttentionMemory<B>,
-): AttentionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { batch, keyHeads, heads, queries, keys, width, valueWidth } = attention.sizes;
   const pages = planPages(batch * keyHeads, keys, Math.max(width, valueWidth));
   const packed = [
-    memory.scratch("pages of keys", pages.count * PAGE_BYTES),
-    memory.scratch("pages of values", pages.count * PAGE_BYTES),
+    memory.scratch("pages of keys", pages.count * UNIFORM_BYTES),
+    memory.scratch("pages of values", pages.count * UNIFORM_BYTES),
   ] as const;
   const state = pages.pagesPerHead > 1
     ? memory.scratch("running sums", 2 * 4 * batch * heads * queries)
     : undefined;
-  const steps: AttentionStep<B>[] = [
+  const steps: KernelStep<B>[] = [
     { dispatch: packPages({ input: bindings.keys, out: packed[0] }, pages, width), writes: [packed[0]] },
     {
       dispatch: packPages({ input: bindings.values, out: packed[1] }, pages, valueWidth),
@@ -99,7 +86,7 @@ function pagedForward<B>(
     },
   ];
   for (const page of listPages(pages)) {
-    const rows = packed.map((all) => memory.part(all, page.index * PAGE_BYTES, PAGE_BYTES));
+    const rows = packed.map((all) => memory.part(all, page.index * UNIFORM_BYTES, UNIFORM_BYTES));
     steps.push(forwardDispatch(rows, bindings, attention, "page", { headCount: page.headCount, state }));
   }
   return steps;
@@ -117,7 +104,7 @@ function forwardDispatch<B>(
   attention: Attention,
   variant: AttentionVariant,
   { headCount, state }: Launch<B>,
-): AttentionStep<B> {
+): KernelStep<B> {
   const { sizes, manner } = attention;
   const source = rowSource(variant, sizes.width, sizes.valueWidth);
   const vectors = Math.max(vectorsOf(sizes.width), vectorsOf(sizes.valueWidth));

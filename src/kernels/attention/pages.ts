@@ -1,9 +1,7 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import { UNIFORM_BYTES } from "../kernel_steps.ts";
 import { requireElements } from "../sizes.ts";
 import { vectorsOf } from "./attention_sizes.ts";
-
-/** What every adapter can bind as a uniform buffer, in bytes. */
-export const PAGE_BYTES = 65_536;
 
 /** A page begins with what it holds, so that one kernel, compiled once, serves all of them. */
 export const PAGE_WGSL: string = `struct Page {
@@ -11,7 +9,7 @@ export const PAGE_WGSL: string = `struct Page {
   head_count: u32,
   first_row: u32, // of each head
   row_count: u32, // places for rows of each head
-  rows: array<vec4<f32>, ${PAGE_BYTES / 16 - 1}>,
+  rows: array<vec4<f32>, ${UNIFORM_BYTES / 16 - 1}>,
 }`;
 
 /** Rows `[heads, rows, …]` cut into pages: several whole heads a page, or several pages a head. */
@@ -36,7 +34,7 @@ export interface Page {
 
 /** Pages that hold rows of `width` elements at most. */
 export function planPages(heads: number, rows: number, width: number): Pages {
-  const most = Math.floor((PAGE_BYTES / 16 - 1) / vectorsOf(width));
+  const most = Math.floor((UNIFORM_BYTES / 16 - 1) / vectorsOf(width));
   const pagesPerHead = Math.ceil(rows / most);
   const headsPerPage = pagesPerHead > 1 ? 1 : Math.floor(most / rows);
   const count = pagesPerHead > 1 ? heads * pagesPerHead : Math.ceil(heads / headsPerPage);
@@ -67,7 +65,7 @@ export function packPages<B>(
   pages: Pages,
   width: number,
 ): Dispatch<B> {
-  const count = requireElements("attention", [pages.count, PAGE_BYTES / 16]);
+  const count = requireElements("attention", [pages.count, UNIFORM_BYTES / 16]);
   return {
     label: `pack ${pages.heads} heads of ${pages.rows}x${width} into ${pages.count} pages`,
     code: WGSL,
@@ -106,10 +104,10 @@ fn load(first: u32, element: u32) -> u32 {
 }
 
 ${LINEAR_MAIN_WGSL}
-  let page = index / ${PAGE_BYTES / 16}u;
+  let page = index / ${UNIFORM_BYTES / 16}u;
   let first_row = page % pages_per_head * page_rows;
   let first_head = page / pages_per_head * heads_per_page;
-  let place = index % ${PAGE_BYTES / 16}u;
+  let place = index % ${UNIFORM_BYTES / 16}u;
   if (place == 0u) {
     out[index] = vec4<u32>(first_head, min(heads_per_page, heads - first_head), first_row, page_rows);
     return;

@@ -1,11 +1,7 @@
 import type { ConvolutionProduct, ConvolutionSizes } from "./convolution_sizes.ts";
 import { elementsOf } from "./convolution_sizes.ts";
-import {
-  type ConvolutionStep,
-  directInputGradient,
-  directOutput,
-  type Scratch,
-} from "./direct_convolution.ts";
+import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
+import { directInputGradient, directOutput } from "./direct_convolution.ts";
 import { directWeightGradient } from "./direct_weight_gradient.ts";
 import { fitsDirect } from "./direct_wgsl.ts";
 import { type ConvolutionBindings, elementConvolution } from "./element_convolution.ts";
@@ -32,19 +28,19 @@ export function convolution<B>(
   bindings: ConvolutionBindings<B>,
   sizes: ConvolutionSizes,
   variant: ConvolutionVariant,
-  scratch: Scratch<B>,
-): ConvolutionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { out, factors: [first, second] } = bindings;
   if (variant === "element" || !isForDirect(product, sizes)) {
-    return [{ dispatch: elementConvolution(product, bindings, sizes), out }];
+    return [{ dispatch: elementConvolution(product, bindings, sizes), writes: [out] }];
   }
   switch (product) {
     case "output":
-      return directOutput({ source: first, weight: second, out }, sizes, scratch);
+      return directOutput({ source: first, weight: second, out }, sizes, memory);
     case "inputGradient":
-      return directInputGradient({ source: second, weight: first, out }, sizes, scratch);
+      return directInputGradient({ source: second, weight: first, out }, sizes, memory);
     case "weightGradient":
-      return directWeightGradient({ input: first, outGradient: second, out }, sizes, scratch);
+      return directWeightGradient({ input: first, outGradient: second, out }, sizes, memory);
     default:
       throw new TypeError(`A convolution has no product ${product satisfies never}`);
   }

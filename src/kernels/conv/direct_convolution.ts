@@ -2,18 +2,10 @@ import { alignUp } from "../../base/checked.ts";
 import { type Dispatch, gridFor } from "../../gpu/dispatch.ts";
 import type { RowsAndColumns } from "../sizes.ts";
 import type { ConvolutionSizes } from "./convolution_sizes.ts";
+import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
 import { type DirectShape, directWgsl, inputColumns } from "./direct_wgsl.ts";
-import { BLOCK_CHANNELS, packWeights, UNIFORM_BYTES } from "./pack_weights.ts";
+import { type PackedWeights, packWeights, planPieces } from "./pack_weights.ts";
 import { padPlanes } from "./pad_planes.ts";
-
-/** A dispatch with what it writes. */
-export interface ConvolutionStep<B> {
-  readonly dispatch: Dispatch<B>;
-  readonly out: B;
-}
-
-/** Memory for what stands between two dispatches. */
-export type Scratch<B> = (label: string, byteLength: number) => B;
 
 /** What a direct convolution reads and writes. */
 export interface DirectBindings<B> {
@@ -23,11 +15,8 @@ export interface DirectBindings<B> {
 }
 
 /** A convolution of planes with zeros between and around their elements. */
-interface DirectPlan {
+interface DirectPlan extends PackedWeights {
   readonly batch: number;
-  /** The channels that are summed over, and those that are computed. */
-  readonly inChannels: number;
-  readonly outChannels: number;
   readonly source: RowsAndColumns;
   readonly before: RowsAndColumns;
   readonly spread: RowsAndColumns;
@@ -35,18 +24,14 @@ interface DirectPlan {
   readonly stride: RowsAndColumns;
   readonly dilation: RowsAndColumns;
   readonly result: RowsAndColumns;
-  /** How the weights are stored. */
-  readonly inStride: number;
-  readonly outStride: number;
-  readonly isFlipped: boolean;
 }
 
 /** The output of a convolution of one group. Sums go over channels, then over rows and columns of the kernel. */
 export function directOutput<B>(
   bindings: DirectBindings<B>,
   sizes: ConvolutionSizes,
-  scratch: Scratch<B>,
-): ConvolutionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { batch, inChannels, outChannels, input, output, kernel, stride, dilation, padding } = sizes;
   const taps = kernel[0] * kernel[1];
   return directSteps(bindings, {
@@ -57,13 +42,14 @@ export function directOutput<B>(
     before: padding,
     spread: [1, 1],
     kernel,
+    taps,
     stride,
     dilation,
     result: output,
     inStride: taps,
     outStride: inChannels * taps,
     isFlipped: false,
-  }, scratch);
+  }, memory);
 }
 
 /**
@@ -73,8 +59,8 @@ export function directOutput<B>(
 export function directInputGradient<B>(
   bindings: DirectBindings<B>,
   sizes: ConvolutionSizes,
-  scratch: Scratch<B>,
-): ConvolutionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { batch, inChannels, outChannels, input, output, kernel, stride, dilation, padding } = sizes;
   const taps = kernel[0] * kernel[1];
   return directSteps(bindings, {
@@ -88,48 +74,40 @@ export function directInputGradient<B>(
     ],
     spread: stride,
     kernel,
+    taps,
     stride: [1, 1],
     dilation,
     result: input,
     inStride: inChannels * taps,
     outStride: taps,
     isFlipped: true,
-  }, scratch);
+  }, memory);
 }
 
 function directSteps<B>(
   { source, weight, out }: DirectBindings<B>,
   plan: DirectPlan,
-  scratch: Scratch<B>,
-): ConvolutionStep<B>[] {
-  const { kernel, stride, dilation, result, inChannels, outChannels } = plan;
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
+  const { kernel, stride, dilation, result } = plan;
   const tile: RowsAndColumns = result[0] === 1 ? [1, 8] : [2, 4];
-  const shape = { kernel, stride, dilation, tile, goesOn: false };
-  const { input, size, steps } = paddedInput(source, plan, shape, scratch);
-  const taps = kernel[0] * kernel[1];
-  const mostIn = Math.floor(UNIFORM_BYTES / (taps * BLOCK_CHANNELS * 4));
-  for (let firstOut = 0; firstOut < outChannels; firstOut += BLOCK_CHANNELS) {
-    for (let firstIn = 0; firstIn < inChannels; firstIn += mostIn) {
-      const piece = { firstIn, inChannels: Math.min(mostIn, inChannels - firstIn), firstOut };
-      const packed = scratch("packed weights", UNIFORM_BYTES);
-      const { inStride, outStride, isFlipped } = plan;
-      const pack = packWeights(
-        { weight, out: packed },
-        { ...piece, taps, outChannels, inStride, outStride, isFlipped },
-      );
-      const bindings = [input, packed, out];
-      const dispatch = directDispatch(bindings, plan, { ...shape, goesOn: firstIn > 0 }, piece, size);
-      steps.push({ dispatch: pack, out: packed }, { dispatch, out });
-    }
+  const shape = { kernel, stride, dilation, tile };
+  const { input, size, steps } = paddedInput(source, plan, shape, memory);
+  const pieces = planPieces(plan);
+  const packed = memory.scratch("packed weights", pieces.count * UNIFORM_BYTES);
+  steps.push({ dispatch: packWeights({ weight, out: packed }, plan, pieces), writes: [packed] });
+  for (let piece = 0; piece < pieces.count; piece++) {
+    const weights = memory.part(packed, piece * UNIFORM_BYTES, UNIFORM_BYTES);
+    steps.push({ dispatch: directDispatch([input, weights, out], plan, shape, size), writes: [out] });
   }
   return steps;
 }
 
 /** The source with its zeros, in rows of whole vectors; the source itself where it is so. */
-function paddedInput<B>(source: B, plan: DirectPlan, shape: DirectShape, scratch: Scratch<B>): {
+function paddedInput<B>(source: B, plan: DirectPlan, shape: DirectShape, memory: KernelMemory<B>): {
   readonly input: B;
   readonly size: RowsAndColumns;
-  readonly steps: ConvolutionStep<B>[];
+  readonly steps: KernelStep<B>[];
 } {
   const { batch, inChannels, kernel, stride, dilation, result, before, spread } = plan;
   const { tile } = shape;
@@ -141,19 +119,18 @@ function paddedInput<B>(source: B, plan: DirectPlan, shape: DirectShape, scratch
     [...before].every((zeros) => zeros === 0) && [...spread].every((step) => step === 1);
   if (isSame) return { input: source, size, steps: [] };
   const planes = batch * inChannels;
-  const input = scratch("padded input", planes * rows * columns * 4);
+  const input = memory.scratch("padded input", planes * rows * columns * 4);
   const dispatch = padPlanes(
     { input: source, out: input },
     { planes, from: plan.source, to: size, before, spread },
   );
-  return { input, size, steps: [{ dispatch, out: input }] };
+  return { input, size, steps: [{ dispatch, writes: [input] }] };
 }
 
 function directDispatch<B>(
   bindings: readonly B[],
   { batch, inChannels: allIn, outChannels: allOut, result }: DirectPlan,
   shape: DirectShape,
-  { firstIn, inChannels, firstOut }: { firstIn: number; inChannels: number; firstOut: number },
   padded: RowsAndColumns,
 ): Dispatch<B> {
   const rowTiles = Math.ceil(result[0] / shape.tile[0]);
@@ -163,10 +140,7 @@ function directDispatch<B>(
     label: `convolution ${allIn} to ${allOut} channels, ${shape.kernel.join("x")} direct`,
     code: directWgsl(shape),
     constants: {
-      in_channels: inChannels,
-      first_in: firstIn,
       all_in: allIn,
-      first_out: firstOut,
       all_out: allOut,
       padded_h: padded[0],
       padded_w: padded[1],

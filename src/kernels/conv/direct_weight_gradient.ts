@@ -9,7 +9,7 @@ import {
 import { component, each, lines } from "../matmul/matmul_layout.ts";
 import type { RowsAndColumns } from "../sizes.ts";
 import type { ConvolutionSizes } from "./convolution_sizes.ts";
-import type { ConvolutionStep, Scratch } from "./direct_convolution.ts";
+import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
 import { packChannels } from "./pack_channels.ts";
 import { BLOCK_CHANNELS } from "./pack_weights.ts";
 import { padPlanes } from "./pad_planes.ts";
@@ -33,11 +33,11 @@ const STEP_COLUMNS = 4;
 export function directWeightGradient<B>(
   bindings: { readonly input: B; readonly outGradient: B; readonly out: B },
   sizes: ConvolutionSizes,
-  scratch: Scratch<B>,
-): ConvolutionStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { batch, inChannels, outChannels, input, output, kernel, stride, dilation, padding } = sizes;
   const vectors = Math.ceil(outChannels / 4);
-  const gradient = scratch("gradient by channels", batch * output[0] * output[1] * vectors * 16);
+  const gradient = memory.scratch("gradient by channels", batch * output[0] * output[1] * vectors * 16);
   const pack = packChannels(
     { input: bindings.outGradient, out: gradient },
     { batch, channels: outChannels, rows: output[0], columns: output[1] },
@@ -47,23 +47,23 @@ export function directWeightGradient<B>(
     (alignUp(output[1], STEP_COLUMNS) - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
     4,
   );
-  const padded = scratch("padded input", batch * inChannels * rows * columns * 4);
+  const padded = memory.scratch("padded input", batch * inChannels * rows * columns * 4);
   const pad = padPlanes(
     { input: bindings.input, out: padded },
     { planes: batch * inChannels, from: input, to: [rows, columns], before: padding, spread: [1, 1] },
   );
   const parts = partsOf(sizes);
-  const partials = scratch(
+  const partials = memory.scratch(
     "parts of the weights' gradient",
     parts.count * inChannels * kernel[0] * kernel[1] * vectors * 16,
   );
   const sum = partialsDispatch([padded, gradient, partials], sizes, parts, [rows, columns]);
   const collect = collectDispatch([partials, bindings.out], sizes, parts.count);
   return [
-    { dispatch: pack, out: gradient },
-    { dispatch: pad, out: padded },
-    { dispatch: sum, out: partials },
-    { dispatch: collect, out: bindings.out },
+    { dispatch: pack, writes: [gradient] },
+    { dispatch: pad, writes: [padded] },
+    { dispatch: sum, writes: [partials] },
+    { dispatch: collect, writes: [bindings.out] },
   ];
 }
 

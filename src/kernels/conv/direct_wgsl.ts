@@ -1,7 +1,7 @@
 import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
 import { component, each, lines } from "../matmul/matmul_layout.ts";
 import type { RowsAndColumns } from "../sizes.ts";
-import { BLOCK_CHANNELS, UNIFORM_BYTES } from "./pack_weights.ts";
+import { BLOCK_CHANNELS, channelsOfPiece, WEIGHTS_WGSL } from "./pack_weights.ts";
 
 /** What the source of the direct variant depends on. */
 export interface DirectShape {
@@ -10,8 +10,6 @@ export interface DirectShape {
   readonly dilation: RowsAndColumns;
   /** What one invocation computes of each of its four channels. The columns are a multiple of 4. */
   readonly tile: RowsAndColumns;
-  /** Whether the sums go on from what is in the result. */
-  readonly goesOn: boolean;
 }
 
 /** Products of one unrolled step: more take seconds to compile. */
@@ -26,7 +24,7 @@ function isWhole({ kernel, tile }: DirectShape): boolean {
  * Whether the direct variant takes kernels of this size: a row of it is unrolled, and its weights are bound together.
  */
 export function fitsDirect(kernel: RowsAndColumns): boolean {
-  return kernel[1] * 8 <= 2 * MOST_PRODUCTS && kernel[0] * kernel[1] * BLOCK_CHANNELS * 4 <= UNIFORM_BYTES;
+  return kernel[1] * 8 <= 2 * MOST_PRODUCTS && channelsOfPiece(kernel[0] * kernel[1]) > 0;
 }
 
 /** Columns of the input that a row of a tile needs. */
@@ -42,14 +40,11 @@ export function inputColumns({ kernel, stride, dilation, tile }: DirectShape): n
  * lane by lane; from a uniform buffer, it is so without a bounds check and a branch each.
  */
 export function directWgsl(shape: DirectShape): string {
-  const { tile, stride, goesOn } = shape;
+  const { tile, stride } = shape;
   const sums = (line: (r: number, x: number) => string | string[]) =>
     each(tile[0], (r) => each(tile[1], (x) => line(r, x)));
   return `// out[n, o, y, x] = sum over c, ky, kx of padded[n, c, iy, ix] * weight[c, ky, kx, o].
-override in_channels: u32; // of this piece of the weights
-override first_in: u32;
 override all_in: u32;
-override first_out: u32;
 override all_out: u32;
 override padded_h: u32;
 override padded_w: u32; // a multiple of 4
@@ -59,8 +54,10 @@ override row_tiles: u32;
 override column_tiles: u32;
 override tiles: u32; // of all images
 
+${WEIGHTS_WGSL}
+
 @group(0) @binding(0) var<storage, read> padded: array<vec4<f32>>;
-@group(0) @binding(1) var<uniform> weight: array<vec4<f32>, ${UNIFORM_BYTES / 16}>;
+@group(0) @binding(1) var<uniform> weights: Weights;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
 ${workgroupMainWgsl(BLOCK_CHANNELS / 4, "tile")}
@@ -71,18 +68,17 @@ ${workgroupMainWgsl(BLOCK_CHANNELS / 4, "tile")}
   let y = tile / column_tiles % row_tiles * ${tile[0]}u;
   let n = tile / column_tiles / row_tiles;
   let row = padded_w / 4u;
-  let corner = ((n * all_in + first_in) * padded_h + y * ${stride[0]}u) * row + x / 4u * ${stride[1]}u;
-  let o = first_out + local * 4u;
+  let corner = ((n * all_in + weights.first_in) * padded_h + y * ${stride[0]}u) * row + x / 4u * ${
+    stride[1]
+  }u;
+  let o = weights.first_out + local * 4u;
   let first = ((n * all_out + o) * out_h + y) * out_w + x;
-${
-    lines(
-      1,
-      goesOn
-        ? sums((r, x) => [`var sum_${r}_${x} = ${before(r, x)};`])
-        : sums((r, x) => `var sum_${r}_${x} = vec4<f32>();`),
-    )
+${lines(1, sums((r, x) => `var sum_${r}_${x} = vec4<f32>();`))}
+  // A piece that is not the first of its block goes on from what is there.
+  if (weights.first_in > 0u) {
+${lines(2, sums((r, x) => `sum_${r}_${x} = ${before(r, x)};`))}
   }
-  for (var c = 0u; c < in_channels; c++) {
+  for (var c = 0u; c < weights.in_channels; c++) {
 ${lines(2, channel(shape))}
   }
 ${
@@ -139,7 +135,7 @@ function channel(shape: DirectShape): string[] {
       ...each(kernel[0], (ky) => [
         ...each(kernel[1], (kx) => {
           const offset = (ky * kernel[1] + kx) * BLOCK_CHANNELS / 4;
-          return `let weight_${ky}_${kx} = weight[first_weight + ${offset}u];`;
+          return `let weight_${ky}_${kx} = weights.elements[first_weight + ${offset}u];`;
         }),
         ...multiply(ky, (r) => r * stride[0] + ky * dilation[0]),
       ]),
@@ -151,7 +147,10 @@ function channel(shape: DirectShape): string[] {
     `  let first_weight = (c * ${kernel[0]}u + ky) * ${kernel[1] * BLOCK_CHANNELS / 4}u + local;`,
     ...[
       ...each(tile[0], (r) => load(r, `${r * stride[0]}u + ky * ${dilation[0]}u`)),
-      ...each(kernel[1], (kx) => `let weight_0_${kx} = weight[first_weight + ${kx * BLOCK_CHANNELS / 4}u];`),
+      ...each(
+        kernel[1],
+        (kx) => `let weight_0_${kx} = weights.elements[first_weight + ${kx * BLOCK_CHANNELS / 4}u];`,
+      ),
       ...multiply(0, (r) => r),
     ].map((line) => `  ${line}`),
     "}",

@@ -163,7 +163,10 @@ describe("OP-03 convolution", () => {
     for (const product of products) {
       const bindings = { factors: ["a", "b"], out: "out" } as const;
       const steps = (groups: number): string[] =>
-        convolution<string>(product, bindings, { ...sizes, groups }, "direct", (label) => label)
+        convolution<string>(product, bindings, { ...sizes, groups }, "direct", {
+          scratch: (label) => label,
+          part: (memory) => memory,
+        })
           .map(({ dispatch }) => dispatch.label);
       expect(steps(4)).toEqual([`convolution ${product} element`]);
       expect(steps(1).at(-1)).not.toContain("element");

@@ -4,8 +4,9 @@ import type { ConvolutionProduct, ConvolutionSizes } from "../../../kernels/conv
 import type { RowsAndColumns } from "../../../kernels/sizes.ts";
 import { formatShape, type Shape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
-import { item, type KernelLowering, type OpDefinition, type Region, type VariantChoices } from "../../op.ts";
+import { type Binding, item, type KernelLowering, type OpDefinition, type VariantChoices } from "../../op.ts";
 import type { Value } from "../../value.ts";
+import { memoryOf, stepsOf } from "../../kernel_steps.ts";
 import { requireDType } from "../requirements.ts";
 import { reshape } from "../views.ts";
 import {
@@ -194,14 +195,9 @@ function loweringOf(product: ConvolutionProduct): KernelLowering<ConvolutionAttr
         out: context.regionOf(value),
       };
       const variant = context.variant("convolution", CONVOLUTION_VARIANTS);
-      const steps = convolution<Region>(
-        product,
-        bindings,
-        value.attributes.sizes,
-        variant,
-        (label, byteLength) => context.scratch(label, byteLength),
+      return stepsOf(
+        convolution<Binding>(product, bindings, value.attributes.sizes, variant, memoryOf(context)),
       );
-      return steps.map(({ dispatch, out }) => ({ dispatch, writes: [out] }));
     },
   };
 }

@@ -1,0 +1,18 @@
+import type { Dispatch } from "../gpu/dispatch.ts";
+
+/** One of the dispatches that a kernel takes, with what it writes; it only reads the others. */
+export interface KernelStep<B> {
+  readonly dispatch: Dispatch<B>;
+  readonly writes: readonly B[];
+}
+
+/** Memory that the steps of a kernel ask for. */
+export interface KernelMemory<B> {
+  /** Memory for what stands between two dispatches. */
+  scratch(label: string, byteLength: number): B;
+  /** A part of such memory; the offset is a multiple of 256. */
+  part(memory: B, offset: number, byteLength: number): B;
+}
+
+/** What every adapter can bind as a uniform buffer, in bytes. */
+export const UNIFORM_BYTES = 65_536;
