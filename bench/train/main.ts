@@ -107,7 +107,7 @@ async function jobOf(isChecked: boolean): Promise<Job> {
   const program = stepProgram({ model, optimizer, rules, values, memory, state });
   const isCheck = ({ label }: { label: string }): boolean =>
     /^(gradientCheck|foldPartials|stepVerdict)/.test(label);
-  const all = program.updates ?? [];
+  const all = (program.updates ?? []).flatMap((update) => "values" in update ? [] : [update]);
   const updates = all.filter((update) => isChecked || !isCheck(update));
   const checks = await checksOf(all.filter(isCheck));
   const executable = await Executable.compile(gpu, { ...program, updates }, { variants: store.variants });

@@ -44,6 +44,6 @@ export {
   type ExecutableStats,
   type OutputCopy,
 } from "../graph/executable.ts";
-export type { Program, Store, UpdateBinding } from "../graph/program.ts";
+export type { Program, Store, Update, UpdateBinding, UpdateValues } from "../graph/program.ts";
 export type { ProgramInput } from "../graph/program_inputs.ts";
 export type { Attributes } from "../graph/value.ts";

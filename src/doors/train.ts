@@ -73,6 +73,7 @@ export type {
   UpdatedParameter,
   UpdateRule,
 } from "../nn/optim/optimizer.ts";
+export type { UpdateTensors } from "../nn/optim/update_tensors.ts";
 export type { OptimizerOptions, ParameterGroup } from "../nn/optim/optimizer_options.ts";
 export type { Schedule } from "../nn/optim/schedules/schedule.ts";
 export type { Parameter, Scope, ScopeOptions } from "../nn/scope.ts";

@@ -6,7 +6,11 @@ import { labelOf, reachable, type Value } from "./value.ts";
 
 /** A `TypeError` unless every input is listed, is one, and has a name of its own, and every random op a stream. */
 export function checkProgram(program: Program): void {
-  const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];
+  const roots = [
+    ...Object.values(program.outputs),
+    ...(program.stores ?? []).map(({ value }) => value),
+    ...(program.updates ?? []).flatMap((update) => "values" in update ? Object.values(update.values) : []),
+  ];
   const listed = new Set(program.inputs);
   for (const value of listed) {
     if (!isResultOf(inputOp, value)) {

@@ -8,9 +8,9 @@ import { HostTensor } from "../tensor/host_tensor.ts";
 import { checkProgram } from "./check_program.ts";
 import { describeProgram } from "./describe_program.ts";
 import { ProgramLowering, storageBytes } from "./lower_program.ts";
-import type { Binding } from "./op.ts";
+import { lowerUpdates } from "./lower_updates.ts";
 import { type OutputRegion, planResults, type ResultPlan } from "./plan_results.ts";
-import { PROGRAM, type Program, type UpdateBinding } from "./program.ts";
+import { PROGRAM, type Program } from "./program.ts";
 import { ProgramMemory } from "./program_memory.ts";
 import { bytesForInput, type ProgramInput } from "./program_inputs.ts";
 import { variantChooser } from "./variants.ts";
@@ -101,12 +101,15 @@ export class Executable {
     const chooser = variantChooser(options.variants ?? new Map(), gpu.isCpuAdapter);
     const lowering = new ProgramLowering(roots, program.inputs, program.parameters, chooser);
     const results = planResults(program, lowering);
-    const memory = await ProgramMemory.allocate(gpu, label, lowering, results);
+    const updates = lowerUpdates(program.updates ?? [], results.outputs, chooser);
+    const memory = await ProgramMemory.allocate(gpu, label, lowering, results, updates);
     try {
-      const steps = resolveDispatches(program, lowering, results, memory);
+      const steps = [...lowering.steps, ...updates.steps].map(({ dispatch }) => {
+        return { ...dispatch, bindings: dispatch.bindings.map((binding) => memory.rangeOf(binding)) };
+      });
       const dispatches = await prepare(gpu, steps);
       const usesScalars = steps.some(({ bindings }) => bindings.includes(memory.rangeOf("scalars")));
-      const description = describeProgram(label, program, lowering, results, memory);
+      const description = describeProgram(label, lowering, updates, results, memory);
       return new Executable({ gpu, label, lowering, results, memory, dispatches, usesScalars, description });
     } catch (error) {
       memory.close();
@@ -218,27 +221,6 @@ export class Executable {
     }
     pass.end();
   }
-}
-
-/** All dispatches of a run with their memory, those of `updates` last. */
-function resolveDispatches(
-  program: Program,
-  lowering: ProgramLowering,
-  results: ResultPlan,
-  memory: ProgramMemory,
-): Dispatch[] {
-  const inMemory = (binding: Binding | UpdateBinding): BufferRange => {
-    if (binding === "scalars") return memory.rangeOf(binding);
-    if ("buffer" in binding) return binding;
-    return memory.rangeOf(
-      "output" in binding ? outputOf(results, binding.output, "The program").region : binding,
-    );
-  };
-  const dispatches: Dispatch<Binding | UpdateBinding>[] = [
-    ...lowering.steps.map(({ dispatch }) => dispatch),
-    ...(program.updates ?? []).filter(({ workgroups }) => workgroups.every((count) => count > 0)),
-  ];
-  return dispatches.map((dispatch) => ({ ...dispatch, bindings: dispatch.bindings.map(inMemory) }));
 }
 
 /** Compiles each kernel and binds its memory; errors name the kernel. */

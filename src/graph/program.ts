@@ -14,6 +14,20 @@ export interface Store {
 /** What an update binds: memory of the caller, the step's scalars, or an output of the program, which it only reads. */
 export type UpdateBinding = BufferRange | "scalars" | { readonly output: string };
 
+/**
+ * Values that are computed among the updates, from memory of the caller as those before left it. Updates behind bind
+ * them as outputs; they are kept until the last that does, and cannot be read.
+ */
+export interface UpdateValues {
+  /** By names that no other output of the program has. They depend on no input. */
+  readonly values: Readonly<Record<string, Value>>;
+  /** Where the parameter `name` of these values is. */
+  readonly parameters: (name: string) => BufferRange;
+}
+
+/** One of the last things that a program does. */
+export type Update = Dispatch<UpdateBinding> | UpdateValues;
+
 /** What to compile: which values are wanted, and where parameters are. */
 export interface Program {
   /** Inputs that a run has to be given. Others that `outputs` or `stores` depend on are a `TypeError`. */
@@ -26,8 +40,8 @@ export interface Program {
    * parameter.
    */
   readonly stores?: readonly Store[];
-  /** Dispatches that run last, in their order, over memory of the caller: an optimizer. */
-  readonly updates?: readonly Dispatch<UpdateBinding>[];
+  /** What runs last, in its order, over memory of the caller: an optimizer. */
+  readonly updates?: readonly Update[];
   /** Where the parameter `name` is. */
   readonly parameters: (name: string) => BufferRange;
 }

@@ -3,6 +3,7 @@ import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { STEP_SCALARS_BYTES } from "../kernels/step_scalars.ts";
 import type { ProgramLowering } from "./lower_program.ts";
+import type { LoweredUpdates } from "./lower_updates.ts";
 import { type MemoryPlan, planMemory, planSideBySide } from "./memory_plan.ts";
 import { type Binding, item, type Region } from "./op.ts";
 import type { ResultPlan } from "./plan_results.ts";
@@ -19,17 +20,26 @@ export class ProgramMemory {
   readonly #names = new Map<GPUBuffer, string>();
   readonly #scalars: BufferRange;
 
-  private constructor(gpu: GpuDevice, label: string, lowering: ProgramLowering, results: ResultPlan) {
+  private constructor(
+    gpu: GpuDevice,
+    label: string,
+    lowering: ProgramLowering,
+    results: ResultPlan,
+    updates: LoweredUpdates,
+  ) {
     this.#gpu = gpu;
-    this.#ranges = new Map(results.fixed);
+    this.#ranges = new Map([...results.fixed, ...updates.fixed]);
     const { maxBufferSize } = gpu.limits;
     const kept = new Set([...results.outputs.values()].map(({ region }) => region));
-    const computed = [...lowering.computed].filter((region) => !results.fixed.has(region));
-    const work = planMemory(computed, lowering.steps, kept, maxBufferSize);
+    const computed = [...lowering.computed, ...updates.computed].filter((region) =>
+      !this.#ranges.has(region)
+    );
+    const work = planMemory(computed, [...lowering.steps, ...updates.steps], kept, maxBufferSize);
     // Never written by a step, so they can all be in one buffer.
     const uploaded = [
       ...[...lowering.inputs.values()].map(({ region }) => region),
       ...lowering.constants.keys(),
+      ...updates.constants.keys(),
     ];
     const uploads = planSideBySide(uploaded, maxBufferSize);
     this.arenaBytes = work.arenaBytes;
@@ -49,13 +59,18 @@ export class ProgramMemory {
     label: string,
     lowering: ProgramLowering,
     results: ResultPlan,
+    updates: LoweredUpdates,
   ): Promise<ProgramMemory> {
-    const memory = await gpu.validated(label, () => new ProgramMemory(gpu, label, lowering, results));
-    for (const [region, tensor] of lowering.constants) {
+    const memory = await gpu.validated(
+      label,
+      () => new ProgramMemory(gpu, label, lowering, results, updates),
+    );
+    const constants = [...lowering.constants, ...updates.constants];
+    for (const [region, tensor] of constants) {
       const { buffer, offset } = memory.rangeOf(region);
       gpu.write(buffer, offset, tensor.bytes);
     }
-    if (lowering.constants.size > 0) gpu.submit([]);
+    if (constants.length > 0) gpu.submit([]);
     return memory;
   }
 

@@ -58,7 +58,7 @@ export const STEP_MUTATIONS = [
   [
     "update that does not bind the verdict",
     PROGRAM,
-    "if (updates.every((update) => update.bindings.includes(verdictRange))) return updates;",
+    "if (updates.every(isGated)) return updates;",
     "return updates;",
     ["tests/train/step/step_program_test.ts"],
   ],

@@ -38,6 +38,12 @@ export const STEP_CONTROL_WGSL = `struct StepControl {
 /** Bytes of what {@link stepVerdict} leaves for the updates of the step. */
 export const STEP_VERDICT_BYTES = 48;
 
+/** The same in words of 4 bytes. */
+export const STEP_VERDICT_WORDS: number = STEP_VERDICT_BYTES / 4;
+
+/** Where numbers of it begin, in words. */
+export const VERDICT_WORD = { updates: 1, corrections: 4, gradientScale: 8, gradientLimit: 9 } as const;
+
 /**
  * The WGSL type of it. Every kernel of an optimiser binds it as a uniform, and returns at once where `applies` is 0.
  */
@@ -74,10 +80,12 @@ export function encodeStepVerdict(
 ): Uint8Array {
   const view = new DataView(new ArrayBuffer(STEP_VERDICT_BYTES));
   view.setUint32(0, 1, true);
-  view.setUint32(4, updates, true);
-  for (let index = 0; index < 4; index++) view.setFloat32(16 + 4 * index, corrections[index] ?? 1, true);
-  view.setFloat32(32, gradientScale, true);
-  view.setFloat32(36, gradientLimit, true);
+  view.setUint32(4 * VERDICT_WORD.updates, updates, true);
+  for (let index = 0; index < 4; index++) {
+    view.setFloat32(4 * (VERDICT_WORD.corrections + index), corrections[index] ?? 1, true);
+  }
+  view.setFloat32(4 * VERDICT_WORD.gradientScale, gradientScale, true);
+  view.setFloat32(4 * VERDICT_WORD.gradientLimit, gradientLimit, true);
   return new Uint8Array(view.buffer);
 }
 

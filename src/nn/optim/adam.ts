@@ -30,12 +30,17 @@ export function adam(options: AdamOptions = {}): Optimizer {
   return adamOptimizer("adam", options, "coupled", 0);
 }
 
-/** Adam with its decay here or there, which differs in nothing else. */
+/**
+ * Adam with its decay here or there, which differs in nothing else.
+ *
+ * @param scalarsBefore How many of the step's scalars belong to another optimiser beside it.
+ */
 export function adamOptimizer(
   name: string,
   options: AdamOptions,
   decay: AdamHyperparameters["decay"],
   weightDecay: number,
+  scalarsBefore = 0,
 ): Optimizer {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
   requireDecays(name, { beta1, beta2 });
@@ -45,6 +50,7 @@ export function adamOptimizer(
     options,
     defaults: { learningRate: 1e-3, weightDecay },
     slots: ["m", "v"],
+    scalarsBefore,
     decays: [beta1, beta2],
     described: { beta1, beta2, epsilon },
     update: ({ slots, ...bindings }, { count }, group) => [

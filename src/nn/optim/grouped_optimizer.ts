@@ -1,6 +1,5 @@
 import { describedAs, type DescribedValue } from "../../base/description.ts";
-import type { Dispatch } from "../../gpu/dispatch.ts";
-import type { UpdateBinding } from "../../graph/program.ts";
+import type { Update } from "../../graph/program.ts";
 import { STEP_SCALARS_VALUES } from "../../kernels/step_scalars.ts";
 import { requireAtLeast } from "./hyperparameters.ts";
 import type { Optimizer, UpdateBindings, UpdatedElements, UpdateRule } from "./optimizer.ts";
@@ -23,14 +22,18 @@ export interface OptimizerDefinition {
   readonly options: OptimizerOptions;
   readonly defaults: { readonly learningRate?: number | undefined; readonly weightDecay: number };
   readonly slots: readonly string[];
+  /** Default `"ranges"`. */
+  readonly over?: UpdateRule["over"] | undefined;
   readonly decays?: readonly number[] | undefined;
+  /** How many of the step's scalars belong to another optimiser beside it. Default 0. */
+  readonly scalarsBefore?: number | undefined;
   /** What a checkpoint says of it besides. */
   readonly described: Readonly<Record<string, DescribedValue>>;
   update(
     bindings: UpdateBindings,
     elements: UpdatedElements,
     group: GroupHyperparameters,
-  ): readonly Dispatch<UpdateBinding>[];
+  ): readonly Update[];
 }
 
 /**
@@ -39,18 +42,22 @@ export interface OptimizerDefinition {
  * @throws RangeError for a rate or a decay that is none; TypeError for groups that are none.
  */
 export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
-  const { name, options, slots, decays = [] } = definition;
+  const { name, options, slots, decays = [], over = "ranges", scalarsBefore = 0 } = definition;
   const { learningRate = definition.defaults.learningRate, decayBiasesAndNorms = true } = options;
   const { weightDecay = definition.defaults.weightDecay } = options;
   if (learningRate === undefined) throw new TypeError(`${name}: needs a learningRate, such as 0.1`);
   requireAtLeast(name, "weightDecay", weightDecay, 0);
   const groups = new ParameterGroups(name, options.groups);
-  const rates = new Rates(name, [learningRate, ...(options.groups ?? []).map((group) => group.learningRate)]);
+  const rates = new Rates(name, scalarsBefore, [
+    learningRate,
+    ...(options.groups ?? []).map((group) => group.learningRate),
+  ]);
   const rules = new Map<string, UpdateRule>();
   const ruleOf = (rate: number, decay: number): UpdateRule => {
     const key = `${rate} ${decay}`;
     const rule = rules.get(key) ?? {
       slots,
+      over,
       update: (bindings, elements) => definition.update(bindings, elements, { rate, weightDecay: decay }),
     };
     rules.set(key, rule);
@@ -81,14 +88,17 @@ export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
 
 /** The learning rates of an optimiser, each once. */
 class Rates {
+  readonly #before: number;
   readonly #given: readonly (number | Schedule)[];
   readonly #schedules: readonly Schedule[];
 
-  constructor(optimizer: string, given: readonly (number | Schedule | undefined)[]) {
+  constructor(optimizer: string, before: number, given: readonly (number | Schedule | undefined)[]) {
+    this.#before = before;
     this.#given = [...new Set(given.flatMap((rate) => rate ?? []))];
-    if (this.#given.length > STEP_SCALARS_VALUES) {
+    const room = STEP_SCALARS_VALUES - before;
+    if (this.#given.length > room) {
       throw new TypeError(
-        `${optimizer}: groups have ${this.#given.length} learning rates, and a step has room for ${STEP_SCALARS_VALUES}`,
+        `${optimizer}: groups have ${this.#given.length} learning rates, and a step has room for ${room}`,
       );
     }
     this.#schedules = this.#given.map((rate) => scheduleOf(optimizer, rate));
@@ -100,6 +110,6 @@ class Rates {
 
   /** Which of the step's scalars it is. */
   placeOf(rate: number | Schedule): number {
-    return this.#given.indexOf(rate);
+    return this.#before + this.#given.indexOf(rate);
   }
 }

@@ -24,6 +24,19 @@ export function requireEpsilon(optimizer: string, epsilon: number): void {
   requireAtLeast(optimizer, "epsilon", epsilon, SMALLEST_NORMAL, 1e30);
 }
 
+/** A `TypeError` unless each of `slots` can name a group of tensors and an array of a shader, and no two are alike. */
+export function requireSlots(optimizer: string, slots: readonly string[]): void {
+  const wrong = slots.find((slot, index) =>
+    !/^[a-z][a-zA-Z0-9_]*$/.test(slot) || slots.indexOf(slot) !== index
+  );
+  if (wrong === undefined) return;
+  throw new TypeError(
+    `${optimizer}: a slot is called by letters, digits and _, each by another name, found ${
+      JSON.stringify(wrong)
+    }`,
+  );
+}
+
 /** The slot called `name`, of those that an update was given. */
 export function slotOf<B>(slots: readonly B[], index: number, name: string): B {
   const slot = slots[index];

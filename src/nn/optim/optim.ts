@@ -3,7 +3,11 @@ export { adagrad, type AdagradOptions } from "./adagrad.ts";
 export { adam, type AdamOptions } from "./adam.ts";
 export { adamax, type AdamaxOptions } from "./adamax.ts";
 export { adamw, type AdamWOptions } from "./adamw.ts";
+export { fromOps, type FromOpsOptions, type OpsUpdate, type OpsUpdated } from "./from_ops.ts";
+export { fromWgsl, type FromWgslOptions } from "./from_wgsl.ts";
+export { lamb, type LambOptions } from "./lamb.ts";
 export { lion, type LionOptions } from "./lion.ts";
+export { muon, type MuonOptions } from "./muon.ts";
 export { rmsprop, type RmspropOptions } from "./rmsprop.ts";
 export { sgd, type SgdOptions } from "./sgd.ts";
 export type {
@@ -13,6 +17,7 @@ export type {
   UpdatedParameter,
   UpdateRule,
 } from "./optimizer.ts";
+export type { UpdateTensors } from "./update_tensors.ts";
 export type { OptimizerOptions, ParameterGroup } from "./optimizer_options.ts";
 export { constantRate } from "./schedules/constant_rate.ts";
 export { cosineDecay } from "./schedules/cosine_decay.ts";

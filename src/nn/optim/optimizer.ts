@@ -1,6 +1,5 @@
 import type { BufferRange } from "../../gpu/buffer_range.ts";
-import type { Dispatch } from "../../gpu/dispatch.ts";
-import type { UpdateBinding } from "../../graph/program.ts";
+import type { Update } from "../../graph/program.ts";
 import type { Shape } from "../../tensor/shape.ts";
 
 /** A parameter of a model, as far as an optimiser wants to know. */
@@ -32,6 +31,8 @@ export interface UpdateBindings {
 export interface UpdatedElements {
   /** With the padding behind each tensor, which is zeros: a multiple of 64. */
   readonly count: number;
+  /** In the order in which they lie; one for a rule over tensors. */
+  readonly parameters: readonly UpdatedParameter[];
 }
 
 /**
@@ -41,11 +42,13 @@ export interface UpdatedElements {
 export interface UpdateRule {
   /** Names of the tensors that it keeps for each parameter: in the groups `optimizer.<slot>` of the store. */
   readonly slots: readonly string[];
+  /** Whether an update is of all neighbours in a slab, or of each tensor by itself. */
+  readonly over: "ranges" | "tensors";
   /**
-   * The dispatches that update the elements, a range of a slab. Each binds the verdict, and changes
+   * What updates the elements, in its order. Each dispatch binds the verdict, and changes
    * nothing where that says so.
    */
-  update(bindings: UpdateBindings, elements: UpdatedElements): readonly Dispatch<UpdateBinding>[];
+  update(bindings: UpdateBindings, elements: UpdatedElements): readonly Update[];
 }
 
 /** How the parameters of a model follow from their gradients. */

@@ -2,7 +2,7 @@ import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { BufferUsage } from "../../gpu/constants.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
-import type { Program, Store, UpdateBinding } from "../../graph/program.ts";
+import type { Program, Store, Update, UpdateBinding } from "../../graph/program.ts";
 import type { Dispatch } from "../../gpu/dispatch.ts";
 import {
   foldedPartials,
@@ -117,13 +117,14 @@ export function stepProgram(
 }
 
 function updatesOf(
-  { rule, ...ranges }: UpdateRange,
+  { rule, parameters, ...ranges }: UpdateRange,
   { verdictRange }: StepMemory,
   optimizer: Optimizer,
-): readonly Dispatch<UpdateBinding>[] {
+): readonly Update[] {
   const bindings: UpdateBindings = { ...ranges, scalars: "scalars", verdict: verdictRange };
-  const updates = rule.update(bindings, { count: ranges.parameter.size / 4 });
-  if (updates.every((update) => update.bindings.includes(verdictRange))) return updates;
+  const updates = rule.update(bindings, { count: ranges.parameter.size / 4, parameters });
+  const isGated = (update: Update): boolean => "values" in update || update.bindings.includes(verdictRange);
+  if (updates.every(isGated)) return updates;
   throw new TypeError(
     `The update of the optimizer "${optimizer.name}" does not bind the verdict, so that a step that is not finite ` +
       "would change the weights; bind it, and return where it says 0",

@@ -1,13 +1,14 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { Model } from "../../nn/model.ts";
-import type { UpdateRule } from "../../nn/optim/optimizer.ts";
+import type { UpdatedParameter, UpdateRule } from "../../nn/optim/optimizer.ts";
 import type { StoredTensor, TensorGroup } from "../../tensor/tensor_group.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 
 /** Neighbours that one call of a rule updates: whole tensors with the padding behind each. */
 export interface UpdateRange {
   readonly rule: UpdateRule;
+  readonly parameters: readonly UpdatedParameter[];
   readonly parameter: BufferRange;
   readonly gradient: BufferRange;
   /** One for each slot of the rule. */
@@ -15,8 +16,8 @@ export interface UpdateRange {
 }
 
 /**
- * What a step updates, as few ranges as there are gaps: the parameters that have a gradient, by their rules. The
- * others keep their bits, and so do their moments.
+ * What a step updates, as few ranges as there are gaps, or a tensor each where a rule wants that: the parameters that
+ * have a gradient, by their rules. The others keep their bits, and so do their moments.
  */
 export function updateRanges(
   model: Model,
@@ -25,37 +26,51 @@ export function updateRanges(
   slots: ReadonlyMap<string, TensorGroup>,
 ): UpdateRange[] {
   return rules.distinct.flatMap((rule) => {
-    const places = gradients.tensors.flatMap((gradient): BufferRange[][] => {
+    const single = gradients.tensors.flatMap((gradient): UpdateRange[] => {
       const name = nameOf(gradient);
       if (rules.of(name) !== rule || gradient.byteLength === 0) return [];
-      const states = rule.slots.map((slot) => tensorOf(slots.get(slot), slot, name));
-      return [[model.tensorOf(name), gradient, ...states].map(paddedRange)];
+      return [{
+        rule,
+        parameters: [{ name, shape: gradient.shape }],
+        parameter: paddedRange(model.tensorOf(name)),
+        gradient: paddedRange(gradient),
+        slots: rule.slots.map((slot) => paddedRange(tensorOf(slots.get(slot), slot, name))),
+      }];
     });
-    return joined(places).flatMap(([parameter, gradient, ...states]): UpdateRange[] => {
-      return parameter === undefined || gradient === undefined
-        ? []
-        : [{ rule, parameter, gradient, slots: states }];
-    });
+    return rule.over === "tensors" ? single : joined(single);
   });
 }
 
 /** Joins what lies one behind the other in every buffer. */
-function joined(places: readonly BufferRange[][]): BufferRange[][] {
-  const all: BufferRange[][] = [];
-  for (const place of places) {
+function joined(ranges: readonly UpdateRange[]): UpdateRange[] {
+  const all: UpdateRange[] = [];
+  for (const next of ranges) {
     const last = all.at(-1);
-    const isNext = last !== undefined && place.every(({ buffer, offset }, index) => {
-      const before = last[index];
-      return before?.buffer === buffer && before.offset + before.size === offset;
+    if (last === undefined || !isNeighbour(last, next)) {
+      all.push(next);
+      continue;
+    }
+    const longer = (range: BufferRange): BufferRange => ({
+      ...range,
+      size: range.size + next.parameter.size,
     });
-    if (!isNext) all.push(place);
-    else {all[all.length - 1] = last.map((range, index) => ({
-        ...range,
-        size: range.size + (place[index]?.size ?? 0),
-      })
-      );}
+    all[all.length - 1] = {
+      ...last,
+      parameters: [...last.parameters, ...next.parameters],
+      parameter: longer(last.parameter),
+      gradient: longer(last.gradient),
+      slots: last.slots.map(longer),
+    };
   }
   return all;
+}
+
+function isNeighbour(last: UpdateRange, next: UpdateRange): boolean {
+  const pairs = [[last.parameter, next.parameter], [last.gradient, next.gradient]] as const;
+  const slots = last.slots.map((slot, index) => [slot, next.slots[index]] as const);
+  return [...pairs, ...slots].every(([before, after]) =>
+    before.buffer === after?.buffer && before.offset + before.size === after.offset
+  );
 }
 
 function paddedRange({ range, offset, byteLength }: StoredTensor): BufferRange {

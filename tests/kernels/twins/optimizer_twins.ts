@@ -147,3 +147,88 @@ export function lionTwin(
     return [p - lr * (update + p * weightDecay), beta2 * m + (1 - beta2) * g];
   };
 }
+
+/** A tensor of an optimiser that looks at tensors as a whole: the parameter first, then its slots. */
+export type TensorState = readonly [parameter: Float64Array, ...slots: Float64Array[]];
+
+/** One update of one tensor of `rows` rows, in float64. */
+export type TensorTwin = (state: TensorState, gradient: Float64Array, t: number, rows: number) => TensorState;
+
+/** LAMB, algorithm 2 of You et al. 2020 (arXiv 1904.00962), with the identity for its function of the norm. */
+export function lambTwin(
+  { lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-6, weightDecay = 0.01 }: {
+    readonly lr: number;
+    readonly beta1?: number;
+    readonly beta2?: number;
+    readonly eps?: number;
+    readonly weightDecay?: number;
+  },
+): TensorTwin {
+  return ([x, m = x.map(() => 0), v = x.map(() => 0)], gradient, t) => {
+    const nextM = m.map((each, i) => beta1 * each + (1 - beta1) * (gradient[i] ?? NaN));
+    const nextV = v.map((each, i) => beta2 * each + (1 - beta2) * (gradient[i] ?? NaN) ** 2);
+    const u = x.map((each, i) => {
+      const [mHat, vHat] = [(nextM[i] ?? NaN) / (1 - beta1 ** t), (nextV[i] ?? NaN) / (1 - beta2 ** t)];
+      return mHat / (Math.sqrt(vHat) + eps) + weightDecay * each;
+    });
+    const [ofX, ofU] = [normOf(x), normOf(u)];
+    const ratio = ofX > 0 && ofU > 0 ? ofX / ofU : 1;
+    return [x.map((each, i) => each - lr * ratio * (u[i] ?? NaN)), nextM, nextV];
+  };
+}
+
+/** Muon as Keller Jordan's post and its code have it, in float64. */
+export function muonTwin(
+  { lr, momentum = 0.95, nesterov = true, steps = 5, weightDecay = 0 }: {
+    readonly lr: number;
+    readonly momentum?: number;
+    readonly nesterov?: boolean;
+    readonly steps?: number;
+    readonly weightDecay?: number;
+  },
+): TensorTwin {
+  return ([p, buffer = p.map(() => 0)], gradient, _, rows) => {
+    const next = buffer.map((each, i) => momentum * each + (gradient[i] ?? NaN));
+    const update = nesterov ? next.map((each, i) => (gradient[i] ?? NaN) + momentum * each) : next;
+    const columns = p.length / rows;
+    const direction = newtonSchulz5(update, rows, columns, steps);
+    const scale = Math.max(1, rows / columns) ** 0.5;
+    return [p.map((each, i) => each * (1 - lr * weightDecay) - lr * scale * (direction[i] ?? NaN)), next];
+  };
+}
+
+/** `zeropower_via_newtonschulz5` of the post, which also turns a tall matrix round. */
+function newtonSchulz5(g: Float64Array, rows: number, columns: number, steps: number): Float64Array {
+  if (rows > columns) return transposed(newtonSchulz5(transposed(g, rows), columns, rows, steps), columns);
+  const norm = normOf(g) + 1e-7;
+  let x = g.map((each) => each / norm);
+  for (let step = 0; step < steps; step++) {
+    const a = product(x, transposed(x, rows), rows);
+    const squared = product(a, a, rows);
+    const b = a.map((each, i) => -4.775 * each + 2.0315 * (squared[i] ?? NaN));
+    const change = product(b, x, rows);
+    x = x.map((each, i) => 3.4445 * each + (change[i] ?? NaN));
+  }
+  return x;
+}
+
+/** The product of a matrix of `rows` rows and one that fits. */
+function product(a: Float64Array, b: Float64Array, rows: number): Float64Array {
+  const inner = a.length / rows;
+  const columns = b.length / inner;
+  return Float64Array.from({ length: rows * columns }, (_, at) => {
+    const [row, column] = [Math.floor(at / columns), at % columns];
+    let total = 0;
+    for (let k = 0; k < inner; k++) total += (a[row * inner + k] ?? NaN) * (b[k * columns + column] ?? NaN);
+    return total;
+  });
+}
+
+function transposed(a: Float64Array, rows: number): Float64Array {
+  const columns = a.length / rows;
+  return a.map((_, at) => a[(at % rows) * columns + Math.floor(at / rows)] ?? NaN);
+}
+
+function normOf(x: Float64Array): number {
+  return Math.sqrt(x.reduce((total, each) => total + each * each, 0));
+}

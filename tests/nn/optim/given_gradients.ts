@@ -9,7 +9,12 @@ import { elementCount, type Shape } from "../../../src/tensor/shape.ts";
 import type { TrainerOptions } from "../../../src/train/trainer.ts";
 import { randomNumbers } from "../../kernels/numbers.ts";
 import { type Fixture, withTrainer } from "../../train/fixtures.ts";
-import type { ElementState, OptimizerTwin } from "../../kernels/twins/optimizer_twins.ts";
+import type {
+  ElementState,
+  OptimizerTwin,
+  TensorState,
+  TensorTwin,
+} from "../../kernels/twins/optimizer_twins.ts";
 
 /** Names and shapes of parameters. */
 export type Shapes = Readonly<Record<string, Shape>>;
@@ -119,6 +124,20 @@ export async function trained(
     await look(made);
     return { before, after: await weightsOf(made) };
   });
+}
+
+/** The same of a twin that looks at a tensor as a whole. */
+export function tensorTwinOf(
+  twin: TensorTwin,
+  name: string,
+  before: Weights,
+  shapes: Shapes = SHAPES,
+): Float64Array {
+  let state: TensorState = [Float64Array.from(before.get(name) ?? [])];
+  for (let step = 0; step < STEPS; step++) {
+    state = twin(state, Float64Array.from(gradientOf(name, step, shapes)), step + 1, shapes[name]?.[0] ?? 1);
+  }
+  return state[0];
 }
 
 /** What the twin makes of `before`, the first values of the parameter `name`, in the same 20 steps. */

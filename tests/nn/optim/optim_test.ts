@@ -5,7 +5,9 @@ import {
   adam,
   adamax,
   adamw,
+  lamb,
   lion,
+  muon,
   type Optimizer,
   rmsprop,
   sgd,
@@ -32,13 +34,15 @@ describe("optimizers", () => {
       "momentum",
     ]);
     expect(slotsOf(lion())).toEqual(["m"]);
+    expect(slotsOf(lamb())).toEqual(["m", "v"]);
+    expect(slotsOf(muon())).toEqual(["momentum"]);
   });
 
   test("OT-01 each has the rate of PyTorch or of its authors unless it is given one", () => {
-    const rates = [adam(), adamw(), adamax(), adagrad(), adadelta(), rmsprop(), lion()].map((each) =>
-      each.scalars(7)
-    );
-    expect(rates).toEqual([[1e-3], [1e-3], [2e-3], [0.01], [1], [0.01], [1e-4]]);
+    const rates = [adam(), adamw(), adamax(), adagrad(), adadelta(), rmsprop(), lion(), lamb(), muon()].map((
+      each,
+    ) => each.scalars(7));
+    expect(rates).toEqual([[1e-3], [1e-3], [2e-3], [0.01], [1], [0.01], [1e-4], [1e-3], [0.02, 1e-3]]);
     expect(adamw({ learningRate: 0.1 }).scalars(2)).toEqual([0.1]);
     expect(() => sgd({})).toThrow("sgd: needs a learningRate, such as 0.1");
   });

@@ -7,10 +7,12 @@ import { smallRun, withTrainer } from "../fixtures.ts";
 
 function withoutVerdict({ update }: UpdateRule): UpdateRule["update"] {
   return (bindings, elements) =>
-    update(bindings, elements).map((dispatch) => ({
-      ...dispatch,
-      bindings: dispatch.bindings.map((each) => each === bindings.verdict ? bindings.scalars : each),
-    }));
+    update(bindings, elements).map((dispatch) =>
+      "values" in dispatch ? dispatch : {
+        ...dispatch,
+        bindings: dispatch.bindings.map((each) => each === bindings.verdict ? bindings.scalars : each),
+      }
+    );
 }
 
 describe("the program of a step", () => {
