@@ -5,6 +5,7 @@ import { type Binding, type LoweringContext, regionOf, type Step } from "./op.ts
 export function memoryOf(context: LoweringContext): KernelMemory<Binding> {
   return {
     scratch: (label, byteLength) => context.scratch(label, byteLength),
+    constant: (label, words) => context.constant(label, words),
     part(memory, offset, byteLength) {
       const region = regionOf(memory);
       if (region === undefined || region !== memory) throw new TypeError("Only a whole region has parts");

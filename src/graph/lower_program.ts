@@ -2,7 +2,7 @@ import { alignUp } from "../base/checked.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { elementwise } from "../kernels/elementwise/elementwise.ts";
-import type { HostTensor } from "../tensor/host_tensor.ts";
+import { HostTensor } from "../tensor/host_tensor.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { definitionOf, isResultOf } from "./create_value.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";
@@ -84,6 +84,12 @@ export class ProgramLowering implements LoweringContext {
   scratch(label: string, byteLength: number): Region {
     const region = this.#newRegion(label, byteLength);
     this.computed.add(region);
+    return region;
+  }
+
+  constant(label: string, words: Uint32Array): Region {
+    const region = this.#newRegion(label, words.byteLength);
+    this.constants.set(region, HostTensor.from(words));
     return region;
   }
 

@@ -112,6 +112,8 @@ export interface LoweringContext {
   companionOf(value: Value): Region | undefined;
   /** Memory for results between two dispatches of one op. It lives from its first to its last use in the steps. */
   scratch(label: string, byteLength: number): Region;
+  /** Memory with these words in it, which no step changes. */
+  constant(label: string, words: Uint32Array): Region;
   /** The variant of `kernel` that this program runs, one of `choices`. */
   variant<Choice extends string>(kernel: string, choices: VariantChoices<Choice>): Choice;
 }

@@ -10,6 +10,8 @@ export interface KernelStep<B> {
 export interface KernelMemory<B> {
   /** Memory for what stands between two dispatches. */
   scratch(label: string, byteLength: number): B;
+  /** Memory with these words in it, which no step changes. */
+  constant(label: string, words: Uint32Array): B;
   /** A part of such memory; the offset is a multiple of 256. */
   part(memory: B, offset: number, byteLength: number): B;
 }

@@ -94,9 +94,9 @@ describe("what a program is computed with", () => {
     const elements = { a: numbers(15, 1), b: numbers(10, 2) };
     const chosen = new Map<string, string>();
     await runValues(gpu, [matmul(a, b)], elements, chosen);
-    expect(chosen.get("matmul")).toBe(gpu.isCpuAdapter ? "register" : "workgroup");
+    expect(chosen.get("matmul")).toBe(gpu.isCpuAdapter ? "packed" : "workgroup");
     const expected = interpret([matmul(a, b)], { inputs: elements })[0] ?? [];
-    for (const variant of ["register", "workgroup"]) {
+    for (const variant of ["packed", "register", "workgroup"]) {
       const [found] = await runValues(gpu, [matmul(a, b)], elements, new Map([["matmul", variant]]));
       expectNear(found?.toArray() ?? [], expected, 1e-5);
     }
@@ -105,7 +105,7 @@ describe("what a program is computed with", () => {
     );
     expect((error as CairnError).code).toBe("unsupported");
     expect((error as CairnError).message).toBe(
-      'There is no variant "magic" of kernel "matmul"; this version has register, workgroup',
+      'There is no variant "magic" of kernel "matmul"; this version has packed, register, workgroup',
     );
   });
 });

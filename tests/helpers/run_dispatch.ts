@@ -37,7 +37,7 @@ export async function runDispatch<T extends HostArray[]>(
       pass.setPipeline(pipeline);
       pass.setBindGroup(
         0,
-        gpu.bindGroup(dispatch.label, pipeline, dispatch.bindings.map((array) => at(places, array))),
+        gpu.bindGroup(dispatch.label, pipeline, boundRanges(dispatch, places)),
       );
       pass.dispatchWorkgroups(...dispatch.workgroups);
       pass.end();
@@ -50,6 +50,18 @@ export async function runDispatch<T extends HostArray[]>(
   } finally {
     for (const buffer of buffers) gpu.destroyBuffer(buffer);
   }
+}
+
+/** Uniform bindings are bound without the bytes behind: they are as long as the kernel says, and never written. */
+function boundRanges(
+  { code, bindings }: Dispatch<HostArray>,
+  places: ReadonlyMap<HostArray, BufferRange>,
+): BufferRange[] {
+  return bindings.map((array, index) => {
+    const range = at(places, array);
+    const isUniform = code.includes(`@binding(${index}) var<uniform>`);
+    return isUniform ? { ...range, size: range.size - GUARD_BYTES } : range;
+  });
 }
 
 function at(places: ReadonlyMap<HostArray, BufferRange>, array: HostArray): BufferRange {

@@ -1,7 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import { matmul as launchMatmul, type MatmulVariant } from "../../kernels/matmul/matmul.ts";
+import type { MatmulVariant } from "../../kernels/matmul/matmul.ts";
+import { matmulSteps } from "../../kernels/matmul/matmul_steps.ts";
 import { broadcastShapes, elementCount, formatShape } from "../../tensor/shape.ts";
 import { createValue, isResultOf } from "../create_value.ts";
+import { memoryOf, stepsOf } from "../kernel_steps.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
 import type { Value } from "../value.ts";
 import { batchedMatmul, withMatricesTransposed } from "./batched_matmul.ts";
@@ -111,18 +113,20 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
       const [m, n] = [item(value.shape, 0), item(value.shape, 1)];
       const k = item(a.shape, transposeA ? 0 : 1);
       const variant = context.variant("matmul", MATMUL_VARIANTS);
-      const dispatch = launchMatmul<Binding>(
+      const steps = matmulSteps<Binding>(
         { a: context.regionOf(a), b: context.regionOf(item(value.inputs, 1)), out },
-        { m, n, k, transposeA, transposeB, variant },
+        { m, n, k, transposeA, transposeB },
+        variant,
+        memoryOf(context),
       );
-      return [{ dispatch, writes: [out] }];
+      return stepsOf(steps);
     },
   },
 };
 
 const MATMUL_VARIANTS: VariantChoices<MatmulVariant> = {
-  all: ["register", "workgroup"],
-  cpu: "register",
+  all: ["packed", "register", "workgroup"],
+  cpu: "packed",
   gpu: "workgroup",
 };
 

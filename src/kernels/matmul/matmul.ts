@@ -11,7 +11,13 @@ import { requireElements, requireSizes } from "../sizes.ts";
  * adapters, where workgroup memory is memory like any other and barriers cost much.
  * `workgroup`: the invocations of a workgroup share tiles of the operands in workgroup memory. For GPUs.
  */
-export type MatmulVariant = "register" | "workgroup";
+export type TiledVariant = "register" | "workgroup";
+
+/**
+ * Besides those, `packed`: operands are copied into blocks for uniform buffers, which CPU adapters read fastest. It
+ * takes several dispatches; see `matmulSteps`.
+ */
+export type MatmulVariant = TiledVariant | "packed";
 
 /** What a matmul binds. */
 export interface MatmulBindings<B> {
@@ -20,8 +26,8 @@ export interface MatmulBindings<B> {
   readonly out: B;
 }
 
-/** The product of an m x k and a k x n matrix. */
-export interface MatmulOptions {
+/** The sizes of a product of an m x k and a k x n matrix, and how they are stored. */
+export interface MatmulSizes {
   /** Rows of the result. */
   readonly m: number;
   /** Columns of the result. */
@@ -32,7 +38,11 @@ export interface MatmulOptions {
   readonly transposeA?: boolean;
   /** Whether B is stored `[n, k]` instead of `[k, n]`. Default false. */
   readonly transposeB?: boolean;
-  readonly variant: MatmulVariant;
+}
+
+/** The product of an m x k and a k x n matrix. */
+export interface MatmulOptions extends MatmulSizes {
+  readonly variant: TiledVariant;
 }
 
 /**
@@ -45,8 +55,7 @@ export interface MatmulOptions {
  */
 export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): Dispatch<B> {
   const { m, n, k, transposeA = false, transposeB = false, variant } = options;
-  requireSizes("matmul", { m, n, k });
-  for (const sizes of [[m, k], [k, n], [m, n]]) requireElements("matmul", sizes);
+  requireMatmulSizes(options);
   if (k === 0) return fill({ out: bindings.out }, { count: m * n, value: 0 });
   const layout: MatmulLayout = {
     transposeA,
@@ -66,7 +75,13 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): 
   };
 }
 
-function sourceOf(variant: MatmulVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
+/** Throws `RangeError` for sizes that a shader cannot index. */
+export function requireMatmulSizes({ m, n, k }: MatmulSizes): void {
+  requireSizes("matmul", { m, n, k });
+  for (const sizes of [[m, k], [k, n], [m, n]]) requireElements("matmul", sizes);
+}
+
+function sourceOf(variant: TiledVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
   if (variant === "register") return { code: registerMatmulWgsl(layout), tile: registerTileOf(layout) };
   const tile = workgroupTileFor(m, n);
   return { code: workgroupMatmulWgsl(layout, tile), tile };

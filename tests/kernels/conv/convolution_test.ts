@@ -165,6 +165,7 @@ describe("OP-03 convolution", () => {
       const steps = (groups: number): string[] =>
         convolution<string>(product, bindings, { ...sizes, groups }, "direct", {
           scratch: (label) => label,
+          constant: (label) => label,
           part: (memory) => memory,
         })
           .map(({ dispatch }) => dispatch.label);

@@ -1,12 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
-import { matmul, type MatmulVariant } from "../../../src/kernels/matmul/matmul.ts";
+import type { KernelMemory } from "../../../src/kernels/kernel_steps.ts";
+import { matmul, type MatmulVariant, type TiledVariant } from "../../../src/kernels/matmul/matmul.ts";
+import { matmulSteps } from "../../../src/kernels/matmul/matmul_steps.ts";
+import { packedMatmul } from "../../../src/kernels/matmul/packed_matmul.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
-import { runDispatch } from "../../helpers/run_dispatch.ts";
+import type { HostArray } from "../../helpers/run_dispatch.ts";
+import { runSteps, scratchWords } from "../../helpers/run_steps.ts";
 import { expectClose, expectSame, randomNumbers, smallIntegers } from "../numbers.ts";
 import { type MatmulShape, matmulTwin } from "../twins/matmul_twin.ts";
 
-const VARIANTS: readonly MatmulVariant[] = ["register", "workgroup"];
+const TILED: readonly TiledVariant[] = ["register", "workgroup"];
+const VARIANTS: readonly MatmulVariant[] = [...TILED, "packed"];
 /** On a CPU adapter a kernel takes up to a second to compile, and the machine may be busy. */
 const TIMEOUT_MS = 120_000;
 const LAYOUTS = [
@@ -24,9 +29,20 @@ async function product(
   variant: MatmulVariant,
 ): Promise<Float32Array> {
   const out = new Float32Array(shape.m * shape.n).fill(7);
-  const [result] = await runDispatch(gpu, matmul({ a, b, out }, { ...shape, variant }), [out]);
-  return result;
+  // Asked by itself, so that small sizes are packed too.
+  const steps = variant === "packed" && shape.k > 0
+    ? packedMatmul<HostArray>({ a, b, out }, shape, HOST_MEMORY)
+    : matmulSteps<HostArray>({ a, b, out }, shape, variant, HOST_MEMORY);
+  await runSteps(gpu, steps);
+  return out;
 }
+
+const HOST_MEMORY: KernelMemory<HostArray> = {
+  scratch: (_, byteLength) => scratchWords(byteLength),
+  constant: (_, words) => words,
+  part: ({ buffer, byteOffset }, offset, byteLength) =>
+    new Uint32Array(buffer, byteOffset + offset, byteLength / 4),
+};
 
 /** Whole numbers, so that every sum is exact and has to be the twin's. */
 async function expectExact(gpu: GpuDevice, shape: MatmulShape, variant: MatmulVariant): Promise<void> {
@@ -89,9 +105,33 @@ describe("matmul", () => {
     ).toContain("dot(");
   }, TIMEOUT_MS);
 
+  gpuTest("multiplies packed operands of several blocks, with sums of several pieces", async (gpu) => {
+    for (const layout of LAYOUTS) await expectExact(gpu, { m: 150, n: 135, k: 130, ...layout }, "packed");
+    await expectExact(gpu, { m: 260, n: 300, k: 1037 }, "packed");
+    await expectExact(gpu, { m: 20, n: 140, k: 1100, transposeB: true }, "packed");
+  }, TIMEOUT_MS);
+
+  test("packs where that is faster, which the sizes decide", () => {
+    const labels = (m: number, n: number, k: number): string[] =>
+      matmulSteps<HostArray>(
+        { a: new Float32Array(1), b: new Float32Array(1), out: new Float32Array(1) },
+        { m, n, k },
+        "packed",
+        HOST_MEMORY,
+      ).map(({ dispatch }) => dispatch.label);
+    expect(labels(64, 256, 784)).toEqual([
+      "pack 64 lines of 784",
+      "pack 256 lines of 784",
+      ...Array<string>(4).fill("matmul 64x784 784x256 packed"),
+    ]);
+    expect(labels(64, 10, 128)).toEqual(["matmul 64x128 128x10 register"]);
+    expect(labels(1, 1024, 1024)).toEqual(["matmul 1x1024 1024x1024 register"]);
+    expect(labels(512, 512, 0)).toEqual(["fill 262144"]);
+  });
+
   test("has nothing to dispatch for an empty result", () => {
     const bindings = { a: "a", b: "b", out: "out" };
-    for (const variant of VARIANTS) {
+    for (const variant of TILED) {
       expect(matmul(bindings, { m: 0, n: 5, k: 3, variant }).workgroups).toEqual([0, 0, 0]);
       expect(matmul(bindings, { m: 5, n: 0, k: 3, variant }).workgroups).toEqual([0, 0, 0]);
     }

@@ -1,0 +1,36 @@
+import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
+import {
+  matmul,
+  type MatmulBindings,
+  type MatmulSizes,
+  type MatmulVariant,
+  requireMatmulSizes,
+} from "./matmul.ts";
+import { packedMatmul } from "./packed_matmul.ts";
+
+/** Rows of the result from which on copying B costs less than it saves. */
+const FEWEST_ROWS = 16;
+
+/** Products from which on two more dispatches, of 20 µs each, cost less than they save. */
+const FEWEST_PRODUCTS = 2 ** 19;
+
+/**
+ * `matmul` by any variant, as the dispatches that it takes. Small products of the variant `packed` are those of
+ * `register`, as the sizes alone decide. Throws `RangeError` for sizes that a shader cannot index.
+ */
+export function matmulSteps<B>(
+  bindings: MatmulBindings<B>,
+  sizes: MatmulSizes,
+  variant: MatmulVariant,
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
+  requireMatmulSizes(sizes);
+  if (variant === "packed" && isWorthPacking(sizes)) return packedMatmul(bindings, sizes, memory);
+  const dispatch = matmul(bindings, { ...sizes, variant: variant === "packed" ? "register" : variant });
+  return [{ dispatch, writes: [bindings.out] }];
+}
+
+/** Whether the packed variant is faster on a CPU adapter. Measured on lavapipe; depends on the sizes only. */
+function isWorthPacking({ m, n, k }: MatmulSizes): boolean {
+  return m >= FEWEST_ROWS && m * n * k >= FEWEST_PRODUCTS;
+}
