@@ -192,8 +192,11 @@ export const attentionTwins: OpTwins = {
     ...twinOf(forward),
     use: (maker) => {
       const [heads, keyHeads] = maker.random.pick([[2, 2], [2, 1]] as const);
+      const leaf = (width: number): Value => maker.leaf("f32", [1, keyHeads, 6, width]);
+      // Gradients are of the first leaves.
+      const first = maker.random.chance(0.5) ? leaf(4) : undefined;
       const queries = leafLike(maker, [1, heads, 5, 3]);
-      const [keys, values] = [maker.leaf("f32", [1, keyHeads, 6, 3]), maker.leaf("f32", [1, keyHeads, 6, 4])];
+      const [keys, values] = [leaf(3), first ?? leaf(4)];
       return attention(queries, keys, values, { causal: maker.random.chance(0.5) });
     },
     cases: [
