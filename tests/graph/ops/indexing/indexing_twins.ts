@@ -8,7 +8,15 @@ import { constant } from "../../../../src/graph/ops/sources.ts";
 import type { Value } from "../../../../src/graph/value.ts";
 import { HostTensor } from "../../../../src/tensor/host_tensor.ts";
 import type { GraphMaker } from "../../../faults/numerics/graph_maker.ts";
-import { between, type Enclosure, exactly, ONLY_NAN, sum, union } from "../../../helpers/enclosure.ts";
+import {
+  between,
+  type Enclosure,
+  exactly,
+  ONLY_NAN,
+  sum,
+  union,
+  withEitherZero,
+} from "../../../helpers/enclosure.ts";
 import { f32, opCase, u32 } from "../../op_case.ts";
 import { encloseElement } from "../element_twins.ts";
 import { at, broadcast } from "../elements.ts";
@@ -100,7 +108,7 @@ function points(numbers: ArrayLike<number>): Enclosure[] {
 
 function summed(value: Value, terms: readonly { update: Enclosure; isCertain: boolean }[]): Enclosure {
   const all = terms.map(({ update, isCertain }) => isCertain ? update : union(update, exactly(0)));
-  if (value.dtype === "f32") return sum(all);
+  if (value.dtype === "f32") return withEitherZero(sum(all));
   return all.reduce((x, y) => encloseElement("add", [x, y], value.dtype), exactly(0));
 }
 

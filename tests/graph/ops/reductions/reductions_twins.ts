@@ -160,7 +160,7 @@ export const reductionsTwins: OpTwins = {
         ([row = []]) =>
           prefixes(value, row, (terms) =>
             value.dtype === "f32"
-              ? sum(terms)
+              ? withEitherZero(sum(terms))
               : terms.reduce((x, y) =>
                 encloseElement("add", [x, y], value.dtype), exactly(0))),
       ),

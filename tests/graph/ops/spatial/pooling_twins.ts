@@ -2,7 +2,15 @@ import { avgPool1d, avgPool2d, maxPool1d, maxPool2d } from "../../../../src/grap
 import { upsample } from "../../../../src/graph/ops/spatial/upsample.ts";
 import type { Value } from "../../../../src/graph/value.ts";
 import type { WindowSizes } from "../../../../src/kernels/pool/window_sizes.ts";
-import { type Enclosure, exactly, hasNumber, isPoint, sum, union } from "../../../helpers/enclosure.ts";
+import {
+  type Enclosure,
+  exactly,
+  hasNumber,
+  isPoint,
+  sum,
+  union,
+  withEitherZero,
+} from "../../../helpers/enclosure.ts";
 import { f32, opCase } from "../../op_case.ts";
 import { at } from "../elements.ts";
 import type { OpTwins } from "../op_twin.ts";
@@ -95,10 +103,10 @@ export const poolingTwins: OpTwins = {
       const sizes = sizesOf(value);
       const candidates = windowsOf(sizes).map((places) => candidatesOf(places, input));
       return membersOf(sizes, candidates).map((windows) =>
-        sum(windows.map((window) => {
+        withEitherZero(sum(windows.map((window) => {
           const term = at(moved, window);
           return at(candidates, window).length === 1 ? term : union(term, ZERO);
-        }))
+        })))
       );
     },
   },
@@ -106,7 +114,7 @@ export const poolingTwins: OpTwins = {
     evaluate: (value, [input = []]) =>
       windowsOf(sizesOf(value)).map((places) => places.reduce((total, place) => total + at(input, place), 0)),
     enclose: (value, [input = []]) =>
-      windowsOf(sizesOf(value)).map((places) => sum(places.map((place) => at(input, place)))),
+      windowsOf(sizesOf(value)).map((places) => withEitherZero(sum(places.map((place) => at(input, place))))),
   },
   windowSpread: {
     evaluate(value, [input = []]) {
@@ -118,7 +126,7 @@ export const poolingTwins: OpTwins = {
     enclose(value, [input = []]) {
       const sizes = sizesOf(value);
       return membersOf(sizes, windowsOf(sizes)).map((windows) =>
-        sum(windows.map((window) => at(input, window)))
+        withEitherZero(sum(windows.map((window) => at(input, window))))
       );
     },
   },
