@@ -335,7 +335,7 @@ async function restoreRun(
   const { tag, provenance } = checkpoint;
   const isOwn = isOwnFile(runDirectory.engine, checkpoint);
   const runId = runToContinue(runDirectory.engine, checkpoint);
-  const { state, differences, plan, updates } = await ownState(run, checkpoint, isAllowed);
+  const { state, differences, plan, updates, beginsAverage } = await ownState(run, checkpoint, isAllowed);
   const { tensors } = await restore(checkpoint.source, { store: run.store }, {
     signal,
     ...plan,
@@ -366,6 +366,7 @@ async function restoreRun(
       };
     },
   });
+  if (beginsAverage) run.beginAverage();
   return { tensors, changed: differences };
 }
 

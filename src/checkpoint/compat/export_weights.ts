@@ -1,6 +1,6 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { randomHex } from "../../base/hex.ts";
-import { MODEL_GROUP } from "../../tensor/group_names.ts";
+import { AVERAGE_SLOT, CONTROL_TENSOR, MODEL_GROUP, slotGroup } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
@@ -29,6 +29,10 @@ export interface ExportWeightsOptions extends Work {
   readonly dtype?: CastDType | undefined;
   /** Tensors to leave out, by their names in the checkpoint. */
   readonly exclude?: readonly NamePattern[] | undefined;
+  /**
+   * Whether weights of which the optimiser kept an average are taken from that, as they were evaluated. Default true.
+   */
+  readonly averaged?: boolean | undefined;
   /** Replace a file that is there. */
   readonly overwrite?: boolean | undefined;
 }
@@ -37,6 +41,7 @@ export interface ExportWeightsOptions extends Work {
 export const EXPORT_WEIGHTS_OPTIONS: OptionNames<ExportWeightsOptions> = {
   dtype: true,
   exclude: true,
+  averaged: true,
   overwrite: true,
   ...WORK_OPTIONS,
 };
@@ -60,8 +65,9 @@ const SAFETENSORS_EXTENSION = ".safetensors";
 
 /**
  * Writes the weights of a checkpoint, and nothing else of it, into one file, wherever and in however many parts they
- * lie: tensors of the group `model`, without that in front of their names. It is read piece by piece; in memory is a
- * chunk. When it resolves, the file is durable. Follows DeepSpeed's `zero_to_fp32` and `save_16bit_model`.
+ * lie: tensors of the group `model`, or their averages, without that in front of their names. It is read piece by
+ * piece; in memory is a chunk. When it resolves, the file is durable. Follows DeepSpeed's `zero_to_fp32` and
+ * `save_16bit_model`.
  *
  * @param path Ends with ".cairn" or ".safetensors", which says the format.
  * @throws TypeError for another ending; CairnError `not_found` when there are no weights, `state_mismatch` for
@@ -82,7 +88,7 @@ export async function exportWeights(
     throw new TypeError(`Cannot export as "${options.dtype}"; use "f32", "f16" or "bf16"`);
   }
   requireWhole(checkpoint);
-  const weights = weightsOf(checkpoint, options);
+  const weights = weightsOf(checkpoint, options, await averagesOf(checkpoint, options));
   const tensors = weights.map(({ name }) => name);
   if (isContainer) {
     return { path, fileBytes: await writeCairn(checkpoint, storage, path, weights, options), tensors };
@@ -96,7 +102,26 @@ export async function exportWeights(
   return { path, fileBytes, tensors };
 }
 
-function weightsOf(checkpoint: Checkpoint, { dtype, exclude, signal }: ExportWeightsOptions): Weight[] {
+/** The tensors to write in place of others, by the names of those. Before the first update there are none. */
+async function averagesOf(
+  { reader }: Checkpoint,
+  { averaged = true, signal }: ExportWeightsOptions,
+): Promise<ReadonlyMap<string, TensorRecord>> {
+  const prefix = `${slotGroup(AVERAGE_SLOT)}.`;
+  const averages = reader.tensors.filter(({ name }) => averaged && name.startsWith(prefix));
+  if (averages.length === 0) return new Map();
+  if (reader.has(CONTROL_TENSOR)) {
+    const { buffer, byteOffset, byteLength } = await reader.read(CONTROL_TENSOR, { signal });
+    if (new DataView(buffer, byteOffset, byteLength).getUint32(8, true) === 0) return new Map();
+  }
+  return new Map(averages.map((record) => [`${MODEL_GROUP}.${record.name.slice(prefix.length)}`, record]));
+}
+
+function weightsOf(
+  checkpoint: Checkpoint,
+  { dtype, exclude, signal }: ExportWeightsOptions,
+  averages: ReadonlyMap<string, TensorRecord>,
+): Weight[] {
   const { reader, tag, path } = checkpoint;
   const selection = new NameSelection(undefined, exclude);
   const stored = reader.tensors.filter(({ name }) => isStoreTensor(name));
@@ -115,7 +140,7 @@ function weightsOf(checkpoint: Checkpoint, { dtype, exclude, signal }: ExportWei
       shape: record.shape,
       byteLength: lengthAs(record, cast),
       ...aliasOf !== undefined && taken.has(aliasOf) ? { aliasOf: inFile(aliasOf) } : {},
-      pieces: () => piecesOf(reader, name, options),
+      pieces: () => piecesOf(reader, averages.get(name)?.name ?? name, options),
     };
   });
   if (weights.length > 0) return weights;

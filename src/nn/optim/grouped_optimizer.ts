@@ -27,6 +27,11 @@ export interface OptimizerDefinition {
   readonly decays?: readonly number[] | undefined;
   /** How many of the step's scalars belong to another optimiser beside it. Default 0. */
   readonly scalarsBefore?: number | undefined;
+  /** The numbers of a step that each learning rate stands for, the rate first. Default: the rate. */
+  readonly scalarsOfRate?: {
+    readonly count: number;
+    readonly of: (schedule: Schedule) => (step: number) => readonly number[];
+  } | undefined;
   /** What a checkpoint says of it besides. */
   readonly described: Readonly<Record<string, DescribedValue>>;
   update(
@@ -48,7 +53,7 @@ export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
   if (learningRate === undefined) throw new TypeError(`${name}: needs a learningRate, such as 0.1`);
   requireAtLeast(name, "weightDecay", weightDecay, 0);
   const groups = new ParameterGroups(name, options.groups);
-  const rates = new Rates(name, scalarsBefore, [
+  const rates = new Rates(definition, scalarsBefore, [
     learningRate,
     ...(options.groups ?? []).map((group) => group.learningRate),
   ]);
@@ -89,27 +94,36 @@ export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
 /** The learning rates of an optimiser, each once. */
 class Rates {
   readonly #before: number;
+  readonly #perRate: number;
   readonly #given: readonly (number | Schedule)[];
-  readonly #schedules: readonly Schedule[];
+  readonly #scalars: readonly ((step: number) => readonly number[])[];
 
-  constructor(optimizer: string, before: number, given: readonly (number | Schedule | undefined)[]) {
+  constructor(
+    { name, scalarsOfRate }: OptimizerDefinition,
+    before: number,
+    given: readonly (number | Schedule | undefined)[],
+  ) {
     this.#before = before;
     this.#given = [...new Set(given.flatMap((rate) => rate ?? []))];
-    const room = STEP_SCALARS_VALUES - before;
+    const { count, of } = scalarsOfRate ?? RATE_ALONE;
+    this.#perRate = count;
+    const room = Math.floor((STEP_SCALARS_VALUES - before) / count);
     if (this.#given.length > room) {
       throw new TypeError(
-        `${optimizer}: groups have ${this.#given.length} learning rates, and a step has room for ${room}`,
+        `${name}: groups have ${this.#given.length} learning rates, and a step has room for ${room}`,
       );
     }
-    this.#schedules = this.#given.map((rate) => scheduleOf(optimizer, rate));
+    this.#scalars = this.#given.map((rate) => of(scheduleOf(name, rate)));
   }
 
   at(step: number): number[] {
-    return this.#schedules.map((schedule) => schedule(step));
+    return this.#scalars.flatMap((scalars) => scalars(step));
   }
 
   /** Which of the step's scalars it is. */
   placeOf(rate: number | Schedule): number {
-    return this.#before + this.#given.indexOf(rate);
+    return this.#before + this.#perRate * this.#given.indexOf(rate);
   }
 }
+
+const RATE_ALONE = { count: 1, of: (schedule: Schedule) => (step: number) => [schedule(step)] };

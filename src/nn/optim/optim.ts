@@ -3,12 +3,14 @@ export { adagrad, type AdagradOptions } from "./adagrad.ts";
 export { adam, type AdamOptions } from "./adam.ts";
 export { adamax, type AdamaxOptions } from "./adamax.ts";
 export { adamw, type AdamWOptions } from "./adamw.ts";
+export { ema, type EmaOptions } from "./ema.ts";
 export { fromOps, type FromOpsOptions, type OpsUpdate, type OpsUpdated } from "./from_ops.ts";
 export { fromWgsl, type FromWgslOptions } from "./from_wgsl.ts";
 export { lamb, type LambOptions } from "./lamb.ts";
 export { lion, type LionOptions } from "./lion.ts";
 export { muon, type MuonOptions } from "./muon.ts";
 export { rmsprop, type RmspropOptions } from "./rmsprop.ts";
+export { scheduleFreeAdamw, type ScheduleFreeAdamwOptions } from "./schedule_free_adamw.ts";
 export { sgd, type SgdOptions } from "./sgd.ts";
 export type {
   Optimizer,

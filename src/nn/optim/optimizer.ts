@@ -40,7 +40,10 @@ export interface UpdatedElements {
  * zeros.
  */
 export interface UpdateRule {
-  /** Names of the tensors that it keeps for each parameter: in the groups `optimizer.<slot>` of the store. */
+  /**
+   * Names of the tensors that it keeps for each parameter: in the groups `optimizer.<slot>` of the store. A slot called
+   * `average` is what the model is evaluated and exported with, once there was an update.
+   */
   readonly slots: readonly string[];
   /** Whether an update is of all neighbours in a slab, or of each tensor by itself. */
   readonly over: "ranges" | "tensors";

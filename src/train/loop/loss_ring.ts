@@ -1,4 +1,4 @@
-import { TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
+import { CONTROL_TENSOR, TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import {
@@ -17,8 +17,6 @@ const STOP_BYTES = 8;
 
 /** Full name of the ring's tensor. */
 export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
-/** Full name of the tensor with the {@link StepControl} of a run. */
-export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
 
 /** Full name of the ring of what is kept of a step under `column`, beside its loss. */
 export function termRing(column: string): string {
@@ -80,6 +78,12 @@ export class LossRing {
   /** Where the control is. */
   get control(): BufferRange {
     return this.#store.tensor(CONTROL_TENSOR).range;
+  }
+
+  /** How many updates took place. Waits for the GPU. */
+  async updates(): Promise<number> {
+    const [bytes = new Uint8Array(4 * STEP_CONTROL_WORDS)] = await this.#store.gpu.read([this.control]);
+    return decodeStepControl(bytes).updates;
   }
 
   /** The number of the step that was not finite and stopped the run, once that was read. */

@@ -3,9 +3,9 @@ import type { Checkpoint } from "../../checkpoint/file/checkpoint.ts";
 import { requireMatch } from "../../checkpoint/restore/load_report.ts";
 import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
-import { TERMS_GROUP } from "../../tensor/group_names.ts";
+import { AVERAGE_SLOT, CONTROL_TENSOR, slotGroup, TERMS_GROUP } from "../../tensor/group_names.ts";
 import { columnsOf } from "../step/kept_terms.ts";
-import { CONTROL_TENSOR, emptyRing, LossRing, termRing } from "./loss_ring.ts";
+import { emptyRing, LossRing, termRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
 import { differentRun, RUN_SETTINGS, type RunDifference, type RunSetting } from "./run_identity.ts";
 import { fromStateTree, type TrainingState } from "./training_state.ts";
@@ -40,6 +40,8 @@ export interface OwnState {
   readonly plan: Pick<RestorePlan, "groups" | "defaults" | "optional" | "exclude">;
   /** Updates that the optimiser has done, where the tensors that are taken do not say that. */
   readonly updates: number | undefined;
+  /** Whether the averages of the weights begin here, with the weights that are taken. */
+  readonly beginsAverage: boolean;
 }
 
 /**
@@ -58,14 +60,14 @@ export async function ownState(
   requireWhole(state, checkpoint);
   const differences = run.record.differencesFrom(state);
   if (!differences.every(isAllowed)) throw differentRun(differences.filter((each) => !isAllowed(each)), tag);
-  const { plan, updates } = planOf(run, checkpoint, differences, state.step);
+  const { plan, updates, beginsAverage } = planOf(run, checkpoint, differences, state.step);
   const { report } = TensorPlan.of(run.store, reader, {
     ...plan,
     excused: [...source.excludedTensors, ...plan.optional ?? []],
     castFrom: source.castFrom,
   });
   requireMatch(report, source.title, advice);
-  return { state, differences, plan, updates };
+  return { state, differences, plan, updates, beginsAverage };
 }
 
 /** What to do with a checkpoint of another model, for `resume`, which has no `strict`. */
@@ -96,14 +98,17 @@ function planOf(
   { reader }: Checkpoint,
   differences: readonly RunDifference[],
   step: number,
-): Pick<OwnState, "plan" | "updates"> {
+): Pick<OwnState, "plan" | "updates" | "beginsAverage"> {
   const { store } = run;
   const isOther = differences.some(({ part: setting }) => setting === "optimizer");
   const isOtherLoss = differences.some(({ part: setting }) => setting === "loss");
   const slotTensors = run.slots.flatMap((slot) => store.group(slot).tensors);
-  const fresh = isOther && slotTensors.some(({ name }) => !reader.has(name)) ? run.slots : [];
-  const zeros = fresh.length === 0 ? [] : slotTensors
-    .filter(({ aliasOf }) => aliasOf === undefined)
+  const missing = isOther ? slotTensors.filter(({ name }) => !reader.has(name)) : [];
+  // An average of weights needs no count: it can begin at any time, with the weights as they are.
+  const beginsAverage = missing.length > 0 && missing.every(({ group }) => group === slotGroup(AVERAGE_SLOT));
+  const fresh = missing.length === 0 ? [] : beginsAverage ? [slotGroup(AVERAGE_SLOT)] : run.slots;
+  const zeros = slotTensors
+    .filter(({ group, aliasOf }) => fresh.includes(group) && aliasOf === undefined)
     .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
   const unknown = columnsOf(run.kept).map((name) => [termRing(name), emptyRing()] as const);
   const groups = store.groups().map(({ name }) => name).filter((name) =>
@@ -124,7 +129,8 @@ function planOf(
       defaults: new Map([...zeros, ...unknown]),
       optional: [CONTROL_TENSOR],
     },
-    updates: fresh.length > 0 ? 0 : reader.has(CONTROL_TENSOR) ? undefined : step,
+    updates: fresh.length > 0 && !beginsAverage ? 0 : reader.has(CONTROL_TENSOR) ? undefined : step,
+    beginsAverage,
   };
 }
 

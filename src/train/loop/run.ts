@@ -258,7 +258,12 @@ export class Run {
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
     this.#requireOpen();
-    return await this.#programs.evaluations.run(source, this.order.key, signal);
+    return await this.#programs.evaluate(source, this.order.key, signal);
+  }
+
+  /** Makes the averages of the weights what the weights are, for an optimiser that keeps some. */
+  beginAverage(): void {
+    this.#rules.beginAverage(this.model);
   }
 
   /** Everything but the tensors, as it is now. */

@@ -120,9 +120,8 @@ export class Evaluation {
 
   async #programFor(source: BatchSource, size: number): Promise<EvaluationProgram> {
     this.#requireOpen();
-    const { loss } = this.#measures;
     const program = this.#programs.get(size) ??
-      await evaluationProgram(this.#model, source, size, loss, this.#metrics);
+      await evaluationProgram(this.#model, source, size, this.#measures, this.#metrics);
     if (this.#isClosed) program.executable.close();
     this.#requireOpen();
     this.#programs.delete(size);

@@ -1,14 +1,13 @@
 import { Executable } from "../../graph/executable.ts";
 import { indexLimits } from "../../graph/index_limits.ts";
 import { sizeOf } from "../../graph/value.ts";
-import type { Loss } from "../../nn/losses/loss.ts";
 import type { SetMetric } from "../../nn/metrics/metric.ts";
 import type { Model } from "../../nn/model.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import { labelsOf } from "./batch_loss.ts";
 import { type CountedValue, outputName } from "./count_rows.ts";
 import { type InputRanges, inputRanges } from "./index_check.ts";
-import { countsOf, type MeasuredTerm } from "./measures.ts";
+import { countsOf, type MeasuredTerm, type Measures } from "./measures.ts";
 
 /** A compiled evaluation of batches of one size. */
 export interface EvaluationProgram {
@@ -24,7 +23,7 @@ export async function evaluationProgram(
   model: Model,
   source: BatchSource,
   size: number,
-  loss: Loss,
+  { loss, weights = (name) => model.rangeOf(name) }: Pick<Measures, "loss" | "weights">,
   metrics: ReadonlyMap<string, SetMetric>,
 ): Promise<EvaluationProgram> {
   const trace = model.trace(size, false);
@@ -38,7 +37,7 @@ export async function evaluationProgram(
   );
   const executable = await Executable.compile(
     model.store.gpu,
-    { inputs: [trace.input, labels], outputs, parameters: (name) => model.rangeOf(name) },
+    { inputs: [trace.input, labels], outputs, parameters: weights },
     { variants: model.store.variants, label: "evaluation" },
   );
   return {

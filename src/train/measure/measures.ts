@@ -1,3 +1,4 @@
+import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { constant } from "../../graph/ops/sources.ts";
 import type { Value } from "../../graph/value.ts";
 import { requireValue } from "../../nn/layer.ts";
@@ -9,6 +10,8 @@ import { type BatchTerm, batchTerms, sumOfValues, sumOfWeights } from "./batch_l
 export interface Measures {
   readonly loss: Loss;
   readonly metrics: Readonly<Record<string, Metric>>;
+  /** Where the weights are that are measured, by their names in the model. Default: where the model has them. */
+  readonly weights?: ((name: string) => BufferRange) | undefined;
 }
 
 /** A term of a loss, as far as its sums do not say it. */

@@ -1,5 +1,6 @@
+import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { Model } from "../../nn/model.ts";
-import { slotGroup } from "../../tensor/group_names.ts";
+import { AVERAGE_SLOT, slotGroup } from "../../tensor/group_names.ts";
 import type { TensorGroup } from "../../tensor/tensor_group.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { Optimizer, UpdatedParameter, UpdateRule } from "../../nn/optim/optimizer.ts";
@@ -58,5 +59,27 @@ export class ParameterRules {
   /** The groups of the slots, on the device that the store is on now. */
   slotGroups(store: TensorStore): ReadonlyMap<string, TensorGroup> {
     return new Map(this.slots.map((slot) => [slot, store.group(slotGroup(slot))]));
+  }
+
+  /** Whether averages of weights are kept, which are evaluated in place of the weights. */
+  get hasAverage(): boolean {
+    return this.slots.includes(AVERAGE_SLOT);
+  }
+
+  /** Where the parameter called `name` is to be evaluated: its average, if there is one. */
+  averageOf(model: Model, name: string): BufferRange {
+    if (this.of(name)?.slots.includes(AVERAGE_SLOT) !== true) return model.rangeOf(name);
+    return model.store.tensor(`${slotGroup(AVERAGE_SLOT)}.${name}`).range;
+  }
+
+  /** Makes the averages of the weights what the weights are. */
+  beginAverage({ store, group }: Model): void {
+    const encoder = store.gpu.device.createCommandEncoder({ label: "averages begin" });
+    for (const { name, range } of store.group(slotGroup(AVERAGE_SLOT)).tensors) {
+      const from = store.tensor(`${group.name}${name.slice(slotGroup(AVERAGE_SLOT).length)}`).range;
+      if (range.size === 0) continue;
+      encoder.copyBufferToBuffer(from.buffer, from.offset, range.buffer, range.offset, range.size);
+    }
+    store.gpu.submit(encoder);
   }
 }

@@ -20,6 +20,8 @@ export interface KernelCase {
   readonly learningRate: number;
   /** Which of the step's scalars the rate is. */
   readonly rate?: number;
+  /** The step's scalar behind the rate, in update `t`, from 1. */
+  readonly behindRate?: (t: number) => number;
   /** Whose powers the verdict corrects by. */
   readonly decays?: readonly number[];
   /** How many tensors there are beside the parameter. */
@@ -55,7 +57,7 @@ export async function expectSteps(
         gradientOf(number, twins[index] ?? [NaN])
       );
       const corrections = (kernel.decays ?? []).map((decay) => 1 - decay ** t);
-      state = await oneStep(gpu, kernel, state, gradient, encodeStepVerdict({ updates: t, corrections }));
+      state = await oneStep(gpu, kernel, state, gradient, encodeStepVerdict({ updates: t, corrections }), t);
       twins = twins.map((twin, index) => kernel.twin(twin, gradient[index] ?? NaN, t));
       state.forEach((array, slot) => expectClose(array, twins.map((twin) => twin[slot] ?? NaN), tolerance));
     }
@@ -107,12 +109,13 @@ export async function expectZerosKept(gpu: GpuDevice, kernel: KernelCase): Promi
 
 async function oneStep(
   gpu: GpuDevice,
-  { learningRate, rate = 0, dispatch }: KernelCase,
+  { learningRate, behindRate = () => 1e6, rate = 0, dispatch }: KernelCase,
   state: readonly Float32Array[],
   gradient: Float32Array,
   verdict: Uint8Array,
+  t = 1,
 ): Promise<Float32Array[]> {
-  const values = Array.from({ length: rate + 1 }, (_, index) => index === rate ? learningRate : 1e6);
+  const values = [...Array<number>(rate).fill(1e6), learningRate, behindRate(t)];
   const scalars = encodeStepScalars({ seed: 0, step: 3, values });
   const count = gradient.length;
   return await runDispatch(gpu, dispatch({ state, gradient, scalars, verdict }, { count, rate }), [...state]);

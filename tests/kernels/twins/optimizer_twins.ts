@@ -148,6 +148,39 @@ export function lionTwin(
   };
 }
 
+/** Schedule-free AdamW, algorithm 1 of Defazio et al. 2024 (arXiv 2405.15682): the slots are v, z and the average x. */
+export function scheduleFreeTwin(
+  { rates, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0 }: {
+    /** Of each update, from the first. */
+    readonly rates: readonly number[];
+    readonly beta1?: number;
+    readonly beta2?: number;
+    readonly eps?: number;
+    readonly weightDecay?: number;
+  },
+): OptimizerTwin {
+  return ([y, v = 0, z = y, x = y], g, t) => {
+    const [z1, x1] = t === 1 ? [y, y] : [z, x];
+    const nextV = beta2 * v + (1 - beta2) * g * g;
+    const vHat = nextV / (1 - beta2 ** t);
+    const rate = rates[t - 1] ?? NaN;
+    const nextZ = z1 - rate * g / (Math.sqrt(vHat) + eps) - rate * weightDecay * y;
+    const squares = rates.slice(0, t).map((each) => each * each);
+    const c = rate * rate / squares.reduce((sum, each) => sum + each, 0);
+    const nextX = (1 - c) * x1 + c * nextZ;
+    return [(1 - beta1) * nextZ + beta1 * nextX, nextV, nextZ, nextX];
+  };
+}
+
+/** An optimiser of which the last slot is the exponential moving average of the parameter. */
+export function emaTwin(twin: OptimizerTwin, decay: number): OptimizerTwin {
+  return (state, g, t) => {
+    const mean = state.length > 1 ? state[state.length - 1] ?? NaN : NaN;
+    const inner = twin(t === 1 ? [state[0]] : [state[0], ...state.slice(1, -1)], g, t);
+    return [...inner, t === 1 ? inner[0] : decay * mean + (1 - decay) * inner[0]];
+  };
+}
+
 /** A tensor of an optimiser that looks at tensors as a whole: the parameter first, then its slots. */
 export type TensorState = readonly [parameter: Float64Array, ...slots: Float64Array[]];
 

@@ -148,10 +148,21 @@ export function twinOf(
   shapes: Shapes = SHAPES,
   clipped: (gradient: number, step: number) => number = (gradient) => gradient,
 ): Float64Array {
+  return Float64Array.from(statesOf(twin, name, before, shapes, clipped), ([p]) => p);
+}
+
+/** The same with the slots: the state of each element. */
+export function statesOf(
+  twin: OptimizerTwin,
+  name: string,
+  before: Weights,
+  shapes: Shapes = SHAPES,
+  clipped: (gradient: number, step: number) => number = (gradient) => gradient,
+): readonly ElementState[] {
   let states = Array.from(before.get(name) ?? [], (p): ElementState => [p]);
   for (let step = 0; step < STEPS; step++) {
     const gradient = gradientOf(name, step, shapes);
     states = states.map((state, index) => twin(state, clipped(gradient[index] ?? NaN, step), step + 1));
   }
-  return Float64Array.from(states, ([p]) => p);
+  return states;
 }
