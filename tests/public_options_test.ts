@@ -301,6 +301,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
       }),
   ],
   EvaluateOptions: [detached(cairn.Trainer.prototype.evaluate, {})],
+  PredictOptions: [detached(cairn.Trainer.prototype.predict, [])],
   ResumeOptions: [detached(cairn.Trainer.prototype.resume)],
   RecoverRunOptions: [detached(cairn.Trainer.prototype.recover)],
   TrainerLoadOptions: [

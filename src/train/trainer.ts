@@ -4,11 +4,13 @@ import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkOptions } from "../base/options/options.ts";
+import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
 import { AutoSaver } from "./saves/auto_saver.ts";
 import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
+import { PREDICT_OPTIONS, type PredictInputs, type PredictOptions } from "./measure/prediction_source.ts";
 import type { NonFiniteResult } from "./loop/find_non_finite.ts";
 import { measuredNames } from "./step/kept_terms.ts";
 import type { TrainingHistory } from "./loop/history.ts";
@@ -229,6 +231,24 @@ export class Trainer {
     this.#requireStill("evaluate");
     if (source === undefined) throw new TypeError("There is no validation data; give evaluate() a loader");
     return await this.#run.evaluate(source, options.signal);
+  }
+
+  /**
+   * The model's output for every example of `inputs`, `[examples, …]` in their order, without dropout and with the
+   * weights that `evaluate` takes: the averages where the optimiser keeps some. Compiled once for batches of
+   * `batchSize` examples and once for a smaller rest. May come between two steps of a training, which goes on with the
+   * same bits.
+   *
+   * @param inputs `[examples, …]`; numbers are made a tensor of the model's dtype. Of a data source the inputs: in the
+   * order of the data where it has `indicesAt`, as a `DataLoader` does, shuffled or not, and else in that of its
+   * batches.
+   * @throws CairnError `shape_mismatch` or `dtype_mismatch` for inputs of other examples than the model takes, with
+   * both; RangeError for a batch size that is none or an index that the model does not take; `signal.reason`.
+   */
+  async predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<HostTensor> {
+    checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");
+    this.#requireStill("predict");
+    return await this.#run.predict(inputs, options);
   }
 
   /**

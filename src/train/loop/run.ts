@@ -4,10 +4,12 @@ import { Pace } from "../../gpu/pace.ts";
 import type { Metric } from "../../nn/metrics/metric.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import { Model, traceModel } from "../../nn/model.ts";
+import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
+import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
 import { BatchOrder } from "./batch_order.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { type StepColumns, TrainingHistory } from "./history.ts";
@@ -264,6 +266,14 @@ export class Run {
   /** Makes the averages of the weights what the weights are, for an optimiser that keeps some. */
   beginAverage(): void {
     this.#rules.beginAverage(this.model);
+  }
+
+  /** The model's outputs for `inputs`, in their order. */
+  async predict(inputs: PredictInputs, options: PredictOptions): Promise<HostTensor> {
+    await this.initialize();
+    this.#requireOpen();
+    const { batchSize } = this.data;
+    return await this.#programs.predict(inputs, { key: this.order.key, batchSize }, options);
   }
 
   /** Everything but the tensors, as it is now. */

@@ -1,4 +1,3 @@
-import { CairnError } from "../../base/errors.ts";
 import type { OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { addTotals, type SetMetric, type Totals } from "../../nn/metrics/metric.ts";
@@ -15,6 +14,7 @@ import { nextTurn } from "../../base/event_loop.ts";
 import { CountRows } from "./count_rows.ts";
 import { type EvaluationProgram, evaluationProgram } from "./evaluation_program.ts";
 import { requireInRange } from "./index_check.ts";
+import { ProgramsBySize } from "./programs_by_size.ts";
 import { lossOf, type Measures, setMetrics } from "./measures.ts";
 
 /** What a model does on a data set, over every example. */
@@ -42,22 +42,17 @@ export interface EvaluateOptions {
 /** Every option of {@link EvaluateOptions}. */
 export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
 
-/** Programs for smaller last batches that are kept, of sources of the same shapes. */
-const KEPT_SIZES = 4;
-
 /**
- * An evaluation of a model, for all sources of the same shapes. A last batch that is smaller has a program of its
- * size, so that nothing is filled up and no metric has to leave anything out.
+ * An evaluation of a model, for all sources of the same shapes. No batch is filled up, so that no metric has to leave
+ * anything out.
  */
 export class Evaluation {
   readonly #model: Model;
   readonly #measures: Measures;
   readonly #metrics: ReadonlyMap<string, SetMetric>;
-  /** By the size of the batch, the one that was used last at the end. */
-  readonly #programs = new Map<number, EvaluationProgram>();
+  readonly #programs = new ProgramsBySize<EvaluationProgram>("the evaluation");
   #rows: CountRows | undefined;
   #running: Promise<unknown> = Promise.resolve();
-  #isClosed = false;
 
   /** @throws TypeError for a metric that is none. */
   constructor(model: Model, measures: Measures) {
@@ -99,9 +94,7 @@ export class Evaluation {
 
   /** A running evaluation ends at its next batch with the error `closed`. */
   close(): void {
-    this.#isClosed = true;
-    for (const { executable } of this.#programs.values()) executable.close();
-    this.#programs.clear();
+    this.#programs.close();
     this.#rows?.close();
   }
 
@@ -118,30 +111,12 @@ export class Evaluation {
     return this.#rows;
   }
 
-  async #programFor(source: BatchSource, size: number): Promise<EvaluationProgram> {
-    this.#requireOpen();
-    const program = this.#programs.get(size) ??
-      await evaluationProgram(this.#model, source, size, this.#measures, this.#metrics);
-    if (this.#isClosed) program.executable.close();
-    this.#requireOpen();
-    this.#programs.delete(size);
-    this.#programs.set(size, program);
-    this.#forgetOldest(source.batchSize);
-    return program;
-  }
-
-  /** Evaluating sets of ever new sizes must not fill the GPU with programs. */
-  #forgetOldest(batchSize: number): void {
-    const smaller = [...this.#programs].filter(([size]) => size !== batchSize);
-    for (const [size, { executable }] of smaller.slice(0, -KEPT_SIZES)) {
-      executable.close();
-      this.#programs.delete(size);
-    }
-  }
-
-  #requireOpen(): void {
-    if (!this.#isClosed) return;
-    throw new CairnError("closed", "Cannot go on with the evaluation: the trainer was closed meanwhile");
+  #programFor(source: BatchSource, size: number): Promise<EvaluationProgram> {
+    return this.#programs.get(
+      size,
+      source.batchSize,
+      () => evaluationProgram(this.#model, source, size, this.#measures, this.#metrics),
+    );
   }
 
   /** Adds what was counted of a batch to what was counted before it. */
