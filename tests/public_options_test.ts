@@ -96,6 +96,13 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   PolynomialDecayOptions: [(wrong) => optim.polynomialDecay(1, 1, wrong)],
   WarmupStableDecayOptions: [(wrong) => optim.warmupStableDecay(1, wrong)],
   LinearOptions: [(wrong) => nn.linear(2, 2, wrong)],
+  Conv2dLayerOptions: [(wrong) => nn.conv2d(1, 1, 1, wrong)],
+  Conv1dLayerOptions: [(wrong) => nn.conv1d(1, 1, 1, wrong)],
+  ConvTranspose2dLayerOptions: [(wrong) => nn.convTranspose2d(1, 1, 1, wrong)],
+  DepthwiseConv2dOptions: [
+    (wrong) => nn.depthwiseConv2d(1, 1, wrong),
+    (wrong) => nn.separableConv2d(1, 1, 1, wrong),
+  ],
   LayerNormOptions: [(wrong) => nn.layerNorm(2, wrong)],
   CrossEntropyLossOptions: [(wrong) => nn.crossEntropy(wrong)],
   SoftmaxCrossEntropyOptions: [
@@ -157,12 +164,16 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   MaxPoolOptions: [
     (wrong) => ops.maxPool2d(image, 1, wrong),
     (wrong) => ops.maxPool1d(series, 1, wrong),
+    (wrong) => nn.maxPool2d(1, wrong),
+    (wrong) => nn.maxPool1d(1, wrong),
   ],
   AvgPoolOptions: [
     (wrong) => ops.avgPool2d(image, 1, wrong),
     (wrong) => ops.avgPool1d(series, 1, wrong),
+    (wrong) => nn.avgPool2d(1, wrong),
+    (wrong) => nn.avgPool1d(1, wrong),
   ],
-  UpsampleOptions: [(wrong) => ops.upsample(image, wrong)],
+  UpsampleOptions: [(wrong) => ops.upsample(image, wrong), (wrong) => nn.upsample(wrong)],
   MatmulOptions: [(wrong) => ops.matmul(value, value, wrong)],
   RandomOptions: [(wrong) => ops.randomUniform([2], wrong), (wrong) => ops.randomNormal([2], wrong)],
   DropoutOptions: [(wrong) => ops.dropout(value, wrong)],

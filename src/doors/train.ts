@@ -38,6 +38,14 @@ export type { DescribedValue, Description } from "../base/description.ts";
 export type { BatchRequest, ExampleSpec, OrderKey } from "../data/batch_source.ts";
 export type { LoaderState } from "../data/data_loader.ts";
 export type { Seed } from "../data/seed.ts";
+export type { Padding } from "../graph/ops/movement/pad.ts";
+export type {
+  Conv1dOptions,
+  Conv2dOptions,
+  ConvolutionPadding,
+  ConvTranspose2dOptions,
+} from "../graph/ops/spatial/convolution_options.ts";
+export type { RowsColumns } from "../graph/ops/spatial/window.ts";
 export type { OnDeviceLost } from "../train/device_losses.ts";
 export type { InterruptSignal } from "../train/interrupts.ts";
 export type { ProgressReporter, TerminalProgressOptions, TextStream } from "../train/log/progress.ts";
@@ -54,6 +62,10 @@ export type { FailedSave } from "../train/saves/scheduled_saves.ts";
 export { NameTemplate } from "../train/saves/name_template.ts";
 export type { Initializer } from "../nn/initializers.ts";
 export type { Layer } from "../nn/layer.ts";
+export type { Conv1dLayerOptions, Conv2dLayerOptions } from "../nn/layers/conv.ts";
+export type { ConvTranspose2dLayerOptions } from "../nn/layers/conv_transpose.ts";
+export type { LinearOptions } from "../nn/layers/linear.ts";
+export type { DepthwiseConv2dOptions } from "../nn/layers/separable_conv.ts";
 export type { BinaryCrossEntropyOptions } from "../nn/losses/binary_cross_entropy.ts";
 export type { CombineLossesOptions } from "../nn/losses/combine_losses.ts";
 export type { CrossEntropyLossOptions } from "../nn/losses/cross_entropy.ts";

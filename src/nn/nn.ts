@@ -1,4 +1,6 @@
 export { gelu, relu, sigmoid, silu, tanh } from "./layers/activations.ts";
+export { conv1d, type Conv1dLayerOptions, conv2d, type Conv2dLayerOptions } from "./layers/conv.ts";
+export { convTranspose2d, type ConvTranspose2dLayerOptions } from "./layers/conv_transpose.ts";
 export { dropout } from "./layers/dropout.ts";
 export { flatten } from "./layers/flatten.ts";
 export {
@@ -50,4 +52,14 @@ export { topK, type TopKMetricOptions } from "./metrics/top_k.ts";
 export { type Metric, type SetMetric, type Table, type Totals } from "./metrics/metric.ts";
 export { Model, type ModelTrace } from "./model.ts";
 export { type Parameter, Scope, type ScopeOptions } from "./scope.ts";
+export {
+  avgPool1d,
+  avgPool2d,
+  globalAvgPool,
+  globalMaxPool,
+  maxPool1d,
+  maxPool2d,
+} from "./layers/pooling.ts";
+export { depthwiseConv2d, type DepthwiseConv2dOptions, separableConv2d } from "./layers/separable_conv.ts";
 export { sequential } from "./layers/sequential.ts";
+export { upsample } from "./layers/upsample.ts";

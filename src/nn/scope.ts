@@ -74,6 +74,11 @@ export class Scope {
     return this.#trace.isTraining;
   }
 
+  /** Its dotted name in the model, such as `0.attention`; empty for the whole model's. */
+  get path(): string {
+    return this.#prefix;
+  }
+
   /** Every parameter of the trace, in the order in which they were first asked for. */
   get parameters(): readonly Parameter[] {
     return Array.from(this.#trace.taken.values(), ({ parameter }) => parameter);
