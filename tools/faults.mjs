@@ -16,8 +16,11 @@ const NOUNS = {
   numerics: "graphs, % differences",
 };
 
-/** Runs a script with its output shown, and resolves to its exit status and its last line that is JSON. */
-function run([program, ...before], script, args) {
+/**
+ * Runs a script and resolves to its exit status and its last line that is JSON. Its output is shown, without that line
+ * unless `isJsonShown`: of several runtimes, this program prints one line of its own.
+ */
+function run([program, ...before], script, args, isJsonShown = false) {
   return new Promise((resolve) => {
     const child = spawn(program, [...before, join(root, script), ...args], {
       cwd: root,
@@ -27,8 +30,7 @@ function run([program, ...before], script, args) {
     let output = "";
     child.stdout.on("data", (bytes) => {
       output += bytes;
-      // Its JSON is for this program, which prints one of its own.
-      process.stdout.write(String(bytes).replace(/^\{"faults".*\n?/gm, ""));
+      process.stdout.write(isJsonShown ? bytes : String(bytes).replace(/^\{"faults".*\n?/gm, ""));
     });
     child.on("close", (status) => {
       const last = output.trimEnd().split("\n").at(-1) ?? "";
@@ -38,7 +40,7 @@ function run([program, ...before], script, args) {
 }
 
 if (campaign === "mutations") {
-  const { status } = await run([process.execPath], join("tests", "faults", "mutations.mjs"), rows);
+  const { status } = await run([process.execPath], join("tests", "faults", "mutations.mjs"), rows, true);
   process.exit(status ?? 1);
 }
 if (!CAMPAIGNS.includes(campaign)) {
