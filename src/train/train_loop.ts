@@ -16,6 +16,7 @@ import {
 import { batchOfStep, type NonFiniteBatch, type NonFinitePolicy } from "./loop/non_finite.ts";
 import type { ProgressReporter, TrainingProgress } from "./log/progress.ts";
 import type { Run } from "./loop/run.ts";
+import { epochsAtEnd, requireTotals, stepsAtEnd } from "./totals.ts";
 import { finishEpoch, isValidationDue, validateWithinEpoch } from "./loop/validation.ts";
 
 /** What is known right after a step. */
@@ -32,8 +33,10 @@ export interface StepEvent {
 
 /** Options of `Trainer.train`. */
 export interface TrainOptions {
-  /** Train until this many epochs are done, those before a resume included. */
-  readonly epochs: number;
+  /** Train until this many epochs are done, those before a resume included. At least one of the two totals is given. */
+  readonly epochs?: number | undefined;
+  /** Train until this many steps are done, those before a resume included. With `epochs`, whichever comes first. */
+  readonly steps?: number | undefined;
   /** Stops at the next step boundary: what is being saved is saved, then the signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
   /** After every step; training waits for it. */
@@ -72,6 +75,7 @@ export interface TrainOptions {
 /** Every option of {@link TrainOptions}. */
 const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   epochs: true,
+  steps: true,
   signal: true,
   onStep: true,
   onEpoch: true,
@@ -83,15 +87,13 @@ const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   onNonFinite: true,
 };
 
-/** @throws TypeError for an unknown option, RangeError for an invalid number of epochs. */
+/** @throws TypeError for an unknown option or no total, RangeError for an invalid number of epochs or steps. */
 export function checkTrainOptions(options: TrainOptions): void {
-  const { epochs, handleSignals } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");
+  const { epochs, steps, handleSignals } = checkOptions("train()", options, TRAIN_OPTIONS, "{ epochs: 10 }");
   if (typeof handleSignals === "object") {
     checkOptions("handleSignals", handleSignals, SIGNAL_OPTIONS, "{ graceMs: 20_000 }");
   }
-  if (!Number.isSafeInteger(epochs) || epochs < 0) {
-    throw new RangeError(`epochs is an integer from 0, found ${epochs}`);
-  }
+  requireTotals({ epochs, steps });
 }
 
 /** What a call of `Trainer.train` did. */
@@ -100,8 +102,8 @@ export interface TrainReport {
   readonly steps: number;
   /** Batches that were left out because their loss or gradients were not finite, as `onNonFinite: "skip"` asks for. */
   readonly skipped: readonly NonFiniteBatch[];
-  /** Why it returned: everything was done, or which signal came. */
-  readonly endedBy: "end" | InterruptSignal;
+  /** Why it returned: everything was done, `Trainer.stop` was called, or which signal came. */
+  readonly endedBy: "end" | "stop" | InterruptSignal;
   /**
    * For `process.exitCode`: 0 when everything was done, and 1 when the last step was then to be saved and could not be;
    * after a signal 130 (SIGINT) or 143 (SIGTERM) when the last step is in a durable checkpoint, and 1 when it is not.
@@ -181,22 +183,27 @@ export interface LoopContext {
   readonly policy: AutoSaver | undefined;
   readonly saves: ScheduledSaves | undefined;
   readonly interrupts: Interrupts | undefined;
+  /** Whether the loop is to end at the next step. */
+  readonly isStopping: () => boolean;
 }
 
 /** How a {@link trainLoop} ended. */
 export type LoopEnd = Pick<TrainReport, "endedBy" | "exitCode">;
 
-/** Trains until `options.epochs` epochs are done, or a signal came. In any case no save is under way afterwards. */
+/**
+ * Trains until a total of `options` is reached, or it is stopped, or a signal came. In any case no save is under way
+ * afterwards.
+ */
 export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
-  const { run, options, log, saves, interrupts } = context;
+  const { run, options, log, saves, interrupts, isStopping } = context;
   const startStep = run.step;
-  const totalSteps = run.stepsAfter(options.epochs);
+  const totalSteps = stepsAtEnd(run, options);
   try {
     for (;;) {
       if (interrupts?.received === undefined) await measureIfDue(context, startStep);
       log.throwIfCallbackFailed();
       throwIfAborted(options.signal);
-      if (interrupts?.received !== undefined || run.step >= totalSteps) break;
+      if (interrupts?.received !== undefined || isStopping() || run.step >= totalSteps) break;
       await oneStep(context, startStep);
       tellSkipped(context, startStep);
       // A checkpoint was refused because a step stopped the run: no need to find that out later.
@@ -221,13 +228,13 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
   }
   log.throwIfCallbackFailed();
   const signal = interrupts?.received;
+  const isDone = run.step >= totalSteps && !run.isEpochUnmeasured;
   if (signal === undefined) {
     requireSomeSave(log, run.step);
     const isLastSaved = log.failedSaves.every(({ step }) => step !== run.step) ||
       saves?.durableStep === run.step;
-    return { endedBy: "end", exitCode: isLastSaved ? 0 : 1 };
+    return { endedBy: isDone ? "end" : "stop", exitCode: isLastSaved ? 0 : 1 };
   }
-  const isDone = run.step >= totalSteps && !run.isEpochUnmeasured;
   const isSaved = saves !== undefined && (run.step === startStep || saves.durableStep === run.step);
   if (!isSaved) return { endedBy: isDone ? "end" : signal, exitCode: 1 };
   return isDone ? { endedBy: "end", exitCode: 0 } : { endedBy: signal, exitCode: exitCodeOf(signal) };
@@ -293,7 +300,7 @@ async function measureIfDue(context: LoopContext, startStep: number): Promise<vo
   // Also right after a restore: the checkpoint that it came from was not measured.
   if (saves.isBestDue) return await saves.save(moment);
   if (run.step === startStep) return;
-  if (isEpochEnd && policy.isDueAfterEpoch(run.epoch, options.epochs)) await saves.save("epoch");
+  if (isEpochEnd && policy.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) await saves.save("epoch");
   else if (policy.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
 }
 
@@ -334,17 +341,19 @@ const NOT_WORTH_SAVING: ReadonlySet<CairnErrorCode> = new Set<CairnErrorCode>([
 ]);
 
 /**
- * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt. Both are
+ * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt or a stop. That is
  * the last chance, so that a save that fails is tried once more.
  */
 async function lastSave(
-  { run, options, policy, saves, interrupts }: LoopContext,
+  { run, options, policy, saves, interrupts, isStopping }: LoopContext,
   startStep: number,
 ): Promise<void> {
   if (policy === undefined || saves === undefined || run.step === startStep) return;
   const isEpochDue = run.isAtEndOfEpoch && !run.isEpochUnmeasured &&
-    policy.isDueAfterEpoch(run.epoch, options.epochs);
-  const isDue = isEpochDue || policy.settings.everySteps !== null || interrupts?.received !== undefined;
+    policy.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options));
+  const isCutShort = interrupts?.received !== undefined || isStopping();
+  const isWithinEpoch = !run.isAtEndOfEpoch && policy.savesEnd;
+  const isDue = isEpochDue || isCutShort || isWithinEpoch || policy.settings.everySteps !== null;
   if (!isDue) return;
   const moment = isEpochDue ? "epoch" : "step";
   await saves.save(moment);
@@ -356,9 +365,9 @@ async function lastSave(
 export function progressOf(run: Run, options: TrainOptions): TrainingProgress {
   return {
     step: run.step,
-    totalSteps: run.stepsAfter(options.epochs),
+    totalSteps: stepsAtEnd(run, options),
     epoch: run.currentEpoch,
-    totalEpochs: options.epochs,
+    totalEpochs: epochsAtEnd(run, options),
     loss: run.history.lastLoss,
     terms: run.history.lastTerms,
     metrics: run.history.lastEpoch?.metrics ?? {},

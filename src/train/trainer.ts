@@ -20,6 +20,7 @@ import {
   RECOVER_RUN_OPTIONS,
   recoverRun,
   type RecoverRunOptions,
+  type RestoreTarget,
   RESUME_OPTIONS,
   resumeNewest,
   type ResumeOptions,
@@ -69,6 +70,7 @@ export class Trainer {
   readonly #directories: RunDirectories;
   /** What is under way that nothing else may come in between of. */
   #busyWith: string | undefined;
+  #isStopping = false;
   #isClosed = false;
 
   /**
@@ -193,8 +195,9 @@ export class Trainer {
   }
 
   /**
-   * Trains until `epochs` epochs are done. Resolves when the last checkpoint is durable. Returns at once when they
-   * are done already, after a resume for example.
+   * Trains until `epochs` epochs or `steps` steps of the run are done, whichever comes first. Resolves when the last
+   * checkpoint is durable. Returns at once, with `steps: 0` and a warning, when they are done already, after a resume
+   * for example.
    *
    * A save that fails does not stop the training: it is in the report, and `onWarning` gets it. When all of them
    * failed, the call rejects with `not_saved` after the training.
@@ -207,8 +210,20 @@ export class Trainer {
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
-    const context = { run: this.#run, policy: this.#policy, target: () => this.#directories.target() };
-    return await this.#alone("train", () => training(context, options));
+    const target = (): Promise<RestoreTarget> => this.#directories.target();
+    const context = { run: this.#run, policy: this.#policy, target, isStopping: () => this.#isStopping };
+    return await this.#alone("train", () => {
+      this.#isStopping = false;
+      return training(context, options);
+    });
+  }
+
+  /**
+   * Lets the `train` that is running end at its next step: it saves as at the end of a training and resolves with
+   * `endedBy: "stop"`. What is being measured is finished first. Does nothing when none is running.
+   */
+  stop(): void {
+    this.#isStopping = true;
   }
 
   /**

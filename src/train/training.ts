@@ -6,6 +6,7 @@ import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./loop/non
 import { type ProgressReporter, reporterOf } from "./log/progress.ts";
 import type { RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
+import { nothingLeft, stepsAtEnd } from "./totals.ts";
 import {
   type LoopEnd,
   progressOf,
@@ -21,6 +22,8 @@ export interface TrainingContext {
   readonly policy: AutoSaver | undefined;
   /** The run with the directory that it is saved into. */
   readonly target: () => Promise<RestoreTarget>;
+  /** Whether the training is to end at the next step. */
+  readonly isStopping: () => boolean;
 }
 
 /** What `Trainer.train` does, once nothing else changes the run. */
@@ -30,7 +33,8 @@ export async function training(context: TrainingContext, options: TrainOptions):
   checkedPolicy(options.onNonFinite);
   const reporter = reporterOf(options.progress);
   const log = new TrainLog(options, reporter);
-  const isDone = run.step >= run.stepsAfter(options.epochs) && !run.isEpochUnmeasured;
+  const isDone = run.step >= stepsAtEnd(run, options) && !run.isEpochUnmeasured;
+  if (isDone) log.onWarning(nothingLeft(run, options));
   const losses = new DeviceLosses(run, options.onDeviceLost);
   const end: LoopEnd = isDone
     ? { endedBy: "end", exitCode: 0 }
@@ -68,7 +72,8 @@ async function trainWith(
         if (!isStarted) await reporter?.start?.(progressOf(run, options));
         isStarted = true;
         run.setClock(true);
-        return await trainLoop({ run, options, reporter, log, policy, saves, interrupts });
+        const { isStopping } = context;
+        return await trainLoop({ run, options, reporter, log, policy, saves, interrupts, isStopping });
       } catch (error) {
         run.setClock(false);
         if (isNonFinite(error)) throw await explainStop(run);

@@ -123,10 +123,16 @@ export class AutoSaver {
 
   /** Whether to save at the end of the 1-based `epoch` of `totalEpochs`. */
   isDueAfterEpoch(epoch: number, totalEpochs: number): boolean {
-    const { interval, savePath, saveOnLastEpoch } = this.#settings;
+    const { interval, savePath } = this.#settings;
     if (interval === null || savePath === null) return false;
     if (interval > 0 && epoch % interval === 0) return true;
-    return epoch === totalEpochs && (saveOnLastEpoch || interval === -1);
+    return epoch === totalEpochs && this.savesEnd;
+  }
+
+  /** Whether the end of a run is saved whatever the interval, also within an epoch. */
+  get savesEnd(): boolean {
+    const { interval, savePath, saveOnLastEpoch } = this.#settings;
+    return savePath !== null && (interval === -1 || (interval !== null && saveOnLastEpoch));
   }
 
   /**
