@@ -62,6 +62,8 @@ interface Compiled {
   readonly results: ResultPlan;
   readonly memory: ProgramMemory;
   readonly dispatches: readonly ReadyDispatch[];
+  /** For each number of updates, from 0, how many of the dispatches a run with so many has. */
+  readonly ends: readonly number[];
   readonly usesScalars: boolean;
   readonly description: string;
 }
@@ -110,7 +112,18 @@ export class Executable {
       const dispatches = await prepare(gpu, steps);
       const usesScalars = steps.some(({ bindings }) => bindings.includes(memory.rangeOf("scalars")));
       const description = describeProgram(label, lowering, updates, results, memory);
-      return new Executable({ gpu, label, lowering, results, memory, dispatches, usesScalars, description });
+      const ends = [0, ...updates.ends].map((end) => lowering.steps.length + end);
+      return new Executable({
+        gpu,
+        label,
+        lowering,
+        results,
+        memory,
+        dispatches,
+        ends,
+        usesScalars,
+        description,
+      });
     } catch (error) {
       memory.close();
       throw error;
@@ -122,20 +135,23 @@ export class Executable {
    * the GPU works in the background. Everything is checked before anything is sent.
    * @throws TypeError for a missing or unknown name; CairnError `shape_mismatch` or `dtype_mismatch` for an input
    * that does not fit, `closed`, `device_lost`.
+   * @param updates How many of the program's updates run, the first ones; all of them unless given.
    */
   run(
     inputs: Readonly<Record<string, ProgramInput>>,
     scalars?: StepScalars,
     copies: readonly OutputCopy[] = [],
+    updates?: number,
   ): void {
     const { gpu, memory } = this.#use();
     const uploads = this.#uploadsOf(inputs);
     const outputCopies = copies.map((copy) => this.#copyOf(copy));
+    const end = this.#endOf(updates);
     this.#encodeScalars(scalars);
     if (this.#compiled.usesScalars) gpu.write(memory.rangeOf("scalars").buffer, 0, this.#scalarBytes);
     for (const [range, bytes] of uploads) gpu.write(range.buffer, range.offset, bytes);
     const encoder = gpu.device.createCommandEncoder({ label: this.#compiled.label });
-    this.#encodePass(encoder);
+    this.#encodePass(encoder, end);
     for (const { from, into } of outputCopies) {
       encoder.copyBufferToBuffer(from.buffer, from.offset, into.buffer, into.offset, from.size);
     }
@@ -212,9 +228,16 @@ export class Executable {
     return outputOf(this.#compiled.results, name, `"${this.#compiled.label}"`);
   }
 
-  #encodePass(encoder: GPUCommandEncoder): void {
+  #endOf(updates: number | undefined): number {
+    const { ends, dispatches, label } = this.#compiled;
+    const end = updates === undefined ? dispatches.length : ends[updates];
+    if (end !== undefined) return end;
+    throw new RangeError(`"${label}" has ${ends.length - 1} updates, of which ${updates} cannot run`);
+  }
+
+  #encodePass(encoder: GPUCommandEncoder, end: number): void {
     const pass = encoder.beginComputePass({ label: this.#compiled.label });
-    for (const { pipeline, bindGroup, workgroups } of this.#compiled.dispatches) {
+    for (const { pipeline, bindGroup, workgroups } of this.#compiled.dispatches.slice(0, end)) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(...workgroups);

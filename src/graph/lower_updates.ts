@@ -8,6 +8,8 @@ import type { Program, Update, UpdateBinding, UpdateValues } from "./program.ts"
 /** The updates of a program as steps, in their order. */
 export interface LoweredUpdates {
   readonly steps: readonly LoweredStep[];
+  /** For each update the number of steps up to its end. */
+  readonly ends: readonly number[];
   /** Regions that they fill, to be placed beside the program's. */
   readonly computed: readonly Region[];
   readonly constants: ReadonlyMap<Region, HostTensor>;
@@ -27,6 +29,7 @@ export function lowerUpdates(
   variant: ChooseVariant,
 ): LoweredUpdates {
   const steps: LoweredStep[] = [];
+  const ends: number[] = [];
   const computed: Region[] = [];
   const constants = new Map<Region, HostTensor>();
   const fixed = new Map<Region, BufferRange>();
@@ -46,8 +49,9 @@ export function lowerUpdates(
       const bindings = update.bindings.map((binding) => regionFor(binding, known, fixed));
       steps.push({ dispatch: { ...update, bindings }, writes: [], text: "update" });
     }
+    ends.push(steps.length);
   }
-  return { steps, computed, constants, fixed };
+  return { steps, ends, computed, constants, fixed };
 }
 
 function lowerValues({ values, parameters }: UpdateValues, variant: ChooseVariant) {

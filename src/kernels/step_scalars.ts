@@ -1,6 +1,6 @@
 /**
  * The one uniform that changes from step to step. Every kernel that needs the seed, the step or a scheduled number
- * (the learning rate) binds the same 80 bytes, so that a step uploads them once.
+ * (the learning rate) binds the same 96 bytes, so that a step uploads them once.
  */
 export interface StepScalars {
   /** 64 bits: a whole number from 0 to 2^53 - 1, or a bigint that is taken modulo 2^64. */
@@ -9,15 +9,23 @@ export interface StepScalars {
   readonly step: number;
   /** What the step does when it is not finite, by its number in `POLICY_NUMBERS`. Default 0. */
   readonly policy?: number;
+  /**
+   * Where the first example of this run is in its whole batch, where a batch is computed in pieces: random numbers go
+   * by it. Default 0.
+   */
+  readonly firstExample?: number;
   /** At most 16 numbers, stored as f32; the rest is 0. An optimiser's rule says which is which. */
   readonly values: readonly number[];
 }
 
 /** Size in bytes of the encoded {@link StepScalars}. */
-export const STEP_SCALARS_BYTES = 80;
+export const STEP_SCALARS_BYTES = 96;
 
 /** How many `values` fit in {@link StepScalars}. */
 export const STEP_SCALARS_VALUES = 16;
+
+/** Where they begin: a multiple of 16, as a uniform has arrays. */
+const VALUES_OFFSET = 32;
 
 /** The WGSL declaration of the uniform's type. Value `i` is `values[i / 4][i % 4]`. */
 export const STEP_SCALARS_WGSL = `struct StepScalars {
@@ -25,13 +33,14 @@ export const STEP_SCALARS_WGSL = `struct StepScalars {
   seed_high: u32,
   step: u32,
   policy: u32,
+  first_example: u32,
   values: array<vec4<f32>, 4>,
 }
 `;
 
-/** The bytes of `scalars` as the uniform has them, little-endian; written to `into` (80 bytes or more) when given. */
+/** The bytes of `scalars` as the uniform has them, little-endian; written to `into` (96 bytes or more) when given. */
 export function encodeStepScalars(scalars: StepScalars, into?: Uint8Array): Uint8Array {
-  const { seed, step, values, policy = 0 } = scalars;
+  const { seed, step, values, policy = 0, firstExample = 0 } = scalars;
   if (values.length > STEP_SCALARS_VALUES) {
     throw new RangeError(`StepScalars takes ${STEP_SCALARS_VALUES} values, not ${values.length}`);
   }
@@ -48,8 +57,10 @@ export function encodeStepScalars(scalars: StepScalars, into?: Uint8Array): Uint
   view.setUint32(4, seedHigh, true);
   view.setUint32(8, step, true);
   view.setUint32(12, policy, true);
+  view.setUint32(16, firstExample, true);
+  bytes.fill(0, 20, VALUES_OFFSET);
   for (let index = 0; index < STEP_SCALARS_VALUES; index++) {
-    view.setFloat32(16 + 4 * index, values[index] ?? 0, true);
+    view.setFloat32(VALUES_OFFSET + 4 * index, values[index] ?? 0, true);
   }
   return bytes;
 }

@@ -3,20 +3,20 @@ import { encodeStepScalars, splitSeed, STEP_SCALARS_BYTES } from "../../src/kern
 
 describe("encodeStepScalars", () => {
   test("lays out seed, step and values as the uniform has them", () => {
-    const bytes = encodeStepScalars({ seed: 0x1_0000_0002n, step: 3, values: [1.5, -2] });
+    const bytes = encodeStepScalars({ seed: 0x1_0000_0002n, step: 3, firstExample: 7, values: [1.5, -2] });
     expect(bytes.byteLength).toBe(STEP_SCALARS_BYTES);
     const view = new DataView(bytes.buffer);
-    expect([0, 4, 8, 12].map((offset) => view.getUint32(offset, true))).toEqual([2, 1, 3, 0]);
-    expect([16, 20, 24, 76].map((offset) => view.getFloat32(offset, true))).toEqual([1.5, -2, 0, 0]);
+    expect([0, 4, 8, 12, 16].map((offset) => view.getUint32(offset, true))).toEqual([2, 1, 3, 0, 7]);
+    expect([32, 36, 40, 92].map((offset) => view.getFloat32(offset, true))).toEqual([1.5, -2, 0, 0]);
   });
 
   test("writes into memory that is given, over what was there", () => {
-    const memory = new Uint8Array(100).fill(255);
+    const memory = new Uint8Array(116).fill(255);
     const bytes = encodeStepScalars({ seed: 0, step: 0, values: [] }, memory.subarray(8));
     expect(bytes.buffer).toBe(memory.buffer);
     expect([...memory.subarray(0, 8)]).toEqual(new Array(8).fill(255));
-    expect([...memory.subarray(8, 88)]).toEqual(new Array(80).fill(0));
-    expect([...memory.subarray(88)]).toEqual(new Array(12).fill(255));
+    expect([...memory.subarray(8, 104)]).toEqual(new Array(96).fill(0));
+    expect([...memory.subarray(104)]).toEqual(new Array(12).fill(255));
   });
 
   test("refuses too many values, a step that is none, and too little memory", () => {
@@ -27,8 +27,8 @@ describe("encodeStepScalars", () => {
     expect(() => encodeStepScalars({ seed: 0, step: 2 ** 32, values: [] })).toThrow(
       "2^32 - 1, not 4294967296",
     );
-    expect(() => encodeStepScalars({ seed: 0, step: 0, values: [] }, new Uint8Array(79))).toThrow(
-      "80 bytes, not 79",
+    expect(() => encodeStepScalars({ seed: 0, step: 0, values: [] }, new Uint8Array(95))).toThrow(
+      "96 bytes, not 95",
     );
   });
 });

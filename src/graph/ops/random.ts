@@ -1,6 +1,6 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { type Distribution, philox } from "../../kernels/random/philox.ts";
-import { type Shape, validateShape } from "../../tensor/shape.ts";
+import { elementCount, type Shape, validateShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";
 import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
 import { sizeOf, type Value } from "../value.ts";
@@ -14,13 +14,18 @@ export interface RandomOptions {
    * The numbers are a pure function of the run's seed, the step and this.
    */
   readonly stream: number;
+  /**
+   * Whether the first axis is that of the examples. Their numbers are then those of their places in the whole batch,
+   * also where a step computes it in pieces, so that it does not matter how it is cut. Default false.
+   */
+  readonly perExample?: boolean | undefined;
 }
 
 /** Every option of {@link RandomOptions}. */
-export const RANDOM_OPTIONS: OptionNames<RandomOptions> = { stream: true };
+export const RANDOM_OPTIONS: OptionNames<RandomOptions> = { stream: true, perExample: true };
 
 /** Attributes of the random ops. */
-export type RandomAttributes = { readonly stream: number };
+export type RandomAttributes = { readonly stream: number; readonly perExample: boolean };
 
 /** Random numbers from [0, 1), `f32`: Philox 4x32-10 of the run's seed, the step and the stream. */
 export function randomUniform(shape: Shape, options: RandomOptions): Value {
@@ -36,6 +41,8 @@ export function randomNormal(shape: Shape, options: RandomOptions): Value {
 export interface DropoutOptions extends RandomOptions {
   /** The part of the elements that becomes 0: from 0 to below 1. */
   readonly rate: number;
+  /** As of {@link RandomOptions}, but true unless it is said: the first axis is that of the examples. */
+  readonly perExample?: boolean | undefined;
 }
 
 /** Every option of {@link DropoutOptions}. */
@@ -46,7 +53,7 @@ export const DROPOUT_OPTIONS: OptionNames<DropoutOptions> = { ...RANDOM_OPTIONS,
  * the mean stays.
  */
 export function dropout(value: Value, options: DropoutOptions): Value {
-  const { rate, stream } = checkOptions(
+  const { rate, stream, perExample = true } = checkOptions(
     "dropout()",
     options,
     DROPOUT_OPTIONS,
@@ -54,7 +61,7 @@ export function dropout(value: Value, options: DropoutOptions): Value {
   );
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: the rate is from 0 to below 1, not ${rate}`);
   if (rate === 0) return value;
-  const isKept = greaterEqual(randomUniform(value.shape, { stream }), rate);
+  const isKept = greaterEqual(randomUniform(value.shape, { stream, perExample }), rate);
   return where(isKept, div(value, 1 - rate), 0);
 }
 
@@ -77,11 +84,12 @@ function randomLowering(distribution: Distribution): KernelLowering<RandomAttrib
     kind: "kernel",
     steps(value, context) {
       const out = context.regionOf(value);
-      const { stream } = value.attributes;
+      const { stream, perExample } = value.attributes;
       const dispatch = philox<Binding>({ out, scalars: "scalars" }, {
         distribution,
         count: sizeOf(value),
         stream,
+        perExample: perExample ? elementCount(value.shape.slice(1)) : undefined,
       });
       return [{ dispatch, writes: [out] }];
     },
@@ -90,10 +98,10 @@ function randomLowering(distribution: Distribution): KernelLowering<RandomAttrib
 
 function randomValue(op: OpDefinition<RandomAttributes>, shape: Shape, options: RandomOptions): Value {
   const { name } = op;
-  const { stream } = checkOptions(`${name}()`, options, RANDOM_OPTIONS, "{ stream: 0 }");
+  const { stream, perExample = false } = checkOptions(`${name}()`, options, RANDOM_OPTIONS, "{ stream: 0 }");
   validateShape(shape, name);
   if (!Number.isInteger(stream) || stream < 0 || stream > 0xffff_ffff) {
     throw new RangeError(`${name}: the stream is a whole number from 0 to 2^32 - 1, not ${stream}`);
   }
-  return createValue(op, [], { stream }, "f32", shape);
+  return createValue(op, [], { stream, perExample: perExample && shape.length > 0 }, "f32", shape);
 }

@@ -60,9 +60,9 @@ function dropoutWgsl(binding: number): string {
 
 ${PHILOX_WGSL}
 // What a weight is multiplied by: 0, or what makes up for those that are. A function of its place in [heads, queries,
-// keys].
+// keys] of the whole batch.
 fn kept(head: u32, query: u32, key: u32) -> f32 {
-  let row = head * queries + query;
+  let row = (scalars.first_example * query_heads + head) * queries + query;
   let counter = vec4<u32>(key / 4u, scalars.step, stream, row);
   let words = philox(counter, vec2<u32>(scalars.seed_low, scalars.seed_high));
   return select(kept_scale, 0.0, words[key % 4u] < dropped_below);

@@ -16,6 +16,11 @@ export interface PhiloxOptions {
   readonly count: number;
   /** Which of 2^32 independent sequences, e.g. the number of the op in its program. */
   readonly stream: number;
+  /**
+   * Elements of one example of the batch, where the numbers are those of the examples' places in the whole batch: the
+   * step's scalars say where the first one is. Unless given, they are those of the places in `out`.
+   */
+  readonly perExample?: number | undefined;
   /** Used when no scalars are bound. Default 0. */
   readonly seed?: number | bigint;
   /** Used when no scalars are bound. Default 0. */
@@ -34,30 +39,42 @@ export function philox<B>(
   bindings: { readonly out: B; readonly scalars?: B | undefined },
   options: PhiloxOptions,
 ): Dispatch<B> {
-  const { distribution, count, stream, seed = 0, step = 0 } = options;
-  requireSizes("philox", { count, stream, step });
+  const { distribution, count, stream, perExample = 0, seed = 0, step = 0 } = options;
+  requireSizes("philox", { count, stream, step, perExample });
   const [seed_low, seed_high] = splitSeed(seed);
-  const isVector = count % 4 === 0;
   const { out, scalars } = bindings;
   const fromScalars = scalars !== undefined;
+  const isMoved = fromScalars && perExample > 0;
+  // Groups of four that begin within another group are taken apart.
+  const isShifted = isMoved && perExample % 4 !== 0;
+  const isVector = count % 4 === 0 && !isShifted;
+  const groups = Math.ceil((count + (isShifted ? 3 : 0)) / 4);
   return {
     label: `philox ${distribution} ${count}`,
-    code: philoxWgsl(distribution, isVector, fromScalars),
+    code: philoxWgsl(distribution, isVector, fromScalars, isMoved),
     constants: {
-      count: Math.ceil(count / 4),
+      count: groups,
+      ...isMoved ? { per_example: perExample } : {},
       stream,
       ...isVector ? {} : { element_count: count },
       ...fromScalars ? {} : { seed_low, seed_high, step },
     },
     bindings: fromScalars ? [out, scalars] : [out],
-    workgroups: linearGrid(Math.ceil(count / 4)),
+    workgroups: linearGrid(count === 0 ? 0 : groups),
   };
 }
 
-function philoxWgsl(distribution: Distribution, isVector: boolean, fromScalars: boolean): string {
+function philoxWgsl(
+  distribution: Distribution,
+  isVector: boolean,
+  fromScalars: boolean,
+  isMoved: boolean,
+): string {
   const element = distribution === "bits" ? "u32" : "f32";
   return `override count: u32; // groups of four elements
-override stream: u32;${isVector ? "" : "\noverride element_count: u32;"}
+override stream: u32;${isVector ? "" : "\noverride element_count: u32;"}${
+    isMoved ? "\noverride per_example: u32;" : ""
+  }
 // For known answers: where the counter starts, and its last word.
 override first_counter: u32 = 0u;
 override last_word: u32 = 0u;
@@ -67,7 +84,8 @@ ${fromScalars ? SCALARS_WGSL : OVERRIDES_WGSL}
 ${PHILOX_WGSL}
 ${DISTRIBUTIONS[distribution]}
 ${LINEAR_MAIN_WGSL}
-  let counter = vec4<u32>(index + first_counter, the_step(), stream, last_word);
+  let first = ${isMoved ? "scalars.first_example * per_example" : "0u"};
+  let counter = vec4<u32>(index + first / 4u + first_counter, the_step(), stream, last_word);
   let numbers = numbers_from(philox(counter, the_seed()));
 ${isVector ? STORE_VECTOR : STORE_ELEMENTS}
 }
@@ -126,13 +144,10 @@ fn numbers_from(words: vec4<u32>) -> vec4<f32> {
 
 const STORE_VECTOR = "  out[index] = numbers;";
 
-const STORE_ELEMENTS = `  out[index * 4u] = numbers.x;
-  if (index * 4u + 1u < element_count) {
-    out[index * 4u + 1u] = numbers.y;
-  }
-  if (index * 4u + 2u < element_count) {
-    out[index * 4u + 2u] = numbers.z;
-  }
-  if (index * 4u + 3u < element_count) {
-    out[index * 4u + 3u] = numbers.w;
+// The first group may begin before the first element.
+const STORE_ELEMENTS = `  for (var lane = 0u; lane < 4u; lane++) {
+    let place = index * 4u + lane - first % 4u;
+    if (place < element_count) {
+      out[place] = numbers[lane];
+    }
   }`;

@@ -37,6 +37,8 @@ export type RecordedSettings = {
   /** Only where there are some. */
   readonly regularizers?: Description | undefined;
   readonly precision: string;
+  /** Only where batches are computed in pieces. */
+  readonly microBatchSize?: number | undefined;
   /** What the source says of itself. */
   readonly data?: Description | undefined;
   readonly numerics: number;
@@ -75,9 +77,9 @@ export type RunChange = {
 
 /** What of a run there is to record. */
 export function recordedSettings(
-  { optimizer, loss, regularizers = {}, clipGradients }: Pick<
+  { optimizer, loss, regularizers = {}, clipGradients, microBatchSize }: Pick<
     RunOptions,
-    "optimizer" | "loss" | "regularizers" | "clipGradients"
+    "optimizer" | "loss" | "regularizers" | "clipGradients" | "microBatchSize"
   >,
   data: Description | undefined,
 ): RecordedSettings {
@@ -92,10 +94,14 @@ export function recordedSettings(
       ? {}
       : { regularizers: { ...NO_REGULARIZERS, ...Object.fromEntries(penalties) } },
     precision: "f32",
+    ...microBatchSize === undefined ? {} : { microBatchSize },
     ...data === undefined ? {} : { data },
     numerics: NUMERICS_VERSION,
   };
 }
+
+/** What a batch that is computed at once is said to be computed by. */
+const WHOLE = "the whole batch";
 
 const NO_REGULARIZERS: Description = { name: "regularizers" };
 
@@ -131,6 +137,7 @@ export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifferen
   const penalties = [then, today].map(({ regularizers = NO_REGULARIZERS }) => regularizers);
   describe("loss", penalties[0], penalties[1], "regularizers");
   describe("data", then.data, today.data);
+  compare("batchSize", "microBatchSize", then.microBatchSize ?? WHOLE, today.microBatchSize ?? WHOLE);
   compare("precision", "precision", then.precision, today.precision);
   compare("numerics", "numerics version", then.numerics, today.numerics);
   return differences;

@@ -24,6 +24,12 @@ export interface RunOptions {
   readonly clipGradients?: ClipGradientsOptions | undefined;
   /** What it is trained on. */
   readonly data: BatchSource;
+  /**
+   * The most examples that are computed at once. A larger batch is computed in pieces, which are added up before the
+   * one update: the same step but for rounding, in the memory of a piece. Where a layer looks at several examples, as
+   * batch norm does, it looks at those of a piece. Default: the whole batch.
+   */
+  readonly microBatchSize?: number | undefined;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */
   readonly validation?: BatchSource | ValidationOptions | undefined;
   /** Of the initial weights, the order of the data and every random number. Default 0. */
@@ -45,6 +51,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   optimizer: true,
   clipGradients: true,
   data: true,
+  microBatchSize: true,
   validation: true,
   seed: true,
   metrics: true,
@@ -68,6 +75,10 @@ export function requireOptions(options: RunOptions): void {
   const isOptimizer = typeof optimizer?.rulesFor === "function";
   requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
   checkClipGradients(options.clipGradients);
+  const { microBatchSize = 1 } = options;
+  if (!Number.isSafeInteger(microBatchSize) || microBatchSize < 1) {
+    throw new RangeError(`microBatchSize is an integer from 1, found ${microBatchSize}`);
+  }
   requireType(isSource(data), "data is a DataLoader or a BatchSource", data);
 }
 

@@ -77,6 +77,7 @@ function stateSchema(): z.ZodType<TrainingState> {
       loss: description,
       regularizers: description.optional(),
       precision: z.string(),
+      microBatchSize: count.optional(),
       data: description.optional(),
       numerics: z.number(),
     }).optional(),
@@ -117,9 +118,12 @@ export function toStateTree(state: TrainingState): StateInput {
   };
 }
 
-function withoutUndefined({ schedule, data, regularizers, ...parts }: RecordedSettings): StateInput {
+function withoutUndefined(
+  { schedule, data, regularizers, microBatchSize, ...parts }: RecordedSettings,
+): StateInput {
   return {
     ...parts,
+    ...microBatchSize === undefined ? {} : { microBatchSize },
     ...schedule === undefined ? {} : { schedule },
     ...regularizers === undefined ? {} : { regularizers },
     ...data === undefined ? {} : { data },

@@ -17,6 +17,7 @@ import type { Model } from "../../nn/model.ts";
 import type { Optimizer, UpdateBindings } from "../../nn/optim/optimizer.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import { TensorGroup } from "../../tensor/tensor_group.ts";
+import type { PieceMemory } from "./batch_pieces.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
@@ -83,36 +84,44 @@ export class StepMemory {
   }
 }
 
+/** What the program of a step is made of. */
+export interface StepProgramParts {
+  readonly model: Model;
+  readonly optimizer: Optimizer;
+  readonly clipGradients?: ClipGradientsOptions | undefined;
+  readonly rules: ParameterRules;
+  readonly values: StepValues;
+  readonly memory: StepMemory;
+  readonly state: StepState;
+  /** Where the batch is computed in pieces: what adds them up, before the gradients are looked at. */
+  readonly pieces?: { readonly memory: PieceMemory; readonly additions: readonly Update[] } | undefined;
+}
+
 /**
  * A step as one program: forward and backward, the check of every gradient, and the updates by the optimiser's rules,
  * which the verdict of the check lets through or not.
  */
 export function stepProgram(
-  { model, optimizer, clipGradients = {}, rules, values, memory, state }: {
-    readonly model: Model;
-    readonly optimizer: Optimizer;
-    readonly clipGradients?: ClipGradientsOptions | undefined;
-    readonly rules: ParameterRules;
-    readonly values: StepValues;
-    readonly memory: StepMemory;
-    readonly state: StepState;
-  },
+  { model, optimizer, clipGradients = {}, rules, values, memory, state, pieces }: StepProgramParts,
 ): Program {
-  const stores = memory.gradients.tensors.flatMap((tensor): Store[] => {
+  const { gradients } = pieces?.memory ?? memory;
+  const stores = gradients.tensors.flatMap((tensor): Store[] => {
     const value = values.gradients.get(nameOf(tensor));
     return value === undefined ? [] : [{ value, into: tensor.range }];
   });
+  const numberOf = (name: string): UpdateBinding => pieces?.memory.sumOf(name) ?? { output: name };
   const ranges = updateRanges(model, rules, memory.gradients, state.slots);
   return {
     inputs: values.inputs,
     outputs: { loss: values.loss, ...Object.fromEntries(values.kept) },
     stores,
     updates: [
-      ...checks(memory, optimizer, state, clipGradients),
-      ...records(values, memory, state),
+      ...pieces?.additions ?? [],
+      ...checks(memory, optimizer, state, clipGradients, numberOf("loss")),
+      ...records(values, memory, state, numberOf),
       ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
     ],
-    parameters: (name) => model.rangeOf(name),
+    parameters: (name) => pieces?.memory.locate(name) ?? model.rangeOf(name),
   };
 }
 
@@ -137,6 +146,7 @@ function checks(
   { decays }: Optimizer,
   { control, losses, columns }: StepState,
   { norm: clipNorm, value: clipValue }: ClipGradientsOptions,
+  loss: UpdateBinding,
 ): Dispatch<UpdateBinding>[] {
   let count = 0;
   const dispatches = slabRanges(gradients.tensors).map(({ buffer, offset, byteLength }) => {
@@ -156,7 +166,7 @@ function checks(
   }
   const bindings = {
     partials: partialRange(partials, from, count),
-    loss: { output: "loss" },
+    loss,
     scalars: "scalars" as const,
     control,
     losses,
@@ -173,12 +183,13 @@ function records(
   { kept }: StepValues,
   { verdictRange: verdict }: StepMemory,
   { control, columns }: StepState,
+  numberOf: (name: string) => UpdateBinding,
 ): Dispatch<UpdateBinding>[] {
   return [...kept.keys()].map((name) => {
     const ring = columns.get(name);
     if (ring === undefined) throw new RangeError(`There is no place for "${name}" of a step`);
     const bindings = {
-      term: { output: name },
+      term: numberOf(name),
       scalars: "scalars" as const,
       control,
       verdict,

@@ -5,6 +5,7 @@ import { penaltyOf, type Regularizer } from "../../nn/losses/regularizers.ts";
 import type { Model, ModelTrace } from "../../nn/model.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import { batchTerms, labelsOf, meanOfTerm, sumOfWeights, weightedSum } from "../measure/batch_loss.ts";
+import type { WholeBatch } from "./batch_pieces.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM, type KeptTerms, keptTerms } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
@@ -26,6 +27,8 @@ export interface StepDefinition extends Objective {
   readonly rules: Pick<ParameterRules, "of">;
   /** Examples of the batch. Default: those of the data's batches. */
   readonly size?: number | undefined;
+  /** Where the examples are a piece of a batch. */
+  readonly whole?: WholeBatch | undefined;
 }
 
 /** The loss of a batch, in training. */
@@ -56,11 +59,11 @@ export interface StepValues extends StepLoss {
  * example, or reaches no parameter, so that nothing would ever be trained.
  */
 export function stepValues(
-  { model, data, rules, size = data.batchSize, ...objective }: StepDefinition,
+  { model, data, rules, size = data.batchSize, whole, ...objective }: StepDefinition,
 ): StepValues {
   const trace = model.trace(size, true);
   const labels = labelsOf(data, size);
-  const stepLoss = lossOfStep(objective, trace, labels);
+  const stepLoss = lossOfStep(objective, trace, labels, whole);
   const trained = trace.parameters.filter(({ name }) => rules.of(name) !== undefined);
   const found = flowingGradients(stepLoss.loss, trained.map(({ value }) => value));
   const gradients = new Map<string, Value>();
@@ -86,11 +89,15 @@ export function lossOfStep(
   { loss, regularizers = {}, clipGradients }: Objective,
   { output, parameters }: Pick<ModelTrace, "output" | "parameters">,
   labels: Value,
+  whole?: WholeBatch,
 ): StepLoss {
   const terms = batchTerms(loss, output, labels, labels.shape[0] ?? 0);
-  const means = terms.map((term) => ({ mean: meanOfTerm(term), factor: term.factor }));
+  const means = terms.map((term, index) => {
+    return { mean: whole?.shareOf(term, index) ?? meanOfTerm(term), factor: term.factor };
+  });
   const penalties = Object.entries(regularizers).map(([name, regularizer]) => {
-    return [name, penaltyOf(name, regularizer, parameters)] as const;
+    const penalty = penaltyOf(name, regularizer, parameters);
+    return [name, whole?.shareOfPenalty(penalty) ?? penalty] as const;
   });
   const total = weightedSum([...means, ...penalties.map(([, mean]) => ({ mean, factor: 1 }))]);
   const others = clipGradients?.norm === undefined ? [] : [GRADIENT_NORM];

@@ -6,7 +6,9 @@ import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { Batch } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import { type InputRanges, inputRanges } from "../measure/index_check.ts";
+import { piecesOf } from "./batch_pieces.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
+import { PieceStep } from "./piece_step.ts";
 import { StepMemory, stepProgram, type StepState } from "./step_program.ts";
 import { type StepDefinition, type StepValues, stepValues } from "./step_values.ts";
 
@@ -17,6 +19,8 @@ export interface TrainStepDefinition extends Omit<StepDefinition, "size"> {
   readonly state: StepState;
   /** How many examples batches have: a smaller last one is a program of its own. */
   readonly sizes: readonly number[];
+  /** The most examples that are computed at once. Default: all of a batch. */
+  readonly microBatchSize?: number | undefined;
 }
 
 /** Which step, and how. */
@@ -29,6 +33,12 @@ export interface StepRequest {
   readonly size: number;
 }
 
+interface CompiledStep {
+  readonly programs: ReadonlyMap<number, Executable>;
+  readonly pieces: PieceStep | undefined;
+  readonly memory: StepMemory;
+}
+
 /**
  * One training step as one submit: forward, backward, a look at every gradient, and the optimiser over ranges of
  * slabs. A step whose loss or gradients are not finite changes no weight and no moment; see `stepVerdict` for what it
@@ -39,41 +49,55 @@ export class TrainStep {
   readonly unreached: readonly string[];
   /** What a batch has to hold, by the name of its part. */
   readonly ranges: InputRanges;
+  /** By the size of the batch, where it is computed at once. */
   readonly #programs: ReadonlyMap<number, Executable>;
+  /** For all others. */
+  readonly #pieces: PieceStep | undefined;
   readonly #memory: StepMemory;
   readonly #optimizer: Optimizer;
+  readonly #microBatchSize: number | undefined;
 
   private constructor(
-    programs: ReadonlyMap<number, Executable>,
-    memory: StepMemory,
-    optimizer: Optimizer,
+    { programs, pieces, memory }: CompiledStep,
+    { optimizer, microBatchSize }: Pick<TrainStepDefinition, "optimizer" | "microBatchSize">,
     { loss, unreached, labelRanges }: StepValues,
   ) {
     this.unreached = unreached;
     this.ranges = inputRanges(indexLimits([loss]), labelRanges);
     this.#programs = programs;
+    this.#pieces = pieces;
     this.#memory = memory;
     this.#optimizer = optimizer;
+    this.#microBatchSize = microBatchSize;
   }
 
   /**
    * Throws what the loss throws for a model that does not fit, and a `TypeError` when the loss is not one f32
    * an example, or reaches no parameter.
    */
-  static async compile({ sizes, ...definition }: TrainStepDefinition): Promise<TrainStep> {
-    const { model, optimizer, clipGradients, rules, state } = definition;
+  static async compile(definition: TrainStepDefinition): Promise<TrainStep> {
+    const { model, sizes, microBatchSize } = definition;
     const { gpu, variants } = model.store;
-    const [values, ...others] = sizes.map((size) => stepValues({ ...definition, size }));
-    if (values === undefined) throw new RangeError("A step has batches of at least one size");
+    const cuts = sizes.map((size) => piecesOf(size, microBatchSize));
+    const whole = sizes.filter((_, index) => cuts[index]?.length === 1);
+    const pieceSizes = new Set(
+      cuts.flatMap((pieces) => pieces.length === 1 ? [] : pieces.map(({ size }) => size)),
+    );
+    const [size] = [...whole, ...pieceSizes];
+    if (size === undefined) throw new RangeError("A step has batches of at least one size");
+    const values = stepValues({ ...definition, size });
     const memory = new StepMemory(model, values);
     const programs = new Map<number, Executable>();
     try {
-      for (const [index, each] of [values, ...others].entries()) {
-        const program = stepProgram({ model, optimizer, clipGradients, rules, values: each, memory, state });
-        const executable = await Executable.compile(gpu, program, { variants, label: "train step" });
-        programs.set(sizes[index] ?? 0, executable);
+      for (const each of whole) {
+        const ofSize = each === size ? values : stepValues({ ...definition, size: each });
+        const program = stepProgram({ ...definition, values: ofSize, memory });
+        programs.set(each, await Executable.compile(gpu, program, { variants, label: "train step" }));
       }
-      return new TrainStep(programs, memory, optimizer, values);
+      const pieces = pieceSizes.size === 0
+        ? undefined
+        : await PieceStep.compile({ ...definition, memory }, [...pieceSizes]);
+      return new TrainStep({ programs, pieces, memory }, definition, values);
     } catch (error) {
       for (const executable of programs.values()) executable.close();
       memory.close();
@@ -85,6 +109,8 @@ export class TrainStep {
   run(batch: Batch, { step, seed, nonFinite, size }: StepRequest): void {
     const policy = POLICY_NUMBERS[nonFinite];
     const scalars = { seed, step, policy, values: this.#optimizer.scalars(step) };
+    const pieces = piecesOf(size, this.#microBatchSize);
+    if (pieces.length > 1) return this.#pieces?.run(batch, size, pieces, scalars);
     const program = this.#programs.get(size);
     if (program === undefined) throw new RangeError(`There is no program for a batch of ${size} examples`);
     program.run({ inputs: batch.inputs, labels: batch.labels }, scalars);
@@ -93,6 +119,7 @@ export class TrainStep {
   /** Frees the workspaces and the gradients. */
   close(): void {
     for (const executable of this.#programs.values()) executable.close();
+    this.#pieces?.close();
     this.#memory.close();
   }
 }

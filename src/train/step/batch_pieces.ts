@@ -1,0 +1,138 @@
+import type { Batch } from "../../data/batch_source.ts";
+import type { BufferRange } from "../../gpu/buffer_range.ts";
+import { div } from "../../graph/ops/arithmetic.ts";
+import { equal, where } from "../../graph/ops/comparison.ts";
+import { parameter } from "../../graph/ops/sources.ts";
+import type { Value } from "../../graph/value.ts";
+import type { Model } from "../../nn/model.ts";
+import { TensorGroup } from "../../tensor/tensor_group.ts";
+import { type BatchTerm, sumOfValues } from "../measure/batch_loss.ts";
+import { nameOf } from "./update_ranges.ts";
+
+/** Some neighbours among the examples of a batch, which are computed together. */
+export interface BatchPiece {
+  /** Its place in the batch, from 0. */
+  readonly first: number;
+  readonly size: number;
+}
+
+/** A batch of `size` examples in pieces of at most `most`; the last one may be smaller. */
+export function piecesOf(size: number, most: number = size): BatchPiece[] {
+  const pieces: BatchPiece[] = [];
+  for (let first = 0; first < size; first += most) pieces.push({ first, size: Math.min(most, size - first) });
+  return pieces;
+}
+
+/** The examples of a piece, of a batch of `size` examples, as bytes. */
+export function pieceOf({ inputs, labels }: Batch, size: number, { first, size: count }: BatchPiece): Batch {
+  const part = (all: ArrayBufferView): Uint8Array => {
+    const perExample = all.byteLength / size;
+    return new Uint8Array(all.buffer, all.byteOffset + first * perExample, count * perExample);
+  };
+  return { inputs: part(inputs), labels: part(labels) };
+}
+
+/** What a piece knows of the whole batch: by what its sums are divided. */
+export interface WholeBatch {
+  /** What is added to the mean of the term over the whole batch. */
+  shareOf(term: BatchTerm, index: number): Value;
+  /** A regulariser's part of each piece. */
+  shareOfPenalty(penalty: Value): Value;
+}
+
+const EXAMPLES = "examples of the batch";
+const PIECES = "pieces of the batch";
+
+/** What the weight of term `index` of the loss, over the whole batch, is called. */
+export function wholeWeight(index: number): string {
+  return `weight ${index} of the batch`;
+}
+
+/** The numbers of the whole batch, which are in {@link PieceMemory}. */
+export const WHOLE_BATCH: WholeBatch = {
+  shareOf(term, index) {
+    const whole = parameter(term.weight === undefined ? EXAMPLES : wholeWeight(index), "f32", []);
+    return div(sumOfValues(term), where(equal(whole, 0), 1, whole));
+  },
+  shareOfPenalty: (penalty) => div(penalty, parameter(PIECES, "f32", [])),
+};
+
+/** Memory of a step that computes its batch in pieces, besides that of every step. */
+export class PieceMemory {
+  /** Of one piece; those of all pieces are added up where every step has its gradients. */
+  readonly gradients: TensorGroup;
+  /** The numbers of the step, added up over the pieces. */
+  readonly sums: TensorGroup;
+  /** What is known of the whole batch. */
+  readonly #whole: TensorGroup;
+  readonly #model: Model;
+
+  /**
+   * Allocates. After an error nothing is left allocated.
+   *
+   * @param gradients Where all pieces are added up.
+   * @param numbers Names of the numbers of a step.
+   * @param terms How many terms the loss has.
+   */
+  constructor(model: Model, gradients: TensorGroup, numbers: readonly string[], terms: number) {
+    this.#model = model;
+    const { gpu, slabBytes } = model.store;
+    const made: TensorGroup[] = [];
+    const scalars = (names: readonly string[]) =>
+      names.map((name) => ({ name, dtype: "f32" as const, shape: [] }));
+    const create = (name: string, specs: Parameters<typeof TensorGroup.allocate>[2]): TensorGroup => {
+      const group = TensorGroup.allocate(gpu, name, specs, slabBytes);
+      made.push(group);
+      return group;
+    };
+    try {
+      this.gradients = create("gradients of a piece", gradients.specs());
+      this.sums = create("sums", scalars(numbers));
+      const weights = Array.from({ length: terms }, (_, index) => wholeWeight(index));
+      this.#whole = create("batch", scalars([EXAMPLES, PIECES, ...weights]));
+    } catch (error) {
+      free(model, made);
+      throw error;
+    }
+  }
+
+  /** Where the sum of a number of the step is. */
+  sumOf(number: string): BufferRange {
+    return rangeIn(this.sums, number);
+  }
+
+  /** Where a number of the whole batch is. */
+  wholeOf(name: string): BufferRange {
+    return rangeIn(this.#whole, name);
+  }
+
+  /** Where the parameter `name` of a piece's program is: a number of the whole batch, or one of the model. */
+  locate(name: string): BufferRange {
+    return this.#whole.tensors.some((tensor) => nameOf(tensor) === name)
+      ? this.wholeOf(name)
+      : this.#model.rangeOf(name);
+  }
+
+  /** Says how many examples and pieces the next batch has. */
+  begin(examples: number, pieces: number): void {
+    const { gpu } = this.#model.store;
+    for (const [name, number] of [[EXAMPLES, examples], [PIECES, pieces]] as const) {
+      const { buffer, offset } = this.wholeOf(name);
+      gpu.write(buffer, offset, new Uint8Array(Float32Array.of(number).buffer));
+    }
+  }
+
+  close(): void {
+    free(this.#model, [this.gradients, this.sums, this.#whole]);
+  }
+}
+
+function free({ store: { gpu } }: Model, groups: readonly TensorGroup[]): void {
+  for (const { buffer } of groups.flatMap(({ slabs }) => slabs)) gpu.destroyBuffer(buffer);
+}
+
+function rangeIn({ name: group, tensors }: TensorGroup, name: string): BufferRange {
+  const found = tensors.find((tensor) => nameOf(tensor) === name);
+  if (found === undefined) throw new RangeError(`There is no "${name}" among the ${group}`);
+  return found.range;
+}
