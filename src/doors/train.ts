@@ -64,8 +64,16 @@ export type { Initializer } from "../nn/initializers.ts";
 export type { Layer } from "../nn/layer.ts";
 export type { Conv1dLayerOptions, Conv2dLayerOptions } from "../nn/layers/conv.ts";
 export type { ConvTranspose2dLayerOptions } from "../nn/layers/conv_transpose.ts";
+export type { GroupNormOptions } from "../nn/layers/group_norm.ts";
 export type { LinearOptions } from "../nn/layers/linear.ts";
+export type {
+  AttentionCallOptions,
+  AttentionLayer,
+  MultiHeadAttentionOptions,
+} from "../nn/layers/multi_head_attention.ts";
+export type { RmsNormOptions } from "../nn/layers/rms_norm.ts";
 export type { DepthwiseConv2dOptions } from "../nn/layers/separable_conv.ts";
+export type { TransformerBlockOptions } from "../nn/layers/transformer_block.ts";
 export type { BinaryCrossEntropyOptions } from "../nn/losses/binary_cross_entropy.ts";
 export type { CombineLossesOptions } from "../nn/losses/combine_losses.ts";
 export type { CrossEntropyLossOptions } from "../nn/losses/cross_entropy.ts";

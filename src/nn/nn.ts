@@ -1,8 +1,22 @@
-export { gelu, relu, sigmoid, silu, tanh } from "./layers/activations.ts";
+export {
+  elu,
+  gelu,
+  hardSwish,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  relu,
+  selu,
+  sigmoid,
+  silu,
+  softplus,
+  tanh,
+} from "./layers/activations.ts";
 export { conv1d, type Conv1dLayerOptions, conv2d, type Conv2dLayerOptions } from "./layers/conv.ts";
 export { convTranspose2d, type ConvTranspose2dLayerOptions } from "./layers/conv_transpose.ts";
 export { dropout } from "./layers/dropout.ts";
 export { flatten } from "./layers/flatten.ts";
+export { groupNorm, type GroupNormOptions } from "./layers/group_norm.ts";
 export {
   filled,
   type Initializer,
@@ -18,6 +32,14 @@ export {
 export { type Layer, layer } from "./layer.ts";
 export { layerNorm, type LayerNormOptions } from "./layers/layer_norm.ts";
 export { linear, type LinearOptions } from "./layers/linear.ts";
+export {
+  type AttentionCallOptions,
+  type AttentionLayer,
+  multiHeadAttention,
+  type MultiHeadAttentionOptions,
+} from "./layers/multi_head_attention.ts";
+export { rmsNorm, type RmsNormOptions } from "./layers/rms_norm.ts";
+export { transformerBlock, type TransformerBlockOptions } from "./layers/transformer_block.ts";
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from "./losses/binary_cross_entropy.ts";
 export { combineLosses, type CombineLossesOptions } from "./losses/combine_losses.ts";
 export { crossEntropy, type CrossEntropyLossOptions } from "./losses/cross_entropy.ts";

@@ -5,6 +5,7 @@ import { rsqrt } from "../../graph/ops/transcendental.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { ones, zeros } from "../initializers.ts";
 import { type Layer, layer } from "../layer.ts";
+import { placeOf } from "./require_input.ts";
 
 /** Options of {@link layerNorm}. */
 export interface LayerNormOptions {
@@ -28,7 +29,8 @@ export function layerNorm(features: number, options: LayerNormOptions = {}): Lay
   return layer((x, scope) => {
     const axis = x.shape.length - 1;
     if (x.shape[axis] !== features) {
-      throw new TypeError(`layerNorm(${features}): takes […, ${features}], found ${formatShape(x.shape)}`);
+      const place = placeOf(`layerNorm(${features})`, scope);
+      throw new TypeError(`${place}: takes […, ${features}], found ${formatShape(x.shape)}`);
     }
     const centred = sub(x, mean(x, { axes: [axis], keepDims: true }));
     const variance = mean(square(centred), { axes: [axis], keepDims: true });

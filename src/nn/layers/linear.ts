@@ -5,6 +5,7 @@ import { reshape } from "../../graph/ops/views.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { type Initializer, uniform } from "../initializers.ts";
 import { type Layer, layer } from "../layer.ts";
+import { placeOf } from "./require_input.ts";
 
 /** Options of {@link linear}. */
 export interface LinearOptions {
@@ -39,7 +40,9 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
   return layer((x, scope) => {
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== inputs) {
       throw new TypeError(
-        `linear(${inputs}, ${outputs}): takes [batch, …, ${inputs}], found ${formatShape(x.shape)}; ` +
+        `${placeOf(`linear(${inputs}, ${outputs})`, scope)}: takes [batch, …, ${inputs}], found ${
+          formatShape(x.shape)
+        }; ` +
           `put flatten() before it or change its number of inputs`,
       );
     }

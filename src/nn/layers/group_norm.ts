@@ -1,0 +1,46 @@
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { add, mul, square, sub } from "../../graph/ops/arithmetic.ts";
+import { mean } from "../../graph/ops/reduce.ts";
+import { rsqrt } from "../../graph/ops/transcendental.ts";
+import { reshape } from "../../graph/ops/views.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import { ones, zeros } from "../initializers.ts";
+import { type Layer, layer } from "../layer.ts";
+import { channelsOfGroup } from "./convolution_layer.ts";
+import { placeOf } from "./require_input.ts";
+
+/** Options of {@link groupNorm}. */
+export interface GroupNormOptions {
+  /** Added to the variance. Default 1e-5. */
+  readonly epsilon?: number | undefined;
+}
+
+/** Every option of {@link GroupNormOptions}. */
+export const GROUP_NORM_OPTIONS: OptionNames<GroupNormOptions> = { epsilon: true };
+
+/**
+ * Shifts and scales each group of neighbouring channels of an example to mean 0 and variance 1, then each channel by
+ * `weight` and `bias` `[channels]` (Wu and He 2018): `[batch, channels, …]`. One group is layer normalisation over
+ * the whole example; as many as channels, instance normalisation.
+ */
+export function groupNorm(groups: number, channels: number, options: GroupNormOptions = {}): Layer {
+  const { epsilon = 1e-5 } = checkOptions("groupNorm()", options, GROUP_NORM_OPTIONS);
+  const name = `groupNorm(${groups}, ${channels})`;
+  channelsOfGroup(name, channels, groups);
+  return layer((x, scope) => {
+    const [batch = 0, found, ...rest] = x.shape;
+    if (found !== channels) {
+      throw new TypeError(
+        `${placeOf(name, scope)}: takes [batch, ${channels}, …], found ${formatShape(x.shape)}`,
+      );
+    }
+    const grouped = reshape(x, [batch, groups, -1]);
+    const centred = sub(grouped, mean(grouped, { axes: [2], keepDims: true }));
+    const variance = mean(square(centred), { axes: [2], keepDims: true });
+    const normalised = reshape(mul(centred, rsqrt(add(variance, epsilon))), x.shape);
+    const perChannel = [channels, ...rest.map(() => 1)];
+    const weight = reshape(scope.parameter("weight", [channels], ones()), perChannel);
+    const bias = reshape(scope.parameter("bias", [channels], zeros()), perChannel);
+    return add(mul(normalised, weight), bias);
+  });
+}

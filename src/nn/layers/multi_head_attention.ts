@@ -1,0 +1,147 @@
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { attention } from "../../graph/ops/attention.ts";
+import { reshape, transpose } from "../../graph/ops/views.ts";
+import type { Value } from "../../graph/value.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import type { Scope } from "../scope.ts";
+import { linear, LINEAR_OPTIONS, type LinearOptions } from "./linear.ts";
+import { applyOp, placeOf, requireInput, requireSize } from "./require_input.ts";
+
+/** Options of {@link multiHeadAttention}; those of `linear` are for its four projections. */
+export interface MultiHeadAttentionOptions extends LinearOptions {
+  /** Whether a position sees itself and those before it only. Default false. */
+  readonly causal?: boolean | undefined;
+  /** Heads of keys and values; neighbouring heads of queries share one. Divides `heads`, the default. */
+  readonly keyHeads?: number | undefined;
+  /** The share of attention weights that training leaves out at random. Default 0. */
+  readonly dropout?: number | undefined;
+}
+
+/** Every option of {@link MultiHeadAttentionOptions}. */
+export const MULTI_HEAD_ATTENTION_OPTIONS: OptionNames<MultiHeadAttentionOptions> = {
+  ...LINEAR_OPTIONS,
+  causal: true,
+  keyHeads: true,
+  dropout: true,
+};
+
+/** What one call of an {@link AttentionLayer} may be given besides its input. */
+export interface AttentionCallOptions {
+  /** Where keys and values come from: `[batch, positions, width]`. Default: the input, which attends to itself. */
+  readonly context?: Value | undefined;
+  /** u32 `[batch, keys]`: 0 where a position of the keys is padding, which nobody sees. */
+  readonly paddingMask?: Value | undefined;
+  /** As `mask` of `ops.attention`, instead of a padding mask; it broadcasts to `[batch, heads, queries, keys]`. */
+  readonly mask?: Value | undefined;
+}
+
+/** Every option of {@link AttentionCallOptions}. */
+export const ATTENTION_CALL_OPTIONS: OptionNames<AttentionCallOptions> = {
+  context: true,
+  paddingMask: true,
+  mask: true,
+};
+
+/** A layer that may be told, where it is called, what to attend to. */
+export type AttentionLayer = (x: Value, scope: Scope, options?: AttentionCallOptions) => Value;
+
+/**
+ * Attention of `heads` heads (Vaswani and others 2017): `[batch, positions, width]` to the same shape. Its scopes
+ * `query`, `key`, `value` and `output` have the parameters of a `linear`; keys and values have `width / heads`
+ * elements for each of `keyHeads`. One fused kernel each way.
+ *
+ * @example
+ * ```ts
+ * const attend = nn.multiHeadAttention(64, 4);
+ * const decode: nn.Layer = (x, scope) => attend(x, scope, { context: encoded });
+ * ```
+ */
+export function multiHeadAttention(
+  width: number,
+  heads: number,
+  options: MultiHeadAttentionOptions = {},
+): AttentionLayer {
+  const { causal = false, keyHeads = heads, dropout = 0, ...weights } = checkOptions(
+    "multiHeadAttention()",
+    options,
+    MULTI_HEAD_ATTENTION_OPTIONS,
+    "{ causal: true }",
+  );
+  const name = `multiHeadAttention(${width}, ${heads})`;
+  requireHeads(name, width, heads, keyHeads);
+  if (!(dropout >= 0 && dropout < 1)) {
+    throw new RangeError(`${name}: dropout is from 0 to below 1, found ${dropout}`);
+  }
+  const headWidth = width / heads;
+  const query = linear(width, width, weights);
+  const key = linear(width, keyHeads * headWidth, weights);
+  const value = linear(width, keyHeads * headWidth, weights);
+  const output = linear(width, width, weights);
+  const attend: AttentionLayer = (x, outer, given = {}) => {
+    const scope = outer.callOf(attend);
+    checkOptions(`${name}'s call`, given, ATTENTION_CALL_OPTIONS, "{ context }");
+    const { context = x } = given;
+    requireInput(name, scope, x, ["batch", "positions", width]);
+    requireInput(`${name}'s context`, scope, context, [x.shape[0] ?? 0, "positions", width]);
+    const mask = maskOf(name, scope, context, given);
+    // Taken in evaluation too, so that the layers behind have the same streams in both.
+    const stream = scope.randomStream();
+    const parts = [
+      headsOf(query(x, scope.child("query")), heads),
+      headsOf(key(context, scope.child("key")), keyHeads),
+      headsOf(value(context, scope.child("value")), keyHeads),
+    ] as const;
+    const attended = applyOp(
+      name,
+      scope,
+      x,
+      () => attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 }),
+    );
+    return output(reshape(transpose(attended, [0, 2, 1, 3]), x.shape), scope.child("output"));
+  };
+  return attend;
+}
+
+function requireHeads(name: string, width: number, heads: number, keyHeads: number): void {
+  requireSize(name, "the width", width);
+  requireSize(name, "the number of heads", heads);
+  requireSize(name, "the number of key heads", keyHeads);
+  if (width % heads === 0 && heads % keyHeads === 0) return;
+  throw new RangeError(
+    `${name}: the heads divide the width and the key heads divide the heads, found width ${width}, ` +
+      `${heads} heads and ${keyHeads} key heads`,
+  );
+}
+
+/** `[batch, positions, heads * width]` as `[batch, heads, positions, width]`. */
+function headsOf(x: Value, heads: number): Value {
+  const [batch = 0, positions = 0, width = 0] = x.shape;
+  return transpose(reshape(x, [batch, positions, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+function maskOf(
+  name: string,
+  scope: Scope,
+  context: Value,
+  { mask, paddingMask }: AttentionCallOptions,
+): Value | undefined {
+  if (paddingMask === undefined) return mask;
+  if (mask !== undefined) {
+    throw new TypeError(
+      `${placeOf(name, scope)}: takes mask or paddingMask, found both; combine them to a mask`,
+    );
+  }
+  const [batch = 0, keys = 0] = context.shape;
+  if (paddingMask.dtype !== "u32") {
+    throw new TypeError(
+      `${placeOf(name, scope)}: a padding mask is u32, found ${paddingMask.dtype}; cast it`,
+    );
+  }
+  if (paddingMask.shape.length !== 2 || paddingMask.shape[0] !== batch || paddingMask.shape[1] !== keys) {
+    throw new TypeError(
+      `${placeOf(name, scope)}: a padding mask is [batch, keys], here [${batch}, ${keys}], found ` +
+        formatShape(paddingMask.shape),
+    );
+  }
+  return reshape(paddingMask, [batch, 1, 1, keys]);
+}

@@ -1,0 +1,34 @@
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { add, mul, square } from "../../graph/ops/arithmetic.ts";
+import { mean } from "../../graph/ops/reduce.ts";
+import { rsqrt } from "../../graph/ops/transcendental.ts";
+import { formatShape } from "../../tensor/shape.ts";
+import { ones } from "../initializers.ts";
+import { type Layer, layer } from "../layer.ts";
+import { placeOf } from "./require_input.ts";
+
+/** Options of {@link rmsNorm}. */
+export interface RmsNormOptions {
+  /** Added to the mean of squares. Default 2^-23, the distance from 1 to the next f32, as in PyTorch. */
+  readonly epsilon?: number | undefined;
+}
+
+/** Every option of {@link RmsNormOptions}. */
+export const RMS_NORM_OPTIONS: OptionNames<RmsNormOptions> = { epsilon: true };
+
+/**
+ * Divides the last axis by the root of its mean square, then multiplies by `weight` `[features]` (Zhang and Sennrich
+ * 2019).
+ */
+export function rmsNorm(features: number, options: RmsNormOptions = {}): Layer {
+  const { epsilon = 2 ** -23 } = checkOptions("rmsNorm()", options, RMS_NORM_OPTIONS);
+  return layer((x, scope) => {
+    const axis = x.shape.length - 1;
+    if (x.shape[axis] !== features) {
+      const place = placeOf(`rmsNorm(${features})`, scope);
+      throw new TypeError(`${place}: takes […, ${features}], found ${formatShape(x.shape)}`);
+    }
+    const power = mean(square(x), { axes: [axis], keepDims: true });
+    return mul(mul(x, rsqrt(add(power, epsilon))), scope.parameter("weight", [features], ones()));
+  });
+}
