@@ -86,6 +86,9 @@ describe("averages of weights", () => {
             absolute: 1e-4,
             relative: 1e-5,
           });
+          const predicted = (await trainer.predict(run.data)).toArray() as Float32Array;
+          const mean = predicted.reduce((sum, each) => sum + each, 0) / 20;
+          expectClose([mean], [expected], { absolute: 1e-4, relative: 1e-5 });
           expect(Math.abs(lossBy(await weightsOf(made)) - expected)).toBeGreaterThan(1e-2);
         });
       },
