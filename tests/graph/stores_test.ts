@@ -8,6 +8,7 @@ import { sum } from "../../src/graph/ops/sum.ts";
 import { exp, tanh } from "../../src/graph/ops/transcendental.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { constant, input, parameter } from "../../src/graph/ops/sources.ts";
+import { STEP_SCALARS_WGSL } from "../../src/kernels/step_scalars.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { BATCH, classifier } from "./classifier.ts";
@@ -157,11 +158,10 @@ describe("stores and updates", () => {
     const w = parameter("w", "f32", [2]);
     const descend = {
       label: "descend",
-      code:
-        `struct Scalars { seed_low: u32, seed_high: u32, step: u32, reserved: u32, values: array<vec4<f32>, 4> }
+      code: `${STEP_SCALARS_WGSL}
         @group(0) @binding(0) var<storage, read_write> w: array<f32>;
         @group(0) @binding(1) var<storage, read> gradient: array<f32>;
-        @group(0) @binding(2) var<uniform> scalars: Scalars;
+        @group(0) @binding(2) var<uniform> scalars: StepScalars;
         @compute @workgroup_size(2) fn main(@builtin(local_invocation_index) index: u32) {
           w[index] -= scalars.values[0].x * gradient[index];
         }`,

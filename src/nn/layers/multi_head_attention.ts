@@ -53,7 +53,7 @@ export type AttentionLayer = (x: Value, scope: Scope, options?: AttentionCallOpt
  * @example
  * ```ts
  * const attend = nn.multiHeadAttention(64, 4);
- * const decode: nn.Layer = (x, scope) => attend(x, scope, { context: encoded });
+ * const attendTo = (context: ReturnType<nn.Layer>): nn.Layer => (x, scope) => attend(x, scope, { context });
  * ```
  */
 export function multiHeadAttention(
