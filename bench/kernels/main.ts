@@ -15,7 +15,8 @@ import { add, input, mul, relu } from "../../src/graph/ops.ts";
 import { adam } from "../../src/kernels/optimizer/adam.ts";
 import { type Dispatch, gridFor } from "../../src/gpu/dispatch.ts";
 import { elementwise } from "../../src/kernels/elementwise/elementwise.ts";
-import { matmul } from "../../src/kernels/matmul/matmul.ts";
+import type { KernelMemory } from "../../src/kernels/kernel_steps.ts";
+import { matmulSteps } from "../../src/kernels/matmul/matmul_steps.ts";
 import { reduce } from "../../src/kernels/reduce/reduce.ts";
 import type { ReductionSpan } from "../../src/kernels/reduce/reduction_plan.ts";
 import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
@@ -43,6 +44,15 @@ interface Measured extends Contender {
   /** Milliseconds of one repetition, one for each round. */
   readonly times: number[];
 }
+
+/** What is summed of the streams' 4 Mi elements. */
+const SUMS: readonly [name: string, run: ReductionSpan][] = [
+  ["column sums", { outer: 1, reduced: 1024, inner: 4096 }],
+  ["row sums", { outer: 4096, reduced: 1024, inner: 1 }],
+  ["64 long columns", { outer: 1, reduced: 65_536, inner: 64 }],
+  ["64 long rows", { outer: 64, reduced: 65_536, inner: 1 }],
+  ["one sum", { outer: 1, reduced: 4_194_304, inner: 1 }],
+];
 
 const rounds = Number(option("rounds") ?? 9);
 const provider = option("provider");
@@ -129,6 +139,15 @@ function upload(values: Float32Array | Uint8Array): BufferRange {
   return { buffer, offset: 0, size: bytes.byteLength };
 }
 
+/** Memory of a kernel of several dispatches. */
+function memoryOfSteps(): KernelMemory<BufferRange> {
+  return {
+    scratch: (_, byteLength) => upload(new Uint8Array(byteLength)),
+    constant: (_, words) => upload(new Uint8Array(words.buffer)),
+    part: ({ buffer, offset }, from, size) => ({ buffer, offset: offset + from, size }),
+  };
+}
+
 function randomNumbers(count: number): Float32Array {
   return Float32Array.from({ length: count }, () => Math.random() - 0.5);
 }
@@ -151,15 +170,6 @@ async function encoderOf(...dispatches: Dispatch[]): Promise<Contender["encode"]
     pass.end();
   };
 }
-
-/** What is summed of the streams' 4 Mi elements. */
-const SUMS: readonly [name: string, run: ReductionSpan][] = [
-  ["column sums", { outer: 1, reduced: 1024, inner: 4096 }],
-  ["row sums", { outer: 4096, reduced: 1024, inner: 1 }],
-  ["64 long columns", { outer: 1, reduced: 65_536, inner: 64 }],
-  ["64 long rows", { outer: 64, reduced: 65_536, inner: 1 }],
-  ["one sum", { outer: 1, reduced: 4_194_304, inner: 1 }],
-];
 
 function checkSums(name: string, result: Float32Array, x: Float32Array, run: ReductionSpan): void {
   const { outer, reduced, inner } = run;
@@ -186,22 +196,25 @@ interface MatmulSizes {
   readonly transposeB?: boolean;
 }
 
-/** Both variants, and a kernel of one invocation for each element as a base line. */
+/** All variants, and a kernel of one invocation for each element as a base line. */
 async function matmulContenders(group: string, sizes: MatmulSizes): Promise<Contender[]> {
   const { m, n, k } = sizes;
   const [aValues, bValues] = [randomNumbers(m * k), randomNumbers(k * n)];
   const [a, b, out] = [upload(aValues), upload(bValues), upload(new Float32Array(m * n))];
-  const dispatches: [string, Dispatch][] = [
-    ["register", matmul({ a, b, out }, { ...sizes, variant: "register" })],
-    ["workgroup", matmul({ a, b, out }, { ...sizes, variant: "workgroup" })],
-    ["naive", naiveMatmul([a, b, out], sizes)],
+  const variants = ["register", "workgroup", "packed"] as const;
+  const dispatches: [string, Dispatch[]][] = [
+    ...variants.map((variant): [string, Dispatch[]] => {
+      const steps = matmulSteps<BufferRange>({ a, b, out }, sizes, variant, memoryOfSteps());
+      return [variant, steps.map(({ dispatch }) => dispatch)];
+    }),
+    ["naive", [naiveMatmul([a, b, out], sizes)]],
   ];
-  return await Promise.all(dispatches.map(async ([name, dispatch]): Promise<Contender> => ({
+  return await Promise.all(dispatches.map(async ([name, steps]): Promise<Contender> => ({
     group: `matmul ${group}`,
     name,
     work: 2 * m * n * k,
     unit: "GFLOP/s",
-    encode: await encoderOf(dispatch),
+    encode: await encoderOf(...steps),
     reset: () => {},
     result: out,
     check: (result) => checkMatmul(result, aValues, bValues, sizes),

@@ -1,217 +1,172 @@
 /**
- * What does it cost to look at every gradient before it is used? `npm run bench -- train`.
+ * How fast is training beside jax-js and TensorFlow.js? `npm run bench -- train`.
  *
- * The step of the MLP 784-256-128-10 (batch 64, AdamW) with the check and the verdict, and without. Rounds are
- * interleaved, each job ends with the same weights to the bit, which is checked after every round. As that difference
- * is small beside what neighbours do to a step, the check is also timed on its own, many times in a row. The last
- * line is JSON. Options: `--rounds=9`, `--steps=40`, `--provider=dawn`.
+ * Matmuls, and whole training steps, on WebGPU in this very runtime. Each contender is a process of its own; rounds
+ * are interleaved: each runs every contender once, so that a busy machine disturbs all alike. Every run is checked:
+ * products against float64, weights after training against one another. A ratio is the median of those of the rounds,
+ * in brackets its quartiles; first by the processor time of the GPU's threads, which is what counts on an adapter that
+ * is a CPU and others use too, then by the clock. Then `gradient_check.ts`. The last line is JSON.
+ * Options: `--rounds=7`, `--rows=step` for those whose name contains it, `--provider=dawn`.
  */
-import { Buffer } from "node:buffer";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
-import type { BufferRange } from "../../src/gpu/buffer_range.ts";
-import { BufferUsage } from "../../src/gpu/constants.ts";
-import { GpuDevice } from "../../src/gpu/gpu_device.ts";
-import { Executable } from "../../src/graph/executable.ts";
-import type { UpdateBinding } from "../../src/graph/program.ts";
-import type { Dispatch } from "../../src/gpu/dispatch.ts";
-import { encodeStepScalars } from "../../src/kernels/step_scalars.ts";
-import { encodeStepVerdict } from "../../src/kernels/optimizer/step_verdict.ts";
-import { Model } from "../../src/nn/model.ts";
-import * as nn from "../../src/nn/nn.ts";
-import * as optim from "../../src/nn/optim/optim.ts";
-import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import type { BatchSource } from "../../src/data/batch_source.ts";
-import { ParameterRules } from "../../src/train/step/parameter_rules.ts";
-import { StepMemory, stepProgram } from "../../src/train/step/step_program.ts";
-import { stepValues } from "../../src/train/step/step_values.ts";
-import { interleavedWithCpu, median, ratioOf } from "../interleaved.ts";
+import { runtimeCommand } from "../../tests/helpers/child.ts";
+import { median } from "../interleaved.ts";
+import { expectedOf, type Row, ROWS } from "./jobs.ts";
+import { type ContenderName, CONTENDERS, Peer, type TimedRun } from "./peer.ts";
 
-const BATCH = 64;
-const [BETA1, BETA2] = [0.9, 0.999];
-const MOST_PERCENT = 2;
-const ALONE = "the check alone";
-/** Of the check on its own. */
-const REPETITIONS = 200;
-const rounds = Number(option("rounds") ?? 9);
-const steps = Number(option("steps") ?? 40);
-const provider = option("provider");
-const gpu = await GpuDevice.open(provider === "dawn" || provider === "native" ? { provider } : {});
+/** What a run of Cairn takes at least, so that a wait for the GPU counts little. */
+const RUN_MS = 200;
 
-const random = numbers(7);
-const data: BatchSource = {
-  batchSize: BATCH,
-  exampleCount: BATCH,
-  inputs: { dtype: "f32", shape: [784] },
-  labels: { dtype: "u32", shape: [] },
-  batchAt: () => batch,
-};
-const batch = {
-  inputs: Float32Array.from({ length: BATCH * 784 }, random),
-  labels: Uint32Array.from({ length: BATCH }, (_, index) => index % 10),
-};
-const jobs = [await jobOf(true), await jobOf(false)];
-const expected = await weightsAfter(jobs[0] as Job);
-const measured = await interleavedWithCpu(
-  [
-    ...jobs.map((job) => ({
-      name: job.name,
-      prepare: () => job.reset(),
-      run: () => job.run(),
-      check: async () => requireSame(job, await job.weights()),
-    })),
-    { name: ALONE, run: () => jobs[0]?.checkAlone(), check: () => {} },
-  ],
+/** How far results may lie apart, of the largest of them. */
+const TOLERANCES = { matmul: 1e-4, mlp: 0.03 } as const;
+
+const rounds = Number(option("rounds") ?? 7);
+const provider = option("provider") ?? (process.versions.deno === undefined ? "dawn" : "native");
+const rows = ROWS.filter(({ name }) => name.includes(option("rows") ?? ""));
+const peers = Object.keys(CONTENDERS).map((name) => new Peer(name as ContenderName, provider));
+const figures: Figure[] = [];
+for (const row of rows) figures.push(figureOf(row, await measure(row)));
+for (const peer of peers) peer.close();
+const gradientCheck = checkGradients();
+console.log(JSON.stringify({
+  bench: "train",
+  runtime: navigator.userAgent,
+  provider,
   rounds,
-);
-report();
+  rows: figures,
+  gradientCheck,
+  isHeld: figures.every(({ isHeld }) => isHeld),
+}));
 process.exit(0);
 
-interface Job {
-  readonly name: string;
-  /** The weights as they were at first. */
-  readonly reset: () => Promise<void>;
-  readonly run: () => Promise<void>;
-  /** Only the dispatches of the check, {@link REPETITIONS} times. */
-  readonly checkAlone: () => Promise<void>;
-  readonly weights: () => Promise<Uint8Array>;
-}
-
 function option(name: string): string | undefined {
-  return process.argv.find((argument) => argument.startsWith(`--${name}=`))?.split("=")[1];
+  return process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
-/** Numbers from [0, 1) that are the same everywhere. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x6d2b79f5 >>> 0;
-    return ((state ^ (state >>> 13)) >>> 0) / 2 ** 32;
-  };
+/** The timed runs of each contender, by round, and how many repetitions each had. */
+interface Measured {
+  readonly runs: ReadonlyMap<ContenderName, readonly TimedRun[]>;
+  readonly repetitions: number;
 }
 
-async function jobOf(isChecked: boolean): Promise<Job> {
-  const store = TensorStore.on(gpu);
-  const layers = [nn.linear(784, 256), nn.relu(), nn.linear(256, 128), nn.relu(), nn.linear(128, 10)];
-  const model = Model.define(store, nn.sequential(...layers), data.inputs, BATCH);
-  const optimizer = optim.adamw({ learningRate: 1e-3, beta1: BETA1, beta2: BETA2 });
-  const rules = new ParameterRules(optimizer, model.parameters);
-  const slots = new Map(rules.slots.map((slot) => [slot, store.mirror(slot, model.group.name)]));
-  const [losses, control] = store.define("state", [
-    { name: "losses", dtype: "f32", shape: [64] },
-    { name: "control", dtype: "u32", shape: [4] },
-  ]).tensors;
-  if (losses === undefined || control === undefined) throw new Error("no state");
-  const values = stepValues({ model, loss: nn.crossEntropy(), data, rules });
-  const memory = new StepMemory(model, values);
-  const state = { slots, losses: losses.range, control: control.range, columns: new Map() };
-  const program = stepProgram({ model, optimizer, rules, values, memory, state });
-  const isCheck = ({ label }: { label: string }): boolean =>
-    /^(gradientCheck|foldPartials|stepVerdict)/.test(label);
-  const all = (program.updates ?? []).flatMap((update) => "values" in update ? [] : [update]);
-  const updates = all.filter((update) => isChecked || !isCheck(update));
-  const checks = await checksOf(all.filter(isCheck));
-  const executable = await Executable.compile(gpu, { ...program, updates }, { variants: store.variants });
-  const everything = [model.group, ...slots.values(), store.group("state")];
-  return {
-    name: isChecked ? "with the check" : "without",
-    reset: async () => {
-      for (const { slabs } of everything) {
-        for (const { buffer, byteLength } of slabs) gpu.write(buffer, 0, new Uint8Array(byteLength));
-      }
-      await model.initialize(1);
-      await gpu.idle();
-    },
-    run: async () => {
-      for (let step = 0; step < steps; step++) {
-        if (!isChecked) {
-          const corrections = [1 - BETA1 ** (step + 1), 1 - BETA2 ** (step + 1)];
-          gpu.write(memory.verdict, 0, encodeStepVerdict({ updates: step + 1, corrections }));
-        }
-        executable.run(batch, { seed: 1, step, values: optimizer.scalars(step) });
-      }
-      await gpu.idle();
-    },
-    checkAlone: async () => {
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let repetition = 0; repetition < REPETITIONS; repetition++) {
-        for (const check of checks) check(pass);
-      }
-      pass.end();
-      gpu.submit(encoder);
-      await gpu.idle();
-    },
-    weights: async () => Buffer.concat(await gpu.read(model.group.tensors.map(({ range }) => range))),
-  };
+async function measure({ name, spec }: Row): Promise<Measured> {
+  const jobs = new Map<Peer, number>();
+  for (const peer of peers) jobs.set(peer, await peer.prepare(spec));
+  const [cairn] = peers;
+  if (cairn === undefined) throw new Error("nobody is timed");
+  let repetitions = 1;
+  // What training gives depends on the number of its steps.
+  if (spec.kind === "matmul") {
+    const { ms } = await cairn.run(jobs.get(cairn) ?? 0, 4);
+    repetitions = Math.ceil(RUN_MS / (ms / 4));
+  }
+  const expected = spec.kind === "matmul" ? expectedOf(spec) : undefined;
+  const runs = new Map<ContenderName, TimedRun[]>(peers.map((peer) => [peer.name, []]));
+  for (let round = 0; round < rounds; round++) {
+    let reference = expected;
+    for (const peer of peers) {
+      const run = await peer.run(jobs.get(peer) ?? 0, repetitions);
+      reference ??= [...run.results];
+      requireNear(`${peer.name}, ${name}`, run.results, reference, TOLERANCES[spec.kind]);
+      runs.get(peer.name)?.push(run);
+    }
+  }
+  return { runs, repetitions: repetitions * (spec.kind === "mlp" ? spec.steps : 1) };
 }
 
-/** The dispatches of the check; what they take from the program comes from elsewhere, as only their time counts. */
-async function checksOf(
-  dispatches: readonly Dispatch<UpdateBinding>[],
-): Promise<((pass: GPUComputePassEncoder) => void)[]> {
-  const bytes = encodeStepScalars({ seed: 0, step: 0, values: [] });
-  const scalars = gpu.createBuffer("scalars", bytes.byteLength, BufferUsage.UNIFORM | BufferUsage.COPY_DST);
-  gpu.write(scalars, 0, bytes);
-  // The losses are written, so that the loss has to be somewhere else.
-  const other = gpu.createBuffer("loss", 4, BufferUsage.STORAGE | BufferUsage.COPY_DST);
-  return await Promise.all(dispatches.map(async (dispatch) => {
-    const bindings = dispatch.bindings.map((binding): BufferRange => {
-      if (binding === "scalars") return { buffer: scalars, offset: 0, size: bytes.byteLength };
-      return "buffer" in binding ? binding : { buffer: other, offset: 0, size: 4 };
-    });
-    const pipeline = await gpu.pipeline(dispatch);
-    const group = gpu.bindGroup(dispatch.label, pipeline, bindings);
-    return (pass) => {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...dispatch.workgroups);
-    };
+function requireNear(
+  what: string,
+  found: readonly number[],
+  expected: readonly number[],
+  tolerance: number,
+): void {
+  const largest = Math.max(...expected.map(Math.abs));
+  expected.forEach((value, index) => {
+    if (Math.abs((found[index] ?? NaN) - value) <= tolerance * largest) return;
+    throw new Error(`${what}: result ${index} is ${found[index]}, not ${value}`);
+  });
+}
+
+/** Ratios of the rounds. */
+interface Ratio {
+  readonly median: number;
+  readonly quartiles: readonly [number, number];
+}
+
+interface Figure {
+  readonly name: string;
+  /** Milliseconds of one repetition of Cairn's. */
+  readonly gpuMs: number;
+  readonly ms: number;
+  /** How many times longer a peer takes, by the GPU's threads, by all threads and by the clock. */
+  readonly peers: readonly {
+    readonly name: string;
+    readonly gpu: Ratio;
+    readonly cpu: Ratio;
+    readonly wall: Ratio;
+  }[];
+  readonly target: number;
+  readonly isHeld: boolean;
+}
+
+function figureOf({ name, target }: Row, { runs, repetitions }: Measured): Figure {
+  const own = runs.get("cairn") ?? [];
+  const others = [...runs].filter(([peer]) => peer !== "cairn").map(([peer, theirs]) => ({
+    name: peer,
+    gpu: ratioOf(theirs, own, ({ gpuMs, cpuMs }) => gpuMs ?? cpuMs),
+    cpu: ratioOf(theirs, own, ({ cpuMs }) => cpuMs),
+    wall: ratioOf(theirs, own, ({ ms }) => ms),
   }));
-}
-
-async function weightsAfter(job: Job): Promise<Uint8Array> {
-  await job.reset();
-  await job.run();
-  return await job.weights();
-}
-
-function requireSame(job: Job, found: Uint8Array): void {
-  if (Buffer.compare(found, expected) !== 0) throw new Error(`${job.name}: the weights are others`);
-}
-
-function report(): void {
-  const [checked, plain] = jobs.map(({ name }) => measured.get(name));
-  if (checked === undefined || plain === undefined) throw new Error("nothing was measured");
-  const percent = (ratio: number): number => Number(((ratio - 1) * 100).toFixed(2));
-  const wall = ratioOf(checked.ms, plain.ms);
-  const cpu = ratioOf(checked.cpuMs, plain.cpuMs);
-  const stepMs = median(plain.cpuMs) / steps;
-  const aloneMs = median(measured.get(ALONE)?.cpuMs ?? []) / REPETITIONS;
-  const alone = Number((100 * aloneMs / stepMs).toFixed(2));
-  console.log(
-    `check of every gradient, on its own: ${(aloneMs * 1000).toFixed(0)} us, ${alone} % of a step of ${
-      stepMs.toFixed(2)
-    } ms of processor time; at most ${MOST_PERCENT} % wanted`,
+  const of = (measure: (run: TimedRun) => number) => round(median(own.map(measure)) / repetitions, 3);
+  const figure: Figure = {
+    name,
+    gpuMs: of(({ gpuMs, cpuMs }) => gpuMs ?? cpuMs),
+    ms: of(({ ms }) => ms),
+    peers: others,
+    target,
+    isHeld: others.every(({ gpu }) => gpu.median >= target),
+  };
+  const text = others.map(({ name: peer, gpu, wall }) =>
+    `${peer} ${textOf(gpu)}x, by the clock ${textOf(wall)}x`
   );
   console.log(
-    `step with it against the step without: ${percent(cpu.measured)} % of the step's processor time (${
-      stepMs.toFixed(2)
-    } ms a step, spread ` +
-      `${cpu.spread.toFixed(3)}), ${percent(wall.measured)} % by the clock`,
+    `${name.padEnd(36)} ${figure.gpuMs.toFixed(2).padStart(8)} ms of the GPU's threads, ` +
+      `${figure.ms.toFixed(2).padStart(8)} ms by the clock | ${text.join(" | ")} | ` +
+      `>= ${target}: ${figure.isHeld ? "held" : "MISSED"}`,
   );
-  console.log(JSON.stringify({
-    bench: "train",
-    runtime: navigator.userAgent,
-    adapter: gpu.adapterName,
-    provider: gpu.provider,
-    rounds,
-    steps,
-    stepCpuMs: Number(stepMs.toFixed(3)),
-    checkPercentCpu: percent(cpu.measured),
-    checkPercentWall: percent(wall.measured),
-    spreadCpu: Number(cpu.spread.toFixed(3)),
-    checkUs: Number((aloneMs * 1000).toFixed(1)),
-    checkAlonePercent: alone,
-    isHeld: alone <= MOST_PERCENT,
-  }));
+  return figure;
+}
+
+function textOf({ median, quartiles }: Ratio): string {
+  return `${median.toFixed(2)} [${quartiles.map((quartile) => quartile.toFixed(2)).join(", ")}]`;
+}
+
+function ratioOf(
+  theirs: readonly TimedRun[],
+  own: readonly TimedRun[],
+  measure: (run: TimedRun) => number,
+): Ratio {
+  const ratios = theirs
+    .map((run, index) => measure(run) / measure(own[index] ?? run))
+    .sort((a, b) => a - b);
+  const at = (part: number) => round(ratios[Math.floor(part * (ratios.length - 1))] ?? NaN, 3);
+  return { median: round(median(ratios), 3), quartiles: [at(0.25), at(0.75)] };
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
+/** Runs the other bench of this folder, and gives its JSON. */
+function checkGradients(): unknown {
+  const [program = "", ...args] = runtimeCommand(new URL("./gradient_check.ts", import.meta.url));
+  const { stdout } = spawnSync(program, [...args, ...process.argv.slice(2)], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = stdout.trim().split("\n");
+  const json = lines.pop() ?? "";
+  console.log(lines.join("\n"));
+  return JSON.parse(json);
 }

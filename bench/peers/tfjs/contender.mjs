@@ -1,0 +1,89 @@
+// TensorFlow.js with its WebGPU backend, by its own optimiser.
+import process from "node:process";
+import { numbers, provideWebGpu, samplePlaces, serve } from "../contender.mjs";
+
+await provideWebGpu(process.argv[2]);
+const { default: tf } = await import("@tensorflow/tfjs");
+await import("@tensorflow/tfjs-backend-webgpu");
+const isOnGpu = await tf.setBackend("webgpu");
+if (isOnGpu) await tf.ready();
+
+await serve(async (job) => {
+  if (!isOnGpu) throw new Error("TensorFlow.js has no WebGPU here");
+  return job.kind === "matmul" ? await matmulJob(job) : await mlpJob(job);
+});
+
+/** Sends what is waiting, and waits until the GPU is done. */
+async function finish() {
+  const backend = tf.backend();
+  backend.endComputePassEncoder();
+  backend.submitQueue();
+  await backend.device.queue.onSubmittedWorkDone();
+}
+
+async function matmulJob({ m, n, k, transposeA, transposeB }) {
+  const a = tf.tensor2d(numbers(m * k, 1), transposeA ? [k, m] : [m, k]);
+  const b = tf.tensor2d(numbers(k * n, 2), transposeB ? [n, k] : [k, n]);
+  let last;
+  const run = async (repetitions) => {
+    for (let repetition = 0; repetition < repetitions; repetition++) {
+      last?.dispose();
+      last = tf.matMul(a, b, transposeA, transposeB);
+    }
+    await finish();
+  };
+  await run(1);
+  return {
+    run,
+    results: async () => {
+      // What was read once is kept on the host, so that a copy is read.
+      const copy = tf.mul(last, 1);
+      const values = await copy.data();
+      copy.dispose();
+      return samplePlaces(values.length).map((place) => values[place]);
+    },
+  };
+}
+
+/** Adam on the mean cross-entropy of one batch. */
+async function mlpJob({ sizes, batch, learningRate, steps }) {
+  const layers = sizes.slice(1).map((size, index) => [sizes[index], size]);
+  const x = tf.tensor2d(numbers(batch * sizes[0], 100), [batch, sizes[0]]);
+  const labels = Int32Array.from({ length: batch }, (_, row) => row % sizes.at(-1));
+  const y = tf.cast(tf.oneHot(tf.tensor1d(labels, "int32"), sizes.at(-1)), "float32");
+  const parameters = layers.flatMap(([inputs, outputs], index) => [
+    tf.variable(
+      tf.tidy(() =>
+        tf.transpose(
+          tf.mul(tf.tensor2d(numbers(inputs * outputs, index), [outputs, inputs]), 2 / Math.sqrt(inputs)),
+        )
+      ),
+    ),
+    tf.variable(tf.zeros([outputs])),
+  ]);
+  const loss = () => {
+    let h = x;
+    for (let index = 0; index < layers.length; index++) {
+      h = tf.add(tf.matMul(h, parameters[2 * index]), parameters[2 * index + 1]);
+      if (index < layers.length - 1) h = tf.relu(h);
+    }
+    return tf.losses.softmaxCrossEntropy(y, h);
+  };
+  const optimizer = tf.train.adam(learningRate, 0.9, 0.999, 1e-8);
+  const run = async (repetitions) => {
+    for (let step = 0; step < repetitions * steps; step++) {
+      optimizer.minimize(loss, false, parameters);
+    }
+    await finish();
+  };
+  await run(1);
+  return {
+    run,
+    results: async () => {
+      const copy = tf.mul(parameters.at(-2), 1);
+      const values = [...await copy.data()];
+      copy.dispose();
+      return values;
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import { numberAt, numbers, samplePlaces } from "../peers/contender.mjs";
+
+/** The product of two matrices. */
+export interface MatmulJob {
+  readonly kind: "matmul";
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+/** Training steps of linear layers with relu between them, by Adam on the mean cross-entropy of always one batch. */
+export interface MlpJob {
+  readonly kind: "mlp";
+  /** Of the inputs, of each layer's outputs. */
+  readonly sizes: readonly number[];
+  readonly batch: number;
+  readonly learningRate: number;
+  /** Steps of a repetition. */
+  readonly steps: number;
+}
+
+export type JobSpec = MatmulJob | MlpJob;
+
+/** A job, and what it has to reach. */
+export interface Row {
+  readonly name: string;
+  readonly spec: JobSpec;
+  /** How many times faster than the faster peer, by the processor time of the GPU's threads. */
+  readonly target: number;
+}
+
+/** What the bench compares. */
+export const ROWS: readonly Row[] = [
+  ...[
+    matmulRow("512 x 512 x 512", { m: 512, n: 512, k: 512 }),
+    matmulRow("1024 x 1024 x 1024", { m: 1024, n: 1024, k: 1024 }),
+    matmulRow("64 x 784 x 256, forward", { m: 64, n: 256, k: 784, transposeB: true }),
+    matmulRow("its weights' gradient", { m: 256, n: 784, k: 64, transposeA: true }),
+    matmulRow("its input's gradient", { m: 64, n: 784, k: 256 }),
+    matmulRow("4096 x 64 x 512", { m: 4096, n: 512, k: 64 }),
+    matmulRow("1024 x 128 x 512, forward", { m: 1024, n: 512, k: 128, transposeB: true }),
+  ],
+  {
+    name: "step of 784-256-128-10, batch 64",
+    spec: { kind: "mlp", sizes: [784, 256, 128, 10], batch: 64, learningRate: 1e-3, steps: 20 },
+    target: 3,
+  },
+  {
+    name: "step of 784-1024-1024-10, batch 256",
+    spec: { kind: "mlp", sizes: [784, 1024, 1024, 10], batch: 256, learningRate: 1e-3, steps: 3 },
+    target: 2.5,
+  },
+];
+
+function matmulRow(name: string, sizes: Partial<MatmulJob> & Pick<MatmulJob, "m" | "n" | "k">): Row {
+  const spec: MatmulJob = { kind: "matmul", transposeA: false, transposeB: false, ...sizes };
+  return { name: `matmul ${name}`, spec, target: 2.5 };
+}
+
+/** The compared elements of a product, in float64. */
+export function expectedOf({ m, n, k, transposeA, transposeB }: MatmulJob): number[] {
+  const [a, b] = [numbers(m * k, 1), numbers(k * n, 2)];
+  return samplePlaces(m * n).map((place) => {
+    const [row, column] = [Math.floor(place / n), place % n];
+    let total = 0;
+    for (let p = 0; p < k; p++) {
+      const left = a[transposeA ? p * m + row : row * k + p] ?? NaN;
+      total += left * (b[transposeB ? column * k + p : p * n + column] ?? NaN);
+    }
+    return total;
+  });
+}
+
+/** The first weights of layer `index`, `[outputs, inputs]`. */
+export function firstWeights(index: number, inputs: number, outputs: number): Float32Array {
+  const scale = 2 / Math.sqrt(inputs);
+  return Float32Array.from({ length: inputs * outputs }, (_, place) => numberAt(index, place) * scale);
+}
