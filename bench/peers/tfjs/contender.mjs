@@ -16,8 +16,11 @@ await serve(async (job) => {
 /** Sends what is waiting, and waits until the GPU is done. */
 async function finish() {
   const backend = tf.backend();
-  backend.endComputePassEncoder();
-  backend.submitQueue();
+  // It submits by itself after some commands, and then there is nothing left.
+  if (backend.commandEncoder !== null) {
+    backend.endComputePassEncoder();
+    backend.submitQueue();
+  }
   await backend.device.queue.onSubmittedWorkDone();
 }
 
