@@ -7,6 +7,7 @@ import { compilePipeline, pipelineKey, type PipelineSpec } from "./compute_pipel
 import { gpuFailure, inErrorScopes } from "./error_scopes.ts";
 import { findGpu, GPU_OPTIONS, type GpuOptions, type GpuProvider, requestAdapter } from "./find_gpu.ts";
 import { type GpuHost, type RuntimeName, thisHost } from "./host.ts";
+import { PollingPauses } from "./polling_pauses.ts";
 import { ReadbackRing } from "./readback.ts";
 import { requestDevice } from "./request_device.ts";
 
@@ -70,6 +71,7 @@ export class GpuDevice {
     this.#uncaptured ??= gpuFailure("an earlier GPU command", code, event.error);
   };
   readonly #ring: ReadbackRing;
+  readonly #pauses: PollingPauses | undefined;
   /** Per buffer, how often it was or may have been changed by something that said so. */
   readonly #changes = new WeakMap<GPUBuffer, number>();
   /** How often something was submitted that did not say what it changes. */
@@ -90,6 +92,7 @@ export class GpuDevice {
     this.hasBlockingFences = runtime === "deno" && provider !== "dawn";
     this.#gpu = gpu;
     this.#ring = this.#ownRing();
+    this.#pauses = provider === "dawn" && this.isCpuAdapter ? new PollingPauses() : undefined;
     void device.lost.then((lost) => {
       this.#lost = lost;
     });
@@ -204,7 +207,7 @@ export class GpuDevice {
 
   #compile(key: string, spec: PipelineSpec): Promise<GPUComputePipeline> {
     this.#counts.pipelinesCreated += 1;
-    const compiling = compilePipeline(this.device, spec);
+    const compiling = this.waitFor(compilePipeline(this.device, spec));
     this.#pipelines.set(key, compiling);
     compiling.catch(() => this.#pipelines.delete(key));
     return compiling;
@@ -252,8 +255,7 @@ export class GpuDevice {
   async validated<T>(label: string, work: () => T | Promise<T>): Promise<T> {
     this.assertAlive();
     const { value, error } = inErrorScopes(this.device, label, work);
-    const [settled] = await Promise.allSettled([value]);
-    const failure = await error;
+    const [[settled], failure] = await this.waitFor(Promise.all([Promise.allSettled([value]), error]));
     this.assertAlive();
     if (failure !== undefined) throw failure;
     if (settled.status === "rejected") throw settled.reason;
@@ -313,12 +315,22 @@ export class GpuDevice {
     this.#changes.set(buffer, (this.#changes.get(buffer) ?? 0) + 1);
   }
 
+  /**
+   * A promise of WebGPU's that ends when the GPU has done something. Where the wait takes a processor core that the GPU
+   * needs, it is waited for without.
+   *
+   * @internal
+   */
+  waitFor<T>(work: Promise<T>): Promise<T> {
+    return this.#pauses?.during(work) ?? work;
+  }
+
   /** Resolves when all submitted work is done. In Deno this costs 11 ms: not for every step. */
   async idle(): Promise<void> {
     this.assertAlive();
     if (this.#pendingWriteBytes > 0) this.submit([]);
     // Where the device is lost meanwhile, some runtimes reject; the flag says more.
-    await this.device.queue.onSubmittedWorkDone().catch(() => undefined);
+    await this.waitFor(this.device.queue.onSubmittedWorkDone()).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.assertAlive();
   }
@@ -349,6 +361,7 @@ export class GpuDevice {
       destroyBuffer: (buffer) => buffer.destroy(),
       submit: (work, changed) => this.submit(work, changed),
       assertAlive: () => this.assertAlive(),
+      waitFor: (work) => this.waitFor(work),
     });
   }
 }

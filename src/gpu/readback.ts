@@ -15,6 +15,7 @@ export interface ReadbackDevice {
   /** @param changed The buffers that the work changes. */
   submit(work: GPUCommandEncoder, changed: readonly GPUBuffer[]): void;
   assertAlive(): void;
+  waitFor<T>(work: Promise<T>): Promise<T>;
 }
 
 /** Options of {@link ReadbackRing}. */
@@ -181,7 +182,7 @@ export class ReadbackRing {
       );
       return { slots, mapping };
     });
-    const [scopeError, ...maps] = await Promise.all([error, ...mapping]);
+    const [scopeError, ...maps] = await this.#gpu.waitFor(Promise.all([error, ...mapping]));
     const failure = scopeError ?? maps.find((map) => map !== undefined);
     try {
       if (this.#isClosed) throw this.#closedError();
