@@ -103,6 +103,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => nn.depthwiseConv2d(1, 1, wrong),
     (wrong) => nn.separableConv2d(1, 1, 1, wrong),
   ],
+  EmbeddingLayerOptions: [(wrong) => nn.embedding(2, 2, wrong)],
+  LearnedPositionsOptions: [(wrong) => nn.learnedPositions(2, 2, wrong)],
   RmsNormOptions: [(wrong) => nn.rmsNorm(2, wrong)],
   GroupNormOptions: [(wrong) => nn.groupNorm(1, 2, wrong)],
   MultiHeadAttentionOptions: [(wrong) => nn.multiHeadAttention(2, 1, wrong)],

@@ -19,11 +19,13 @@ export interface InputLimit {
 export function indexLimits(roots: readonly Value[]): ReadonlyMap<string, InputLimit> {
   const limits = new Map<string, InputLimit>();
   for (const value of reachable(roots)) {
-    for (const { input, below } of definitionOf(value).indices?.(value) ?? []) {
+    for (const { input, below, by } of definitionOf(value).indices?.(value) ?? []) {
       const source = sourceOf(item(value.inputs, input));
       if (!isResultOf(inputOp, source)) continue;
       const { name } = source.attributes;
-      if (below < (limits.get(name)?.below ?? Infinity)) limits.set(name, { below, op: labelOf(value) });
+      if (below < (limits.get(name)?.below ?? Infinity)) {
+        limits.set(name, { below, op: by ?? labelOf(value) });
+      }
     }
   }
   return limits;

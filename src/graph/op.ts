@@ -16,10 +16,20 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * was repeated. `undefined`, or no such method, where none flows: through integers, comparisons and steps.
    */
   gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
-  /** Inputs that hold indices, by their number, and what these have to be below. */
-  indices?(value: Value<A>): readonly { readonly input: number; readonly below: number }[];
+  /** Inputs that hold indices. */
+  indices?(value: Value<A>): readonly IndexInput[];
   /** The stream of random numbers that it draws from, if it draws any. */
   stream?(value: Value<A>): number | undefined;
+}
+
+/** An input that holds indices. */
+export interface IndexInput {
+  /** The number of the input. */
+  readonly input: number;
+  /** What each index is below. */
+  readonly below: number;
+  /** What a message says takes them. Default: the op. */
+  readonly by?: string | undefined;
 }
 
 /** The ways in which an op becomes work. */

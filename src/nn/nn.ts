@@ -15,6 +15,9 @@ export {
 export { conv1d, type Conv1dLayerOptions, conv2d, type Conv2dLayerOptions } from "./layers/conv.ts";
 export { convTranspose2d, type ConvTranspose2dLayerOptions } from "./layers/conv_transpose.ts";
 export { dropout } from "./layers/dropout.ts";
+export { embedding, type EmbeddingLayer, type EmbeddingLayerOptions } from "./layers/embedding/embedding.ts";
+export { learnedPositions, type LearnedPositionsOptions } from "./layers/embedding/learned_positions.ts";
+export { sinusoidalPositions } from "./layers/embedding/sinusoidal_positions.ts";
 export { flatten } from "./layers/flatten.ts";
 export { groupNorm, type GroupNormOptions } from "./layers/group_norm.ts";
 export {

@@ -40,14 +40,18 @@ export function embedding(weights: Value, indices: Value, options: EmbeddingOpti
       `embedding: the weights are [rows, width], not ${formatShape(weights.shape)}; reshape them`,
     );
   }
-  const rows = take(weights, indices);
+  requireComputeDType("embedding", weights);
+  const places = indicesOf("embedding", indices);
+  const [, width = 0] = weights.shape;
+  const attributes = { axis: 0, isShared: true, isUnique: false, by: "embedding" };
+  const rows = takeAt(weights, places, [...indices.shape, width], attributes);
   if (paddingIndex === undefined) return rows;
   if (!Number.isInteger(paddingIndex) || paddingIndex < 0 || paddingIndex >= item(weights.shape, 0)) {
     throw new RangeError(
       `embedding: the padding index is a row of ${formatShape(weights.shape)}, not ${paddingIndex}`,
     );
   }
-  const isPadding = equal(indicesOf("embedding", indices), paddingIndex);
+  const isPadding = equal(places, paddingIndex);
   return where(reshape(isPadding, [...indices.shape, 1]), stopGradient(rows), rows);
 }
 

@@ -19,6 +19,8 @@ export type IndexAttributes = {
   readonly isShared: boolean;
   /** Whether no place is named twice, so that nothing has to be added up. */
   readonly isUnique: boolean;
+  /** The function that takes the indices, for messages, where it has not the op's name. */
+  readonly by?: string;
 };
 
 /** Elements of `value` along an axis, of which `shape` has as many as there are indices. The op of all takes. */
@@ -29,7 +31,9 @@ export function takeAt(value: Value, indices: Value, shape: Shape, attributes: I
 /** Gradient of take: what flows into each element is added up where it came from. */
 export const takeOp: OpDefinition<IndexAttributes> = {
   name: "take",
-  indices: ({ inputs, attributes }) => [{ input: 1, below: item(item(inputs, 0).shape, attributes.axis) }],
+  indices: ({ inputs, attributes: { axis, by } }) => [
+    { input: 1, below: item(item(inputs, 0).shape, axis), by },
+  ],
   gradient(value, outGrad) {
     if (value.dtype !== "f32") return [];
     const { shape } = item(value.inputs, 0);
