@@ -1,5 +1,6 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { CairnError } from "../../base/errors.ts";
+import { safeParse } from "../../base/schema/safe_parse.ts";
 
 /**
  * A message of another rank, which may be of another version.
@@ -7,8 +8,8 @@ import { CairnError } from "../../base/errors.ts";
  * @param kind What it is to be, for the message.
  * @throws CairnError `commit_failed` for anything that no rank sends.
  */
-export function checkedMessage<T>(schema: z.ZodType<T>, kind: string, content: unknown): T {
-  const parsed = schema.safeParse(content);
+export function checkedMessage<T>(schema: z.ZodMiniType<T>, kind: string, content: unknown): T {
+  const parsed = safeParse(schema, content);
   if (parsed.success) return parsed.data;
   throw new CairnError(
     "commit_failed",

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
 
 /** Why a rank could not go on, as it is told to the others. */
@@ -14,6 +14,6 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** The fields of a failure in a message. */
-export function failureFields(): { code: z.ZodType<CairnErrorCode>; message: z.ZodType<string> } {
+export function failureFields(): { code: z.ZodMiniType<CairnErrorCode>; message: z.ZodMiniType<string> } {
   return { code: z.custom<CairnErrorCode>((value) => typeof value === "string"), message: z.string() };
 }

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { canonicalJsonPieces, type JsonValue, parseCanonicalJsonSliced } from "../../base/canonical_json.ts";
 import { type DType, DTYPES } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
@@ -42,39 +42,39 @@ export function planOf({ writers, warning }: PlanMessage): WritePlan {
   return { writers: new Map(writers), warning };
 }
 
-type Schemas = { readonly [Kind in keyof SaveMessages]: z.ZodType<Said<Kind>> };
+type Schemas = { readonly [Kind in keyof SaveMessages]: z.ZodMiniType<Said<Kind>> };
 
 /** Built at the first use, because importing a module does no work here. */
 function makeSchemas(): Schemas {
-  const count = z.int().nonnegative();
+  const count = z.int().check(z.nonnegative());
   const text = z.string();
   const dtype = z.custom<DType>((value) => typeof value === "string" && Object.hasOwn(DTYPES, value));
-  const shard: z.ZodType<RowShard> = z.strictObject({ start: count, end: count, rows: count });
-  const state: z.ZodType<RankState> = z.strictObject({
+  const shard: z.ZodMiniType<RowShard> = z.strictObject({ start: count, end: count, rows: count });
+  const state: z.ZodMiniType<RankState> = z.strictObject({
     rank: count,
     digest: text,
-    step: count.optional(),
+    step: z.optional(count),
     tensors: z.array(z.strictObject({
       name: text,
       dtype,
       shape: z.array(count),
       aliases: z.array(text),
       isReplicated: z.boolean(),
-      shard: shard.optional(),
+      shard: z.optional(shard),
     })),
   });
-  const plan: z.ZodType<PlanMessage> = z.strictObject({
-    runId: z.string().regex(/^[0-9a-f]{32}$/),
+  const plan: z.ZodMiniType<PlanMessage> = z.strictObject({
+    runId: z.string().check(z.regex(/^[0-9a-f]{32}$/)),
     tag: text,
     writers: z.array(z.tuple([text, count])),
-    warning: text.optional(),
+    warning: z.optional(text),
   });
-  const part: z.ZodType<PartRecord> = z.strictObject({
+  const part: z.ZodMiniType<PartRecord> = z.strictObject({
     name: text,
     fileId: text,
     byteLength: count,
     checksum: count,
-    rank: count.exactOptional(),
+    rank: z.exactOptional(count),
   });
   const failure = z.strictObject({ failure: z.strictObject(failureFields()) });
   return {

@@ -1,6 +1,7 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { canonicalJsonPieces, type JsonValue, parseCanonicalJsonSliced } from "../../base/canonical_json.ts";
 import { CairnError } from "../../base/errors.ts";
+import { safeParse } from "../../base/schema/safe_parse.ts";
 import type { Sliced } from "../../base/slices.ts";
 import { type PartList, partListSchema, type PartRole, partRoleSchema } from "./part_list.ts";
 import { decodeState, decodeStateSliced } from "./decode_state.ts";
@@ -89,14 +90,14 @@ interface ManifestJson {
 const DECODED_BYTES = 256 * 1024;
 const FILE_ID = /^[0-9a-f]{32}$/;
 
-let schema: z.ZodType<ManifestJson> | undefined;
+let schema: z.ZodMiniType<ManifestJson> | undefined;
 
 /** Built at the first use, because importing a module does no work here. */
-function manifestSchema(): z.ZodType<ManifestJson> {
+function manifestSchema(): z.ZodMiniType<ManifestJson> {
   // The state tree has rules of its own, which `decodeState` checks.
   const json = z.custom<JsonValue>((value) => value !== undefined, "is missing");
-  const text = z.string().exactOptional();
-  const count = z.int().nonnegative().exactOptional();
+  const text = z.exactOptional(z.string());
+  const count = z.exactOptional(z.int().check(z.nonnegative()));
   return schema ??= z.strictObject({
     kind: z.enum(["checkpoint", "tensors"]),
     state: json,
@@ -106,18 +107,18 @@ function manifestSchema(): z.ZodType<ManifestJson> {
       tag: text,
       step: count,
       epoch: count,
-      createdAt: z.iso.datetime({ offset: true }).exactOptional(),
+      createdAt: z.exactOptional(z.iso.datetime({ offset: true })),
       writer: text,
       adapter: text,
       runtime: text,
-      variants: z.record(z.string(), z.string()).exactOptional(),
-      order: z.int().positive().exactOptional(),
-      parent: z.string().regex(FILE_ID, "is no file id").exactOptional(),
-      savedBy: z.enum(["auto", "user"]).exactOptional(),
+      variants: z.exactOptional(z.record(z.string(), z.string())),
+      order: z.exactOptional(z.int().check(z.positive())),
+      parent: z.exactOptional(z.string().check(z.regex(FILE_ID, "is no file id"))),
+      savedBy: z.exactOptional(z.enum(["auto", "user"])),
     }),
     user: json,
-    parts: partListSchema().exactOptional(),
-    part: partRoleSchema().exactOptional(),
+    parts: z.exactOptional(partListSchema()),
+    part: z.exactOptional(partRoleSchema()),
   });
 }
 
@@ -139,7 +140,7 @@ export function* encodeManifest(
     ...manifest.parts === undefined ? {} : { parts: partsAsJson(manifest.parts) },
     ...manifest.part === undefined ? {} : { part: roleAsJson(manifest.part) },
   };
-  const checked = manifestSchema().safeParse(json);
+  const checked = safeParse(manifestSchema(), json);
   if (!checked.success) {
     throw new TypeError(`The manifest cannot be saved: ${z.prettifyError(checked.error)}`);
   }
@@ -162,7 +163,7 @@ export function* parseManifest(
   onTensor: (name: string) => void = () => {},
 ): Sliced<Manifest> {
   const json = yield* parseCanonicalJsonSliced(yield* decodeUtf8(bytes), "The manifest");
-  const parsed = manifestSchema().safeParse(json);
+  const parsed = safeParse(manifestSchema(), json);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
   return yield* decodeManifest(parsed.data, onTensor);
 }

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 
 /** One file of a checkpoint that has several. */
 export interface PartRecord {
@@ -52,31 +52,33 @@ export function isPartName(name: string): boolean {
   return PART_NAME.test(name) && !name.includes("..");
 }
 
-let partList: z.ZodType<PartList> | undefined;
-let partRole: z.ZodType<PartRole> | undefined;
+let partList: z.ZodMiniType<PartList> | undefined;
+let partRole: z.ZodMiniType<PartRole> | undefined;
 
 /** What a manifest's `parts` has to be. */
-export function partListSchema(): z.ZodType<PartList> {
-  const count = z.int().nonnegative();
+export function partListSchema(): z.ZodMiniType<PartList> {
+  const count = z.int().check(z.nonnegative());
   const file = z.strictObject({
-    name: z.string().refine(isPartName, "is no name of a part"),
-    fileId: z.string().regex(/^[0-9a-f]{32}$/),
-    byteLength: z.int().min(LEAST_BYTES),
-    checksum: z.int().min(0).max(0xffff_ffff),
-    rank: count.exactOptional(),
+    name: z.string().check(z.refine(isPartName, "is no name of a part")),
+    fileId: z.string().check(z.regex(/^[0-9a-f]{32}$/)),
+    byteLength: z.int().check(z.minimum(LEAST_BYTES)),
+    checksum: z.int().check(z.minimum(0), z.maximum(0xffff_ffff)),
+    rank: z.exactOptional(count),
   });
   return partList ??= z.strictObject({
-    worldSize: z.int().min(1).exactOptional(),
-    files: z.array(file).min(1),
-  }).refine(areDistinct, "names a part, a file or a rank twice")
-    .refine(haveRanks, "has other ranks than its number of them");
+    worldSize: z.exactOptional(z.int().check(z.minimum(1))),
+    files: z.array(file).check(z.minLength(1)),
+  }).check(
+    z.refine(areDistinct, "names a part, a file or a rank twice"),
+    z.refine(haveRanks, "has other ranks than its number of them"),
+  );
 }
 
 /** What a manifest's `part` has to be. */
-export function partRoleSchema(): z.ZodType<PartRole> {
-  const count = z.int().nonnegative();
+export function partRoleSchema(): z.ZodMiniType<PartRole> {
+  const count = z.int().check(z.nonnegative());
   const shard = z.strictObject({ start: count, end: count, rows: count })
-    .refine(({ start, end, rows }) => start <= end && end <= rows, "is no range of rows");
+    .check(z.refine(({ start, end, rows }) => start <= end && end <= rows, "is no range of rows"));
   return partRole ??= z.strictObject({
     replicated: z.array(z.string()),
     sharded: z.record(z.string(), shard),

@@ -1,5 +1,6 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { CairnError } from "../../base/errors.ts";
+import { safeParse } from "../../base/schema/safe_parse.ts";
 import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { EpochRecord, StepColumns } from "./history.ts";
@@ -48,11 +49,11 @@ export interface TrainingState {
 /** Version of {@link TrainingState} in a checkpoint. */
 const VERSION = 1;
 
-let schema: z.ZodType<TrainingState> | undefined;
+let schema: z.ZodMiniType<TrainingState> | undefined;
 
 /** Built at the first use, because importing a module does no work here. */
-function stateSchema(): z.ZodType<TrainingState> {
-  const count = z.int().nonnegative();
+function stateSchema(): z.ZodMiniType<TrainingState> {
+  const count = z.int().check(z.nonnegative());
   // Not z.number(), which has no NaN: a metric may be one.
   const measured = z.custom<number>((value) => typeof value === "number", "expected a number");
   const records = z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) }));
@@ -67,30 +68,30 @@ function stateSchema(): z.ZodType<TrainingState> {
     loader: z.object({ epoch: count, position: count }),
     batchesPerEpoch: count,
     batchSize: count,
-    exampleCount: count.optional(),
+    exampleCount: z.optional(count),
     seed: z.union([count, z.bigint()]),
-    orderVersion: count.default(1),
+    orderVersion: z._default(count, 1),
     optimizer: z.string(),
-    parts: z.object({
+    parts: z.optional(z.object({
       optimizer: description,
-      schedule: description.optional(),
+      schedule: z.optional(description),
       loss: description,
-      regularizers: description.optional(),
+      regularizers: z.optional(description),
       precision: z.string(),
-      microBatchSize: count.optional(),
-      data: description.optional(),
+      microBatchSize: z.optional(count),
+      data: z.optional(description),
       numerics: z.number(),
-    }).optional(),
-    changes: z.array(
+    })),
+    changes: z.optional(z.array(
       z.object({ step: count, part: z.string(), what: z.string(), from: z.string(), to: z.string() }),
-    ).optional(),
+    )),
     history: z.object({
       loss: z.instanceof(Float32Array),
-      columns: z.record(z.string(), z.instanceof(Float32Array)).optional(),
+      columns: z.optional(z.record(z.string(), z.instanceof(Float32Array))),
       epochs: records,
-      validations: records.optional(),
+      validations: z.optional(records),
     }),
-    walltime: z.number().nonnegative(),
+    walltime: z.number().check(z.nonnegative()),
     // Checked where it is used: an invalid one does not prevent resuming.
     autoSaver: z.custom<AutoSaverState | null>((value) => typeof value === "object"),
   });
@@ -135,7 +136,7 @@ function withoutUndefined(
  * it.
  */
 export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
-  const parsed = stateSchema().safeParse(tree);
+  const parsed = safeParse(stateSchema(), tree);
   if (parsed.success) return requireKnownOrder(parsed.data, checkpoint);
   const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
   const place = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { StateValue } from "../../../container/format/state_tree.ts";
 import { checkedMessage, withoutUndefined } from "../checked_message.ts";
 import { type Failure, failureFields } from "../failure.ts";
@@ -61,17 +61,17 @@ export const MESSAGE = {
   closed: (session: string, rank: number): string => `${session}-closed-${rank}`,
 } as const;
 
-type Schemas = { readonly [Kind in keyof SessionMessages]: z.ZodType<SessionMessages[Kind]> };
+type Schemas = { readonly [Kind in keyof SessionMessages]: z.ZodMiniType<SessionMessages[Kind]> };
 
 /** Built at the first use, because importing a module does no work here. */
 function makeSchemas(): Schemas {
   const text = z.string();
-  const size = z.int().min(1);
+  const size = z.int().check(z.minimum(1));
   const nonces = z.array(text);
   return {
     waiting: z.strictObject({ nonce: text }),
     call: z.strictObject({ session: text, size }),
-    answer: z.strictObject({ rank: z.int().nonnegative(), size, nonce: text }),
+    answer: z.strictObject({ rank: z.int().check(z.nonnegative()), size, nonce: text }),
     welcome: z.strictObject({ nonces }),
     givenUp: z.strictObject({ ...failureFields(), nonces }),
     letter: z.strictObject({ call: z.enum(["barrier", "broadcast", "allGather", "allToAll"]) }),
