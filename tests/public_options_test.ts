@@ -132,6 +132,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   CombineLossesOptions: [(wrong) => nn.combineLosses({ a: nn.mse() }, wrong)],
   PenaltyOptions: [(wrong) => nn.l1Penalty(1, wrong), (wrong) => nn.l2Penalty(1, wrong)],
   ScopeOptions: [(wrong) => nn.Scope.root(wrong)],
+  BufferOptions: [(wrong) => nn.Scope.root({ isTraining: true }).buffer("a", [1], wrong)],
   ReductionOptions: [
     (wrong) => ops.sum(value, wrong),
     (wrong) => ops.mean(value, wrong),

@@ -97,4 +97,4 @@ export type {
 export type { UpdateTensors } from "../nn/optim/update_tensors.ts";
 export type { OptimizerOptions, ParameterGroup } from "../nn/optim/optimizer_options.ts";
 export type { Schedule } from "../nn/optim/schedules/schedule.ts";
-export type { Parameter, Scope, ScopeOptions } from "../nn/scope.ts";
+export type { BufferDType, BufferOptions, ModelBuffer, Parameter, Scope, ScopeOptions } from "../nn/scope.ts";

@@ -76,7 +76,14 @@ export { r2, rmse } from "./metrics/regression.ts";
 export { topK, type TopKMetricOptions } from "./metrics/top_k.ts";
 export { type Metric, type SetMetric, type Table, type Totals } from "./metrics/metric.ts";
 export { Model, type ModelTrace } from "./model.ts";
-export { type Parameter, Scope, type ScopeOptions } from "./scope.ts";
+export {
+  type BufferDType,
+  type BufferOptions,
+  type ModelBuffer,
+  type Parameter,
+  Scope,
+  type ScopeOptions,
+} from "./scope.ts";
 export {
   avgPool1d,
   avgPool2d,

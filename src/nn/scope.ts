@@ -1,8 +1,9 @@
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { parameter } from "../graph/ops/sources.ts";
+import { stopGradient } from "../graph/ops/views.ts";
 import type { Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
-import type { Initializer } from "./initializers.ts";
+import { type Initializer, zeros } from "./initializers.ts";
 
 /** A parameter that a model asked for: f32, trained, and saved under its name. */
 export interface Parameter {
@@ -15,6 +16,34 @@ export interface Parameter {
   /** Its node in the graph, for which the program binds the store's memory. */
   readonly value: Value;
 }
+
+/** What a layer keeps from step to step and does not train: saved under its name, in no optimiser. */
+export interface ModelBuffer {
+  /** Dotted path, for example `0.running_mean`. */
+  readonly name: string;
+  /** Sizes of the dimensions, outermost first. */
+  readonly shape: Shape;
+  /** The dtype of its elements. */
+  readonly dtype: BufferDType;
+  /** What fills it before the first step. */
+  readonly initializer: Initializer;
+  /** Its node in the graph, for which the program binds the store's memory. */
+  readonly value: Value;
+}
+
+/** The dtypes that a buffer may have. */
+export type BufferDType = "f32" | "i32" | "u32";
+
+/** Options of {@link Scope.buffer}. */
+export interface BufferOptions {
+  /** What fills it before the first step. Default: zeros. */
+  readonly initial?: Initializer | undefined;
+  /** The dtype of its elements. Default `f32`. */
+  readonly dtype?: BufferDType | undefined;
+}
+
+/** Every option of {@link BufferOptions}. */
+export const BUFFER_OPTIONS: OptionNames<BufferOptions> = { initial: true, dtype: true };
 
 /** Options of {@link Scope.root}. */
 export interface ScopeOptions {
@@ -32,21 +61,28 @@ interface LayerCall {
   readonly within: LayerCall | undefined;
 }
 
-/** A parameter, and who asked for it first. */
-interface Taken {
-  readonly parameter: Parameter;
-  readonly by: LayerCall | undefined;
-}
+/** A parameter or a buffer, and who asked for it first. */
+type Taken =
+  & { readonly by: LayerCall | undefined }
+  & ({
+    readonly kind: "Parameter";
+    readonly tensor: Parameter;
+  } | {
+    readonly kind: "Buffer";
+    readonly tensor: ModelBuffer;
+  });
 
 /** What all scopes of one trace share. */
 interface Trace {
   readonly isTraining: boolean;
   readonly taken: Map<string, Taken>;
+  /** What buffers become in this step, by their names. */
+  readonly updates: Map<string, Value>;
   streams: number;
 }
 
 /**
- * Where a layer gets what it does not have itself: parameters under a dotted name, and random streams. One
+ * Where a layer gets what it does not have itself: parameters and buffers under a dotted name, and random streams. One
  * tree of scopes belongs to one trace of a model.
  *
  * A name is taken once. Only the same layer that is called again in the same scope gets its parameters again, as in
@@ -66,7 +102,7 @@ export class Scope {
   /** The scope of a whole model. */
   static root(options: ScopeOptions): Scope {
     const { isTraining } = checkOptions("Scope.root()", options, SCOPE_OPTIONS, "{ isTraining: true }");
-    return new Scope({ isTraining, taken: new Map(), streams: 0 }, "", undefined);
+    return new Scope({ isTraining, taken: new Map(), updates: new Map(), streams: 0 }, "", undefined);
   }
 
   /** Whether this trace is for training; dropout does nothing otherwise. */
@@ -81,7 +117,19 @@ export class Scope {
 
   /** Every parameter of the trace, in the order in which they were first asked for. */
   get parameters(): readonly Parameter[] {
-    return Array.from(this.#trace.taken.values(), ({ parameter }) => parameter);
+    return [...this.#trace.taken.values()].flatMap((taken) =>
+      taken.kind === "Parameter" ? [taken.tensor] : []
+    );
+  }
+
+  /** Every buffer of the trace, in the order in which they were first asked for. */
+  get buffers(): readonly ModelBuffer[] {
+    return [...this.#trace.taken.values()].flatMap((taken) => taken.kind === "Buffer" ? [taken.tensor] : []);
+  }
+
+  /** What buffers become in a step of training, by their dotted names. */
+  get bufferUpdates(): ReadonlyMap<string, Value> {
+    return this.#trace.updates;
   }
 
   /** The scope `name` inside this one. The same name gives the same scope. */
@@ -101,15 +149,10 @@ export class Scope {
    */
   parameter(name: string, shape: Shape, initializer: Initializer): Value {
     const path = this.#path(name);
-    const known = this.#trace.taken.get(path);
+    const known = this.#known("Parameter", path, "f32", shape);
     if (known === undefined) return this.#take(path, shape, initializer);
-    requireShape(path, known.parameter.shape, shape);
-    if (isCalledAgain(known.by, this.#call)) return known.parameter.value;
-    throw new TypeError(
-      `Parameter "${path}" is taken: two layers of one scope would share it. Give each a scope of its own ` +
-        `(scope.child("a"), or nn.sequential), or another name; call the same layer twice, or tie them by ` +
-        `scope.shared("${name}", …), where it is to be one weight`,
-    );
+    this.#requireAgain(known, name);
+    return known.tensor.value;
   }
 
   /**
@@ -120,10 +163,63 @@ export class Scope {
    */
   shared(name: string, shape: Shape, initializer: Initializer): Value {
     const path = this.#path(name);
+    return this.#known("Parameter", path, "f32", shape)?.tensor.value ?? this.#take(path, shape, initializer);
+  }
+
+  /**
+   * The buffer `name` of this scope: state that is saved, restored and exported as a parameter is, and that no
+   * optimiser touches. No gradient flows into it, nothing decays or clips it, and averages of weights (`ema`) leave it
+   * as it is. {@link Scope.updateBuffer} gives it another value; whoever asks for it after that, in the same trace,
+   * gets that one.
+   *
+   * @throws TypeError for a name that is taken, unless the layer that took it is called again.
+   */
+  buffer(name: string, shape: Shape, options: BufferOptions = {}): Value {
+    const { initial = zeros(), dtype = "f32" } = checkOptions(
+      "scope.buffer()",
+      options,
+      BUFFER_OPTIONS,
+      "{ initial: nn.ones() }",
+    );
+    if (!BUFFER_DTYPES.includes(dtype)) {
+      throw new TypeError(`scope.buffer(): the dtype is one of ${BUFFER_DTYPES.join(", ")}, found ${dtype}`);
+    }
+    const path = this.#path(name);
+    const known = this.#known("Buffer", path, dtype, shape);
+    if (known !== undefined) {
+      this.#requireAgain(known, name);
+      return this.#trace.updates.get(path) ?? known.tensor.value;
+    }
+    const value = parameter(path, dtype, shape);
+    const tensor = { name: path, shape: value.shape, dtype, initializer: initial, value };
+    this.#trace.taken.set(path, { kind: "Buffer", tensor, by: this.#call });
+    return value;
+  }
+
+  /**
+   * Says what the buffer `name` of this scope is after this step; the last word of a trace counts. It happens in steps
+   * of training only, and in those only that count: a step that is not finite, or that is skipped, changes no buffer.
+   * In evaluation and prediction it does nothing. Where a step computes its batch in pieces (`microBatchSize`), each
+   * piece in turn sees what the one before left, as in PyTorch.
+   *
+   * @throws TypeError for a name that is no buffer's, and for a value of another dtype or shape.
+   */
+  updateBuffer(name: string, value: Value): void {
+    const path = this.#path(name);
     const known = this.#trace.taken.get(path);
-    if (known === undefined) return this.#take(path, shape, initializer);
-    requireShape(path, known.parameter.shape, shape);
-    return known.parameter.value;
+    if (known?.kind !== "Buffer") {
+      throw new TypeError(
+        `There is no buffer "${path}" to update; ask for it first, by scope.buffer("${name}", …)`,
+      );
+    }
+    const { dtype, shape } = known.tensor;
+    if (value.dtype !== dtype || !shapesEqual(value.shape, shape)) {
+      throw new TypeError(
+        `Buffer "${path}" is ${dtype} ${formatShape(shape)} and cannot become ${value.dtype} ` +
+          `${formatShape(value.shape)}; cast or reshape what it becomes`,
+      );
+    }
+    if (this.isTraining) this.#trace.updates.set(path, stopGradient(value));
   }
 
   /**
@@ -134,10 +230,38 @@ export class Scope {
     return this.#trace.streams++;
   }
 
+  /** What is taken under `path`. @throws TypeError where that is of another kind, dtype or shape. */
+  #known<K extends Taken["kind"]>(
+    kind: K,
+    path: string,
+    dtype: BufferDType,
+    shape: Shape,
+  ): Extract<Taken, { kind: K }> | undefined {
+    const known = this.#trace.taken.get(path);
+    if (known === undefined) return undefined;
+    if (!isOfKind(known, kind)) {
+      throw new TypeError(
+        `${kind} "${path}" is taken: a ${known.kind.toLowerCase()} has that name; give it another`,
+      );
+    }
+    requireSame(known, dtype, shape);
+    return known;
+  }
+
+  #requireAgain({ kind, by, tensor }: Taken, name: string): void {
+    if (isCalledAgain(by, this.#call)) return;
+    const tie = kind === "Parameter" ? `, or tie them by scope.shared("${name}", …),` : "";
+    throw new TypeError(
+      `${kind} "${tensor.name}" is taken: two layers of one scope would share it. Give each a scope of its own ` +
+        `(scope.child("a"), or nn.sequential), or another name; call the same layer twice${tie} ` +
+        `where it is to be one ${kind === "Parameter" ? "weight" : "buffer"}`,
+    );
+  }
+
   #take(path: string, shape: Shape, initializer: Initializer): Value {
     const value = parameter(path, "f32", shape);
-    const taken = { name: path, shape: value.shape, initializer, value };
-    this.#trace.taken.set(path, { parameter: taken, by: this.#call });
+    const tensor = { name: path, shape: value.shape, initializer, value };
+    this.#trace.taken.set(path, { kind: "Parameter", tensor, by: this.#call });
     return value;
   }
 
@@ -159,10 +283,23 @@ function isCalledAgain(before: LayerCall | undefined, now: LayerCall | undefined
   return false;
 }
 
-function requireShape(path: string, known: Shape, asked: Shape): void {
-  if (shapesEqual(known, asked)) return;
+const BUFFER_DTYPES: readonly BufferDType[] = ["f32", "i32", "u32"];
+
+function isOfKind<K extends Taken["kind"]>(taken: Taken, kind: K): taken is Extract<Taken, { kind: K }> {
+  return taken.kind === kind;
+}
+
+function requireSame({ kind, tensor }: Taken, dtype: BufferDType, asked: Shape): void {
+  const { name, shape } = tensor;
+  const known = kind === "Buffer" ? tensor.dtype : "f32";
+  if (known !== dtype) {
+    throw new TypeError(
+      `Buffer "${name}" is ${known} and is asked for again as ${dtype}; give one another name`,
+    );
+  }
+  if (shapesEqual(shape, asked)) return;
   throw new TypeError(
-    `Parameter "${path}" has the shape ${formatShape(known)} and is asked for again ` +
+    `${kind} "${name}" has the shape ${formatShape(shape)} and is asked for again ` +
       `as ${formatShape(asked)}; give one of the two another name`,
   );
 }

@@ -5,8 +5,9 @@ import { equal, where } from "../../graph/ops/comparison.ts";
 import { parameter } from "../../graph/ops/sources.ts";
 import type { Value } from "../../graph/value.ts";
 import type { Model } from "../../nn/model.ts";
-import { TensorGroup } from "../../tensor/tensor_group.ts";
+import { type StoredTensor, TensorGroup } from "../../tensor/tensor_group.ts";
 import { type BatchTerm, sumOfValues } from "../measure/batch_loss.ts";
+import { allocateBuffers } from "./buffer_updates.ts";
 import { nameOf } from "./update_ranges.ts";
 
 /** Some neighbours among the examples of a batch, which are computed together. */
@@ -63,6 +64,8 @@ export class PieceMemory {
   readonly gradients: TensorGroup;
   /** The numbers of the step, added up over the pieces. */
   readonly sums: TensorGroup;
+  /** The buffers of the model as the pieces so far left them. */
+  readonly buffers: TensorGroup;
   /** What is known of the whole batch. */
   readonly #whole: TensorGroup;
   readonly #model: Model;
@@ -88,6 +91,8 @@ export class PieceMemory {
     try {
       this.gradients = create("gradients of a piece", gradients.specs());
       this.sums = create("sums", scalars(numbers));
+      this.buffers = allocateBuffers(model, "buffers of a piece");
+      made.push(this.buffers);
       const weights = Array.from({ length: terms }, (_, index) => wholeWeight(index));
       this.#whole = create("batch", scalars([EXAMPLES, PIECES, ...weights]));
     } catch (error) {
@@ -106,16 +111,23 @@ export class PieceMemory {
     return rangeIn(this.#whole, name);
   }
 
-  /** Where the parameter `name` of a piece's program is: a number of the whole batch, or one of the model. */
-  locate(name: string): BufferRange {
-    return this.#whole.tensors.some((tensor) => nameOf(tensor) === name)
-      ? this.wholeOf(name)
-      : this.#model.rangeOf(name);
+  /** Where the buffer `name` of the model is between two pieces. */
+  bufferOf(name: string): StoredTensor {
+    return tensorIn(this.buffers, name);
   }
 
-  /** Says how many examples and pieces the next batch has. */
+  /** Where the parameter `name` of a piece's program is: a number of the whole batch, or a tensor of the model. */
+  locate(name: string): BufferRange {
+    const own = [this.#whole, this.buffers].find(({ tensors }) =>
+      tensors.some((tensor) => nameOf(tensor) === name)
+    );
+    return own === undefined ? this.#model.rangeOf(name) : rangeIn(own, name);
+  }
+
+  /** Says how many examples and pieces the next batch has, and lets its first piece begin with the model's buffers. */
   begin(examples: number, pieces: number): void {
     const { gpu } = this.#model.store;
+    this.#beginBuffers();
     for (const [name, number] of [[EXAMPLES, examples], [PIECES, pieces]] as const) {
       const { buffer, offset } = this.wholeOf(name);
       gpu.write(buffer, offset, new Uint8Array(Float32Array.of(number).buffer));
@@ -123,7 +135,21 @@ export class PieceMemory {
   }
 
   close(): void {
-    free(this.#model, [this.gradients, this.sums, this.#whole]);
+    free(this.#model, [this.gradients, this.sums, this.buffers, this.#whole]);
+  }
+
+  #beginBuffers(): void {
+    const { gpu } = this.#model.store;
+    if (this.buffers.byteLength === 0) return;
+    const encoder = gpu.device.createCommandEncoder({ label: "buffers begin" });
+    for (const tensor of this.buffers.tensors) {
+      const { range: into } = tensor;
+      const from = this.#model.rangeOf(nameOf(tensor));
+      if (into.size > 0) {
+        encoder.copyBufferToBuffer(from.buffer, from.offset, into.buffer, into.offset, into.size);
+      }
+    }
+    gpu.submit(encoder);
   }
 }
 
@@ -131,8 +157,12 @@ function free({ store: { gpu } }: Model, groups: readonly TensorGroup[]): void {
   for (const { buffer } of groups.flatMap(({ slabs }) => slabs)) gpu.destroyBuffer(buffer);
 }
 
-function rangeIn({ name: group, tensors }: TensorGroup, name: string): BufferRange {
+function rangeIn(group: TensorGroup, name: string): BufferRange {
+  return tensorIn(group, name).range;
+}
+
+function tensorIn({ name: group, tensors }: TensorGroup, name: string): StoredTensor {
   const found = tensors.find((tensor) => nameOf(tensor) === name);
   if (found === undefined) throw new RangeError(`There is no "${name}" among the ${group}`);
-  return found.range;
+  return found;
 }

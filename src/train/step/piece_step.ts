@@ -8,6 +8,7 @@ import type { StepScalars } from "../../kernels/step_scalars.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import { batchTerms, labelsOf, sumOfWeights } from "../measure/batch_loss.ts";
 import { type BatchPiece, PieceMemory, pieceOf, WHOLE_BATCH, wholeWeight } from "./batch_pieces.ts";
+import { copyBuffers, updatedBuffers } from "./buffer_updates.ts";
 import { type StepMemory, stepProgram, type StepProgramParts } from "./step_program.ts";
 import { type StepDefinition, type StepValues, stepValues } from "./step_values.ts";
 
@@ -121,8 +122,12 @@ async function programsFor(
   }
 }
 
-/** Adds gradients and numbers of a piece to those of the pieces before. */
-function additionsOf({ gradients }: StepMemory, memory: PieceMemory, { kept }: StepValues): Update[] {
+/** Adds gradients and numbers of a piece to those of the pieces before, and leaves its buffers to the next. */
+function additionsOf(
+  { gradients, nextBuffers }: StepMemory,
+  memory: PieceMemory,
+  values: StepValues,
+): Update[] {
   const sums = slabRanges(gradients.tensors);
   const ofGradients = slabRanges(memory.gradients.tensors).flatMap((piece, index): Update[] => {
     const sum = sums[index];
@@ -130,7 +135,8 @@ function additionsOf({ gradients }: StepMemory, memory: PieceMemory, { kept }: S
   });
   return [
     ...ofGradients,
-    ...["loss", ...kept.keys()].map((name) => addition({ output: name }, memory.sumOf(name))),
+    ...["loss", ...values.kept.keys()].map((name) => addition({ output: name }, memory.sumOf(name))),
+    ...copyBuffers(updatedBuffers(values.bufferUpdates, nextBuffers), (name) => memory.bufferOf(name)),
   ];
 }
 

@@ -18,6 +18,7 @@ import type { Optimizer, UpdateBindings } from "../../nn/optim/optimizer.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import { TensorGroup } from "../../tensor/tensor_group.ts";
 import type { PieceMemory } from "./batch_pieces.ts";
+import { allocateBuffers, bufferStores, commitBuffers, updatedBuffers } from "./buffer_updates.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
@@ -49,6 +50,8 @@ export class StepMemory {
   /** What the check of each range leaves, one after the other, and what they are folded into. */
   readonly partials: GPUBuffer;
   readonly verdict: GPUBuffer;
+  /** What the buffers of the model become, if the step counts. */
+  readonly nextBuffers: TensorGroup;
   readonly #gpu: GpuDevice;
 
   /** Allocates for the gradients of `values`. After an error nothing is left allocated. */
@@ -67,6 +70,7 @@ export class StepMemory {
       const partials = 2 * PARTIAL_BYTES * partialCount(slabRanges(this.gradients.tensors));
       this.partials = create("gradient check", partials, STORAGE);
       this.verdict = create("step verdict", STEP_VERDICT_BYTES, STORAGE | BufferUsage.UNIFORM);
+      this.nextBuffers = allocateBuffers(model, "next buffers");
     } catch (error) {
       for (const buffer of made) gpu.destroyBuffer(buffer);
       throw error;
@@ -79,7 +83,7 @@ export class StepMemory {
   }
 
   close(): void {
-    const slabs = this.gradients.slabs.map(({ buffer }) => buffer);
+    const slabs = [...this.gradients.slabs, ...this.nextBuffers.slabs].map(({ buffer }) => buffer);
     for (const buffer of [...slabs, this.partials, this.verdict]) this.#gpu.destroyBuffer(buffer);
   }
 }
@@ -114,12 +118,17 @@ export function stepProgram(
   return {
     inputs: values.inputs,
     outputs: { loss: values.loss, ...Object.fromEntries(values.kept) },
-    stores,
+    stores: [...stores, ...bufferStores(values.bufferUpdates, memory.nextBuffers)],
     updates: [
       ...pieces?.additions ?? [],
       ...checks(memory, optimizer, state, clipGradients, numberOf("loss")),
       ...records(values, memory, state, numberOf),
       ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
+      ...commitBuffers(
+        pieces?.memory.buffers.tensors ?? updatedBuffers(values.bufferUpdates, memory.nextBuffers),
+        model,
+        memory.verdictRange,
+      ),
     ],
     parameters: (name) => pieces?.memory.locate(name) ?? model.rangeOf(name),
   };

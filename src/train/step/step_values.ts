@@ -50,6 +50,8 @@ export interface StepValues extends StepLoss {
   readonly gradients: ReadonlyMap<string, Value>;
   /** Names of those that it does not reach, frozen ones aside: nothing may change them. */
   readonly unreached: readonly string[];
+  /** What buffers of the model become, by their names in it. */
+  readonly bufferUpdates: ReadonlyMap<string, Value>;
 }
 
 /**
@@ -81,7 +83,8 @@ export function stepValues(
         "compute it from the model's output, without stopGradient on the whole way",
     );
   }
-  return { inputs: [trace.input, labels], ...stepLoss, gradients, unreached };
+  const { bufferUpdates } = trace;
+  return { inputs: [trace.input, labels], ...stepLoss, gradients, unreached, bufferUpdates };
 }
 
 /** The loss of a batch whose output is that of `trace`. TypeError when it is not one f32 an example. */
