@@ -2,6 +2,7 @@
  * Threads that encode and decode chunks of the state and do nothing else, to see how fast the codec is on both cores.
  * The module is its own worker.
  */
+import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { codecByName } from "../../src/container/codec/table.ts";
 import type { BenchState } from "./state.ts";
@@ -37,13 +38,11 @@ export class CodecThreads {
 
   /** Has every thread encode or decode its half. */
   async run(work: Work): Promise<void> {
-    await Promise.all(this.#workers.map((worker) =>
-      new Promise<void>((resolve, reject) => {
-        worker.once("message", () => resolve());
-        worker.once("error", reject);
-        worker.postMessage(work);
-      })
-    ));
+    await Promise.all(this.#workers.map(async (worker) => {
+      const answer = once(worker, "message");
+      worker.postMessage(work);
+      await answer;
+    }));
   }
 
   async close(): Promise<void> {
