@@ -1,6 +1,7 @@
 import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
 import {
   LEVELS_GROUP_ITEMS,
+  LEVELS_GROUP_MAIN_WGSL,
   LEVELS_INVOCATIONS,
   LEVELS_SOURCE_WGSL,
   LEVELS_SPAN_WGSL,
@@ -72,17 +73,7 @@ fn write_row(local: u32, at: u32, count: u32, bits: u32) {
   }
 }
 
-@compute @workgroup_size(${LEVELS_INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = span.first_group + workgroup.y * workgroups.x + workgroup.x;
-  if (number >= span.end_group) {
-    return;
-  }
-  let group = group_at(number);
+${LEVELS_GROUP_MAIN_WGSL}
   let target_at = targets[group.chunk];
   if (target_at == 0xffffffffu) {
     return;

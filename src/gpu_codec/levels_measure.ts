@@ -1,5 +1,6 @@
 import { type Dispatch, gridFor } from "../gpu/dispatch.ts";
 import {
+  LEVELS_GROUP_MAIN_WGSL,
   LEVELS_INVOCATIONS,
   LEVELS_SOURCE_WGSL,
   LEVELS_SPAN_WGSL,
@@ -85,17 +86,7 @@ fn head_word(count: u32, zero_count: u32, zero_bits: u32, rest_bits: u32, has_ma
     ((zero_bits / 8u) << 23u) | (rest_bits << 25u);
 }
 
-@compute @workgroup_size(${LEVELS_INVOCATIONS})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let number = span.first_group + workgroup.y * workgroups.x + workgroup.x;
-  if (number >= span.end_group) {
-    return;
-  }
-  let group = group_at(number);
+${LEVELS_GROUP_MAIN_WGSL}
   atomicStore(&counts[local], 0u);
   if (local == 0u) {
     atomicStore(&zeros, 0u);

@@ -160,3 +160,16 @@ export const LEVELS_SOURCE_WGSL: string = `fn item_at(index: u32) -> u32 {
   return (source[index / 2u] >> (index % 2u * 16u)) & 0xffffu;
 }
 `;
+
+/** Begins the entry point of a kernel with a workgroup for each group; its body and its brace follow. */
+export const LEVELS_GROUP_MAIN_WGSL: string = `@compute @workgroup_size(${LEVELS_INVOCATIONS})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let number = span.first_group + workgroup.y * workgroups.x + workgroup.x;
+  if (number >= span.end_group) {
+    return;
+  }
+  let group = group_at(number);`;

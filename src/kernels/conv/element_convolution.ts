@@ -1,4 +1,5 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import { eachWindowWgsl } from "../moving_window.ts";
 import {
   type ConvolutionProduct,
   type ConvolutionSizes,
@@ -81,22 +82,11 @@ ${HEAD}
   let first_channel = (plane / (groups * group_in) * groups + group) * group_out;
   var sum = 0.0;
   for (var o = 0u; o < group_out; o++) {
-    for (var ky = 0u; ky < kernel_h; ky++) {
-      let from_y = iy + padding_y - ky * dilation_y;
-      let y = from_y / stride_y;
-      if (from_y % stride_y != 0u || y >= out_h) {
-        continue;
-      }
-      for (var kx = 0u; kx < kernel_w; kx++) {
-        let from_x = ix + padding_x - kx * dilation_x;
-        let x = from_x / stride_x;
-        if (from_x % stride_x != 0u || x >= out_w) {
-          continue;
-        }
-        let weight = a[(((group * group_out + o) * group_in + c % group_in) * kernel_h + ky) * kernel_w + kx];
-        sum = fma(b[((first_channel + o) * out_h + y) * out_w + x], weight, sum);
-      }
-    }
+${
+    eachWindowWgsl(`      let own = ((group * group_out + o) * group_in + c % group_in) * kernel_h;
+      let weight = a[(own + ky) * kernel_w + kx];
+      sum = fma(b[((first_channel + o) * out_h + y) * out_w + x], weight, sum);`)
+  }
   }
   out[index] = sum;
 }
@@ -114,7 +104,7 @@ ${HEAD}
     let in_plane = (n * groups + o / group_out) * group_in + c;
     let out_plane = n * groups * group_out + o;
     // The sum of one image is added as a whole, so that long sums lose less.
-    var part = 0.0;
+    var image_sum = 0.0;
     for (var y = 0u; y < out_h; y++) {
       let iy = y * stride_y + ky * dilation_y - padding_y;
       for (var x = 0u; x < out_w; x++) {
@@ -123,10 +113,10 @@ ${HEAD}
         if (iy < in_h && ix < in_w) {
           element = a[(in_plane * in_h + iy) * in_w + ix];
         }
-        part = fma(element, b[(out_plane * out_h + y) * out_w + x], part);
+        image_sum = fma(element, b[(out_plane * out_h + y) * out_w + x], image_sum);
       }
     }
-    sum += part;
+    sum += image_sum;
   }
   out[index] = sum;
 }

@@ -1,11 +1,6 @@
-import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import {
-  eachWindowWgsl,
-  WINDOW_WGSL,
-  windowConstants,
-  windowElements,
-  type WindowSizes,
-} from "./window_sizes.ts";
+import { type Dispatch, LINEAR_MAIN_WGSL } from "../../gpu/dispatch.ts";
+import { eachWindowWgsl, WINDOW_WGSL } from "../moving_window.ts";
+import { windowDispatch, type WindowSizes } from "./window_sizes.ts";
 
 /**
  * What both kernels bind: the elements that windows have their maximum of, and what is moved from there or to there.
@@ -24,14 +19,11 @@ export function pickMaximum<B>(
   { input, moved, out }: WindowMaximumBindings<B>,
   sizes: WindowSizes,
 ): Dispatch<B> {
-  const count = windowElements(sizes).output;
-  return {
-    label: `pick maximum of ${sizes.kernel.join("x")}`,
+  return windowDispatch("output", sizes, {
+    label: "pick maximum",
     code: PICK_WGSL,
-    constants: { ...windowConstants(sizes), count },
     bindings: [input, moved, out],
-    workgroups: linearGrid(count),
-  };
+  });
 }
 
 /**
@@ -42,14 +34,11 @@ export function spreadMaximum<B>(
   { input, moved, out }: WindowMaximumBindings<B>,
   sizes: WindowSizes,
 ): Dispatch<B> {
-  const count = windowElements(sizes).input;
-  return {
-    label: `spread to maximum of ${sizes.kernel.join("x")}`,
+  return windowDispatch("input", sizes, {
+    label: "spread to maximum",
     code: SPREAD_WGSL,
-    constants: { ...windowConstants(sizes), count },
     bindings: [input, moved, out],
-    workgroups: linearGrid(count),
-  };
+  });
 }
 
 /** NaN is found by its bits, since compilers may assume that there is none. */
@@ -95,7 +84,8 @@ fn place_of(plane: u32, y: u32, x: u32) -> u32 {
   return place;
 }`;
 
-const PICK_WGSL = `${WINDOW_WGSL}
+const PICK_WGSL = `override count: u32;
+${WINDOW_WGSL}
 
 @group(0) @binding(0) var<storage, read> input: array<u32>;
 @group(0) @binding(1) var<storage, read> moved: array<u32>;
@@ -108,7 +98,8 @@ ${LINEAR_MAIN_WGSL}
 }
 `;
 
-const SPREAD_WGSL = `${WINDOW_WGSL}
+const SPREAD_WGSL = `override count: u32;
+${WINDOW_WGSL}
 
 @group(0) @binding(0) var<storage, read> input: array<u32>;
 @group(0) @binding(1) var<storage, read> moved: array<f32>;

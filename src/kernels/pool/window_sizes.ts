@@ -1,78 +1,31 @@
-import { requireElements, type RowsAndColumns } from "../sizes.ts";
+import { type Dispatch, linearGrid } from "../../gpu/dispatch.ts";
+import { type MovingWindow, windowConstants } from "../moving_window.ts";
+import { requireElements } from "../sizes.ts";
 
-/** Windows that move over planes `[planes, …input]`: one for each element of `[planes, …output]`. */
-export interface WindowSizes {
+/** Windows that move over planes `[planes, …input]`. What lies outside of the input is in no window. */
+export interface WindowSizes extends MovingWindow {
   readonly planes: number;
-  readonly input: RowsAndColumns;
-  readonly output: RowsAndColumns;
-  readonly kernel: RowsAndColumns;
-  readonly stride: RowsAndColumns;
-  readonly dilation: RowsAndColumns;
-  /** Rows and columns before the input that windows begin in. What lies outside of the input is in no window. */
-  readonly padding: RowsAndColumns;
 }
-
-/** How many elements the planes have, and how many windows there are; `RangeError` for more than a shader can index. */
-export function windowElements({ planes, input, output }: WindowSizes): { input: number; output: number } {
-  return {
-    input: requireElements("pooling", [planes, ...input]),
-    output: requireElements("pooling", [planes, ...output]),
-  };
-}
-
-/** The sizes as values of the `override` constants of {@link WINDOW_WGSL}. */
-export function windowConstants(
-  { input, output, kernel, stride, dilation, padding }: WindowSizes,
-): Record<string, number> {
-  return {
-    in_h: input[0],
-    in_w: input[1],
-    out_h: output[0],
-    out_w: output[1],
-    kernel_h: kernel[0],
-    kernel_w: kernel[1],
-    stride_y: stride[0],
-    stride_x: stride[1],
-    dilation_y: dilation[0],
-    dilation_x: dilation[1],
-    padding_y: padding[0],
-    padding_x: padding[1],
-  };
-}
-
-/** Declares {@link windowConstants}. Positions before the input wrap around to large numbers. */
-export const WINDOW_WGSL: string = `override count: u32;
-override in_h: u32;
-override in_w: u32;
-override out_h: u32;
-override out_w: u32;
-override kernel_h: u32;
-override kernel_w: u32;
-override stride_y: u32;
-override stride_x: u32;
-override dilation_y: u32;
-override dilation_x: u32;
-override padding_y: u32;
-override padding_x: u32;`;
 
 /**
- * Runs `body` for each window that the element of the input in row \`iy\` and column \`ix\` is in: the window is that
- * of row \`y\` and column \`x\` of the output.
+ * A kernel over the elements of all inputs or of all outputs.
+ *
+ * @throws RangeError for more elements than a shader can index.
  */
-export function eachWindowWgsl(body: string): string {
-  return `  for (var ky = 0u; ky < kernel_h; ky++) {
-    let from_y = iy + padding_y - ky * dilation_y;
-    let y = from_y / stride_y;
-    if (from_y % stride_y != 0u || y >= out_h) {
-      continue;
-    }
-    for (var kx = 0u; kx < kernel_w; kx++) {
-      let from_x = ix + padding_x - kx * dilation_x;
-      let x = from_x / stride_x;
-      if (from_x % stride_x != 0u || x >= out_w) {
-        continue;
-      }
-${body}
-    }
-  }`;
+export function windowDispatch<B>(
+  over: "input" | "output",
+  sizes: WindowSizes,
+  { label, ...kernel }: Pick<Dispatch<B>, "label" | "code" | "bindings">,
+): Dispatch<B> {
+  const elements = {
+    input: requireElements("pooling", [sizes.planes, ...sizes.input]),
+    output: requireElements("pooling", [sizes.planes, ...sizes.output]),
+  };
+  const count = elements[over];
+  return {
+    label: `${label} of ${sizes.kernel.join("x")}`,
+    ...kernel,
+    constants: { ...windowConstants(sizes), count },
+    workgroups: linearGrid(count),
+  };
 }

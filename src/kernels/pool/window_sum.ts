@@ -1,25 +1,13 @@
-import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import {
-  eachWindowWgsl,
-  WINDOW_WGSL,
-  windowConstants,
-  windowElements,
-  type WindowSizes,
-} from "./window_sizes.ts";
+import { type Dispatch, LINEAR_MAIN_WGSL } from "../../gpu/dispatch.ts";
+import { eachWindowWgsl, WINDOW_WGSL } from "../moving_window.ts";
+import { windowDispatch, type WindowSizes } from "./window_sizes.ts";
 
 /** `out[window] = sum of the input's elements in the window`, f32, in the order of rows and columns. */
 export function windowSum<B>(
   { input, out }: { readonly input: B; readonly out: B },
   sizes: WindowSizes,
 ): Dispatch<B> {
-  const count = windowElements(sizes).output;
-  return {
-    label: `sum windows of ${sizes.kernel.join("x")}`,
-    code: SUM_WGSL,
-    constants: { ...windowConstants(sizes), count },
-    bindings: [input, out],
-    workgroups: linearGrid(count),
-  };
+  return windowDispatch("output", sizes, { label: "sum windows", code: SUM_WGSL, bindings: [input, out] });
 }
 
 /** `out[element] = sum of moved[window] over the windows that the element is in`: the gradient of {@link windowSum}. */
@@ -27,17 +15,15 @@ export function windowSpread<B>(
   { input, out }: { readonly input: B; readonly out: B },
   sizes: WindowSizes,
 ): Dispatch<B> {
-  const count = windowElements(sizes).input;
-  return {
-    label: `spread over windows of ${sizes.kernel.join("x")}`,
+  return windowDispatch("input", sizes, {
+    label: "spread over windows",
     code: SPREAD_WGSL,
-    constants: { ...windowConstants(sizes), count },
     bindings: [input, out],
-    workgroups: linearGrid(count),
-  };
+  });
 }
 
-const HEAD = `${WINDOW_WGSL}
+const HEAD = `override count: u32;
+${WINDOW_WGSL}
 
 @group(0) @binding(0) var<storage, read> input: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
