@@ -72,7 +72,7 @@ export class BenchState {
     return state;
   }
 
-  /** What this state is, for whoever reads the figures. */
+  /** What this state is, for readers of the figures. */
   get description(): string {
     const parameters = this.store.group("gpt2").tensors.reduce((sum, t) => sum + t.byteLength / 4, 0);
     return `GPT-2 small with Adam's moments, ${BLOCKS} of 12 blocks and ${TOKENS} of 50257 tokens: ` +

@@ -144,7 +144,7 @@ function memoryOfSteps(): KernelMemory<BufferRange> {
   return {
     scratch: (_, byteLength) => upload(new Uint8Array(byteLength)),
     constant: (_, words) => upload(new Uint8Array(words.buffer)),
-    part: ({ buffer, offset }, from, size) => ({ buffer, offset: offset + from, size }),
+    slice: ({ buffer, offset }, from, size) => ({ buffer, offset: offset + from, size }),
   };
 }
 

@@ -17,7 +17,7 @@ const SCANNED_CHARS = 16 * PIECE_CHARS;
 
 /**
  * JSON text without spaces, keys in the object's own order: equal values give equal bytes.
- * Throws a `TypeError` that names the place for whatever JSON would drop or change without a word: NaN,
+ * Throws a `TypeError` that names the place for whatever JSON would silently drop or change: NaN,
  * infinities, -0, `undefined`, lone surrogates, holes, accessors, symbol keys, class instances, and the
  * key `__proto__`. Each property is read once.
  */

@@ -72,7 +72,7 @@ export function requireDType(dtype: DType): DType {
   );
 }
 
-/** Size in bytes of one element of `dtype`. @throws TypeError for what is no dtype. */
+/** Size in bytes of one element of `dtype`. @throws TypeError for an unknown dtype. */
 export function byteSizeOf(dtype: DType): number {
   return DTYPES[requireDType(dtype)].byteSize;
 }

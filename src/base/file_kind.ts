@@ -4,7 +4,7 @@ export type KnownFormat = "cairn" | "safetensors" | "npy" | "zip" | "pickle" | "
 /** What a file is by its first bytes. */
 export interface FileKind {
   /** Absent where nothing here reads it. */
-  readonly format?: KnownFormat;
+  readonly format?: KnownFormat | undefined;
   /** What it is and what to do, as the end of a sentence that begins with "it is". */
   readonly text: string;
 }
@@ -54,7 +54,7 @@ export function fileKind(head: Uint8Array): FileKind | undefined {
   }
   const start = String.fromCharCode(...head.subarray(0, FILE_KIND_BYTES));
   for (const [beginning, text, format] of BEGINNINGS) {
-    if (start.startsWith(beginning)) return { text, ...format === undefined ? {} : { format } };
+    if (start.startsWith(beginning)) return { text, format };
   }
   if (start.slice(257, 262) === "ustar") return { text: "a tar archive; unpack it first" };
   if (start.slice(4, 8) === "TFL3") {

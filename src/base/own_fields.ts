@@ -9,7 +9,7 @@ const MANY_ELEMENTS = 1024;
 export interface KnownElements {
   readonly length: number;
   /** The elements alone, where there is a copy of them and none is an object; or that all are numbers. */
-  readonly primitives?: readonly unknown[] | "numbers";
+  readonly primitives?: readonly unknown[] | "numbers" | undefined;
 }
 
 /**

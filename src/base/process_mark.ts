@@ -19,13 +19,15 @@ interface Host {
  */
 export function ownProcessMark(): string | undefined {
   const { pid } = host();
-  const place = machine();
+  const machineMark = machine();
   const started = pid === undefined ? undefined : startOf(pid);
   const isKnown = started !== undefined && started !== "none" && started !== "ended";
-  return pid === undefined || place === undefined || !isKnown ? undefined : place + hexOf(pid) + started;
+  return pid === undefined || machineMark === undefined || !isKnown
+    ? undefined
+    : machineMark + hexOf(pid) + started;
 }
 
-/** Whether the process of a mark still runs. `unknown` for one of another machine or boot, and for what is no mark. */
+/** Whether the process of a mark still runs. `unknown` for one of another machine or boot, and for an invalid mark. */
 export function stateOfProcess(mark: string): ProcessState {
   const [, boot, namespace, pidText, started] = MARK.exec(mark) ?? [];
   if (pidText === undefined || `${boot}${namespace}` !== machine()) return "unknown";

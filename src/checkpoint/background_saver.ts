@@ -61,7 +61,7 @@ export class BackgroundSaver {
     this.#options = options;
     this.#events = new CheckpointEvents(options.onEvent);
     this.#engine = Promise.resolve(engine);
-    // Whoever saves is told.
+    // The caller is told.
     this.#engine.catch(() => {});
   }
 
@@ -162,10 +162,10 @@ export class BackgroundSaver {
             onProgress?.(progress);
           },
         });
-        listener.onStage("fixed");
+        listener.onPhase("fixed");
         // Where hardly anything else will be left, what is there has to be right.
         const isLast = keep?.last === 1 || keep?.replaces !== undefined;
-        listener.onStage("committing");
+        listener.onPhase("committing");
         const report = await this.#commit(engine, info, { signal, verify: isLast ? true : undefined });
         return {
           ...report,
@@ -233,7 +233,7 @@ function markedBy({ keep }: BackgroundSaveOptions, state: CheckpointState): Chec
 /** For an engine that may read the bytes again, they are not fixed when they were read the first time. */
 function onceFixed(listener: SaveListener, engine: Engine): BytesListener {
   if (engine.readsStateOnce?.() === true) return listener;
-  return { ...listener, onStage: (stage) => stage === "fixed" ? undefined : listener.onStage(stage) };
+  return { ...listener, onPhase: (phase) => phase === "fixed" ? undefined : listener.onPhase(phase) };
 }
 
 /** The checkpoint is durable by now, so that nothing that goes wrong here makes the save a failure. */

@@ -1,7 +1,7 @@
 import { deferred } from "../base/deferred.ts";
 import type { WorkProgress } from "../base/work.ts";
 import type { CommitReport } from "./engine/engine.ts";
-import type { BytesListener, BytesStage } from "./capture/frozen_checkpoint.ts";
+import type { BytesListener, BytesPhase } from "./capture/frozen_checkpoint.ts";
 import type { RetentionReport } from "./keep/retention/retention.ts";
 import type { Staging } from "./capture/store_moment.ts";
 
@@ -57,7 +57,7 @@ export interface PendingContent {
 export interface SaveListener extends BytesListener {
   /** It is known where the tensors come from. */
   onStaging(staging: Staging): void;
-  onStage(stage: BytesStage | "committing"): void;
+  onPhase(phase: BytesPhase | "committing"): void;
   onProgress(progress: WorkProgress): void;
 }
 
@@ -83,7 +83,7 @@ export class PendingSnapshot {
   #progress: WorkProgress;
   #stagedBytes = 0;
   #staging: StagingKind;
-  readonly #reached = new Set<BytesStage | "committing">();
+  readonly #reached = new Set<BytesPhase | "committing">();
   #error: unknown;
   #isObserved = false;
 
@@ -105,27 +105,27 @@ export class PendingSnapshot {
     this.staged = promise;
     const { promise: fixed, resolve: onFixed } = deferred();
     this.fixed = fixed;
-    const onStage = (stage: BytesStage | "committing"): void => {
-      this.#reached.add(stage);
+    const onPhase = (phase: BytesPhase | "committing"): void => {
+      this.#reached.add(phase);
       // Not 0: an engine that writes to several places reads all of it for each of them.
-      if (stage === "reading") this.#stagedBytes = this.#progress.done;
-      if (stage === "fixed") onFixed();
-      if (stage === "staged") resolve();
+      if (phase === "reading") this.#stagedBytes = this.#progress.done;
+      if (phase === "fixed") onFixed();
+      if (phase === "staged") resolve();
     };
-    if (!content.isOnGpu) onStage("staged");
+    if (!content.isOnGpu) onPhase("staged");
     const listener: SaveListener = {
       onStaging: (staging) => {
         this.#staging = kindOf(staging);
         if (this.#staging !== "streamed") onFixed();
       },
-      onStage,
+      onPhase,
       onRead: (byteLength) => this.#stagedBytes += byteLength,
       onProgress: (progress) => this.#progress = { ...progress },
     };
     this.#outcome = work(listener).then(
       (report) => {
         this.#status = "committed";
-        onStage("staged");
+        onPhase("staged");
         onFixed();
         return report;
       },

@@ -115,7 +115,7 @@ export class Snapshot {
   /**
    * Takes the state as it is now, and goes on in the background: `<directory>/<globalStep>.cairn` is durable when the
    * pending snapshot says so. While the save before is under way, this waits for that one first; and where the GPU
-   * has no room for a copy of the tensors, until they are read. Do not change the store before it resolves.
+   * has no memory for a copy of the tensors, until they are read. Do not change the store before it resolves.
    *
    * @throws the error of the last save, if nothing awaited it; the next call works.
    */

@@ -57,11 +57,11 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
 
 /** A sink that collects what is written in memory. */
 export class BytesSink implements ByteSink {
-  readonly #parts: Uint8Array[] = [];
+  readonly #pieces: Uint8Array[] = [];
   #byteLength = 0;
 
   write(bytes: Uint8Array): Promise<void> {
-    this.#parts.push(bytes.slice());
+    this.#pieces.push(bytes.slice());
     this.#byteLength += bytes.byteLength;
     return Promise.resolve();
   }
@@ -70,9 +70,9 @@ export class BytesSink implements ByteSink {
   toBytes(): Uint8Array {
     const all = new Uint8Array(this.#byteLength);
     let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.byteLength;
+    for (const piece of this.#pieces) {
+      all.set(piece, at);
+      at += piece.byteLength;
     }
     return all;
   }

@@ -60,8 +60,8 @@ export interface BatchSource {
   /** Places of a batch's examples in the data, for messages about one of them. */
   indicesAt?(request: BatchRequest): readonly number[];
   /**
-   * What the data and its order are, such as a checksum, for a run that is resumed to tell whether they are the same.
-   * What it does not say is not compared.
+   * What the data and its order are, such as a checksum. A resumed run compares it; what it does not say is not
+   * compared.
    */
   describe?(): Promise<Description>;
 }

@@ -73,7 +73,7 @@ export class DataLoader implements BatchSource {
   readonly labels: ExampleSpec;
   /** Whether each epoch has its own order. */
   readonly shuffle: boolean;
-  /** Whether training leaves out a smaller last batch; `undefined` where nobody said. */
+  /** Whether training leaves out a smaller last batch; `undefined` where it was not said. */
   readonly dropLast: boolean | undefined;
   /** Seed of the order; `undefined` where it is that of the run. */
   readonly seed: Seed | undefined;
@@ -96,8 +96,8 @@ export class DataLoader implements BatchSource {
   }
 
   /**
-   * Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for a batch size that
-   * is none and for a data set without examples. The tensors are not copied.
+   * Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for an invalid batch size and for
+   * a data set without examples. The tensors are not copied.
    */
   static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
     const { batchSize } = checkOptions(

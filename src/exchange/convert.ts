@@ -41,7 +41,7 @@ export async function tensorsOfFile(
       yield (await file.read(name, options)).bytes;
     };
     const isAlias = aliasOf !== undefined && taken.has(aliasOf);
-    tensors.push({ name, dtype, shape, ...isAlias ? { aliasOf } : {}, pieces });
+    tensors.push({ name, dtype, shape, aliasOf: isAlias ? aliasOf : undefined, pieces });
   }
   return tensors;
 }
@@ -67,6 +67,6 @@ export function tensorsOfContainer(
       yield await reader.read(name, { signal });
     };
     const isAlias = aliasOf !== undefined && taken.has(aliasOf);
-    return { name, dtype, shape, ...isAlias ? { aliasOf } : {}, pieces };
+    return { name, dtype, shape, aliasOf: isAlias ? aliasOf : undefined, pieces };
   });
 }

@@ -41,7 +41,7 @@ export function checkedTensors(tensors: TensorsToWrite): CheckedTensor[] {
       name: entry.name,
       dtype: entry.dtype,
       shape: entry.shape,
-      ...entry.aliasOf === undefined ? {} : { aliasOf: entry.aliasOf },
+      aliasOf: entry.aliasOf,
       pieces: () => entry.pieces(),
       byteLength: byteLengthOf(entry),
     });

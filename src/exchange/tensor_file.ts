@@ -25,7 +25,7 @@ export interface ForeignTensor {
   /** As the file has it. */
   readonly name: string;
   /** Absent where Cairn has no such dtype; such a tensor can be listed and not read. */
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
   /** The dtype in the format's own words, such as `"F8_E4M3"`, `">f4"` or `"ComplexFloatStorage"`. */
   readonly storedAs: string;
   /** Sizes of the dimensions, outermost first. */
@@ -33,7 +33,7 @@ export interface ForeignTensor {
   /** Of its elements, without gaps. */
   readonly byteLength: number;
   /** Name of the tensor whose elements these are as well, where the format can say so. */
-  readonly aliasOf?: string;
+  readonly aliasOf?: string | undefined;
 }
 
 /** A file of another format, open: its tensors are listed, and read one by one when asked for. Close it when done. */

@@ -4,7 +4,7 @@ import { PickleOpaque } from "./torch/pickle_values.ts";
 
 /**
  * A tensor of a checkpoint whose elements cannot be had from the bytes alone: sparse, quantized, without a storage,
- * of a class of its own. It is listed, so that nothing is lost without a word, and says what it is when it is read.
+ * of a class of its own. It is listed, so that nothing is lost silently, and says what it is when it is read.
  */
 export class UnreadableTensor extends PickleOpaque {
   /** Why, such as `"it is sparse"`. */

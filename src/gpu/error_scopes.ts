@@ -31,7 +31,7 @@ async function popScopes(device: GPUDevice, label: string): Promise<CairnError |
   const popped = FILTERS.map(() => device.popErrorScope().catch(() => null));
   // Popped innermost first: the reverse of FILTERS.
   const [validation, internal, outOfMemory] = await Promise.all(popped);
-  // A buffer that there was no memory for is invalid, and so is every command with it: the first cause is what counts.
+  // A buffer without memory is invalid, and so is every command with it: the first cause is what counts.
   if (outOfMemory) return gpuFailure(label, "out_of_memory", outOfMemory);
   if (validation) return gpuFailure(label, "gpu_validation", validation);
   return internal ? gpuFailure(label, "gpu_validation", internal) : undefined;

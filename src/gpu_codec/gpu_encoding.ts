@@ -14,7 +14,7 @@ export interface GpuShare {
   /** Bytes in a row that are worth it; fewer are read back as they are. */
   readonly leastBytes: number;
   /** What that was decided by. */
-  readonly rates?: GpuCodingRates;
+  readonly rates?: GpuCodingRates | undefined;
 }
 
 /** Says what the GPU encodes. */
@@ -62,7 +62,7 @@ export class MeasuredGpuEncoding implements GpuEncoding {
       const rawIsFine = choice === "fast" ? { write: this.#write } : undefined;
       if (chooseEncoder(rates ?? {}, rawIsFine) === "gpu") chosen.add(choice);
     }
-    return { choices: chosen, leastBytes, ...rates === undefined ? {} : { rates } };
+    return { choices: chosen, leastBytes, rates };
   }
 
   wrote(bytesPerSecond: number): void {

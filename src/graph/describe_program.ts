@@ -39,10 +39,10 @@ function describeUpdate(step: LoweredStep, memory: ProgramMemory): string {
 function describeStep(step: LoweredStep, memory: ProgramMemory): string {
   const { dispatch, writes } = step;
   const reads = regionsOf(step).filter((region) => !writes.includes(region));
-  const places = [
+  const accesses = [
     ...(reads.length > 0 ? [`reads ${reads.map((region) => memory.describe(region)).join(", ")}`] : []),
     `writes ${writes.map((region) => memory.describe(region)).join(", ")}`,
   ];
   return `${step.text} | ${dispatch.label} (${dispatch.workgroups.join(" x ")} workgroups) | ` +
-    `${places.join("; ")}`;
+    `${accesses.join("; ")}`;
 }

@@ -29,11 +29,11 @@ const MAX_OPS = 256;
 /**
  * A value that several kernels use, or that a larger one broadcasts, is computed again in each as long as that takes
  * at most this much work (see `WORK`) and reads one tensor: then it costs about what reading its result would, and
- * saves writing it. Everything dearer is computed once and kept in memory.
+ * saves writing it. Everything more expensive is computed once and kept in memory.
  */
 const RECOMPUTE_LIMIT = 2;
 
-const WORK: Readonly<Record<ElementwiseCost, number>> = { free: 0, cheap: 1, dear: 100 };
+const WORK: Readonly<Record<ElementwiseCost, number>> = { free: 0, cheap: 1, expensive: 100 };
 
 /**
  * Groups the elementwise ops that `roots` depend on into kernels.
@@ -58,7 +58,7 @@ export function fuse(roots: readonly Value[]): Map<Value, FusedGroup> {
     const wanted = new Set((users.get(value) ?? []).flatMap((user) => groupsOf.get(user) ?? []));
     const joins = (isNumber(value) || !inMemory.has(value)) &&
       [...wanted].every((group) =>
-        group.hasRoomFor(value) &&
+        group.canTake(value) &&
         (cheap.has(value) || wanted.size === 1 && shapesEqual(group.root.shape, value.shape))
       );
     const groups = joins ? [...wanted] : [];
@@ -84,7 +84,7 @@ class OpenGroup {
     this.#frontier = new Set([root]);
   }
 
-  hasRoomFor(value: Value): boolean {
+  canTake(value: Value): boolean {
     if (isNumber(value)) return true;
     return this.#members.size < MAX_OPS &&
       [...this.#frontierWith(value)].filter((leaf) => !isNumber(leaf)).length <= MAX_LEAVES;

@@ -6,9 +6,9 @@ export function memoryOf(context: LoweringContext): KernelMemory<Binding> {
   return {
     scratch: (label, byteLength) => context.scratch(label, byteLength),
     constant: (label, words) => context.constant(label, words),
-    part(memory, offset, byteLength) {
+    slice(memory, offset, byteLength) {
       const region = regionOf(memory);
-      if (region === undefined || region !== memory) throw new TypeError("Only a whole region has parts");
+      if (region === undefined || region !== memory) throw new TypeError("Only a whole region has slices");
       return { region, offset, byteLength };
     },
   };

@@ -167,7 +167,7 @@ export class ProgramLowering implements LoweringContext {
       })),
       outputs: [{ binding: output, dtype: requireComputeDType(root.op, root), expression }],
       shape: root.shape,
-      ...(usesScalars ? { scalars: "scalars" as const } : {}),
+      scalars: usesScalars ? "scalars" : undefined,
     });
     this.add({ dispatch, writes: [output] }, this.#textOf(root, leaves.map(({ source }) => source)));
   }

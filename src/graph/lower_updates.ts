@@ -21,7 +21,7 @@ export interface LoweredUpdates {
  * Lowers the updates of a program behind its other steps, so that one plan gives memory to all of them.
  *
  * @param outputs Of the program, which updates may bind.
- * @throws TypeError for an update that binds an output that there is not, or gives one a name that is taken.
+ * @throws TypeError for an update that binds an unknown output, or gives one a name that is taken.
  */
 export function lowerUpdates(
   updates: readonly Update[],

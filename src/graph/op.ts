@@ -52,8 +52,8 @@ export interface ElementwiseLowering<A extends Attributes = Attributes> {
   expression(value: Value<A>, inputs: readonly Expression[]): Expression;
 }
 
-/** `free`: no instruction. `cheap`: one or two. `dear`: a transcendental function, many. */
-export type ElementwiseCost = "free" | "cheap" | "dear";
+/** `free`: no instruction. `cheap`: one or two. `expensive`: a transcendental function, many. */
+export type ElementwiseCost = "free" | "cheap" | "expensive";
 
 /**
  * An op whose elements are elements of its input. Elementwise kernels read them where they are; they are copied where
@@ -92,17 +92,17 @@ export interface Region {
   readonly byteLength: number;
 }
 
-/** A part of a region, bound by itself: `offset` is a multiple of 256, both are in bytes. */
-export interface RegionPart {
+/** A slice of a region, bound by itself: `offset` is a multiple of 256, both are in bytes. */
+export interface RegionSlice {
   readonly region: Region;
   readonly offset: number;
   readonly byteLength: number;
 }
 
 /** What a dispatch of a plan binds: memory, or the step's scalars. */
-export type Binding = Region | RegionPart | "scalars";
+export type Binding = Region | RegionSlice | "scalars";
 
-/** The region that a binding is, or is a part of; none for the scalars. */
+/** The region that a binding is, or is a slice of; none for the scalars. */
 export function regionOf(binding: Binding): Region | undefined {
   if (binding === "scalars") return undefined;
   return "region" in binding ? binding.region : binding;

@@ -12,8 +12,8 @@ export interface KernelMemory<B> {
   scratch(label: string, byteLength: number): B;
   /** Memory with these words in it, which no step changes. */
   constant(label: string, words: Uint32Array): B;
-  /** A part of such memory; the offset is a multiple of 256. */
-  part(memory: B, offset: number, byteLength: number): B;
+  /** A slice of such memory; the offset is a multiple of 256. */
+  slice(memory: B, offset: number, byteLength: number): B;
 }
 
 /** What every adapter can bind as a uniform buffer, in bytes. */

@@ -157,7 +157,7 @@ export class DurableFile {
     this.#phase = "aborted";
     const writer = this.#writer;
     this.#writer = undefined;
-    // The file is given up: what matters is that its room is freed, not what closing it says.
+    // The file is given up: what matters is that its space is freed, not what closing it says.
     await writer?.close().catch(() => {});
     await this.#storage.remove(this.#temporaryPath).catch((error: unknown) => {
       if (!(error instanceof CairnError && error.code === "not_found")) throw error;

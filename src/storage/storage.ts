@@ -96,6 +96,6 @@ export interface Storage {
   remove(path: string): Promise<void>;
   /** Resolves when the names in `directory` are durable. */
   syncDirectory(directory: string): Promise<void>;
-  /** Room left for new files, in bytes, where the storage can tell; `undefined` holds nothing up, 0 is full. */
+  /** Bytes free for new files, where the storage can tell. `undefined` holds up no save, 0 means full. */
   freeBytes(directory: string): Promise<number | undefined>;
 }

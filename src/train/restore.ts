@@ -99,7 +99,7 @@ export interface ResumeReport {
 export interface RestoreTarget {
   readonly run: Run;
   readonly runDirectory: RunDirectory;
-  readonly policy: AutoSaver | undefined;
+  readonly autoSaver: AutoSaver | undefined;
 }
 
 /**
@@ -331,7 +331,7 @@ async function restoreRun(
   checkpoint: Checkpoint,
   { signal, isAllowed, toDevice }: RestoreRunOptions,
 ): Promise<RestoredRun> {
-  const { run, runDirectory, policy } = target;
+  const { run, runDirectory, autoSaver } = target;
   const { tag, provenance } = checkpoint;
   const isOwn = isOwnFile(runDirectory.engine, checkpoint);
   const runId = runToContinue(runDirectory.engine, checkpoint);
@@ -360,9 +360,9 @@ async function restoreRun(
         // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
         if (!isOwn) return;
         runDirectory.continueRun(runId, tag);
-        policy?.loadStateDict(state.autoSaver);
+        autoSaver?.loadStateDict(state.autoSaver);
         // The file tells of those before it, as it was not saved yet itself.
-        policy?.onSaved(tag, state.step, checkpoint.metrics);
+        autoSaver?.onSaved(tag, state.step, checkpoint.metrics);
       };
     },
   });

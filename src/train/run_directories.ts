@@ -14,7 +14,7 @@ interface DirectoryBefore {
 /** The directory that a run saves into and resumes from, as its settings say at the moment. */
 export class RunDirectories {
   readonly #run: Run;
-  readonly #policy: () => AutoSaver | undefined;
+  readonly #autoSaver: () => AutoSaver | undefined;
   #runDirectory: Promise<RunDirectory> | undefined;
   /** Where the directory is, or was. */
   #openTarget: EngineTarget = ".";
@@ -23,10 +23,10 @@ export class RunDirectories {
   /** Done when the last directory is closed, which may hold a lock. */
   #before: Promise<DirectoryBefore | undefined> = Promise.resolve(undefined);
 
-  /** @param policy The settings of saving, if there are any. */
-  constructor(run: Run, policy: () => AutoSaver | undefined) {
+  /** @param autoSaver The settings of saving, if there are any. */
+  constructor(run: Run, autoSaver: () => AutoSaver | undefined) {
     this.#run = run;
-    this.#policy = policy;
+    this.#autoSaver = autoSaver;
   }
 
   /** The run, its directory, and when it is saved. @throws CairnError `storage_failed`; the next call looks again. */
@@ -34,7 +34,7 @@ export class RunDirectories {
     const opening = this.#runDirectory ?? this.#open();
     this.#runDirectory = opening;
     try {
-      return { run: this.#run, runDirectory: await opening, policy: this.#policy() };
+      return { run: this.#run, runDirectory: await opening, autoSaver: this.#autoSaver() };
     } catch (error) {
       // The next call looks again: the directory may have been put right.
       if (this.#runDirectory === opening) this.#runDirectory = undefined;
@@ -50,9 +50,9 @@ export class RunDirectories {
     what: string,
     directory: EngineTarget | undefined,
   ): Promise<{ target: RestoreTarget; engine: Engine }> {
-    const savePath = this.#policy()?.settings.savePath ?? this.#directory;
+    const savePath = this.#autoSaver()?.settings.savePath ?? this.#directory;
     if (directory === undefined && savePath === undefined) {
-      const problem = this.#policy() === undefined
+      const problem = this.#autoSaver() === undefined
         ? "was not called"
         : "has no savePath, as saving is disabled";
       throw new TypeError(
@@ -76,14 +76,14 @@ export class RunDirectories {
 
   async #open(): Promise<RunDirectory> {
     const before = await this.#before;
-    const { savePath = null, exclusive, onDiskFull } = this.#policy()?.settings ?? {};
+    const { savePath = null, exclusive, onDiskFull } = this.#autoSaver()?.settings ?? {};
     const directory = savePath ?? this.#directory ?? ".";
     const open = async (runId?: string): Promise<RunDirectory> => {
       return await RunDirectory.open(directory, {
         runId,
         exclusive,
         onDiskFull,
-        best: () => this.#policy()?.settings.keep.best,
+        best: () => this.#autoSaver()?.settings.keep.best,
       });
     };
     const runDirectory = await open();

@@ -51,12 +51,12 @@ export async function saveRun(
 async function saveWith(
   saver: BackgroundSaver,
   tag: string,
-  { run, policy }: RestoreTarget,
+  { run, autoSaver }: RestoreTarget,
   options: TrainerSaveOptions,
 ): Promise<SaveReport> {
   const { tagAgreement, ...saving } = options;
   const doubt = tagAgreement === undefined ? undefined : await agreeOnTag(tag, tagAgreement);
-  const pending = await saver.save(() => checkpointOf(run, policy, "user"), tag, saving);
+  const pending = await saver.save(() => checkpointOf(run, autoSaver, "user"), tag, saving);
   const report = await pending.wait();
   if (doubt === undefined) return report;
   return { ...report, warnings: [...report.warnings, new CairnError("invalid_tag", doubt)] };

@@ -180,7 +180,7 @@ export interface LoopContext {
   readonly options: TrainOptions;
   readonly reporter: ProgressReporter | undefined;
   readonly log: TrainLog;
-  readonly policy: AutoSaver | undefined;
+  readonly autoSaver: AutoSaver | undefined;
   readonly saves: ScheduledSaves | undefined;
   readonly interrupts: Interrupts | undefined;
   /** Whether the loop is to end at the next step. */
@@ -266,7 +266,7 @@ function tellSkipped({ run, log }: LoopContext, startStep: number): void {
 }
 
 async function oneStep(
-  { run, options, reporter, policy, saves, interrupts }: LoopContext,
+  { run, options, reporter, autoSaver, saves, interrupts }: LoopContext,
   startStep: number,
 ): Promise<void> {
   await run.trainStep(options.onNonFinite);
@@ -275,12 +275,12 @@ async function oneStep(
   await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss, terms });
   // Where something is measured first, the save has it; after a signal, the last one follows.
   if (run.isEpochUnmeasured || isValidationDue(run) || interrupts?.received !== undefined) return;
-  if (policy?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
+  if (autoSaver?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
 }
 
 /** Measures what is due after the last step, and saves what is due after that. */
 async function measureIfDue(context: LoopContext, startStep: number): Promise<void> {
-  const { run, options, reporter, policy, saves, interrupts } = context;
+  const { run, options, reporter, autoSaver, saves, interrupts } = context;
   const isEpochEnd = run.isEpochUnmeasured;
   if (!isEpochEnd && !isValidationDue(run)) return;
   const stops = [options.signal, interrupts?.stopping].flatMap((signal) => signal ?? []);
@@ -295,13 +295,14 @@ async function measureIfDue(context: LoopContext, startStep: number): Promise<vo
   const record = run.history.lastEpoch;
   if (isEpochEnd) reporter?.epoch?.(progressOf(run, options));
   if (isEpochEnd && record !== undefined) await options.onEpoch?.(record);
-  if (policy === undefined || saves === undefined || interrupts?.received !== undefined) return;
+  if (autoSaver === undefined || saves === undefined || interrupts?.received !== undefined) return;
   const moment = isEpochEnd ? "epoch" : "step";
   // Also right after a restore: the checkpoint that it came from was not measured.
   if (saves.isBestDue) return await saves.save(moment);
   if (run.step === startStep) return;
-  if (isEpochEnd && policy.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) await saves.save("epoch");
-  else if (policy.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
+  if (isEpochEnd && autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) {
+    await saves.save("epoch");
+  } else if (autoSaver.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
 }
 
 /** A checkpoint with such a metric is never the best, which deserves a warning. */
@@ -321,10 +322,10 @@ function warnOfMetrics({ run, log }: LoopContext): void {
  */
 async function saveAfter(
   error: unknown,
-  { run, options, policy, saves, interrupts }: LoopContext,
+  { run, options, autoSaver, saves, interrupts }: LoopContext,
   startStep: number,
 ): Promise<void> {
-  if (policy?.settings.saveOnError !== true || saves === undefined || run.step === startStep) return;
+  if (autoSaver?.settings.saveOnError !== true || saves === undefined || run.step === startStep) return;
   const isAbort = options.signal?.aborted === true && error === options.signal.reason;
   const isOfGpu = error instanceof CairnError && NOT_WORTH_SAVING.has(error.code);
   if (isAbort || isOfGpu || run.isLost || interrupts?.overdue.aborted === true) return;
@@ -345,15 +346,15 @@ const NOT_WORTH_SAVING: ReadonlySet<CairnErrorCode> = new Set<CairnErrorCode>([
  * the last chance, so that a save that fails is tried once more.
  */
 async function lastSave(
-  { run, options, policy, saves, interrupts, isStopping }: LoopContext,
+  { run, options, autoSaver, saves, interrupts, isStopping }: LoopContext,
   startStep: number,
 ): Promise<void> {
-  if (policy === undefined || saves === undefined || run.step === startStep) return;
+  if (autoSaver === undefined || saves === undefined || run.step === startStep) return;
   const isEpochDue = run.isAtEndOfEpoch && !run.isEpochUnmeasured &&
-    policy.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options));
+    autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options));
   const isCutShort = interrupts?.received !== undefined || isStopping();
-  const isWithinEpoch = !run.isAtEndOfEpoch && policy.savesEnd;
-  const isDue = isEpochDue || isCutShort || isWithinEpoch || policy.settings.everySteps !== null;
+  const isWithinEpoch = !run.isAtEndOfEpoch && autoSaver.savesEnd;
+  const isDue = isEpochDue || isCutShort || isWithinEpoch || autoSaver.settings.everySteps !== null;
   if (!isDue) return;
   const moment = isEpochDue ? "epoch" : "step";
   await saves.save(moment);

@@ -66,7 +66,7 @@ export class Trainer {
   readonly store: TensorStore;
   readonly #run: Run;
   readonly #knownFields: readonly string[];
-  #policy: AutoSaver | undefined;
+  #autoSaver: AutoSaver | undefined;
   readonly #directories: RunDirectories;
   /** What is under way that nothing else may come in between of. */
   #busyWith: string | undefined;
@@ -83,7 +83,7 @@ export class Trainer {
     requireAwaited("The store", store, "TensorStore.open()");
     this.store = store;
     this.#run = new Run(store, options);
-    this.#directories = new RunDirectories(this.#run, () => this.#policy);
+    this.#directories = new RunDirectories(this.#run, () => this.#autoSaver);
     this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
   }
 
@@ -112,7 +112,7 @@ export class Trainer {
 
   /** The settings of automatic saving, if it was configured. */
   get autoSaveSettings(): AutoSaveSettings | undefined {
-    return this.#policy?.settings;
+    return this.#autoSaver?.settings;
   }
 
   /**
@@ -125,12 +125,12 @@ export class Trainer {
    */
   autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
     this.#requireIdle("change automatic saving");
-    const policy = this.#policy ?? new AutoSaver({}, this.#knownFields);
-    const before = this.#policy?.settings;
-    if (onInvalid === undefined) policy.configure(options);
-    else policy.configureLeniently(options, onInvalid);
-    this.#policy = policy;
-    const { savePath, exclusive, onDiskFull } = policy.settings;
+    const autoSaver = this.#autoSaver ?? new AutoSaver({}, this.#knownFields);
+    const before = this.#autoSaver?.settings;
+    if (onInvalid === undefined) autoSaver.configure(options);
+    else autoSaver.configureLeniently(options, onInvalid);
+    this.#autoSaver = autoSaver;
+    const { savePath, exclusive, onDiskFull } = autoSaver.settings;
     const isSame = savePath === before?.savePath && exclusive === before?.exclusive &&
       onDiskFull === before?.onDiskFull;
     if (!isSame) this.#directories.leave();
@@ -188,7 +188,7 @@ export class Trainer {
     return await this.#alone("warmStart", async () => {
       if (this.#run.step > 0) return null;
       const { runDirectory } = await this.#directories.target();
-      if (this.#policy?.isEnabled === true && !await runDirectory.isEmpty()) return null;
+      if (this.#autoSaver?.isEnabled === true && !await runDirectory.isEmpty()) return null;
       await this.#run.initialize();
       return await warmStart(this.store, path, options);
     });
@@ -211,7 +211,12 @@ export class Trainer {
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
     const target = (): Promise<RestoreTarget> => this.#directories.target();
-    const context = { run: this.#run, policy: this.#policy, target, isStopping: () => this.#isStopping };
+    const context = {
+      run: this.#run,
+      autoSaver: this.#autoSaver,
+      target,
+      isStopping: () => this.#isStopping,
+    };
     return await this.#alone("train", () => {
       this.#isStopping = false;
       return training(context, options);
@@ -258,7 +263,7 @@ export class Trainer {
    * order of the data where it has `indicesAt`, as a `DataLoader` does, shuffled or not, and else in that of its
    * batches.
    * @throws CairnError `shape_mismatch` or `dtype_mismatch` for inputs of other examples than the model takes, with
-   * both; RangeError for a batch size that is none or an index that the model does not take; `signal.reason`.
+   * both; RangeError for an invalid batch size or an index that the model does not take; `signal.reason`.
    */
   async predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<HostTensor> {
     checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");

@@ -19,7 +19,7 @@ import {
 /** What a call of `Trainer.train` works with. */
 export interface TrainingContext {
   readonly run: Run;
-  readonly policy: AutoSaver | undefined;
+  readonly autoSaver: AutoSaver | undefined;
   /** The run with the directory that it is saved into. */
   readonly target: () => Promise<RestoreTarget>;
   /** Whether the training is to end at the next step. */
@@ -54,9 +54,9 @@ async function trainWith(
   losses: DeviceLosses,
 ): Promise<LoopEnd> {
   const { run } = context;
-  const policy = context.policy?.isEnabled === true ? context.policy : undefined;
+  const autoSaver = context.autoSaver?.isEnabled === true ? context.autoSaver : undefined;
   const interrupts = Interrupts.of(options.handleSignals);
-  if (interrupts !== undefined && policy === undefined) {
+  if (interrupts !== undefined && autoSaver === undefined) {
     log.onWarning(
       "A signal will end the training without saving it; call autoSave() first to have it saved",
     );
@@ -66,14 +66,14 @@ async function trainWith(
     for (;;) {
       try {
         await prepare(run, log);
-        const saves = policy === undefined
+        const saves = autoSaver === undefined
           ? undefined
-          : await openSaves(context, policy, log, interrupts?.overdue);
+          : await openSaves(context, autoSaver, log, interrupts?.overdue);
         if (!isStarted) await reporter?.start?.(progressOf(run, options));
         isStarted = true;
         run.setClock(true);
         const { isStopping } = context;
-        return await trainLoop({ run, options, reporter, log, policy, saves, interrupts, isStopping });
+        return await trainLoop({ run, options, reporter, log, autoSaver, saves, interrupts, isStopping });
       } catch (error) {
         run.setClock(false);
         if (isNonFinite(error)) throw await explainStop(run);
@@ -97,11 +97,11 @@ async function prepare(run: Run, log: TrainLog): Promise<void> {
 
 async function openSaves(
   { run, target }: TrainingContext,
-  policy: AutoSaver,
+  autoSaver: AutoSaver,
   log: TrainLog,
   giveUp: AbortSignal | undefined,
 ): Promise<ScheduledSaves> {
   const { runDirectory } = await target();
   await runDirectory.survey();
-  return new ScheduledSaves(run, policy, runDirectory, log, giveUp);
+  return new ScheduledSaves(run, autoSaver, runDirectory, log, giveUp);
 }

@@ -1,3 +1,4 @@
+import { definedFields } from "../../base/defined_fields.ts";
 import { requireAwaited } from "../../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
@@ -52,7 +53,7 @@ export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
 };
 
 /**
- * @throws TypeError for what is no state of a checkpoint, such as a store, or tensors by name without `state` around
+ * @throws TypeError for an invalid state, such as a store, or tensors by name without `state` around
  * them.
  */
 export function requireCheckpointState(source: CheckpointState): void {
@@ -68,12 +69,12 @@ export function requireCheckpointState(source: CheckpointState): void {
  * more than once); those that are not a copy were read, so that the store may change (`fixed`, at once where all are
  * a copy); those on the GPU were all read (`staged`); all of them were taken (`taken`).
  */
-export type BytesStage = "reading" | "fixed" | "staged" | "taken";
+export type BytesPhase = "reading" | "fixed" | "staged" | "taken";
 
 /** Told how far the bytes of a {@link FrozenCheckpoint} are. */
 export interface BytesListener {
   /** They have got so far. */
-  onStage(stage: BytesStage): void;
+  onPhase(phase: BytesPhase): void;
   /** So many more of them are on their way to the file. */
   onRead(byteLength: number): void;
 }
@@ -118,7 +119,7 @@ export class FrozenCheckpoint {
       kind: "checkpoint",
       state: run.state,
       metrics: { ...metrics },
-      provenance: { ...provenance, ...store === undefined ? {} : gpuProvenance(store) },
+      provenance: { ...provenance, ...store && gpuProvenance(store) },
       user: userFields({
         clientState: user.state,
         excludedTensors: this.#leftOut(),
@@ -215,20 +216,20 @@ export class FrozenCheckpoint {
   async writeTo(sink: ByteSink, signal?: AbortSignal, encoded?: GpuChunkSink): Promise<void> {
     this.#requireHeld();
     const listener = this.#listener;
-    listener?.onStage("reading");
-    if (this.#moment === undefined) listener?.onStage("fixed");
+    listener?.onPhase("reading");
+    if (this.#moment === undefined) listener?.onPhase("fixed");
     else {
       await this.#writeMoment(this.#moment, sink, signal, encoded);
       this.#moment.askGuards();
     }
-    listener?.onStage("staged");
+    listener?.onPhase("staged");
     for (const { bytes } of this.#hostTensors) {
       const paddedLength = alignUp(bytes.byteLength, TENSOR_ALIGNMENT);
       listener?.onRead(paddedLength);
       await sink.write(bytes);
       await sink.write(PADDING.subarray(0, paddedLength - bytes.byteLength));
     }
-    listener?.onStage("taken");
+    listener?.onPhase("taken");
   }
 
   async #writeMoment(
@@ -252,7 +253,7 @@ export class FrozenCheckpoint {
     const isCast = moment.tensors !== this.#storedTensors;
     await moment.writeTo(isCast ? castingSink(stored, moment.tensors, this.#storedTensors) : stored, {
       signal,
-      onFixed: () => listener?.onStage("fixed"),
+      onFixed: () => listener?.onPhase("fixed"),
       encoded: isCast ? undefined : encoded && {
         ...encoded,
         writeEncoded: async (chunk) => {
@@ -303,18 +304,18 @@ function userFields(
     modelCode: ModelCode | undefined;
   },
 ): StateValue {
-  return {
-    ...clientState === undefined ? {} : { clientState },
-    ...excludedTensors.length === 0 ? {} : { excludedTensors },
-    ...Object.keys(castFrom).length === 0 ? {} : { castFrom },
-    ...modelCode === undefined ? {} : { modelCode: { module: modelCode.module, source: modelCode.source } },
-  };
+  return definedFields<{ [key: string]: StateValue }>({
+    clientState,
+    excludedTensors: excludedTensors.length === 0 ? undefined : excludedTensors,
+    castFrom: Object.keys(castFrom).length === 0 ? undefined : castFrom,
+    modelCode: modelCode && { module: modelCode.module, source: modelCode.source },
+  });
 }
 
 function gpuProvenance(store: TensorStore): Partial<Provenance> {
   const { gpu, variants } = store;
-  return {
+  return definedFields<Partial<Provenance>>({
     adapter: gpu.adapterName,
-    ...variants.size === 0 ? {} : { variants: Object.fromEntries(variants) },
-  };
+    variants: variants.size === 0 ? undefined : Object.fromEntries(variants),
+  });
 }

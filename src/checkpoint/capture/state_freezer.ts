@@ -140,7 +140,7 @@ export class StateFreezer {
       isFlat &&= item === undefined;
       items[index] = this.#at(index, item);
     }
-    this.#requireOnlyElements(value, { length, ...isFlat ? { primitives: items } : {} }, "an array");
+    this.#requireOnlyElements(value, { length, primitives: isFlat ? items : undefined }, "an array");
     return items;
   }
 
@@ -201,7 +201,7 @@ export class StateFreezer {
     const state: unknown = value.stateDict();
     if (state instanceof Promise) {
       throw new TypeError(
-        `${this.#root}${this.#place()}.stateDict() returned a promise; it has to give the state of this very moment`,
+        `${this.#root}${this.#pathText()}.stateDict() returned a promise; it has to give the state of this very moment`,
       );
     }
     return this.freeze(state);
@@ -284,10 +284,10 @@ export class StateFreezer {
   }
 
   #refusal(problem: string): TypeError {
-    return new TypeError(`${this.#root}${this.#place()} ${problem}`);
+    return new TypeError(`${this.#root}${this.#pathText()} ${problem}`);
   }
 
-  #place(): string {
+  #pathText(): string {
     return this.#path.map((step) => typeof step === "number" ? `[${step}]` : `.${step}`).join("");
   }
 
@@ -295,7 +295,7 @@ export class StateFreezer {
     const known = this.#refs.get(value);
     if (known !== undefined) return known;
     const { dtype, shape, bytes } = copy();
-    const name = this.#nameFor(this.#place());
+    const name = this.#nameFor(this.#pathText());
     const ref = view === undefined ? new TensorRef(name) : new TensorRef(name, view);
     this.#refs.set(value, ref);
     const spec: TensorSpec = { name, dtype, shape };

@@ -139,7 +139,7 @@ function weightsOf(
       dtype: cast,
       shape: record.shape,
       byteLength: lengthAs(record, cast),
-      ...aliasOf !== undefined && taken.has(aliasOf) ? { aliasOf: inFile(aliasOf) } : {},
+      aliasOf: aliasOf !== undefined && taken.has(aliasOf) ? inFile(aliasOf) : undefined,
       pieces: () => piecesOf(reader, averages.get(name)?.name ?? name, options),
     };
   });

@@ -35,7 +35,7 @@ export interface LoadTarget {
 /** Every option of {@link LoadTarget}. */
 export const LOAD_TARGET: OptionNames<LoadTarget> = { store: true, state: true };
 
-/** @throws TypeError for what is no target, such as the store itself. */
+/** @throws TypeError for an invalid target, such as the store itself. */
 export function requireLoadTarget(target: LoadTarget): void {
   if (target instanceof TensorStore) {
     throw new TypeError("Expected { store, state } to load into, found a TensorStore; pass { store }");

@@ -100,7 +100,7 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     ) => {
       const frozen = FrozenCheckpoint.of({ state: sampleState(1) });
       let readings = 0;
-      frozen.listen({ onStage: (stage) => stage === "reading" && readings++, onRead: () => {} });
+      frozen.listen({ onPhase: (phase) => phase === "reading" && readings++, onRead: () => {} });
       await engine.create("a");
       await engine.save(frozen);
       const afterSave = readings;

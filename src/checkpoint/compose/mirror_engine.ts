@@ -47,15 +47,15 @@ export class MirrorEngine extends EngineGroup {
 
   /** Mirrors over directories and storages. */
   static async open(
-    places: readonly (string | URL | Storage)[],
+    locations: readonly (string | URL | Storage)[],
     options: MirrorOptions & FileEngineOptions = {},
   ): Promise<MirrorEngine> {
     checkOptions("MirrorEngine.open()", options, { ...MIRROR_OPTIONS, ...FILE_ENGINE_OPTIONS });
     const ofEngines = pickOptions<FileEngineOptions>(options, FILE_ENGINE_OPTIONS);
     const engines: FileEngine[] = [];
-    for (const place of places) {
+    for (const location of locations) {
       const runId = engines[0]?.runId ?? options.runId;
-      engines.push(await FileEngine.open(place, { ...ofEngines, runId }));
+      engines.push(await FileEngine.open(location, { ...ofEngines, runId }));
     }
     return new MirrorEngine(engines, pickOptions<MirrorOptions>(options, MIRROR_OPTIONS));
   }

@@ -21,7 +21,7 @@ export interface DiskShortage {
   readonly path: string;
   /** Space that the save may take, before anything is compressed. */
   readonly neededBytes: number;
-  /** Room that there is. */
+  /** Bytes that are free. */
   readonly freeBytes: number;
 }
 
@@ -105,7 +105,7 @@ export async function requireSpace(
   }
 }
 
-/** Free bytes, or `undefined` where the storage does not know, fails to say, or says what is no number of bytes. */
+/** Free bytes, or `undefined` where the storage does not know, fails, or gives an invalid number. */
 async function knownFreeBytes(storage: Storage, directory: string): Promise<number | undefined> {
   try {
     return asByteCount(await storage.freeBytes(directory));

@@ -112,7 +112,7 @@ export class KnownCheckpoints {
     this.#known.delete(tag);
   }
 
-  /** The highest `order` that there is, 0 where none has one. */
+  /** The highest `order`, 0 where no checkpoint has one. */
   get highestOrder(): number {
     let highest = 0;
     for (const { found } of this.#known.values()) {

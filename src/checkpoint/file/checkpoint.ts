@@ -101,7 +101,7 @@ export class Checkpoint {
    * `sharded` says of those that are cut, and the own tensors and the state of the rank of the same number. Without
    * this it is the only rank, 0 of 1.
    *
-   * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit.
+   * @throws RangeError for an invalid rank; CairnError `state_mismatch` for rows that do not fit.
    */
   forRank(view: RankView): this {
     checkOptions("forRank()", view, RANK_VIEW, "{ rank: 0, worldSize: 2 }");

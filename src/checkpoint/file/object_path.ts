@@ -1,3 +1,4 @@
+import { definedFields } from "../../base/defined_fields.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import type { Provenance } from "../../container/format/manifest.ts";
@@ -121,12 +122,12 @@ function entryOf(reader: ContainerReader, value: StateValue): ManifestEntry {
 
 function tensorEntry(reader: ContainerReader, name: string, view?: string): ManifestEntry {
   const { dtype, shape, byteLength, aliasOf } = reader.tensor(name);
-  return {
+  return definedFields<ManifestEntry>({
     kind: "tensor",
     dtype,
     shape: [...shape],
     byteLength,
-    ...aliasOf === undefined ? {} : { aliasOf: objectPath("tensors", aliasOf) },
-    ...view === undefined ? {} : { view },
-  };
+    aliasOf: aliasOf === undefined ? undefined : objectPath("tensors", aliasOf),
+    view,
+  });
 }

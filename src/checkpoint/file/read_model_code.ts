@@ -14,7 +14,7 @@ const MAX_SOURCE_BYTES = 1 << 20;
  * @param onWarning Told of what goes wrong, which then gives `undefined`: a checkpoint is saved even without its
  * code. Without `onWarning` the error is thrown.
  * @throws CairnError `not_found`, `unsupported` for a module that is no file, `limit_exceeded` above 1 MiB,
- * `invalid_file` for what is no text in UTF-8.
+ * `invalid_file` for a file that is no text in UTF-8.
  *
  * @example
  * ```ts

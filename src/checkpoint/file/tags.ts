@@ -49,10 +49,10 @@ export function isTag(text: string): boolean {
  * checksum stands there, so that names that differ only behind the cut stay different.
  */
 export function withEnding(text: string, ending: string = ""): string {
-  const room = MAX_TAG_LENGTH - ending.length;
-  if (text.length <= room) return text + ending;
+  const most = MAX_TAG_LENGTH - ending.length;
+  if (text.length <= most) return text + ending;
   const checksum = hexOf(crc32(new TextEncoder().encode(text)));
-  return `${text.slice(0, room - checksum.length - 1)}-${checksum}${ending}`;
+  return `${text.slice(0, most - checksum.length - 1)}-${checksum}${ending}`;
 }
 
 /** The file of the checkpoint `tag`. */

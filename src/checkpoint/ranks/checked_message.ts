@@ -13,7 +13,7 @@ export function checkedMessage<T>(schema: z.ZodMiniType<T>, kind: string, conten
   if (parsed.success) return parsed.data;
   throw new CairnError(
     "commit_failed",
-    `A rank left a message "${kind}" that is none: ${
+    `A rank left an invalid message "${kind}": ${
       z.prettifyError(parsed.error)
     }; use the same version everywhere`,
   );

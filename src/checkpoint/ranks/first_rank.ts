@@ -29,7 +29,7 @@ export async function saveAsFirst(save: JoinedSave): Promise<CommitReport> {
     await talk.giveUp(error);
     throw error;
   }
-  // It is durable even if the others do not hear of it: they then look at the index.
+  // It is durable even if the others are not told: they then look at the index.
   await talk.tell({ message: {} }).catch(() => {});
   return report;
 }

@@ -34,7 +34,7 @@ export class TimeLimit {
   readonly #clock: Clock;
   readonly #endMs: number;
 
-  /** @throws RangeError for a time that is none. */
+  /** @throws RangeError for an invalid time. */
   constructor({ timeoutMs = DEFAULT_TIMEOUT_MS, clock = systemClock }: GroupOptions) {
     if (!(Number.isFinite(timeoutMs) && timeoutMs >= 0)) {
       throw new RangeError(`timeoutMs is ${timeoutMs}; expected a number of milliseconds from 0`);

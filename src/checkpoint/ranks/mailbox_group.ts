@@ -43,9 +43,9 @@ export class MailboxGroup {
   #hasToldAll = false;
   #isClosed = false;
 
-  /** @throws RangeError for a time limit that is none. */
+  /** @throws RangeError for an invalid time limit. */
   constructor(mailbox: Mailbox, options: GroupOptions) {
-    // A limit that is none is refused now, and not at the first call.
+    // An invalid limit is refused now, and not at the first call.
     new TimeLimit(options);
     this.rank = mailbox.rank;
     this.size = mailbox.size;

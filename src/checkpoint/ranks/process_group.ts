@@ -58,7 +58,7 @@ export interface ProcessGroup {
    * Ends the group for all ranks and tells them why. A call of this rank that is under way, and each later one,
    * rejects with `rank_failed`; so does the next one of another rank that has to wait for anything. A transport that
    * cannot tell them may end their processes instead, as `MPI_Abort` does. Resolves when that is done, and never
-   * rejects. Does nothing on a rank that another one has told so, and after {@link close}.
+   * rejects. Does nothing on a rank that another one has told already, and after {@link close}.
    */
   abort(reason: unknown): Promise<void>;
 
@@ -83,7 +83,7 @@ export interface ProcessGroups {
    *
    * @param directory A path, a URL, or a storage, whose root it is.
    * @throws CairnError `rank_missing`, and `rank_failed` when rank 0 gave up; `state_mismatch` when the ranks do not
-   * agree how many they are; of the storage; `signal.reason`. RangeError for a rank that is none.
+   * agree how many they are; of the storage; `signal.reason`. RangeError for an invalid rank.
    */
   overDirectory(directory: string | URL | Storage, options: DirectoryGroupOptions): Promise<ProcessGroup>;
 

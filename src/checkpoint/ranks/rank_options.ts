@@ -53,7 +53,7 @@ export const RANK_SAVE_OPTIONS: OptionNames<RankSaveOptions> = {
 /**
  * Which rank of how many saves.
  *
- * @throws TypeError unless there is either a group or both numbers; RangeError for a rank that is none.
+ * @throws TypeError unless there is either a group or both numbers; RangeError for an invalid rank.
  */
 export function rankAndSize(options: RankSaveOptions): { rank: number; worldSize: number } {
   const { rank, worldSize, group, pollMs, clock } = options;

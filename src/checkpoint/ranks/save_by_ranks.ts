@@ -33,7 +33,7 @@ async function saveInDirectory(save: RankSave): Promise<CommitReport> {
   const { rank, worldSize } = rankAndSize(ranks);
   const own = await stateOf(save, rank);
   let isCreated = false;
-  const place = {
+  const where = {
     storage: engine.storage,
     directory: engine.directoryOf(info),
     // Before the ranks meet: without a lock a rank must not call, as the directory may belong to another process.
@@ -45,7 +45,7 @@ async function saveInDirectory(save: RankSave): Promise<CommitReport> {
   const meeting = { rank, size: worldSize, timeoutMs, pollMs, clock, signal };
   const create = (): Promise<void> => Promise.resolve();
   try {
-    return await withGroupOver(place, meeting, (group) => saveInGroup(save, group, { own, create }));
+    return await withGroupOver(where, meeting, (group) => saveInGroup(save, group, { own, create }));
   } catch (error) {
     if (isCreated) await engine.abort();
     throw errorOfSave(error, worldSize, rank === 0 ? "answer" : "call");

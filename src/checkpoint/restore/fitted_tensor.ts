@@ -22,11 +22,11 @@ export async function readFitted(
   const isSameShape = shapesEqual(found.shape, wanted.shape);
   const options = {
     signal,
-    ...found.dtype !== wanted.dtype && isCastable(wanted.dtype) ? { cast: wanted.dtype } : {},
+    cast: found.dtype !== wanted.dtype && isCastable(wanted.dtype) ? wanted.dtype : undefined,
     // Rows that the result has no place for need not be read.
-    ...isSameShape
-      ? {}
-      : { slice: { rows: [0, Math.min(found.shape[0] ?? 0, wanted.shape[0] ?? 0)] as const } },
+    slice: isSameShape
+      ? undefined
+      : { rows: [0, Math.min(found.shape[0] ?? 0, wanted.shape[0] ?? 0)] as const },
   };
   for await (const { byteOffset, bytes } of reader.stream(found.name, options)) {
     if (isSameShape) result.set(bytes, byteOffset);

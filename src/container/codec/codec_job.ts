@@ -16,7 +16,7 @@ export interface CodecJob {
  */
 export type JobInput =
   | { readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly buffer: number; readonly byteLength: number; readonly memory?: SharedArrayBuffer };
+  | { readonly buffer: number; readonly byteLength: number; readonly memory?: SharedArrayBuffer | undefined };
 
 /** `decode` checks both sums and gives the raw bytes. */
 export type CodecWork =

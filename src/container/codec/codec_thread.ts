@@ -8,7 +8,7 @@ export interface CodecThread {
   close(): Promise<void>;
 }
 
-/** Who hears of what a thread does. */
+/** Is told what a thread does. */
 export interface ThreadListeners {
   answered(answers: readonly CodecAnswer[]): void;
   /** The thread has died, or never began. */

@@ -19,11 +19,11 @@ export interface GpuCodingRates {
 /** Rates in bytes a second, as far as something was measured. */
 export interface WriteRates {
   /** Raw bytes that were encoded. */
-  readonly encode?: number;
+  readonly encode?: number | undefined;
   /** Stored bytes that were durable, where the sink knows that; else that it took. */
-  readonly write?: number;
+  readonly write?: number | undefined;
   /** Stored bytes for each raw one of the chunks that were encoded. */
-  readonly storedPerRaw?: number;
+  readonly storedPerRaw?: number | undefined;
   /** Where there was a choice between the CPU and a GPU. */
   readonly gpu?: GpuCodingRates;
 }
@@ -90,9 +90,9 @@ export class CodingRates {
     const taken = this.#writeMs > 0 ? (1000 * this.#writtenBytes) / this.#writeMs : undefined;
     const write = durable ?? taken;
     return {
-      ...this.#encodeMs > 0 ? { encode: (1000 * this.#encodedRaw) / this.#encodeMs } : {},
-      ...write === undefined ? {} : { write },
-      ...this.#encodedRaw > 0 ? { storedPerRaw: this.#encodedStored / this.#encodedRaw } : {},
+      encode: this.#encodeMs > 0 ? (1000 * this.#encodedRaw) / this.#encodeMs : undefined,
+      write,
+      storedPerRaw: this.#encodedRaw > 0 ? this.#encodedStored / this.#encodedRaw : undefined,
     };
   }
 

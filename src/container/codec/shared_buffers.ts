@@ -48,7 +48,7 @@ export class SharedBuffers {
   inputIn(buffer: SharedBuffer, byteLength: number): JobInput {
     const { index, memory, isKnown } = buffer;
     buffer.isKnown = true;
-    return { buffer: index, byteLength, ...isKnown ? {} : { memory } };
+    return { buffer: index, byteLength, memory: isKnown ? undefined : memory };
   }
 
   /** Takes a buffer back whose bytes are not used any more. */

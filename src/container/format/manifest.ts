@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { canonicalJsonPieces, type JsonValue, parseCanonicalJsonSliced } from "../../base/canonical_json.ts";
+import { definedFields } from "../../base/defined_fields.ts";
 import { CairnError } from "../../base/errors.ts";
 import { safeParse } from "../../base/schema/safe_parse.ts";
 import type { Sliced } from "../../base/slices.ts";
@@ -131,15 +132,15 @@ export function* encodeManifest(
   manifest: Manifest,
   onTensor: (name: string) => void = () => {},
 ): Sliced<Uint8Array> {
-  const json: { [key: string]: JsonValue } = {
+  const json = definedFields<{ [key: string]: JsonValue }>({
     kind: manifest.kind,
     state: yield* encodeStateSliced(manifest.state),
     metrics: encodeMetrics(manifest.metrics),
     provenance: orderedProvenance(manifest.provenance),
     user: yield* encodeStateSliced(manifest.user),
-    ...manifest.parts === undefined ? {} : { parts: partsAsJson(manifest.parts) },
-    ...manifest.part === undefined ? {} : { part: roleAsJson(manifest.part) },
-  };
+    parts: manifest.parts && partsAsJson(manifest.parts),
+    part: manifest.part && roleAsJson(manifest.part),
+  });
   const checked = safeParse(manifestSchema(), json);
   if (!checked.success) {
     throw new TypeError(`The manifest cannot be saved: ${z.prettifyError(checked.error)}`);
@@ -176,23 +177,18 @@ function* decodeManifest(json: ManifestJson, onTensor: (name: string) => void): 
     metrics: decodeMetrics(metrics),
     provenance,
     user: yield* decodeStateSliced(user, (tensor) => onTensor(tensor.name)),
-    ...parts === undefined ? {} : { parts },
-    ...part === undefined ? {} : { part },
+    ...definedFields<Pick<Manifest, "parts" | "part">>({ parts, part }),
   };
 }
 
 /** With the keys in one order, whatever the order of the caller's. */
 function partsAsJson({ worldSize, files }: PartList): JsonValue {
-  return {
-    ...worldSize === undefined ? {} : { worldSize },
-    files: files.map(({ name, fileId, byteLength, checksum, rank }) => ({
-      name,
-      fileId,
-      byteLength,
-      checksum,
-      ...rank === undefined ? {} : { rank },
-    })),
-  };
+  return definedFields<{ [key: string]: JsonValue }>({
+    worldSize,
+    files: files.map(({ name, fileId, byteLength, checksum, rank }) =>
+      definedFields<{ [key: string]: JsonValue }>({ name, fileId, byteLength, checksum, rank })
+    ),
+  });
 }
 
 function roleAsJson({ replicated, sharded }: PartRole): JsonValue {

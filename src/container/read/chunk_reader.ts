@@ -59,7 +59,7 @@ export class ChunkReader {
   async read(
     index: number,
     { scratch, signal, tensor }: {
-      readonly scratch?: Uint8Array;
+      readonly scratch?: Uint8Array | undefined;
       readonly signal?: AbortSignal | undefined;
       readonly tensor?: string | undefined;
     } = {},
@@ -98,7 +98,7 @@ export class ChunkReader {
             const atOnce = underWay.isEmpty && !this.#isForPool(chunk);
             const checked = this.#checked(index, padded, {
               tensor,
-              ...atOnce ? { scratch: scratch.raw } : {},
+              scratch: atOnce ? scratch.raw : undefined,
             });
             yield* underWay.add(checked, atOnce);
           }
@@ -116,7 +116,7 @@ export class ChunkReader {
 
   /**
    * All chunks in order, each by itself, so that one that is damaged or missing is told apart from the next. Of the
-   * bytes the same is true as of those of {@link readMany}. Throws what is no damage: an abort, or a failure of the
+   * bytes the same is true as of those of {@link readMany}. Throws any other error: an abort, or a failure of the
    * source.
    */
   async *outcomes(signal?: AbortSignal): AsyncGenerator<ChunkOutcome> {
@@ -219,7 +219,7 @@ export class ChunkReader {
   async #checked(
     index: number,
     padded: Uint8Array,
-    { tensor, scratch }: { readonly tensor?: string | undefined; readonly scratch?: Scratch },
+    { tensor, scratch }: { readonly tensor?: string | undefined; readonly scratch?: Scratch | undefined },
   ): Promise<LentRawChunk> {
     const chunk = this.chunk(index);
     if (this.#pool === undefined || !this.#isForPool(chunk)) {
@@ -294,7 +294,7 @@ export class ChunkReader {
   }
 }
 
-/** Throws what is no damage. */
+/** Throws any error that is no damage. */
 function damagedChunk(index: number, error: unknown): ChunkOutcome {
   if (!isDamage(error)) throw error;
   return { index, damage: error, release: () => {} };

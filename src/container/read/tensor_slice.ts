@@ -18,7 +18,7 @@ export interface ByteRange {
 /**
  * The bytes of a slice, or of the whole tensor where there is none.
  * @throws RangeError for one that is not inside the tensor, and for rows of a scalar.
- * @throws TypeError for what is no slice.
+ * @throws TypeError for an invalid slice.
  */
 export function rangeOfSlice(tensor: TensorRecord, slice: TensorSlice | undefined): ByteRange {
   if (slice === undefined) return { start: 0, end: tensor.byteLength };

@@ -23,7 +23,7 @@ export interface VerifyReport {
 
 /**
  * Reads every chunk and every byte between chunks, and goes on after a damaged one. Opening a container
- * checks all other bytes. Rethrows what is no damage: an abort, or a failure of the source.
+ * checks all other bytes. Rethrows any other error: an abort, or a failure of the source.
  */
 export async function verifyChunks(
   reader: ChunkReader,

@@ -50,7 +50,7 @@ export interface WriteReport {
    * What was measured on the way, and what was chosen by: with the mode `"fast"`, and where a GPU could encode. Else
    * absent.
    */
-  rates?: WriteRates;
+  rates?: WriteRates | undefined;
 }
 
 /**
@@ -127,7 +127,7 @@ export class ContainerWriter {
     this.#expect("ready");
     const left = this.layout.rawByteLength - this.#rawOffset - this.#bufferedBytes;
     if (raw.byteLength > left) {
-      throw new RangeError(`Cannot write ${raw.byteLength} bytes: the layout has room for ${left} more`);
+      throw new RangeError(`Cannot write ${raw.byteLength} bytes: the layout takes ${left} more`);
     }
     await this.#exclusively(() => this.#take(raw));
   }
@@ -346,7 +346,7 @@ export class ContainerWriter {
       chunks: this.#chunks.length,
       codecs,
       choice: this.#choice,
-      ...this.#choice === "fast" ? { rates: this.#encoder.rates() } : {},
+      rates: this.#choice === "fast" ? this.#encoder.rates() : undefined,
     };
   }
 }

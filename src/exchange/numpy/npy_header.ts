@@ -18,7 +18,7 @@ export interface NpyHeader {
   /** NumPy's own words, such as `"<f4"`; of a record the text of its fields. */
   readonly descr: string;
   /** Absent where Cairn has no such dtype. */
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
   readonly isBigEndian: boolean;
   /** Whether the first dimension is the innermost. */
   readonly isFortranOrder: boolean;

@@ -70,7 +70,7 @@ export class NpzFile implements TensorFile {
     const { descr, dtype, shape } = header;
     return {
       name,
-      ...dtype === undefined ? {} : { dtype },
+      dtype,
       storedAs: descr,
       shape,
       byteLength: npyDataBytes(header, entry.rawLength),

@@ -78,11 +78,13 @@ const CODE_OF_NAME: Readonly<Record<string, string>> = {
  * What a `descr` says that NumPy reads as numbers: `<f4`, `|u1`, `=i8`, `f4`, `?`, `float32`. Without an order it is
  * little-endian.
  */
-export function parseDescr(descr: string): { readonly dtype?: DType; readonly isBigEndian: boolean } {
+export function parseDescr(
+  descr: string,
+): { readonly dtype: DType | undefined; readonly isBigEndian: boolean } {
   const [, order = "", rest = ""] = /^([<>|=]?)(.*)$/.exec(descr) ?? [];
   const ofLetter = lookUp(CODE_OF_LETTER, rest);
   const dtype = lookUp(DTYPE_OF_CODE, ofLetter ?? lookUp(CODE_OF_NAME, descr) ?? rest);
-  return { ...dtype === undefined ? {} : { dtype }, isBigEndian: order === ">" };
+  return { dtype, isBigEndian: order === ">" };
 }
 
 function lookUp<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {

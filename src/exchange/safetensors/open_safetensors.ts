@@ -90,7 +90,7 @@ class ShardedSafetensors implements TensorFile {
   }
 }
 
-/** Index and files have to agree both ways: a tensor that the index forgot would be lost without a word. */
+/** Index and files have to agree both ways: a tensor that the index forgot would be lost silently. */
 function checkIndex(
   path: string,
   files: ReadonlyMap<string, string>,

@@ -74,7 +74,7 @@ export class SafetensorsFile implements TensorFile {
   describe(name: string): Promise<ForeignTensor> {
     return new Promise((resolve) => {
       const { dtype: { name: storedAs, dtype }, shape, byteLength } = this.#entry(name);
-      resolve({ name, ...dtype === undefined ? {} : { dtype }, storedAs, shape, byteLength });
+      resolve({ name, dtype, storedAs, shape, byteLength });
     });
   }
 

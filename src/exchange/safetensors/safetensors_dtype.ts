@@ -6,7 +6,7 @@ export interface SafetensorsDType {
   /** Size of an element; several elements can share a byte. */
   readonly bits: number;
   /** Absent where Cairn has no such dtype. */
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
 }
 
 /** All of them, in the format's order: alignments rise. Files have their tensors in the opposite order. */

@@ -89,7 +89,7 @@ function fromBuffer([elements, type, shape, order]: readonly PickleValue[]): Pic
   const array = new NumpyArray();
   const fits = elements instanceof Uint8Array && type instanceof NumpyDType && isTuple(shape) &&
     (order === "C" || order === "F");
-  if (!fits) throw invalid("is made of what is no buffer");
+  if (!fits) throw invalid("is made of something that is no buffer");
   array.set(type, shape, order === "F", elements);
   return array;
 }

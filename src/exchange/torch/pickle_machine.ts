@@ -122,7 +122,9 @@ class PickleMachine {
       : dict instanceof PickleObject
       ? dict.entries
       : undefined;
-    if (items === undefined || pairs.length % 2 !== 0) throw this.invalid("sets items of what is no dict");
+    if (items === undefined || pairs.length % 2 !== 0) {
+      throw this.invalid("sets items of something that is no dict");
+    }
     for (let i = 0; i < pairs.length; i += 2) {
       items.set(pairs[i] as PickleValue, pairs[i + 1] as PickleValue);
     }
@@ -131,14 +133,16 @@ class PickleMachine {
   append(values: readonly PickleValue[]): void {
     const top = this.top();
     const list = top instanceof PickleObject ? top.items : top;
-    if (!Array.isArray(list) || Object.isFrozen(list)) throw this.invalid("appends to what is no list");
+    if (!Array.isArray(list) || Object.isFrozen(list)) {
+      throw this.invalid("appends to something that is no list");
+    }
     for (const value of values) list.push(value);
   }
 
   add(values: readonly PickleValue[]): void {
     const set = this.top();
     if (set instanceof PickleObject) return this.append(values);
-    if (!(set instanceof PickleSet)) throw this.invalid("adds to what is no set");
+    if (!(set instanceof PickleSet)) throw this.invalid("adds to something that is no set");
     for (const value of values) set.items.add(value);
   }
 

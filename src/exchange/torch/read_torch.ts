@@ -91,11 +91,11 @@ export class TorchFile implements TensorFile {
       const first = this.#firstNames().get(tensor.viewKey) ?? name;
       resolve({
         name,
-        ...type.dtype === undefined ? {} : { dtype: type.dtype },
+        dtype: type.dtype,
         storedAs: type.name,
         shape,
         byteLength,
-        ...first === name ? {} : { aliasOf: first },
+        aliasOf: first === name ? undefined : first,
       });
     });
   }
@@ -158,7 +158,7 @@ class Storages {
       typeof key === "string" && typeof location === "string" && typeof length === "number";
     if (!fits) {
       const what = storageClass instanceof PickleObject ? `: ${quoted(storageClass.name)}` : "";
-      throw new CairnError("invalid_file", `The pickle refers to what is no storage${what}`);
+      throw new CairnError("invalid_file", `The pickle refers to something that is no storage${what}`);
     }
     if (more.length > 0) {
       throw new CairnError("unsupported", `Storage ${quoted(key)} is a view of another one; save it anew`);

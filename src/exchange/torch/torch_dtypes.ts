@@ -85,5 +85,5 @@ function torchDType(name: string | undefined): TorchDType | undefined {
   const found = DTYPES.find(([candidate]) => candidate === name);
   if (found === undefined) return undefined;
   const [ofName, byteSize, dtype] = found;
-  return { name: ofName, byteSize, ...dtype === undefined ? {} : { dtype } };
+  return { name: ofName, byteSize, dtype };
 }

@@ -134,7 +134,7 @@ export function tensorsByPath(state: TorchState): Map<string, TorchTensor | Unre
   const open = new Set<TorchState>();
   let visits = 0;
   const visit = (value: TorchState, path: string): void => {
-    // Shared lists may be walked many times over: a small file could ask for more paths than there is room for.
+    // Shared lists may be walked many times over: a small file could ask for more paths than fit into memory.
     if (++visits > MAX_VISITS) throw unsupported(`has more than ${MAX_VISITS} values`);
     if (value instanceof TorchTensor || value instanceof UnreadableTensor) {
       const name = path === "" ? "tensor" : path;

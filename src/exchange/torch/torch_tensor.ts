@@ -24,7 +24,7 @@ export interface TorchDType {
   /** Bytes of an element. */
   readonly byteSize: number;
   /** Absent where Cairn has no such dtype. */
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
 }
 
 /** The bytes that one or more tensors of a checkpoint are views of. */

@@ -13,7 +13,7 @@ export interface ZipEntry {
   /** 0 is stored, 8 deflated. */
   readonly method: number;
   /** Why it cannot be read, if it cannot; the other entries can. */
-  readonly obstacle?: string;
+  readonly obstacle?: string | undefined;
   readonly flags: number;
   /** CRC-32 of its bytes. */
   readonly checksum: number;
@@ -92,7 +92,7 @@ function parseEntry(
     name,
     nameBytes,
     method,
-    ...obstacle === undefined ? {} : { obstacle },
+    obstacle,
     flags,
     checksum: view.getUint32(16, true),
     ...sizes,

@@ -8,10 +8,11 @@ import { reshape, transpose } from "./views.ts";
 
 /**
  * Einstein's sum of two operands, such as `einsum("bik,bkj->bij", a, b)`: a letter names an axis, the same letter axes
- * of one size; letters that the result has not are summed over. Without `->` the result has, in alphabetical order,
- * the letters that stand once. It is one `matmul`, which reads axes in another order in place where it can. `f32`.
+ * of one size; letters that the result does not have are summed over. Without `->` the result has, in alphabetical
+ * order, the letters that stand once. It is one `matmul`, which reads axes in another order in place where it can.
+ * `f32`.
  *
- * Throws `TypeError` for an equation that is none, letters that do not fit the shapes, and one twice in one operand.
+ * Throws `TypeError` for an invalid equation, letters that do not fit the shapes, and one twice in one operand.
  */
 export function einsum(equation: string, a: Value, b: Value): Value {
   requireDType("einsum", a, ["f32"]);
@@ -94,7 +95,7 @@ function sizesOf(equation: string, operands: readonly (readonly [string, Value])
   return sizes;
 }
 
-/** An operand without the axes that nothing else has. */
+/** An operand, summed over the axes that only it has. */
 function summedAway(value: Value, letters: string, isKept: (letter: string) => boolean): Lettered {
   const axes = [...letters].flatMap((letter, axis) => isKept(letter) ? [] : [axis]);
   if (axes.length === 0) return { value, letters };

@@ -10,7 +10,7 @@ import type { Value } from "../value.ts";
 import { broadcastOf, requireDType, requireSameDType } from "./requirements.ts";
 import { constant } from "./sources.ts";
 
-// How an elementwise op is declared: one literal says all that there is to say about it.
+// How an elementwise op is declared: one literal says everything about it.
 
 /** What both kinds of elementwise ops say. */
 interface Declaration {

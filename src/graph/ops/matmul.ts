@@ -26,9 +26,9 @@ export type MatmulAttributes = { readonly transposeA: boolean; readonly transpos
 
 /**
  * Matrix product of `a` `[…, m, k]` and `b` `[…, k, n]`, `f32`: `[…, m, n]`. Leading axes broadcast, and a vector is a
- * row on the left and a column on the right, whose axis the result has not, as in NumPy. Transposed operands are read
- * in place. An element is off by at most `k * 2^-24` of the sum of the magnitudes of its products; so is the gradient
- * of a weight, whose `k` is the batch.
+ * row on the left and a column on the right, whose axis the result does not have, as in NumPy. Transposed operands are
+ * read in place. An element is off by at most `k * 2^-24` of the sum of the magnitudes of its products; so is the
+ * gradient of a weight, whose `k` is the batch.
  */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   checkOptions("matmul()", options, MATMUL_OPTIONS, "{ transposeB: true }");

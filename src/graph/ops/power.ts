@@ -15,7 +15,7 @@ import { log } from "./transcendental.ts";
 export const pow: (a: Operand, b: Operand) => Value = binaryOp({
   name: "pow",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, y, call) => exactPower(x, y) ?? call(POWER, x, y),
   // d(a^b) = b a^(b-1) da + a^b log(a) db. As in PyTorch the first is 0 where b is 0, the second where a is 0 and b is
   // not negative.

@@ -8,7 +8,7 @@ import { FLOAT } from "./requirements.ts";
 export const exp: (a: Value) => Value = unaryOp({
   name: "exp",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x) => `exp(${x.text})`,
   // d(e^a) = e^a da.
   gradient: (_a, result, outGrad) => mul(outGrad, result),
@@ -18,7 +18,7 @@ export const exp: (a: Value) => Value = unaryOp({
 export const log: (a: Value) => Value = unaryOp({
   name: "log",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(LOG, x),
   // d(log a) = da / a.
   gradient: (a, _result, outGrad) => div(outGrad, a),
@@ -37,7 +37,7 @@ fn log_of(x: Float) -> Float {
 export const sqrt: (a: Value) => Value = unaryOp({
   name: "sqrt",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x) => `sqrt(${x.text})`,
   // d√a = da / 2√a.
   gradient: (_a, result, outGrad) => div(mul(outGrad, 0.5), result),
@@ -47,7 +47,7 @@ export const sqrt: (a: Value) => Value = unaryOp({
 export const rsqrt: (a: Value) => Value = unaryOp({
   name: "rsqrt",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x) => `inverseSqrt(${x.text})`,
   // d(a^-½) = -½ a^-1½ da.
   gradient: (_a, result, outGrad) => mul(mul(outGrad, -0.5), mul(result, square(result))),
@@ -57,7 +57,7 @@ export const rsqrt: (a: Value) => Value = unaryOp({
 export const tanh: (a: Value) => Value = unaryOp({
   name: "tanh",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(TANH, x),
   // d tanh(a) = (1 - tanh²(a)) da.
   gradient: (_a, result, outGrad) => mul(outGrad, sub(1, square(result))),
@@ -83,7 +83,7 @@ fn tanh_of(x: Float) -> Float {
 export const sigmoid: (a: Value) => Value = unaryOp({
   name: "sigmoid",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(SIGMOID, x),
   // d σ(a) = σ(a) (1 - σ(a)) da.
   gradient: (_a, result, outGrad) => mul(outGrad, mul(result, sub(1, result))),
@@ -104,7 +104,7 @@ fn sigmoid(x: Float) -> Float {
 export const sin: (a: Value) => Value = unaryOp({
   name: "sin",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x) => `sin(${x.text})`,
   // d sin(a) = cos(a) da.
   gradient: (a, _result, outGrad) => mul(outGrad, cos(a)),
@@ -114,7 +114,7 @@ export const sin: (a: Value) => Value = unaryOp({
 export const cos: (a: Value) => Value = unaryOp({
   name: "cos",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x) => `cos(${x.text})`,
   // d cos(a) = -sin(a) da.
   gradient: (a, _result, outGrad) => neg(mul(outGrad, sin(a))),

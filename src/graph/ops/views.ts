@@ -7,7 +7,7 @@ import { numberOp } from "./sources.ts";
 
 /**
  * `value` with the same elements in the same order under another shape. One dimension may be -1: what is left. Throws
- * `TypeError` for a shape of another size or of several -1, `RangeError` for a dimension that is none.
+ * `TypeError` for a shape of another size or of several -1, `RangeError` for an invalid dimension.
  */
 export function reshape(value: Value, shape: Shape): Value {
   const resolved = resolveShape(value, shape);

@@ -109,7 +109,7 @@ function gradientSteps<B>(
     return out === undefined ? [] : [{ dispatch: packPages({ input, out }, pages, width), writes: [out] }];
   });
   const launches = listPages(pages).map(({ index, headCount }) =>
-    dispatch(packed.map((all) => memory.part(all, index * UNIFORM_BYTES, UNIFORM_BYTES)), headCount)
+    dispatch(packed.map((all) => memory.slice(all, index * UNIFORM_BYTES, UNIFORM_BYTES)), headCount)
   );
   return [...packs, ...launches];
 }

@@ -86,7 +86,7 @@ function pagedForward<B>(
     },
   ];
   for (const page of listPages(pages)) {
-    const rows = packed.map((all) => memory.part(all, page.index * UNIFORM_BYTES, UNIFORM_BYTES));
+    const rows = packed.map((all) => memory.slice(all, page.index * UNIFORM_BYTES, UNIFORM_BYTES));
     steps.push(forwardDispatch(rows, bindings, attention, "page", { headCount: page.headCount, state }));
   }
   return steps;

@@ -31,7 +31,7 @@ export interface AttentionNumbers {
   readonly maskStrides: readonly [number, number, number, number];
   /** The share of weights that is left out. */
   readonly dropout: number;
-  /** Which random numbers say so. */
+  /** The stream of random numbers that decides which. */
   readonly stream: number;
 }
 

@@ -97,7 +97,7 @@ function directSteps<B>(
   const packed = memory.scratch("packed weights", pieces.count * UNIFORM_BYTES);
   steps.push({ dispatch: packWeights({ weight, out: packed }, plan, pieces), writes: [packed] });
   for (let piece = 0; piece < pieces.count; piece++) {
-    const weights = memory.part(packed, piece * UNIFORM_BYTES, UNIFORM_BYTES);
+    const weights = memory.slice(packed, piece * UNIFORM_BYTES, UNIFORM_BYTES);
     steps.push({ dispatch: directDispatch([input, weights, out], plan, shape, size), writes: [out] });
   }
   return steps;

@@ -27,8 +27,8 @@ const MOST_PARTIAL_BYTES = 64 * 1024 * 1024;
 const STEP_COLUMNS = 4;
 
 /**
- * The gradient of the weights of a convolution of one group. Rows of the output are cut into parts; the sums of each
- * are made in the order of images, rows and columns, and then added in the order of parts.
+ * The gradient of the weights of a convolution of one group. Rows of the output are cut into spans; the sums of each
+ * are made in the order of images, rows and columns, and then added in the order of spans.
  */
 export function directWeightGradient<B>(
   bindings: { readonly input: B; readonly outGradient: B; readonly out: B },
@@ -52,13 +52,13 @@ export function directWeightGradient<B>(
     { input: bindings.input, out: padded },
     { planes: batch * inChannels, from: input, to: [rows, columns], before: padding, spread: [1, 1] },
   );
-  const parts = partsOf(sizes);
+  const spans = spansOf(sizes);
   const partials = memory.scratch(
-    "parts of the weights' gradient",
-    parts.count * inChannels * kernel[0] * kernel[1] * vectors * 16,
+    "spans of the weights' gradient",
+    spans.count * inChannels * kernel[0] * kernel[1] * vectors * 16,
   );
-  const sum = partialsDispatch([padded, gradient, partials], sizes, parts, [rows, columns]);
-  const collect = collectDispatch([partials, bindings.out], sizes, parts.count);
+  const sum = partialsDispatch([padded, gradient, partials], sizes, spans, [rows, columns]);
+  const collect = collectDispatch([partials, bindings.out], sizes, spans.count);
   return [
     { dispatch: pack, writes: [gradient] },
     { dispatch: pad, writes: [padded] },
@@ -68,15 +68,15 @@ export function directWeightGradient<B>(
 }
 
 /** How the rows of all images are cut. It decides the last bits, so it depends on the sizes only. */
-function partsOf({ batch, inChannels, outChannels, output, kernel }: ConvolutionSizes): {
+function spansOf({ batch, inChannels, outChannels, output, kernel }: ConvolutionSizes): {
   readonly count: number;
   readonly rows: number;
 } {
   const rows = batch * output[0];
   const blocks = inChannels * Math.ceil(outChannels / BLOCK_CHANNELS);
   const wanted = Math.max(rows * output[1] / MOST_TERMS, ENOUGH_WORKGROUPS / blocks);
-  const partBytes = inChannels * kernel[0] * kernel[1] * alignUp(outChannels, 4) * 4;
-  const most = Math.max(1, Math.min(rows, Math.floor(MOST_PARTIAL_BYTES / partBytes)));
+  const spanBytes = inChannels * kernel[0] * kernel[1] * alignUp(outChannels, 4) * 4;
+  const most = Math.max(1, Math.min(rows, Math.floor(MOST_PARTIAL_BYTES / spanBytes)));
   const rowsEach = Math.ceil(rows / Math.min(most, Math.max(1, Math.ceil(wanted))));
   return { count: Math.ceil(rows / rowsEach), rows: rowsEach };
 }
@@ -84,17 +84,17 @@ function partsOf({ batch, inChannels, outChannels, output, kernel }: Convolution
 function partialsDispatch<B>(
   bindings: readonly B[],
   { batch, inChannels, outChannels, output, kernel, stride, dilation }: ConvolutionSizes,
-  parts: { readonly count: number; readonly rows: number },
+  spans: { readonly count: number; readonly rows: number },
   padded: RowsAndColumns,
 ): Dispatch<B> {
   const blocks = Math.ceil(outChannels / BLOCK_CHANNELS);
-  const workgroups = parts.count * inChannels * blocks;
+  const workgroups = spans.count * inChannels * blocks;
   return {
     label: `convolution ${inChannels} to ${outChannels} channels, weightGradient direct`,
     code: partialsWgsl(kernel, stride, dilation, output[1] % STEP_COLUMNS),
     constants: {
       all_rows: batch * output[0],
-      part_rows: parts.rows,
+      span_rows: spans.rows,
       in_channels: inChannels,
       out_vectors: Math.ceil(outChannels / 4),
       blocks,
@@ -123,9 +123,9 @@ function partialsWgsl(
   const taps = (line: (ky: number, kx: number) => string) =>
     each(kernel[0], (ky) => each(kernel[1], (kx) => line(ky, kx)));
   const step = (columns: number) => stepOf(columns, kernel, stride, dilation);
-  return `// partials[part, c, ky, kx, o] = sum over the part's rows y and all x of padded[n, c, iy, ix] * gradient[n, y, x, o].
+  return `// partials[span, c, ky, kx, o] = sum over the span's rows y and all x of padded[n, c, iy, ix] * gradient[n, y, x, o].
 override all_rows: u32;
-override part_rows: u32;
+override span_rows: u32;
 override in_channels: u32;
 override out_vectors: u32;
 override blocks: u32;
@@ -144,22 +144,22 @@ ${workgroupMainWgsl(BLOCK_CHANNELS / 4, "index")}
     return;
   }
   let c = index % in_channels;
-  let part = index / in_channels / blocks;
+  let span = index / in_channels / blocks;
   let o = index / in_channels % blocks * ${BLOCK_CHANNELS / 4}u + local;
   if (o >= out_vectors) {
     return;
   }
   let row = padded_w / 4u;
-  let end = min((part + 1u) * part_rows, all_rows);
+  let end = min((span + 1u) * span_rows, all_rows);
 ${lines(1, taps((ky, kx) => `var sum_${ky}_${kx} = vec4<f32>();`))}
-  for (var r = part * part_rows; r < end; r++) {
+  for (var r = span * span_rows; r < end; r++) {
     let top = (r / out_h * in_channels + c) * padded_h + r % out_h * ${stride[0]}u;
     for (var x = 0u; x + ${STEP_COLUMNS - 1}u < out_w; x += ${STEP_COLUMNS}u) {
 ${lines(3, step(STEP_COLUMNS))}
     }
 ${lastColumns > 0 ? lines(2, [`let x = out_w - ${lastColumns}u;`, ...step(lastColumns)]) : ""}
   }
-  let first = (part * in_channels + c) * ${kernel[0] * kernel[1]}u;
+  let first = (span * in_channels + c) * ${kernel[0] * kernel[1]}u;
 ${
     lines(
       1,
@@ -197,22 +197,22 @@ function stepOf(
 function collectDispatch<B>(
   bindings: readonly B[],
   { inChannels, outChannels, kernel }: ConvolutionSizes,
-  parts: number,
+  spans: number,
 ): Dispatch<B> {
   const taps = kernel[0] * kernel[1];
   const count = outChannels * inChannels * taps;
   return {
-    label: `add ${parts} parts of a weightGradient`,
+    label: `add ${spans} spans of a weightGradient`,
     code: COLLECT_WGSL,
-    constants: { count, parts, in_taps: inChannels * taps, out_size: alignUp(outChannels, 4) },
+    constants: { count, spans, in_taps: inChannels * taps, out_size: alignUp(outChannels, 4) },
     bindings,
     workgroups: linearGrid(count),
   };
 }
 
-const COLLECT_WGSL = `// out[o, c, ky, kx] = sum over parts of partials[part, c, ky, kx, o].
+const COLLECT_WGSL = `// out[o, c, ky, kx] = sum over spans of partials[span, c, ky, kx, o].
 override count: u32;
-override parts: u32;
+override spans: u32;
 override in_taps: u32;
 override out_size: u32;
 
@@ -222,8 +222,8 @@ override out_size: u32;
 ${LINEAR_MAIN_WGSL}
   let first = index % in_taps * out_size + index / in_taps;
   var sum = partials[first];
-  for (var part = 1u; part < parts; part++) {
-    sum += partials[first + part * in_taps * out_size];
+  for (var span = 1u; span < spans; span++) {
+    sum += partials[first + span * in_taps * out_size];
   }
   out[index] = sum;
 }

@@ -35,7 +35,7 @@ export interface WeightPieces {
   readonly count: number;
 }
 
-/** How many channels of so many taps a piece has room for. */
+/** How many channels of so many taps fit into a piece. */
 export function channelsOfPiece(taps: number): number {
   return Math.floor((UNIFORM_BYTES / 16 - 1) / (taps * BLOCK_CHANNELS / 4));
 }

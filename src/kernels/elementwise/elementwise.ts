@@ -117,7 +117,7 @@ function checkShape<B>({ inputs, outputs, shape }: ElementwiseOptions<B>, label:
   return requireElements(label, shape);
 }
 
-/** Strides and offsets are whole numbers that fit addresses; a bound is of a dimension that there is. */
+/** Strides and offsets are whole numbers that fit addresses; a bound is of a dimension that exists. */
 function checkWalk(
   { strides, offset = 0, bounds = [] }: Walk,
   shape: readonly number[],

@@ -35,7 +35,7 @@ const CHUNK = 256;
 
 /**
  * Writes `updates[o, p, i]` to `out[o, indices[p], i]`, or `indices[o, p, i]`, and leaves all other elements as they
- * are. An index that is no place writes nothing.
+ * are. An index outside of the axis writes nothing.
  *
  * No atomics, so that the bits are the same in every run: the updates are sorted by their index, stably, and each
  * place adds up its own. The work is that of sorting the indices and of reading each update once, whatever `size` is;

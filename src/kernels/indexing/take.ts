@@ -19,8 +19,8 @@ export interface TakeOptions extends IndexSizes {
 }
 
 /**
- * `out[o, p, i] = input[o, indices[p], i]`, or `indices[o, p, i]`, bit for bit: `[outer, count, inner]`. Where an
- * index is no place there stands NaN, or 0 of integers.
+ * `out[o, p, i] = input[o, indices[p], i]`, or `indices[o, p, i]`, bit for bit: `[outer, count, inner]`. For an index
+ * outside of the axis it is NaN, or 0 for integers.
  */
 export function take<B>(
   bindings: { readonly input: B; readonly indices: B; readonly out: B },

@@ -11,7 +11,7 @@ export interface HistogramBindings<B> {
 }
 
 /**
- * How many rows are in each bin; those whose bin there is not are in none. Counts are integers, so that the order in
+ * How many rows are in each bin; rows of an unknown bin are not counted. Counts are integers, so that the order in
  * which they are added to does not matter: equal inputs give equal counts. A count beyond 2^32 - 1 wraps.
  */
 export function histogram<B>(

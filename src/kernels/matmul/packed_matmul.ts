@@ -41,7 +41,7 @@ export function packedMatmul<B>(
   const packA = packOperand({ operand: a, numbers: numbers(0), out: packedA }, blocksA, !transposeA);
   const packB = packOperand({ operand: b, numbers: numbers(1), out: packedB }, blocksB, transposeB);
   const block = (of: B, blocks: OperandBlocks, index: number) =>
-    memory.part(of, index * blockBytes(blocks), UNIFORM_BYTES);
+    memory.slice(of, index * blockBytes(blocks), UNIFORM_BYTES);
   const code = packedMatmulWgsl(pairs, vectorOut);
   const products = pieces.map(({ piece, blockPairs }, index): KernelStep<B> => ({
     dispatch: {
@@ -128,5 +128,5 @@ function numbersOf<B>(
   const words = new Uint32Array(records.length * ALIGNED_WORDS);
   records.forEach((record, index) => words.set(record, index * ALIGNED_WORDS));
   const all = memory.constant("numbers of blocks", words);
-  return (index) => memory.part(all, index * ALIGNED_WORDS * 4, ALIGNED_WORDS * 4);
+  return (index) => memory.slice(all, index * ALIGNED_WORDS * 4, ALIGNED_WORDS * 4);
 }

@@ -7,7 +7,7 @@ const POWERS = 32;
 
 /**
  * WGSL function `bias_corrections(updates: u32) -> vec4<f32>`: `1 - decay^updates` for each of up to four decays, 1 for
- * those that there are not.
+ * missing decays.
  *
  * Optimisers divide by it, and the host cannot know the number of updates without waiting for the GPU, since a step
  * that is not finite does not count. Shaders have no f64, and in f32 `1 - 0.999` keeps four digits, so the powers are

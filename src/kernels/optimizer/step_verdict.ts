@@ -102,7 +102,9 @@ export interface StepVerdictBindings<B> {
   readonly losses: B;
   /** {@link STEP_VERDICT_BYTES}, written. */
   readonly verdict: B;
-  /** f32, the norms of all gradients of the last steps: written as the losses are. Not bound where nobody asks. */
+  /**
+   * f32, the norms of all gradients of the last steps: written as the losses are. Not bound unless they are asked for.
+   */
   readonly norms?: B | undefined;
 }
 

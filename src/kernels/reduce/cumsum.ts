@@ -19,14 +19,14 @@ export interface CumsumOptions {
 const SHORT = 1024;
 const MANY_ROWS = 8192;
 
-/** Terms of a part of a longer row, at least. */
-const PART = 256;
+/** Terms of a span of a longer row, at least. */
+const SPAN = 256;
 
 /**
  * `out[t] = Σ input[0..t]` along `reduced`, or from the end, in the order of the terms. Sums of f32 carry along what
  * rounding took: each is off by at most 2^-22 of the sum of the magnitudes up to it. Integers wrap.
  *
- * Long rows are cut into parts: their sums, the sums of those before each, and then each part from there on. The cut
+ * Long rows are cut into spans: their sums, the sums of those before each, and then each span from there on. The cut
  * depends on the sizes only, because it decides the last bits.
  */
 export function cumsum<B>(
@@ -39,9 +39,9 @@ export function cumsum<B>(
   requireElements("cumsum", [outer, reduced, inner]);
   const rows = outer * inner;
   const isWhole = reduced <= SHORT || rows >= MANY_ROWS;
-  const partTerms = isWhole ? Math.max(reduced, 1) : Math.max(PART, Math.ceil(Math.sqrt(reduced)));
-  const parts = Math.max(Math.ceil(reduced / partTerms), 1);
-  const constants = { reduced, inner, parts, part_terms: partTerms };
+  const spanTerms = isWhole ? Math.max(reduced, 1) : Math.max(SPAN, Math.ceil(Math.sqrt(reduced)));
+  const spans = Math.max(Math.ceil(reduced / spanTerms), 1);
+  const constants = { reduced, inner, spans, span_terms: spanTerms };
   const label = `cumsum ${outer}x${reduced}x${inner}`;
   const walk = (pass: Pass, count: number, bound: readonly B[], out: B): ReduceStep<B> => ({
     dispatch: {
@@ -54,16 +54,16 @@ export function cumsum<B>(
     out,
   });
   if (isWhole) return [walk("walk", rows, [bindings.input, bindings.out], bindings.out)];
-  const byteLength = 4 * rows * parts * (carriesError("sum", dtype) ? 2 : 1);
+  const byteLength = 4 * rows * spans * (carriesError("sum", dtype) ? 2 : 1);
   const [totals, starts] = [scratch(byteLength), scratch(byteLength)];
   return [
-    walk("totals", rows * parts, [bindings.input, totals], totals),
+    walk("totals", rows * spans, [bindings.input, totals], totals),
     walk("starts", rows, [totals, starts], starts),
-    walk("walk", rows * parts, [bindings.input, starts, bindings.out], bindings.out),
+    walk("walk", rows * spans, [bindings.input, starts, bindings.out], bindings.out),
   ];
 }
 
-/** `totals`: the sum of each part. `starts`: the sum of all parts before each. `walk`: the sums themselves. */
+/** `totals`: the sum of each span. `starts`: the sum of all spans before each. `walk`: the sums themselves. */
 type Pass = "totals" | "starts" | "walk";
 
 function cumsumWgsl(pass: Pass, { dtype, isReverse }: CumsumOptions, isWhole: boolean): string {
@@ -76,8 +76,8 @@ function cumsumWgsl(pass: Pass, { dtype, isReverse }: CumsumOptions, isWhole: bo
   const head = `override count: u32;
 override reduced: u32;
 override inner: u32;
-override parts: u32;
-override part_terms: u32;
+override spans: u32;
+override span_terms: u32;
 `;
   if (pass === "starts") {
     return `${head}
@@ -87,11 +87,11 @@ ${bind(1, "starts", "read_write")}
 ${totalsWgsl("sum", dtype)}
 ${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
-  let all = count * parts;
-  let length = parts * workgroups.z;
+  let all = count * spans;
+  let length = spans * workgroups.z;
   var total = nothing();
-  for (var part = 0u; part < length; part++) {
-    let at = index * parts + part;
+  for (var span = 0u; span < length; span++) {
+    let at = index * spans + span;
     ${stored.replaceAll("NAME", "starts")}
     total = join(total, ${loaded.replaceAll("NAME", "totals")});
   }
@@ -106,13 +106,13 @@ ${isWalk && !isWhole ? bind(1, "starts", "read") : ""}
 ${bind(outBinding, isWalk ? "out" : "totals", "read_write")}
 
 ${totalsWgsl("sum", dtype)}
-// Rows are [outer, inner]; the parts of a row lie side by side.
+// Rows are [outer, inner]; the spans of a row lie side by side.
 ${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
-  let row = index / parts;
+  let row = index / spans;
   let first = row / inner * reduced * inner + row % inner;
-  let begin = index % parts * part_terms;
-  let end = min(begin + part_terms * workgroups.z, reduced);
+  let begin = index % spans * span_terms;
+  let end = min(begin + span_terms * workgroups.z, reduced);
   let at = index;
   let all = count;
   var total = ${isWalk && !isWhole ? loaded.replaceAll("NAME", "starts") : "nothing()"};

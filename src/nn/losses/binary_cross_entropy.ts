@@ -50,7 +50,7 @@ export function binaryCrossEntropy(options: BinaryCrossEntropyOptions = {}): Exa
     requireSameShape("binaryCrossEntropy", output, wanted);
     const [logits, target] = withoutUnweightedExamples("binaryCrossEntropy", [output, wanted], weights);
     const positive = mul(mul(target, softplus(neg(logits))), positiveFactor(factors, output));
-    // Each part by itself, as PyTorch's form loses the small losses of what is well told apart.
+    // Each part by itself: PyTorch's form loses the small losses of confident outputs.
     const losses = add(positive, mul(sub(1, target), softplus(logits)));
     const range = { loss: "binaryCrossEntropy", least: 0, most: 1 };
     const rows = { losses: reshape(losses, [-1]), weights: undefined };

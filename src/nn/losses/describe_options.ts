@@ -1,8 +1,8 @@
 import type { DescribedValue, Description } from "../../base/description.ts";
 
 /**
- * What a loss is: its name, and the options that are not what they are by default. Those that are left out, so that
- * an option that is new makes no run another one.
+ * What a loss is: its name, and the options that differ from their defaults. The others are left out, so that a new
+ * option does not change what an older run says of itself.
  */
 export function optionDescription(
   name: string,

@@ -82,7 +82,7 @@ export interface CountedLosses {
   readonly isMasked: boolean;
 }
 
-/** The terms of what a loss gave for `batchSize` examples. TypeError for what is no loss of a batch. */
+/** The terms of what a loss gave for `batchSize` examples. TypeError for anything but a loss of a batch. */
 export function countedLosses(
   given: ReturnType<Loss>,
   batchSize: number,

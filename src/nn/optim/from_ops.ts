@@ -62,7 +62,7 @@ export const FROM_OPS_OPTIONS: OptionNames<FromOpsOptions> = {
  * });
  * ```
  *
- * @throws TypeError or RangeError for options that are none; while compiling, for an update whose shapes do not fit.
+ * @throws TypeError or RangeError for invalid options; while compiling, for an update whose shapes do not fit.
  */
 export function fromOps<const Slot extends string = never>(options: FromOpsOptions<Slot>): Optimizer {
   const { name, slots = [], decays = [], update } = checkOptions(
@@ -110,11 +110,11 @@ export function opsUpdate<Slot extends string>(
   ]];
   const next = Object.entries<Value | undefined>(slots);
   for (const [slot, value] of next) {
-    const place = slotNames.findIndex((each) => each === slot);
-    if (place < 0) {
+    const index = slotNames.findIndex((each) => each === slot);
+    if (index < 0) {
       throw new TypeError(`${optimizer}: the update of "${name}" gives the slot "${slot}", which it has not`);
     }
-    if (value !== undefined) results.push([slot, value, slotOf(bindings.slots, place, slot)]);
+    if (value !== undefined) results.push([slot, value, slotOf(bindings.slots, index, slot)]);
   }
   const values: Record<string, Value> = {};
   const copies = results.map(([what, value, into]) => {

@@ -54,7 +54,7 @@ export const FROM_WGSL_OPTIONS: OptionNames<FromWgslOptions> = {
  * });
  * ```
  *
- * @throws TypeError or RangeError for options that are none.
+ * @throws TypeError or RangeError for invalid options.
  */
 export function fromWgsl(options: FromWgslOptions): Optimizer {
   const { name, slots = [], decays = [], constants = {}, wgsl } = checkOptions(

@@ -1,4 +1,5 @@
-import { describedAs, type DescribedValue } from "../../base/description.ts";
+import { definedFields } from "../../base/defined_fields.ts";
+import { describedAs, type DescribedValue, type Description } from "../../base/description.ts";
 import type { Update } from "../../graph/program.ts";
 import { STEP_SCALARS_VALUES } from "../../kernels/step_scalars.ts";
 import { requireAtLeast } from "./hyperparameters.ts";
@@ -44,7 +45,7 @@ export interface OptimizerDefinition {
 /**
  * An optimiser whose parameters are in groups with a rate and a decay of their own.
  *
- * @throws RangeError for a rate or a decay that is none; TypeError for groups that are none.
+ * @throws RangeError for an invalid rate or decay; TypeError for invalid groups.
  */
 export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
   const { name, options, slots, decays = [], over = "ranges", scalarsBefore = 0 } = definition;
@@ -77,18 +78,18 @@ export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
         if (group?.frozen === true) return undefined;
         const isBiasOrNorm = (parameters[index]?.shape.length ?? 0) < 2;
         const decay = isBiasOrNorm && !decayBiasesAndNorms ? 0 : group?.weightDecay ?? weightDecay;
-        return ruleOf(rates.placeOf(group?.learningRate ?? learningRate), decay);
+        return ruleOf(rates.scalarOf(group?.learningRate ?? learningRate), decay);
       }),
   };
-  const described = groups.describe();
-  return describedAs(optimizer, {
+  const description = definedFields<Description>({
     name,
     ...definition.described,
     weightDecay,
-    ...decayBiasesAndNorms ? {} : { decayBiasesAndNorms },
-    ...described === undefined ? {} : { groups: described },
+    decayBiasesAndNorms: decayBiasesAndNorms ? undefined : false,
+    groups: groups.describe(),
     learningRate: describeSchedule(learningRate),
   });
+  return describedAs(optimizer, description);
 }
 
 /** The learning rates of an optimiser, each once. */
@@ -107,10 +108,10 @@ class Rates {
     this.#given = [...new Set(given.flatMap((rate) => rate ?? []))];
     const { count, of } = scalarsOfRate ?? RATE_ALONE;
     this.#perRate = count;
-    const room = Math.floor((STEP_SCALARS_VALUES - before) / count);
-    if (this.#given.length > room) {
+    const most = Math.floor((STEP_SCALARS_VALUES - before) / count);
+    if (this.#given.length > most) {
       throw new TypeError(
-        `${name}: groups have ${this.#given.length} learning rates, and a step has room for ${room}`,
+        `${name}: groups have ${this.#given.length} learning rates, and a step takes at most ${most}`,
       );
     }
     this.#scalars = this.#given.map((rate) => of(scheduleOf(name, rate)));
@@ -121,7 +122,7 @@ class Rates {
   }
 
   /** Which of the step's scalars it is. */
-  placeOf(rate: number | Schedule): number {
+  scalarOf(rate: number | Schedule): number {
     return this.#before + this.#perRate * this.#given.indexOf(rate);
   }
 }

@@ -15,7 +15,7 @@ import { OPTIMIZER_OPTIONS, type OptimizerOptions } from "./optimizer_options.ts
 
 /**
  * Options of {@link muon}: those of its matrices. Default rate 0.02, default decay 0: the matrix shrinks by
- * `learningRate * weightDecay`. A group that is frozen is so whatever its parameters are.
+ * `learningRate * weightDecay`. A frozen group is frozen whatever its parameters are.
  */
 export interface MuonOptions extends OptimizerOptions {
   /** Default 0.95. */

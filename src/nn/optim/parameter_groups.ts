@@ -1,3 +1,4 @@
+import { definedFields } from "../../base/defined_fields.ts";
 import { type NamePattern, NameSelection } from "../../base/name_pattern.ts";
 import { kindOf } from "../../base/options/kind_of.ts";
 import { checkOptions } from "../../base/options/options.ts";
@@ -12,7 +13,7 @@ export class ParameterGroups {
   readonly #optimizer: string;
   readonly #groups: readonly ParameterGroup[];
 
-  /** @throws TypeError or RangeError for groups that are none. */
+  /** @throws TypeError or RangeError for invalid groups. */
   constructor(optimizer: string, groups: readonly ParameterGroup[] = []) {
     if (!Array.isArray(groups)) {
       throw new TypeError(
@@ -91,11 +92,11 @@ function checkGroup(optimizer: string, group: ParameterGroup): void {
 }
 
 function describe({ learningRate, weightDecay, frozen, ...group }: ParameterGroup): Description {
-  return {
+  return definedFields<Description>({
     name: "group",
     parameters: patternsOf(group).map(String).join(", "),
-    ...learningRate === undefined ? {} : { learningRate: describeSchedule(learningRate) },
-    ...weightDecay === undefined ? {} : { weightDecay },
-    ...frozen === true ? { frozen } : {},
-  };
+    learningRate: learningRate === undefined ? undefined : describeSchedule(learningRate),
+    weightDecay,
+    frozen: frozen || undefined,
+  });
 }

@@ -32,7 +32,7 @@ export const SCHEDULE_FREE_ADAMW_OPTIONS: OptionNames<ScheduleFreeAdamwOptions> 
 /**
  * Schedule-free AdamW (Defazio et al. 2024, "The Road Less Scheduled", algorithm 1), with the defaults of its authors'
  * code: no decay of the rate is needed, as the model is evaluated and exported with the average of all points that the
- * steps led to (the slot `average`). A warm-up is: `learningRate: optim.linearWarmup(100, 0.0025)`.
+ * steps led to (the slot `average`). A warm-up is needed: `learningRate: optim.linearWarmup(100, 0.0025)`.
  *
  * A point counts in the average by the square of its step's rate. That goes by the number of the step, as schedules do:
  * a batch that was skipped is one.

@@ -46,9 +46,9 @@ export function updateTensors<Slot extends string>(
   slotNames: readonly Slot[],
   rate: number,
 ): LocatedTensors<Slot> {
-  const places = new Map<string, BufferRange>();
+  const ranges = new Map<string, BufferRange>();
   const tensor = (name: string, range: BufferRange, dtype: "f32" | "u32", of: Shape): Value => {
-    places.set(name, range);
+    ranges.set(name, range);
     return parameter(name, dtype, of);
   };
   const words = tensor("verdict words", bindings.verdict, "u32", [STEP_VERDICT_WORDS]);
@@ -70,10 +70,10 @@ export function updateTensors<Slot extends string>(
     updates: cast(numberOf(words, VERDICT_WORD.updates), "f32"),
     corrections: [correction(0), correction(1), correction(2), correction(3)],
     locate: (name) => {
-      const place = places.get(name);
-      if (place !== undefined) return place;
+      const range = ranges.get(name);
+      if (range !== undefined) return range;
       throw new TypeError(
-        `An update knows no parameter "${name}"; it is computed from ${[...places.keys()].join(", ")}`,
+        `An update knows no parameter "${name}"; it is computed from ${[...ranges.keys()].join(", ")}`,
       );
     },
   };

@@ -29,8 +29,8 @@ export type AutoSaverState = {
 
 /** What an {@link AutoSaver} takes from a saved state. */
 export interface TakenState {
-  readonly saves?: number;
-  readonly best?: BestSave;
+  readonly saves?: number | undefined;
+  readonly best?: BestSave | undefined;
 }
 
 /**
@@ -43,8 +43,8 @@ export function takenFrom(state: unknown, wanted: BestBy | undefined): TakenStat
   const isBest = wanted !== undefined && isBestSave(best) && best.metric === wanted.metric &&
     best.direction === wanted.direction;
   return {
-    ...isCount(saves) ? { saves } : {},
-    ...isBest ? { best: { ...wanted, value: best.value, step: best.step } } : {},
+    saves: isCount(saves) ? saves : undefined,
+    best: isBest ? { ...wanted, value: best.value, step: best.step } : undefined,
   };
 }
 

@@ -28,7 +28,7 @@ export interface NonFiniteResult {
   readonly parameter: string | undefined;
 }
 
-/** Results that are kept at once: all of a step may be more than there is room for. */
+/** Results that are kept at once: all of a step may be more than fits into memory. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /**

@@ -37,7 +37,7 @@ export function emptyRing(): Uint8Array {
  * it can run ahead of the GPU. As the ring is in the store, a snapshot has the losses that the host has not
  * read yet: saving waits for no read, and the history of a resumed run is complete.
  *
- * The control is read along with the losses: so the host hears of a step that was not finite, too. No checkpoint of a
+ * The control is read along with the losses: so the host learns of a step that was not finite, too. No checkpoint of a
  * store is committed whose control says that the run was stopped.
  */
 export class LossRing {

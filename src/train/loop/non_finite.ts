@@ -1,4 +1,5 @@
-import { CairnError } from "../../base/errors.ts";
+import { definedFields } from "../../base/defined_fields.ts";
+import { CairnError, type CairnErrorDetails } from "../../base/errors.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import { describeResult, type NonFiniteResult } from "./find_non_finite.ts";
 import type { Run } from "./run.ts";
@@ -58,11 +59,11 @@ export async function explainStop(run: Run): Promise<CairnError> {
       }. No weight was changed, and the run is as it ` +
       'was before that step; lower the learning rate, correct the batch, or let train({ onNonFinite: "skip" }) leave such batches out',
     {
-      details: {
-        ...result === undefined ? {} : { op: result.op },
+      details: definedFields<CairnErrorDetails>({
+        op: result?.op,
         value: { ...batch, result } satisfies NonFiniteDetails,
-      },
-      ..."cause" in found ? { cause: found.cause } : {},
+      }),
+      cause: "cause" in found ? found.cause : undefined,
     },
   );
 }

@@ -13,7 +13,7 @@ import { fromStateTree, type TrainingState } from "./training_state.ts";
 /** Whether something may be different. */
 export type Allowance = (difference: RunDifference) => boolean;
 
-/** @throws TypeError or RangeError for what is no list of settings that a run has. */
+/** @throws TypeError or RangeError for an invalid list of settings. */
 export function allowing(allow: readonly RunSetting[]): Allowance {
   const settings: readonly string[] = RUN_SETTINGS;
   const expected = settings.map((setting) => `"${setting}"`).join(", ");
@@ -124,7 +124,7 @@ function planOf(
   );
   return {
     plan: {
-      ...isPartial ? { groups } : {},
+      groups: isPartial ? groups : undefined,
       exclude: left,
       defaults: new Map([...zeros, ...unknown]),
       optional: [CONTROL_TENSOR],

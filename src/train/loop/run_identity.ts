@@ -1,3 +1,4 @@
+import { definedFields } from "../../base/defined_fields.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type DescribedValue, type Description, descriptionOf } from "../../base/description.ts";
 import { functionDescription } from "../../nn/function_description.ts";
@@ -86,21 +87,21 @@ export function recordedSettings(
   const { learningRate, ...described } = descriptionOf(optimizer) ?? { name: optimizer.name };
   const clipping = describeClipping(clipGradients);
   const penalties = Object.entries(regularizers).map(([name, each]) => [name, functionDescription(each)]);
-  return {
-    optimizer: { ...described, ...clipping === undefined ? {} : { clipGradients: clipping } },
-    ...isDescription(learningRate) ? { schedule: learningRate } : {},
+  return definedFields<RecordedSettings>({
+    optimizer: definedFields<Description>({ ...described, clipGradients: clipping }),
+    schedule: isDescription(learningRate) ? learningRate : undefined,
     loss: functionDescription(loss),
-    ...penalties.length === 0
-      ? {}
-      : { regularizers: { ...NO_REGULARIZERS, ...Object.fromEntries(penalties) } },
+    regularizers: penalties.length === 0
+      ? undefined
+      : { ...NO_REGULARIZERS, ...Object.fromEntries(penalties) },
     precision: "f32",
-    ...microBatchSize === undefined ? {} : { microBatchSize },
-    ...data === undefined ? {} : { data },
+    microBatchSize,
+    data,
     numerics: NUMERICS_VERSION,
-  };
+  });
 }
 
-/** What a batch that is computed at once is said to be computed by. */
+/** What stands for the size of a micro-batch where the batch is computed at once. */
 const WHOLE = "the whole batch";
 
 const NO_REGULARIZERS: Description = { name: "regularizers" };

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { definedFields } from "../../base/defined_fields.ts";
 import { CairnError } from "../../base/errors.ts";
 import { safeParse } from "../../base/schema/safe_parse.ts";
 import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
@@ -102,34 +103,24 @@ function stateSchema(): z.ZodMiniType<TrainingState> {
 export function toStateTree(state: TrainingState): StateInput {
   const { history, loader, autoSaver, exampleCount, parts, changes = [], ...rest } = state;
   const { validations = [], columns = {} } = history;
-  return {
+  return definedFields<StateFields>({
     trainer: VERSION,
     ...rest,
-    ...exampleCount === undefined ? {} : { exampleCount },
-    ...parts === undefined ? {} : { parts: withoutUndefined(parts) },
-    ...changes.length === 0 ? {} : { changes: changes.map((change) => ({ ...change })) },
+    exampleCount,
+    parts: parts && definedFields<StateFields>({ ...parts }),
+    changes: changes.length === 0 ? undefined : changes.map((change) => ({ ...change })),
     loader: { ...loader },
-    history: {
+    history: definedFields<StateFields>({
       loss: history.loss,
-      ...Object.keys(columns).length === 0 ? {} : { columns: { ...columns } },
+      columns: Object.keys(columns).length === 0 ? undefined : { ...columns },
       epochs: history.epochs.map((record) => ({ ...record })),
-      ...validations.length === 0 ? {} : { validations: validations.map((record) => ({ ...record })) },
-    },
+      validations: validations.length === 0 ? undefined : validations.map((record) => ({ ...record })),
+    }),
     autoSaver: autoSaver === null ? null : { ...autoSaver },
-  };
+  });
 }
 
-function withoutUndefined(
-  { schedule, data, regularizers, microBatchSize, ...parts }: RecordedSettings,
-): StateInput {
-  return {
-    ...parts,
-    ...microBatchSize === undefined ? {} : { microBatchSize },
-    ...schedule === undefined ? {} : { schedule },
-    ...regularizers === undefined ? {} : { regularizers },
-    ...data === undefined ? {} : { data },
-  };
-}
+type StateFields = { [key: string]: StateInput };
 
 /**
  * The state in the tree of a checkpoint. Throws `state_mismatch` with the place when a trainer did not write
@@ -139,10 +130,10 @@ export function fromStateTree(tree: HostState, checkpoint: string): TrainingStat
   const parsed = safeParse(stateSchema(), tree);
   if (parsed.success) return requireKnownOrder(parsed.data, checkpoint);
   const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
-  const place = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;
+  const where = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;
   throw new CairnError(
     "state_mismatch",
-    `Cannot resume from "${checkpoint}": ${place} is not what a trainer writes (${message}); ` +
+    `Cannot resume from "${checkpoint}": ${where} is not what a trainer writes (${message}); ` +
       `take its weights alone with warmStart(), or give another checkpoint`,
     { details: { tag: checkpoint }, cause: parsed.error },
   );

@@ -21,7 +21,7 @@ export interface ValidationSettings {
 /**
  * The settings that an option means.
  *
- * @throws TypeError for what is no loader; RangeError for data without examples, or a number of steps that is none.
+ * @throws TypeError for an invalid loader; RangeError for data without examples, or an invalid number of steps.
  */
 export function validationOf(
   option: BatchSource | ValidationOptions | undefined,

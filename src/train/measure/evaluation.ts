@@ -54,7 +54,7 @@ export class Evaluation {
   #rows: CountRows | undefined;
   #running: Promise<unknown> = Promise.resolve();
 
-  /** @throws TypeError for a metric that is none. */
+  /** @throws TypeError for an invalid metric. */
   constructor(model: Model, measures: Measures) {
     this.#model = model;
     this.#measures = measures;

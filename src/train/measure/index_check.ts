@@ -29,8 +29,8 @@ export function inputRanges(
 }
 
 /**
- * A `RangeError` that names the example and the value, when a label or an input of `batch` is none that the program
- * takes: on the GPU it would make NaN of every weight, or be taken for another one, and the example would be unknown.
+ * A `RangeError` that names the example and the value, when the program does not take a label or an input of `batch`.
+ * On the GPU such a value would make every weight NaN, or be read as another one, and nothing would name the example.
  */
 export function requireInRange(
   ranges: InputRanges,
@@ -66,7 +66,7 @@ function outOfRange(
   request: BatchRequest,
   row: number,
 ): RangeError {
-  const place = `example ${row} of batch ${request.position} of epoch ${request.epoch + 1}`;
+  const where = `example ${row} of batch ${request.position} of epoch ${request.epoch + 1}`;
   const index = source.indicesAt?.(request)[row];
   const isFloat = source[part].dtype === "f32";
   const expected = `${isFloat ? "numbers" : "whole numbers"} from ${least} to ${most}${
@@ -74,7 +74,7 @@ function outOfRange(
   }`;
   return new RangeError(
     `The ${part === "labels" ? "label" : "input"} of ${
-      index === undefined ? place : `example ${index} (${place})`
+      index === undefined ? where : `example ${index} (${where})`
     } is ${found}, and ${loss} takes ${expected}; correct the data${
       isFloat ? "" : ", or give the model an output for each class"
     }`,

@@ -38,7 +38,7 @@ export function setMetrics(metrics: Readonly<Record<string, Metric>>): Map<strin
   );
 }
 
-/** Traces what is counted of a batch. TypeError for what is no loss or no metric of it. */
+/** Traces what is counted of a batch. TypeError for an invalid loss or metric of it. */
 export function countsOf(
   loss: Loss,
   metrics: ReadonlyMap<string, SetMetric>,

@@ -30,7 +30,7 @@ interface PredictionProgram {
 /** What a run gives a prediction. */
 export interface PredictionContext {
   readonly key: OrderKey;
-  /** Examples of a batch where nobody says. */
+  /** Examples of a batch unless given. */
   readonly batchSize: number;
 }
 

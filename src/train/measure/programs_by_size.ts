@@ -43,7 +43,7 @@ export class ProgramsBySize<Program extends { readonly executable: Executable }>
     this.#programs.clear();
   }
 
-  /** Sets of ever new sizes must not fill the GPU with programs. */
+  /** Sets of many sizes must not fill the GPU with programs. */
   #forgetOldest(batchSize: number): void {
     const others = [...this.#programs].filter(([size]) => size !== batchSize);
     for (const [size, { executable }] of others.slice(0, -KEPT_SIZES)) {

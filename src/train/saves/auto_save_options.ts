@@ -11,7 +11,7 @@ import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.
 import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
 import type { NameTemplate } from "./name_template.ts";
 
-/** Which checkpoint a metric calls the best. */
+/** Which checkpoint is the best by a metric. */
 export interface BestPolicy {
   /** A metric of the epochs and validations: `loss`, `val_loss`, `val_accuracy`, `val_<name>`. */
   readonly metric: string;

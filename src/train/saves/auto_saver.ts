@@ -196,7 +196,7 @@ export class AutoSaver {
     return NameTemplate.parse(value, this.#knownFields);
   }
 
-  /** The tag for a moment. `onMissing` hears of a field that has no value then. */
+  /** The tag for a moment. `onMissing` is told of a field that has no value then. */
   tagFor(
     moment: "epoch" | "step",
     values: Readonly<Record<string, number | undefined>>,

@@ -28,12 +28,12 @@ export class NameTemplate {
   readonly source: string;
   /** Names of the fields, each once, in order of appearance. */
   readonly fields: readonly string[];
-  readonly #parts: readonly (string | Field)[];
+  readonly #pieces: readonly (string | Field)[];
 
-  private constructor(source: string, parts: readonly (string | Field)[]) {
+  private constructor(source: string, pieces: readonly (string | Field)[]) {
     this.source = source;
-    this.#parts = parts;
-    this.fields = [...new Set(parts.flatMap((part) => typeof part === "string" ? [] : [part.name]))];
+    this.#pieces = pieces;
+    this.fields = [...new Set(pieces.flatMap((piece) => typeof piece === "string" ? [] : [piece.name]))];
   }
 
   /**
@@ -44,10 +44,10 @@ export class NameTemplate {
     if (typeof source !== "string") {
       throw new TypeError(`A name template is a string, found ${describe(source)}`);
     }
-    const parts = source.replace(/\.cairn$/, "").split(/(\{[^{}]*\})/).filter((part) => part !== "").map((
-      part,
-    ) => part.startsWith("{") && part.endsWith("}") ? parseField(part, source, known) : part);
-    const template = new NameTemplate(source, parts);
+    const pieces = source.replace(/\.cairn$/, "").split(/(\{[^{}]*\})/).filter((piece) => piece !== "").map((
+      piece,
+    ) => piece.startsWith("{") && piece.endsWith("}") ? parseField(piece, source, known) : piece);
+    const template = new NameTemplate(source, pieces);
     requireTag(source, template.#text({}, () => undefined));
     template.#requireNoOtherNumber();
     return template;
@@ -70,7 +70,7 @@ export class NameTemplate {
 
   /** Whether `text` is a number, and not the step that a name may be. */
   #isOtherNumber(text: string): boolean {
-    return /^[0-9]+$/.test(text) && !(this.#parts.length === 1 && this.fields[0] === "step");
+    return /^[0-9]+$/.test(text) && !(this.#pieces.length === 1 && this.fields[0] === "step");
   }
 
   /**
@@ -86,11 +86,11 @@ export class NameTemplate {
   }
 
   #text(values: Readonly<Record<string, number | undefined>>, onMissing: (field: string) => void): string {
-    return this.#parts.map((part) => {
-      if (typeof part === "string") return part;
-      const value = values[part.name];
-      if (value !== undefined) return formatNumber(value, part);
-      onMissing(part.name);
+    return this.#pieces.map((piece) => {
+      if (typeof piece === "string") return piece;
+      const value = values[piece.name];
+      if (value !== undefined) return formatNumber(value, piece);
+      onMissing(piece.name);
       return "na";
     }).join("");
   }

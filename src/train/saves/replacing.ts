@@ -19,14 +19,14 @@ const NEWCOMER_TAG = "";
 export async function mayReplace(
   tag: string,
   moment: "epoch" | "step",
-  { engine, policy, newcomer }: { engine: Engine; policy: AutoSaver; newcomer: Newcomer },
+  { engine, autoSaver, newcomer }: { engine: Engine; autoSaver: AutoSaver; newcomer: Newcomer },
 ): Promise<boolean> {
-  const { keep, overwrite, name, stepName } = policy.settings;
-  const isOverwritten = overwrite && tag === policy.lastSavedTag;
+  const { keep, overwrite, name, stepName } = autoSaver.settings;
+  const isOverwritten = overwrite && tag === autoSaver.lastSavedTag;
   const { fields } = moment === "epoch" ? name : stepName;
   if (!isOverwritten && fields.length > 0) return false;
   const { checkpoints } = await readCatalog(engine, { knowing: tag });
-  // Without `last` and `rule` all are kept, but not against a name that says that there is one.
+  // Without `last` and `rule` all are kept, but a name without fields means that there is one.
   const isEveryOneKept = keep.last === undefined && keep.rule === undefined;
   const kept: RetentionPolicy = {
     ...keep,

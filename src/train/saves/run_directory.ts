@@ -28,7 +28,7 @@ export interface RunDirectoryOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** Joins the engine, which is opened first, with whoever listens to shortages. */
+/** Joins the engine, which is opened first, with the listener to shortages. */
 interface Shortages {
   tell: (shortage: DiskShortage) => void;
 }

@@ -1,7 +1,8 @@
+import { definedFields } from "../../base/defined_fields.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { CheckpointState } from "../../checkpoint/capture/frozen_checkpoint.ts";
-import type { SavedBy } from "../../container/format/manifest.ts";
+import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
 import type { PendingSnapshot, SaveReport } from "../../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
 import type { AutoSaver } from "./auto_saver.ts";
@@ -38,7 +39,7 @@ export interface FailedSave {
   readonly error: unknown;
 }
 
-/** Who hears of saves. */
+/** Is told of saves. */
 export interface SaveListener {
   onSave(record: SaveRecord): void;
   onFailure(failure: FailedSave): void;
@@ -46,7 +47,7 @@ export interface SaveListener {
 }
 
 /** What a save does for which there is no space. */
-const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
+const WITHOUT_SPACE: Readonly<Record<OnDiskFull, string>> = {
   error: "it fails",
   pause: "it waits until space is freed, and later ones wait too",
   evictOldest: "the oldest checkpoints of this run go",
@@ -54,18 +55,13 @@ const WITHOUT_ROOM: Readonly<Record<OnDiskFull, string>> = {
 
 /** Everything of a run, for a checkpoint. */
 export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy: SavedBy): CheckpointState {
-  const { parent } = run;
+  const { step, currentEpoch: epoch, parent } = run;
   const modelCode = autoSaver?.settings.modelCode ?? undefined;
   return {
     store: run.store,
     state: toStateTree(run.state(autoSaver?.stateDict() ?? null)),
     metrics: run.measured,
-    provenance: {
-      step: run.step,
-      epoch: run.currentEpoch,
-      ...parent === undefined ? {} : { parent },
-      savedBy,
-    },
+    provenance: definedFields<Provenance>({ step, epoch, parent, savedBy }),
     modelCode,
   };
 }
@@ -76,7 +72,7 @@ export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy
  */
 export class ScheduledSaves {
   readonly #run: Run;
-  readonly #policy: AutoSaver;
+  readonly #autoSaver: AutoSaver;
   readonly #runDirectory: RunDirectory;
   readonly #listener: SaveListener;
   readonly #fieldsMissed = new Set<string>();
@@ -99,19 +95,19 @@ export class ScheduledSaves {
   /** @param giveUp Aborts what is being saved, and everything after it. */
   constructor(
     run: Run,
-    policy: AutoSaver,
+    autoSaver: AutoSaver,
     runDirectory: RunDirectory,
     listener: SaveListener,
     giveUp?: AbortSignal,
   ) {
     this.#run = run;
-    this.#policy = policy;
+    this.#autoSaver = autoSaver;
     this.#runDirectory = runDirectory;
     this.#listener = listener;
     this.#giveUp = AbortSignal.any([this.#abandoning.signal, ...giveUp === undefined ? [] : [giveUp]]);
     const { onDiskFull } = runDirectory;
     runDirectory.onShortage(({ path, neededBytes, freeBytes }) => {
-      const what = WITHOUT_ROOM[onDiskFull];
+      const what = WITHOUT_SPACE[onDiskFull];
       listener.onWarning(
         `A checkpoint needs ${neededBytes} bytes and "${path}" has ${freeBytes} free: ${what}`,
       );
@@ -120,7 +116,7 @@ export class ScheduledSaves {
     });
   }
 
-  /** Training ended with `reason`: what is being written is saved, but nothing waits for room on the disk. */
+  /** Training ended with `reason`: what is being written is saved, but nothing waits for space on the disk. */
   leave(reason: unknown): void {
     this.#leaving = { reason };
     this.#abandonPaused();
@@ -142,7 +138,7 @@ export class ScheduledSaves {
 
   /** Whether what was measured of this step is the best so far, and by that to be saved. */
   get isBestDue(): boolean {
-    return this.#policy.isDueAfterValidation(this.#run.measured, this.#bestUnderWay);
+    return this.#autoSaver.isDueAfterValidation(this.#run.measured, this.#bestUnderWay);
   }
 
   /** Whether a save was refused because a step that was not finite had stopped the run. */
@@ -159,7 +155,7 @@ export class ScheduledSaves {
     if (this.#lastStep === run.step) return;
     const { step, measured } = run;
     this.#lastStep = step;
-    const { best } = this.#policy.settings.keep;
+    const { best } = this.#autoSaver.settings.keep;
     if (best !== undefined) {
       this.#bestUnderWay = betterOf(this.#bestUnderWay, best, measured[best.metric], step);
     }
@@ -178,7 +174,7 @@ export class ScheduledSaves {
       const free = await this.#freeTag(wanted, moment);
       tag = free.tag;
       const pending = await this.#runDirectory.saver.save(
-        () => checkpointOf(run, this.#policy, "auto"),
+        () => checkpointOf(run, this.#autoSaver, "auto"),
         tag,
         {
           overwrite: free.overwrite,
@@ -216,7 +212,7 @@ export class ScheduledSaves {
     try {
       const report = await pending.wait();
       this.#runDirectory.claim(tag, report.retention?.deleted);
-      this.#policy.onSaved(tag, step, measured);
+      this.#autoSaver.onSaved(tag, step, measured);
       this.#durableStep = step;
       for (const warning of [...report.warnings, ...report.retention?.warnings ?? []]) {
         this.#listener.onWarning(`Checkpoint "${tag}" is saved, but: ${warning.message}`);
@@ -278,7 +274,7 @@ export class ScheduledSaves {
 
   #nameFor(moment: "epoch" | "step"): string {
     const { step, currentEpoch, measured } = this.#run;
-    return this.#policy.tagFor(moment, { ...measured, epoch: currentEpoch, step }, (field) => {
+    return this.#autoSaver.tagFor(moment, { ...measured, epoch: currentEpoch, step }, (field) => {
       if (this.#fieldsMissed.has(field)) return;
       this.#fieldsMissed.add(field);
       this.#listener.onWarning(
@@ -293,12 +289,12 @@ export class ScheduledSaves {
     const newcomer = { step, metrics: measured };
     return await this.#runDirectory.freeTag(
       wanted,
-      (tag) => mayReplace(tag, moment, { engine, policy: this.#policy, newcomer }),
+      (tag) => mayReplace(tag, moment, { engine, autoSaver: this.#autoSaver, newcomer }),
     );
   }
 
   #keep(): RetentionPolicy {
-    const { keep, overwrite } = this.#policy.settings;
-    return { ...keep, replaces: (overwrite ? this.#policy.lastSavedTag : null) ?? undefined };
+    const { keep, overwrite } = this.#autoSaver.settings;
+    return { ...keep, replaces: (overwrite ? this.#autoSaver.lastSavedTag : null) ?? undefined };
   }
 }

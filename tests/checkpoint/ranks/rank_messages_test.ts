@@ -30,14 +30,14 @@ describe("messages among ranks that save", () => {
       expect([error.code, error.message]).toEqual([
         "commit_failed",
         expect.stringMatching(
-          /^A rank left a message "done" that is none: [^]*use the same version everywhere$/,
+          /^A rank left an invalid message "done": [^]*use the same version everywhere$/,
         ),
       ]);
     }
     expect((await thrownBy(() => decodeMessage("done", bytesOf("{")))).code).toBe("invalid_container");
   });
 
-  test("of a failure keep its code, and what is no CairnError is commit_failed", () => {
+  test("of a failure keep its code, and any other error is commit_failed", () => {
     const full = failureOf(new CairnError("disk_full", "no room"));
     expect(full).toEqual({ code: "disk_full", message: "no room" });
     expect(failureOf(new TypeError("no"))).toEqual({ code: "commit_failed", message: "no" });

@@ -250,7 +250,7 @@ describe("ContainerWriter refuses", () => {
     await writer.write(new Uint8Array(700));
     const error = await thrownBy(() => writer.write(new Uint8Array(69)));
     expect(error).toBeInstanceOf(RangeError);
-    expect(error.message).toMatch(/69 bytes: the layout has room for 68/);
+    expect(error.message).toMatch(/69 bytes: the layout takes 68/);
     await writer.write(new Uint8Array(68));
     await writer.finish(sampleManifest());
   });

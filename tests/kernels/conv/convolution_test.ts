@@ -166,7 +166,7 @@ describe("OP-03 convolution", () => {
         convolution<string>(product, bindings, { ...sizes, groups }, "direct", {
           scratch: (label) => label,
           constant: (label) => label,
-          part: (memory) => memory,
+          slice: (memory) => memory,
         })
           .map(({ dispatch }) => dispatch.label);
       expect(steps(4)).toEqual([`convolution ${product} element`]);

@@ -40,7 +40,7 @@ async function product(
 const HOST_MEMORY: KernelMemory<HostArray> = {
   scratch: (_, byteLength) => scratchWords(byteLength),
   constant: (_, words) => words,
-  part: ({ buffer, byteOffset }, offset, byteLength) =>
+  slice: ({ buffer, byteOffset }, offset, byteLength) =>
     new Uint32Array(buffer, byteOffset + offset, byteLength / 4),
 };
 

@@ -159,7 +159,7 @@ describe("averages of weights", () => {
     });
   });
 
-  test("OT-03 what keeps an average already, and a decay that is none, are refused", () => {
+  test("OT-03 an optimizer that keeps an average already, and an invalid decay, are refused", () => {
     const twice = ema(scheduleFreeAdamw());
     expect(() => twice.rulesFor([{ name: "weight", shape: [1] }])).toThrow("keeps an average already");
     expect(() => ema(sgd({ learningRate: 1 }), { decay: 1 })).toThrow(
@@ -178,7 +178,7 @@ describe("averages of weights", () => {
         groups: Array.from({ length: 8 }, (_, i) => ({ parameters: `${i}`, learningRate: i })),
       })
     )
-      .toThrow("a step has room for 8");
+      .toThrow("a step takes at most 8");
   });
 });
 

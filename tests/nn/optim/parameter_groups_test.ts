@@ -141,7 +141,7 @@ describe("groups of parameters", () => {
       (_, index) => ({ parameters: `${index}`, learningRate: index + 2 }),
     );
     expect(() => sgd({ learningRate: 1, groups })).toThrow(
-      "groups have 17 learning rates, and a step has room for 16",
+      "groups have 17 learning rates, and a step takes at most 16",
     );
     expect(sgd({ learningRate: 2, groups }).scalars(0)).toEqual(
       groups.map(({ learningRate }) => learningRate),

@@ -29,7 +29,7 @@ import {
 
 const TOLERANCE = { absolute: 2e-6, relative: 2e-6 };
 
-/** Wide and tall, more axes than two, and what is no matrix: of few sizes, as each is a matmul to compile. */
+/** Wide and tall matrices, more axes than two, and a vector. Few sizes, as each is a matmul to compile. */
 const MATRICES: Shapes = {
   "wide.weight": [5, 13],
   "tall.weight": [13, 5],
@@ -133,7 +133,7 @@ describe("muon", () => {
     expect(after.get("tall.weight")).not.toEqual(before.get("tall.weight") ?? new Float32Array());
   });
 
-  test("OT-01 muon refuses what it has not by name", () => {
+  test("OT-01 muon refuses by name what it does not have", () => {
     expect(() => muon({ newtonSchulzSteps: 0 })).toThrow("newtonSchulzSteps is an integer from 1, found 0");
     expect(() => muon({ adamw: { momentum: 1 } as never })).toThrow(
       'adamw of muon() has no option "momentum"',
@@ -145,7 +145,7 @@ describe("muon", () => {
       { length: 16 },
       (_, index) => ({ parameters: `${index}`, learningRate: index + 2 }),
     );
-    expect(() => muon({ adamw: { groups } })).toThrow("a step has room for 15");
+    expect(() => muon({ adamw: { groups } })).toThrow("a step takes at most 15");
   });
 });
 
@@ -305,7 +305,7 @@ describe("an optimizer of one's own", () => {
       );
   });
 
-  test("OT-05 names and numbers that are none are refused", () => {
+  test("OT-05 invalid names and numbers are refused", () => {
     expect(() => fromWgsl({ name: "mine", learningRate: 1, slots: ["a b"], wgsl: "" })).toThrow(
       'found "a b"',
     );

@@ -140,12 +140,12 @@ async function simulate(
   const clock = new VirtualClock();
   const engine = new ScriptedEngine(clock, script);
   const run = new FakeRun(clock);
-  const policy = new AutoSaver({ everySteps });
+  const autoSaver = new AutoSaver({ everySteps });
   const runDirectory = await RunDirectory.open(engine as unknown as Engine);
   const records: SaveRecord[] = [];
   const failures: FailedSave[] = [];
   const warnings: string[] = [];
-  const saves = new ScheduledSaves(run as unknown as Run, policy, runDirectory, {
+  const saves = new ScheduledSaves(run as unknown as Run, autoSaver, runDirectory, {
     onSave: (record) => void records.push(record),
     onFailure: (failure) => void failures.push(failure),
     onWarning: (message) => void warnings.push(message),
@@ -157,17 +157,14 @@ async function simulate(
       await clock.sleep(STEP_MS);
       run.step = step;
       await onStep?.(step, made);
-      if (policy.isDueAfterStep(step, 0) || saves.isRetryDue) await saves.save("step");
+      if (autoSaver.isDueAfterStep(step, 0) || saves.isRetryDue) await saves.save("step");
     }
     await saves.settled();
   })());
   return made;
 }
 
-/**
- * What holds whatever happens: one save at a time, none lost without a word, no time that runs backwards, nothing
- * left.
- */
+/** What always holds: one save at a time, none lost silently, no time that runs backwards, nothing left. */
 function expectSound({ engine, clock, records, failures }: Simulated, due: number): void {
   expect(engine.most).toBeLessThanOrEqual(1);
   expect(records.length + failures.length).toBe(due);
@@ -397,7 +394,7 @@ describe("automatic saving on a full disk", () => {
     return { clock, disk, runDirectory, run, saves, records, failures, warnings };
   }
 
-  test("K2 a save that pauses goes on when there is room, and says that it waits", async () => {
+  test("K2 a save that pauses goes on when there is space, and says that it waits", async () => {
     const { clock, disk, run, saves, records, warnings } = await fullDirectory("k2-pause", {
       onDiskFull: "pause",
     });
@@ -413,7 +410,7 @@ describe("automatic saving on a full disk", () => {
     expect(warnings).toEqual([expect.stringContaining("it waits until space is freed")]);
   });
 
-  test("K2 training that ends with an error does not wait for room", async () => {
+  test("K2 training that ends with an error does not wait for space", async () => {
     const { clock, run, saves, records, failures } = await fullDirectory("k2-leave", { onDiskFull: "pause" });
     const reason = new Error("enough");
     run.step = 1;
@@ -433,7 +430,7 @@ describe("automatic saving on a full disk", () => {
     });
     await clock.run((async () => {
       for (run.step = 1; run.step <= 4; run.step++) {
-        // Room for three, and what is deleted makes room for another.
+        // Space for three. What is deleted frees space for another.
         const { length } = await runDirectory.engine.list();
         disk.freeBytes = length < 3 ? 1e9 : 0;
         const remove = runDirectory.engine.remove.bind(runDirectory.engine);
@@ -454,7 +451,7 @@ describe("automatic saving on a full disk", () => {
     expect(warnings).toEqual([expect.stringContaining("the oldest checkpoints of this run go")]);
   });
 
-  test("K2 a save without room fails, and the next one with room works", async () => {
+  test("K2 a save without space fails, and the next one with space works", async () => {
     const { clock, disk, run, saves, records, failures } = await fullDirectory("k2-error", {
       onDiskFull: "error",
     });

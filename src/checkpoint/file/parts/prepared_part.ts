@@ -1,3 +1,4 @@
+import { definedFields } from "../../../base/defined_fields.ts";
 import { bytesAsHex } from "../../../base/hex.ts";
 import type { WriteReport } from "../../../container/write/container_writer.ts";
 import type { Coding } from "../../../container/write/coding.ts";
@@ -76,6 +77,6 @@ export class PreparedPart {
   get record(): PartRecord {
     const { fileId, fileBytes, checksum } = this.written;
     const { name, rank } = this.#plan;
-    return { name, fileId, byteLength: fileBytes, checksum, ...rank === undefined ? {} : { rank } };
+    return definedFields<PartRecord>({ name, fileId, byteLength: fileBytes, checksum, rank });
   }
 }

@@ -48,7 +48,7 @@ export interface PlacementReport {
   readonly private: readonly string[];
   /** Tensors that only other ranks had, which is where they stay: those that no rank of now takes. */
   readonly leftBehind: readonly { readonly rank: number; readonly tensors: readonly string[] }[];
-  /** Whether the state beside the tensors is this rank's own. `false` for a rank that there was not. */
+  /** Whether the state beside the tensors is this rank's own. `false` for a rank that did not save. */
   readonly hasState: boolean;
 }
 
@@ -65,7 +65,7 @@ export interface JoinedView {
  * everybody; what is cut is put together again, or cut anew where the view says so; what was a rank's own is for the
  * rank of the same number.
  *
- * @throws RangeError for a rank that is none; CairnError `state_mismatch` for rows that do not fit,
+ * @throws RangeError for an invalid rank; CairnError `state_mismatch` for rows that do not fit,
  * `invalid_container`.
  */
 export function joinForRank(files: CheckpointFiles, view: RankView = {}): JoinedView {
@@ -166,7 +166,7 @@ export function checkShard(name: string, { start, end, rows }: RowShard): void {
 /**
  * The rows of one rank when `rows` are cut as evenly as can be: the first ranks have one more.
  *
- * @throws RangeError for a rank that is none.
+ * @throws RangeError for an invalid rank.
  */
 export function rowsOfRank(rows: number, rank: number, worldSize: number): RowShard {
   checkRank(rank, worldSize);
@@ -251,7 +251,7 @@ function manifestFor({ index, parts }: CheckpointFiles, rank: number): Manifest 
   if (manifest.parts?.worldSize === undefined || rank === 0) return manifest;
   const own = parts.find(({ record }) => record.rank === rank)?.reader.manifest;
   if (own !== undefined) return { ...manifest, state: own.state, user: own.user };
-  // A rank that there was not: what is said of tensors is true for it too, and what was kept beside the state is not
+  // A rank that did not save: what is said of tensors is true for it too, and what was kept beside the state is not
   // its own.
   const { clientState: _, ...user } = Object(manifest.user);
   return { ...manifest, state: {}, user };

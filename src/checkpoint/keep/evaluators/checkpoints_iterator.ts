@@ -43,7 +43,7 @@ export const CHECKPOINTS_ITERATOR_OPTIONS: OptionNames<CheckpointsIteratorOption
 
 /**
  * Paths of checkpoints, as a training process saves them: for an evaluator beside it. It looks when the next one is
- * asked for, and ends, without a word, when none comes in time. Only complete checkpoints are given. One that was
+ * asked for, and simply ends when none comes in time. Only complete checkpoints are given. One that was
  * overwritten is a new one.
  *
  * @param target Directory of the checkpoints, which need not exist yet, or an engine.

@@ -34,7 +34,7 @@ export const RETENTION_POLICY: OptionNames<RetentionPolicy> = {
   replaces: true,
 };
 
-/** @throws TypeError for a field that there is not. */
+/** @throws TypeError for an unknown field. */
 export function checkRetentionPolicy(policy: RetentionPolicy): void {
   checkOptions("keep", policy, RETENTION_POLICY, "{ last: 3 }");
   const { best } = policy;
@@ -171,7 +171,7 @@ export async function retain(
   return { deleted, decisions, warnings };
 }
 
-/** Engines whose caller was told that there are files that nothing deletes. */
+/** Engines whose caller was told of files that nothing deletes. */
 const TOLD = new WeakSet<Engine>();
 
 function warningsOf(engine: Engine, checkpoints: readonly CheckpointSummary[]): CairnError[] {

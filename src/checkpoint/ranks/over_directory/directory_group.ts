@@ -34,7 +34,7 @@ export const DIRECTORY_GROUP_OPTIONS: OptionNames<DirectoryGroupOptions> = {
 };
 
 /** A directory that all ranks see. */
-export interface MeetingPlace {
+export interface GroupDirectory {
   readonly storage: Storage;
   /** Inside the storage. */
   readonly directory: string;
@@ -61,12 +61,12 @@ export async function openOverDirectory(
  * again, it is done once more, with another group.
  */
 export async function withGroupOver<T>(
-  place: MeetingPlace,
+  where: GroupDirectory,
   options: DirectoryGroupOptions,
   work: (group: MailboxGroup) => Promise<T>,
 ): Promise<T> {
   while (true) {
-    const { group, mailbox } = await open(place, options);
+    const { group, mailbox } = await open(where, options);
     try {
       return await work(group);
     } catch (error) {
@@ -83,7 +83,7 @@ function isCausedBy(error: unknown, cause: Error | undefined): boolean {
 }
 
 async function open(
-  { storage, directory, prepare }: MeetingPlace,
+  { storage, directory, prepare }: GroupDirectory,
   options: DirectoryGroupOptions,
 ): Promise<{ group: MailboxGroup; mailbox: DirectoryMailbox }> {
   const { rank, size, timeoutMs, clock, signal } = options;

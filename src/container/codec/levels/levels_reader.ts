@@ -170,7 +170,7 @@ export class LevelsReader {
       left[next] = item;
       next += (code + 1) >>> bits;
     }
-    if (all >>> this.#items.exponentBits !== 0) throw invalid("a code is for an exponent that there is not");
+    if (all >>> this.#items.exponentBits !== 0) throw invalid("a code is for an unknown exponent");
     return next;
   }
 

@@ -37,7 +37,7 @@ export function fillSingles(lengths: Uint8Array, singles: Uint16Array): void {
  * `CairnError("invalid_container")`.
  */
 export function checkComplete(lengths: Uint8Array): void {
-  let room = DECODE_ENTRIES;
+  let unused = DECODE_ENTRIES;
   for (const bits of lengths) {
     if (bits > MAX_CODE_BITS) {
       throw new CairnError(
@@ -45,12 +45,12 @@ export function checkComplete(lengths: Uint8Array): void {
         `A planes chunk is damaged: a code has ${bits} bits, of ${MAX_CODE_BITS} at most`,
       );
     }
-    if (bits > 0) room -= DECODE_ENTRIES >>> bits;
+    if (bits > 0) unused -= DECODE_ENTRIES >>> bits;
   }
-  if (room === 0) return;
+  if (unused === 0) return;
   throw new CairnError(
     "invalid_container",
-    `A planes chunk is damaged: its code is ${room > 0 ? "incomplete" : "over-full"}`,
+    `A planes chunk is damaged: its code is ${unused > 0 ? "incomplete" : "over-full"}`,
   );
 }
 

@@ -11,7 +11,7 @@ import { FLOAT } from "../requirements.ts";
 export const atan2: (y: Operand, x: Operand) => Value = binaryOp({
   name: "atan2",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (y, x, call) => call(ATAN2, y, x),
   // d atan2(y, x) = (x dy - y dx) / (x² + y²).
   gradients: [

@@ -9,7 +9,7 @@ import { exp } from "../transcendental.ts";
 export const erf: (a: Value) => Value = unaryOp({
   name: "erf",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(ERF, x),
   // d erf(a) = 2/√π e^-a² da.
   gradient: (a, _result, outGrad) => mul(outGrad, mul(exp(neg(square(a))), 2 / Math.sqrt(Math.PI))),

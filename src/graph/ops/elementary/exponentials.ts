@@ -11,7 +11,7 @@ import { exp, sigmoid } from "../transcendental.ts";
 export const expm1: (a: Value) => Value = unaryOp({
   name: "expm1",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(EXPM1, x),
   // d(e^a - 1) = e^a da. Adding 1 to the result would lose its digits far below 0.
   gradient: (a, _result, outGrad) => mul(outGrad, exp(a)),
@@ -35,7 +35,7 @@ fn expm1_of(x: Float) -> Float {
 export const log1p: (a: Value) => Value = unaryOp({
   name: "log1p",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(LOG1P, x),
   // d log(1 + a) = da / (1 + a).
   gradient: (a, _result, outGrad) => div(outGrad, add(a, 1)),
@@ -62,7 +62,7 @@ fn log1p_of(x: Float) -> Float {
 export const softplus: (a: Value) => Value = unaryOp({
   name: "softplus",
   takes: FLOAT,
-  cost: "dear",
+  cost: "expensive",
   wgsl: (x, call) => call(SOFTPLUS, x),
   // d softplus(a) = σ(a) da.
   gradient: (a, _result, outGrad) => mul(outGrad, sigmoid(a)),

@@ -12,7 +12,7 @@ import { ANY } from "../requirements.ts";
 export const mod: (a: Operand, b: Operand) => Value = binaryOp({
   name: "mod",
   takes: ANY,
-  cost: "dear",
+  cost: "expensive",
   wgsl(x, y, call) {
     if (x.dtype === "u32") return wholeRemainder(x, y);
     return call(x.dtype === "f32" ? FLOAT_MOD : SIGNED_MOD, x, y);

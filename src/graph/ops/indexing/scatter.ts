@@ -20,10 +20,10 @@ export interface ScatterOptions {
 export const SCATTER_OPTIONS: OptionNames<ScatterOptions> = { axis: true, reduce: true };
 
 /**
- * `value` with `updates` at `indices` along an axis, PyTorch's `scatter` and `scatter_add`. There is an index for
- * each update, or one list for all columns (`index_copy`, `index_add`). An index that is no place of the axis writes
- * nothing. Sums have a fixed order; of several updates that replace the same element the last one counts, but the
- * gradient takes the indices for unique.
+ * `value` with `updates` at `indices` along an axis, PyTorch's `scatter` and `scatter_add`. There is an index for each
+ * update, or one list for all columns (`index_copy`, `index_add`). An index outside of the axis writes nothing. Sums
+ * have a fixed order; of several updates that replace the same element the last one counts, but the gradient takes the
+ * indices for unique.
  */
 export function scatter(value: Value, indices: Value, updates: Value, options: ScatterOptions = {}): Value {
   const { axis: wanted = 0, reduce } = checkOptions(

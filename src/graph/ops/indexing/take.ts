@@ -12,7 +12,7 @@ import { takeAt } from "./take_and_scatter.ts";
 
 /**
  * Elements of `value` along an axis at `indices`, NumPy's `take` and PyTorch's `index_select`: the axes of the
- * indices stand in the place of the axis. Where an index is no place of the axis the result is NaN, or 0 of integers.
+ * indices stand in the place of the axis. For an index outside of the axis the result is NaN, or 0 for integers.
  * Its gradient adds up in a fixed order, at a cost that goes by the number of indices.
  */
 export function take(value: Value, indices: Value, options: AxisOptions = {}): Value {

@@ -29,8 +29,8 @@ export type Padding = readonly [before: number, after: number];
 /**
  * `value` with more elements around: `padding` has a pair for each axis, or for as many of the last axes as it names.
  * Constant padding is read where it is by elementwise ops. Names and meanings are PyTorch's, but for the order of the
- * pairs, which is that of the axes. Throws `RangeError` for a size that is none, or one to reflect that the axis has
- * not.
+ * pairs, which is that of the axes. Throws `RangeError` for an invalid size, or for more elements to reflect than the
+ * axis has.
  */
 export function pad(value: Value, padding: readonly Padding[], options: PadOptions = {}): Value {
   const { mode = "constant", value: fill = 0 } = checkOptions(

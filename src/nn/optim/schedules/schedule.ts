@@ -7,7 +7,7 @@ import { requireAtLeast } from "../hyperparameters.ts";
  */
 export type Schedule = (step: number) => number;
 
-/** Steps at which a schedule of somebody else is asked, to tell it from others. */
+/** Steps at which a foreign schedule is asked, to tell it from others. */
 const SAMPLED_STEPS = [0, 1, 2, 5, 10, 100, 1000, 10_000];
 
 /** What a learning rate is: the name and options of a schedule from here, or some rates of any other. */
