@@ -191,7 +191,7 @@ describe("bad input", () => {
       expect(Buffer.compare(readFileSync(newest), bytes)).toBe(0);
     }));
 
-  test("a file that is no container is said to be none", () =>
+  test("a file of another kind is refused as no container", () =>
     inDirectory(async (directory) => {
       const path = join(directory, "notes.cairn");
       writeFileSync(path, "these are my notes\n".repeat(400));

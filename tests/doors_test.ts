@@ -60,7 +60,10 @@ function typesNamedIn(value: unknown, into: Set<string> = new Set()): Set<string
   return into;
 }
 
-/** What there is of a class that is exported as a type: nobody outside calls its constructor or its static methods. */
+/**
+ * The instance members of a class that is exported as a type. Nobody outside can call its constructor or static
+ * methods.
+ */
 function asType({ constructors: _, methods, ...rest }: DocNode): DocNode {
   return { ...rest, methods: nodesIn(methods).filter(({ isStatic }) => isStatic !== true) };
 }

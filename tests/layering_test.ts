@@ -95,7 +95,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "checkpoint/keep": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE],
   "checkpoint/compose": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE, "checkpoint/keep"],
   "checkpoint/ranks": [...BEFORE_CHECKPOINT, ...UP_TO_ENGINE, "checkpoint/ranks/over_directory"],
-  // Messages as files. What is written for ranks knows a `ProcessGroup`, and no engine is known to that.
+  // Messages as files. Code for ranks uses a `ProcessGroup`, and that knows no engine.
   "checkpoint/ranks/over_directory": ["base", ...CONTAINER, "storage", "checkpoint/file", "checkpoint/ranks"],
   checkpoint: [
     ...BEFORE_CHECKPOINT,

@@ -427,13 +427,13 @@ async function refusal(call: Call): Promise<string> {
 }
 
 describe("public options", () => {
-  test("every interface of options has a record of its names, or is known to be inside", () => {
+  test("every interface of options has a record of its names, or is listed as internal", () => {
     expect(declared.length).toBeGreaterThan(70);
     expect(declared.filter((name) => !listed.has(name) && !INSIDE.includes(name))).toEqual([]);
     expect(INSIDE.filter((name) => !declared.includes(name) || listed.has(name))).toEqual([]);
   });
 
-  test("every record of names is one that options are checked by", () => {
+  test("every record of names is used to check options", () => {
     const unused = [...listed.values()].filter((constant) =>
       !new RegExp(`\\.\\.\\.${constant}\\b|: ${constant}\\b,|, ${constant}\\b|= ${constant};`).test(
         code.replaceAll(/\s+/g, " "),
@@ -448,14 +448,14 @@ describe("public options", () => {
 
   for (const [name, calls] of Object.entries(CALLS)) {
     for (const [index, call] of calls.entries()) {
-      test(`${name} ${index + 1} refuses an option that nobody reads`, async () => {
+      test(`${name} ${index + 1} refuses an unknown option`, async () => {
         expect(await refusal(call)).toMatch(/^TypeError: .* has no option "colour"; it has .+/);
       });
     }
   }
 
   for (const [name, call] of Object.entries(FIELDS)) {
-    test(`${name} has no field that nobody reads`, async () => {
+    test(`${name} refuses an unknown field`, async () => {
       expect(await refusal(call)).toMatch(/^TypeError: .* has no option "colour"; it has .+/);
     });
   }
@@ -479,7 +479,7 @@ describe("public options", () => {
     }
   });
 
-  test("a store where its owner is expected is said to be one", async () => {
+  test("a store in the place of its owner is recognised, and refused", async () => {
     const store = Object.create(cairn.TensorStore.prototype) as cairn.TensorStore;
     for (
       const call of [

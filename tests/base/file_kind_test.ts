@@ -3,13 +3,13 @@ import { fileKind } from "../../src/base/file_kind.ts";
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
-test("noise and what is too short to say is of no kind", () => {
+test("noise and very short files have no kind", () => {
   for (const text of ["\x01\xff\xfe\x03", "\0\x01", "\x93NUM", "ab\0cd", "  \n"]) {
     expect([text, fileKind(bytes(text))]).toEqual([text, undefined]);
   }
 });
 
-test("a safetensors file is one, whatever its length looks like", () => {
+test("a safetensors file is recognised, whatever its length looks like", () => {
   for (const start of ['\x80\x02\0\0\0\0\0\0{"', "{ \0\0\0\0\0\0{}", 'GGU\x01\0\0\0\0{"']) {
     expect(fileKind(bytes(start))?.format).toBe("safetensors");
   }

@@ -19,7 +19,7 @@ describe("work in slices", () => {
     }
   });
 
-  test("gives none where it is done at once", () => {
+  test("gives no turn to work that is done at once", () => {
     expect(atOnce(counting(100_000))).toBe(100_000);
   });
 

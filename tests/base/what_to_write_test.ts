@@ -32,7 +32,7 @@ describe("a path that begins with ~", () => {
     });
   }
 
-  test("is none where ~ is a part of a name", async () => {
+  test("is accepted where ~ is a part of a name", async () => {
     expect(await messageOf(() => cairn.openCheckpoint("./~/a.cairn"))).not.toContain("shell");
     expect(await messageOf(() => cairn.openCheckpoint("~backup"))).not.toContain("shell");
   });
@@ -68,7 +68,7 @@ describe("a dtype by another system's name", () => {
     });
   }
 
-  test("that nobody has gets the list", async () => {
+  test("that no system has is refused with the list of dtypes", async () => {
     for (const name of ["complex64", "toString", 32, undefined]) {
       expect(await messageOf(() => ops.input("x", as(name), [1]))).toContain(
         "is no dtype; there is bool, u8",
@@ -77,7 +77,7 @@ describe("a dtype by another system's name", () => {
   });
 });
 
-describe("what is no number among numbers", () => {
+describe("a list of numbers with something else in it", () => {
   const wrong: [unknown, string][] = [
     [[1, null, 3], "Element 1 of the values is null"],
     [[1, 2, undefined], "Element 2 of the values is undefined"],
@@ -98,7 +98,7 @@ describe("what is no number among numbers", () => {
   }
 });
 
-describe("what was opened and not awaited", () => {
+describe("a promise that was not awaited", () => {
   const promise = (): never => as(Promise.resolve({}));
   const calls: [string, () => unknown][] = [
     ["a store of a trainer", () => new cairn.Trainer(promise(), as({}))],
@@ -120,7 +120,7 @@ describe("what was opened and not awaited", () => {
     ],
   ];
   for (const [what, call] of calls) {
-    test(`is said to be a promise: ${what}`, async () => {
+    test(`is refused as a promise:  ${what}`, async () => {
       expect(await messageOf(call)).toMatch(/^TypeError: .* is a promise; await it first: await /);
     });
   }

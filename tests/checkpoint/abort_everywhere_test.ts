@@ -56,7 +56,7 @@ async function atEveryCall(
 
 for (const [name, open] of Object.entries(ENGINES)) {
   describe(`An abort at any call of a ${name}`, () => {
-    test("ends a recovery with its reason, sets nothing aside and counts no failure", async () => {
+    test("ends a recovery with its reason, quarantines nothing and counts no failure", async () => {
       const points = await atEveryCall(open, async (engine, signal) => {
         const { checkpoint } = await recover(engine, { signal, maxFailures: 1, quarantinesDamaged: true });
         await checkpoint?.close();

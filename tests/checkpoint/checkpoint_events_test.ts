@@ -64,7 +64,7 @@ describe("events", () => {
     }
   });
 
-  test("TS-16 what fails ends, too, with what went wrong, wherever that is", async () => {
+  test("TS-16 a part that fails ends as well, with its error", async () => {
     const operations = new Set<string>();
     for (let at = 0, hasFired = true; hasFired; at++) {
       const events: CheckpointEvent[] = [];
@@ -135,7 +135,7 @@ describe("events", () => {
     }
   });
 
-  test("TS-16 durations are by the clock, and never negative when that is set back", async () => {
+  test("TS-16 durations follow the clock, and are never negative when it is set back", async () => {
     const events: CheckpointEvent[] = [];
     const times = [1000, 1250, 900, 800];
     const clock = { now: () => times.shift() ?? 0 };

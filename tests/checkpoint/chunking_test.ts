@@ -90,7 +90,7 @@ describe("chunks", () => {
     ]);
   });
 
-  test("TS-11 the knob is the engine's own: it changes no other engine, and no other number", async () => {
+  test("TS-11 the chunk size belongs to one engine: it changes no other engine, and no other figure", async () => {
     const state = { data: Float32Array.from({ length: 8 * KIB }, (_, index) => index) };
     const engines = await Promise.all([
       saveWith({ chunkBytes: 8 * KIB }, state),
@@ -105,7 +105,7 @@ describe("chunks", () => {
     expect(counts).toEqual([4, 1, 2]);
   });
 
-  test("TS-11 a size that cannot be is refused with the range, and nothing is left of the save", async () => {
+  test("TS-11 an impossible size is refused with the valid range, and nothing is left of the save", async () => {
     for (
       const [chunkBytes, message] of [[100, "expected 256 to"], [1000, "expected a multiple of 256"]] as const
     ) {

@@ -160,7 +160,7 @@ describe("the engine that a configuration chooses", () => {
     }
   });
 
-  test("DS-07 an optional engine that cannot be had, for whatever reason, falls back and says why", async () => {
+  test("DS-07 an optional engine that cannot be made falls back, and says why", async () => {
     const reasons: Record<string, () => Engine | Promise<Engine>> = {
       "is not installed": () => import(missingPackage),
       "is not there": () => {

@@ -53,7 +53,7 @@ describe("a trainer's save", () => {
           return sum + (entry?.kind === "tensor" ? entry.byteLength : 0);
         }, 0);
         expect(held).toBeLessThanOrEqual(store.stats().bytes);
-        // Their checksums are there, by which a resumed run knows whether they are the same.
+        // Their checksums are there: a resumed run compares them.
         expect(tensors.filter((name) => /inputs|labels/.test(name))).toEqual([]);
         await checkpoint.close();
       });
@@ -77,7 +77,7 @@ describe("a trainer's save", () => {
 });
 
 describe("a failed save", () => {
-  test("NN-18 is an error of the call at every operation that may fail, and a success is always there", async () => {
+  test("NN-18 rejects the call at every operation that may fail, and a success is always on the disk", async () => {
     let failures = 0;
     for (const takesEffect of [false, true]) {
       for (let at = 0, hasFired = true; hasFired; at++) {
@@ -100,7 +100,7 @@ describe("a failed save", () => {
     expect(failures).toBeGreaterThan(10);
   });
 
-  test("NN-18 in the background it is told by wait, by the next save, or by close, but always", async () => {
+  test("NN-18 in the background it is always reported: by wait, by the next save, or by close", async () => {
     const tell = [
       async (snapshot: Snapshot) => void await (await snapshot.save(1)).wait(),
       async (snapshot: Snapshot) => {
@@ -122,7 +122,7 @@ describe("a failed save", () => {
     }
   });
 
-  gpuTest("NN-18 while training it is among the failed saves and not among the saves", async (gpu) => {
+  gpuTest("NN-18 in a training it is listed among the failed saves, not among the saves", async (gpu) => {
     const faults = new FaultStorage(new MemoryStorage());
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       trainer.autoSave({ interval: 1, savePath: await engineOn(faults) });

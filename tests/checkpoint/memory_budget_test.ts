@@ -55,7 +55,7 @@ async function savedValues(engine: Engine, tag: string): Promise<number[]> {
   return [...values];
 }
 
-describe("a store for which there is no room for a copy", () => {
+describe("a store without GPU memory for a copy", () => {
   gpuTest("TS-12 is read from its own memory before save resolves, and the handle says so", async (gpu) => {
     const engine = await memoryEngine();
     const store = smallStore(gpu);
@@ -71,31 +71,34 @@ describe("a store for which there is no room for a copy", () => {
     await store.close();
   });
 
-  gpuTest("TS-12 with room for a part, that is copied, and training waits for the rest only", async (gpu) => {
-    const engine = await memoryEngine();
-    const store = smallStore(gpu);
-    const [model, moments] = store.groups();
-    const bytes = store.stats().bytes;
-    const budgets = [
-      [moments?.byteLength ?? 0, model?.byteLength ?? 0],
-      [(moments?.byteLength ?? 0) - 1, bytes - (moments?.slabs.at(-1)?.byteLength ?? 0)],
-      [bytes - 1, model?.slabs[0]?.byteLength ?? 0],
-      [bytes, 0],
-    ];
-    for (const [index, [memoryBudgetBytes = 0, streamedBytes = 0]] of budgets.entries()) {
-      fillStore(store, index);
-      const saved = await contentsOf(store);
-      const snapshot = new Snapshot(engine, { store }, { memoryBudgetBytes });
-      const pending = await snapshot.save(index);
-      fillStore(store, 99);
-      const report = await pending.wait();
-      expect([index, report.streamedBytes]).toEqual([index, streamedBytes]);
-      expect(report.staging).toBe(streamedBytes === 0 ? "shadow" : "streamed");
-      expect(await savedContents(engine, index, store)).toEqual(saved);
-      await snapshot.close();
-    }
-    await store.close();
-  });
+  gpuTest(
+    "TS-12 with memory for a part, that part is copied, and training waits only for the rest",
+    async (gpu) => {
+      const engine = await memoryEngine();
+      const store = smallStore(gpu);
+      const [model, moments] = store.groups();
+      const bytes = store.stats().bytes;
+      const budgets = [
+        [moments?.byteLength ?? 0, model?.byteLength ?? 0],
+        [(moments?.byteLength ?? 0) - 1, bytes - (moments?.slabs.at(-1)?.byteLength ?? 0)],
+        [bytes - 1, model?.slabs[0]?.byteLength ?? 0],
+        [bytes, 0],
+      ];
+      for (const [index, [memoryBudgetBytes = 0, streamedBytes = 0]] of budgets.entries()) {
+        fillStore(store, index);
+        const saved = await contentsOf(store);
+        const snapshot = new Snapshot(engine, { store }, { memoryBudgetBytes });
+        const pending = await snapshot.save(index);
+        fillStore(store, 99);
+        const report = await pending.wait();
+        expect([index, report.streamedBytes]).toEqual([index, streamedBytes]);
+        expect(report.staging).toBe(streamedBytes === 0 ? "shadow" : "streamed");
+        expect(await savedContents(engine, index, store)).toEqual(saved);
+        await snapshot.close();
+      }
+      await store.close();
+    },
+  );
 
   test("TS-12 no more memory is taken on the GPU than the budget", async () => {
     const fake = new FakeDevice();
@@ -177,7 +180,7 @@ describe("a store for which there is no room for a copy", () => {
     await store.gpu.close();
   });
 
-  gpuTest("TS-12 whoever does not wait for save gets an error, and never half of a step", async (gpu) => {
+  gpuTest("TS-12 a caller that does not await save gets an error, and never half of a step", async (gpu) => {
     const storage = new MemoryStorage();
     const store = smallStore(gpu);
     const { buffer } = store.tensor("model.0.weight").range;
@@ -245,7 +248,7 @@ describe("a store for which there is no room for a copy", () => {
 });
 
 describe("a GPU that is full", () => {
-  test("TS-12 whichever part of the copy it has no room for, the save streams, and the next one copies again", async () => {
+  test("TS-12 whichever buffer of the copy it has no memory for, the save streams, and the next one copies again", async () => {
     const fake = new FakeDevice();
     const gpu = await GpuDevice.open({ device: fake.device });
     const store = smallStore(gpu);
@@ -271,7 +274,7 @@ describe("a GPU that is full", () => {
     await gpu.close();
   });
 
-  test("TS-12 whoever does not wait for save gets the error, with the reason, and the next save works", async () => {
+  test("TS-12 a caller that does not await save gets the error with its reason, and the next save works", async () => {
     const fake = new FakeDevice();
     const gpu = await GpuDevice.open({ device: fake.device });
     const store = smallStore(gpu);
@@ -355,7 +358,7 @@ describe("host memory", () => {
     await store.gpu.close();
   });
 
-  test("TS-12 a budget that is no number of bytes is a RangeError", async () => {
+  test("TS-12 an invalid budget is a RangeError", async () => {
     const { store } = await largeStore();
     for (const memoryBudgetBytes of [-1, NaN]) {
       expect(() => new StoreCopy(store, { memoryBudgetBytes })).toThrow(

@@ -164,7 +164,7 @@ describe("loadInto, partially", () => {
     expect([await run(flat, "slice"), await run(flat, "pad")]).toEqual(["state_mismatch", "state_mismatch"]);
   });
 
-  gpuTest("converts floats into each other only when it is told to, and nothing else ever", async (gpu) => {
+  gpuTest("converts between floats only when told to, and never any other dtype", async (gpu) => {
     const dtypes = ["f32", "f16", "bf16"] as const;
     for (const from of dtypes) {
       for (const to of dtypes) {

@@ -65,7 +65,7 @@ describe("PendingSnapshot", () => {
   });
 
   gpuTest(
-    "TS-03 once it is staged nothing comes from the GPU any more, not even a loss of it",
+    "TS-03 once it is staged nothing more is read from the GPU, and a lost device does no harm",
     async (gpu) => {
       const engine = await memoryEngine();
       const store = smallStore(gpu);

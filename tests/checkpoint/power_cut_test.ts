@@ -9,7 +9,7 @@ import { atEveryOperation, FaultStorage, memoryEngine, saveState } from "./fixtu
 
 type Save = (storage: Storage, text: string) => Promise<void>;
 
-/** Saves "old" in peace, and then "new" with a power cut at each operation. Gives what was found that must not be. */
+/** Saves "old" undisturbed, then "new" with a power cut at each operation. Returns every violation. */
 async function failuresOf(save: Save): Promise<string[]> {
   const failures: string[] = [];
   await atEveryOperation(async (at) => {
@@ -71,7 +71,7 @@ describe("a power cut", () => {
   });
 
   for (const [name, save] of Object.entries(BAD)) {
-    test(`is noticed by this very test where the protocol is wrong: ${name}`, async () => {
+    test(`is found by this test in a protocol that is known to be wrong:  ${name}`, async () => {
       expect((await failuresOf(save)).length).toBeGreaterThan(0);
     });
   }

@@ -48,7 +48,7 @@ async function recovered(engine: FileEngine, options: RecoverOptions, confirms =
 }
 
 describe("recover with maxFailures", () => {
-  test("passes over a checkpoint that so often took the process down, and then the next", async () => {
+  test("skips a checkpoint that ended the process so many times, and then the next", async () => {
     const engine = await threeCheckpoints();
     const taken: string[] = [];
     // Nobody confirms: each time, the process died while it loaded.
@@ -72,7 +72,7 @@ describe("recover with maxFailures", () => {
     }
   });
 
-  test("says why it passed one over", async () => {
+  test("says why it skipped one", async () => {
     const engine = await threeCheckpoints();
     await recovered(engine, { maxFailures: 1 });
     const { skipped, checkpoint } = await recover(engine, { maxFailures: 1 });
@@ -83,7 +83,7 @@ describe("recover with maxFailures", () => {
     ]);
   });
 
-  test("counts anew for a file that was overwritten, and an abort not at all", async () => {
+  test("starts again for a file that was overwritten, and does not count an abort", async () => {
     const engine = await threeCheckpoints();
     await recovered(engine, { maxFailures: 1 });
     await saveState(engine, 3, { step: 3 }, { overwrite: true });
@@ -95,7 +95,7 @@ describe("recover with maxFailures", () => {
     expect(await recovered(engine, { maxFailures: 1 })).toEqual(["3"]);
   });
 
-  test("counts damage too, reads what is damaged no more, and recovers where nothing can be written", async () => {
+  test("counts damage too, does not read a damaged file again, and recovers where nothing can be written", async () => {
     const inner = new MemoryStorage();
     const engine = await threeCheckpoints(inner);
     await damage(inner, "3");
@@ -157,7 +157,7 @@ describe("recover with quarantinesDamaged", () => {
     expect(await recovered(engine, {})).toEqual(["2", "8 storage_failed"]);
   });
 
-  test("keeps both when one of the same name was set aside before", async () => {
+  test("keeps both when one of the same name was quarantined before", async () => {
     const engine = await threeCheckpoints();
     for (let round = 0; round < 2; round++) {
       await damage(engine.storage, "3");

@@ -58,7 +58,7 @@ describe("saveCheckpoint", () => {
     expect(storage.operations).toEqual([]);
   });
 
-  test("DS-10 a directory that cannot be is told with its path and the reason", async () => {
+  test("DS-10 a directory that cannot be made is reported with its path and the reason", async () => {
     const file = path.join(directory, "file");
     fs.writeFileSync(file, "x");
     const error = await errorOf(saveCheckpoint(path.join(file, "run"), {}, { tag: "a" }));
@@ -71,7 +71,7 @@ describe("saveCheckpoint", () => {
     expect(fs.readFileSync(file, "utf8")).toBe("x");
   });
 
-  test("DS-10 the hint stays when it is told to", async () => {
+  test("DS-10 the hint stays as it is on request", async () => {
     const engine = await memoryEngine();
     await saveCheckpoint(engine, {}, { tag: "a" });
     await saveCheckpoint(engine, {}, { tag: "b", saveLatest: false });
@@ -109,7 +109,7 @@ describe("saveCheckpoint", () => {
   });
 
   gpuTest(
-    "DS-10 frozen parameters are left out when they are to be, and are not missed when it is loaded",
+    "DS-10 frozen parameters are left out on request, and a load does not miss them",
     async (gpu) => {
       const engine = await memoryEngine();
       const store = smallStore(gpu);
@@ -214,7 +214,7 @@ describe("loadCheckpoint", () => {
     expect(await codeOf(loadCheckpoint(engine, {}, { tag: "../1" }))).toBe("invalid_tag");
   });
 
-  test("DS-14 the schedule's state is left alone when it is to be", async () => {
+  test("DS-14 the schedule's state is left alone on request", async () => {
     const engine = await memoryEngine();
     await saveCheckpoint(engine, { state: { epoch: 7, lrScheduler: { last: 7 } } }, { tag: "a" });
     const kept = { epoch: 0, lrScheduler: { last: 0 } };
@@ -306,7 +306,7 @@ describe("loadCheckpoint", () => {
     await store.close();
   });
 
-  gpuTest("DS-14 a function of the caller's loads the model in the place of Cairn", async (gpu) => {
+  gpuTest("DS-14 a function of the caller loads the model instead of Cairn", async (gpu) => {
     const engine = await memoryEngine();
     const store = modelStore(gpu, 4);
     fillStore(store, 1);

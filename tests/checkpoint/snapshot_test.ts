@@ -131,7 +131,7 @@ describe("Snapshot", () => {
     expect(await fileNames(storage)).toEqual(["2.cairn", "latest"]);
   });
 
-  test("a failure that somebody waited for is not told twice", async () => {
+  test("a failure that was awaited is not reported again", async () => {
     const storage = new FaultStorage(new MemoryStorage());
     const snapshot = new Snapshot(await memoryEngine(storage), {});
     storage.failAt(0, "EIO");
@@ -140,7 +140,7 @@ describe("Snapshot", () => {
     await snapshot.close();
   });
 
-  test("close tells of a failure that nobody waited for, and can be called twice", async () => {
+  test("close reports a failure that nobody awaited, and can be called twice", async () => {
     const storage = new FaultStorage(new MemoryStorage());
     const snapshot = new Snapshot(await memoryEngine(storage), {});
     storage.failAt(0, "EIO");
@@ -150,7 +150,7 @@ describe("Snapshot", () => {
     expect(await codeOf(snapshot.save(2))).toBe("closed");
   });
 
-  test("TW-18 a save while another is under way waits for it, tells so, and there is never more than one", async () => {
+  test("TW-18 a save waits for the one under way and says so: there is never more than one", async () => {
     const storage = new FaultStorage(new MemoryStorage());
     const engine = await memoryEngine(storage);
     const waits: string[] = [];
@@ -302,7 +302,7 @@ describe("Snapshot", () => {
     }
   });
 
-  test("an abort stops a save, removes what it wrote, and is no failure that the next call tells", async () => {
+  test("an abort stops a save, removes what it wrote, and is not reported by the next call", async () => {
     const storage = new MemoryStorage();
     const snapshot = new Snapshot(await memoryEngine(storage), { data: new Float32Array(1000) });
     const controller = new AbortController();
@@ -320,7 +320,7 @@ describe("Snapshot", () => {
     await (await snapshot.save(2)).wait();
   });
 
-  test("gives the event loop air while it compresses", async () => {
+  test("lets the event loop run while it compresses", async () => {
     // The slowest codec: the work has to take many times longer than it may hold the loop.
     const engine = await memoryEngine(new MemoryStorage(), { codec: "deflate" });
     const snapshot = new Snapshot(engine, {
@@ -449,7 +449,7 @@ describe("Snapshot of a store", () => {
     600_000,
   );
 
-  gpuTest("finds out when what is read back is not what was copied", async (gpu) => {
+  gpuTest("detects a read-back that differs from what was copied", async (gpu) => {
     const storage = new MemoryStorage();
     const store = smallStore(gpu);
     fillStore(store, 1);

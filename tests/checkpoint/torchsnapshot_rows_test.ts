@@ -204,7 +204,7 @@ describe("restore", () => {
   });
 
   gpuTest(
-    "TS-04 strictly what does not fit is an error, leniently it is in the report, and a dry run tells",
+    "TS-04 what does not fit is an error of a strict load, and in the report of a lenient load or a dry run",
     async (gpu) => {
       const engine = await memoryEngine();
       const store = smallStore(gpu);

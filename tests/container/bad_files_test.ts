@@ -13,7 +13,7 @@ import { FILE_ID, manifestOf, sampleTensors } from "./samples.ts";
 const file = await goodFile();
 
 describe("a file that is wrong although every checksum is right", () => {
-  test("is accepted when nothing is changed, which shows that the forge is true", async () => {
+  test("is accepted when nothing is changed, which shows that the forge is right", async () => {
     expect(forged(file, () => {})).toEqual(file);
     expect(await codeOf(forged(file, () => {}))).toBe("accepted");
     const good = planes(plane, plane, plane, plane);

@@ -30,7 +30,7 @@ for (const golden of GOLDEN_FILES) {
   describe(`the golden file ${golden.file}`, () => {
     const bytes = goldenBytes(golden.file);
 
-    test("reads to what was put in, tensor by tensor and to the last state value (M1)", async () => {
+    test("gives back what was put in, tensor by tensor and to the last state value (M1)", async () => {
       const { tensors, manifest, fileId } = contentsOf(golden);
       const reader = await open(bytes);
       expect(await reader.verify()).toEqual({ ok: true, damaged: [] });
@@ -57,7 +57,7 @@ for (const golden of GOLDEN_FILES) {
 }
 
 function rewritesToTheSameBytes(golden: GoldenFile, bytes: Uint8Array): void {
-  test("is written again byte for byte, of what was read and of what was put in (M1)", async () => {
+  test("is written again byte for byte, from what was read and from what was put in (M1)", async () => {
     const ofRead = await asMade(golden, () => rewritten(CLASSES, bytes, golden));
     expect(Buffer.compare(ofRead, bytes)).toBe(0);
     const ofContents = await asMade(golden, () => writeContainer(contentsOf(golden)));

@@ -99,7 +99,7 @@ describe("a file of half a GiB", () => {
     }
     expect(count).toBe(BLOCKS / 2);
     expect(source.longest).toBeLessThanOrEqual(4 * MiB);
-    // What the caller lets go of is the collector's affair; the reader itself holds no more than this.
+    // The garbage collector frees what the caller drops. The reader itself holds no more than this.
     expect(furthestAhead).toBeLessThanOrEqual(8 * MiB);
   }, 600_000);
 });

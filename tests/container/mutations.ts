@@ -77,7 +77,7 @@ function mutateStored(parts: Parts, next: () => number): void {
 }
 
 /**
- * Opens, verifies and reads everything. Returns whether the file was accepted; throws what is no CairnError.
+ * Opens, verifies and reads everything. Returns whether the file was accepted; throws any error but a CairnError.
  */
 export async function tryAll(file: Uint8Array): Promise<boolean> {
   try {

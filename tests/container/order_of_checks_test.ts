@@ -55,7 +55,7 @@ const CASES: [name: string, code: string, edit: Edit][] = [
     both(tensor("rawOffset", 0, 8, HUGE), tensor("dtype", 3, 1, UNKNOWN)),
   ],
   [
-    "an unknown dtype before a name that is none",
+    "an unknown dtype before an invalid name",
     "unsupported",
     both(tensor("dtype", 4, 1, UNKNOWN), tensor("nameLength", 0, 2, 0)),
   ],
@@ -101,7 +101,7 @@ const CASES: [name: string, code: string, edit: Edit][] = [
   ],
 ];
 
-describe("of several things that are wrong, the one is told whose check comes first:", () => {
+describe("of several faults, the error names the one whose check comes first:", () => {
   for (const [name, code, edit] of CASES) {
     test(name, async () => expect(await codeOf(forged(file, edit))).toBe(code));
   }
@@ -123,7 +123,7 @@ describe("what a manifest says of its run", () => {
     }
   });
 
-  test("has times with seconds, a T and a Z or an offset, of days that there are", async () => {
+  test("has times with seconds, a T and a Z or an offset, of days that exist", async () => {
     const codeOfTime = async (createdAt: string): Promise<string> => {
       const text =
         `{"kind":"tensors","state":null,"metrics":{},"provenance":{"createdAt":"${createdAt}"},"user":null}`;

@@ -68,7 +68,7 @@ async function open(
 
 for (const codec of ["raw", "deflate"] as const) {
   describe(`a part of a tensor (${codec})`, () => {
-    test(`is what cutting the whole gives, wherever it starts and ends (seed ${SEED})`, async () => {
+    test(`equals the same part of the whole, wherever it starts and ends (seed ${SEED})`, async () => {
       const next = randomNumbers(SEED);
       const integer = (limit: number): number => Math.floor(next() * limit);
       for (const chunkBytes of [256, 1024, 1 << 20]) {

@@ -123,7 +123,7 @@ describe("DataLoader", () => {
     );
   });
 
-  test("refuses a batch size that is none, a count that differs, and a batch outside", () => {
+  test("refuses an invalid batch size, a count that differs, and a batch outside", () => {
     for (const batchSize of [0, -1, 1.5, NaN]) expect(() => numbered(4, { batchSize })).toThrow(RangeError);
     const labels = HostTensor.from(new Uint32Array(3), [3]);
     const inputs = HostTensor.from(new Float32Array(8), [4, 2]);

@@ -68,7 +68,7 @@ describe("Permutation", () => {
     expect(new Set(values).size).toBe(3);
   });
 
-  test("refuses an index outside, a length or epoch that is none, and a seed that is none", () => {
+  test("refuses an index outside, and an invalid length, epoch or seed", () => {
     const permutation = new Permutation(3, 0, 0);
     for (const index of [-1, 3, 0.5, NaN]) {
       expect(() => permutation.at(index)).toThrow(`Index ${index} is not in a permutation of 3 elements`);

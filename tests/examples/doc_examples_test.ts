@@ -33,7 +33,7 @@ test("there is an example in the README, in pages and in comments", () => {
 
 // The compiler is the same in every runtime, and takes its time.
 if (!isDeno) {
-  test("every example in the README, in pages and in comments has sound types", async () => {
+  test("every example in the README, in pages and in comments type-checks", async () => {
     mkdirSync(join(rootPath, "build"), { recursive: true });
     // In the project, so that the compiler finds the packages.
     const folder = mkdtempSync(join(rootPath, "build", "examples-"));

@@ -56,7 +56,7 @@ export const BAD_SAFETENSORS: readonly (readonly [
   ["a byte-order mark", "invalid_file", /begin with {/, fileOf("\ufeff{}")],
   ["an array", "invalid_file", /begin with {/, fileOf("[]")],
   [
-    "UTF-8 that is none",
+    "invalid UTF-8",
     "invalid_file",
     /not UTF-8/,
     fileOf(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)),

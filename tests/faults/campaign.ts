@@ -7,7 +7,7 @@ export interface FaultRow {
   readonly what: string;
   /** Faults that were injected. */
   points: number;
-  /** Faults that the code did not stand. Any makes the campaign fail. */
+  /** Faults that the code did not withstand. A single one fails the campaign. */
   failures: string[];
   /** Figures beside the count. */
   notes: string[];
@@ -62,7 +62,7 @@ export class Campaign {
     console.log(`SKIP ${what}`);
   }
 
-  /** Faults in all, and how many of them were not stood. */
+  /** All faults, and how many of them the code did not withstand. */
   get totals(): { points: number; failures: number } {
     const points = this.rows.reduce((sum, row) => sum + row.points, 0);
     return { points, failures: this.rows.reduce((sum, row) => sum + row.failures.length, 0) };

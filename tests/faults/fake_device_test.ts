@@ -73,7 +73,7 @@ const SHARED: readonly (readonly [name: string, check: (device: GPUDevice) => Pr
 describe("a made-up device", () => {
   for (const [name, check] of SHARED) test(name, () => check(new FakeDevice().device));
 
-  test("tells the innermost scope of an error, and whoever listens when there is none", async () => {
+  test("reports an error to the innermost scope, or to the listener where there is none", async () => {
     const fake = new FakeDevice();
     const heard: string[] = [];
     fake.device.addEventListener("uncapturederror", (event) => heard.push(event.error.message));

@@ -34,7 +34,7 @@ export const BYTES_MUTATIONS = [
     ["tests/checkpoint/deepspeed_rows_test.ts"],
   ],
   [
-    "bytes: air for the event loop while a file is written",
+    "bytes: turns of the event loop while a file is written",
     "src/storage/durable_file.ts",
     "    await this.#breather.breathe();\n",
     "",

@@ -52,7 +52,7 @@ export function weightsOf(dtype: FloatDType, count: number, seed: number): Uint8
 }
 
 /**
- * The numbers that are none like the others, of both signs: zero, the smallest and the largest subnormal, the smallest
+ * The special numbers, of both signs: zero, the smallest and the largest subnormal, the smallest
  * normal, one, the largest, infinity, and NaNs, quiet and signalling, with payloads.
  */
 export function oddFloats(dtype: FloatDType): Uint8Array {

@@ -25,7 +25,7 @@ describe("gridFor", () => {
     expect(gridFor(0)).toEqual([0, 0, 0]);
   });
 
-  test("refuses more than a full grid, and what is no count", () => {
+  test("refuses more than a full grid, and an invalid count", () => {
     expect(() => gridFor(65_535 * 65_535 + 1)).toThrow("4294836226 workgroups do not fit");
     expect(() => gridFor(-1)).toThrow("whole number of workgroups, not -1");
     expect(() => gridFor(1.5)).toThrow(RangeError);

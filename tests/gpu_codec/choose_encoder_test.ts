@@ -30,7 +30,7 @@ test("the CPU encodes while a rate is not known", () => {
   expect(chooseEncoder({})).toBe("cpu");
 });
 
-test("where chunks may be raw, the GPU encodes what comes into the file sooner that way", () => {
+test("where chunks may be raw, the GPU encodes if that brings them into the file sooner", () => {
   const encoder = (write: number | undefined, change: Partial<typeof FAST_GPU> = {}): string =>
     chooseEncoder({ ...FAST_GPU, gpuEncode: 80 * GB, ...change }, { write });
   // Reading everything back takes as long, and the file may take any rate.

@@ -22,7 +22,7 @@ function random(_op: string, stream: number, count: number): number[] {
   return elementsOf({ shape: [count], dtype: "f32", from: 0, to: 1 }, stream);
 }
 
-/** A number that every element of `value` has a part of its own in, so that no wrong element can hide. */
+/** A sum of all elements of `value`, each with a weight of its own, so that no wrong element can hide. */
 function weighted(value: Value): Value {
   const weights = elementsOf({ shape: [sizeOf(value)], dtype: "f32", from: 0.5, to: 1.5 }, 99);
   return sum(mul(value, constant(HostTensor.from(weights, value.shape))));

@@ -36,7 +36,7 @@ const EVERY_PROGRAM = [
 ];
 
 describe("the bundle of a script", () => {
-  test("has of all ops those that it uses, and what every program and its gradients may need", () => {
+  test("contains only the ops that it uses, and those that every program and its gradients may need", () => {
     const ops = bundledOps({ ...RUN, "{ linear }": "nn/layers/linear.ts" });
     // matmul takes batches and reads transposes in place, and a weight begins with random numbers.
     const products = ["matmul", "batchedMatmul", "transpose"];

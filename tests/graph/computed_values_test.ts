@@ -39,7 +39,7 @@ describe("what a program is computed with", () => {
     });
   });
 
-  gpuTest("values without elements are no work and no trouble", async (gpu) => {
+  gpuTest("values without elements need no work", async (gpu) => {
     const empty = input("empty", "f32", [0, 3]);
     const wide = input("wide", "f32", [3, 0]);
     const outputs = [

@@ -51,11 +51,11 @@ describe("elementwise fusion", () => {
     for (const factor of factors) expect(factor).toBe(term);
   });
 
-  test("a dear value that two kernels use is computed once, in memory", () => {
-    const dear = exp(x);
-    const groups = groupsOf(sum(mul(dear, 2)), sum(mul(dear, y)));
+  test("an expensive value that two kernels use is computed once, in memory", () => {
+    const expensive = exp(x);
+    const groups = groupsOf(sum(mul(expensive, 2)), sum(mul(expensive, y)));
     expect(opsOf(groups)).toEqual(["exp", "number mul", "mul"]);
-    expect(sourcesOf(groups[1])).toEqual([dear]);
+    expect(sourcesOf(groups[1])).toEqual([expensive]);
   });
 
   test("a cheap value of one tensor that two kernels use is computed in both", () => {
@@ -71,12 +71,12 @@ describe("elementwise fusion", () => {
     expect(groups.map(({ root }) => root.op)).toEqual(["add", "square", "mul"]);
   });
 
-  test("a dear row is not computed again for every row that it is added to", () => {
+  test("an expensive row is not computed again for every row that it is added to", () => {
     const groups = groupsOf(add(x, exp(row)));
     expect(opsOf(groups)).toEqual(["exp", "add"]);
   });
 
-  test("a cheap row is", () => {
+  test("a cheap row is computed again for every row that it is added to", () => {
     expect(opsOf(groupsOf(add(x, mul(row, 2))))).toEqual(["number mul add"]);
   });
 

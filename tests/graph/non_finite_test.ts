@@ -288,7 +288,7 @@ describe("what divides by a spread", () => {
   });
 
   gpuTest(
-    "softmax and its logarithm give NaN where nothing but -infinity, or an infinity, is weighed",
+    "softmax and its logarithm give NaN where all inputs are -infinity, or one is infinity",
     async (gpu) => {
       await expectExact(gpu, [0, I, -I, N], [
         ["softmax", (x) => ops.softmax(x), [N, N, N, N]],

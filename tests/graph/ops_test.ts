@@ -230,7 +230,7 @@ describe("mistakes in shapes and dtypes", () => {
     ["a constant outside of its dtype", () => constant(-1, "u32"), "constant: -1 is no u32"],
     ["a fraction as an integer", () => constant(1.5, "i32"), "constant: 1.5 is no i32"],
     [
-      "a step scalar that there is not",
+      "an unknown step scalar",
       () => stepScalar(16),
       "stepScalar: the index is a whole number from 0 to 15, not 16",
     ],

@@ -9,7 +9,7 @@ import { expectFailure, failureOf } from "./executable_helpers.ts";
 import { noParameters } from "./run_values.ts";
 import { Slab } from "./slab.ts";
 
-describe("programs that do not hold together", () => {
+describe("inconsistent programs", () => {
   const x = input("x", "f32", [2]);
 
   const mistakes: [name: string, program: Partial<Program>, message: string][] = [

@@ -89,7 +89,7 @@ export class FakeDevice extends EventTarget {
     this.queue = new FakeQueue(this);
   }
 
-  /** The same object, as whoever uses it knows it. */
+  /** The same object, typed as its users know it. */
   get device(): GPUDevice {
     return this as unknown as GPUDevice;
   }
@@ -124,10 +124,7 @@ export class FakeDevice extends EventTarget {
     return Promise.resolve(scope.error);
   }
 
-  /**
-   * Tells the innermost scope for it, or whoever listens, of something that went wrong. A lost device has nothing to
-   * say.
-   */
+  /** Reports an error to the innermost scope for it, or to the listener. A lost device reports nothing. */
   report(filter: GPUErrorFilter, message: string): void {
     if (this.isLost) return;
     const error = filter === "out-of-memory"
@@ -316,7 +313,7 @@ class FakeBuffer {
     this.detach();
   }
 
-  /** Takes the mapped memory away from whoever has it. */
+  /** Takes the mapped memory away from its holder. */
   detach(): void {
     const lent = this.#lent.map(({ memory }) => memory);
     if (lent.length > 0) structuredClone(lent, { transfer: lent });

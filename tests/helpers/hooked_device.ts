@@ -62,7 +62,7 @@ function around(op: string, hook: Hook, work: () => unknown): unknown {
 
 async function awaited(op: string, hook: Hook, promise: Promise<unknown>): Promise<unknown> {
   promise.catch(() => {});
-  // Nothing else runs until whoever asked has come to its await.
+  // Nothing else runs until the caller has reached its await.
   await Promise.resolve();
   hook({ op, phase: "asked" });
   try {

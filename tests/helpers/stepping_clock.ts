@@ -19,7 +19,7 @@ export class SteppingClock implements Clock {
 
   async sleep(ms: number): Promise<void> {
     const number = this.sleeps.push(ms);
-    if (number > 10_000) throw new Error("Whoever sleeps here never stops");
+    if (number > 10_000) throw new Error("The code under test sleeps again and again, without end");
     await this.#during(number);
     this.nowMs += ms;
   }

@@ -19,7 +19,7 @@ describe("encodeStepScalars", () => {
     expect([...memory.subarray(104)]).toEqual(new Array(12).fill(255));
   });
 
-  test("refuses too many values, a step that is none, and too little memory", () => {
+  test("refuses too many values, an invalid step, and too little memory", () => {
     expect(() => encodeStepScalars({ seed: 0, step: 0, values: new Array(17).fill(0) })).toThrow(
       "16 values, not 17",
     );
@@ -45,7 +45,7 @@ describe("splitSeed", () => {
     expect(splitSeed((1n << 64n) + 5n)).toEqual([5, 0]);
   });
 
-  test("refuses numbers that are no seed", () => {
+  test("refuses invalid seeds", () => {
     for (const seed of [-1, 0.5, NaN, 2 ** 53]) expect(() => splitSeed(seed)).toThrow(RangeError);
   });
 });

@@ -150,7 +150,7 @@ describe("BlockWriter", () => {
     await writer.close();
   });
 
-  test("what is taken may change again, and blocks are not overwritten while they are under way", async () => {
+  test("the caller may change bytes again once they are taken, and no block is overwritten while it is under way", async () => {
     const plain = new MemoryFile();
     const waiting: (() => void)[] = [];
     plain.answer = ({ byteLength }) => new Promise((resolve) => waiting.push(() => resolve(byteLength)));

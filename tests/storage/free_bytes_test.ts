@@ -5,7 +5,7 @@ import process from "node:process";
 import { asByteCount, freeBytesOf } from "../../src/storage/free_bytes.ts";
 import { FileStorage } from "../../src/storage/file_storage.ts";
 
-describe("the free room of a file system", () => {
+describe("the free space of a file system", () => {
   test("is its free blocks, and none of them is full", () => {
     expect(freeBytesOf({ bsize: 4096, blocks: 1000, bavail: 10 })).toBe(40_960);
     expect(freeBytesOf({ bsize: 4096n, blocks: 1000n, bavail: 10n })).toBe(40_960);
@@ -14,7 +14,7 @@ describe("the free room of a file system", () => {
     expect(freeBytesOf({ bsize: 4096, blocks: 2 ** 52, bavail: 2 ** 50 })).toBe(2 ** 62);
   });
 
-  test("is unknown where there are no blocks, more free ones than there are, or what is no number", () => {
+  test("is unknown where there are no blocks, more free ones than blocks, or an invalid number", () => {
     for (
       const size of [
         { bsize: 4096, blocks: 0, bavail: 0 },
@@ -37,7 +37,7 @@ describe("the free room of a file system", () => {
     }
   });
 
-  test("is told of a real one, and of one that keeps no account it is unknown", async () => {
+  test("is known of a real one, and unknown of one that keeps no account", async () => {
     expect(await (await FileStorage.open(tmpdir())).freeBytes("")).toBeGreaterThan(0);
     if (process.platform !== "linux" || !existsSync("/proc/self")) {
       return console.log("SKIP free bytes: no /proc here");

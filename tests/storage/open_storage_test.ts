@@ -36,7 +36,7 @@ describe("openStorage", () => {
     expect(await (await openStorage("memory:other")).list("")).toEqual([]);
   });
 
-  test("TW-22 what there is no storage for says so, and names the scheme", async () => {
+  test("TW-22 a scheme without a storage is refused by name", async () => {
     for (const scheme of ["gs", "s3", "hdfs", "https", "GS", "az+x"]) {
       const error = await errorOf(openStorage(`${scheme}://bucket/runs`));
       expect(error.code).toBe("unsupported");
@@ -118,7 +118,7 @@ describe("storages of others", () => {
     }
   });
 
-  test("TS-15 what is no scheme, and what is opened and no storage, is a TypeError that says so", async () => {
+  test("TS-15 an invalid scheme, and an opener that gives no storage, are TypeErrors that say so", async () => {
     const { at } = bucket();
     for (const name of ["S3", "s3:", "x", ""]) {
       await expect(openStorage("s3://a", { [name]: at })).rejects.toThrow(

@@ -60,7 +60,7 @@ describe("every source", () => {
 });
 
 describe("FileSource", () => {
-  test("says what is no file", async () => {
+  test("refuses anything but a file", async () => {
     expect(await thrownBy(() => FileSource.open(join(directory, "none")))).toMatchObject({
       code: "not_found",
     });

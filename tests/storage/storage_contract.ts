@@ -136,7 +136,7 @@ export function testStorageContract(name: string, open: () => Promise<Storage>):
       expect(await codeOf(storage.list("a.bin"))).toBe("storage_failed");
     });
 
-    test("syncs files and directories, and tells the room that is left", async () => {
+    test("syncs files and directories, and tells how much space is left", async () => {
       const storage = await open();
       await storage.makeDirectory("runs");
       const writer = await storage.createExclusive("runs/a.bin");

@@ -42,7 +42,7 @@ describe("layoutSlabs", () => {
     });
   });
 
-  test("gives empty tensors a place and no room", () => {
+  test("gives empty tensors an address and no bytes", () => {
     const specs = [
       bytes("none", 0),
       bytes("a", 256),

@@ -3,7 +3,7 @@ import type { TensorSpec } from "../../src/container/format/layout.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { TensorGroup } from "../../src/tensor/tensor_group.ts";
 
-/** A GPU that has room for so many buffers. */
+/** A GPU with memory for so many buffers. */
 function gpuWithRoomFor(buffers: number): { gpu: GpuDevice; live: string[] } {
   const live: string[] = [];
   const gpu = {

@@ -183,7 +183,7 @@ describe("a lost device", () => {
     });
   }, 600_000);
 
-  gpuTest("with nothing saved ends with no_checkpoint, and nobody trains or saves zeros", async () => {
+  gpuTest("with nothing saved ends with no_checkpoint, and no zeros are trained or saved", async () => {
     await onOwnDevice(async ({ store, trainer, lose }) => {
       const savePath = await engineOn();
       trainer.autoSave({ everySteps: 5, savePath });

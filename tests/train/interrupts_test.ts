@@ -73,7 +73,7 @@ describe("the grace time", () => {
     ]);
   });
 
-  test("that is not needed any more ends without a word", async () => {
+  test("that is not needed any more ends silently", async () => {
     const host = new EventEmitter();
     const { clock } = heldClock();
     const interrupts = new Interrupts({ graceMs: 5000 }, host, clock);

@@ -220,7 +220,7 @@ describe("a loss of several terms, and regularisers", () => {
   );
 
   gpuTest(
-    "LO-03 that are others than in the checkpoint are refused, and taken when that is allowed",
+    "LO-03 that differ from the checkpoint are refused, unless that is allowed",
     async (gpu) => {
       const storage = new MemoryStorage();
       await withTrainer(gpu, termsRun(), async ({ trainer }) => {
@@ -286,7 +286,7 @@ describe("a loss of several terms, and regularisers", () => {
   });
 
   gpuTest(
-    "LO-03 without a sound name, factor or number are refused when the trainer is made",
+    "LO-03 with an invalid name, factor or number are refused when the trainer is made",
     async (gpu) => {
       const messageOf = async (overrides: Partial<TrainerOptions>): Promise<string> => {
         const error = await thrownBy(() => withTrainer(gpu, termsRun(overrides), () => Promise.resolve()));
@@ -319,7 +319,7 @@ describe("a loss of several terms, and regularisers", () => {
     },
   );
 
-  test("LO-03 of a penalty with a factor that is none, and of a loss that has terms itself, are refused", () => {
+  test("LO-03 of a penalty with an invalid factor, and of a loss that has terms itself, are refused", () => {
     for (const factor of [-1, NaN, Infinity]) expect(() => l1Penalty(factor)).toThrow(RangeError);
     expect(() => combineLosses({ a: undefined as unknown as Loss })).toThrow('"a" is a loss, like nn.mse()');
     const [x, y] = [input("x", "f32", [4, 2]), input("y", "f32", [4, 2])];

@@ -179,7 +179,7 @@ describe("a value and a weight for each example", () => {
   });
 
   gpuTest(
-    "LO-00 what is no f32 an example is refused with what was found, when the trainer is made",
+    "LO-00 a loss that gives no f32 for each example is refused with what was found, when the trainer is made",
     async (gpu) => {
       const store = TensorStore.on(gpu);
       const messageOf = async (loss: Loss): Promise<string> => {
@@ -229,7 +229,7 @@ describe("a value and a weight for each example", () => {
   });
 
   gpuTest(
-    "LO-00 a model whose examples meet each other is evaluated as it is, nothing filled up",
+    "LO-00 a model whose examples depend on each other is evaluated without padding",
     async (gpu) => {
       // Each output is taken from the mean of its batch: examples that fill up would be in that.
       const inner = linear(3, 2);

@@ -24,7 +24,7 @@ describe("the model's code", () => {
     expect(found).toEqual([undefined, modelCode, undefined]);
   });
 
-  gpuTest("NN-09 what is no code is refused, or leniently a warning", async (gpu) => {
+  gpuTest("NN-09 a value that is no code is refused, or only a warning when lenient", async (gpu) => {
     await withTrainer(gpu, smallRun(), ({ trainer }) => {
       const modelCode = "code" as unknown as null;
       expect(() => trainer.autoSave({ interval: 1, modelCode })).toThrow(

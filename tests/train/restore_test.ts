@@ -80,8 +80,8 @@ describe("what a file says of its run", () => {
     "an empty run id": { runId: "" },
     "a run id in capitals": { runId: "0123456789ABCDEF0123456789ABCDEF" },
     "a tag that is not its name": { tag: "another" },
-    "a tag that is none": { tag: "../../etc" },
-    "variants that there are not": { variants: { matmul: "made up", nothing: "" } },
+    "an invalid tag": { tag: "../../etc" },
+    "unknown variants": { variants: { matmul: "made up", nothing: "" } },
   };
   for (const [what, provenance] of Object.entries(strange)) {
     gpuTest(`may be ${what}: it resumes, loads and trains on`, async (gpu) => {
@@ -116,7 +116,7 @@ describe("what a file says of its run", () => {
     }, 600_000);
   }
 
-  gpuTest("is not looked for in a file that is none", async (gpu) => {
+  gpuTest("is not looked for in a file of another kind", async (gpu) => {
     const root = await mkdtemp(join(tmpdir(), "cairn-restore-"));
     await writeFile(join(root, "no checkpoint (2).cairn"), "hello");
     await withTrainer(gpu, smallRun(), async (made) => {

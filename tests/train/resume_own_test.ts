@@ -238,7 +238,7 @@ describe("a run of which something is changed", () => {
     },
   );
 
-  gpuTest("what is written in another way and is the same is no change", async (gpu) => {
+  gpuTest("the same setting written in another way is no change", async (gpu) => {
     const storage = new MemoryStorage();
     const make = (): TrainerOptions =>
       smallRun({
@@ -319,7 +319,7 @@ describe("a run of which something is changed", () => {
   });
 });
 
-describe("resume before anything is said of saving", () => {
+describe("resume before autoSave", () => {
   gpuTest("says to call autoSave first, or where to look", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       const error = await thrownBy(() => trainer.resume());

@@ -53,41 +53,46 @@ function failingOnce(storage: Storage): Storage {
 }
 
 describe("failed saves", () => {
-  gpuTest("stop no training, are counted, and leave the older checkpoints as they are", async (gpu) => {
-    const faults = new FaultStorage(new MemoryStorage());
-    await withTrainer(gpu, smallRun(), async ({ trainer }) => {
-      trainer.autoSave({ interval: 1, savePath: await engineOn(faults) });
-      const warnings: string[] = [];
-      let saves = 0;
-      const report = await trainer.train({
-        epochs: 4,
-        progress: false,
-        onWarning: (text) => warnings.push(text),
-        onSave: () => void saves++,
-        // Each waits for the saves before it, which may still be under way.
-        onEpoch: async ({ epoch }) => {
-          if (epoch === 2) {
-            await until(() => saves === 1);
-            faults.failAt(faults.operations.length + 3, "ENOSPC", { onward: true });
-          }
-          if (epoch === 4) {
-            await until(() => warnings.length === 2);
-            faults.heal();
-          }
-        },
+  gpuTest(
+    "do not stop the training, are counted, and leave the older checkpoints as they are",
+    async (gpu) => {
+      const faults = new FaultStorage(new MemoryStorage());
+      await withTrainer(gpu, smallRun(), async ({ trainer }) => {
+        trainer.autoSave({ interval: 1, savePath: await engineOn(faults) });
+        const warnings: string[] = [];
+        let saves = 0;
+        const report = await trainer.train({
+          epochs: 4,
+          progress: false,
+          onWarning: (text) => warnings.push(text),
+          onSave: () => void saves++,
+          // Each waits for the saves before it, which may still be under way.
+          onEpoch: async ({ epoch }) => {
+            if (epoch === 2) {
+              await until(() => saves === 1);
+              faults.failAt(faults.operations.length + 3, "ENOSPC", { onward: true });
+            }
+            if (epoch === 4) {
+              await until(() => warnings.length === 2);
+              faults.heal();
+            }
+          },
+        });
+        expect(report.steps).toBe(28);
+        expect(tagsOf(report)).toEqual(["model_epoch01", "model_epoch04"]);
+        expect(
+          report.failedSaves.map(({ tag, step, error }) => [tag, step, (error as { code?: string }).code]),
+        )
+          .toEqual([
+            ["model_epoch02", 14, "disk_full"],
+            ["model_epoch03", 21, "disk_full"],
+          ]);
+        expect(report.warnings).toEqual(warnings);
+        expect(warnings[0]).toContain('Checkpoint "model_epoch02" could not be saved: ');
       });
-      expect(report.steps).toBe(28);
-      expect(tagsOf(report)).toEqual(["model_epoch01", "model_epoch04"]);
-      expect(report.failedSaves.map(({ tag, step, error }) => [tag, step, (error as { code?: string }).code]))
-        .toEqual([
-          ["model_epoch02", 14, "disk_full"],
-          ["model_epoch03", 21, "disk_full"],
-        ]);
-      expect(report.warnings).toEqual(warnings);
-      expect(warnings[0]).toContain('Checkpoint "model_epoch02" could not be saved: ');
-    });
-    expect(await tagsIn(faults.inner)).toEqual(["model_epoch01", "model_epoch04"]);
-  });
+      expect(await tagsIn(faults.inner)).toEqual(["model_epoch01", "model_epoch04"]);
+    },
+  );
 
   gpuTest("at the very end are tried once more", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
@@ -108,7 +113,7 @@ describe("failed saves", () => {
     });
   });
 
-  gpuTest("a directory that cannot be one is told before anything is trained", async (gpu) => {
+  gpuTest("an impossible directory is refused before anything is trained", async (gpu) => {
     const directory = await mkdtemp(join(tmpdir(), "cairn-saving-"));
     const file = join(directory, "file");
     await writeFile(file, "in the way");

@@ -201,7 +201,7 @@ describe("automatic saving", () => {
         'Checkpoint "step-00000002" waits until "step-00000001" is saved, and training waits too; ' +
         "save less often or to a faster disk",
       ]);
-      // The first had nobody to wait for; each later one stood still for the one before.
+      // The first had nothing to wait for. Each later one waited for the one before.
       const stalls = report.saves.map(({ stallMs }) => stallMs);
       // That of the last step comes after the epoch was measured, and may find the one before done.
       expect(stalls.slice(0, -1)).toEqual([0, 30, 30, 30, 30, 30]);

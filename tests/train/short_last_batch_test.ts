@@ -92,7 +92,7 @@ describe("a last batch that is smaller than the others", () => {
     );
   });
 
-  gpuTest("DA-02 is no reason for other bits after a resume, wherever the run was cut", async (gpu) => {
+  gpuTest("DA-02 changes no bit of a resumed run, wherever the run was cut", async (gpu) => {
     const run = async (cuts: readonly number[]): Promise<unknown> => {
       const storage = new MemoryStorage();
       for (const cut of cuts) {
@@ -119,7 +119,7 @@ describe("a last batch that is smaller than the others", () => {
   });
 
   gpuTest(
-    "DA-02 stays out of a run that was begun without it, unless somebody says otherwise",
+    "DA-02 stays out of a run that was begun without it, unless that is allowed",
     async (gpu) => {
       const storage = new MemoryStorage();
       const begun = await withTrainer(gpu, shuffledRun(true), async ({ trainer }) => {

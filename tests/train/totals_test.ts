@@ -59,7 +59,7 @@ describe("the totals of a run", () => {
     });
   });
 
-  gpuTest("TR-04 refuses a call without a total, and a total that is none", async (gpu) => {
+  gpuTest("TR-04 refuses a call without a total, and an invalid total", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       const none = await thrownBy(() => trainer.train({ ...QUIET }));
       expect([none instanceof TypeError, none.message]).toEqual([

@@ -10,7 +10,7 @@ import { thrownBy } from "../helpers/thrown.ts";
 import { until } from "../helpers/turns.ts";
 import { engineOn, type Fixture, smallRun, withTrainer } from "./fixtures.ts";
 
-/** Trains two epochs of seven steps on a disk that `body` may set on fire. */
+/** Trains two epochs of seven steps on a disk that `body` may break. */
 async function onDisk<T>(
   gpu: Parameters<typeof withTrainer>[0],
   body: (fixture: Fixture, disk: FaultStorage) => Promise<T>,

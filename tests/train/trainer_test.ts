@@ -274,7 +274,7 @@ describe("Trainer", () => {
     expect(await messageOf({ model: () => undefined })).toContain("The model gives undefined");
   });
 
-  gpuTest("refuses a source whose sizes are none", async (gpu) => {
+  gpuTest("refuses a source with invalid sizes", async (gpu) => {
     for (const sizes of [{ batchSize: 0 }, { batchSize: 1.5 }, { exampleCount: NaN }]) {
       const { inputs, labels } = blobs(8, { batchSize: 8 });
       const data = { batchSize: 8, exampleCount: 8, inputs, labels, batchAt: () => never(), ...sizes };
@@ -313,7 +313,7 @@ describe("Trainer", () => {
     await store.close();
   });
 
-  gpuTest("refuses epochs that are none, training twice at once, and everything after close", async (gpu) => {
+  gpuTest("refuses invalid epochs, training twice at once, and everything after close", async (gpu) => {
     const { store, trainer } = fixture(gpu);
     expect(await thrownBy(() => trainer.train({ epochs: 1.5 }))).toBeInstanceOf(RangeError);
     const running = trainer.train({ epochs: 1, progress: false });
@@ -373,7 +373,7 @@ describe("Trainer", () => {
     });
   });
 
-  gpuTest("evaluations on ever new sources of one shape share what they are compiled to", async (gpu) => {
+  gpuTest("evaluations on new sources of one shape share one compiled program", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       const first = await trainer.evaluate(blobs(20, { batchSize: BATCH }));
       const { buffersCreated } = gpu.counters;
@@ -384,7 +384,7 @@ describe("Trainer", () => {
     });
   });
 
-  gpuTest("a learning rate that is no number stops before it reaches the weights", async (gpu) => {
+  gpuTest("a learning rate of NaN stops the run before it reaches the weights", async (gpu) => {
     const learningRate = (step: number): number => step === 3 ? NaN : 0.01;
     await withTrainer(gpu, smallRun({ optimizer: sgd({ learningRate }) }), async ({ trainer, tensors }) => {
       let before: Record<string, string> = {};

@@ -99,7 +99,7 @@ describe("a hook on each tensor", () => {
   });
 
   gpuTest(
-    "TS-17 a cast that there is not is refused before anything is saved, and the next save works",
+    "TS-17 an unknown cast is refused before anything is saved, and the next save works",
     async (gpu) => {
       const engine = await memoryEngine();
       const store = smallStore(gpu);
@@ -119,7 +119,7 @@ describe("a hook on each tensor", () => {
     },
   );
 
-  gpuTest("TS-17 works where there is no room for a copy, too", async (gpu) => {
+  gpuTest("TS-17 works without GPU memory for a copy, too", async (gpu) => {
     const engine = await memoryEngine();
     const store = smallStore(gpu);
     fillStore(store, 1);

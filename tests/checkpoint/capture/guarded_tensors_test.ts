@@ -51,7 +51,7 @@ describe("a guarded tensor", () => {
     await store.close();
   });
 
-  gpuTest("has to be there", async (gpu) => {
+  gpuTest("has to exist", async (gpu) => {
     const store = TensorStore.on(gpu);
     expect(() => store.guard("state.flag", () => {})).toThrow(TypeError);
     await store.close();

@@ -83,7 +83,7 @@ describe("the model's code", () => {
     expect(await codeOf(loadModelCode(path.join(root, "without", "2")))).toBe("not_found");
   });
 
-  test("NN-09 what a file of others has in its place is no code", () => {
+  test("NN-09 another value in the place of the code is not taken for code", () => {
     for (const value of [undefined, null, "code", 5, [], {}, { module: "a" }, { module: 1, source: "b" }]) {
       expect(asModelCode(value)).toBeUndefined();
     }

@@ -51,7 +51,7 @@ class Model {
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index / 7);
 const texts = (count: number): string[] => Array.from({ length: count }, (_, index) => `step: ${index}`);
 
-describe("a state that would come back as less than it is", () => {
+describe("a state that would not come back whole", () => {
   const refused: [string, () => unknown, string][] = [
     ["a field on a short array", () => withField([1, 2]), "fields of its own (extra)"],
     ["a field on an array of 100", () => withField(numbers(100)), "fields of its own (extra)"],

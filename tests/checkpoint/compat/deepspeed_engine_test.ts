@@ -59,7 +59,7 @@ describe("DeepSpeedEngine", () => {
     expect(await loadState(engine, "a")).toEqual({ step: 1 });
   });
 
-  test("gives the memory of a state back whose save fails", async () => {
+  test("frees the memory of a state whose save fails", async () => {
     let released = 0;
     class Failing extends EngineWrapper {
       override save(frozen: CheckpointState | FrozenCheckpoint): Promise<undefined> {
@@ -95,7 +95,7 @@ describe("DeepSpeedEngine", () => {
 
 for (const [name, open] of Object.entries(OPEN)) {
   describe(`The commit info of a ${name}`, () => {
-    test("can be set in the place of create, and taken back", async () => {
+    test("can be set instead of calling create, and taken back", async () => {
       const engine = new DeepSpeedEngine(await open());
       expect(engine.getCommitInfo()).toBeNull();
       engine.setCommitInfo(CommitInfo.of("dropped"));
@@ -109,7 +109,7 @@ for (const [name, open] of Object.entries(OPEN)) {
       await engine.cleanup();
     });
 
-    test("is refused while something is saved and not committed, which stays to be committed", async () => {
+    test("is refused while a save is not committed, and that save can still be committed", async () => {
       const engine = new DeepSpeedEngine(await open());
       await engine.create("a");
       await engine.save({ state: { step: 1 } });

@@ -33,7 +33,7 @@ async function openExported(storage: MemoryStorage, path: string): Promise<Conta
 }
 
 describe("exportWeights", () => {
-  test("DS-17 one file of nothing but the model's weights comes out of a checkpoint of one file or of several", async () => {
+  test("DS-17 gives one file with the model's weights alone, from a checkpoint of one file or of several", async () => {
     const files: Uint8Array[] = [];
     for (const components of [false, true]) {
       const engine = await saved(modelTensors(3), components);

@@ -104,7 +104,7 @@ describe("initializeFromCheckpoint", () => {
     },
   );
 
-  gpuTest("NN-16 a parameter of the very name goes before one with a prefix", async (gpu) => {
+  gpuTest("NN-16 an exact name wins over one with a prefix", async (gpu) => {
     const file = await fileOf("both", {
       "model.0.weight": WEIGHT,
       "model.0.bias": BIAS,

@@ -114,7 +114,7 @@ describe("splitCheckpoint", () => {
     await inDirectory(async (directory, engine) => {
       const results = await saveAll(engine.storage, 2, () => ({
         tag: "ranks",
-        // A real disk takes its time, however often it is looked.
+        // A real disk takes its time, however often the test looks.
         ranks: { clock: undefined, timeoutMs: undefined },
       }));
       expect(messages(results)).toEqual(["saved", "saved"]);

@@ -93,7 +93,7 @@ describe("DecoupledEngine", () => {
     expect(await engine.list()).toEqual(["a"]);
   });
 
-  test("DS-05 a save that failed in the background fails the next call, whichever that is, and then all is well", async () => {
+  test("DS-05 a save that failed in the background fails the next call, whichever it is, and later calls work", async () => {
     type Next = (engine: DecoupledEngine) => Promise<unknown>;
     const calls: Record<string, Next> = {
       commit: (engine) => engine.commit("a"),
@@ -209,7 +209,7 @@ describe("DecoupledEngine", () => {
     );
     expect(await codeOf(engine.save({ state: {} }))).toBe("commit_failed");
     const committing = engine.commit("a");
-    // Which of the two is told first is nobody's business, but by then "a" is there.
+    // Either may settle first, but by then "a" is there.
     const creating = engine.create("b").then(() => engine.list());
     stuck.release();
     expect(await creating).toEqual(["a"]);
@@ -229,7 +229,7 @@ describe("DecoupledEngine", () => {
     expect(await loadState(inner, "a")).toEqual({ step: 1 });
   });
 
-  test("DS-06 what cleanup could not save is told and not thrown, by a failed and by a stuck writer", async () => {
+  test("DS-06 cleanup reports and does not throw what a failed or a stuck writer could not save", async () => {
     const told: unknown[] = [];
     const onCleanupError = (error: unknown): void => {
       told.push(error);

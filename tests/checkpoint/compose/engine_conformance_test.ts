@@ -99,7 +99,7 @@ class RemovingEngine extends EngineWrapper {
   }
 }
 
-/** Says yes to a commit that it has not made. */
+/** Reports a commit that it has not made. */
 class LyingEngine extends EngineWrapper {
   override async commit(target: CommitTarget): Promise<CommitReport> {
     const report = await this.inner.commit(target);

@@ -289,7 +289,7 @@ describe("TieredEngine", () => {
     expect(await engine.list()).toEqual(["1"]);
   });
 
-  test("says which cadence cannot be", async () => {
+  test("refuses an impossible cadence", async () => {
     const engine = await memoryEngine();
     expect(() => new TieredEngine([{ engine, every: 2 }])).toThrow(RangeError);
     expect(() => new TieredEngine([{ engine }, { engine, every: 0 }])).toThrow(RangeError);

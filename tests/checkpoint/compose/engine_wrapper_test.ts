@@ -10,7 +10,7 @@ describe("EngineWrapper conforms to the engine's contract", () => {
 });
 
 describe("EngineWrapper", () => {
-  test("says of itself what the engine inside says", async () => {
+  test("describes itself as the engine inside does", async () => {
     const inner = await memoryEngine();
     const wrapper = new EngineWrapper(inner);
     wrapper.continueRun(OTHER_RUN_ID, "before");
@@ -19,7 +19,7 @@ describe("EngineWrapper", () => {
     expect([wrapper.pathOf("a"), wrapper.location]).toEqual([inner.pathOf("a"), inner.location]);
   });
 
-  test("hands the calls on, and says what is uncommitted meanwhile", async () => {
+  test("forwards the calls, and says what is uncommitted meanwhile", async () => {
     const inner = await memoryEngine();
     await using wrapper = new EngineWrapper(inner);
     await wrapper.create("a");
@@ -32,7 +32,7 @@ describe("EngineWrapper", () => {
     expect(await inner.list()).toEqual([]);
   });
 
-  test("gives up what the engine inside has when it is disposed of", async () => {
+  test("disposes of the engine inside when it is disposed of", async () => {
     const storage = new MemoryStorage();
     {
       await using wrapper = new EngineWrapper(await memoryEngine(storage));

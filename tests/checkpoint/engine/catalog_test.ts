@@ -122,7 +122,7 @@ describe("the newest checkpoint", () => {
     });
   });
 
-  test("of those with one order is the one of the later moment, then of the greater name", async () => {
+  test("of several with one order is the later one, then the one with the greater name", async () => {
     const storage = new MemoryStorage();
     await writeForeign(storage, "a", { order: 2, createdAt: "2026-01-01T12:00:00.000Z" });
     // An hour before, as the offset says.
@@ -152,7 +152,7 @@ describe("the newest checkpoint", () => {
     expect(await ordersOf(storage)).toEqual([1, 41, 42]);
   });
 
-  test("is the overwritten one, whose order is a new one", async () => {
+  test("is an overwritten one, which gets a new order", async () => {
     const storage = new MemoryStorage();
     const engine = await memoryEngine(storage);
     await saveState(engine, "last", { step: 1 });
@@ -163,7 +163,7 @@ describe("the newest checkpoint", () => {
     expect(await tagsOf(storage)).toEqual(["other", "last", "next"]);
   });
 
-  test("is told in checkpoints of several files, in tiers and in mirrors alike", async () => {
+  test("is the same in checkpoints of several files, in tiers and in mirrors", async () => {
     const storages = [new MemoryStorage(), new MemoryStorage(), new MemoryStorage(), new MemoryStorage()];
     const [a, b, c, d] = await Promise.all(
       storages.map((storage) => memoryEngine(storage, { components: storage === storages[3] })),
@@ -220,7 +220,7 @@ describe("provenance of a checkpoint", () => {
     ]);
   });
 
-  test("says who saved it: retention, or somebody who asked for it", async () => {
+  test("says who saved it: an automatic save, or a user", async () => {
     const storage = new MemoryStorage();
     const engine = await memoryEngine(storage);
     const kept = new Snapshot(engine, {}, { keep: { last: 9 } });
@@ -246,7 +246,7 @@ describe("provenance of a checkpoint", () => {
 });
 
 describe("what retention touches", () => {
-  test("is neither what somebody asked for nor a copy, and it counts them not", async () => {
+  test("is neither a save that a user asked for nor a copy, and neither of them is counted", async () => {
     const storage = new MemoryStorage();
     const engine = await memoryEngine(storage);
     for (const step of [1, 2]) await saveState(engine, step, { step });
@@ -263,7 +263,7 @@ describe("what retention touches", () => {
     expect(reasons.get("my-copy")).toBe('it is a copy of "1"');
   });
 
-  test("is no file from before there was a mark, of which it warns once", async () => {
+  test("is no file from before that mark existed, and it warns of those once", async () => {
     const storage = new MemoryStorage();
     for (const tag of ["a", "b"]) await writeForeign(storage, tag, { runId: RUN_ID, tag });
     const engine = await memoryEngine(storage);

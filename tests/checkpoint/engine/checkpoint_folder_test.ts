@@ -10,7 +10,7 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { bytes, writeFile } from "../../storage/storage_contract.ts";
 import { codeOf, errorOf, fileNames, memoryEngine, saveState } from "../fixtures.ts";
 
-/** Does what another engine does, and lies in no folder. */
+/** Does what another engine does, and has no folder. */
 function hidden(inner: Engine): Engine {
   return new Proxy(inner, {
     get(target, key) {
@@ -21,8 +21,8 @@ function hidden(inner: Engine): Engine {
   });
 }
 
-describe("an engine that lies in no folder", () => {
-  test("recovers and retains, and only counts no failures", async () => {
+describe("an engine without a folder", () => {
+  test("recovers and retains, but counts no failures", async () => {
     const inner = await memoryEngine();
     const engine = hidden(inner);
     for (const step of [1, 2, 3]) await saveState(inner, step, { step }, { step });
@@ -36,7 +36,7 @@ describe("an engine that lies in no folder", () => {
     expect(await engine.list()).toEqual(["3"]);
   });
 
-  test("cannot set anything aside, which is an error and not a silence", async () => {
+  test("cannot quarantine anything, which is an error", async () => {
     const storage = new MemoryStorage();
     const engine = hidden(await memoryEngine(storage));
     await writeFile(storage, "1.cairn", bytes("rubbish"));
@@ -53,7 +53,7 @@ describe("the folders of an engine", () => {
     for (const each of [engine, wrapped]) expect(each.folders).toEqual([{ storage, directory: "runs/a" }]);
   });
 
-  test("are all places of a group, the one that names its checkpoints first", async () => {
+  test("are those of all engines of a group, first that of the engine that names its checkpoints", async () => {
     const [a, b] = [await memoryEngine(), await memoryEngine()];
     const storagesOf = ({ folders }: Engine) => folders.map(({ storage }) => storage);
     expect(storagesOf(new MirrorEngine([a, b]))).toEqual([a.storage, b.storage]);

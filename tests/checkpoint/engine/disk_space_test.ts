@@ -38,8 +38,8 @@ async function save(engine: FileEngine, step: number): Promise<void> {
   }
 }
 
-describe("room on the disk", () => {
-  test("is asked for before anything is written, and the error says how much there is and how much it takes", async () => {
+describe("space on the disk", () => {
+  test("is checked before anything is written, and the error says how much is free and how much is needed", async () => {
     const inner = new MemoryStorage({ capacityBytes: CAPACITY });
     const storage = new FaultStorage(inner);
     const engine = await memoryEngine(storage, { codec: "raw" });
@@ -58,7 +58,7 @@ describe("room on the disk", () => {
     expect(await engine.list()).toEqual(["2", "3"]);
   });
 
-  test("what is asked for is enough: a save that is let in fits", async () => {
+  test("the check is strict enough: a save that passes it fits", async () => {
     for (let capacityBytes = 45_000; capacityBytes < 70_000; capacityBytes += 1_777) {
       const engine = await tightEngine({}, new MemoryStorage({ capacityBytes }));
       const error = await save(engine, 1).then(() => undefined, (cause: unknown) => cause);
@@ -66,7 +66,7 @@ describe("room on the disk", () => {
     }
   });
 
-  test("a storage that cannot tell, or fails to, holds nothing up", async () => {
+  test("a storage that does not know its free space holds up no save", async () => {
     const storage = new FaultStorage(new MemoryStorage());
     const engine = await memoryEngine(storage);
     await engine.create(1);
@@ -76,7 +76,7 @@ describe("room on the disk", () => {
     await engine.commit(1);
   });
 
-  test("a storage that says what is no number of bytes holds nothing up, and one that says 0 is full", async () => {
+  test("an invalid number of free bytes holds up no save, and 0 means full", async () => {
     const storage = new MemoryStorage();
     for (const said of [NaN, Infinity, -1, null, "none", undefined]) {
       storage.freeBytes = () => Promise.resolve(said as number);
@@ -93,7 +93,7 @@ describe("room on the disk", () => {
     expect((await errorOf(save(await memoryEngine(storage), 2))).code).toBe("disk_full");
   });
 
-  test("pause waits for somebody to make room, tells once, and stops on an abort", async () => {
+  test("pause waits until space is freed, says so once, and stops on an abort", async () => {
     const shortages: DiskShortage[] = [];
     const storage = new MemoryStorage({ capacityBytes: CAPACITY });
     const sleeps: number[] = [];
@@ -147,7 +147,7 @@ describe("room on the disk", () => {
     expect(await engine.list()).toEqual(["3", "4"]);
   });
 
-  test("evictOldest leaves alone what somebody reads and what the caller protects", async () => {
+  test("evictOldest leaves alone what is leased and what the caller protects", async () => {
     const protectedTags = new Set<string>();
     const storage = new MemoryStorage({ capacityBytes: CAPACITY + 50_000 });
     const options: FileEngineOptions = {

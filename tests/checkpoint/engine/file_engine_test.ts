@@ -94,7 +94,7 @@ describe("FileEngine", () => {
     expect(await readLatestHint(engine.storage, "other")).toBeUndefined();
   });
 
-  test("DS-02 a commit that cannot be true is an error: nothing created, nothing saved, another tag", async () => {
+  test("DS-02 an impossible commit is an error: nothing created, nothing saved, another tag", async () => {
     const engine = await memoryEngine();
     expect((await errorOf(engine.commit("a"))).message).toBe(
       'Cannot commit "a": nothing was created; call create() and save() first',
@@ -116,7 +116,7 @@ describe("FileEngine", () => {
     expect(await engine.list()).toEqual(["a"]);
   });
 
-  test("does one thing at a time and says so", async () => {
+  test("does one thing at a time and refuses a second", async () => {
     const engine = await memoryEngine();
     await engine.create("a");
     const first = engine.save({ state: { step: 1 } });

@@ -103,7 +103,7 @@ describe("a save beside many checkpoints", () => {
     expect(opened[1]).toBe(opened[0] ?? 0);
   });
 
-  test("that makes room on a full disk asks for nothing more for each it deletes", async () => {
+  test("that frees space on a full disk makes no extra calls for each file that it deletes", async () => {
     const costs: number[] = [];
     for (const count of [10, 300]) {
       const { storage, callsOf } = await beside(count);
@@ -142,7 +142,7 @@ describe("a save beside many checkpoints", () => {
     ]);
   });
 
-  test("sees who overwrote a known name, where the hint names it", async () => {
+  test("sees that a known name was overwritten, where the hint names it", async () => {
     const { storage, engine } = await beside(3);
     await saveState(engine, 1, { step: 1 });
     const other = await memoryEngine(storage, { runId: OTHER_RUN_ID });
@@ -168,7 +168,7 @@ describe("a file that was replaced under its name", () => {
     await checkpoint.close();
   });
 
-  test("in the last moment, between the look and the removal, is put back", async () => {
+  test("at the last moment, between the look and the removal, is put back", async () => {
     const inner = new MemoryStorage();
     const replacement = await memoryEngine(new MemoryStorage(), { random: counterRandom(99) });
     await saveState(replacement, 1, { step: 100 });

@@ -171,7 +171,7 @@ describe("the session of a save", () => {
     expect([calls, session.uncommitted]).toEqual([["begin", "abort"], undefined]);
   });
 
-  test("gives the memory of a state back once it is there, failed or was dropped", async () => {
+  test("frees the memory of a state once it is committed, failed or dropped", async () => {
     for (const end of ["commit", "failed commit", "abort"]) {
       const { session, create } = noted(end === "failed commit" ? ["commit"] : []);
       const frozen = FrozenCheckpoint.of({ state: {} });

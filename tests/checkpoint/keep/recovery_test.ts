@@ -88,7 +88,7 @@ describe("recover", () => {
     }
   });
 
-  test("is not misled by the hint, by unfinished saves, or by files that are none of its own", async () => {
+  test("is not misled by the hint, by unfinished saves, or by files of others", async () => {
     const engine = await threeCheckpoints();
     await writeLatestHint(engine.storage, "", "9", "0123");
     await writeFile(engine.storage, ".tmp-123", await readAll(engine.storage, "11.cairn"));
@@ -152,7 +152,7 @@ describe("recover", () => {
         before,
       );
       if (!storage.hasFired) break;
-      // Listing is the only thing that there is no way around.
+      // Only listing cannot be done without.
       if (at === 0) expect(found).toMatchObject({ code: "storage_failed" });
       else expect(["9", "10", "11"]).toContain((found as string[])[0] ?? "none");
     }

@@ -27,7 +27,7 @@ function bytesOf(rank: number, byteLength: number): Uint8Array {
   return bytes;
 }
 
-/** What `ProcessGroup` promises, by name. No implementation is without any of it. */
+/** What `ProcessGroup` promises, by name. Every implementation keeps all of it. */
 export const GROUP_CONTRACT: Readonly<Record<string, GroupPromise>> = {
   "nobody leaves a barrier before all have come": {
     size: 3,
@@ -96,7 +96,7 @@ export const GROUP_CONTRACT: Readonly<Record<string, GroupPromise>> = {
         await bells.ring("changed");
         expectBytes(own, Uint8Array.of(1, 2, 3));
       } else {
-        // What is read later is what was sent, and not what became of it.
+        // A later read gives what was sent, whatever became of the buffer.
         await bells.heard("changed");
         expectBytes(await group.broadcast(0), Uint8Array.of(1, 2, 3));
       }
@@ -107,7 +107,7 @@ export const GROUP_CONTRACT: Readonly<Record<string, GroupPromise>> = {
     },
   },
 
-  "hundreds of calls of all kinds come in their order, whoever is faster": {
+  "hundreds of calls of all kinds come in their order, whichever rank is faster": {
     size: 3,
     async run(group) {
       for (let index = 0; index < 25; index++) {

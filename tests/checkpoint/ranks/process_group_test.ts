@@ -30,7 +30,7 @@ describe("ProcessGroup.inMemory", () => {
     expect([error.code, clock.elapsedMs]).toEqual(["rank_missing", 5000]);
   });
 
-  test("refuses a size that is none, and options that it has not", async () => {
+  test("refuses an invalid size and unknown options", async () => {
     for (const size of [0, -1, 1.5, NaN]) {
       expect(await thrownBy(() => ProcessGroup.inMemory(size))).toBeInstanceOf(RangeError);
     }

@@ -112,7 +112,7 @@ describe("ranks that save together", () => {
     await checkpoint.close();
   });
 
-  test("TS-14 rows are put together and cut anew for any number of ranks, byte by byte", async () => {
+  test("TS-14 rows are joined and split again for any number of ranks, byte by byte", async () => {
     for (const before of [1, 2, 3]) {
       const { storage } = await saved(before);
       const checkpoint = await open(storage);
@@ -129,7 +129,7 @@ describe("ranks that save together", () => {
           together[0]?.push(...await numbersOf(checkpoint, "model.table"));
           together[1]?.push(...await numbersOf(checkpoint, "model.bytes"));
           expect(await numbersOf(checkpoint, "model.b")).toEqual([5, 6]);
-          // Whoever copies chunks to a GPU relies on where they begin.
+          // Code that copies chunks to a GPU relies on where they begin.
           for (const { rawOffset } of checkpoint.reader.chunks) expect(rawOffset % 256).toBe(0);
           for await (const { rawOffset, bytes } of checkpoint.reader.rawChunks()) {
             const again = await checkpoint.reader.readRange(rawOffset, bytes.byteLength);
@@ -258,7 +258,7 @@ describe("ranks that save together", () => {
     },
   );
 
-  gpuTest("DS-16 own tensors that no rank would get are never dropped without a word", async (gpu) => {
+  gpuTest("DS-16 own tensors that no rank would get are never dropped silently", async (gpu) => {
     const { storage } = await saved(2);
     const engine = await engineOf(storage, 9);
     const store = TensorStore.on(gpu);

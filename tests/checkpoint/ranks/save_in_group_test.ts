@@ -100,7 +100,7 @@ describe("a save over a group that the ranks have", () => {
     }
   });
 
-  test("is told of a rank that does not come, and which one", async () => {
+  test("names a rank that does not come", async () => {
     const disk = new MemoryStorage();
     const clock = new VirtualClock();
     const groups = ProcessGroup.inMemory(3, { clock }).filter(({ rank }) => rank !== 1);
@@ -116,7 +116,7 @@ describe("a save over a group that the ranks have", () => {
     ]);
   });
 
-  test("is saved where the index is there, although rank 0 went without a word", async () => {
+  test("is saved where the index is there, although rank 0 ended without a message", async () => {
     for (const isCommitted of [true, false]) {
       const disk = new MemoryStorage();
       const [first, other] = ProcessGroup.inMemory(2);
@@ -136,7 +136,7 @@ describe("a save over a group that the ranks have", () => {
       expect(codes(results)).toEqual(
         isCommitted ? ["saved", "saved"] : ["undefined", "commit_failed"],
       );
-      // Whoever does not know what became of it leaves its part, which the next save of the run removes.
+      // A rank that does not know the outcome leaves its part, and the next save of the run removes it.
       expect((await filesIn(disk, PARTS_DIRECTORY)).some((name) => name.startsWith("rank-1-"))).toBe(true);
       if (isCommitted) expect(await stepOf(disk, "a")).toBe(1);
     }

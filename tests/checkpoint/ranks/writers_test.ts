@@ -95,8 +95,8 @@ describe("ranks of exclusive engines", () => {
   });
 });
 
-describe("ranks and the room on the disk", () => {
-  test("another rank asks for room for its part before it writes, and tells all when there is none", async () => {
+describe("ranks and the space on the disk", () => {
+  test("another rank checks the space for its part before it writes, and tells all when there is too little", async () => {
     const disk = new MemoryStorage();
     const storage = withRoom(disk, 10_000);
     const results = await Promise.allSettled([saveRank(disk, 0, 2), saveRank(storage, 1, 2)]);
@@ -106,7 +106,7 @@ describe("ranks and the room on the disk", () => {
     expect(await filesIn(disk, PARTS_DIRECTORY)).toEqual([]);
   });
 
-  test("the first rank asks for all parts at once, before any of them is begun", async () => {
+  test("the first rank checks the space for all parts at once, before any of them is begun", async () => {
     const disk = new MemoryStorage();
     // Enough for its own part and the index.
     const storages = [withRoom(disk, 45_000), withRoom(disk, 1_000_000)];
@@ -115,7 +115,7 @@ describe("ranks and the room on the disk", () => {
     expect(storages.map(partsBegun)).toEqual([0, 0]);
   });
 
-  test("a replicated tensor takes its room once", async () => {
+  test("a replicated tensor is counted once", async () => {
     const disk = new MemoryStorage();
     const tensors = { "model.big": HostTensor.fromBytes(new Uint8Array(65_536), "f32", [16_384]) };
     const results = await saveAll(withRoom(disk, 130_000), 2, () => ({ tensors }));

@@ -61,7 +61,7 @@ describe("state that is put back", () => {
     expect(counter.values).toEqual([1]);
   });
 
-  test("what an object was is copied, so that an array it hands out and then changes does not matter", async () => {
+  test("the old state of an object is copied: it may change an array that it handed out", async () => {
     const live = [1];
     const stateful: Stateful = {
       stateDict: () => live,

@@ -164,7 +164,7 @@ for (const memory of ["shared", "transferred"] as const) {
 }
 
 describe("CodecPool", () => {
-  test("uses a room again once it was released, and only once for each release", async () => {
+  test("uses a buffer again once it was released, and only once for each release", async () => {
     await withPool(1, async (pool) => {
       const first = await pool.encode(weights, "f32", ["planes"]);
       const second = await pool.encode(weights, "f32", ["planes"]);
@@ -180,7 +180,7 @@ describe("CodecPool", () => {
     });
   });
 
-  test("releases the rooms of jobs that failed, and makes a room larger for a larger chunk", async () => {
+  test("releases the buffers of jobs that failed, and makes a buffer larger for a larger chunk", async () => {
     await withPool(1, async (pool) => {
       const small = await pool.encode(weights.subarray(0, 4096), "f32", ["planes"]);
       const { buffer } = small.stored;
@@ -275,7 +275,7 @@ describe("CodecPool", () => {
     await pool.close();
   });
 
-  test("refuses a number of workers that cannot be", () => {
+  test("refuses an impossible number of workers", () => {
     for (const count of [0, -1, 1.5, NaN, 65]) expect(() => CodecPool.open(count)).toThrow(RangeError);
   });
 });

@@ -51,7 +51,7 @@ describe("layoutTensors", () => {
     expect(layout.tensors[0]?.shape).toEqual([2]);
   });
 
-  test("an empty list takes no room", () => {
+  test("an empty list takes no bytes", () => {
     expect(layoutTensors([])).toEqual({ tensors: [], rawByteLength: 0 });
   });
 

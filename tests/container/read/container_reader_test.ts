@@ -107,7 +107,7 @@ for (const codec of ["raw", "deflate"] as const) {
       }
     });
 
-    test("an alias gives the bytes of its target and takes no room", async () => {
+    test("an alias gives the bytes of its target and takes none of its own", async () => {
       const tensors = sampleTensors();
       const reader = await opened(tensors, codec, 256);
       expect(await reader.read("tied")).toEqual(await reader.read("weight"));
@@ -271,7 +271,7 @@ describe("ContainerReader", () => {
     expect(source.reads.length).toBe(1);
   });
 
-  test("what it gives belongs to the caller", async () => {
+  test("what it returns belongs to the caller", async () => {
     const reader = await ContainerReader.open(bytesSource(await writeContainer(contents)));
     const first = await reader.read("weight");
     first.fill(0xff);

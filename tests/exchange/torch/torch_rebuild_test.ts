@@ -298,7 +298,7 @@ describe("what PyTorch makes tensors with", () => {
       expect(error.message).toMatch(reason);
       expect((file.state as { it: unknown }).it).toBeInstanceOf(UnreadableTensor);
       expect([...(await file.read("plain")).toArray()]).toEqual([1, 2, 3, 4]);
-      // It is not left out of a copy without a word.
+      // A copy does not leave it out silently.
       expect((await thrownBy(() => tensorsOfFile(file))).message).toMatch(/"it"/);
     });
   }

@@ -318,7 +318,7 @@ describe("pickles that are more than data", () => {
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
-  test("what is no zip checkpoint of PyTorch is refused with what to do", async () => {
+  test("a file that is no zip checkpoint of PyTorch is refused with what to do", async () => {
     const big = await checkpointOf("N.", { "a/byteorder": latin1("big") });
     expect((await thrownBy(() => opened(big))).message).toMatch(/byte order is "big"/);
     const script = await checkpointOf("N.", { "a/constants.pkl": latin1("N.") });

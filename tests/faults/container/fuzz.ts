@@ -48,7 +48,7 @@ async function fuzzCodec(codec: (typeof CODECS)[number], count: number, row: Row
     }
   }
   if (slowest > MOST_MS) row.fail(`one input took ${slowest.toFixed(0)} ms`);
-  // If most changes made good files, the reader would be asleep.
+  // If most changes made good files, the reader would check too little.
   if (others > count / 10) row.fail(`${others} of ${count} changed files are good ones`);
   row.note(
     `${damaged} plain damage, the rest with right checksums, ${others} of which are another good file; slowest ${

@@ -65,7 +65,7 @@ const KEPT: readonly (readonly [string, StateValue])[] = [
   ["minus zero", -0],
   ["undefined", { a: undefined, b: [undefined] }],
   ["a bigint", [2n ** 64n, -(2n ** 63n), 0n]],
-  ["a date and one that is none", [new Date(8.64e15), new Date(NaN)]],
+  ["a valid and an invalid date", [new Date(8.64e15), new Date(NaN)]],
   ["maps and sets", new Map<StateValue, StateValue>([[NaN, new Set([1, "1"])], [{ a: 1 }, null]])],
   ["keys that prototypes have", { constructor: 1, toString: 2, hasOwnProperty: 3, valueOf: 4 }],
   ["keys like our own marks", { $: "tensor", $$: "x", $a: 1 }],

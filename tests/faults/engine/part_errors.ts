@@ -98,7 +98,7 @@ async function failAt(
   return true;
 }
 
-/** Saves the state of a step as the one checkpoint that there is. */
+/** Saves the state of a step as the only checkpoint. */
 async function saveBest(
   storage: MemoryStorage | HookedStorage,
   step: number,

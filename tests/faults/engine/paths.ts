@@ -213,7 +213,7 @@ async function loadedStep(engine: FileEngine): Promise<number | "mixed"> {
   return step;
 }
 
-/** Whoever opens a pipe may wait for ever. */
+/** Opening a pipe may wait for ever. */
 async function within<T>(work: Promise<T>, name: string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

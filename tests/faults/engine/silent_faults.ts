@@ -6,7 +6,7 @@ import type { Outcome } from "./outcome.ts";
 import { engineOn } from "./runs.ts";
 
 /**
- * What a driver does to bytes without a word, while a save is under way. `turn` counts the mappings of that save,
+ * How a driver changes bytes silently while a save is under way. `turn` counts the mappings of that save,
  * from 0.
  */
 interface SilentFault {

@@ -12,7 +12,7 @@ const SEED = 1;
 const graphs = Array.from({ length: SMALL_GRAPHS }, (_, index) => randomGraph(SEED, index));
 
 describe("random graphs", () => {
-  test("use every op that there is for users, each at least three times", () => {
+  test("use every public op, each at least three times", () => {
     const known = Object.entries(ops).filter(([, member]) => typeof member === "function").map(([name]) =>
       name
     );

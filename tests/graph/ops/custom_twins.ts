@@ -5,7 +5,7 @@ import type { GraphMaker } from "../../faults/numerics/graph_maker.ts";
 import * as enclosure from "../../helpers/enclosure.ts";
 import type { EnclosingEnvironment, OpTwins } from "./op_twin.ts";
 
-/** Twins of `src/graph/ops/custom.ts`. Whoever computes them says what the user's kernels compute. */
+/** Twins of `src/graph/ops/custom.ts`. A test that computes them says what the user's kernels compute. */
 export const customTwins: OpTwins = {
   customOp: { use: twiceAndOne },
   custom: {

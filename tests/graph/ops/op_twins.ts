@@ -50,7 +50,7 @@ export const OP_TWINS: OpTwins = {
   ...weightedTwins,
 };
 
-/** Every op that there is, by name. */
+/** Every op, by name. */
 export const KNOWN_OPS: readonly string[] = Object.keys(OP_TWINS).filter((op) =>
   OP_TWINS[op]?.evaluate !== undefined
 );

@@ -6,7 +6,7 @@ import { f32, opCase } from "../op_case.ts";
 import { filled } from "./fill_twins.ts";
 import type { EnclosingEnvironment, Enclosures, Environment, OpTwins } from "./op_twin.ts";
 
-/** Twins of `src/graph/ops/random.ts`. Whoever computes them says what is drawn. */
+/** Twins of `src/graph/ops/random.ts`. A test that computes them says what is drawn. */
 export const randomTwins: OpTwins = {
   randomUniform: {
     evaluate: drawn,

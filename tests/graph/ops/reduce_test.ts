@@ -80,7 +80,7 @@ describe("the gradient of max and min is shared evenly by all that tie", () => {
 });
 
 describe("max and min", () => {
-  gpuTest("of every dtype find the lowest and the highest number that there is", async (gpu) => {
+  gpuTest("of every dtype find its lowest and its highest number", async (gpu) => {
     const [low, high] = [-(2 ** 31), 2 ** 31 - 1];
     const cases = [
       { dtype: "i32", elements: [low, 5], least: low, most: 5 },

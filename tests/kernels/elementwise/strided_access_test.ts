@@ -49,7 +49,7 @@ describe("walks", () => {
     ]);
   });
 
-  test("bounds of a dimension that there is not are refused", () => {
+  test("bounds of a missing dimension are refused", () => {
     const walk = { binding: "x", dtype: "f32" as const, strides: [1], bounds: [{ axis: 1, from: 0, to: 1 }] };
     const outputs = [{
       binding: "out",

@@ -88,7 +88,7 @@ describe("scatter", () => {
     expect(wrapped).toBe(count);
   });
 
-  test("OP-05 costs by its indices and not by the places that there are", () => {
+  test("OP-05 has a cost that depends on the number of indices, not on the size of the result", () => {
     const work = (size: number) =>
       scatter<string>(
         { indices: "i", updates: "u", out: "o" },

@@ -32,7 +32,7 @@ describe("histogram", () => {
     },
   );
 
-  test("has nothing to count of no rows, and refuses what is no size", () => {
+  test("counts nothing without rows, and refuses an invalid size", () => {
     const [, count] = histogram({ bins: "bins", out: "out" }, { rows: 0, binCount: 3 });
     expect(count?.workgroups).toEqual([0, 0, 0]);
     expect(() => histogram({ bins: "bins", out: "out" }, { rows: -1, binCount: 3 })).toThrow(RangeError);

@@ -136,7 +136,7 @@ describe("softmaxCrossEntropy", () => {
     }
   });
 
-  test("has nothing to dispatch for no rows, and refuses to have no classes", () => {
+  test("has nothing to dispatch for no rows, and refuses 0 classes", () => {
     const bindings = { logits: "logits", labels: "labels", losses: "losses" };
     for (const variant of VARIANTS) {
       expect(softmaxCrossEntropy(bindings, { rows: 0, classes: 10, variant }).workgroups).toEqual([0, 0, 0]);

@@ -38,7 +38,7 @@ describe("adadelta", () => {
   }
 
   gpuTest(
-    "OT-01 adadelta changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 adadelta changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       const kernel = adadeltaCase({ weightDecay: 0.1 });
       await expectGated(gpu, kernel);

@@ -36,7 +36,7 @@ describe("adagrad", () => {
   }
 
   gpuTest(
-    "OT-01 adagrad changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 adagrad changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       const kernel = adagradCase({ weightDecay: 0.1 });
       await expectGated(gpu, kernel);

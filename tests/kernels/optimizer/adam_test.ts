@@ -53,7 +53,7 @@ describe("adam", () => {
   }
 
   gpuTest(
-    "OT-01 adamw changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 adamw changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       await expectGated(gpu, adamCase());
       await expectClipped(gpu, adamCase());

@@ -33,7 +33,7 @@ describe("adamax", () => {
   }
 
   gpuTest(
-    "OT-01 adamax changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 adamax changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       const kernel = adamaxCase({ weightDecay: 0.1 });
       await expectGated(gpu, kernel);

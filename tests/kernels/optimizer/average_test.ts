@@ -26,7 +26,7 @@ describe("average", () => {
     },
   );
 
-  gpuTest("OT-03 average changes nothing where the verdict does not let it", async (gpu) => {
+  gpuTest("OT-03 average changes nothing when the verdict is 0", async (gpu) => {
     const [parameter, mean] = [randomNumbers(64, 1), randomNumbers(64, 2)];
     const bindings = { parameter, average: mean, verdict: new Uint8Array(STEP_VERDICT_BYTES) };
     expect(await runDispatch(gpu, average<HostArray>(bindings, { count: 64, decay: 0.5 }), [mean])).toEqual([

@@ -67,7 +67,7 @@ describe("biasCorrectionsWgsl", () => {
     expect(found.slice(0, 3)).toEqual(values.map((bits) => Math.fround(bits) * 2 ** -30));
   });
 
-  test("refuses what is no decay, and more than four", () => {
+  test("refuses an invalid decay, and more than four", () => {
     for (const bad of [1, -0.1, NaN, Infinity]) expect(() => biasCorrectionsWgsl([bad])).toThrow(RangeError);
     expect(() => biasCorrectionsWgsl([0, 0, 0, 0, 0])).toThrow("At most 4 decays are possible, not 5");
   });

@@ -60,7 +60,7 @@ describe("lamb", () => {
     }
   });
 
-  gpuTest("OT-01 lamb's kernels change nothing where the verdict does not let them", async (gpu) => {
+  gpuTest("OT-01 lamb's kernels change nothing when the verdict is 0", async (gpu) => {
     const [parameter, m, v] = [1, 2, 3].map((seed) => randomNumbers(64, seed)) as Float32Array[];
     if (parameter === undefined || m === undefined || v === undefined) throw new Error("no tensors");
     const verdict = new Uint8Array(STEP_VERDICT_BYTES);

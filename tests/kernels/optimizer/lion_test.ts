@@ -41,7 +41,7 @@ describe("lion", () => {
   }
 
   gpuTest(
-    "OT-01 lion changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 lion changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       const kernel = lionCase({ weightDecay: 0.1 });
       await expectGated(gpu, kernel);

@@ -57,7 +57,7 @@ describe("rmsprop", () => {
   }
 
   gpuTest(
-    "OT-01 rmsprop changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 rmsprop changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       await expectGated(gpu, EVERYTHING);
       await expectClipped(gpu, EVERYTHING);

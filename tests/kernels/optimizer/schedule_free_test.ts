@@ -35,7 +35,7 @@ describe("scheduleFree", () => {
     });
   }
 
-  gpuTest("OT-01 scheduleFree changes nothing where the verdict does not let it, and clips", async (gpu) => {
+  gpuTest("OT-01 scheduleFree changes nothing when the verdict is 0, and clips", async (gpu) => {
     await expectGated(gpu, scheduleFreeCase(2));
     await expectClipped(gpu, scheduleFreeCase(2));
   });

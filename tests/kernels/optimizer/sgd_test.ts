@@ -44,7 +44,7 @@ describe("sgd", () => {
   }
 
   gpuTest(
-    "OT-01 sgd changes nothing where the verdict does not let it, clips, and keeps zeros",
+    "OT-01 sgd changes nothing when the verdict is 0, clips, and keeps zeros",
     async (gpu) => {
       await expectGated(gpu, NESTEROV);
       await expectClipped(gpu, NESTEROV);
@@ -71,7 +71,7 @@ describe("sgd", () => {
     }
   });
 
-  test("refuses momentum without velocity, the reverse, and a count that is none", () => {
+  test("refuses momentum without velocity, the reverse, and an invalid count", () => {
     expect(sgd(BINDINGS, { count: 0, ...PLAIN }).workgroups).toEqual([0, 0, 0]);
     expect(() => sgd(BINDINGS, { count: 1, ...PLAIN, momentum: 0.9 })).toThrow(
       "momentum is 0.9, and velocity is missing",

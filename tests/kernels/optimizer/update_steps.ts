@@ -64,7 +64,7 @@ export async function expectSteps(
   }
 }
 
-/** Fails unless the kernel changes nothing where the verdict does not let it, whatever the gradients are. */
+/** Fails unless the kernel changes nothing when the verdict is 0, whatever the gradients are. */
 export async function expectGated(gpu: GpuDevice, kernel: KernelCase): Promise<void> {
   for (const count of [64, 63]) {
     const state = Array.from(

@@ -121,7 +121,7 @@ describe("philox", () => {
     },
   );
 
-  test("has nothing to dispatch for no elements, and refuses what is no stream or step", () => {
+  test("has nothing to dispatch for no elements, and refuses an invalid stream or step", () => {
     expect(philox({ out: "out" }, { distribution: "bits", count: 0, stream: 0 }).workgroups).toEqual([
       0,
       0,

@@ -112,7 +112,7 @@ for (const variant of VARIANTS) {
       expectSame(await reduced(gpu, unsigned, { op: "min", dtype: "u32", ...shape, variant }), [1, 0]);
     });
 
-    gpuTest("finds the smallest and the largest that there are", async (gpu) => {
+    gpuTest("finds the smallest and the largest numbers of each dtype", async (gpu) => {
       const shape = { outer: 1, reduced: 2, inner: 1 };
       const [low, high] = [-(2 ** 31), 2 ** 31 - 1];
       for (const both of [[low, 5], [low, low], [high, 5], [high, high]]) {

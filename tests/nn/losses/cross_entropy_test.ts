@@ -161,7 +161,7 @@ describe("crossEntropy", () => {
   );
 
   gpuTest(
-    "LO-01 the trainer refuses a label that is no class and not the one that is ignored",
+    "LO-01 the trainer refuses a label that is neither a class nor the ignored one",
     async (gpu) => {
       const trained = async (label: number, ignoreIndex?: number): Promise<string> => {
         const labels = Int32Array.of(0, 2, 1, label);

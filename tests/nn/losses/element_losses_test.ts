@@ -193,7 +193,7 @@ describe("losses of numbers", () => {
     });
   }
 
-  test("LO-02 every loss that there is has a reference", () => {
+  test("LO-02 every loss has a reference", () => {
     const text = readFileSync(new URL("../../../src/nn/nn.ts", import.meta.url), "utf8");
     const exported = [...text.matchAll(/export \{([^}]*)\} from "\.\/losses\//g)].flatMap(([, list = ""]) =>
       list.split(",").map((name) => name.trim()).filter((name) =>
@@ -236,7 +236,7 @@ describe("losses of numbers where they are special", () => {
   });
 
   gpuTest(
-    "LO-02 binaryCrossEntropy keeps the losses of what is well told apart, and overflows nowhere",
+    "LO-02 binaryCrossEntropy keeps the small losses of confident outputs, and never overflows",
     async (gpu) => {
       const { value, gradient } = await lossAndGradient(gpu, binaryCrossEntropy(), [-20, 20], [0, 1]);
       expect(Math.abs(value / 2.061153620314381e-9 - 1)).toBeLessThan(1e-5);

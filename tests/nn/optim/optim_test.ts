@@ -53,7 +53,7 @@ describe("optimizers", () => {
     expect(sgd({ learningRate: 0.1, momentum: 0.9 }).decays).toEqual([]);
   });
 
-  test("OT-01 numbers that are none are refused by name", () => {
+  test("OT-01 invalid numbers are refused by name", () => {
     expect(() => sgd({ learningRate: -1 })).toThrow("sgd: learningRate is a number from 0, found -1");
     expect(() => sgd({ learningRate: NaN })).toThrow(RangeError);
     expect(() => sgd({ learningRate: 1, momentum: 1 })).toThrow(

@@ -167,7 +167,7 @@ describe("a step that is not finite", () => {
     },
   );
 
-  gpuTest("that nobody has heard of yet is taken back when the training is aborted", async (gpu) => {
+  gpuTest("that was not noticed yet is taken back when the training is aborted", async (gpu) => {
     const data = new Spoiled([3]);
     await withTrainer(gpu, spoiledRun(data), async ({ trainer }) => {
       const stop = new AbortController();
@@ -192,7 +192,7 @@ describe("a step that is not finite", () => {
     });
   });
 
-  gpuTest("a policy that there is not is refused", async (gpu) => {
+  gpuTest("an unknown policy is refused", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       const error = await thrownBy(() =>
         trainer.train({ epochs: 1, onNonFinite: "ignore" as "skip", ...QUIET })

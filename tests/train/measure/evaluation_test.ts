@@ -135,7 +135,7 @@ describe("an evaluation", () => {
     },
   );
 
-  gpuTest("ME-01 refuses what is no metric with what it found", async (gpu) => {
+  gpuTest("ME-01 refuses an invalid metric with what it found", async (gpu) => {
     const messageOf = async (metric: unknown): Promise<string> => {
       const error = await thrownBy(() =>
         withTrainer(gpu, smallRun({ metrics: { mine: metric as Metric } }), async ({ trainer }) => {

@@ -14,7 +14,7 @@ function epochsSaved(options: AutoSaveOptions, total: number): number[] {
 }
 
 describe("AutoSaver", () => {
-  test("a setting that there is not is refused, since a typo would save nothing", () => {
+  test("an unknown setting is refused, since a typo would save nothing", () => {
     const typo = { everyStep: 5 } as object;
     expect(() => new AutoSaver(typo)).toThrow(
       'autoSave() has no option "everyStep"; did you mean "everySteps"?',
@@ -134,7 +134,7 @@ describe("AutoSaver", () => {
     expect([other.saves, other.best]).toEqual([5, best]);
   });
 
-  test("NN-10 what a state says wrongly is left aside, and throws nothing", () => {
+  test("NN-10 invalid values of a state are ignored, and throw nothing", () => {
     const saver = new AutoSaver({ keep: { best: "val_loss" } }, FIELDS);
     const right = { metric: "val_loss", direction: "min", value: 1, step: 2 };
     const states: unknown[] = [

@@ -70,7 +70,7 @@ describe("NameTemplate", () => {
     expect(error.details.value).toBe("val_los");
   });
 
-  test("NN-07 a format that is none is refused when it is configured", () => {
+  test("NN-07 an invalid format is refused when it is configured", () => {
     for (
       const field of [
         "{}",
@@ -92,7 +92,7 @@ describe("NameTemplate", () => {
     }
   });
 
-  test("text that can be in no checkpoint's name is refused when it is configured", () => {
+  test("text that no checkpoint's name may have is refused when it is configured", () => {
     for (
       const source of ["a/b", "../up", "a b", "{{epoch}}", "{epoch", "epoch}", "", "-a", "a.", "é", ".cairn"]
     ) {

@@ -128,7 +128,7 @@ describe("WriterLock", () => {
     expect(asked.map(({ host }) => host)).toContain("far");
   });
 
-  test("a lock file that cannot be read as one is nobody's to remove", async () => {
+  test("a lock file that cannot be read as one is never removed", async () => {
     const storage = new MemoryStorage();
     await writeFile(storage, ".lock-000000000001", bytes("rubbish"));
     expect((await errorOf(acquire(storage, { isOwnerDead: () => true }))).message).toContain(

@@ -76,7 +76,7 @@ describe("opening a checkpoint of several files", () => {
     }
   });
 
-  test("a sound one that was about to be set aside goes back with its parts", async () => {
+  test("a sound one that was about to be quarantined goes back with its parts", async () => {
     const engine = await engineOn(new MemoryStorage());
     await saveStep(engine, "a", 3);
     const error = new CairnError("checksum_mismatch", "it was damaged a moment ago");

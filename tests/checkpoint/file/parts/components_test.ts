@@ -75,7 +75,7 @@ function partNames(storage: Storage): Promise<string[]> {
 }
 
 describe("a checkpoint of several files", () => {
-  test("NN-13 has a file per component and is one checkpoint to whoever reads it", async () => {
+  test("NN-13 has a file per component and is read as one checkpoint", async () => {
     const engine = await memoryEngine(undefined, { components: true, chunkBytes: 1024 });
     await save(engine, "7", 1);
     expect(await fileNames(engine.storage)).toEqual(["7.cairn", "latest", PARTS_DIRECTORY]);
@@ -275,7 +275,7 @@ describe("a checkpoint of several files", () => {
       await checkpoint?.close();
       const aside = await quarantine(engine, skipped);
       expect(aside.moved.map(({ tag }) => tag)).toEqual(["2"]);
-      // What was set aside keeps its parts: some of them may be saved.
+      // A checkpoint in quarantine keeps its parts: some of them may be saved.
       await save(engine, "3", 3, { step: 3 });
       const names = await partNames(engine.storage);
       expect(names).toHaveLength(what === "missing" ? 8 : 9);

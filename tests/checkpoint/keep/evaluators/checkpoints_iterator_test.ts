@@ -36,7 +36,7 @@ async function save(engine: FileEngine, ...steps: readonly number[]): Promise<vo
 }
 
 describe("checkpointsIterator", () => {
-  test("TW-13 gives the latest when it is another one than before, skips those in between, and ends when none comes in time", async () => {
+  test("TW-13 gives the latest when it differs from the one before, skips those in between, and ends when none comes in time", async () => {
     const engine = await memoryEngine();
     const clock = new SteppingClock(async (sleep) => {
       if (sleep === 2) await save(engine, 10);
@@ -64,7 +64,7 @@ describe("checkpointsIterator", () => {
     expect(new Set(clock.sleeps)).toEqual(new Set([30_000]));
   });
 
-  test("TW-13 gives an older one when the newest was deleted: it is about inequality", async () => {
+  test("TW-13 gives an older one when the newest was deleted: any other checkpoint counts", async () => {
     const engine = await memoryEngine();
     await save(engine, 1, 2);
     const clock = new SteppingClock(async (sleep) => {

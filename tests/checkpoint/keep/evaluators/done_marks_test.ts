@@ -31,7 +31,7 @@ describe("the marks of evaluators", () => {
     }
   });
 
-  test("TW-08 markDoneEval leaves the mark for other processes, and may be said twice", async () => {
+  test("TW-08 markDoneEval leaves the mark for other processes, and may be called twice", async () => {
     const run = path.join(directory, "marked");
     await saveState(await FileEngine.open(run), 100, { n: 1 });
     const checkpoint = path.join(run, "100.cairn");

@@ -55,7 +55,7 @@ describe("evaluateCheckpoints", () => {
     expect([again.alreadyDone, again.endedBy]).toEqual([["1", "2"], "lastStep"]);
   });
 
-  test("what the evaluation throws ends the loop; the checkpoint is let go and not marked", async () => {
+  test("what the evaluation throws ends the loop; the checkpoint is released and not marked", async () => {
     const engine = await engineWith(1);
     const error = new Error("out of data");
     const evaluate = (): never => {
@@ -66,7 +66,7 @@ describe("evaluateCheckpoints", () => {
     expect(await engine.storage.list("leases")).toEqual([]);
   });
 
-  test("a damaged checkpoint, and one that was deleted before its turn, are passed over with the reason", async () => {
+  test("a damaged checkpoint, and one that was deleted before its turn, are skipped with the reason", async () => {
     const engine = await engineWith(2, 3);
     const data = { state: { data: new Float32Array(64) } };
     await engine.create(1);

@@ -19,6 +19,6 @@ if (what === "evaluate") {
 } else {
   await Lease.take(directory, argument);
   console.log("held");
-  // Stays until it is killed, or whoever started it is gone.
+  // Stays until it is killed, or the process that started it is gone.
   for await (const line of createInterface({ input: process.stdin })) if (line === "end") break;
 }

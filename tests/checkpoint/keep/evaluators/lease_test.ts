@@ -32,7 +32,7 @@ describe("a lease", () => {
     expect(await engine.storage.list("leases")).toEqual([]);
   });
 
-  test("keeps even a checkpoint that the newest takes the place of", async () => {
+  test("keeps even a checkpoint that the newest replaces", async () => {
     const engine = await threeCheckpoints();
     const lease = await Lease.take(engine, "2");
     expect((await retain(engine, "3", { replaces: "2" })).deleted).toEqual([]);
@@ -89,7 +89,7 @@ describe("a lease", () => {
     ]);
   });
 
-  test("in any place of an engine that has several keeps the checkpoint in all of them", async () => {
+  test("in any engine of a group keeps the checkpoint in all of them", async () => {
     const storages = [new MemoryStorage(), new MemoryStorage()];
     const mirror = await MirrorEngine.open(storages);
     for (const step of [1, 2]) {

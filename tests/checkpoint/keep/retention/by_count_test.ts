@@ -14,7 +14,7 @@ describe("lastN and keepAll", () => {
     expect(kept(lastN(1), [])).toEqual([]);
   });
 
-  test("refuses to keep no number of them", () => {
+  test("refuses an invalid count", () => {
     for (const bad of [0, -1, NaN]) expect(() => lastN(bad)).toThrow(RangeError);
     expect(() => lastN(1.5)).toThrow("lastN takes an integer from 1, found 1.5");
   });

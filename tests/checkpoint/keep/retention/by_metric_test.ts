@@ -61,7 +61,7 @@ describe("bestN", () => {
     expect(() => bestN(1, [])).toThrow(RangeError);
   });
 
-  test("refuses to keep no number of them", () => {
+  test("refuses an invalid count", () => {
     for (const bad of [0, -1, NaN]) expect(() => bestN(bad, "loss")).toThrow(RangeError);
   });
 });

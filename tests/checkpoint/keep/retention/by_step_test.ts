@@ -33,7 +33,7 @@ describe("everyNSteps", () => {
     expect(kept(everyNSteps(10, { maxToKeep: 2 }), atSteps(10, 20, 25, 30))).toEqual(["20", "30"]);
   });
 
-  test("refuses figures that are no count", () => {
+  test("refuses invalid counts", () => {
     for (const bad of [0, -1, NaN]) {
       expect(() => everyNSteps(bad)).toThrow(RangeError);
       expect(() => everyNSteps(1, { maxToKeep: bad })).toThrow(RangeError);
@@ -54,7 +54,7 @@ describe("closestToGrid", () => {
     expect(kept(closestToGrid(100), [...atSteps(100), candidate("no step")])).toEqual(["100", "no step"]);
   });
 
-  test("refuses a grid that is no count of steps", () => {
+  test("refuses an invalid grid", () => {
     for (const bad of [0, -1, NaN]) expect(() => closestToGrid(bad)).toThrow(RangeError);
   });
 });

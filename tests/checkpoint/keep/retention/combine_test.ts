@@ -48,7 +48,7 @@ describe("anyOf and allOf", () => {
     expect(kept(anyOf(allOf(steps, last), explicitSteps([15])), checkpoints)).toEqual(["15", "20"]);
   });
 
-  test("refuse to be made of no rule", () => {
+  test("refuse an empty list of rules", () => {
     expect(() => anyOf()).toThrow("anyOf needs at least one rule");
     expect(() => allOf()).toThrow(RangeError);
   });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import * as keep from "../../../../src/checkpoint/keep/retention/keep.ts";
 
 describe("the rules of keep", () => {
-  test("are each looked at by what every rule promises", () => {
+  test("are all tested by the contract of rules", () => {
     const folder = new URL("./", import.meta.url);
     const texts = readdirSync(fileURLToPath(folder)).filter((name) => name.endsWith("_test.ts"))
       .map((name) => readFileSync(new URL(name, folder), "utf8")).join("\n");

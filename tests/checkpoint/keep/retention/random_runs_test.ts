@@ -22,7 +22,7 @@ class RandomRun {
   readonly #random: (byteLength: number) => Uint8Array;
   readonly #leases: Lease[] = [];
   #step = 0;
-  /** What must be there: by tag, because of what. */
+  /** What must be there: the reason, by tag. */
   readonly protected = new Map<string, string>();
   crashes = 0;
   deletions = 0;

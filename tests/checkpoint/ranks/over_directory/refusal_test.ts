@@ -68,7 +68,7 @@ describe("a first rank that cannot begin", () => {
     await telling;
   });
 
-  test("does not wait for ever for a rank that never comes, and says what it failed of itself", async () => {
+  test("does not wait for ever for a rank that never comes, and reports its own failure", async () => {
     const timeUp = await thrownBy(() => refuseOthers(seatOf(new MemoryStorage(), 0, 2, 20), ERROR));
     expect(timeUp.message).toContain(
       "Cannot finish refusing the other ranks: rank 1 of 2 did not answer after 20 ms",
@@ -91,7 +91,7 @@ describe("a first rank that cannot begin", () => {
 });
 
 describe("ranks of which the first one cannot begin", () => {
-  test("all fail of what it failed of: a lock, a full disk, an error of the host", async () => {
+  test("all fail with its failure: a lock, a full disk, an error of the host", async () => {
     const locked = new MemoryStorage();
     const other = await memoryEngine(locked, { exclusive: true, runId: OTHER_RUN_ID });
     await other.create("theirs");
@@ -131,7 +131,7 @@ describe("ranks of which the first one cannot begin", () => {
     expect(await next).toMatchObject({ code: "already_exists" });
   });
 
-  test("fail with the code of what it fails of later, too", async () => {
+  test("fail with the code of a later failure, too", async () => {
     const results = await saveAll(new MemoryStorage(), 3, (rank) => ({ step: rank === 1 ? 2 : 1 }));
     expect(codes(results)).toEqual(["state_mismatch", "state_mismatch", "state_mismatch"]);
   });

@@ -24,7 +24,7 @@ async function closeAll(groups: readonly ProcessGroup[]): Promise<void> {
 }
 
 describe("ranks that meet in a directory", () => {
-  test("wait for whoever starts late, rank 0 or another one", async () => {
+  test("wait for a rank that starts late, rank 0 or another one", async () => {
     for (const late of [0, 1, 2]) {
       const storage = new MemoryStorage();
       const early = [0, 1, 2].filter((rank) => rank !== late).map((rank) => open(storage, rank, 3));
@@ -130,7 +130,7 @@ describe("a rank 0 that is stopped and opens the group anew", () => {
     expect(await filesIn(storage, RANKS_DIRECTORY)).toEqual([]);
   });
 
-  test("takes nothing back of what it had sent", async () => {
+  test("does not take back what it had sent", async () => {
     const storage = new MemoryStorage();
     const [first, other] = await Promise.all([open(storage, 0, 2), open(storage, 1, 2)]);
     await first?.broadcast(0, Uint8Array.of(7));

@@ -15,7 +15,7 @@ describe("makeHuffmanCode", () => {
     expect(Array.from({ length: 8 }, () => bits.symbol(code))).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
-  test("refuses codes that are over-full or leave room", async () => {
+  test("refuses codes that are over-full or incomplete", async () => {
     const refused = [[1, 1, 1], [1, 2, 2, 2], [2, 2, 2], [2], [15], [1, 3]];
     for (const lengths of refused) {
       const error = await thrownBy(() => makeHuffmanCode(Uint8Array.from(lengths)));

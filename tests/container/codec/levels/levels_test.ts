@@ -104,7 +104,7 @@ describe("codec levels", () => {
       ["has the base 32", stored(16, { kind: 0, base: 32 }), 16, "f16"],
       ["bits behind a row", stored(8, { ...equal, restBits: 4 }, 0x10000), 8],
       // Of four items, two are 1, and one of the others is 0. The last one's code is for less than that.
-      ["an exponent that there is not", stored(16, levels, 0b1100, 0b10, 0b0), 16],
+      ["an unknown exponent", stored(16, levels, 0b1100, 0b10, 0b0), 16],
       ["bytes behind its last element", stored(3, { kind: 7 }, 0x01000000), 3, "u8"],
     ];
     for (const [problem, bytes, rawLength, dtype = "f32"] of wrong) {

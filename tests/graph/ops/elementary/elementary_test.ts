@@ -157,7 +157,7 @@ describe("gradients of elementwise functions where there are two to choose from"
 });
 
 describe("mistakes with elementwise functions", () => {
-  test("OP-07 a limit that is NaN and an approximation that there is not are refused", () => {
+  test("OP-07 a limit of NaN and an unknown approximation are refused", () => {
     const a = input("x", "f32", [2]);
     expect(() => ops.clip(a, NaN, 1)).toThrow("clip: the limits are numbers, not NaN and 1");
     expect(() => Reflect.apply(ops.gelu, undefined, [a, { approximate: "erf" }])).toThrow(

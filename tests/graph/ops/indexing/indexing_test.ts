@@ -49,7 +49,7 @@ describe("limits of indices", () => {
 });
 
 describe("elements by indices", () => {
-  gpuTest("OP-05 an index that is no place gives NaN, or 0 of integers, and writes nothing", async (gpu) => {
+  gpuTest("OP-05 an index outside gives NaN, or 0 for integers, and writes nothing", async (gpu) => {
     const [x, i, n] = [f32(3), u32(4), ops.input("n", "i32", [3])];
     const made = [
       ops.take(x, i),
@@ -123,7 +123,7 @@ describe("mistakes with indices", () => {
       "embedding: the weights are [rows, width], not [4]",
     ],
     [
-      "a padding row that there is not",
+      "a padding row outside the table",
       () => ops.embedding(f32(4, 2), u32(2), { paddingIndex: 4 }),
       "embedding: the padding index is a row of [4, 2], not 4",
     ],
@@ -148,7 +148,7 @@ describe("mistakes with indices", () => {
       "scatter: indices [3] and updates [3, 3] do not fit [4, 2] along axis 0",
     ],
     [
-      "a reduction that there is not",
+      "an unknown reduction",
       () => Reflect.apply(ops.scatter, undefined, [f32(4), u32(2), ops.zeros([2]), { reduce: "max" }]),
       'scatter: reduce is "sum" or left out, not max',
     ],

@@ -206,7 +206,7 @@ describe("mistakes with moved elements", () => {
       "too few elements at the edge",
     ],
     [
-      "a mode that there is not",
+      "an unknown mode",
       () => Reflect.apply(ops.pad, undefined, [f32(4), [[1, 1]], { mode: "wrap" }]),
       'pad: the mode is "constant", "reflect" or "replicate", not wrap',
     ],

@@ -38,7 +38,7 @@ describe("OP-03 shapes of convolutions", () => {
   });
 });
 
-describe("OP-03 what no convolution can do is refused with its sizes", () => {
+describe("OP-03 an impossible convolution is refused with its sizes", () => {
   function refusal(image: Shape, weight: Shape, options = {}): () => unknown {
     return () => conv2d(f32(...image), f32(...weight), options);
   }
@@ -56,7 +56,7 @@ describe("OP-03 what no convolution can do is refused with its sizes", () => {
     );
   });
 
-  test("too few axes, another dtype, numbers that are none", () => {
+  test("too few axes, another dtype, invalid numbers", () => {
     expect(() => conv2d(f32(3, 8, 8), f32(1, 3, 3, 3))).toThrow(
       "conv2d: takes input of shape [batch, channels, rows, columns], found [3, 8, 8]; reshape it",
     );

@@ -172,7 +172,7 @@ describe("schedules", () => {
     });
   });
 
-  test("OT-04 a number of steps or a rate that is none is refused by name", () => {
+  test("OT-04 an invalid number of steps or rate is refused by name", () => {
     expect(() => cosineDecay(1, 0)).toThrow(RangeError);
     expect(() => linearWarmup(-1, 1)).toThrow(RangeError);
     expect(() => stepDecay(1, 1.5, 0.5)).toThrow(
