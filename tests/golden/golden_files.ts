@@ -104,6 +104,14 @@ const CONTENTS: Readonly<Record<string, () => Contents>> = {
       bytes: new TensorRef("state:history"),
     },
   }),
+  // A tensor of 8 MiB, which shares no chunk with its neighbours.
+  "v1_large_tensor.cairn": () => ({
+    tensors: [
+      tensorOf("before", "f32", [100], weightsOf("f32", 100, 7)),
+      tensorOf("large", "f32", [2 ** 21], weightsAndZeros("f32", 2 ** 21)),
+      tensorOf("after", "f32", [3], weightsOf("f32", 3, 9)),
+    ],
+  }),
   // Where it stands among others, what its run went on from, and who saved it: files from before have none of it.
   "v1_order.cairn": () => ({
     tensors: [],
@@ -131,6 +139,13 @@ function floatTensors(dtype: FloatDType, count: number): GoldenTensor[] {
 
 function integerTensors(count: number): GoldenTensor[] {
   return INTEGERS.map((dtype, i) => tensorOf(`every.${dtype}`, dtype, [count], countersOf(dtype, count, i)));
+}
+
+/** Weights, and zeros from the 500th on. */
+function weightsAndZeros(dtype: FloatDType, count: number): Uint8Array {
+  const bytes = new Uint8Array(byteSizeOf(dtype) * count);
+  bytes.set(weightsOf(dtype, 500, 8));
+  return bytes;
 }
 
 function sparseTensors(): GoldenTensor[] {

@@ -7,6 +7,8 @@ import type { RawLayout } from "./layout.ts";
 export const DEFAULT_CHUNK_BYTES: number = 1024 * 1024;
 /** The most raw bytes in a chunk: what a reader has to be able to hold. */
 export const MAX_CHUNK_BYTES: number = 16 * 1024 * 1024;
+/** A tensor of as many bytes or more shares no chunk with others, so that reading it decodes nothing else. */
+export const OWN_CHUNKS_BYTES: number = 8 * 1024 * 1024;
 /** Chunks are cut at multiples of this, which are multiples of every element size. */
 export const CHUNK_ALIGNMENT: number = TENSOR_ALIGNMENT;
 
@@ -23,9 +25,9 @@ export interface ChunkCut {
 }
 
 /**
- * Cuts the raw space in pieces of `chunkBytes`, and also wherever the dtype or the choice of codec changes,
- * so that a chunk holds elements of one kind. Tensors may share a chunk and may span many. Throws a
- * `RangeError` for a bad chunk size.
+ * Cuts the raw space in pieces of `chunkBytes`, and also wherever the dtype or the choice of codec changes, so that a
+ * chunk holds elements of one kind, and where a tensor of {@link OWN_CHUNKS_BYTES} begins and ends. Smaller tensors may
+ * share a chunk and may span many. Throws a `RangeError` for a bad chunk size.
  */
 export function planChunks(
   layout: RawLayout,
@@ -43,9 +45,12 @@ export function planChunks(
   for (let index = 0; index < owners.length;) {
     const first = owners[index] as (typeof owners)[number];
     const choice = choiceOf(first.name);
-    const isAlike = ({ dtype, name }: (typeof owners)[number]): boolean =>
-      dtype === first.dtype && choiceOf(name) === choice;
-    while (index < owners.length && isAlike(owners[index] as (typeof owners)[number])) index++;
+    const sharesChunks = ({ dtype, name, byteLength }: (typeof owners)[number]): boolean =>
+      byteLength < OWN_CHUNKS_BYTES && dtype === first.dtype && choiceOf(name) === choice;
+    index++;
+    if (first.byteLength < OWN_CHUNKS_BYTES) {
+      while (index < owners.length && sharesChunks(owners[index] as (typeof owners)[number])) index++;
+    }
     const end = owners[index]?.rawOffset ?? layout.rawByteLength;
     for (let rawOffset = first.rawOffset; rawOffset < end; rawOffset += chunkBytes) {
       const rawLength = Math.min(chunkBytes, end - rawOffset);

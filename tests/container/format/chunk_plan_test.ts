@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { DType } from "../../../src/base/dtype.ts";
-import { planChunks } from "../../../src/container/format/chunk_plan.ts";
+import { OWN_CHUNKS_BYTES, planChunks } from "../../../src/container/format/chunk_plan.ts";
 import { layoutTensors, type TensorSpec } from "../../../src/container/format/layout.ts";
 
 const spec = (name: string, dtype: DType, count: number): TensorSpec => ({ name, dtype, shape: [count] });
@@ -39,6 +39,29 @@ describe("planChunks", () => {
       choice: "balanced",
     }]);
     expect(planChunks(layoutTensors([spec("none", "u8", 0)]), 1024)).toEqual([]);
+  });
+
+  test("a tensor of 8 MiB or more shares no chunk with its neighbours", () => {
+    const large = OWN_CHUNKS_BYTES / 4;
+    const specs = [spec("a", "f32", 100), spec("b", "f32", large), spec("c", "f32", 7), spec("d", "f32", 7)];
+    const cutsOf = (elements: number) =>
+      planChunks(
+        layoutTensors(specs.map((each) => each.name === "b" ? spec("b", "f32", elements) : each)),
+        1 << 24,
+      )
+        .map(({ rawOffset, rawLength }) => [rawOffset, rawLength]);
+    expect(cutsOf(large)).toEqual([[0, 512], [512, OWN_CHUNKS_BYTES], [512 + OWN_CHUNKS_BYTES, 512]]);
+    // One element less fits into the same bytes of the raw space, and shares.
+    expect(cutsOf(large - 1)).toEqual([[0, 1024 + OWN_CHUNKS_BYTES]]);
+  });
+
+  test("two large tensors side by side, the last one at the end of the raw space", () => {
+    const layout = layoutTensors([
+      spec("a", "u8", OWN_CHUNKS_BYTES + 256),
+      spec("b", "u8", OWN_CHUNKS_BYTES),
+    ]);
+    const cuts = planChunks(layout, 4 << 20);
+    expect(cuts.map(({ rawLength }) => rawLength)).toEqual([4 << 20, 4 << 20, 256, 4 << 20, 4 << 20]);
   });
 
   test("cuts where the choice of codec changes, and not elsewhere", () => {
