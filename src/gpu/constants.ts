@@ -14,6 +14,3 @@ export const BufferUsage = {
 
 /** Modes of `GPUBuffer.mapAsync`. The global `GPUMapMode` does not exist in every runtime. */
 export const MapMode = { READ: 0x0001, WRITE: 0x0002 } as const;
-
-/** Bits of `GPUBindGroupLayoutEntry.visibility`. The global `GPUShaderStage` does not exist in every runtime. */
-export const ShaderStage = { VERTEX: 0x1, FRAGMENT: 0x2, COMPUTE: 0x4 } as const;
