@@ -20,8 +20,8 @@ export interface Measured {
 }
 
 /**
- * Runs every contender once a round, so that a busy machine disturbs all alike, and checks each result. The
- * order turns round every other round, and the first round is not counted.
+ * Runs every contender once a round, so that a busy machine disturbs all alike, and checks each result. The order is
+ * reversed every other round, and the first round is not counted.
  */
 export async function interleaved<Result>(
   contenders: readonly Contender<Result>[],

@@ -87,7 +87,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "nn/losses": ["base", "tensor", "graph", "nn"],
   "nn/metrics": ["base", "tensor", "graph", "nn", "nn/losses"],
   "nn/optim": ["base", "gpu", "tensor", ...KERNELS, "graph", "nn"],
-  // Nothing imports compat; exchange is after it, and reaches only two rooms of checkpoint.
+  // Nothing imports compat. Exchange reaches only two rooms of checkpoint.
   "checkpoint/capture": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec"],
   "checkpoint/restore": ["base", ...CONTAINER, "gpu", "tensor", "gpu_codec", "checkpoint/capture"],
   "checkpoint/file": [...BEFORE_CHECKPOINT, "checkpoint/capture", "checkpoint/restore"],

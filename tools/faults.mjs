@@ -9,7 +9,7 @@ import { environment, root, runtimeCommand } from "./runtimes.mjs";
 const CAMPAIGNS = ["container", "engine", "numerics"];
 const [campaign, ...rows] = process.argv.slice(2);
 
-/** What is counted, and what is said of those that went wrong. */
+/** What a campaign counts, and how it names the failures. */
 const NOUNS = {
   container: "faults, % not stood",
   engine: "faults, % not stood",

@@ -14,8 +14,8 @@ const CHUNK_BYTES = 1 << 20;
 const PIECE_BYTES = 8 * 1024 * 1024;
 
 /**
- * What a save or a load has to do at least, each by itself and with nothing around it. Rows take some of them along
- * in their own rounds, so that a figure and its ceiling are of the same minutes.
+ * The least that a save or a load has to do, each part by itself. Rows measure some of them in their own rounds, so
+ * that a figure and its ceiling are of the same minutes.
  */
 export class Ceilings {
   /** Bytes of all chunks of the state by the codec `planes`. */
@@ -75,7 +75,7 @@ export class Ceilings {
     );
   }
 
-  /** The times of one of these for all of the state: two are measured with a sample of it. */
+  /** The times of one ceiling for the whole state: two are measured with a sample of it. */
   scaled(name: string, timed: Timed): Timed {
     return name.endsWith("on both cores") ? scaled(timed, this.#threads.scale) : timed;
   }

@@ -66,7 +66,7 @@ export function writeBare(
   syncDirectory(dirname(path));
 }
 
-/** Writes a file in one go and makes it durable, as one does without thinking of a disk. */
+/** Writes a file in one call and makes it durable. */
 export async function writeWhole(
   path: string,
   bytes: Uint8Array,

@@ -92,7 +92,7 @@ async function eventLoopBlocks(work: () => Promise<unknown>): Promise<number[]> 
   } finally {
     clearTimeout(timer);
   }
-  // What held the loop to the very end is no less a block.
+  // A block that lasts to the end counts as well.
   samples.push(Math.max(0, performance.now() - since - INTERVAL_MS));
   return samples;
 }

@@ -8,13 +8,13 @@ import { type Contender, ratioOf } from "../interleaved.ts";
 
 const READ = "cached read";
 const READ_STORED = "cached read, of the stored bytes";
-/** What a load has to do besides, and how near to the slowest it has to be. */
+/** The other parts of a load, and how near to the slowest part the load has to be. */
 const LOADS: Readonly<Record<Mode, { readonly least: string; readonly bounds: readonly string[] }>> = {
   fast: { least: ">= 0.85", bounds: [READ, "writeBuffer loop"] },
   balanced: { least: ">= 0.8", bounds: [READ_STORED, "decode on both cores", "writeBuffer loop"] },
 };
 
-/** Row 4: a checkpoint into the GPU's memory, against the slowest of what has to be done at least. */
+/** Row 4: a checkpoint into the GPU's memory, against the slowest of its necessary parts. */
 export async function benchLoads(context: RowContext): Promise<void> {
   const { state, ceilings, figures, disk, directory, rounds } = context;
   const path = join(directory, "to-load");

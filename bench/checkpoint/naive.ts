@@ -3,8 +3,8 @@ import type { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { type BenchDisk, writeWhole } from "./disk.ts";
 
 /**
- * A checkpoint as one writes it first: each tensor through a fresh staging buffer and a wait of its own, all of them
- * joined in one array, written and synced.
+ * A checkpoint as a first version would write it: each tensor through a fresh staging buffer and a wait of its own, all
+ * of them joined in one array, written and synced.
  */
 export async function saveNaively(store: TensorStore, path: string, disk: BenchDisk): Promise<void> {
   const { device } = store.gpu;

@@ -22,7 +22,7 @@ export async function benchNeighbours({ figures, directory, rounds }: RowContext
   const ratios: number[] = [];
   for (let round = 0; round <= rounds; round++) {
     const [few, many] = [await places[0](), await places[1]()];
-    // In the first one everything is looked at for the first time.
+    // The first save looks at everything for the first time.
     if (round > 0) ratios.push(many / few);
   }
   const name = `row 10, processor time of a save beside ${MANY} checkpoints, over that of one beside ${FEW}`;

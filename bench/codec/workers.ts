@@ -30,10 +30,10 @@ const CHUNKS = 64;
 const CHUNKS_BEFORE = 256;
 
 /**
- * How much faster two workers are than one, in encoding and in decoding chunks that lie in memory that both threads
- * see, as after reading them there. Printed beside it: the same with each chunk copied there and its result back, all
- * by this thread, as a container's writer does; and what two threads get done against one that share nothing at all,
- * above which no pool gets.
+ * How much faster two workers are than one, in encoding and decoding chunks in shared memory, as after reading them
+ * there. Printed beside it: the same where this thread copies each chunk there and its result back, as a container's
+ * writer does; and how much faster two threads are than one where they share nothing, which is the most that a pool can
+ * reach.
  */
 export async function compareWorkers(sample: Sample, rounds: number): Promise<WorkerRow[]> {
   const pools = [CodecPool.open(1), CodecPool.open(2)].filter((pool) => pool !== undefined);

@@ -134,8 +134,8 @@ async function timed<Result>(work: () => Promise<Result>): Promise<Timed<Result>
 }
 
 /**
- * In processes of their own, since memory that was once used is mostly not given back: what another part of the bench
- * left would be used first, and count for nothing.
+ * In processes of their own, since a process rarely gives memory back: what another part of the bench left would be
+ * used first, and not be counted.
  */
 function benchWriting(): void {
   const mib = numberOption("write-mib", 1024);

@@ -36,7 +36,7 @@ async function chunksOf(engine: FileEngine): Promise<Chunk[]> {
   return chunks;
 }
 
-/** So many arrays of three numbers, each 256 bytes of the raw space. */
+/** `count` arrays of three numbers, each 256 bytes of the raw space. */
 function small(count: number): { [name: string]: StateInput } {
   return Object.fromEntries(
     Array.from({ length: count }, (_, index) => [`t${index}`, new Float32Array([index, 1, 2])]),

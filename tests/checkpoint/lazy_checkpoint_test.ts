@@ -40,7 +40,7 @@ describe("findCheckpoint", () => {
     await checkpoint?.close();
   });
 
-  test("TW-05 is nothing, and no handle on nothing, when there is none and that is fine", async () => {
+  test("TW-05 is undefined when there is no checkpoint and missingOk is set, and an error otherwise", async () => {
     const engine = await memoryEngine();
     expect(await findCheckpoint(engine, { missingOk: true })).toBeUndefined();
     expect(await codeOf(findCheckpoint(engine))).toBe("no_checkpoint");

@@ -95,7 +95,7 @@ describe("loadInto, partially", () => {
     expect(values).toEqual({ "model.a": [1, 2, 3], "model.b1": [4, 5], "model.c": [4, 5] });
   });
 
-  gpuTest("what fits nowhere keeps the file's name, also in suggestions", async (gpu) => {
+  gpuTest("a tensor that fits nowhere keeps the file's name, also in suggestions", async (gpu) => {
     const { report } = await load(gpu, { "0.a": ["f32", [3]] }, { "net.enc.0.a": A }, {
       strict: false,
       rename: [{ from: "net.*", to: "other.*" }],

@@ -90,7 +90,7 @@ describe("new Snapshot(path)", () => {
     expect(await Snapshot.load(path.join(root, "stateful"))).toEqual({ model: { weight: 1 } });
   });
 
-  test("the shapes do not mix, and each says what to do", async () => {
+  test("a call that belongs to another kind of snapshot is refused, and the error says what to do", async () => {
     const file = new Snapshot(path.join(root, "mixed"));
     expect((await errorFrom(() => file.save(1))).message).toBe(
       'A snapshot of the one file "mixed.cairn" has no steps; pass what is to be saved: save(modelState)',

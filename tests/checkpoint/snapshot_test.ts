@@ -404,7 +404,7 @@ describe("Snapshot of a store", () => {
     await store.close();
   });
 
-  gpuTest("stores of one moment, and one at a time: two stores are refused", async (gpu) => {
+  gpuTest("two stores are refused: a snapshot covers one", async (gpu) => {
     const stores = [smallStore(gpu), smallStore(gpu)];
     const snapshot = new Snapshot(await memoryEngine(), { a: stores[0], b: stores[1] });
     const error: unknown = await snapshot.save(1).catch((cause: unknown) => cause);

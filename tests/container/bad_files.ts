@@ -24,7 +24,7 @@ const zeros = (length: number): Uint8Array =>
 /** A plane of 64 zeros as a zlib stream. */
 export const plane: Uint8Array = zeros(64);
 
-/** Files that are wrong in one way each, with every checksum right: only the reader's own rules can refuse them. */
+/** Files with one fault each and correct checksums, so that only the reader's own rules can refuse them. */
 export const BAD: Bad[] = [
   // header
   ["format version 0", "unsupported", header(8, 4, 0)],

@@ -12,7 +12,7 @@ import { FILE_ID, manifestOf, sampleTensors } from "./samples.ts";
 
 const file = await goodFile();
 
-describe("a file that is wrong although every checksum is right", () => {
+describe("a faulty file with correct checksums", () => {
   test("is accepted when nothing is changed, which shows that the forge is right", async () => {
     expect(forged(file, () => {})).toEqual(file);
     expect(await codeOf(forged(file, () => {}))).toBe("accepted");

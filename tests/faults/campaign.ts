@@ -14,7 +14,7 @@ export interface FaultRow {
   seconds: number;
 }
 
-/** Where the code under test is told what it did wrong. */
+/** Where a campaign reports what the code under test did wrong. */
 export interface RowRecorder {
   /** One more fault, or `count` of them. */
   point(count?: number): void;

@@ -226,7 +226,7 @@ describe("A ring on a GPU that is full", () => {
         });
         expect(error.code).toBe("out_of_memory");
         expect(pieces).toEqual([...bytes.subarray(0, pieces.length)]);
-        // A buffer that was not allocated is invalid for ever: it is not used again, and it is not kept.
+        // A buffer that was not allocated stays invalid: it is neither used again nor kept.
         expect((await collect(ring.stream([{ buffer, offset: 0, size: 2048 }]))).bytes).toEqual([...bytes]);
         ring.close();
         gpu.destroyBuffer(buffer);

@@ -227,7 +227,7 @@ describe("a save that the GPU encodes", () => {
     await store.close();
   });
 
-  ownGpuTest("streams what there is no room for, and encodes the copy of the rest", async (gpu) => {
+  ownGpuTest("streams what there is no memory for, and encodes the copy of the rest", async (gpu) => {
     const store = mixedStore(asRealGpu(gpu));
     const all = await frozenOf({ store }, (frozen) => sameFiles(frozen));
     const { bytes } = store.stats();
@@ -325,7 +325,7 @@ describe("a save that the GPU encodes", () => {
 });
 
 describe("MeasuredGpuEncoding", () => {
-  ownGpuTest("asks no adapter that is a CPU, and none for other choices than two", async (gpu) => {
+  ownGpuTest("measures no CPU adapter, and no other choices than two", async (gpu) => {
     const encoding = new MeasuredGpuEncoding();
     const { submits } = gpu.counters;
     if (gpu.isCpuAdapter) {
@@ -381,7 +381,7 @@ describe("MeasuredGpuEncoding", () => {
     expect(measured).toBe(2);
   });
 
-  test("does without a GPU that has no room to measure it, and harms nothing there", async () => {
+  test("does without a GPU that has no memory to be measured, and leaves it as it was", async () => {
     const fake = new FakeDevice();
     const gpu = await GpuDevice.open({ device: fake.device });
     fake.allocate = () => "out-of-memory";

@@ -59,7 +59,7 @@ const custom = {
 };
 
 describe("a user's own kernel as an op", () => {
-  gpuTest("has its place in a model and in its gradient", async (gpu) => {
+  gpuTest("is part of a model and of its gradient", async (gpu) => {
     const x = input("x", "f32", [5, 30]);
     const loss = sum(mul(swish(tanh(x)), x));
     const values = [loss, ...gradients(loss, [x])];

@@ -10,7 +10,7 @@ export function numbers(count: number, seed: number): number[] {
   return elementsOf({ shape: [count], dtype: "f32", from: -1, to: 1 }, seed);
 }
 
-/** What is thrown, which has to be something. */
+/** What is thrown; fails when nothing is. */
 export async function failureOf(work: () => unknown): Promise<unknown> {
   try {
     await work();

@@ -9,8 +9,8 @@ import { WrappedStorage } from "./wrapped_storage.ts";
 export type DiskImage = ReadonlyMap<string, Uint8Array>;
 
 /**
- * What a file system keeps of names that were not synced. `ordered`: a first part of the changes, in their order, as a
- * journal does. `weak`: any of them, which is all that POSIX says.
+ * What a file system keeps of names that were not synced. `ordered`: the first of the changes, in their order, as a
+ * journal does. `weak`: any of them, which is all that POSIX promises.
  */
 export type MetadataModel = "ordered" | "weak";
 

@@ -3,7 +3,7 @@ import type { EnclosingEnvironment, Enclosures } from "../graph/ops/op_twin.ts";
 import { OP_TWINS } from "../graph/ops/op_twins.ts";
 
 /**
- * Computes values one op at a time in float64, and for each element what WGSL's accuracy permits. It shares nothing
+ * Computes values one op at a time in float64, and for each element what WGSL's accuracy permits. It shares no code
  * with the kernels: no fusion, no plan, no shader.
  */
 export function enclose(roots: readonly Value[], environment: EnclosingEnvironment): Map<Value, Enclosures> {

@@ -95,8 +95,8 @@ export class FaultStorage extends WrappedStorage {
 }
 
 /**
- * Runs `attempt` with a fault at operation 0, 1, 2 … until one run is over before its fault would come: nobody chooses
- * the points, the code under test does.
+ * Runs `attempt` with a fault at operation 0, 1, 2 … until one run ends before its fault. So the code under test
+ * decides how many points there are.
  *
  * @returns How many points were tried.
  */

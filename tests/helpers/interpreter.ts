@@ -4,7 +4,7 @@ import { OP_TWINS } from "../graph/ops/op_twins.ts";
 
 /**
  * The reference twin of the graph: computes values one op at a time in float64 on the host, with no fusion and no plan.
- * Slow and plain, so that it can be believed.
+ * Slow and plain, so that it is easy to check.
  */
 export function interpret(roots: readonly Value[], environment: Environment): Float64Array[] {
   const computed = new Map<Value, Float64Array>();

@@ -13,7 +13,7 @@ export async function runSteps(
   }
 }
 
-/** Memory for what stands between two dispatches, filled with what no kernel should read. */
+/** Memory between two dispatches, filled with values that no kernel should read. */
 export function scratchWords(byteLength: number): Uint32Array {
   return new Uint32Array(byteLength / 4).fill(0xdead_beef);
 }

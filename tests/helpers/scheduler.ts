@@ -14,7 +14,10 @@ export class Scheduler {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Runs tasks that wait for their turns, until all are over. A task's failure is the caller's business. */
+  /**
+   * Runs tasks that wait for their turns, until all are over. A task that fails does not stop the others; its caller
+   * sees the error.
+   */
   async run(tasks: readonly Promise<unknown>[]): Promise<void> {
     let open = tasks.length;
     const closed = (): void => void open--;

@@ -12,7 +12,7 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   }
 }
 
-/** Lets so many turns of the event loop pass, in which what needs nothing else goes on. */
+/** Lets so many turns of the event loop pass. */
 export async function letTurnsPass(count = 50): Promise<void> {
   for (let turn = 0; turn < count; turn++) await nextTurn();
 }
@@ -34,8 +34,8 @@ export async function turnsDuring(work: () => Promise<void>): Promise<number> {
 }
 
 /**
- * A clock for those who look again and again until their time is up: each sleep is a turn of the event loop, and
- * counts as what it asked for, at least a millisecond. So a time is a number of looks, the same on every machine.
+ * A clock for code that polls until its time is up: each sleep is a turn of the event loop, and counts as long as was
+ * asked for, at least a millisecond. So a time is a number of polls, the same on every machine.
  */
 export class LookClock implements Clock {
   readonly #startMs = Date.now();

@@ -6,13 +6,13 @@ interface Timer {
   readonly wake: () => void;
 }
 
-/** Turns of the event loop after which nothing goes on by itself, but for work that waits for this clock. */
+/** Turns of the event loop after which only work that waits for this clock is left. */
 const QUIET_TURNS = 4;
 const MOST_TURNS = 1_000_000;
 
 /** A clock on which several may sleep at once: time passes when all of them do, up to the first that wakes. */
 export class VirtualClock implements Clock {
-  /** What {@link now} says beside the time that passed: somebody sets the clock. */
+  /** What {@link now} adds to the time that passed, as when somebody sets the clock. */
   offsetMs = 0;
   #timers: Timer[] = [];
   #elapsedMs = 0;

@@ -33,7 +33,7 @@ await writer.write(npz.toBytes());
 await writer.close();
 
 let files = 0;
-/** Whatever is opened and not closed, by what a user would call it. */
+/** Everything that is opened and not closed, by the name that users have for it. */
 const FORGOTTEN: Readonly<Record<string, () => Promise<unknown>>> = {
   "FileSource": async () => {
     const source = await FileSource.open(join(directory, "saved.cairn"));

@@ -280,7 +280,7 @@ describe("waiting", () => {
     expect(clock.pending).toBe(0);
   });
 
-  test("as long as the longest timer is what Infinity waits, and no time is refused", async () => {
+  test("Infinity waits as long as the longest timer, and an invalid time is refused", async () => {
     const clock = new HandClock();
     redirects = {};
     await HttpSource.open(`${origins[0]}/m`, { clock, timeoutMs: Infinity });

@@ -63,7 +63,7 @@ describe("an open file", () => {
     });
   });
 
-  test("is closed only when what was asked of it is done, as its number may be another file's at once", async () => {
+  test("is closed only when its calls are done, since another file may get its number at once", async () => {
     await inDirectory(async (directory) => {
       writeFileSync(join(directory, "a"), "a");
       const file = await OpenFile.open(fs, join(directory, "a"), O_RDONLY);

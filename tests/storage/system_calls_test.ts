@@ -58,7 +58,7 @@ describe("what the kernel is asked for", () => {
         );
         at = found;
       }
-      // Nothing is ever removed by name before there is the new one.
+      // No name is removed before the new one is there.
       expect(calls.slice(0, calls.indexOf("link .tmp 1.cairn")).filter((call) => call.startsWith("unlink")))
         .toEqual([]);
     },

@@ -100,7 +100,7 @@ describe("WriteThread", () => {
     await hooked.end();
   });
 
-  test("what is asked of a thread that has ended is an error, and there is another one for the next file", async () => {
+  test("a call to a thread that has ended is an error, and the next file gets another thread", async () => {
     const ended = WriteThread.start();
     const memory = sharedBytes(4);
     const file = await ended.open(newFile("e"), constants.O_WRONLY, memory.buffer);

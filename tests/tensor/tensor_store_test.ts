@@ -150,7 +150,7 @@ describe("write and read", () => {
           HostTensor.fromBytes(oddBytes(length * byteSizeOf(dtype), 7 + i), dtype, [length])
         );
         const names = lengths.map((length) => `t.n${length}`);
-        // Backwards, so that padding that spilled over would destroy a tensor that is there already.
+        // Backwards, so that padding that spilled over would destroy a tensor that was written before.
         for (let i = names.length - 1; i >= 0; i--) {
           store.write({ [names[i] ?? ""]: tensors[i] as HostTensor });
         }

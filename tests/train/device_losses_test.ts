@@ -22,7 +22,7 @@ function options(): TrainerOptions {
 interface Lossy {
   readonly store: TensorStore;
   readonly trainer: Trainer;
-  /** Takes the device away, as a driver that is reset does. */
+  /** Destroys the device, as the reset of a driver does. */
   lose(): void;
   bits(): Promise<unknown>;
 }

@@ -270,7 +270,7 @@ describe("a loss of several terms, and regularisers", () => {
     },
   );
 
-  gpuTest("LO-03 of a loss that is one have the name data beside a regulariser of one's own", async (gpu) => {
+  gpuTest("LO-03 a single loss is called data beside a regulariser of one's own", async (gpu) => {
     const near: Regularizer = (parameters) =>
       parameters.filter(({ name }) => name === "bias")
         .map(({ value }) => sum(square(sub(value, 1))))

@@ -385,7 +385,7 @@ describe("TW rows of the training loop", () => {
           );
         });
       for (let life = 0; life < 3; life++) expect(await attempt(smallRun())).toEqual(["model_epoch02"]);
-      // Belonging to another run is not a failure.
+      // A checkpoint of another run is not a failure.
       const other = smallRun({ model: linear(FEATURES, CLASSES) });
       for (let life = 0; life < 2; life++) expect(await attempt(other)).toBe("state_mismatch");
       expect(await attempt(smallRun())).toEqual(["model_epoch02"]);

@@ -278,7 +278,7 @@ describe("a part of a checkpoint", () => {
     },
   );
 
-  gpuTest("may be all of it, tried first", async (gpu) => {
+  gpuTest("may be the whole of it, in a dry run first", async (gpu) => {
     const storage = new MemoryStorage();
     await withTrainer(gpu, smallRun(), async ({ trainer, tensors }) => {
       trainer.autoSave({ savePath: await engineOn(storage) });

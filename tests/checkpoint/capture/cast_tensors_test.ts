@@ -87,7 +87,7 @@ describe("a hook on each tensor", () => {
       castBytes(castBytes(weights, "f32", "f16"), "f16", "f32"),
     );
     expect(await contentsOf(store, "optimizer.")).toEqual(moments);
-    // A store that never had this dtype is another matter.
+    // A store that never had this dtype is cast only on request.
     const other = TensorStore.on(gpu);
     other.define("model", [{ name: "0.weight", dtype: "bf16", shape: [20, 30] }]);
     const elsewhere = new Snapshot(engine, { other });

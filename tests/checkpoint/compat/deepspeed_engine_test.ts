@@ -73,7 +73,7 @@ describe("DeepSpeedEngine", () => {
     expect(released).toBe(1);
   });
 
-  test("refuses a tag that was set and is taken, and is told anew", async () => {
+  test("refuses a tag that is taken, and then needs a new commit info", async () => {
     const engine = new DeepSpeedEngine(await memoryEngine());
     await saveState(engine, "a", { step: 1 });
     engine.setCommitInfo(CommitInfo.of("a"));

@@ -77,7 +77,7 @@ describe("Checkpoint.readObject", () => {
       if (budget !== undefined) expect(most).toBeLessThanOrEqual(Math.max(budget, 20 * 1024));
       await checkpoint.close();
     }
-    // And what there is of it is used.
+    // And the budget is used.
     expect(largest[2]).toBeGreaterThan(128 * 1024);
     expect(largest[4]).toBeGreaterThan(512 * 1024);
     const checkpoint = await saved({ wave: WAVE });

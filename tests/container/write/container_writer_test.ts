@@ -400,12 +400,12 @@ describe("a large manifest", () => {
     test(`leaves the event loop its turns while it is written and read: ${what}`, async () => {
       const [few, many] = [await turnsFor(treeOf(100)), await turnsFor(treeOf(100_000))];
       expect(few).toBeLessThan(100);
-      // Encoding, looking at it as a reader does, and text; then text, the comparison with it, and the tree again.
+      // To write: encoding, checking as a reader does, and text. To read: text, comparing with it, and the tree.
       expect(many).toBeGreaterThanOrEqual(300);
     });
   }
 
-  test("is written by itself: nothing else can come in between", async () => {
+  test("is written without interruption: other calls are refused meanwhile", async () => {
     const writer = await ContainerWriter.create(new BytesSink(), { tensors: [], fileId: FILE_ID });
     const user = Array.from({ length: 5000 }, (_, index) => index);
     const finished = writer.finish(manifestOf(null, user));

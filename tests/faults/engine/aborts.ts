@@ -45,7 +45,7 @@ async function abortAt(at: number, moment: "before" | "after", row: RowRecorder)
   await engine.abort();
   const where = `aborted ${moment} operation ${at}`;
   const step = await recoveredStep(inner);
-  // The move is under way when the abort comes: from there on success wins.
+  // The move is under way when the abort comes: from there on the save succeeds.
   const mayWin = wasPublished || outcome === "committed";
   if (outcome !== "committed" && outcome !== reason) row.fail(`${where}: ended with ${outcome}`);
   if (wasPublished && outcome !== "committed") row.fail(`${where}: published, and yet it failed`);

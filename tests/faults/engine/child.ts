@@ -24,7 +24,7 @@ async function save(engine: FileEngine, tag: string, step: number): Promise<void
   say(`COMMIT ${tag} ${step}`);
 }
 
-/** Goes on from what is there for `count` steps, and keeps two checkpoints; every third one replaces "best". */
+/** Resumes, saves `count` steps, and keeps two checkpoints. Every third one replaces "best". */
 async function train(count: number): Promise<void> {
   const engine = await FileEngine.open(folder, { directory, runId: RUN_ID, chunkBytes: 1024 });
   const { checkpoint } = await recover(engine);

@@ -155,7 +155,7 @@ async function takeOverFrom(
   await owner.says("COMMIT");
   await taken(folder, "LOCKED", row, where);
   await kill(owner);
-  // Of several that come at once one gets it at a time.
+  // Of several that come at once, one at a time gets the lock.
   const others = Array.from({ length: 3 }, () => new Child([...CHILD, "hold", folder]));
   await Promise.all(others.map((other) => other.says("COMMIT", "LOCKED")));
   const holders = others.filter(({ output }) => output.includes("COMMIT"));

@@ -27,10 +27,7 @@ export async function sequences(campaign: Campaign, outcome: Outcome): Promise<v
   });
 }
 
-/**
- * What an engine has to answer, in as few lines as say it: the phase of the checkpoint in the making, and what is on
- * disk.
- */
+/** What an engine has to answer: a model of the phase of the save under way, and of what is on disk. */
 class Oracle {
   phase: "idle" | "created" | "saved" = "idle";
   steps = [1];

@@ -84,7 +84,7 @@ function gradientsOf(value: Value, random: Seeded): Value[] {
   if (value.dtype !== "f32" || leaves.length === 0 || random.chance(0.4)) return [];
   const weights = Array.from({ length: sizeOf(value) }, () => random.pick([1, 1, 0.5, -2, 0]));
   const loss = sum(mul(value, constant(HostTensor.from(weights, value.shape, "f32"))));
-  // Not always the first: what flows into the others has ops of its own.
+  // Not always the first: the gradients of the others have ops of their own.
   const first = random.below(leaves.length);
   return gradients(loss, leaves.slice(first, first + (random.chance(0.2) ? 2 : 1)));
 }

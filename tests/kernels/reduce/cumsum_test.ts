@@ -65,7 +65,7 @@ describe("cumsum", () => {
     },
   );
 
-  gpuTest("OP-06 cumsum passes infinity and NaN on to what comes after, and wraps integers", async (gpu) => {
+  gpuTest("OP-06 cumsum passes infinity and NaN on to later sums, and wraps integers", async (gpu) => {
     const options = { outer: 1, reduced: 6, inner: 1, dtype: "f32", isReverse: false } as const;
     expect(Array.from(await sums(gpu, Float32Array.of(1, Infinity, 2, -Infinity, 3, 4), options))).toEqual([
       ...[1, Infinity, Infinity, NaN, NaN, NaN],

@@ -245,7 +245,7 @@ describe("losses of numbers where they are special", () => {
     },
   );
 
-  gpuTest("LO-02 cosineSimilarity of nothing is 1 and has no gradient", async (gpu) => {
+  gpuTest("LO-02 cosineSimilarity of a zero vector is 1 and has no gradient", async (gpu) => {
     expect(await lossAndGradient(gpu, cosineSimilarity(), [0, 0], [1, 2])).toEqual({
       value: 1,
       gradient: [0, 0],
@@ -253,7 +253,7 @@ describe("losses of numbers where they are special", () => {
   });
 
   gpuTest(
-    "LO-02 klDivergence of what is impossible and expected to be is 0, of what is expected infinite",
+    "LO-02 klDivergence of an impossible class is 0 where the label is 0, and infinite where it is 1",
     async (gpu) => {
       const sure = await lossAndGradient(gpu, klDivergence(), [0, -Infinity], [1, 0]);
       expectNear([sure.value, ...sure.gradient], [0, -1, 0], 0);

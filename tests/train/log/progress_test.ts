@@ -6,7 +6,7 @@ function at(step: number, metrics: Record<string, number> = {}): TrainingProgres
 }
 
 describe("terminalProgress", () => {
-  test("writes a plain line an epoch where there is no terminal, and others only now and then", async () => {
+  test("writes a plain line for each epoch where there is no terminal, and others only now and then", async () => {
     let text = "";
     let now = 0;
     const reporter = terminalProgress({

@@ -74,7 +74,7 @@ describe("a validation", () => {
     expect(left).toEqual(["e2", "s12"]);
   });
 
-  gpuTest("is one whatever the interval says, and without any other moment", async (gpu) => {
+  gpuTest("is a moment to save whatever the interval is, and where nothing else is", async (gpu) => {
     expect((await saved(gpu, scripted([1, 5, 2, 6]), { interval: 4, keep: HIGHEST }, 4)).tags).toEqual([
       "e1",
       "e2",

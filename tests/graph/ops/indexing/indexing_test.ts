@@ -98,7 +98,7 @@ describe("elements by indices", () => {
       ]);
   });
 
-  test("OP-05 of updates that replace an element none reaches what was there", () => {
+  test("OP-05 scatter passes no gradient to elements that updates replace", () => {
     const [x, y] = [f32(4), ops.input("y", "f32", [2])];
     const loss = ops.sum(ops.mul(ops.scatter(x, u32(2), y), ops.input("s", "f32", [4])));
     expect(
