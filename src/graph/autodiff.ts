@@ -1,5 +1,5 @@
 import { formatShape, shapesEqual } from "../tensor/shape.ts";
-import { definitionOf } from "./create_value.ts";
+import { definitionOf, layerOf, madeIn } from "./create_value.ts";
 import { item } from "./op.ts";
 import { add } from "./ops/arithmetic.ts";
 import { ones, zeros } from "./ops/fill.ts";
@@ -31,11 +31,13 @@ export function flowingGradients(loss: Value, wrt: readonly Value[]): (Value | u
   for (const value of reachable([loss]).reverse()) {
     const outGrad = gradientOf.get(value);
     if (outGrad === undefined || !isNeeded.has(value)) continue;
-    for (const [input, inputGrad] of inputGradients(value, outGrad)) {
-      if (!isNeeded.has(input)) continue;
-      const earlier = gradientOf.get(input);
-      gradientOf.set(input, earlier === undefined ? inputGrad : add(earlier, inputGrad));
-    }
+    madeIn(layerOf(value), () => {
+      for (const [input, inputGrad] of inputGradients(value, outGrad)) {
+        if (!isNeeded.has(input)) continue;
+        const earlier = gradientOf.get(input);
+        gradientOf.set(input, earlier === undefined ? inputGrad : add(earlier, inputGrad));
+      }
+    });
   }
   return wrt.map((value) => gradientOf.get(value));
 }

@@ -4,12 +4,41 @@ import type { OpDefinition } from "./op.ts";
 import type { Attributes, Value } from "./value.ts";
 
 /**
- * What each value is a result of. It is no field, so that `Value`, which users see, does not show how ops are made. No
- * table lists the ops, so that a script bundles only those that it uses.
+ * What each value is a result of, and in which layer. It is no field, so that `Value`, which users see, does not show
+ * how ops are made. No table lists the ops, so that a script bundles only those that it uses.
  */
-const definitions = new WeakMap<Value, OpDefinition>();
+const origins = new WeakMap<
+  Value,
+  { readonly definition: OpDefinition; readonly layer: string | undefined }
+>();
 
 let lastId = 0;
+
+/** Path of the layer that is making values. */
+let layer: string | undefined;
+
+/**
+ * What `make` gives; the values that it makes are of the layer at `path`.
+ *
+ * @param path Empty or `undefined` for no layer.
+ */
+export function madeIn<Result>(path: string | undefined, make: () => Result): Result {
+  const outer = layer;
+  layer = path === "" ? undefined : path;
+  try {
+    return make();
+  } finally {
+    layer = outer;
+  }
+}
+
+/**
+ * Path of the layer that made `value`; what is made for the gradient of a value is of its layer. `undefined` outside of
+ * all layers.
+ */
+export function layerOf(value: Value): string | undefined {
+  return origins.get(value)?.layer;
+}
 
 /** A new result of `op`. For ops; a model calls the functions of `graph/ops/`. */
 export function createValue<A extends Attributes>(
@@ -28,13 +57,13 @@ export function createValue<A extends Attributes>(
     dtype,
     shape: Object.freeze([...shape]),
   });
-  definitions.set(value, op);
+  origins.set(value, { definition: op, layer });
   return value;
 }
 
 /** The op that `value` is a result of. */
 export function definitionOf(value: Value): OpDefinition {
-  const definition = definitions.get(value);
+  const definition = origins.get(value)?.definition;
   if (definition === undefined) {
     throw new TypeError(
       `A value of "${value.op}" was not made by an op; make values with the functions of ops`,
@@ -45,5 +74,5 @@ export function definitionOf(value: Value): OpDefinition {
 
 /** Whether `value` is a result of `op`. */
 export function isResultOf<A extends Attributes>(op: OpDefinition<A>, value: Value): value is Value<A> {
-  return definitions.get(value) === op;
+  return origins.get(value)?.definition === op;
 }

@@ -1,5 +1,6 @@
 import { isPromise, kindOf } from "../base/options/kind_of.ts";
 import type { Value } from "../graph/value.ts";
+import { callLayer } from "./layer_call.ts";
 import type { Scope } from "./scope.ts";
 
 /**
@@ -20,21 +21,25 @@ export type Layer = (x: Value, scope: Scope) => Value;
  *
  * @example
  * ```ts
- * const scaled = nn.layer((x, scope) => ops.mul(x, scope.parameter("scale", [1], nn.ones())));
+ * const scaled = nn.layer((x, scope) => ops.mul(x, scope.parameter("scale", [1], nn.ones())), "scaled");
  * const twice: nn.Layer = (x, scope) => scaled(scaled(x, scope), scope);
  * ```
+ *
+ * @param name What it is called in messages and summaries. Default: the function's own name.
  */
-export function layer(apply: Layer): Layer {
+export function layer(apply: Layer, name?: string): Layer {
   if (typeof apply !== "function") {
     throw new TypeError(`layer() takes a function (x, scope) => value, found ${kindOf(apply)}`);
   }
+  const shownName = name ?? (apply.name === "" ? "layer" : apply.name);
   const known: Layer = (x, scope) => {
     if (typeof scope?.callOf !== "function") {
       throw new TypeError(
         `A layer is called with (x, scope), found ${kindOf(scope)} for the scope; pass the model's`,
       );
     }
-    return apply(x, scope.callOf(known));
+    const inner = scope.callOf(known);
+    return callLayer(shownName, x, inner, () => apply(x, inner));
   };
   return known;
 }

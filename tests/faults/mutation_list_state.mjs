@@ -33,8 +33,8 @@ export const STATE_MUTATIONS = [
   [
     "call of a layer that is known",
     "src/nn/layer.ts",
-    "return apply(x, scope.callOf(known));",
-    "return apply(x, scope);",
+    "const inner = scope.callOf(known);",
+    "const inner = scope;",
     ["tests/nn/scope_test.ts"],
   ],
   [

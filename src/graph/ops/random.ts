@@ -6,6 +6,7 @@ import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
 import { sizeOf, type Value } from "../value.ts";
 import { div } from "./arithmetic.ts";
 import { greaterEqual, where } from "./comparison.ts";
+import { FLOAT, requireDType } from "./requirements.ts";
 
 /** Options of the random ops. */
 export interface RandomOptions {
@@ -60,6 +61,7 @@ export function dropout(value: Value, options: DropoutOptions): Value {
     "{ rate: 0.5, stream: 0 }",
   );
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: the rate is from 0 to below 1, not ${rate}`);
+  requireDType("dropout", value, FLOAT);
   if (rate === 0) return value;
   const isKept = greaterEqual(randomUniform(value.shape, { stream, perExample }), rate);
   return where(isKept, div(value, 1 - rate), 0);

@@ -20,63 +20,63 @@ import {
 } from "../../graph/ops/elementary/exponentials.ts";
 import { relu as reluOf } from "../../graph/ops/piecewise.ts";
 import { sigmoid as sigmoidOf, tanh as tanhOf } from "../../graph/ops/transcendental.ts";
-import type { Layer } from "../layer.ts";
+import { type Layer, layer } from "../layer.ts";
 
 /** `max(x, 0)`. */
 export function relu(): Layer {
-  return (x) => reluOf(x);
+  return layer((x) => reluOf(x), "relu()");
 }
 
 /** `x` where it is positive, else `negativeSlope * x`. */
 export function leakyRelu(options: LeakyReluOptions = {}): Layer {
   checkOptions("leakyRelu()", options, LEAKY_RELU_OPTIONS, "{ negativeSlope: 0.2 }");
-  return (x) => leakyReluOf(x, options);
+  return layer((x) => leakyReluOf(x, options), "leakyRelu()");
 }
 
 /** `x` where it is positive, else `alpha (e^x - 1)` (Clevert, Unterthiner and Hochreiter 2015). */
 export function elu(options: EluOptions = {}): Layer {
   checkOptions("elu()", options, ELU_OPTIONS, "{ alpha: 0.5 }");
-  return (x) => eluOf(x, options);
+  return layer((x) => eluOf(x, options), "elu()");
 }
 
 /** `elu` scaled to keep mean 0 and variance 1 (Klambauer and others 2017). */
 export function selu(): Layer {
-  return (x) => seluOf(x);
+  return layer((x) => seluOf(x), "selu()");
 }
 
 /** `tanh(x)`. */
 export function tanh(): Layer {
-  return (x) => tanhOf(x);
+  return layer((x) => tanhOf(x), "tanh()");
 }
 
 /** `1 / (1 + exp(-x))`. */
 export function sigmoid(): Layer {
-  return (x) => sigmoidOf(x);
+  return layer((x) => sigmoidOf(x), "sigmoid()");
 }
 
 /** `log(sigmoid(x))`. */
 export function logSigmoid(): Layer {
-  return (x) => logSigmoidOf(x);
+  return layer((x) => logSigmoidOf(x), "logSigmoid()");
 }
 
 /** `log(1 + exp(x))`. */
 export function softplus(): Layer {
-  return (x) => softplusOf(x);
+  return layer((x) => softplusOf(x), "softplus()");
 }
 
 /** `x * sigmoid(x)`, also called swish. */
 export function silu(): Layer {
-  return (x) => siluOf(x);
+  return layer((x) => siluOf(x), "silu()");
 }
 
 /** `x * tanh(softplus(x))` (Misra 2019). */
 export function mish(): Layer {
-  return (x) => mishOf(x);
+  return layer((x) => mishOf(x), "mish()");
 }
 
 /** `x * min(max(x + 3, 0), 6) / 6` (Howard and others 2019). */
 export function hardSwish(): Layer {
-  return (x) => hardSwishOf(x);
+  return layer((x) => hardSwishOf(x), "hardSwish()");
 }
 
 /**
@@ -85,5 +85,5 @@ export function hardSwish(): Layer {
  */
 export function gelu(options: GeluOptions = {}): Layer {
   checkOptions("gelu()", options, GELU_OPTIONS, '{ approximate: "tanh" }');
-  return (x) => geluOf(x, options);
+  return layer((x) => geluOf(x, options), "gelu()");
 }

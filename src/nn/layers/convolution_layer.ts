@@ -5,7 +5,7 @@ import { elementCount, type Shape } from "../../tensor/shape.ts";
 import { uniform } from "../initializers.ts";
 import { type Layer, layer } from "../layer.ts";
 import type { LinearOptions } from "./linear.ts";
-import { applyOp, requireInput } from "./require_input.ts";
+import { requireInput } from "./require_input.ts";
 
 /** What the layers of convolutions differ in. */
 export interface ConvolutionKind {
@@ -35,11 +35,11 @@ export function convolutionLayer(kind: ConvolutionKind, options: LinearOptions):
   return layer((x, scope) => {
     requireInput(name, scope, x, axes);
     const weight = scope.parameter("weight", weightShape, weightInitializer);
-    const result = applyOp(name, scope, x, () => convolve(x, weight));
+    const result = convolve(x, weight);
     if (!bias) return result;
     const added = scope.parameter("bias", [outChannels], biasInitializer);
     return add(result, reshape(added, [outChannels, ...kernelAxes.map(() => 1)]));
-  });
+  }, name);
 }
 
 /** `channels` in each of so many groups; a `RangeError` where they cannot be shared out. */

@@ -1,5 +1,5 @@
 import { dropout as dropoutOf } from "../../graph/ops/random.ts";
-import type { Layer } from "../layer.ts";
+import { type Layer, layer } from "../layer.ts";
 
 /**
  * While training, sets each element to 0 with this probability and divides the others by `1 - rate`, which
@@ -10,9 +10,9 @@ export function dropout(rate: number): Layer {
   if (!(rate >= 0 && rate < 1)) {
     throw new RangeError(`dropout: the rate is from 0 to below 1, found ${rate}`);
   }
-  return (x, scope) => {
+  return layer((x, scope) => {
     // Taken in evaluation too, so that the layers behind have the same streams in both.
     const stream = scope.randomStream();
     return scope.isTraining ? dropoutOf(x, { rate, stream }) : x;
-  };
+  }, `dropout(${rate})`);
 }

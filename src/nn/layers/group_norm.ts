@@ -6,8 +6,8 @@ import { reshape } from "../../graph/ops/views.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { ones, zeros } from "../initializers.ts";
 import { type Layer, layer } from "../layer.ts";
-import { channelsOfGroup } from "./convolution_layer.ts";
 import { placeOf } from "./require_input.ts";
+import { channelsOfGroup } from "./convolution_layer.ts";
 
 /** Options of {@link groupNorm}. */
 export interface GroupNormOptions {
@@ -42,5 +42,5 @@ export function groupNorm(groups: number, channels: number, options: GroupNormOp
     const weight = reshape(scope.parameter("weight", [channels], ones()), perChannel);
     const bias = reshape(scope.parameter("bias", [channels], zeros()), perChannel);
     return add(mul(normalised, weight), bias);
-  });
+  }, name);
 }

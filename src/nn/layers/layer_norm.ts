@@ -26,10 +26,11 @@ export const LAYER_NORM_OPTIONS: OptionNames<LayerNormOptions> = { epsilon: true
  */
 export function layerNorm(features: number, options: LayerNormOptions = {}): Layer {
   const { epsilon = 1e-5 } = checkOptions("layerNorm()", options, LAYER_NORM_OPTIONS);
+  const name = `layerNorm(${features})`;
   return layer((x, scope) => {
     const axis = x.shape.length - 1;
     if (x.shape[axis] !== features) {
-      const place = placeOf(`layerNorm(${features})`, scope);
+      const place = placeOf(name, scope);
       throw new TypeError(`${place}: takes […, ${features}], found ${formatShape(x.shape)}`);
     }
     const centred = sub(x, mean(x, { axes: [axis], keepDims: true }));
@@ -37,5 +38,5 @@ export function layerNorm(features: number, options: LayerNormOptions = {}): Lay
     const normalised = mul(centred, rsqrt(add(variance, epsilon)));
     const weight = scope.parameter("weight", [features], ones());
     return add(mul(normalised, weight), scope.parameter("bias", [features], zeros()));
-  });
+  }, name);
 }

@@ -37,12 +37,11 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     weightInitializer = uniform(-bound, bound),
     biasInitializer = uniform(-bound, bound),
   } = checkOptions("linear()", options, LINEAR_OPTIONS);
+  const name = `linear(${inputs}, ${outputs})`;
   return layer((x, scope) => {
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== inputs) {
       throw new TypeError(
-        `${placeOf(`linear(${inputs}, ${outputs})`, scope)}: takes [batch, …, ${inputs}], found ${
-          formatShape(x.shape)
-        }; ` +
+        `${placeOf(name, scope)}: takes [batch, …, ${inputs}], found ${formatShape(x.shape)}; ` +
           `put flatten() before it or change its number of inputs`,
       );
     }
@@ -50,7 +49,7 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     const product = matmul(reshape(x, [-1, inputs]), weight, { transposeB: true });
     const result = bias ? add(product, scope.parameter("bias", [outputs], biasInitializer)) : product;
     return reshape(result, [...x.shape.slice(0, -1), outputs]);
-  });
+  }, name);
 }
 
 function requireCount(name: string, value: number): void {

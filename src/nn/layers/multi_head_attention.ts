@@ -3,9 +3,10 @@ import { attention } from "../../graph/ops/attention.ts";
 import { reshape, transpose } from "../../graph/ops/views.ts";
 import type { Value } from "../../graph/value.ts";
 import { formatShape } from "../../tensor/shape.ts";
+import { callLayer } from "../layer_call.ts";
 import type { Scope } from "../scope.ts";
 import { linear, LINEAR_OPTIONS, type LinearOptions } from "./linear.ts";
-import { applyOp, placeOf, requireInput, requireSize } from "./require_input.ts";
+import { placeOf, requireInput, requireSize } from "./require_input.ts";
 
 /** Options of {@link multiHeadAttention}; those of `linear` are for its four projections. */
 export interface MultiHeadAttentionOptions extends LinearOptions {
@@ -77,8 +78,7 @@ export function multiHeadAttention(
   const key = linear(width, keyHeads * headWidth, weights);
   const value = linear(width, keyHeads * headWidth, weights);
   const output = linear(width, width, weights);
-  const attend: AttentionLayer = (x, outer, given = {}) => {
-    const scope = outer.callOf(attend);
+  const attended = (x: Value, scope: Scope, given: AttentionCallOptions): Value => {
     checkOptions(`${name}'s call`, given, ATTENTION_CALL_OPTIONS, "{ context }");
     const { context = x } = given;
     requireInput(name, scope, x, ["batch", "positions", width]);
@@ -91,13 +91,12 @@ export function multiHeadAttention(
       headsOf(key(context, scope.child("key")), keyHeads),
       headsOf(value(context, scope.child("value")), keyHeads),
     ] as const;
-    const attended = applyOp(
-      name,
-      scope,
-      x,
-      () => attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 }),
-    );
-    return output(reshape(transpose(attended, [0, 2, 1, 3]), x.shape), scope.child("output"));
+    const result = attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 });
+    return output(reshape(transpose(result, [0, 2, 1, 3]), x.shape), scope.child("output"));
+  };
+  const attend: AttentionLayer = (x, outer, given = {}) => {
+    const scope = outer.callOf(attend);
+    return callLayer(name, x, scope, () => attended(x, scope, given));
   };
   return attend;
 }

@@ -22,13 +22,14 @@ export const RMS_NORM_OPTIONS: OptionNames<RmsNormOptions> = { epsilon: true };
  */
 export function rmsNorm(features: number, options: RmsNormOptions = {}): Layer {
   const { epsilon = 2 ** -23 } = checkOptions("rmsNorm()", options, RMS_NORM_OPTIONS);
+  const name = `rmsNorm(${features})`;
   return layer((x, scope) => {
     const axis = x.shape.length - 1;
     if (x.shape[axis] !== features) {
-      const place = placeOf(`rmsNorm(${features})`, scope);
+      const place = placeOf(name, scope);
       throw new TypeError(`${place}: takes […, ${features}], found ${formatShape(x.shape)}`);
     }
     const power = mean(square(x), { axes: [axis], keepDims: true });
     return mul(mul(x, rsqrt(add(power, epsilon))), scope.parameter("weight", [features], ones()));
-  });
+  }, name);
 }

@@ -54,5 +54,8 @@ export function separableConv2d(
     bias: false,
   });
   const pointwise = namedConv2d("separableConv2d", inChannels, outChannels, 1, weights);
-  return layer((x, scope) => pointwise(depthwise(x, scope.child("depthwise")), scope.child("pointwise")));
+  return layer(
+    (x, scope) => pointwise(depthwise(x, scope.child("depthwise")), scope.child("pointwise")),
+    `separableConv2d(${inChannels}, ${outChannels}, ${JSON.stringify(kernelSize)})`,
+  );
 }

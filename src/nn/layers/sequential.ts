@@ -1,3 +1,4 @@
+import { callLayer } from "../layer_call.ts";
 import { type Layer, layer as knownLayer, requireValue } from "../layer.ts";
 
 /** One layer after the other. Parameters of the n-th are named `n.…`, counting from 0, as in PyTorch. */
@@ -11,8 +12,13 @@ export function sequential(...layers: readonly Layer[]): Layer {
   });
   return knownLayer((x, scope) =>
     layers.reduce((value, layer, index) => {
-      const result = layer(value, scope.child(String(index)));
-      return requireValue(`layer ${index} of sequential()`, result);
-    }, x)
-  );
+      const own = scope.child(String(index));
+      const name = layer.name === "" ? "layer" : layer.name;
+      return callLayer(
+        name,
+        value,
+        own,
+        () => requireValue(`layer ${index} of sequential()`, layer(value, own)),
+      );
+    }, x), "sequential()");
 }

@@ -1,11 +1,15 @@
 import { checkOptions, type OptionNames, pickOptions } from "../../base/options/options.ts";
 import { add } from "../../graph/ops/arithmetic.ts";
+import type { Value } from "../../graph/value.ts";
 import type { Layer } from "../layer.ts";
+import { callLayer } from "../layer_call.ts";
+import type { Scope } from "../scope.ts";
 import { gelu } from "./activations.ts";
 import { dropout as dropoutLayer } from "./dropout.ts";
 import { layerNorm } from "./layer_norm.ts";
 import { linear, LINEAR_OPTIONS, type LinearOptions } from "./linear.ts";
 import {
+  type AttentionCallOptions,
   type AttentionLayer,
   MULTI_HEAD_ATTENTION_OPTIONS,
   multiHeadAttention,
@@ -59,9 +63,9 @@ export function transformerBlock(
   const [norm1, norm2] = [layerNorm(width), layerNorm(width)] as const;
   const [widen, narrow] = [linear(width, feedForward, weights), linear(feedForward, width, weights)] as const;
   const drop = dropoutLayer(dropout);
-  const block: AttentionLayer = (x, outer, given = {}) => {
-    const scope = outer.callOf(block);
-    requireInput(`transformerBlock(${width}, ${heads})`, scope, x, ["batch", "positions", width]);
+  const name = `transformerBlock(${width}, ${heads})`;
+  const blockOf = (x: Value, scope: Scope, given: AttentionCallOptions): Value => {
+    requireInput(name, scope, x, ["batch", "positions", width]);
     const attended: Layer = (value) => drop(attend(value, scope.child("attention"), given), scope);
     const fed: Layer = (value) => {
       const wide = activation(widen(value, scope.child("linear1")), scope.child("activation"));
@@ -75,6 +79,10 @@ export function transformerBlock(
     }
     const middle = norm1(add(x, attended(x, scope)), first);
     return norm2(add(middle, fed(middle, scope)), second);
+  };
+  const block: AttentionLayer = (x, outer, given = {}) => {
+    const scope = outer.callOf(block);
+    return callLayer(name, x, scope, () => blockOf(x, scope, given));
   };
   return block;
 }

@@ -4,11 +4,10 @@ import {
   UPSAMPLE_OPTIONS,
   type UpsampleOptions,
 } from "../../graph/ops/spatial/upsample.ts";
-import type { Layer } from "../layer.ts";
-import { applyOp } from "./require_input.ts";
+import { type Layer, layer } from "../layer.ts";
 
 /** Images `[batch, channels, rows, columns]` of a whole multiple of their size; see `ops.upsample`. */
 export function upsample(options: UpsampleOptions = {}): Layer {
   checkOptions("upsample()", options, UPSAMPLE_OPTIONS, '{ scale: 2, mode: "bilinear" }');
-  return (x, scope) => applyOp("upsample()", scope, x, () => upsampleOf(x, options));
+  return layer((x) => upsampleOf(x, options), "upsample()");
 }

@@ -2,6 +2,7 @@ import { checkOptions, type OptionNames } from "../../../base/options/options.ts
 import type { Value } from "../../value.ts";
 import { add, mul, square } from "../arithmetic.ts";
 import { greater, where } from "../comparison.ts";
+import { FLOAT, requireDType } from "../requirements.ts";
 import { sigmoid, tanh } from "../transcendental.ts";
 import { clip } from "./clip.ts";
 import { erf } from "./erf.ts";
@@ -26,6 +27,7 @@ export function leakyRelu(a: Value, options: LeakyReluOptions = {}): Value {
     LEAKY_RELU_OPTIONS,
     "{ negativeSlope: 0.2 }",
   );
+  requireDType("leakyRelu", a, FLOAT);
   return where(greater(a, 0), a, mul(a, negativeSlope));
 }
 
@@ -62,6 +64,7 @@ export function mish(a: Value): Value {
 
 /** `a · min(max(a + 3, 0), 6) / 6` (Howard and others 2019). */
 export function hardSwish(a: Value): Value {
+  requireDType("hardSwish", a, FLOAT);
   return mul(a, mul(clip(add(a, 3), 0, 6), 1 / 6));
 }
 
@@ -77,6 +80,7 @@ export const GELU_OPTIONS: OptionNames<GeluOptions> = { approximate: true };
 /** `a` times the probability that a normal number is below it (Hendrycks and Gimpel 2016). */
 export function gelu(a: Value, options: GeluOptions = {}): Value {
   const { approximate = "none" } = checkOptions("gelu()", options, GELU_OPTIONS, '{ approximate: "tanh" }');
+  requireDType("gelu", a, FLOAT);
   const half = mul(a, 0.5);
   switch (approximate) {
     case "none":

@@ -1,0 +1,75 @@
+import { madeIn } from "../graph/create_value.ts";
+import type { Value } from "../graph/value.ts";
+import { formatShape } from "../tensor/shape.ts";
+import { placeOf } from "./layers/require_input.ts";
+import type { Scope } from "./scope.ts";
+
+/** One call of a layer in a trace. */
+export interface LayerCall {
+  /** Dotted path of its scope, such as `0.attention`; empty for a whole model. */
+  readonly path: string;
+  /** How it was made, such as `linear(784, 128)`. */
+  readonly name: string;
+  readonly input: Value;
+  readonly output: Value;
+}
+
+/** Those of the trace that is being made; a trace is made in one go. */
+let calls: (LayerCall | undefined)[] | undefined;
+
+/** Errors that say already in which layer they came up. */
+const placed = new WeakSet<Error>();
+
+/**
+ * Calls a layer: `work` makes of `x` what it gives. Its values know in which layer they were made, and a `TypeError` or
+ * a `RangeError` says it.
+ */
+export function callLayer(name: string, x: Value, scope: Scope, work: () => Value): Value {
+  const index = calls?.push(undefined);
+  const output = madeIn(scope.path, () => {
+    try {
+      return work();
+    } catch (error) {
+      throw inPlace(error, name, x, scope);
+    }
+  });
+  if (index !== undefined) calls?.splice(index - 1, 1, { path: scope.path, name, input: x, output });
+  return output;
+}
+
+/** What `work` gives, and every layer that it called: one that calls others stands before them. */
+export function recordCalls<Result>(
+  work: () => Result,
+): { readonly result: Result; readonly calls: readonly LayerCall[] } {
+  const outer = calls;
+  const own: (LayerCall | undefined)[] = [];
+  calls = own;
+  try {
+    return { result: work(), calls: own.flatMap((call) => call ?? []) };
+  } finally {
+    calls = outer;
+  }
+}
+
+/** `error` with the innermost layer that it came up in. */
+function inPlace(error: unknown, name: string, x: Value, scope: Scope): unknown {
+  if (!(error instanceof TypeError || error instanceof RangeError) || placed.has(error)) return error;
+  const { message } = error;
+  // A layer that is the whole model has no path to name.
+  const isSaid = scope.path === "" || message.includes(`"${scope.path}"`) ||
+    message.includes(`"${scope.path}.`);
+  const given = isSaid
+    ? error
+    : withMessage(error, `${placeOf(name, scope)} cannot take ${describe(x)}: ${message}`);
+  placed.add(given);
+  return given;
+}
+
+function withMessage(cause: TypeError | RangeError, message: string): TypeError | RangeError {
+  return cause instanceof RangeError ? new RangeError(message, { cause }) : new TypeError(message, { cause });
+}
+
+/** A caller of JavaScript may have given no value. */
+function describe(x: Partial<Value> | undefined): string {
+  return x?.shape === undefined ? "what it was given" : formatShape(x.shape);
+}
