@@ -301,6 +301,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   DataLoaderOptions: [(wrong) => cairn.DataLoader.from(dataset, wrong)],
   RunOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
   TrainOptions: [detached(cairn.Trainer.prototype.train)],
+  TrainStepOptions: [(wrong) => cairn.TrainStep.compile(nothing(), wrong)],
+  ExplainOptions: [detached(cairn.Trainer.prototype.explain)],
   ValidationOptions: [
     (validation) =>
       new cairn.Trainer(nothing(), {

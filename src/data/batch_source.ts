@@ -66,6 +66,9 @@ export interface BatchSource {
   describe?(): Promise<Description>;
 }
 
+/** What the batches of a source are, whatever is in them. */
+export type BatchSpec = Pick<BatchSource, "batchSize" | "inputs" | "labels">;
+
 /**
  * Batches in an epoch of training: with a smaller last one, or with `dropLast` without. Throws a `RangeError` when
  * there is none, or a size is no number.
@@ -134,17 +137,11 @@ function requireSize(
   request: BatchRequest,
   size: number,
 ): void {
-  if (!ArrayBuffer.isView(found)) {
-    throw new TypeError(
-      `The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
-    );
-  }
-  const exampleBytes = elementCount(example.shape) * byteSizeOf(example.dtype);
-  if (found.byteLength === size * exampleBytes) return;
-  const count = exampleBytes === 0 ? 0 : found.byteLength / exampleBytes;
+  const count = countExamples(what, found, example);
+  if (found.byteLength === size * exampleBytes(example)) return;
   const relation = count < size ? "is short" : "is too long";
   const epoch = request.epoch + 1;
-  const expectedBytes = size * exampleBytes;
+  const expectedBytes = size * exampleBytes(example);
   throw new CairnError(
     "short_batch",
     `Batch ${request.position} of epoch ${epoch} ${relation}: its ${what} hold ${count} examples of ` +
@@ -152,4 +149,27 @@ function requireSize(
       `(${expectedBytes} bytes); let batchAt() give what exampleCount promises, or leave out a smaller last batch with dropLast`,
     { details: { value: count, limit: size } },
   );
+}
+
+/**
+ * How many examples the `inputs` or `labels` of a batch hold; a fraction where the last one is cut off.
+ *
+ * @throws TypeError for what is no typed array.
+ */
+export function countExamples(
+  what: "inputs" | "labels",
+  found: ArrayBufferView,
+  example: ExampleSpec,
+): number {
+  if (!ArrayBuffer.isView(found)) {
+    throw new TypeError(
+      `The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
+    );
+  }
+  const perExample = exampleBytes(example);
+  return perExample === 0 ? 0 : found.byteLength / perExample;
+}
+
+function exampleBytes({ dtype, shape }: ExampleSpec): number {
+  return elementCount(shape) * byteSizeOf(dtype);
 }

@@ -1,6 +1,6 @@
 /**
- * For those who extend a training: data from a source of their own, progress shown in their own way, names of
- * checkpoints, and the types of what a `Trainer` takes and reports.
+ * For those who extend a training: a training step for loops of their own, data from a source of their own, progress
+ * shown in their own way, names of checkpoints, and the types of what a `Trainer` takes and reports.
  *
  * @example
  * ```ts
@@ -55,6 +55,12 @@ export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.t
 export type { PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";
+export { TrainStep } from "../train/loop/train_step.ts";
+export type { TrainStepOptions } from "../train/loop/train_step_options.ts";
+export type { Printable } from "../base/printable.ts";
+export type { KernelExplanation, ProgramExplanation } from "../graph/explain_program.ts";
+export type { ExplainOptions, StepExplanation, StepMemoryExplanation } from "../train/step/explain_step.ts";
+export type { LayerSummary, ModelSummary } from "../train/step/summarize_model.ts";
 export type { ClipGradientsOptions } from "../train/step/clip_gradients.ts";
 export type { RecoverRunOptions } from "../train/restore.ts";
 export type { AutoSaveSettings, KeepSettings } from "../train/saves/auto_save_options.ts";
@@ -97,4 +103,5 @@ export type {
 export type { UpdateTensors } from "../nn/optim/update_tensors.ts";
 export type { OptimizerOptions, ParameterGroup } from "../nn/optim/optimizer_options.ts";
 export type { Schedule } from "../nn/optim/schedules/schedule.ts";
+export type { Model, ModelInput, ModelTrace } from "../nn/model.ts";
 export type { BufferDType, BufferOptions, ModelBuffer, Parameter, Scope, ScopeOptions } from "../nn/scope.ts";

@@ -205,6 +205,15 @@ export class GpuDevice {
     }
   }
 
+  /**
+   * Whether {@link GpuDevice.pipeline} has been asked for this one.
+   *
+   * @internal
+   */
+  hasPipeline(spec: PipelineSpec): boolean {
+    return this.#pipelines.has(pipelineKey(spec));
+  }
+
   #compile(key: string, spec: PipelineSpec): Promise<GPUComputePipeline> {
     this.#counts.pipelinesCreated += 1;
     const compiling = this.waitFor(compilePipeline(this.device, spec));

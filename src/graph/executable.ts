@@ -1,18 +1,24 @@
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
+import type { WorkProgress } from "../base/work.ts";
 import { CairnError } from "../base/errors.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
+import { compilePipelines } from "../gpu/compile_pipelines.ts";
+import { type ReadyDispatch, timeDispatches } from "../gpu/time_dispatches.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { Dispatch } from "../gpu/dispatch.ts";
 import { encodeStepScalars, STEP_SCALARS_BYTES, type StepScalars } from "../kernels/step_scalars.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { checkProgram } from "./check_program.ts";
 import { describeProgram } from "./describe_program.ts";
+import { explainKernels, type ProgramExplanation } from "./explain_program.ts";
 import { ProgramLowering, storageBytes } from "./lower_program.ts";
-import { lowerUpdates } from "./lower_updates.ts";
+import { type LoweredUpdates, lowerUpdates } from "./lower_updates.ts";
+import { item } from "./op.ts";
 import { type OutputRegion, planResults, type ResultPlan } from "./plan_results.ts";
 import { PROGRAM, type Program } from "./program.ts";
 import { ProgramMemory } from "./program_memory.ts";
 import { bytesForInput, type ProgramInput } from "./program_inputs.ts";
+import type { Value } from "./value.ts";
 import { variantChooser } from "./variants.ts";
 
 /** Options of {@link Executable.compile}. */
@@ -24,10 +30,16 @@ export interface CompileOptions {
   readonly variants?: Map<string, string>;
   /** Stands in messages and in the labels of GPU objects. */
   readonly label?: string;
+  /** Called when it is known how many kernels there are to be compiled, and after each of them. */
+  readonly onCompile?: ((progress: WorkProgress) => void) | undefined;
 }
 
 /** Every option of {@link CompileOptions}. */
-export const COMPILE_OPTIONS: OptionNames<CompileOptions> = { variants: true, label: true };
+export const COMPILE_OPTIONS: OptionNames<CompileOptions> = {
+  variants: true,
+  label: true,
+  onCompile: true,
+};
 
 /** What a compiled program is made of. */
 export interface ExecutableStats {
@@ -49,16 +61,11 @@ export interface OutputCopy {
   readonly into: BufferRange;
 }
 
-interface ReadyDispatch {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
-}
-
 interface Compiled {
   readonly gpu: GpuDevice;
   readonly label: string;
   readonly lowering: ProgramLowering;
+  readonly updates: LoweredUpdates;
   readonly results: ResultPlan;
   readonly memory: ProgramMemory;
   readonly dispatches: readonly ReadyDispatch[];
@@ -109,7 +116,7 @@ export class Executable {
       const steps = [...lowering.steps, ...updates.steps].map(({ dispatch }) => {
         return { ...dispatch, bindings: dispatch.bindings.map((binding) => memory.rangeOf(binding)) };
       });
-      const dispatches = await prepare(gpu, steps);
+      const dispatches = await prepare(gpu, steps, options.onCompile);
       const usesScalars = steps.some(({ bindings }) => bindings.includes(memory.rangeOf("scalars")));
       const description = describeProgram(label, lowering, updates, results, memory);
       const ends = [0, ...updates.ends].map((end) => lowering.steps.length + end);
@@ -117,6 +124,7 @@ export class Executable {
         gpu,
         label,
         lowering,
+        updates,
         results,
         memory,
         dispatches,
@@ -172,6 +180,52 @@ export class Executable {
   /** The plan, for people: each dispatch with its shapes and where it reads and writes. The same in every trace. */
   describe(): string {
     return this.#compiled.description;
+  }
+
+  /**
+   * The plan as data: every kernel with its bytes and operations, and the memory.
+   *
+   * @param forward What is on the way to the loss; what only gradients need is not reachable from it. Default: the
+   * outputs.
+   * @param ms Milliseconds of each dispatch, as {@link Executable.time} gives them.
+   */
+  explain(forward?: Iterable<Value>, ms?: readonly number[]): ProgramExplanation {
+    const { label, lowering, updates, results, memory } = this.#compiled;
+    const { dispatches, pipelines, fusedOps, workspaceBytes } = this.stats;
+    return {
+      label,
+      kernels: explainKernels({
+        steps: [...lowering.steps, ...updates.steps],
+        updatesFrom: lowering.steps.length,
+        forward: forward ?? [...results.outputs.values()].map(({ value }) => value),
+        ms,
+      }),
+      dispatches,
+      pipelines,
+      fusedOps,
+      workspaceBytes,
+      leastBytes: memory.leastBytes,
+    };
+  }
+
+  /**
+   * Runs as {@link Executable.run} does, with all updates, and gives the milliseconds that each dispatch took on the
+   * GPU. Waits for the GPU.
+   *
+   * @param unchanged What gets its bytes back in the same submit, so that nothing else sees that it was changed.
+   * @throws CairnError `unsupported` where the device has no `timestamp-query`, `out_of_memory`.
+   */
+  async time(
+    inputs: Readonly<Record<string, ProgramInput>>,
+    scalars?: StepScalars,
+    unchanged: readonly BufferRange[] = [],
+  ): Promise<number[]> {
+    const { gpu, memory, dispatches } = this.#use();
+    const uploads = this.#uploadsOf(inputs);
+    this.#encodeScalars(scalars);
+    if (this.#compiled.usesScalars) gpu.write(memory.rangeOf("scalars").buffer, 0, this.#scalarBytes);
+    for (const [range, bytes] of uploads) gpu.write(range.buffer, range.offset, bytes);
+    return await timeDispatches(gpu, dispatches, unchanged);
   }
 
   /** Frees the program's memory. Safe to call twice. */
@@ -247,10 +301,14 @@ export class Executable {
 }
 
 /** Compiles each kernel and binds its memory; errors name the kernel. */
-async function prepare(gpu: GpuDevice, dispatches: readonly Dispatch[]): Promise<ReadyDispatch[]> {
-  return await Promise.all(dispatches.map(async (dispatch) => {
-    const { label, bindings, workgroups } = dispatch;
-    const pipeline = await gpu.pipeline(dispatch);
+async function prepare(
+  gpu: GpuDevice,
+  dispatches: readonly Dispatch[],
+  onCompile: CompileOptions["onCompile"],
+): Promise<ReadyDispatch[]> {
+  const pipelines = await compilePipelines(gpu, dispatches, onCompile);
+  return await Promise.all(dispatches.map(async ({ label, bindings, workgroups }, index) => {
+    const pipeline = item(pipelines, index);
     const bindGroup = await gpu.validated(label, () => gpu.bindGroup(label, pipeline, bindings));
     return { pipeline, bindGroup, workgroups };
   }));

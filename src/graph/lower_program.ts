@@ -16,6 +16,8 @@ import { broadcastWalk } from "./walks.ts";
 /** A step with a line about it for people. */
 export interface LoweredStep extends Step {
   readonly text: string;
+  /** The values that it computes, or helps to: those of a fused kernel, the result last. */
+  readonly values?: readonly Value[];
 }
 
 /** How a program picks the variant of a kernel. */
@@ -94,8 +96,8 @@ export class ProgramLowering implements LoweringContext {
   }
 
   /** Adds a step, unless it has nothing to compute. */
-  add(step: Step, text: string): void {
-    if (step.dispatch.workgroups.every((count) => count > 0)) this.steps.push({ ...step, text });
+  add(step: Step, text: string, values: readonly Value[] = []): void {
+    if (step.dispatch.workgroups.every((count) => count > 0)) this.steps.push({ ...step, text, values });
   }
 
   /** E.g. `%12 matmul f32 [64, 10]`; the number counts the program's values, so that it is the same in every trace. */
@@ -129,7 +131,7 @@ export class ProgramLowering implements LoweringContext {
       case "kernel": {
         this.computed.add(this.regionOf(value));
         const text = this.#textOf(value, value.inputs);
-        for (const step of lowering.steps(value, this)) this.add(step, text);
+        for (const step of lowering.steps(value, this)) this.add(step, text, [value]);
         return;
       }
       default:
@@ -169,7 +171,8 @@ export class ProgramLowering implements LoweringContext {
       shape: root.shape,
       scalars: usesScalars ? "scalars" : undefined,
     });
-    this.add({ dispatch, writes: [output] }, this.#textOf(root, leaves.map(({ source }) => source)));
+    const text = this.#textOf(root, leaves.map(({ source }) => source));
+    this.add({ dispatch, writes: [output] }, text, [...members.filter((member) => member !== root), root]);
   }
 
   #textOf(result: Value, operands: readonly Value[]): string {

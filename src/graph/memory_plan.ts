@@ -51,6 +51,25 @@ export function planMemory(
   return { addresses, arenaBytes: arenas.map((arena) => arena.byteLength) };
 }
 
+/**
+ * The most bytes of `regions` that live at one time, as in {@link planMemory}: no plan for the same order of steps
+ * takes less.
+ */
+export function leastBytes(
+  regions: readonly Region[],
+  steps: readonly Step[],
+  kept: ReadonlySet<Region>,
+): number {
+  // What begins to live with a step, less what ended with the step before.
+  const changes = new Array<number>(steps.length + 2).fill(0);
+  for (const { region: { byteLength }, first, last } of spansOf(regions, steps, kept)) {
+    changes[first] = item(changes, first) + byteLength;
+    changes[last + 1] = item(changes, last + 1) - byteLength;
+  }
+  let living = 0;
+  return changes.reduce((most, change) => Math.max(most, living += change), 0);
+}
+
 /** A region with the first and the last step that needs it. */
 interface Span {
   readonly region: Region;

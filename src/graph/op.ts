@@ -18,6 +18,11 @@ export interface OpDefinition<A extends Attributes = Attributes> {
   gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
   /** Inputs that hold indices. */
   indices?(value: Value<A>): readonly IndexInput[];
+  /**
+   * About how many floating-point operations it takes, where those are more than one an element; a product and a sum
+   * are two.
+   */
+  flops?(value: Value<A>): number;
   /** The stream of random numbers that it draws from, if it draws any. */
   stream?(value: Value<A>): number | undefined;
 }

@@ -4,7 +4,7 @@ import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { STEP_SCALARS_BYTES } from "../kernels/step_scalars.ts";
 import type { ProgramLowering } from "./lower_program.ts";
 import type { LoweredUpdates } from "./lower_updates.ts";
-import { type MemoryPlan, planMemory, planSideBySide } from "./memory_plan.ts";
+import { leastBytes, type MemoryPlan, planMemory, planSideBySide } from "./memory_plan.ts";
 import { type Binding, item, type Region } from "./op.ts";
 import type { ResultPlan } from "./plan_results.ts";
 
@@ -14,6 +14,8 @@ export class ProgramMemory {
   readonly arenaBytes: readonly number[];
   /** Size of all buffers together. */
   readonly byteLength: number;
+  /** What no plan takes less than: the most bytes that are needed at one time. */
+  readonly leastBytes: number;
   readonly #gpu: GpuDevice;
   readonly #ranges: Map<Region, BufferRange>;
   readonly #buffers: GPUBuffer[] = [];
@@ -34,7 +36,8 @@ export class ProgramMemory {
     const computed = [...lowering.computed, ...updates.computed].filter((region) =>
       !this.#ranges.has(region)
     );
-    const work = planMemory(computed, [...lowering.steps, ...updates.steps], kept, maxBufferSize);
+    const steps = [...lowering.steps, ...updates.steps];
+    const work = planMemory(computed, steps, kept, maxBufferSize);
     // Never written by a step, so they can all be in one buffer.
     const uploaded = [
       ...[...lowering.inputs.values()].map(({ region }) => region),
@@ -42,6 +45,8 @@ export class ProgramMemory {
       ...updates.constants.keys(),
     ];
     const uploads = planSideBySide(uploaded, maxBufferSize);
+    this.leastBytes = leastBytes(computed, steps, kept) +
+      uploaded.reduce((sum, { byteLength }) => sum + byteLength, 0);
     this.arenaBytes = work.arenaBytes;
     this.byteLength = [...work.arenaBytes, ...uploads.arenaBytes].reduce((total, bytes) => total + bytes, 0);
     this.#scalars = {

@@ -13,15 +13,21 @@ import { type ModelBuffer, type Parameter, Scope } from "./scope.ts";
 
 /** What a model is given: one example, without the batch axis. */
 export interface ModelInput {
+  /** The dtype of its elements. */
   readonly dtype: DType;
+  /** Sizes of its dimensions, outermost first. */
   readonly shape: Shape;
 }
 
 /** One trace of a model: from the input `[batch, …]`, named "inputs", to the output. */
 export interface ModelTrace {
+  /** `[batch, …]`, named "inputs". */
   readonly input: Value;
+  /** What the model gives for it. */
   readonly output: Value;
+  /** Those that it asked for, in that order. */
   readonly parameters: readonly Parameter[];
+  /** What it keeps from step to step and does not train. */
   readonly buffers: readonly ModelBuffer[];
   /** What buffers become in a step of training, by their names. */
   readonly bufferUpdates: ReadonlyMap<string, Value>;
@@ -32,9 +38,13 @@ const INITIALIZATION_STEP = 0xffff_ffff;
 
 /** A layer with its parameters and buffers in a store. */
 export class Model {
+  /** Where they are. */
   readonly store: TensorStore;
+  /** What it is given. */
   readonly input: ModelInput;
+  /** In the order in which the layer asks for them. */
   readonly parameters: readonly Parameter[];
+  /** What it keeps from step to step and does not train. */
   readonly buffers: readonly ModelBuffer[];
   readonly #layer: Layer;
 

@@ -14,10 +14,16 @@ import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { RunDirectory } from "./saves/run_directory.ts";
 import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
-import { type Allowance, allowing, LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
+import { LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
 import { restoredColumns } from "./loop/restored_columns.ts";
 import type { Run } from "./loop/run.ts";
-import { RUN_SETTINGS, type RunDifference, type RunSetting } from "./loop/run_identity.ts";
+import {
+  type Allowance,
+  allowing,
+  RUN_SETTINGS,
+  type RunDifference,
+  type RunSetting,
+} from "./loop/run_identity.ts";
 
 /** Options of `Trainer.resume`. */
 export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "quarantinesDamaged"> {

@@ -1,4 +1,5 @@
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
+import type { WorkProgress } from "../base/work.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
@@ -45,6 +46,11 @@ export interface TrainOptions {
   readonly onEpoch?: ((record: EpochRecord) => void | Promise<void>) | undefined;
   /** When a checkpoint has become durable. */
   readonly onSave?: ((record: SaveRecord) => void) | undefined;
+  /**
+   * How many kernels are compiled before the first step, and of how many: a first run may take many seconds for it.
+   * Nothing where they are compiled already.
+   */
+  readonly onCompile?: ((progress: WorkProgress) => void) | undefined;
   /** What went wrong without stopping the training. It is in the report, too. */
   readonly onWarning?: ((message: string) => void) | undefined;
   /**
@@ -80,6 +86,7 @@ const TRAIN_OPTIONS: OptionNames<TrainOptions> = {
   onStep: true,
   onEpoch: true,
   onSave: true,
+  onCompile: true,
   onWarning: true,
   progress: true,
   handleSignals: true,
@@ -143,6 +150,11 @@ export class TrainLog implements SaveListener {
     this.onWarning(
       `Checkpoint "${tag}" could not be saved: ${error instanceof Error ? error.message : String(error)}`,
     );
+  }
+
+  onCompile(progress: WorkProgress): void {
+    this.#call(() => this.#options.onCompile?.(progress));
+    this.#call(() => this.#reporter?.compile?.(progress));
   }
 
   onWarning(message: string): void {

@@ -12,6 +12,9 @@ import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
 import { PREDICT_OPTIONS, type PredictInputs, type PredictOptions } from "./measure/prediction_source.ts";
 import type { NonFiniteResult } from "./loop/find_non_finite.ts";
+import type { Printable } from "../base/printable.ts";
+import { EXPLAIN_OPTIONS, type ExplainOptions, type StepExplanation } from "./step/explain_step.ts";
+import type { ModelSummary } from "./step/summarize_model.ts";
 import { measuredNames } from "./step/kept_terms.ts";
 import type { TrainingHistory } from "./loop/history.ts";
 import { BASE_FIELDS } from "./saves/name_template.ts";
@@ -240,6 +243,25 @@ export class Trainer {
    */
   async findNonFinite(): Promise<NonFiniteResult | undefined> {
     return await this.#alone("findNonFinite", () => this.#run.findNonFinite());
+  }
+
+  /** The model, layer by layer, with shapes for a batch: data, of which `console.log` shows a table. */
+  summary(): Printable<ModelSummary> {
+    this.#requireOpen();
+    return this.#run.summary();
+  }
+
+  /**
+   * What a step consists of: kernels with their layers, bytes moved, operations and times, what is fused, the memory
+   * plan beside the least that there could be, the variants that were chosen. Data, of which `console.log` shows
+   * tables. Compiles the step where that is not done yet, and changes nothing.
+   *
+   * @throws CairnError `out_of_memory` where there is no room for a copy of the store, which times take: give
+   * `{ times: false }`.
+   */
+  async explain(options: ExplainOptions = {}): Promise<Printable<StepExplanation>> {
+    checkOptions("explain()", options, EXPLAIN_OPTIONS, "{ times: false }");
+    return await this.#alone("explain", () => this.#run.explain(options));
   }
 
   /** Means over every example of `source`, by default the validation data, without dropout. */

@@ -90,7 +90,7 @@ async function trainWith(
 }
 
 async function prepare(run: Run, log: TrainLog): Promise<void> {
-  await run.prepare();
+  await run.prepare((progress) => log.onCompile(progress));
   const warning = await run.unreachedWarning();
   if (warning !== undefined) log.onWarning(warning);
 }

@@ -7,12 +7,13 @@ const MINUTES = 60_000;
 const scripts = examplesIn("docs/training.md").filter(({ code }) => code.includes("TensorStore.open()"));
 
 describe("a whole script of docs/training.md", () => {
-  test("is there for a loss, a metric, a layer and an optimiser of one's own, for totals and for predicting", () => {
+  test("is there for a loss, a metric, a layer, an optimiser and a loop of one's own, for totals and for predicting", () => {
     expect(scripts.filter(({ code }) => code.includes("scope.updateBuffer("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("nn.Loss"))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("nn.SetMetric"))).toHaveLength(1);
     expect(scripts.filter(({ code }) => /optim\.fromWgsl.*optim\.fromOps/s.test(code))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("trainer.stop("))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => code.includes("TrainStep.compile("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("trainer.predict("))).toHaveLength(1);
   });
 

@@ -7,6 +7,7 @@ const CORRECTIONS = "src/kernels/optimizer/bias_corrections.ts";
 const PROGRAM = "src/train/step/step_program.ts";
 const LOOP = "src/train/train_loop.ts";
 const RUN = "src/train/loop/run.ts";
+const RUNNER = "src/train/loop/step_runner.ts";
 
 const STOPPED = ["tests/train/loop/non_finite_test.ts"];
 const JUDGED = ["tests/kernels/optimizer/step_verdict_test.ts"];
@@ -85,23 +86,23 @@ export const STEP_MUTATIONS = [
   ],
   [
     "number of the last whole step",
-    RUN,
-    "    this.#step = this.#ring.stoppedStep ?? this.#step;\n",
+    RUNNER,
+    "    this.#step = this.ring.stoppedStep ?? this.#step;\n",
     "",
     STOPPED,
   ],
-  ["release of a stopped run", RUN, "    this.#ring.release();\n", "", STOPPED],
+  ["release of a stopped run", RUNNER, "    this.ring.release();\n", "", STOPPED],
   [
     "labels that are no class, in training",
     RUN,
-    "    requireInRange(ranges, data, batch, request);\n",
+    "    requireBatchInRange(ranges, data, batch, request);\n",
     "",
     LABELS,
   ],
   [
     "labels that are no class, in an evaluation",
     "src/train/measure/evaluation.ts",
-    "    requireInRange(ranges, source, batch, request);\n",
+    "    requireBatchInRange(ranges, source, batch, request);\n",
     "",
     LABELS,
   ],

@@ -69,18 +69,19 @@ export interface Fixture {
   close(): Promise<void>;
 }
 
+/** Every tensor of a store as hexadecimal text, by name. */
+export async function tensorsOf(store: TensorStore): Promise<Record<string, string>> {
+  const read = await store.read(store.tensors().map(({ name }) => name));
+  return Object.fromEntries([...read].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString("hex")]));
+}
+
 export function fixture(gpu: GpuDevice, options: TrainerOptions = smallRun()): Fixture {
   const store = TensorStore.on(gpu);
   const trainer = new Trainer(store, options);
   return {
     store,
     trainer,
-    async tensors() {
-      const read = await store.read(store.tensors().map(({ name }) => name));
-      return Object.fromEntries(
-        [...read].map(([name, { bytes }]) => [name, Buffer.from(bytes).toString("hex")]),
-      );
-    },
+    tensors: () => tensorsOf(store),
     async close() {
       await trainer.close();
       await store.close();

@@ -5,7 +5,7 @@ import {
   attentionQueryGradient,
 } from "../../kernels/attention/attention_backward.ts";
 import { attentionForward } from "../../kernels/attention/attention_forward.ts";
-import { type Attention, MOST_WIDTH } from "../../kernels/attention/attention_sizes.ts";
+import { type Attention, type AttentionSizes, MOST_WIDTH } from "../../kernels/attention/attention_sizes.ts";
 import type { AttentionVariant } from "../../kernels/attention/row_source.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";
@@ -203,6 +203,7 @@ function noGradient(): never {
 /** Forward: one kernel, which leaves the logarithms of its sums for the way back. */
 export const attentionOp: OpDefinition<AttentionAttributes> = {
   name: "attention",
+  flops: ({ attributes: { sizes } }) => pairFlops(sizes, sizes.width + sizes.valueWidth),
   stream: ({ attributes: { manner, numbers } }) => manner.drops ? numbers.stream : undefined,
   gradient(value, outGrad) {
     const { queries, keys, values, mask } = operandsOf(value);
@@ -247,6 +248,7 @@ export const attentionLogSumsOp: OpDefinition<AttentionAttributes> = {
 /** The gradient of the queries. */
 export const attentionQueryGradientOp: OpDefinition<AttentionAttributes> = {
   name: "attentionQueryGradient",
+  flops: ({ attributes: { sizes } }) => pairFlops(sizes, 2 * sizes.width + sizes.valueWidth),
   gradient: noGradient,
   lowering: {
     kind: "kernel",
@@ -264,6 +266,7 @@ export const attentionQueryGradientOp: OpDefinition<AttentionAttributes> = {
 /** The gradient of the keys. Its kernel computes that of the values, too. */
 export const attentionKeyGradientOp: OpDefinition<AttentionAttributes> = {
   name: "attentionKeyGradient",
+  flops: ({ attributes: { sizes } }) => pairFlops(sizes, 2 * sizes.width + 2 * sizes.valueWidth),
   gradient: noGradient,
   lowering: {
     kind: "kernel",
@@ -289,3 +292,8 @@ export const attentionValueGradientOp: OpDefinition<AttentionAttributes> = {
   gradient: noGradient,
   lowering: { kind: "companion" },
 };
+
+/** Operations of so many products for each pair of a query and a key; those that a causal one leaves out count too. */
+function pairFlops({ batch, heads, queries, keys }: AttentionSizes, products: number): number {
+  return 2 * batch * heads * queries * keys * products;
+}

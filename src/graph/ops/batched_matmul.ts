@@ -6,7 +6,7 @@ import {
 import { broadcastShapes, type Shape } from "../../tensor/shape.ts";
 import { createValue, isResultOf } from "../create_value.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
-import type { Value } from "../value.ts";
+import { sizeOf, type Value } from "../value.ts";
 import { sumTo } from "./sum.ts";
 import { transpose, transposeOp } from "./views.ts";
 
@@ -42,6 +42,7 @@ export function withMatricesTransposed(value: Value): Value {
  */
 export const batchedMatmulOp: OpDefinition<BatchedMatmulAttributes> = {
   name: "batchedMatmul",
+  flops: (value) => 2 * sizeOf(value) * innerSizeOf(value),
   gradient(value, outGrad) {
     const { permutationA, permutationB } = value.attributes;
     const [sourceA, sourceB] = [item(value.inputs, 0), item(value.inputs, 1)];
@@ -63,7 +64,7 @@ export const batchedMatmulOp: OpDefinition<BatchedMatmulAttributes> = {
       const { permutationA, permutationB } = value.attributes;
       const out = context.regionOf(value);
       const [m, n] = value.shape.slice(-2);
-      const k = item(a.shape, item(permutationA, permutationA.length - 1));
+      const k = innerSizeOf(value);
       const dispatch = launchBatched<Binding>(
         { a: context.regionOf(a), b: context.regionOf(b), out },
         {
@@ -133,4 +134,9 @@ function backTo(permutation: readonly number[], shape: Shape, gradient: Value, i
   const inverse: number[] = [];
   order.forEach((axis, index) => inverse[axis] = index);
   return transpose(sumTo(gradient, isTransposed ? swapped(shape) : shape), inverse);
+}
+
+/** How many products each element of the result is the sum of. */
+function innerSizeOf({ inputs, attributes: { permutationA } }: Value<BatchedMatmulAttributes>): number {
+  return item(item(inputs, 0).shape, item(permutationA, permutationA.length - 1));
 }

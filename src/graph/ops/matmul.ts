@@ -5,7 +5,7 @@ import { broadcastShapes, elementCount, formatShape } from "../../tensor/shape.t
 import { createValue, isResultOf } from "../create_value.ts";
 import { memoryOf, stepsOf } from "../kernel_steps.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../op.ts";
-import type { Value } from "../value.ts";
+import { sizeOf, type Value } from "../value.ts";
 import { batchedMatmul, withMatricesTransposed } from "./batched_matmul.ts";
 import { requireDType } from "./requirements.ts";
 import { isTransposedMatrix, reshape, transpose, transposeOp } from "./views.ts";
@@ -95,6 +95,7 @@ function withLeadingAxes(value: Value, rank: number): Value {
 /** For C = AB: dA = dC Bᵀ and dB = Aᵀ dC, with the transposes folded into flags. */
 export const matmulOp: OpDefinition<MatmulAttributes> = {
   name: "matmul",
+  flops: (value) => 2 * sizeOf(value) * innerSizeOf(value),
   gradient(value, outGrad) {
     const a = item(value.inputs, 0);
     const b = item(value.inputs, 1);
@@ -111,7 +112,7 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
       const out = context.regionOf(value);
       const { transposeA, transposeB } = value.attributes;
       const [m, n] = [item(value.shape, 0), item(value.shape, 1)];
-      const k = item(a.shape, transposeA ? 0 : 1);
+      const k = innerSizeOf(value);
       const variant = context.variant("matmul", MATMUL_VARIANTS);
       const steps = matmulSteps<Binding>(
         { a: context.regionOf(a), b: context.regionOf(item(value.inputs, 1)), out },
@@ -161,4 +162,9 @@ function checkShapes(a: Value, b: Value, transposeA: boolean, transposeB: boolea
 function describeOperands(a: Value, b: Value, transposeA: boolean, transposeB: boolean): string {
   const left = `${formatShape(a.shape)}${transposeA ? " transposed" : ""}`;
   return `${left} and ${formatShape(b.shape)}${transposeB ? " transposed" : ""}`;
+}
+
+/** How many products each element of a matmul is the sum of. */
+function innerSizeOf({ inputs, attributes: { transposeA } }: Value<MatmulAttributes>): number {
+  return item(item(inputs, 0).shape, transposeA ? 0 : 1);
 }

@@ -23,18 +23,6 @@ export function requireInput(
   );
 }
 
-/** What `op` makes of `x`; what it refuses is said with the layer's place and the input's shape. */
-export function applyOp(layer: string, scope: Scope, x: Value, op: () => Value): Value {
-  try {
-    return op();
-  } catch (error) {
-    const message = `${placeOf(layer, scope)} cannot take ${formatShape(x.shape)}: `;
-    if (error instanceof RangeError) throw new RangeError(message + error.message, { cause: error });
-    if (error instanceof TypeError) throw new TypeError(message + error.message, { cause: error });
-    throw error;
-  }
-}
-
 /** `value`, which is a whole number from 1. */
 export function requireSize(layer: string, name: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 1) return value;

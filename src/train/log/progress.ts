@@ -1,3 +1,4 @@
+import type { WorkProgress } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 
 /** Where a run stands. */
@@ -20,6 +21,8 @@ export interface TrainingProgress {
 
 /** Shows the progress of a run. Nothing that it throws is caught. */
 export interface ProgressReporter {
+  /** Called while kernels are compiled, before `start`: with none done, and after each. */
+  compile?(progress: WorkProgress): void;
   /** Called before the first step. Training waits for it. */
   start?(progress: TrainingProgress): void | Promise<void>;
   /** Called after each step. */
@@ -101,6 +104,10 @@ class LineReporter implements ProgressReporter {
     this.#now = now;
   }
 
+  compile(progress: WorkProgress): void {
+    if (this.#now() - this.#lastLine >= this.#intervalMs) this.#line(describeCompiling(progress));
+  }
+
   start(): void {
     this.#lastLine = this.#now();
   }
@@ -127,6 +134,10 @@ class LineReporter implements ProgressReporter {
   }
 }
 
+function describeCompiling({ done, total }: WorkProgress): string {
+  return `compiling kernels ${done}/${total}`;
+}
+
 function describeStep(progress: TrainingProgress): string {
   const loss = progress.loss === undefined ? "" : `, loss ${describeLoss(progress)}`;
   return `step ${progress.step}/${progress.totalSteps}${loss}`;
@@ -138,6 +149,9 @@ function describeLoss({ loss, terms = {} }: TrainingProgress): string {
   const total = loss?.toFixed(4) ?? "-";
   return parts.length === 0 ? total : `${total} (${parts.join(", ")})`;
 }
+
+/** To the line's beginning, and nothing behind it. */
+const CLEAR_LINE = "\r\x1b[K";
 
 type BarOptions = import("cli-progress").Options;
 
@@ -153,10 +167,17 @@ class BarReporter implements ProgressReporter {
   readonly #lines: LineReporter;
   #bar: Bar | undefined;
   #restart: (() => void) | undefined;
+  /** Whether a line says so. */
+  #isCompiling = false;
 
   constructor(stream: TextStream, lines: LineReporter) {
     this.#stream = stream;
     this.#lines = lines;
+  }
+
+  compile(progress: WorkProgress): void {
+    this.#isCompiling = progress.done < progress.total;
+    this.#stream.write(this.#isCompiling ? `${CLEAR_LINE}${describeCompiling(progress)}` : CLEAR_LINE);
   }
 
   async start(progress: TrainingProgress): Promise<void> {
@@ -189,6 +210,9 @@ class BarReporter implements ProgressReporter {
   }
 
   stop(): void {
+    // Of a run that failed before its first step.
+    if (this.#isCompiling) this.#stream.write(CLEAR_LINE);
+    this.#isCompiling = false;
     this.#bar?.stop();
     this.#bar = undefined;
   }

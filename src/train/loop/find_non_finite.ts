@@ -2,18 +2,23 @@ import { Executable } from "../../graph/executable.ts";
 import { definitionOf, isResultOf } from "../../graph/create_value.ts";
 import { storageBytes } from "../../graph/lower_program.ts";
 import { inputOp, parameterOp } from "../../graph/ops/sources.ts";
+import { layerOf } from "../../graph/create_value.ts";
 import { labelOf, reachable, type Value } from "../../graph/value.ts";
-import type { StepScalars } from "../../kernels/step_scalars.ts";
 import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
-import type { Batch } from "../../data/batch_source.ts";
-import type { StepValues } from "../step/step_values.ts";
+import type { StepPart, StepValues } from "../step/step_values.ts";
 
 /** A result of a step that is not finite. */
 export interface NonFiniteResult {
   /** The op, such as `matmul`, `input "inputs"` or `parameter "0.weight"`. */
   readonly op: string;
+  /**
+   * Path of the layer in which it is computed, such as `0.attention`; of a gradient, that of what it is the gradient
+   * of.
+   * `undefined` outside of all layers, as in the loss.
+   */
+  readonly layer: string | undefined;
   /** Its shape. */
   readonly shape: Shape;
   /** Whether it is on the way to the loss, or of the gradients. */
@@ -24,6 +29,8 @@ export interface NonFiniteResult {
   readonly index: readonly number[];
   /** How many elements are not finite. */
   readonly count: number;
+  /** The place in the batch of the first example that it is of: 0, unless the batch is computed in pieces. */
+  readonly firstExample: number;
   /** The parameter that is nearest on the way to it, which says in which layer it is. */
   readonly parameter: string | undefined;
 }
@@ -32,33 +39,54 @@ export interface NonFiniteResult {
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
- * Computes every result of a step on `batch`, one piece after the other, and gives the first in order of execution
- * that is not finite. Nothing in the store changes. What depends on neither data nor parameters, such as a mask with
- * infinities, is the user's own and not checked.
+ * Computes every result of a step, some after the other, and gives the first in order of execution that is not finite.
+ * Nothing in the store changes. What depends on neither data nor parameters, such as a mask with infinities, is the
+ * user's own and not checked.
+ *
+ * @param parts The step on the whole batch, or on each of its pieces: never more than one piece is computed at once.
  */
 export async function findNonFinite(
   model: Model,
-  step: StepValues,
-  batch: Batch,
-  scalars: Pick<StepScalars, "seed" | "step">,
+  parts: readonly StepPart[],
 ): Promise<NonFiniteResult | undefined> {
-  const forward = new Set(reachable([step.loss]));
-  for (const values of piecesOf(resultsOf(step))) {
-    const tensors = await compute(model, step, values, batch, scalars);
+  for (const part of parts) {
+    const found = await findInPart(model, part);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+async function findInPart(model: Model, part: StepPart): Promise<NonFiniteResult | undefined> {
+  const forward = new Set(reachable([part.values.loss]));
+  for (const values of someAtOnce(resultsOf(part.values))) {
+    const tensors = await compute(model, part, values);
     for (const [index, value] of values.entries()) {
       const found = tensors[index] === undefined ? undefined : firstNonFinite(tensors[index]);
       if (found === undefined) continue;
       const phase = forward.has(value) ? "forward" : "backward";
-      return { op: labelOf(value), shape: value.shape, phase, ...found, parameter: nearestParameter(value) };
+      return {
+        op: labelOf(value),
+        layer: layerOf(value),
+        shape: value.shape,
+        phase,
+        ...found,
+        firstExample: part.scalars.firstExample ?? 0,
+        parameter: nearestParameter(value),
+      };
     }
   }
   return undefined;
 }
 
 /** A result in words, for messages. */
-export function describeResult({ op, shape, phase, value, index, parameter }: NonFiniteResult): string {
+export function describeResult(result: NonFiniteResult): string {
+  const { op, layer, shape, phase, value, index, firstExample, parameter } = result;
+  const inLayer = layer === undefined ? "" : `, in layer "${layer}"`;
   const near = parameter === undefined ? "" : `, near parameter "${parameter}"`;
-  return `${value} at ${formatShape(index)} of ${op} ${formatShape(shape)} (${phase}${near})`;
+  const from = firstExample === 0 ? "" : `, of the examples from ${firstExample} on`;
+  return `${value} at ${formatShape(index)} of ${op} ${
+    formatShape(shape)
+  } (${phase}${inLayer}${near}${from})`;
 }
 
 /** Every float that follows from data or parameters and has memory of its own, in order of execution. */
@@ -72,7 +100,7 @@ function resultsOf({ loss, gradients }: StepValues): Value[] {
   });
 }
 
-function piecesOf(values: readonly Value[]): Value[][] {
+function someAtOnce(values: readonly Value[]): Value[][] {
   const pieces: Value[][] = [];
   let bytes = Infinity;
   for (const value of values) {
@@ -88,20 +116,18 @@ function piecesOf(values: readonly Value[]): Value[][] {
 
 async function compute(
   model: Model,
-  { inputs }: StepValues,
+  { values: { inputs }, batch, scalars, parameters }: StepPart,
   values: readonly Value[],
-  batch: Batch,
-  scalars: Pick<StepScalars, "seed" | "step">,
 ): Promise<HostTensor[]> {
   const { gpu, variants } = model.store;
   const outputs = Object.fromEntries(values.map((value, index) => [`${index}`, value]));
-  const program = { inputs, outputs, parameters: (name: string) => model.rangeOf(name) };
+  const program = { inputs, outputs, parameters };
   const executable = await Executable.compile(gpu, program, {
     variants,
     label: "search for what is not finite",
   });
   try {
-    executable.run({ inputs: batch.inputs, labels: batch.labels }, { ...scalars, values: [] });
+    executable.run({ inputs: batch.inputs, labels: batch.labels }, scalars);
     return await executable.read(...Object.keys(outputs));
   } finally {
     executable.close();

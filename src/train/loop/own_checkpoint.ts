@@ -7,23 +7,8 @@ import { AVERAGE_SLOT, CONTROL_TENSOR, slotGroup, TERMS_GROUP } from "../../tens
 import { columnsOf } from "../step/kept_terms.ts";
 import { emptyRing, LossRing, termRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
-import { differentRun, RUN_SETTINGS, type RunDifference, type RunSetting } from "./run_identity.ts";
+import { type Allowance, differentRun, type RunDifference } from "./run_identity.ts";
 import { fromStateTree, type TrainingState } from "./training_state.ts";
-
-/** Whether something may be different. */
-export type Allowance = (difference: RunDifference) => boolean;
-
-/** @throws TypeError or RangeError for an invalid list of settings. */
-export function allowing(allow: readonly RunSetting[]): Allowance {
-  const settings: readonly string[] = RUN_SETTINGS;
-  const expected = settings.map((setting) => `"${setting}"`).join(", ");
-  if (!Array.isArray(allow)) {
-    throw new TypeError(`allow is a list of some of ${expected}, found ${typeof allow}`);
-  }
-  const stranger = allow.find((setting) => !settings.includes(setting));
-  if (stranger === undefined) return ({ part: setting }) => allow.includes(setting);
-  throw new RangeError(`allow has ${JSON.stringify(stranger)} in it, expected some of ${expected}`);
-}
 
 /** What has to be the same in a checkpoint that is loaded by its name: what says what step, batches and tensors are. */
 const NEVER_LOADABLE: ReadonlySet<string> = new Set(["seed", "optimizer", "batchSize", "batchesPerEpoch"]);

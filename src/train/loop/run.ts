@@ -1,9 +1,9 @@
-import { CairnError } from "../../base/errors.ts";
+import type { Printable } from "../../base/printable.ts";
+import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
-import { Pace } from "../../gpu/pace.ts";
 import type { Metric } from "../../nn/metrics/metric.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
-import { Model, traceModel } from "../../nn/model.ts";
+import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
@@ -11,21 +11,21 @@ import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "../
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
 import { BatchOrder } from "./batch_order.ts";
-import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
-import { type StepColumns, TrainingHistory } from "./history.ts";
-import { labelsOf } from "../measure/batch_loss.ts";
-import { requireInRange } from "../measure/index_check.ts";
+import type { NonFiniteResult } from "./find_non_finite.ts";
+import type { StepColumns, TrainingHistory } from "./history.ts";
+import { type InputRanges, requireBatchInRange } from "../measure/index_check.ts";
 import { slotGroup } from "../../tensor/group_names.ts";
-import { columnsOf, type KeptTerms, requireOtherNames } from "../step/kept_terms.ts";
+import { type KeptTerms, requireOtherNames } from "../step/kept_terms.ts";
 import { LossRing } from "./loss_ring.ts";
 import { defaultMetrics, requireOptions, type RunOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
-import { ParameterRules } from "../step/parameter_rules.ts";
-import { lossOfStep, stepValues, unreachedWarning } from "../step/step_values.ts";
-import type { TrainStep } from "../step/train_step.ts";
+import type { ExplainOptions, StepExplanation } from "../step/explain_step.ts";
+import type { ModelSummary } from "../step/summarize_model.ts";
+import { unreachedWarning } from "../step/step_values.ts";
 import type { RunDifference } from "./run_identity.ts";
 import { RunPrograms } from "./run_programs.ts";
 import { RunRecord } from "./run_record.ts";
+import { StepRunner } from "./step_runner.ts";
 import type { TrainingState } from "./training_state.ts";
 import { Walltime } from "./walltime.ts";
 import { validationOf, type ValidationSettings } from "./validation_settings.ts";
@@ -36,8 +36,6 @@ import { validationOf, type ValidationSettings } from "./validation_settings.ts"
  */
 export class Run {
   readonly store: TensorStore;
-  readonly model: Model;
-  readonly history: TrainingHistory = new TrainingHistory();
   readonly seed: Seed;
   /** What its checkpoints say that it is. */
   readonly record: RunRecord;
@@ -45,23 +43,14 @@ export class Run {
   readonly validation: ValidationSettings | undefined;
   /** Which batch each of its steps has. */
   readonly order: BatchOrder;
-  /** What is kept of each step beside its loss. */
-  readonly kept: KeptTerms;
   readonly now: () => number;
   readonly #options: RunOptions;
-  readonly #ring: LossRing;
-  readonly #rules: ParameterRules;
-  /** The device that the programs are compiled for, and that has the run's tensors. */
-  #gpu: GpuDevice;
-  #pace: Pace;
+  readonly #steps: StepRunner;
   readonly #programs: RunPrograms;
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
-  #step = 0;
   readonly #walltime: Walltime;
-  #initialized: Promise<void> | undefined;
   #hasToldUnreached = false;
-  #isClosed = false;
 
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws
@@ -69,7 +58,7 @@ export class Run {
    */
   constructor(store: TensorStore, options: RunOptions) {
     requireOptions(options);
-    const { model, optimizer, data, validation, seed = 0, metrics } = options;
+    const { data, validation, seed = 0, metrics } = options;
     this.validation = validationOf(validation);
     this.seed = checkedSeed(seed);
     this.order = new BatchOrder(data, this.seed);
@@ -79,24 +68,25 @@ export class Run {
     this.#walltime = new Walltime(this.now);
     this.store = store;
     this.#options = options;
-    const [size = data.batchSize] = this.order.sizes;
-    // Before anything is in the store, so that a loss that does not fit leaves nothing there.
-    const trace = traceModel(model, data.inputs, size, true);
-    this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
-    requireOtherNames(this.metrics, this.kept);
-    this.#rules = new ParameterRules(optimizer, trace.parameters);
-    this.model = Model.define(
-      store,
-      model,
-      data.inputs,
-      size,
-      (parameters) => this.#rules.laidOut(parameters),
-    );
-    this.#rules.defineSlots(this.model);
-    this.#gpu = store.gpu;
-    this.#pace = new Pace(store.gpu);
-    this.#ring = new LossRing(store, this.history, columnsOf(this.kept));
-    this.#programs = new RunPrograms(options, this.model, this.#rules, this.#ring, this.metrics);
+    this.#steps = new StepRunner(store, options, {
+      seed: this.seed,
+      sizes: () => this.order.sizes,
+      check: (kept) => requireOtherNames(this.metrics, kept),
+    });
+    this.#programs = new RunPrograms(options, this.#steps, this.metrics);
+  }
+
+  get model(): Model {
+    return this.#steps.model;
+  }
+
+  get history(): TrainingHistory {
+    return this.#steps.history;
+  }
+
+  /** What is kept of each step beside its loss. */
+  get kept(): KeptTerms {
+    return this.#steps.kept;
   }
 
   /** What it is trained on. */
@@ -106,7 +96,7 @@ export class Run {
 
   /** Steps done: optimiser updates, and batches that were skipped. */
   get step(): number {
-    return this.#step;
+    return this.#steps.step;
   }
 
   /** Seconds of training, those of the processes before included. */
@@ -121,12 +111,12 @@ export class Run {
 
   /** Whole epochs done. */
   get epoch(): number {
-    return this.order.epochsAfter(this.#step);
+    return this.order.epochsAfter(this.step);
   }
 
   /** The 1-based epoch of the last update; 1 before the first. */
   get currentEpoch(): number {
-    return this.order.epochOfLast(this.#step);
+    return this.order.epochOfLast(this.step);
   }
 
   /** Steps done when `epochs` epochs are. */
@@ -136,12 +126,12 @@ export class Run {
 
   /** Whether no epoch has begun that is not done. */
   get isAtEndOfEpoch(): boolean {
-    return this.requestOf(this.#step).position === 0;
+    return this.requestOf(this.step).position === 0;
   }
 
   /** What was measured of the weights as they are now: nothing between two validations. */
   get measured(): Readonly<Record<string, number>> {
-    return this.history.measuredAt(this.#step)?.metrics ?? {};
+    return this.history.measuredAt(this.step)?.metrics ?? {};
   }
 
   /** Whether an epoch is done and not measured yet. */
@@ -151,7 +141,7 @@ export class Run {
 
   /** Names of the groups that hold the optimiser's tensors. */
   get slots(): readonly string[] {
-    return this.#rules.slots.map(slotGroup);
+    return this.#steps.rules.slots.map(slotGroup);
   }
 
   /** Names of the groups that hold weights and moments. */
@@ -161,27 +151,25 @@ export class Run {
 
   /** Gives the parameters their first values, once. Nothing happens after a restore. */
   async initialize(): Promise<void> {
-    this.#requireTensors();
-    // One promise for all callers: a second initialisation could undo the first step.
-    this.#initialized ??= this.model.initialize(this.seed);
-    await this.#initialized;
+    await this.#steps.initialize();
   }
 
   /**
    * Initialises and compiles, so that the first step takes as long as the others. Where a step that was not finite
    * stopped the run, that step is the next one, anew.
+   *
+   * @param onCompile Told of the kernels where they are compiled now.
    */
-  async prepare(): Promise<void> {
+  async prepare(onCompile?: CompileListener): Promise<void> {
     await this.record.complete();
     await this.initialize();
-    await this.#compiledStep();
-    await this.settle();
-    this.#ring.release();
+    await this.#steps.programs(onCompile);
+    await this.#steps.retry();
   }
 
   /** The warning about parameters that the loss does not reach, once. */
   async unreachedWarning(): Promise<string | undefined> {
-    const { unreached } = await this.#compiledStep();
+    const { unreached } = await this.#steps.programs();
     if (this.#hasToldUnreached) return undefined;
     this.#hasToldUnreached = true;
     return unreachedWarning(unreached);
@@ -194,28 +182,18 @@ export class Run {
    * that an earlier step stopped the run.
    */
   async trainStep(nonFinite: NonFinitePolicy = "stop"): Promise<void> {
-    const trainStep = await this.#compiledStep();
-    this.#requireUnstopped();
-    const step = this.#step;
-    const batch = await this.#batchOf(step, trainStep);
-    this.#requireOpen();
-    trainStep.run(batch, { step, seed: this.seed, nonFinite, size: this.order.sizeOf(step) });
-    // In the tick of the submit, so that in every snapshot tensors and number agree.
-    this.#step = step + 1;
-    await this.#ring.advance(this.#step);
-    await this.#pace.afterSubmit();
+    const { step } = this;
+    await this.#steps.run(this.order.sizeOf(step), nonFinite, (ranges) => this.#batchOf(step, ranges));
   }
 
   /** Makes the history complete. Waits for the GPU. Throws `non_finite` when a step stopped the run. */
   async readLosses(): Promise<void> {
-    await this.#ring.drain(this.#step);
-    this.#requireUnstopped();
+    await this.#steps.readLosses();
   }
 
   /** Makes the history complete, and the number of the step what the GPU says: of the last whole one. */
   async settle(): Promise<void> {
-    await this.#ring.drain(this.#step);
-    this.#step = this.#ring.stoppedStep ?? this.#step;
+    await this.#steps.settle();
   }
 
   /** The batch of step `step`, from 0. */
@@ -229,60 +207,58 @@ export class Run {
    * @returns undefined where all are finite.
    */
   async findNonFinite(): Promise<NonFiniteResult | undefined> {
-    await this.initialize();
-    this.#requireOpen();
-    await this.settle();
-    const step = this.#step;
-    const size = this.order.sizeOf(step);
-    const values = stepValues({ ...this.#options, model: this.model, rules: this.#rules, size });
-    const batch = await this.#batchOf(step, await this.#compiledStep());
-    return await findNonFinite(this.model, values, batch, { seed: this.seed, step });
+    return await this.#steps.findNonFinite((step, ranges) => this.#sizedBatchOf(step, ranges));
   }
 
-  async #batchOf(step: number, { ranges }: TrainStep): Promise<Batch> {
+  /** The model, layer by layer. */
+  summary(): Printable<ModelSummary> {
+    return this.#steps.summary();
+  }
+
+  /** What a step consists of, with the times of its kernels on the next batch where that is wanted. */
+  async explain({ times = true }: ExplainOptions): Promise<Printable<StepExplanation>> {
+    return await this.#steps.explain(
+      times ? (step, ranges) => this.#sizedBatchOf(step, ranges) : undefined,
+    );
+  }
+
+  async #sizedBatchOf(step: number, ranges: InputRanges): Promise<{ batch: Batch; size: number }> {
+    return { batch: await this.#batchOf(step, ranges), size: this.order.sizeOf(step) };
+  }
+
+  async #batchOf(step: number, ranges: InputRanges): Promise<Batch> {
     const { data } = this.#options;
     const request = this.requestOf(step);
     const batch = await fetchBatch(data, request, this.order.sizeOf(step));
-    requireInRange(ranges, data, batch, request);
+    requireBatchInRange(ranges, data, batch, request);
     return batch;
-  }
-
-  #requireUnstopped(): void {
-    const stopped = this.#ring.stoppedStep;
-    if (stopped === undefined) return;
-    this.#step = stopped;
-    throw new CairnError("non_finite", `Step ${stopped + 1} is not finite`, {
-      details: { value: stopped + 1 },
-    });
   }
 
   /** Means over every example of `source`. Throws a `RangeError` when it has none. */
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
     await this.initialize();
-    this.#requireOpen();
     return await this.#programs.evaluate(source, this.order.key, signal);
   }
 
   /** Makes the averages of the weights what the weights are, for an optimiser that keeps some. */
   beginAverage(): void {
-    this.#rules.beginAverage(this.model);
+    this.#steps.rules.beginAverage(this.model);
   }
 
   /** The model's outputs for `inputs`, in their order. */
   async predict(inputs: PredictInputs, options: PredictOptions): Promise<HostTensor> {
     await this.initialize();
-    this.#requireOpen();
     const { batchSize } = this.data;
     return await this.#programs.predict(inputs, { key: this.order.key, batchSize }, options);
   }
 
   /** Everything but the tensors, as it is now. */
   state(autoSaver: AutoSaverState | null): TrainingState {
-    const known = Math.min(this.history.length, LossRing.historyLengthAt(this.#step));
+    const known = Math.min(this.history.length, LossRing.historyLengthAt(this.step));
     return {
-      step: this.#step,
+      step: this.step,
       epoch: this.epoch,
-      loader: { epoch: this.epoch, position: this.requestOf(this.#step).position },
+      loader: { epoch: this.epoch, position: this.requestOf(this.step).position },
       ...this.record.identity,
       orderVersion: this.order.key.orderVersion,
       changes: this.record.changes,
@@ -314,23 +290,16 @@ export class Run {
       readonly differences: readonly RunDifference[];
     },
   ): Promise<() => void> {
-    // Losses of the run before, of which the last may still be on their way.
-    await this.#ring.settled();
-    // One that is under way would write over what is loaded. How it ends does not matter by now.
-    await this.#initialized?.catch(() => {});
+    await this.#steps.quiet();
     return () => {
-      this.#followStore();
-      this.#initialized = Promise.resolve();
-      this.#step = state.step;
+      const { step, history } = state;
+      const isStale = this.#steps.goOnFrom({ step, losses, columns, updates, variants }, history);
       this.#walltime.set(state.walltime);
       const sizes = this.order.sizes.length;
       this.order.goOnFrom(state);
-      if (this.order.sizes.length !== sizes) this.#programs.free();
+      if (this.order.sizes.length !== sizes) this.#steps.free();
+      if (isStale) this.#programs.free();
       this.record.goOnFrom(state, differences);
-      this.history.replace(losses, state.history.epochs, state.history.validations, columns);
-      if (updates === undefined) this.#ring.forget();
-      else this.#ring.begin(updates);
-      this.#useVariants(variants);
     };
   }
 
@@ -340,61 +309,18 @@ export class Run {
    */
   async rebuild(gpu?: GpuDevice): Promise<void> {
     // What is under way fails on the lost device first.
-    await this.#ring.settled();
+    await this.#steps.quiet();
     await this.store.rebuild(gpu);
   }
 
   /** Whether the tensors are gone, with the device or because the store was put on another one. */
   get isLost(): boolean {
-    return this.store.gpu.isLost || this.store.gpu !== this.#gpu;
+    return this.#steps.isLost;
   }
 
   /** Frees what is not the store's. Nothing runs afterwards. */
   async close(): Promise<void> {
-    this.#isClosed = true;
     this.#programs.free();
-    await this.#programs.freed();
-  }
-
-  #requireOpen(): void {
-    if (!this.#isClosed) return;
-    throw new CairnError("closed", "Cannot go on: the trainer was closed meanwhile; make a new one");
-  }
-
-  /** What was compiled for a device that the store is no longer on is forgotten. */
-  #followStore(): void {
-    const { gpu } = this.store;
-    if (gpu === this.#gpu) return;
-    this.#programs.free();
-    this.#pace = new Pace(gpu);
-    this.#gpu = gpu;
-  }
-
-  /** A store that was put on another device is all zeros, and must not be trained or saved. */
-  #requireTensors(): void {
-    if (this.store.gpu === this.#gpu) return;
-    throw new CairnError(
-      "device_lost",
-      "The store was put on another GPU device and its tensors are zero: " +
-        "go on from a checkpoint with recover(), resume() or load()",
-    );
-  }
-
-  async #compiledStep(): Promise<TrainStep> {
-    this.#requireOpen();
-    this.#requireTensors();
-    return await this.#programs.step(this.order.sizes);
-  }
-
-  /**
-   * Other variants of the kernels round differently, so a resumed run takes those of the run that it
-   * continues.
-   */
-  #useVariants(variants: Readonly<Record<string, string>>): void {
-    const own = this.store.variants;
-    const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);
-    if (isSame) return;
-    this.#programs.free();
-    for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
+    await this.#steps.close();
   }
 }

@@ -67,6 +67,21 @@ export interface RunDifference {
   readonly expected: string;
 }
 
+/** Whether something may be different. */
+export type Allowance = (difference: RunDifference) => boolean;
+
+/** @throws TypeError or RangeError for an invalid list of settings. */
+export function allowing(allow: readonly RunSetting[]): Allowance {
+  const settings: readonly string[] = RUN_SETTINGS;
+  const expected = settings.map((setting) => `"${setting}"`).join(", ");
+  if (!Array.isArray(allow)) {
+    throw new TypeError(`allow is a list of some of ${expected}, found ${typeof allow}`);
+  }
+  const stranger = allow.find((setting) => !settings.includes(setting));
+  if (stranger === undefined) return ({ part: setting }) => allow.includes(setting);
+  throw new RangeError(`allow has ${JSON.stringify(stranger)} in it, expected some of ${expected}`);
+}
+
 /** A {@link RunDifference} that was allowed, and the step from which on it was so. */
 export type RunChange = {
   readonly step: number;

@@ -60,26 +60,31 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
 
 /** A `TypeError` that names the option of a run that is missing or is something else. */
 export function requireOptions(options: RunOptions): void {
-  const { model, loss, optimizer, data } = checkOptions(
-    "A trainer",
-    options,
-    RUN_OPTIONS,
-    "{ model, loss, optimizer, data }",
-  );
-  const requireType = (isOne: boolean, what: string, found: unknown): void => {
-    if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
-  };
-  const isSource = (source: BatchSource | undefined): boolean => typeof source?.batchAt === "function";
+  const { data } = checkOptions("A trainer", options, RUN_OPTIONS, "{ model, loss, optimizer, data }");
+  requireParts(options);
+  const source: Partial<BatchSource> | null | undefined = data;
+  requireType(typeof source?.batchAt === "function", "data is a DataLoader or a BatchSource", data);
+}
+
+/** A `TypeError` or a `RangeError` for what a step cannot be made of. */
+export function requireParts(
+  { model, loss, optimizer, clipGradients, microBatchSize = 1 }: Pick<
+    RunOptions,
+    "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize"
+  >,
+): void {
   requireType(typeof model === "function", "model is a layer", model);
   requireType(typeof loss === "function", "loss is a function, like nn.mse()", loss);
   const isOptimizer = typeof optimizer?.rulesFor === "function";
   requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
-  checkClipGradients(options.clipGradients);
-  const { microBatchSize = 1 } = options;
+  checkClipGradients(clipGradients);
   if (!Number.isSafeInteger(microBatchSize) || microBatchSize < 1) {
     throw new RangeError(`microBatchSize is an integer from 1, found ${microBatchSize}`);
   }
-  requireType(isSource(data), "data is a DataLoader or a BatchSource", data);
+}
+
+function requireType(isOne: boolean, what: string, found: unknown): void {
+  if (!isOne) throw new TypeError(`${what}, found ${found === null ? "null" : typeof found}`);
 }
 
 /** What is measured of a run unless it says something else. */

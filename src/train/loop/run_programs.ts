@@ -1,61 +1,36 @@
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { Metric } from "../../nn/metrics/metric.ts";
-import type { Model } from "../../nn/model.ts";
 import type { BatchSource, OrderKey } from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import { Evaluations } from "../measure/evaluations.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
 import { type PredictionContext, Predictions } from "../measure/predictions.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
-import type { ParameterRules } from "../step/parameter_rules.ts";
-import { TrainStep } from "../step/train_step.ts";
-import type { LossRing } from "./loss_ring.ts";
 import type { RunOptions } from "./run_options.ts";
+import type { StepRunner } from "./step_runner.ts";
 
-/** What is compiled for a run, for the device that its store is on. */
+/** What is compiled for a run beside its steps, for the device that its store is on. */
 export class RunPrograms {
   readonly #evaluations: Evaluations;
   readonly #predictions: Predictions;
   /** The same of the averages of the weights, where there are some. */
   readonly #evaluationsOfAverages: Evaluations;
   readonly #predictionsOfAverages: Predictions;
-  readonly #options: RunOptions;
-  readonly #model: Model;
-  readonly #rules: ParameterRules;
-  readonly #ring: LossRing;
-  #step: Promise<TrainStep> | undefined;
-  #freeing: Promise<void> = Promise.resolve();
+  readonly #steps: Pick<StepRunner, "model" | "rules" | "ring" | "requireOpen">;
 
   constructor(
-    options: RunOptions,
-    model: Model,
-    rules: ParameterRules,
-    ring: LossRing,
+    { loss }: Pick<RunOptions, "loss">,
+    steps: Pick<StepRunner, "model" | "rules" | "ring" | "requireOpen">,
     metrics: Readonly<Record<string, Metric>>,
   ) {
-    this.#options = options;
-    this.#model = model;
-    this.#rules = rules;
-    this.#ring = ring;
-    const measures = { loss: options.loss, metrics };
+    this.#steps = steps;
+    const { model, rules } = steps;
+    const measures = { loss, metrics };
     this.#evaluations = new Evaluations(model, measures);
     this.#predictions = new Predictions(model);
     const weights = (name: string): BufferRange => rules.averageOf(model, name);
     this.#evaluationsOfAverages = new Evaluations(model, { ...measures, weights });
     this.#predictionsOfAverages = new Predictions(model, weights);
-  }
-
-  /** The step of the run for batches of `sizes` examples, compiled once. */
-  async step(sizes: readonly number[]): Promise<TrainStep> {
-    const { control, losses, columns } = this.#ring;
-    this.#step ??= TrainStep.compile({
-      ...this.#options,
-      model: this.#model,
-      rules: this.#rules,
-      sizes,
-      state: { slots: this.#rules.slotGroups(this.#model.store), control, losses, columns },
-    });
-    return await this.#step;
   }
 
   /**
@@ -78,22 +53,16 @@ export class RunPrograms {
   }
 
   async #usesAverages(): Promise<boolean> {
-    return this.#rules.hasAverage && await this.#ring.updates() > 0;
+    const { rules, ring } = this.#steps;
+    const isAveraged = rules.hasAverage && await ring.updates() > 0;
+    // Nothing is compiled once it was closed, since nobody would free it.
+    this.#steps.requireOpen();
+    return isAveraged;
   }
 
-  /** Forgets what was compiled, and frees it behind. */
+  /** Forgets what was compiled, and frees it. */
   free(): void {
-    const closing = Promise.allSettled([this.#step]);
-    this.#step = undefined;
     for (const each of [this.#evaluations, this.#evaluationsOfAverages]) each.free();
     for (const each of [this.#predictions, this.#predictionsOfAverages]) each.free();
-    this.#freeing = this.#freeing.then(async () => {
-      for (const compiled of await closing) if (compiled.status === "fulfilled") compiled.value?.close();
-    });
-  }
-
-  /** Resolves when all that was forgotten is freed. */
-  async freed(): Promise<void> {
-    await this.#freeing;
   }
 }

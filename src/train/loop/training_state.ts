@@ -58,10 +58,6 @@ function stateSchema(): z.ZodMiniType<TrainingState> {
   // Not z.number(), which has no NaN: a metric may be one.
   const measured = z.custom<number>((value) => typeof value === "number", "expected a number");
   const records = z.array(z.object({ epoch: count, step: count, metrics: z.record(z.string(), measured) }));
-  const description = z.custom<Description>(
-    (value) => typeof value === "object" && value !== null && "name" in value,
-    "expected a name and options",
-  );
   schema ??= z.object({
     trainer: z.literal(VERSION),
     step: count,
@@ -73,16 +69,7 @@ function stateSchema(): z.ZodMiniType<TrainingState> {
     seed: z.union([count, z.bigint()]),
     orderVersion: z._default(count, 1),
     optimizer: z.string(),
-    parts: z.optional(z.object({
-      optimizer: description,
-      schedule: z.optional(description),
-      loss: description,
-      regularizers: z.optional(description),
-      precision: z.string(),
-      microBatchSize: z.optional(count),
-      data: z.optional(description),
-      numerics: z.number(),
-    })),
+    parts: z.optional(settingsSchema()),
     changes: z.optional(z.array(
       z.object({ step: count, part: z.string(), what: z.string(), from: z.string(), to: z.string() }),
     )),
@@ -99,6 +86,24 @@ function stateSchema(): z.ZodMiniType<TrainingState> {
   return schema;
 }
 
+/** What {@link settingsTree} gives. */
+export function settingsSchema(): z.ZodMiniType<RecordedSettings> {
+  const description = z.custom<Description>(
+    (value) => typeof value === "object" && value !== null && "name" in value,
+    "expected a name and options",
+  );
+  return z.object({
+    optimizer: description,
+    schedule: z.optional(description),
+    loss: description,
+    regularizers: z.optional(description),
+    precision: z.string(),
+    microBatchSize: z.optional(z.int().check(z.nonnegative())),
+    data: z.optional(description),
+    numerics: z.number(),
+  });
+}
+
 /** `state` as the state tree of a checkpoint. */
 export function toStateTree(state: TrainingState): StateInput {
   const { history, loader, autoSaver, exampleCount, parts, changes = [], ...rest } = state;
@@ -107,7 +112,7 @@ export function toStateTree(state: TrainingState): StateInput {
     trainer: VERSION,
     ...rest,
     exampleCount,
-    parts: parts && definedFields<StateFields>({ ...parts }),
+    parts: parts && settingsTree(parts),
     changes: changes.length === 0 ? undefined : changes.map((change) => ({ ...change })),
     loader: { ...loader },
     history: definedFields<StateFields>({
@@ -121,6 +126,11 @@ export function toStateTree(state: TrainingState): StateInput {
 }
 
 type StateFields = { [key: string]: StateInput };
+
+/** Settings as a state tree, which has no `undefined`. */
+export function settingsTree(settings: RecordedSettings): StateFields {
+  return definedFields<StateFields>({ ...settings });
+}
 
 /**
  * The state in the tree of a checkpoint. Throws `state_mismatch` with the place when a trainer did not write

@@ -30,7 +30,7 @@ export function batchTerms(
 }
 
 /** The labels of a batch of `size` examples as a graph value, named "labels". */
-export function labelsOf(source: BatchSource, size: number): Value {
+export function labelsOf(source: Pick<BatchSource, "labels">, size: number): Value {
   return input("labels", source.labels.dtype, [size, ...source.labels.shape]);
 }
 

@@ -13,7 +13,7 @@ import {
 import { nextTurn } from "../../base/event_loop.ts";
 import { CountRows } from "./count_rows.ts";
 import { type EvaluationProgram, evaluationProgram } from "./evaluation_program.ts";
-import { requireInRange } from "./index_check.ts";
+import { requireBatchInRange } from "./index_check.ts";
 import { ProgramsBySize } from "./programs_by_size.ts";
 import { lossOf, type Measures, setMetrics } from "./measures.ts";
 
@@ -103,7 +103,7 @@ export class Evaluation {
     const size = sizeOfBatch(source, request.position);
     const batch = await fetchBatch(source, request, size);
     const { executable, counted, ranges } = await this.#programFor(source, size);
-    requireInRange(ranges, source, batch, request);
+    requireBatchInRange(ranges, source, batch, request);
     this.#rows ??= new CountRows(this.#model.store.gpu, counted);
     const { inputs, labels } = batch;
     const scalars = { seed: request.seed, step: 0, values: [] };

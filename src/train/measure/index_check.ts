@@ -1,4 +1,4 @@
-import { byteSizeOf } from "../../base/dtype.ts";
+import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import type { InputLimit } from "../../graph/index_limits.ts";
 import type { LabelRange } from "../../nn/losses/loss.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
@@ -28,15 +28,31 @@ export function inputRanges(
   ]);
 }
 
-/**
- * A `RangeError` that names the example and the value, when the program does not take a label or an input of `batch`.
- * On the GPU such a value would make every weight NaN, or be read as another one, and nothing would name the example.
- */
-export function requireInRange(
+/** {@link requireInRange} of a batch of a source, whose examples are named by their places in the data. */
+export function requireBatchInRange(
   ranges: InputRanges,
   source: BatchSource,
   batch: Batch,
   request: BatchRequest,
+): void {
+  requireInRange(ranges, source, batch, (row) => {
+    const place = `example ${row} of batch ${request.position} of epoch ${request.epoch + 1}`;
+    const index = source.indicesAt?.(request)[row];
+    return index === undefined ? place : `example ${index} (${place})`;
+  });
+}
+
+/**
+ * A `RangeError` that names the example and the value, when the program does not take a label or an input of `batch`.
+ * On the GPU such a value would make every weight NaN, or be read as another one, and nothing would name the example.
+ *
+ * @param nameOf What the example at a place of the batch is called.
+ */
+export function requireInRange(
+  ranges: InputRanges,
+  source: Pick<BatchSource, "inputs" | "labels">,
+  batch: Batch,
+  nameOf: (row: number) => string,
 ): void {
   for (const [part, ofPart] of ranges) {
     if (ofPart.length === 0) continue;
@@ -49,7 +65,7 @@ export function requireInRange(
     for (const range of ofPart) {
       const at = elements.findIndex((element) => isOutside(element, range));
       if (at < 0) continue;
-      throw outOfRange(part, elements[at], range, source, request, Math.floor(at / perExample));
+      throw outOfRange(part, elements[at], range, source[part].dtype, nameOf(Math.floor(at / perExample)));
     }
   }
 }
@@ -62,20 +78,17 @@ function outOfRange(
   part: "labels" | "inputs",
   found: number | undefined,
   { loss, least, most, ignored }: LabelRange,
-  source: BatchSource,
-  request: BatchRequest,
-  row: number,
+  dtype: DType,
+  example: string,
 ): RangeError {
-  const where = `example ${row} of batch ${request.position} of epoch ${request.epoch + 1}`;
-  const index = source.indicesAt?.(request)[row];
-  const isFloat = source[part].dtype === "f32";
+  const isFloat = dtype === "f32";
   const expected = `${isFloat ? "numbers" : "whole numbers"} from ${least} to ${most}${
     ignored === undefined ? "" : `, and ${ignored} for none`
   }`;
   return new RangeError(
-    `The ${part === "labels" ? "label" : "input"} of ${
-      index === undefined ? where : `example ${index} (${where})`
-    } is ${found}, and ${loss} takes ${expected}; correct the data${
+    `The ${
+      part === "labels" ? "label" : "input"
+    } of ${example} is ${found}, and ${loss} takes ${expected}; correct the data${
       isFloat ? "" : ", or give the model an output for each class"
     }`,
   );

@@ -16,7 +16,7 @@ import type { Value } from "../../graph/value.ts";
 import type { Model } from "../../nn/model.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { elementCount, formatShape } from "../../tensor/shape.ts";
-import { type InputRanges, inputRanges, requireInRange } from "./index_check.ts";
+import { type InputRanges, inputRanges, requireBatchInRange } from "./index_check.ts";
 import { OutputRows } from "./output_rows.ts";
 import { type PredictInputs, predictionSource, type PredictOptions } from "./prediction_source.ts";
 import { ProgramsBySize } from "./programs_by_size.ts";
@@ -50,18 +50,20 @@ export class Predictions {
   /** The outputs `[examples, …]`, in the order of `inputs`. Throws what `Trainer.predict` throws. */
   run(inputs: PredictInputs, context: PredictionContext, options: PredictOptions): Promise<HostTensor> {
     // One after the other, as they share the memory of the programs.
-    const outputs = this.#running.then(() => this.#run(inputs, context, options));
+    const programs = this.#programs;
+    const outputs = this.#running.then(() => this.#run(programs, inputs, context, options));
     this.#running = outputs.catch(() => undefined);
     return outputs;
   }
 
-  /** Frees the programs. A running prediction ends at its next batch with `closed`; the next compiles anew. */
+  /** Frees the programs. Those that were begun end at their next batch with `closed`; the next compiles anew. */
   free(): void {
     this.#programs.close();
     this.#programs = new ProgramsBySize("the prediction");
   }
 
   async #run(
+    programs: ProgramsBySize<PredictionProgram>,
     inputs: PredictInputs,
     { key, batchSize }: PredictionContext,
     options: PredictOptions,
@@ -72,7 +74,6 @@ export class Predictions {
     const { dtype, shape: [, ...shape] } = requireBatch(this.#model.trace(1, false).output, 1);
     const rowBytes = elementCount(shape) * byteSizeOf(dtype);
     const rows = new OutputRows(total, rowBytes);
-    const programs = this.#programs;
     for (let position = 0; source !== undefined && position < evaluationBatches(source); position++) {
       throwIfAborted(options.signal);
       const request = { ...key, epoch: 0, position };
@@ -97,7 +98,7 @@ export class Predictions {
       source.batchSize,
       () => this.#compile(size),
     );
-    requireInRange(ranges, source, { inputs, labels: new Uint8Array(0) }, request);
+    requireBatchInRange(ranges, source, { inputs, labels: new Uint8Array(0) }, request);
     executable.run({ inputs }, { seed: request.seed, step: 0, values: [] });
     const [outputs] = await executable.read("output");
     if (outputs === undefined) throw new RangeError("Nothing was read of what the model gives");

@@ -1,6 +1,9 @@
 import type { Batch } from "../../data/batch_source.ts";
+import { allOrNone } from "./all_or_none.ts";
+import { type CompileListener, sharedListener } from "../../gpu/compile_pipelines.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { Executable } from "../../graph/executable.ts";
+import type { ProgramExplanation } from "../../graph/explain_program.ts";
 import type { Program, Update, UpdateBinding } from "../../graph/program.ts";
 import { reachable } from "../../graph/value.ts";
 import { accumulate } from "../../kernels/optimizer/accumulate.ts";
@@ -10,10 +13,12 @@ import { batchTerms, labelsOf, sumOfWeights } from "../measure/batch_loss.ts";
 import { type BatchPiece, PieceMemory, pieceOf, WHOLE_BATCH, wholeWeight } from "./batch_pieces.ts";
 import { copyBuffers, updatedBuffers } from "./buffer_updates.ts";
 import { type StepMemory, stepProgram, type StepProgramParts } from "./step_program.ts";
-import { type StepDefinition, type StepValues, stepValues } from "./step_values.ts";
+import { forwardOf, type StepDefinition, type StepPart, type StepValues, stepValues } from "./step_values.ts";
 
 /** What is compiled for pieces of one size. */
 interface PiecePrograms {
+  readonly size: number;
+  readonly values: StepValues;
   /** Adds up the weights of the examples; none where each weighs 1. */
   readonly weighing: Executable | undefined;
   readonly weighed: readonly ("inputs" | "labels")[];
@@ -27,6 +32,7 @@ interface PiecePrograms {
 export interface PieceStepDefinition
   extends Omit<StepDefinition, "size" | "rules">, Omit<StepProgramParts, "values" | "pieces"> {
   readonly memory: StepMemory;
+  readonly onCompile?: CompileListener | undefined;
 }
 
 /**
@@ -53,20 +59,77 @@ export class PieceStep {
     if (first === undefined) throw new RangeError("A step in pieces has pieces of at least one size");
     const numbers = ["loss", ...first[1].kept.keys()];
     const memory = new PieceMemory(model, shared.gradients, numbers, first[1].labelRanges.length);
-    const programs = new Map<number, PiecePrograms>();
+    const listener = sharedListener(definition.onCompile);
     try {
-      for (const [size, each] of values) {
-        programs.set(size, await programsFor(definition, size, each, memory));
-      }
-      return new PieceStep(programs, memory);
+      const programs = await allOrNone(
+        values.map(async ([size, each]) =>
+          [size, await programsFor(definition, size, each, memory, listener)] as const
+        ),
+        ([, compiled]) => closePrograms(compiled),
+      );
+      return new PieceStep(new Map(programs), memory);
     } catch (error) {
-      closeAll(programs.values(), memory);
+      memory.close();
       throw error;
     }
   }
 
   /** Submits a step on `batch`, of `size` examples. */
   run(batch: Batch, size: number, pieces: readonly BatchPiece[], scalars: StepScalars): void {
+    const each = this.#weigh(batch, size, pieces, scalars);
+    each.forEach(({ programs: { step, additions }, scalars, inputs, labels }, index) => {
+      step.run({ inputs, labels }, scalars, [], index < pieces.length - 1 ? additions : undefined);
+    });
+  }
+
+  /**
+   * The values of each piece of a step on `batch`, as {@link PieceStep.run} computes them, for programs of other
+   * outputs. Submits what tells them how much the whole batch weighs.
+   */
+  parts(batch: Batch, size: number, pieces: readonly BatchPiece[], scalars: StepScalars): StepPart[] {
+    return this.#weigh(batch, size, pieces, scalars).map(({ programs, scalars, inputs, labels }) => {
+      const parameters = (name: string): BufferRange => this.#memory.locate(name);
+      return { values: programs.values, batch: { inputs, labels }, scalars, parameters };
+    });
+  }
+
+  /** Bytes of the gradients of a piece. */
+  get gradientBytes(): number {
+    return this.#memory.gradients.byteLength;
+  }
+
+  /** The programs of every size of pieces, taken apart. */
+  explain(): ProgramExplanation[] {
+    return [...this.#programs.values()].flatMap((programs) => {
+      const { size, weighing } = programs;
+      return [
+        explainPiece(programs),
+        ...weighing === undefined ? [] : [{ ...weighing.explain(), label: `weights of ${size} examples` }],
+      ];
+    });
+  }
+
+  /** The program of the first piece, with the times of its kernels. What is `unchanged` gets its bytes back. */
+  async explainTimed(
+    batch: Batch,
+    size: number,
+    pieces: readonly BatchPiece[],
+    scalars: StepScalars,
+    unchanged: readonly BufferRange[],
+  ): Promise<ProgramExplanation> {
+    const [first] = this.#weigh(batch, size, pieces, scalars);
+    if (first === undefined) throw new RangeError("A step in pieces has at least one piece");
+    const { programs, inputs, labels } = first;
+    return explainPiece(programs, await programs.step.time({ inputs, labels }, first.scalars, unchanged));
+  }
+
+  /** Adds up the weights of the whole batch, and gives its pieces. */
+  #weigh(
+    batch: Batch,
+    size: number,
+    pieces: readonly BatchPiece[],
+    scalars: StepScalars,
+  ): (Batch & { readonly programs: PiecePrograms; readonly scalars: StepScalars })[] {
     this.#memory.begin(size, pieces.length);
     const each = pieces.map((piece) => {
       const programs = this.#programs.get(piece.size);
@@ -77,22 +140,22 @@ export class PieceStep {
     for (const { programs: { weighing, weighed }, scalars, ...given } of each) {
       weighing?.run(Object.fromEntries(weighed.map((name) => [name, given[name]])), scalars);
     }
-    each.forEach(({ programs: { step, additions }, scalars, inputs, labels }, index) => {
-      step.run({ inputs, labels }, scalars, [], index < pieces.length - 1 ? additions : undefined);
-    });
+    return each;
   }
 
   close(): void {
-    closeAll(this.#programs.values(), this.#memory);
+    for (const programs of this.#programs.values()) closePrograms(programs);
+    this.#memory.close();
   }
 }
 
-function closeAll(programs: Iterable<PiecePrograms>, memory: PieceMemory): void {
-  for (const { weighing, step } of programs) {
-    weighing?.close();
-    step.close();
-  }
-  memory.close();
+function explainPiece({ size, values, step }: PiecePrograms, ms?: readonly number[]): ProgramExplanation {
+  return { ...step.explain(forwardOf(values), ms), label: `train step of a piece of ${size} examples` };
+}
+
+function closePrograms({ weighing, step }: PiecePrograms): void {
+  weighing?.close();
+  step.close();
 }
 
 async function programsFor(
@@ -100,26 +163,30 @@ async function programsFor(
   size: number,
   values: StepValues,
   memory: PieceMemory,
+  listener: () => CompileListener | undefined,
 ): Promise<PiecePrograms> {
   const { gpu, variants } = definition.model.store;
   const additions = additionsOf(definition.memory, memory, values);
   const program = stepProgram({ ...definition, values, pieces: { memory, additions } });
   const weighing = weighingProgram(definition, size, memory);
-  const compiled = weighing &&
-    await Executable.compile(gpu, weighing, { variants, label: "weights of a piece" });
-  try {
-    return {
-      weighing: compiled,
-      weighed: (weighing?.inputs ?? []).map(({ attributes: { name } }) =>
-        name === "labels" ? "labels" : "inputs"
-      ),
-      step: await Executable.compile(gpu, program, { variants, label: "train step of a piece" }),
-      additions: additions.length,
-    };
-  } catch (error) {
-    compiled?.close();
-    throw error;
-  }
+  const compiling = [
+    Executable.compile(gpu, program, { variants, label: "train step of a piece", onCompile: listener() }),
+    ...weighing === undefined
+      ? []
+      : [Executable.compile(gpu, weighing, { variants, label: "weights of a piece", onCompile: listener() })],
+  ];
+  const [step, compiled] = await allOrNone(compiling, (each) => each.close());
+  if (step === undefined) throw new RangeError("A step of a piece was not compiled");
+  return {
+    size,
+    values,
+    weighing: compiled,
+    weighed: (weighing?.inputs ?? []).map(({ attributes: { name } }) =>
+      name === "labels" ? "labels" : "inputs"
+    ),
+    step,
+    additions: additions.length,
+  };
 }
 
 /** Adds gradients and numbers of a piece to those of the pieces before, and leaves its buffers to the next. */

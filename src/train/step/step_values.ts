@@ -1,14 +1,16 @@
+import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { flowingGradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/value.ts";
 import type { LabelRange, Loss } from "../../nn/losses/loss.ts";
 import { penaltyOf, type Regularizer } from "../../nn/losses/regularizers.ts";
 import type { Model, ModelTrace } from "../../nn/model.ts";
-import type { BatchSource } from "../../data/batch_source.ts";
+import type { Batch, BatchSpec } from "../../data/batch_source.ts";
 import { batchTerms, labelsOf, meanOfTerm, sumOfWeights, weightedSum } from "../measure/batch_loss.ts";
 import type { WholeBatch } from "./batch_pieces.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM, type KeptTerms, keptTerms } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
+import type { StepScalars } from "../../kernels/step_scalars.ts";
 
 /** What is trained on: what the examples cost, and what the parameters do. */
 export interface Objective {
@@ -22,7 +24,7 @@ export interface Objective {
 /** What the values of a step are made of. */
 export interface StepDefinition extends Objective {
   readonly model: Model;
-  readonly data: BatchSource;
+  readonly data: BatchSpec;
   /** Which parameters are trained: there is no gradient of the others. */
   readonly rules: Pick<ParameterRules, "of">;
   /** Examples of the batch. Default: those of the data's batches. */
@@ -52,6 +54,15 @@ export interface StepValues extends StepLoss {
   readonly unreached: readonly string[];
   /** What buffers of the model become, by their names in it. */
   readonly bufferUpdates: ReadonlyMap<string, Value>;
+}
+
+/** A step on a batch, or on a piece of one: its values, and what they are computed from. */
+export interface StepPart {
+  readonly values: StepValues;
+  readonly batch: Batch;
+  readonly scalars: StepScalars;
+  /** Where the parameter `name` of the values is. */
+  readonly parameters: (name: string) => BufferRange;
 }
 
 /**
@@ -85,6 +96,11 @@ export function stepValues(
   }
   const { bufferUpdates } = trace;
   return { inputs: [trace.input, labels], ...stepLoss, gradients, unreached, bufferUpdates };
+}
+
+/** What of a step is computed on the way to its numbers: the rest is of gradients. */
+export function forwardOf({ loss, kept }: StepLoss): Value[] {
+  return [loss, ...kept.values()];
 }
 
 /** The loss of a batch whose output is that of `trace`. TypeError when it is not one f32 an example. */

@@ -93,6 +93,17 @@ const CASES: Readonly<Record<string, Case>> = {
     takes: [2, 3, 4, 4],
     wrong: [[[2, 3, 4], "[batch, channels, rows, columns]"]],
   },
+  embedding: { layer: nn.embedding(7, 4), takes: [2, 3], dtype: "u32" },
+  learnedPositions: {
+    layer: nn.learnedPositions(5, 4),
+    takes: [2, 3, 4],
+    wrong: [[[2, 3, 5], "[batch, positions, 4]"], [[2, 6, 4], "rows for 5 positions"]],
+  },
+  sinusoidalPositions: {
+    layer: nn.sinusoidalPositions(4),
+    takes: [2, 3, 4],
+    wrong: [[[2, 4], "[batch, positions, 4]"]],
+  },
   multiHeadAttention: {
     layer: nn.multiHeadAttention(8, 2),
     takes: [2, 3, 8],

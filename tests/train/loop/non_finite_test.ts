@@ -3,9 +3,9 @@ import { CairnError } from "../../../src/base/errors.ts";
 import { saveCheckpoint } from "../../../src/checkpoint/compat/save_checkpoint.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
-import { mul } from "../../../src/graph/ops/arithmetic.ts";
+import { add, mul } from "../../../src/graph/ops/arithmetic.ts";
 import { sqrt } from "../../../src/graph/ops/transcendental.ts";
-import { crossEntropy, linear, type Loss, relu, sequential } from "../../../src/nn/nn.ts";
+import { crossEntropy, type Layer, linear, type Loss, relu, sequential } from "../../../src/nn/nn.ts";
 import { adamw, sgd } from "../../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Batch, BatchRequest, BatchSource } from "../../../src/data/batch_source.ts";
@@ -34,6 +34,8 @@ class Spoiled implements BatchSource {
   readonly inputs = { dtype: "f32", shape: [FEATURES] } as const;
   readonly labels = { dtype: "u32", shape: [] } as const;
   isSpoiled = true;
+  /** Which element of the inputs. */
+  place = 11;
   readonly #inner;
   readonly #steps: readonly number[];
   readonly #value: number;
@@ -48,7 +50,7 @@ class Spoiled implements BatchSource {
   batchAt(request: BatchRequest): Batch {
     const { inputs, labels } = this.#inner.batchAt(request);
     const step = request.epoch * Math.floor(this.exampleCount / BATCH) + request.position;
-    if (this.isSpoiled && this.#steps.includes(step)) (inputs as Float32Array)[11] = this.#value;
+    if (this.isSpoiled && this.#steps.includes(step)) (inputs as Float32Array)[this.place] = this.#value;
     return { inputs, labels };
   }
 
@@ -91,7 +93,7 @@ function withoutControl(tensors: Record<string, string>): Record<string, string>
 
 describe("a step that is not finite", () => {
   for (const [what, value] of [["NaN", NaN], ["an overflow", 3e38], ["-Infinity", -Infinity]] as const) {
-    gpuTest(`stops the run before it changes a bit: ${what}`, async (gpu) => {
+    gpuTest(`TR-06 stops the run before it changes a bit: ${what}`, async (gpu) => {
       const data = new Spoiled([10], value);
       await withTrainer(gpu, spoiledRun(data), async ({ trainer, tensors }) => {
         const error = await thrownBy(() => trainer.train({ epochs: 4, ...QUIET }));
@@ -111,30 +113,91 @@ describe("a step that is not finite", () => {
     });
   }
 
-  gpuTest("is named by its first op whose result is not finite", async (gpu) => {
-    const first = async (value: number) =>
-      await withTrainer(gpu, spoiledRun(new Spoiled([2], value)), async ({ trainer }) => {
+  gpuTest(
+    "TR-06 is named by its first op whose result is not finite, and by the path of its layer",
+    async (gpu) => {
+      const first = async (value: number) =>
+        await withTrainer(gpu, spoiledRun(new Spoiled([2], value)), async ({ trainer }) => {
+          const error = await thrownBy(() => trainer.train({ epochs: 1, ...QUIET }));
+          const { result } = detailsOf(error);
+          expect(await trainer.findNonFinite()).toEqual(result);
+          return result;
+        });
+      expect(await first(NaN)).toEqual({
+        op: 'input "inputs"',
+        layer: undefined,
+        shape: [BATCH, FEATURES],
+        phase: "forward",
+        value: NaN,
+        index: [1, 5],
+        count: 1,
+        firstExample: 0,
+        parameter: undefined,
+      });
+      const overflow = await first(3.4e38);
+      expect([overflow?.op, overflow?.phase, overflow?.shape]).toEqual(["mul", "forward", [BATCH, HIDDEN]]);
+      expect(Math.abs(overflow?.value ?? 0)).toBe(Infinity);
+      expect(overflow?.parameter).toMatch(/^0\./);
+      expect(overflow?.layer).toBe("1");
+    },
+  );
+
+  gpuTest(
+    "TR-06 is named by the layer that a gradient is of, where it comes up on the way back",
+    async (gpu) => {
+      // The root of 0 is 0, and how it changes there is infinite.
+      const root: Layer = (x) => sqrt(mul(x, 0));
+      const model = sequential(linear(FEATURES, HIDDEN), sequential(relu(), root), linear(HIDDEN, CLASSES));
+      await withTrainer(gpu, spoiledRun(new Spoiled([]), { model }), async ({ trainer }) => {
         const error = await thrownBy(() => trainer.train({ epochs: 1, ...QUIET }));
         const { result } = detailsOf(error);
-        expect(await trainer.findNonFinite()).toEqual(result);
-        return result;
+        expect([result?.phase, result?.layer]).toEqual(["backward", "1.1"]);
+        expect(error.message).toContain('(backward, in layer "1.1"');
       });
-    expect(await first(NaN)).toEqual({
-      op: 'input "inputs"',
-      shape: [BATCH, FEATURES],
-      phase: "forward",
-      value: NaN,
-      index: [1, 5],
-      count: 1,
-      parameter: undefined,
-    });
-    const overflow = await first(3.4e38);
-    expect([overflow?.op, overflow?.phase, overflow?.shape]).toEqual(["mul", "forward", [BATCH, HIDDEN]]);
-    expect(Math.abs(overflow?.value ?? 0)).toBe(Infinity);
-    expect(overflow?.parameter).toMatch(/^0\./);
+    },
+  );
+
+  gpuTest("TR-06 is looked for piece by piece, where batches are computed so", async (gpu) => {
+    for (
+      const [value, op, shape] of [[NaN, 'input "inputs"', [4, FEATURES]], [3.4e38, "mul", [
+        4,
+        HIDDEN,
+      ]]] as const
+    ) {
+      const data = new Spoiled([2], value);
+      // Of example 5, which is in the second piece.
+      data.place = 5 * FEATURES + 2;
+      await withTrainer(gpu, spoiledRun(data, { microBatchSize: 4 }), async ({ trainer, tensors }) => {
+        const error = await thrownBy(() => trainer.train({ epochs: 1, ...QUIET }));
+        const { result } = detailsOf(error);
+        expect([result?.op, result?.shape, result?.firstExample]).toEqual([op, [...shape], 4]);
+        expect(result?.index[0]).toBe(1);
+        expect(error.message).toContain("of the examples from 4 on");
+        const before = await tensors();
+        expect(await trainer.findNonFinite()).toEqual(result);
+        expect(await tensors()).toEqual(before);
+      });
+    }
   });
 
-  gpuTest("is found in the gradients, too, where the loss is finite", async (gpu) => {
+  gpuTest("TR-06 is looked for in pieces by the weights of the whole batch", async (gpu) => {
+    const loss: Loss = (output, labels) => {
+      const { value } = crossEntropy()(output, labels);
+      return { value: mul(value, 1e37), weight: add(mul(value, 0), 1e-3) };
+    };
+    const run = spoiledRun(new Spoiled([]), { loss, microBatchSize: 4 });
+    await withTrainer(gpu, run, async ({ trainer }) => {
+      const error = await thrownBy(() => trainer.train({ epochs: 1, ...QUIET }));
+      const { result } = detailsOf(error);
+      expect([result?.phase, result?.layer, Math.abs(result?.value ?? 0)]).toEqual([
+        "forward",
+        undefined,
+        Infinity,
+      ]);
+    });
+  });
+
+  gpuTest("TR-06 is found in the gradients, too, where the loss is finite", async (gpu) => {
     // d sqrt(x) at 0 is infinite, and times 0 it is NaN.
     const loss: Loss = (output, labels) => sqrt(mul(crossEntropy()(output, labels).value, 0));
     await withTrainer(gpu, spoiledRun(new Spoiled([]), { loss }), async ({ trainer, tensors }) => {
@@ -225,7 +288,7 @@ describe("a step that is not finite, skipped", () => {
   };
   for (const [name, optimizer] of Object.entries(optimizers)) {
     gpuTest(
-      `leaves the bits of a run without those batches, moments and bias corrections included: ${name}`,
+      `TR-06 leaves the bits of a run without those batches, moments and bias corrections included: ${name}`,
       async (gpu) => {
         const run = (data: BatchSource) =>
           withTrainer(gpu, spoiledRun(data, { optimizer }), async ({ trainer, tensors }) => {
@@ -243,7 +306,7 @@ describe("a step that is not finite, skipped", () => {
     );
   }
 
-  gpuTest("is counted in the report and in the step, and warned of once", async (gpu) => {
+  gpuTest("TR-06 is counted in the report and in the step, and warned of once", async (gpu) => {
     await withTrainer(gpu, spoiledRun(new Spoiled([1, 8, 9])), async ({ trainer }) => {
       const report = await trainer.train({ epochs: 2, onNonFinite: "skip", ...QUIET });
       expect([report.steps, trainer.step]).toEqual([14, 14]);

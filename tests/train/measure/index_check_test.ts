@@ -9,7 +9,7 @@ import { crossEntropy, linear, type Loss, mse } from "../../../src/nn/nn.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import type { BatchSource } from "../../../src/data/batch_source.ts";
 import { DataLoader, type DataLoaderOptions } from "../../../src/data/data_loader.ts";
-import { inputRanges, requireInRange } from "../../../src/train/measure/index_check.ts";
+import { inputRanges, requireBatchInRange } from "../../../src/train/measure/index_check.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { BATCH, blobs, CLASSES, FEATURES, smallRun, withTrainer } from "../fixtures.ts";
@@ -124,12 +124,12 @@ describe("indexLimits", () => {
         batchAt: () => ({ inputs: new Float32Array(2), labels: new ArrayType([0, 4, 2, 5]) }),
       } satisfies BatchSource;
       const request = { seed: 0, epoch: 0, position: 0 };
-      expect(() => requireInRange(limits, source, source.batchAt(), request)).toThrow(
+      expect(() => requireBatchInRange(limits, source, source.batchAt(), request)).toThrow(
         "The label of example 1 of batch 0 of epoch 1 is 5, and take takes whole numbers from 0 to 4",
       );
       const negative = { inputs: new Float32Array(2), labels: new Int32Array([0, 1, -1, 0]) };
       if (dtype !== "i32") continue;
-      expect(() => requireInRange(limits, source, negative, request)).toThrow(
+      expect(() => requireBatchInRange(limits, source, negative, request)).toThrow(
         "example 1 of batch 0 of epoch 1 is -1",
       );
     }

@@ -2,7 +2,7 @@ import { checkOptions } from "../../../base/options/options.ts";
 import { convolution, type ConvolutionVariant } from "../../../kernels/conv/convolution.ts";
 import type { ConvolutionProduct, ConvolutionSizes } from "../../../kernels/conv/convolution_sizes.ts";
 import type { RowsAndColumns } from "../../../kernels/sizes.ts";
-import { formatShape, type Shape } from "../../../tensor/shape.ts";
+import { elementCount, formatShape, type Shape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
 import { type Binding, item, type KernelLowering, type OpDefinition, type VariantChoices } from "../../op.ts";
 import type { Value } from "../../value.ts";
@@ -207,6 +207,7 @@ function loweringOf(product: ConvolutionProduct): KernelLowering<ConvolutionAttr
 /** The output of a convolution, from input and weights. */
 export const convolutionOp: OpDefinition<ConvolutionAttributes> = {
   name: "convolution",
+  flops: ({ attributes: { sizes } }) => flopsOfProduct(sizes),
   lowering: loweringOf("output"),
   gradient(value, outGrad) {
     const [input, weight] = [item(value.inputs, 0), item(value.inputs, 1)];
@@ -221,6 +222,7 @@ export const convolutionOp: OpDefinition<ConvolutionAttributes> = {
 /** The gradient of a convolution's input, from weights and the output's gradient. */
 export const convolutionInputGradientOp: OpDefinition<ConvolutionAttributes> = {
   name: "convolutionInputGradient",
+  flops: ({ attributes: { sizes } }) => flopsOfProduct(sizes),
   lowering: loweringOf("inputGradient"),
   gradient(value, outGrad) {
     const [weight, gradient] = [item(value.inputs, 0), item(value.inputs, 1)];
@@ -235,6 +237,7 @@ export const convolutionInputGradientOp: OpDefinition<ConvolutionAttributes> = {
 /** The gradient of a convolution's weights, from input and the output's gradient. */
 export const convolutionWeightGradientOp: OpDefinition<ConvolutionAttributes> = {
   name: "convolutionWeightGradient",
+  flops: ({ attributes: { sizes } }) => flopsOfProduct(sizes),
   lowering: loweringOf("weightGradient"),
   gradient(value, outGrad) {
     const [input, gradient] = [item(value.inputs, 0), item(value.inputs, 1)];
@@ -248,3 +251,10 @@ const OPS: Readonly<Record<ConvolutionProduct, OpDefinition<ConvolutionAttribute
   inputGradient: convolutionInputGradientOp,
   weightGradient: convolutionWeightGradientOp,
 };
+
+/** The same for all three products: each pair of a weight and a place that it meets, padding included. */
+function flopsOfProduct(
+  { batch, inChannels, outChannels, groups, kernel, output }: ConvolutionSizes,
+): number {
+  return 2 * batch * outChannels * elementCount(output) * (inChannels / groups) * elementCount(kernel);
+}

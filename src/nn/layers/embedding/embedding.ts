@@ -9,7 +9,7 @@ import { formatShape } from "../../../tensor/shape.ts";
 import { type Initializer, normal } from "../../initializers.ts";
 import { type Layer, layer } from "../../layer.ts";
 import type { Scope } from "../../scope.ts";
-import { applyOp, placeOf, requireSize } from "../require_input.ts";
+import { placeOf, requireSize } from "../require_input.ts";
 
 /** Options of {@link embedding}. */
 export interface EmbeddingLayerOptions {
@@ -69,8 +69,8 @@ export function embedding(
   const embed = layer((indices, scope) => {
     const weight = scope.parameter("weight", [vocabulary, dim], initializer);
     weights.add(weight);
-    return applyOp(name, scope, indices, () => embeddingOf(weight, indices, { paddingIndex }));
-  });
+    return embeddingOf(weight, indices, { paddingIndex });
+  }, name);
   const attend = layer((x, scope) => {
     const place = placeOf(`${name}.attend`, scope);
     if (x.shape.length < 2 || x.shape.at(-1) !== dim) {
@@ -82,7 +82,7 @@ export function embedding(
       );
     }
     return matmul(x, tiedWeight(place, scope, weights), { transposeB: true });
-  });
+  }, `${name}.attend`);
   return Object.assign(embed, { attend });
 }
 

@@ -41,5 +41,5 @@ export function learnedPositions(most: number, dim: number, options: LearnedPosi
     }
     const weight = scope.parameter("weight", [most, dim], weightInitializer);
     return add(x, slice(weight, { end: positions }));
-  });
+  }, name);
 }

@@ -16,7 +16,7 @@ export function sinusoidalPositions(dim: number): Layer {
     requireInput(name, scope, x, ["batch", "positions", dim]);
     const [, positions = 0] = x.shape;
     return add(x, constant(sinusoids(positions, dim)));
-  });
+  }, name);
 }
 
 function sinusoids(positions: number, dim: number): HostTensor {

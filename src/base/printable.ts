@@ -1,0 +1,45 @@
+/** What `console.log` asks for instead of an object's fields: in Node and Bun, and in Deno. */
+const INSPECTED_AS = [Symbol.for("nodejs.util.inspect.custom"), Symbol.for("Deno.customInspect")];
+
+/** Plain data that prints as text. */
+export type Printable<Data extends object> = Data & {
+  /** A table, for people. */
+  toString(): string;
+};
+
+/**
+ * `data`, whose `toString()` is `format(data)`, which `console.log` shows as well. Everything else, such as
+ * `JSON.stringify` and a comparison, sees the fields alone.
+ */
+export function printable<Data extends object>(data: Data, format: (data: Data) => string): Printable<Data> {
+  const text = (): string => format(data);
+  for (const key of ["toString", ...INSPECTED_AS]) Object.defineProperty(data, key, { value: text });
+  return data;
+}
+
+/** Rows of cells as lines, each column as wide as its widest cell; columns of numbers are flush right. */
+export function textTable(rows: readonly (readonly (string | number)[])[]): string {
+  const cells = rows.map((row) =>
+    row.map((cell) => typeof cell === "number" ? cell.toLocaleString("en") : cell)
+  );
+  const columns = Math.max(0, ...cells.map(({ length }) => length));
+  const widths = Array.from(
+    { length: columns },
+    (_, column) => Math.max(0, ...cells.map((row) => row[column]?.length ?? 0)),
+  );
+  const isNumeric = widths.map((_, column) => rows.slice(1).some((row) => typeof row[column] === "number"));
+  return cells.map((row) =>
+    row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return isNumeric[column] ? cell.padStart(width) : cell.padEnd(width);
+    }).join("  ").trimEnd()
+  ).join("\n");
+}
+
+const UNITS = [["G", 1e9], ["M", 1e6], ["k", 1e3]] as const;
+
+/** A large number with three digits and what a unit begins with: `1.23 M`, or `640 ` for a small one. */
+export function shortNumber(value: number): string {
+  const [unit, size] = UNITS.find(([, each]) => value >= each) ?? ["", 1];
+  return unit === "" ? `${value} ` : `${(value / size).toPrecision(3)} ${unit}`;
+}

@@ -1,0 +1,377 @@
+import { CairnError } from "../../base/errors.ts";
+import type { Batch, BatchSpec } from "../../data/batch_source.ts";
+import type { Seed } from "../../data/seed.ts";
+import type { CompileListener } from "../../gpu/compile_pipelines.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
+import { Pace } from "../../gpu/pace.ts";
+import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
+import type { Printable } from "../../base/printable.ts";
+import { tellsTime } from "../../gpu/time_dispatches.ts";
+import type { ProgramExplanation } from "../../graph/explain_program.ts";
+import { recordCalls } from "../../nn/layer_call.ts";
+import type { Layer } from "../../nn/layer.ts";
+import { Model, traceModel } from "../../nn/model.ts";
+import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import { HostTensor } from "../../tensor/host_tensor.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+import { labelsOf } from "../measure/batch_loss.ts";
+import type { InputRanges } from "../measure/index_check.ts";
+import { columnsOf, type KeptTerms } from "../step/kept_terms.ts";
+import { ParameterRules } from "../step/parameter_rules.ts";
+import { StepPrograms } from "../step/step_programs.ts";
+import { explainStep, type StepExplanation } from "../step/explain_step.ts";
+import { lossOfStep, type Objective, stepValues } from "../step/step_values.ts";
+import { type ModelSummary, summarizeModel } from "../step/summarize_model.ts";
+import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
+import { type StepColumns, TrainingHistory } from "./history.ts";
+import { LossRing } from "./loss_ring.ts";
+import type { TrainingState } from "./training_state.ts";
+
+/** What is trained, and how. */
+export interface StepParts extends Objective {
+  readonly model: Layer;
+  readonly optimizer: Optimizer;
+  readonly data: BatchSpec;
+  readonly microBatchSize?: number | undefined;
+}
+
+/** What of a run is known beside its tensors, where it goes on from a checkpoint. */
+export interface RestoredSteps {
+  readonly step: number;
+  /** Losses of its first steps: all that its ring of last losses does not have. */
+  readonly losses: Float32Array;
+  readonly columns: StepColumns;
+  /** How many updates its optimiser has done, where its tensors do not say that. */
+  readonly updates?: number | undefined;
+  /** Other variants of the kernels round differently, so it takes those of the run that it continues. */
+  readonly variants: Readonly<Record<string, string>>;
+}
+
+/** The batch of step `step`, from 0, and how many examples it has. */
+export type StepBatch = (
+  step: number,
+  ranges: InputRanges,
+) => Promise<{ readonly batch: Batch; readonly size: number }>;
+
+/** What was measured of a run that goes on from a checkpoint. */
+type MeasuredHistory = Partial<Pick<TrainingState["history"], "epochs" | "validations">>;
+
+/**
+ * Does steps: what they change is in the store, what they are is compiled for the device that the store is on. A
+ * `Trainer` gives it the batches of its data, a `TrainStep` those of a loop of one's own.
+ */
+export class StepRunner {
+  readonly store: TensorStore;
+  readonly model: Model;
+  readonly rules: ParameterRules;
+  readonly history: TrainingHistory = new TrainingHistory();
+  readonly ring: LossRing;
+  /** What is kept of each step beside its loss. */
+  readonly kept: KeptTerms;
+  readonly seed: Seed;
+  readonly #options: StepParts;
+  readonly #sizes: () => readonly number[];
+  /** The device that the programs are compiled for, and that has the tensors. */
+  #gpu: GpuDevice;
+  #pace: Pace;
+  #step = 0;
+  /** Whether losses of a run that was restored are in its ring only, until steps write over them. */
+  #lacksLosses = false;
+  #initialized: Promise<void> | undefined;
+  #programs: Promise<StepPrograms> | undefined;
+  #freeing: Promise<void> = Promise.resolve();
+  /** Whether the memory of gradients has those of a step. */
+  #hasGradients = false;
+  #isClosed = false;
+
+  /**
+   * Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws for a shape
+   * that does not fit.
+   *
+   * @param sizes How many examples a batch may have, the usual number first. Asked for when a step is compiled.
+   * @param check Looks at what is kept of a step, before anything is in the store.
+   */
+  constructor(
+    store: TensorStore,
+    options: StepParts,
+    { seed, sizes, check = () => {} }: {
+      readonly seed: Seed;
+      readonly sizes: () => readonly number[];
+      readonly check?: (kept: KeptTerms) => void;
+    },
+  ) {
+    const { model, optimizer, data } = options;
+    const [size = data.batchSize] = sizes();
+    // Before anything is in the store, so that a loss that does not fit leaves nothing there.
+    const trace = traceModel(model, data.inputs, size, true);
+    this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
+    check(this.kept);
+    this.rules = new ParameterRules(optimizer, trace.parameters);
+    this.store = store;
+    this.seed = seed;
+    this.#options = options;
+    this.#sizes = sizes;
+    this.model = Model.define(
+      store,
+      model,
+      data.inputs,
+      size,
+      (parameters) => this.rules.laidOut(parameters),
+    );
+    this.rules.defineSlots(this.model);
+    this.#gpu = store.gpu;
+    this.#pace = new Pace(store.gpu);
+    this.ring = new LossRing(store, this.history, columnsOf(this.kept));
+  }
+
+  /** Steps done: optimiser updates, and batches that were skipped. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /** Whether the tensors are gone, with the device or because the store was put on another one. */
+  get isLost(): boolean {
+    return this.store.gpu.isLost || this.store.gpu !== this.#gpu;
+  }
+
+  /** Gives the parameters their first values, once. Nothing happens after a restore. */
+  async initialize(): Promise<void> {
+    this.#requireTensors();
+    // One promise for all callers: a second initialisation could undo the first step.
+    this.#initialized ??= this.model.initialize(this.seed);
+    await this.#initialized;
+    this.requireOpen();
+  }
+
+  /**
+   * What is compiled for steps, which is done once.
+   *
+   * @param onCompile Told of the kernels where it is done now.
+   */
+  async programs(onCompile?: CompileListener): Promise<StepPrograms> {
+    this.requireOpen();
+    this.#requireTensors();
+    const { control, losses, columns } = this.ring;
+    this.#programs ??= StepPrograms.compile({
+      ...this.#options,
+      model: this.model,
+      rules: this.rules,
+      sizes: this.#sizes(),
+      onCompile,
+      state: { slots: this.rules.slotGroups(this.store), control, losses, columns },
+    });
+    return await this.#programs;
+  }
+
+  /**
+   * One step, on the batch of `size` examples that `batchOf` gives: submits it and, almost always, waits for nothing.
+   *
+   * @throws CairnError `non_finite` when it is known by now that an earlier step stopped the run; what `batchOf`
+   * throws.
+   */
+  async run(
+    size: number,
+    nonFinite: NonFinitePolicy,
+    batchOf: (ranges: InputRanges) => Batch | Promise<Batch>,
+  ): Promise<void> {
+    const programs = await this.programs();
+    if (this.#lacksLosses) await this.ring.drain(this.#step);
+    this.#lacksLosses = false;
+    this.requireUnstopped();
+    const batch = await batchOf(programs.ranges);
+    this.requireOpen();
+    const { seed } = this;
+    programs.run(batch, { step: this.#step, seed, nonFinite, size });
+    // In the tick of the submit, so that in every snapshot tensors and number agree.
+    this.#step += 1;
+    this.#hasGradients = true;
+    await this.ring.advance(this.#step);
+    await this.#pace.afterSubmit();
+  }
+
+  /** Makes the history complete. Waits for the GPU. Throws `non_finite` when a step stopped the run. */
+  async readLosses(): Promise<void> {
+    await this.ring.drain(this.#step);
+    this.requireUnstopped();
+  }
+
+  /** The gradients of the last step, by the names of their parameters. Waits for the GPU. */
+  async readGradients(names?: readonly string[]): Promise<Map<string, HostTensor>> {
+    const { gradients } = await this.programs();
+    if (!this.#hasGradients) {
+      throw new TypeError("There are no gradients before the first step: run one first");
+    }
+    const wanted = (names ?? [...gradients.keys()]).map((name) => {
+      const tensor = gradients.get(name);
+      if (tensor !== undefined) return [name, tensor] as const;
+      throw new TypeError(
+        `"${name}" has no gradient; there is one of ${
+          [...gradients.keys()].map((each) => `"${each}"`).join(", ")
+        }`,
+      );
+    });
+    const read = await this.store.gpu.read(wanted.map(([, { range }]) => range));
+    return new Map(wanted.map(([name, { dtype, shape }], index) => {
+      return [name, HostTensor.fromBytes(read[index] ?? new Uint8Array(), dtype, shape)];
+    }));
+  }
+
+  /** Makes the history complete, and the number of the step what the GPU says: of the last whole one. */
+  async settle(): Promise<void> {
+    await this.ring.drain(this.#step);
+    this.#step = this.ring.stoppedStep ?? this.#step;
+  }
+
+  /** Makes a step that was not finite and stopped the run the next one, anew. */
+  async retry(): Promise<void> {
+    await this.settle();
+    this.ring.release();
+  }
+
+  /** Throws `non_finite` when it is known that a step stopped the run; the number of the step is then that one's. */
+  requireUnstopped(): void {
+    const stopped = this.ring.stoppedStep;
+    if (stopped === undefined) return;
+    this.#step = stopped;
+    throw new CairnError("non_finite", `Step ${stopped + 1} is not finite`, {
+      details: { value: stopped + 1 },
+    });
+  }
+
+  /**
+   * Does the next step once more without changing anything, op by op, and gives the first result that is not finite.
+   */
+  async findNonFinite(batchOf: StepBatch): Promise<NonFiniteResult | undefined> {
+    await this.initialize();
+    await this.settle();
+    const programs = await this.programs();
+    const step = this.#step;
+    const { batch, size } = await batchOf(step, programs.ranges);
+    this.requireOpen();
+    return await findNonFinite(this.model, programs.partsOf(batch, { seed: this.seed, step, size }));
+  }
+
+  /** The model layer by layer, for batches of the usual size. */
+  summary(): Printable<ModelSummary> {
+    const { data } = this.#options;
+    const [batchSize = data.batchSize] = this.#sizes();
+    const { model, rules } = this;
+    const definition = { ...this.#options, model, rules, size: batchSize };
+    const { result: values, calls } = recordCalls(() => stepValues(definition));
+    return summarizeModel({ model, rules, values, calls, batchSize });
+  }
+
+  /**
+   * What the step consists of; with the times of its kernels where it is given a batch and the device tells them.
+   * Whatever is measured, nothing is changed.
+   */
+  async explain(timed?: StepBatch): Promise<Printable<StepExplanation>> {
+    await this.initialize();
+    const programs = await this.programs();
+    const all = programs.explain();
+    const { gpu, variants } = this.store;
+    if (timed !== undefined && tellsTime(gpu)) {
+      const { batch, size } = await timed(this.#step, programs.ranges);
+      this.requireOpen();
+      const slabs = this.store.groups().flatMap((group) => group.slabs);
+      const unchanged = slabs.map(({ buffer, byteLength }) => ({ buffer, offset: 0, size: byteLength }));
+      const request = { step: this.#step, seed: this.seed, nonFinite: "skip", size } as const;
+      this.#hasGradients = false;
+      const explained = await programs.explainTimed(batch, request, unchanged.filter(({ size }) => size > 0));
+      all.splice(all.findIndex(({ label }) => label === explained.label), 1, explained);
+    }
+    const sumOf = (of: (program: ProgramExplanation) => number): number =>
+      all.reduce((sum, program) => sum + of(program), 0);
+    return explainStep({
+      adapter: gpu.adapterName,
+      programs: all,
+      memory: {
+        store: this.store.stats().bytes,
+        gradients: programs.gradientBytes,
+        workspace: sumOf(({ workspaceBytes }) => workspaceBytes),
+        leastWorkspace: sumOf(({ leastBytes }) => leastBytes),
+      },
+      variants: Object.fromEntries(variants),
+    });
+  }
+
+  /** Resolves when nothing is under way that would write over what is loaded. How it ends does not matter by then. */
+  async quiet(): Promise<void> {
+    // Losses of the run before, of which the last may still be on their way.
+    await this.ring.settled();
+    await this.#initialized?.catch(() => {});
+  }
+
+  /**
+   * Goes on from what was loaded, in the tick in which the tensors change. Never throws.
+   *
+   * @returns Whether what was compiled for the store is of no use any more.
+   */
+  goOnFrom(
+    { step, losses, columns, updates, variants }: RestoredSteps,
+    history: MeasuredHistory = {},
+  ): boolean {
+    const isMoved = this.#followStore();
+    this.#initialized = Promise.resolve();
+    this.#step = step;
+    this.#lacksLosses = losses.length < step;
+    this.#hasGradients = false;
+    this.history.replace(losses, history.epochs ?? [], history.validations, columns);
+    if (updates === undefined) this.ring.forget();
+    else this.ring.begin(updates);
+    return this.#useVariants(variants) || isMoved;
+  }
+
+  /** Forgets what was compiled, and frees it behind. */
+  free(): void {
+    const compiled = this.#programs;
+    this.#programs = undefined;
+    this.#hasGradients = false;
+    this.#freeing = this.#freeing.then(async () => {
+      const [outcome] = await Promise.allSettled([compiled]);
+      if (outcome.status === "fulfilled") outcome.value?.close();
+    });
+  }
+
+  /** Frees what is not the store's. Nothing runs afterwards. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.free();
+    await this.#freeing;
+  }
+
+  /** @throws CairnError `closed`. */
+  requireOpen(): void {
+    if (!this.#isClosed) return;
+    throw new CairnError("closed", "Cannot go on: the trainer was closed meanwhile; make a new one");
+  }
+
+  /** What was compiled for a device that the store is no longer on is forgotten. */
+  #followStore(): boolean {
+    const { gpu } = this.store;
+    if (gpu === this.#gpu) return false;
+    this.free();
+    this.#pace = new Pace(gpu);
+    this.#gpu = gpu;
+    return true;
+  }
+
+  /** A store that was put on another device is all zeros, and must not be trained or saved. */
+  #requireTensors(): void {
+    if (this.store.gpu === this.#gpu) return;
+    throw new CairnError(
+      "device_lost",
+      "The store was put on another GPU device and its tensors are zero: " +
+        "go on from a checkpoint with recover(), resume() or load()",
+    );
+  }
+
+  #useVariants(variants: Readonly<Record<string, string>>): boolean {
+    const own = this.store.variants;
+    const isSame = Object.entries(variants).every(([kernel, variant]) => own.get(kernel) === variant);
+    if (isSame) return false;
+    this.free();
+    for (const [kernel, variant] of Object.entries(variants)) own.set(kernel, variant);
+    return true;
+  }
+}

@@ -1,0 +1,227 @@
+import { requireAwaited } from "../../base/options/kind_of.ts";
+import type { HostState, Stateful, StateInput } from "../../checkpoint/capture/state_types.ts";
+import { type Batch, type BatchSpec, countExamples } from "../../data/batch_source.ts";
+import { checkedSeed } from "../../data/seed.ts";
+import type { Model } from "../../nn/model.ts";
+import type { HostTensor } from "../../tensor/host_tensor.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+import type { Printable } from "../../base/printable.ts";
+import type { StepExplanation } from "../step/explain_step.ts";
+import type { ModelSummary } from "../step/summarize_model.ts";
+import { requireInRange } from "../measure/index_check.ts";
+import type { NonFiniteResult } from "./find_non_finite.ts";
+import type { TrainingHistory } from "./history.ts";
+import { LossRing } from "./loss_ring.ts";
+import { allowing, recordedSettings } from "./run_identity.ts";
+import { StepRunner } from "./step_runner.ts";
+import { stepStateOf, stepStateTree, type TrainStepState } from "./train_step_state.ts";
+import { checkTrainStep, sizesOf, type TrainStepOptions } from "./train_step_options.ts";
+
+/**
+ * A training step for a loop of one's own: forward, backward, the check of every gradient and the optimiser, as one
+ * submit. It is what a `Trainer` calls for each batch.
+ *
+ * The tensors are in the store, which stays the caller's. Everything else is its state: with a `Snapshot` of the store
+ * and the step, a loop goes on from where it was, bit for bit, on the same adapter and runtime.
+ *
+ * @example
+ * ```ts
+ * const data = DataLoader.from({ inputs, labels }, { batchSize: 64 });
+ * const step = await TrainStep.compile(store, {
+ *   model: nn.linear(784, 10),
+ *   loss: nn.crossEntropy(),
+ *   optimizer: optim.adamw({ learningRate: 1e-3 }),
+ *   inputs: data.inputs,
+ *   labels: data.labels,
+ *   batchSize: data.batchSize,
+ * });
+ * while (step.step < 1000) await step.run(data.next());
+ * console.log((await step.readLosses()).at(-1));
+ * await step.close();
+ * ```
+ */
+export class TrainStep implements Stateful {
+  readonly #options: TrainStepOptions;
+  readonly #spec: BatchSpec;
+  readonly #steps: StepRunner;
+
+  private constructor(store: TensorStore, options: TrainStepOptions) {
+    const { inputs, labels, seed = 0 } = options;
+    const sizes = sizesOf(options);
+    const [batchSize = 1] = sizes;
+    this.#options = options;
+    this.#spec = { inputs, labels, batchSize };
+    const { model, loss, regularizers, optimizer, clipGradients, microBatchSize } = options;
+    const parts = { model, loss, regularizers, optimizer, clipGradients, microBatchSize };
+    this.#steps = new StepRunner(store, { ...parts, data: this.#spec }, {
+      seed: checkedSeed(seed),
+      sizes: () => sizes,
+    });
+  }
+
+  /**
+   * Defines the groups `model`, `optimizer.<slot>` and `trainer` in `store` (one step or trainer a store), gives the
+   * parameters their first values, and compiles.
+   *
+   * @throws TypeError or RangeError for a model, a loss or options that do not fit; CairnError `gpu_validation`,
+   * `out_of_memory`.
+   */
+  static async compile(store: TensorStore, options: TrainStepOptions): Promise<TrainStep> {
+    requireAwaited("The store", store, "TensorStore.open()");
+    checkTrainStep(options);
+    const step = new TrainStep(store, options);
+    try {
+      await step.#steps.initialize();
+      await step.#steps.programs(options.onCompile);
+      return step;
+    } catch (error) {
+      await step.close();
+      throw error;
+    }
+  }
+
+  /** The layer with its parameters, of which programs of one's own can be made: `step.model.trace(…)`. */
+  get model(): Model {
+    return this.#steps.model;
+  }
+
+  /** Steps done: optimiser updates, and batches that were skipped. */
+  get step(): number {
+    return this.#steps.step;
+  }
+
+  /** What is known of the losses without waiting: all but those of the last 64 steps. It has no epochs. */
+  get history(): TrainingHistory {
+    return this.#steps.history;
+  }
+
+  /**
+   * One step on `batch`: submits it and, almost always, waits for nothing. It resolves at once unless the GPU is
+   * several steps behind; the batch may be changed then.
+   *
+   * @throws RangeError for a number of examples that it was not compiled for, and for a label that is no class;
+   * CairnError `non_finite` when it is known by now that an earlier step was not finite, after which
+   * {@link TrainStep.step} is that step and nothing changes until {@link TrainStep.retry}; `closed`, `device_lost`.
+   */
+  async run(batch: Batch): Promise<void> {
+    const size = this.#sizeOf(batch);
+    await this.#steps.run(size, this.#options.onNonFinite ?? "stop", (ranges) => {
+      requireInRange(ranges, this.#spec, batch, (row) => `example ${row} of step ${this.step + 1}`);
+      return batch;
+    });
+  }
+
+  /**
+   * The loss of every step, f32, NaN for one that was skipped. Waits for the GPU; what else is known of the steps is in
+   * {@link TrainStep.history} then.
+   *
+   * @throws CairnError `non_finite` when a step was not finite.
+   */
+  async readLosses(): Promise<Float32Array> {
+    await this.#steps.readLosses();
+    return this.history.loss;
+  }
+
+  /**
+   * The gradients of the last step by the names of their parameters, before they are clipped. Waits for the GPU. There
+   * is none of a parameter that is frozen, or that the loss does not reach.
+   *
+   * @param names Which parameters'. Default: all.
+   * @throws TypeError when no step was run since it was compiled, and for a parameter that has no gradient.
+   */
+  async readGradients(names?: readonly string[]): Promise<Map<string, HostTensor>> {
+    return await this.#steps.readGradients(names);
+  }
+
+  /** Makes a step that was not finite the next one again: give its batch anew, or another one. Waits for the GPU. */
+  async retry(): Promise<void> {
+    await this.#steps.retry();
+  }
+
+  /**
+   * Does the next step on `batch` without changing anything, op by op, and gives the first result that is not finite.
+   * Compiles programs of its own, which takes a while.
+   *
+   * @returns undefined where every result is finite.
+   */
+  async findNonFinite(batch: Batch): Promise<NonFiniteResult | undefined> {
+    const size = this.#sizeOf(batch);
+    return await this.#steps.findNonFinite(() => Promise.resolve({ batch, size }));
+  }
+
+  /** The model, layer by layer: data, of which `console.log` shows a table. */
+  summary(): Printable<ModelSummary> {
+    return this.#steps.summary();
+  }
+
+  /**
+   * What the step consists of: its kernels with bytes, operations and layers, its memory beside the least that there
+   * could be, the variants that were chosen. Data, of which `console.log` shows tables. Nothing is changed.
+   *
+   * @param batch Where it is given and the adapter tells times, the step is done on it once, to measure each kernel.
+   */
+  async explain(batch?: Batch): Promise<Printable<StepExplanation>> {
+    if (batch === undefined) return await this.#steps.explain();
+    const size = this.#sizeOf(batch);
+    return await this.#steps.explain(() => Promise.resolve({ batch, size }));
+  }
+
+  /** Everything but the tensors, for a `Snapshot`. */
+  stateDict(): StateInput {
+    return stepStateTree(this.#state());
+  }
+
+  /**
+   * Takes back what {@link TrainStep.stateDict} gave; the tensors are the store's.
+   *
+   * @throws CairnError `state_mismatch` for the state of a step that has another seed, optimiser, loss or batch size,
+   * with all differences, unless `allow` names them.
+   */
+  async loadStateDict(state: HostState): Promise<void> {
+    const { step, losses, columns, variants } = stepStateOf(
+      state,
+      this.#state(),
+      allowing(this.#options.allow ?? []),
+    );
+    await this.#steps.quiet();
+    this.#steps.goOnFrom({ step, losses, columns, variants });
+  }
+
+  /** Frees the programs and the gradients. The store stays. Safe to call twice. */
+  async close(): Promise<void> {
+    await this.#steps.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #state(): TrainStepState {
+    const { store, history, seed, step } = this.#steps;
+    const known = Math.min(history.length, LossRing.historyLengthAt(step));
+    return {
+      step,
+      seed,
+      batchSize: this.#spec.batchSize,
+      optimizer: this.#options.optimizer.name,
+      parts: recordedSettings(this.#options, undefined),
+      losses: history.loss.subarray(0, known),
+      columns: history.columnsBefore(known),
+      variants: Object.fromEntries(store.variants),
+    };
+  }
+
+  #sizeOf(batch: Batch): number {
+    const size = countExamples("inputs", batch.inputs, this.#spec.inputs);
+    const labels = countExamples("labels", batch.labels, this.#spec.labels);
+    const sizes = sizesOf(this.#options);
+    if (size === labels && sizes.includes(size)) return size;
+    const found = size === labels ? `${size} examples` : `inputs of ${size} examples and labels of ${labels}`;
+    throw new RangeError(
+      `A batch has ${found}, and the step was compiled for ${
+        sizes.join(" or ")
+      }; give TrainStep.compile() a batchSize ` +
+        "for each number of examples",
+    );
+  }
+}

@@ -1,0 +1,73 @@
+import type { WorkProgress } from "../../base/work.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import type { ExampleSpec } from "../../data/batch_source.ts";
+import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
+import { checkedPolicy } from "./non_finite.ts";
+import { requireParts, type RunOptions } from "./run_options.ts";
+import type { RunSetting } from "./run_identity.ts";
+
+/** What a step trains, on what, and how. */
+export interface TrainStepOptions extends
+  Pick<
+    RunOptions,
+    "model" | "loss" | "regularizers" | "optimizer" | "clipGradients" | "microBatchSize" | "seed"
+  > {
+  /** What one example of the inputs is, without the batch axis, such as `data.inputs` of a loader. */
+  readonly inputs: ExampleSpec;
+  /** What the label of one example is. */
+  readonly labels: ExampleSpec;
+  /** How many examples a batch has. Several sizes are as many programs: `[64, 16]` where the last batch has 16. */
+  readonly batchSize: number | readonly number[];
+  /** What happens at a step that is not finite; see `TrainOptions`. Default `"stop"`. */
+  readonly onNonFinite?: NonFinitePolicy | undefined;
+  /** Told how many kernels are compiled, and of how many. */
+  readonly onCompile?: ((progress: WorkProgress) => void) | undefined;
+  /** What may be different in a saved state that is loaded. Default: nothing. */
+  readonly allow?: readonly RunSetting[] | undefined;
+}
+
+/** Every option of {@link TrainStepOptions}. */
+export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
+  model: true,
+  loss: true,
+  regularizers: true,
+  optimizer: true,
+  clipGradients: true,
+  microBatchSize: true,
+  seed: true,
+  inputs: true,
+  labels: true,
+  batchSize: true,
+  onNonFinite: true,
+  onCompile: true,
+  allow: true,
+};
+
+/** @throws TypeError or RangeError for options that a step cannot be made of. */
+export function checkTrainStep(options: TrainStepOptions): void {
+  const { inputs, labels, onNonFinite } = checkOptions(
+    "TrainStep.compile()",
+    options,
+    TRAIN_STEP_OPTIONS,
+    '{ model, loss, optimizer, inputs: { dtype: "f32", shape: [784] }, labels, batchSize: 64 }',
+  );
+  requireParts(options);
+  checkedPolicy(onNonFinite);
+  for (const [what, spec] of Object.entries({ inputs, labels })) {
+    if (typeof spec?.dtype === "string" && Array.isArray(spec.shape)) continue;
+    throw new TypeError(
+      `${what} is what one example is, such as { dtype: "f32", shape: [784] }, or data.${what} of a loader`,
+    );
+  }
+  for (const size of sizesOf(options)) {
+    if (Number.isSafeInteger(size) && size >= 1) continue;
+    throw new RangeError(`batchSize is an integer from 1, or several, found ${size}`);
+  }
+}
+
+/** The sizes that batches may have, each once; the first is the usual one. */
+export function sizesOf({ batchSize }: Pick<TrainStepOptions, "batchSize">): readonly number[] {
+  const sizes = typeof batchSize === "object" ? batchSize : [batchSize];
+  if (sizes.length === 0) throw new RangeError("batchSize is an integer from 1, or several, found none");
+  return [...new Set(sizes)];
+}
