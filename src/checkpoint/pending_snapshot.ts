@@ -69,8 +69,8 @@ export class PendingSnapshot {
   /** Its tag. */
   readonly tag: string;
   /**
-   * Resolves when all of the content was read from the GPU; rejects when the save fails before. Only an engine that
-   * writes to several places then reads it again. It need not be awaited.
+   * Resolves when all of the content was read from the GPU; rejects when the save fails before. Only a group of engines
+   * then reads it again. It need not be awaited.
    */
   readonly staged: Promise<void>;
   /**
@@ -107,7 +107,7 @@ export class PendingSnapshot {
     this.fixed = fixed;
     const onPhase = (phase: BytesPhase | "committing"): void => {
       this.#reached.add(phase);
-      // Not 0: an engine that writes to several places reads all of it for each of them.
+      // Not 0: a group of engines reads all of it for each of them.
       if (phase === "reading") this.#stagedBytes = this.#progress.done;
       if (phase === "fixed") onFixed();
       if (phase === "staged") resolve();

@@ -45,14 +45,14 @@ export function planEncoding(
   const end = last === undefined ? 0 : last.rawOffset + last.rawLength;
   // A chunk that goes on with what is not on the GPU.
   const rest = { rawOffset: end, rawLength: byteLength - end, dtype: "u8", isForGpu: false } as const;
-  const runs = levelsSources(
+  const spans = levelsSources(
     end < byteLength ? [...inside, rest] : inside,
     ranges,
     maxSourceBytes,
     ({ isForGpu, rawOffset }) => isForGpu && rawOffset >= streamedBytes,
   );
   const steps: EncodingStep[] = [];
-  for (const { source, ranges } of runs) {
+  for (const { source, ranges } of spans) {
     const before = steps.at(-1);
     if (source !== undefined && isEncodable(source, leastBytes)) steps.push({ source, ranges });
     else if (before === undefined || before.source !== undefined) steps.push({ source: undefined, ranges });

@@ -197,8 +197,7 @@ export class FrozenCheckpoint {
   }
 
   /**
-   * Writes the raw space of {@link tensors} to `sink`. Each call reads it anew, for an engine that writes to several
-   * places; one at a time.
+   * Writes the raw space of {@link tensors} to `sink`. Each call reads it anew, for a group of engines; one at a time.
    *
    * @throws CairnError `closed` once it was released; what reading from the GPU failed with; what `sink` threw.
    */

@@ -7,7 +7,7 @@ import type { CommitReport, Engine, EngineCommitOptions } from "../engine/engine
 import { EngineGroup, type GroupSave } from "./engine_group.ts";
 import { checkRetentionPolicy, retain, type RetentionPolicy } from "../keep/retention/retention.ts";
 
-/** One of the places of a {@link TieredEngine}. */
+/** One of the engines of a {@link TieredEngine}. */
 export interface Tier {
   /** Where it writes. */
   readonly engine: Engine;

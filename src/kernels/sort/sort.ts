@@ -23,12 +23,12 @@ export interface SortStep<B> {
 const BLOCK = 32;
 
 /**
- * The places along `reduced` that the elements of `input` have to be taken from to be sorted: `out`, u32, of its
- * shape. Stable, and the same bits on every adapter: elements of equal size keep their order, zeros of both signs are
- * equal, NaNs too, which count as largest, as in PyTorch.
+ * The places along `reduced` that the elements of `input` have to be taken from to be sorted: `out`, u32, of its shape.
+ * Stable, and the same bits on every adapter: elements of equal size keep their order, zeros of both signs are equal,
+ * NaNs too, which count as largest, as in PyTorch.
  *
- * A merge sort without workgroup memory: blocks of 32 are sorted by counting, and then runs are merged two by two,
- * each element looking by bisection how many of the other run come before it. `2 + log2(reduced / 32)` dispatches.
+ * A merge sort without workgroup memory: blocks of 32 are sorted by counting, then neighbours are merged two by two,
+ * each element looking by bisection how many of the other half come before it. `2 + log2(reduced / 32)` dispatches.
  */
 export function sortedPlaces<B>(
   bindings: { readonly input: B; readonly out: B },
@@ -50,18 +50,18 @@ export function sortedPlaces<B>(
     },
     writes: [keys],
   }];
-  const runs = [0];
-  for (let run = BLOCK; run < reduced; run *= 2) runs.push(run);
+  const lengths = [0];
+  for (let length = BLOCK; length < reduced; length *= 2) lengths.push(length);
   let reads = [keys];
-  for (const run of runs) {
-    const isLast = run === runs.at(-1);
+  for (const length of lengths) {
+    const isLast = length === lengths.at(-1);
     const writes = isLast ? [bindings.out] : [scratch(byteLength), scratch(byteLength)];
     steps.push({
       dispatch: {
         ...common,
-        label: `sort ${run === 0 ? "blocks" : `runs of ${run}`} ${outer}x${reduced}x${inner}`,
-        code: run === 0 ? blocksWgsl(isLast) : mergeWgsl(isLast),
-        constants: run === 0 ? common.constants : { ...common.constants, run },
+        label: `sort ${length === 0 ? "blocks" : `pairs of ${length}`} ${outer}x${reduced}x${inner}`,
+        code: length === 0 ? blocksWgsl(isLast) : mergeWgsl(isLast),
+        constants: length === 0 ? common.constants : { ...common.constants, sorted_length: length },
         bindings: [...reads, ...writes],
       },
       writes,
@@ -151,20 +151,20 @@ ${LINEAR_MAIN_WGSL}
 }
 
 function mergeWgsl(isLast: boolean): string {
-  return `${SIZES_WGSL}override run: u32; // elements of a sorted run
+  return `${SIZES_WGSL}override sorted_length: u32; // of the two halves of a pair
 @group(0) @binding(0) var<storage, read> keys: array<u32>;
 @group(0) @binding(1) var<storage, read> places: array<u32>;
 ${putWgsl(isLast, 2)}
 ${LINEAR_MAIN_WGSL}
   let row = index / reduced;
   let position = index % reduced;
-  let pair = position / (2u * run) * (2u * run);
-  let is_right = position - pair >= run;
+  let pair = position / (2u * sorted_length) * (2u * sorted_length);
+  let is_right = position - pair >= sorted_length;
   let own = keys[index];
-  // How many of the other run come before this one: of equal ones those on the left.
-  let first = min(select(pair + run, pair, is_right), reduced);
+  // How many of the other half come before this one: of equal ones those on the left.
+  let first = min(select(pair + sorted_length, pair, is_right), reduced);
   var low = first;
-  var high = min(first + run, reduced);
+  var high = min(first + sorted_length, reduced);
   while (low < high) {
     let middle = (low + high) / 2u;
     let key = keys[row * reduced + middle];
@@ -174,8 +174,8 @@ ${LINEAR_MAIN_WGSL}
       high = middle;
     }
   }
-  let before_in_run = select(position - pair, position - pair - run, is_right);
-  put(row, pair + before_in_run + (low - first), own, places[index]);
+  let before_in_half = select(position - pair, position - pair - sorted_length, is_right);
+  put(row, pair + before_in_half + (low - first), own, places[index]);
 }
 `;
 }

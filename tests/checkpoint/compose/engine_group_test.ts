@@ -110,7 +110,7 @@ describe("a snapshot over", () => {
 });
 
 describe("MirrorEngine", () => {
-  test("writes the same state to all of its places, and loads what is left of it", async () => {
+  test("writes the same state to all of its engines, and loads what is left of it", async () => {
     const [a, b] = [new MemoryStorage(), new MemoryStorage()];
     const engine = await mirror([a, b]);
     await save(engine, "x", 1);
@@ -122,7 +122,7 @@ describe("MirrorEngine", () => {
     expect(await codeOf(engine.load("x"))).toBe("not_found");
   });
 
-  test("counts a save that a quorum committed, names the place that failed, and works on when it is back", async () => {
+  test("counts a save that a quorum committed, names the engine that failed, and works on when it is back", async () => {
     const faulty = new FaultStorage(new MemoryStorage());
     const engine = await mirror([faulty, new MemoryStorage()], 1);
     for (const at of [0, 3, 6, 9, 12]) {
@@ -158,7 +158,7 @@ describe("MirrorEngine", () => {
     }
   });
 
-  test("loads the newest copy when an overwrite reached only some places", async () => {
+  test("loads the newest copy when an overwrite reached only some engines", async () => {
     const faulty = new FaultStorage(new MemoryStorage());
     const engine = await mirror([faulty, new MemoryStorage()], 1);
     await save(engine, "x", 1);
@@ -184,7 +184,7 @@ describe("MirrorEngine", () => {
     expect((await recover(engine)).checkpoint).toBeUndefined();
   });
 
-  test("says what is wrong with the one copy there is, not that the other place has none", async () => {
+  test("says what is wrong with the one copy there is, not that the other engine has none", async () => {
     const [a, b] = [new MemoryStorage(), new MemoryStorage()];
     const engine = await mirror([a, b]);
     await writeFile(a, "x.cairn", bytes("no checkpoint"));
