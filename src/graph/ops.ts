@@ -53,6 +53,7 @@ export { expm1, log1p, logSigmoid, softplus } from "./ops/elementary/exponential
 export { mod } from "./ops/elementary/mod.ts";
 export { full, ones, zeros } from "./ops/fill.ts";
 export { einsum } from "./ops/einsum.ts";
+export { orthonormalColumns } from "./ops/linalg/orthonormal_columns.ts";
 export { matmul, type MatmulOptions } from "./ops/matmul.ts";
 export { abs, ceil, floor, maximum, minimum, relu, round, sign } from "./ops/piecewise.ts";
 export { expandDims, squeeze, type SqueezeOptions, tile } from "./ops/movement/axes.ts";
@@ -60,6 +61,21 @@ export { concat, stack } from "./ops/movement/concat.ts";
 export { flip, type FlipOptions } from "./ops/movement/flip.ts";
 export { pad, type Padding, type PadOptions } from "./ops/movement/pad.ts";
 export { slice, type SliceOptions, split } from "./ops/movement/slice.ts";
+export {
+  batchNorm,
+  type BatchNormOpOptions,
+  batchStatistics,
+  type ChannelStatistics,
+} from "./ops/norm/batch_norm.ts";
+export { rotaryEmbedding, type RotaryEmbeddingOptions } from "./ops/norm/rotary_embedding.ts";
+export {
+  groupNorm,
+  type GroupNormOpOptions,
+  layerNorm,
+  type LayerNormOpOptions,
+  rmsNorm,
+  type RmsNormOpOptions,
+} from "./ops/norm/row_norms.ts";
 export { pow } from "./ops/power.ts";
 export {
   dropout,

@@ -12,6 +12,7 @@ export {
   softplus,
   tanh,
 } from "./layers/activations.ts";
+export { batchNorm, type BatchNormOptions } from "./layers/batch_norm.ts";
 export { conv1d, type Conv1dLayerOptions, conv2d, type Conv2dLayerOptions } from "./layers/conv.ts";
 export { convTranspose2d, type ConvTranspose2dLayerOptions } from "./layers/conv_transpose.ts";
 export { dropout } from "./layers/dropout.ts";
@@ -21,10 +22,14 @@ export { sinusoidalPositions } from "./layers/embedding/sinusoidal_positions.ts"
 export { flatten } from "./layers/flatten.ts";
 export { groupNorm, type GroupNormOptions } from "./layers/group_norm.ts";
 export {
+  calculateGain,
+  type FanMode,
   filled,
   type Initializer,
   kaimingNormal,
+  type KaimingOptions,
   kaimingUniform,
+  type Nonlinearity,
   normal,
   ones,
   uniform,
@@ -32,6 +37,10 @@ export {
   xavierUniform,
   zeros,
 } from "./initializers.ts";
+export { eye } from "./initializers/eye.ts";
+export { orthogonal } from "./initializers/orthogonal.ts";
+export { truncatedNormal } from "./initializers/truncated_normal.ts";
+export { varianceScaling, type VarianceScalingOptions } from "./initializers/variance_scaling.ts";
 export { type Layer, layer } from "./layer.ts";
 export { layerNorm, type LayerNormOptions } from "./layers/layer_norm.ts";
 export { linear, type LinearOptions } from "./layers/linear.ts";

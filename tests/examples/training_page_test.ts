@@ -9,6 +9,7 @@ const scripts = examplesIn("docs/training.md").filter(({ code }) => code.include
 describe("a whole script of docs/training.md", () => {
   test("is there for a loss, a metric, a layer, an optimiser and a loop of one's own, for totals and for predicting", () => {
     expect(scripts.filter(({ code }) => code.includes("scope.updateBuffer("))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => code.includes("nn.batchNorm("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("nn.Loss"))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("nn.SetMetric"))).toHaveLength(1);
     expect(scripts.filter(({ code }) => /optim\.fromWgsl.*optim\.fromOps/s.test(code))).toHaveLength(1);

@@ -106,6 +106,8 @@ describe("gradients against central differences in float64", () => {
       "sort",
     ],
     ...["scatter that adds up", "scatter of rows", "softmaxCrossEntropy"],
+    ...["OP-10 layerNorm", "OP-10 rmsNorm", "OP-10 groupNorm of planes", "OP-10 batchNorm of planes"],
+    ...["OP-10 layerNorm with a bias alone", "OP-10 batchNorm by other statistics"],
   ];
   for (const name of SECOND_ORDER) {
     test(`gradients of the gradients of ${name}`, () => {

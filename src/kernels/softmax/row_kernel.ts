@@ -6,6 +6,7 @@ import {
   workgroupMainWgsl,
 } from "../../gpu/dispatch.ts";
 import { floatBitsWgsl } from "../float_bits.ts";
+import { ACROSS_TOTALS_WGSL, FLOAT_TOTALS_WGSL } from "../float_totals.ts";
 import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
 
@@ -106,7 +107,7 @@ ${
 
 ${floatBitsWgsl(float)}
 ${opaqueWgsl(float === "f32" ? 1 : 4)}
-${TOTALS_WGSL}
+${FLOAT_TOTALS_WGSL}
 ${manner === "along" ? ACROSS_WGSL : ""}
 ${variant === "row" ? "" : sharedWgsl(needsLargest)}
 ${variant === "row" ? ROW_MAIN_WGSL : WORKGROUP_MAIN_WGSL}
@@ -148,36 +149,11 @@ ${walk(`${loads}\n    out[address] = ${result};`)}
 `;
 }
 
-/** See `kernels/reduce/reduction_totals.ts`. */
-const TOTALS_WGSL = `struct Total {
-  sum: Float,
-  lost: Float, // by rounding
-}
-
-fn join(a: Total, b: Total) -> Total {
-  let sum = opaque(a.sum + b.sum);
-  let from_b = opaque(sum - a.sum);
-  let lost = (a.sum - (sum - from_b)) + (b.sum - from_b);
-  return Total(sum, a.lost + b.lost + lost);
-}
-
-// What rounding took is NaN when the sum left the finite numbers.
-fn finish(total: Total) -> Float {
-  let exponents = bitcast<Unsigned>(total.sum) & Unsigned(0x7f800000u);
-  return select(total.sum, total.sum + total.lost, exponents != Unsigned(0x7f800000u));
-}
-`;
-
 const ACROSS_WGSL = `fn across_largest(x: Float) -> Float {
   return max(max(x, x.yzwx), max(x.zwxy, x.wxyz));
 }
 
-fn across_total(x: Total) -> Total {
-  let pairs = join(x, Total(x.sum.zwxy, x.lost.zwxy));
-  let both = join(Total(pairs.sum.xxxx, pairs.lost.xxxx), Total(pairs.sum.yyyy, pairs.lost.yyyy));
-  return both;
-}
-`;
+${ACROSS_TOTALS_WGSL}`;
 
 const ROW_MAIN_WGSL = `${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}`;

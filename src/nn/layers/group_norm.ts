@@ -1,8 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import { add, mul, square, sub } from "../../graph/ops/arithmetic.ts";
-import { mean } from "../../graph/ops/reduce.ts";
-import { rsqrt } from "../../graph/ops/transcendental.ts";
-import { reshape } from "../../graph/ops/views.ts";
+import { groupNorm as groupNormOf } from "../../graph/ops/norm/row_norms.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { ones, zeros } from "../initializers.ts";
 import { type Layer, layer } from "../layer.ts";
@@ -28,19 +25,13 @@ export function groupNorm(groups: number, channels: number, options: GroupNormOp
   const name = `groupNorm(${groups}, ${channels})`;
   channelsOfGroup(name, channels, groups);
   return layer((x, scope) => {
-    const [batch = 0, found, ...rest] = x.shape;
-    if (found !== channels) {
+    if (x.shape.length < 2 || x.shape[1] !== channels) {
       throw new TypeError(
         `${placeOf(name, scope)}: takes [batch, ${channels}, …], found ${formatShape(x.shape)}`,
       );
     }
-    const grouped = reshape(x, [batch, groups, -1]);
-    const centred = sub(grouped, mean(grouped, { axes: [2], keepDims: true }));
-    const variance = mean(square(centred), { axes: [2], keepDims: true });
-    const normalised = reshape(mul(centred, rsqrt(add(variance, epsilon))), x.shape);
-    const perChannel = [channels, ...rest.map(() => 1)];
-    const weight = reshape(scope.parameter("weight", [channels], ones()), perChannel);
-    const bias = reshape(scope.parameter("bias", [channels], zeros()), perChannel);
-    return add(mul(normalised, weight), bias);
+    const weight = scope.parameter("weight", [channels], ones());
+    const bias = scope.parameter("bias", [channels], zeros());
+    return groupNormOf(x, groups, { weight, bias, epsilon });
   }, name);
 }

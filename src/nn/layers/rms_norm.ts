@@ -1,7 +1,5 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import { add, mul, square } from "../../graph/ops/arithmetic.ts";
-import { mean } from "../../graph/ops/reduce.ts";
-import { rsqrt } from "../../graph/ops/transcendental.ts";
+import { rmsNorm as rmsNormOf } from "../../graph/ops/norm/row_norms.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { ones } from "../initializers.ts";
 import { type Layer, layer } from "../layer.ts";
@@ -24,12 +22,10 @@ export function rmsNorm(features: number, options: RmsNormOptions = {}): Layer {
   const { epsilon = 2 ** -23 } = checkOptions("rmsNorm()", options, RMS_NORM_OPTIONS);
   const name = `rmsNorm(${features})`;
   return layer((x, scope) => {
-    const axis = x.shape.length - 1;
-    if (x.shape[axis] !== features) {
+    if (x.shape.at(-1) !== features) {
       const place = placeOf(name, scope);
       throw new TypeError(`${place}: takes […, ${features}], found ${formatShape(x.shape)}`);
     }
-    const power = mean(square(x), { axes: [axis], keepDims: true });
-    return mul(mul(x, rsqrt(add(power, epsilon))), scope.parameter("weight", [features], ones()));
+    return rmsNormOf(x, { weight: scope.parameter("weight", [features], ones()), epsilon });
   }, name);
 }

@@ -11,9 +11,12 @@ import { ELEMENT_TWINS, elementOf, encloseElement } from "./element_twins.ts";
 import { at, broadcast } from "./elements.ts";
 import { fillTwins } from "./fill_twins.ts";
 import { indexingTwins } from "./indexing/indexing_twins.ts";
+import { orthonormalColumnsTwins } from "./linalg/orthonormal_columns_twins.ts";
 import { matmulTwins } from "./matmul_twins.ts";
 import type { OpTwin, OpTwins } from "./op_twin.ts";
 import { movementTwins } from "./movement/movement_twins.ts";
+import { batchNormTwins } from "./norm/batch_norm_twins.ts";
+import { rowNormsTwins } from "./norm/row_norms_twins.ts";
 import { randomTwins } from "./random_twins.ts";
 import { reductionsTwins } from "./reductions/reductions_twins.ts";
 import { reduceTwins } from "./reduce_twins.ts";
@@ -39,6 +42,9 @@ export const OP_TWINS: OpTwins = {
   ...indexingTwins,
   ...matmulTwins,
   ...movementTwins,
+  ...batchNormTwins,
+  ...rowNormsTwins,
+  ...orthonormalColumnsTwins,
   ...randomTwins,
   ...reduceTwins,
   ...reductionsTwins,

@@ -9,6 +9,7 @@ import { formatShape } from "../../../src/tensor/shape.ts";
 /** What of `nn` makes no layer, or one of layers. */
 const NO_LAYERS = new Set([
   ..."filled kaimingNormal kaimingUniform normal ones uniform xavierNormal xavierUniform zeros".split(" "),
+  ..."calculateGain eye orthogonal truncatedNormal varianceScaling".split(" "),
   ..."binaryCrossEntropy combineLosses crossEntropy cosineSimilarity huber klDivergence".split(" "),
   ..."l1Penalty l2Penalty logCosh mae mse nll".split(" "),
   ..."accuracy confusionMatrix perplexity f1 precision recall r2 rmse topK".split(" "),
@@ -49,6 +50,11 @@ const CASES: Readonly<Record<string, Case>> = {
   layerNorm: { layer: nn.layerNorm(4), takes: [2, 4], wrong: [[[2, 5], "[…, 4]"]] },
   rmsNorm: { layer: nn.rmsNorm(4), takes: [2, 4], wrong: [[[2, 5], "[…, 4]"]] },
   groupNorm: { layer: nn.groupNorm(2, 4), takes: [2, 4, 3], wrong: [[[2, 5, 3], "[batch, 4, …]"]] },
+  batchNorm: {
+    layer: nn.batchNorm(4),
+    takes: [2, 4],
+    wrong: [[[2, 5], "[batch, 4, …]"], [[4], "[batch, 4, …]"]],
+  },
   conv1d: {
     layer: nn.conv1d(3, 4, 2),
     takes: [2, 3, 5],

@@ -1,0 +1,74 @@
+import type { Dispatch } from "../../gpu/dispatch.ts";
+import { checkNorm, rowLength } from "./norm_sizes.ts";
+import { rowGrid, type RowNormOptions } from "./row_norm.ts";
+import {
+  channelBinding,
+  ofChannelWgsl,
+  rowConstants,
+  rowHeadWgsl,
+  rowMainWgsl,
+  type RowWalk,
+  rowWalkOf,
+  sumsWgsl,
+  walkWgsl,
+} from "./row_walks.ts";
+
+/** What {@link rowNormGradient} binds. */
+export interface RowNormGradientBindings<B> {
+  readonly input: B;
+  /** The gradient of the result. */
+  readonly outGrad: B;
+  readonly weight: B | undefined;
+  /** As `rowNorm` left them. */
+  readonly statistics: B;
+  readonly out: B;
+}
+
+/**
+ * The gradient of the input of `rowNorm`, in one dispatch: `scale (g - mean(g) - y mean(g y))` for each row, with `g =
+ * outGrad weight` and the normalised elements `y`; without `mean(g)` where no mean is taken away.
+ */
+export function rowNormGradient<B>(
+  { input, outGrad, weight, statistics, out }: RowNormGradientBindings<B>,
+  { sizes, isCentred, epsilon, variant }: RowNormOptions,
+): Dispatch<B> {
+  const label = isCentred ? "rowNormGradient" : "rmsNormGradient";
+  checkNorm(label, sizes, epsilon);
+  const walk = rowWalkOf(sizes, variant);
+  const constants = rowConstants(sizes, walk);
+  return {
+    label: `${label} ${sizes.batch * sizes.groups}x${rowLength(sizes)} ${walk.variant}`,
+    code: gradientWgsl(walk, isCentred, weight !== undefined),
+    constants,
+    bindings: [input, outGrad, ...weight === undefined ? [] : [weight], statistics, out],
+    workgroups: rowGrid(walk, constants),
+  };
+}
+
+function gradientWgsl(walk: RowWalk, isCentred: boolean, hasWeight: boolean): string {
+  const bindings = [
+    "read> input: array<Float>",
+    "read> out_grad: array<Float>",
+    ...hasWeight ? [channelBinding("weight", walk)] : [],
+    "read> statistics: array<f32>",
+    "read_write> out: array<Float>",
+  ];
+  const loads = `    let slope = out_grad[address]${hasWeight ? ` * ${ofChannelWgsl("weight", walk)}` : ""};
+    let normal = (input[address] - mean) * scale;`;
+  const sums = { ...isCentred ? { slopes: "slope" } : {}, products: "slope * normal" };
+  return `${rowHeadWgsl(bindings, walk)}
+${rowMainWgsl(walk)}
+  let mean = statistics[index];
+  let scale = statistics[count + index];
+${sumsWgsl(walk, loads, sums)}
+  let along = total_products / elements;
+${isCentred ? "  let level = total_slopes / elements;" : ""}
+${
+    walkWgsl(
+      walk,
+      `${loads}\n    out[address] = (slope${isCentred ? " - level" : ""} - normal * along) * scale;`,
+    )
+  }
+}
+`;
+}
