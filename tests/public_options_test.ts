@@ -113,6 +113,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => nn.multiHeadAttention(2, 1)(series, nn.Scope.root({ isTraining: true }), wrong),
   ],
   TransformerBlockOptions: [(wrong) => nn.transformerBlock(2, 1, wrong)],
+  RecurrentOptions: [(wrong) => nn.lstm(2, 2, wrong), (wrong) => nn.gru(2, 2, wrong)],
+  SimpleRnnOptions: [(wrong) => nn.simpleRnn(2, 2, wrong)],
+  LoraOptions: [(wrong) => nn.lora(nn.linear(2, 2), wrong)],
+  ParallelOptions: [(wrong) => nn.parallel([nn.relu()], wrong)],
   LayerNormOptions: [(wrong) => nn.layerNorm(2, wrong)],
   CrossEntropyLossOptions: [(wrong) => nn.crossEntropy(wrong)],
   SoftmaxCrossEntropyOptions: [

@@ -79,6 +79,11 @@ export type {
   AttentionLayer,
   MultiHeadAttentionOptions,
 } from "../nn/layers/multi_head_attention.ts";
+export type { LoraOptions } from "../nn/layers/compose/lora.ts";
+export type { ParallelOptions } from "../nn/layers/compose/parallel.ts";
+export type { LstmState, RecurrentLayer, RecurrentState } from "../nn/layers/recurrent/recurrent_layer.ts";
+export type { RecurrentOptions } from "../nn/layers/recurrent/recurrent_options.ts";
+export type { SimpleRnnOptions } from "../nn/layers/recurrent/simple_rnn.ts";
 export type { RmsNormOptions } from "../nn/layers/rms_norm.ts";
 export type { DepthwiseConv2dOptions } from "../nn/layers/separable_conv.ts";
 export type { TransformerBlockOptions } from "../nn/layers/transformer_block.ts";

@@ -26,47 +26,80 @@ export function flowingGradients(loss: Value, wrt: readonly Value[]): (Value | u
         `${formatShape(loss.shape)}; take its sum or mean first`,
     );
   }
-  const gradientOf = new Map<Value, Value>([[loss, ones(loss.shape)]]);
-  const isNeeded = dependingOn(wrt, loss);
-  for (const value of reachable([loss]).reverse()) {
-    const outGrad = gradientOf.get(value);
-    if (outGrad === undefined || !isNeeded.has(value)) continue;
-    madeIn(layerOf(value), () => {
-      for (const [input, inputGrad] of inputGradients(value, outGrad)) {
-        if (!isNeeded.has(input)) continue;
-        const earlier = gradientOf.get(input);
-        gradientOf.set(input, earlier === undefined ? inputGrad : add(earlier, inputGrad));
-      }
-    });
-  }
+  const { gradientOf } = walkBack(loss, ones(loss.shape), wrt);
   return wrt.map((value) => gradientOf.get(value));
 }
 
-function inputGradients(value: Value, outGrad: Value): [Value, Value][] {
-  const definition = definitionOf(value);
-  const broadcasts = definition.lowering.kind === "elementwise";
-  const found = definition.gradient?.(value, outGrad) ?? [];
-  const pairs: [Value, Value][] = [];
-  value.inputs.forEach((input, index) => {
-    const given = found[index];
-    if (given === undefined) return;
-    const inputGrad = broadcasts ? sumTo(given, input.shape) : given;
-    if (!shapesEqual(inputGrad.shape, input.shape) || inputGrad.dtype !== "f32") {
-      throw new TypeError(
-        `${labelOf(value)}: the gradient of input ${index} is ${inputGrad.dtype} of shape ` +
-          `${formatShape(inputGrad.shape)}; ` +
-          `it has to be f32 of shape ${formatShape(input.shape)}`,
-      );
-    }
-    pairs.push([input, inputGrad]);
-  });
-  return pairs;
+/**
+ * What the gradients of `sum(value * outGrad)` with respect to each of `wrt` are the sums of, in the order in which
+ * they are added up; nothing where none flows.
+ */
+export function pullBack(value: Value, outGrad: Value, wrt: readonly Value[]): readonly (readonly Value[])[] {
+  const { contributionsTo } = walkBack(value, outGrad, wrt);
+  return wrt.map((each) => contributionsTo.get(each) ?? []);
 }
 
-/** The values on the way from one of `wrt` to `loss`: gradients of all others would be thrown away. */
-function dependingOn(wrt: readonly Value[], loss: Value): Set<Value> {
+/** Gradients so far, and for each of `wrt` the terms of its own. */
+interface Walk {
+  readonly gradientOf: ReadonlyMap<Value, Value>;
+  readonly contributionsTo: ReadonlyMap<Value, readonly Value[]>;
+}
+
+function walkBack(value: Value, outGrad: Value, wrt: readonly Value[]): Walk {
+  const contributionsTo = new Map<Value, Value[]>(wrt.map((each) => [each, []]));
+  const gradientOf = new Map<Value, Value>();
+  const contribute = (to: Value, part: Value): void => {
+    const earlier = gradientOf.get(to);
+    gradientOf.set(to, earlier === undefined ? part : add(earlier, part));
+    contributionsTo.get(to)?.push(part);
+  };
+  contribute(value, outGrad);
+  const needed = dependingOn(wrt, value);
+  const isNeeded = (input: Value): boolean => needed.has(input);
+  for (const each of reachable([value]).reverse()) {
+    const found = gradientOf.get(each);
+    if (found === undefined || !isNeeded(each)) continue;
+    madeIn(layerOf(each), () => {
+      for (const [input, part] of inputGradients(each, found, isNeeded)) {
+        if (isNeeded(input)) contribute(input, part);
+      }
+    });
+  }
+  return { gradientOf, contributionsTo };
+}
+
+function inputGradients(
+  value: Value,
+  outGrad: Value,
+  isNeeded: (input: Value) => boolean,
+): [Value, Value][] {
+  const definition = definitionOf(value);
+  const broadcasts = definition.lowering.kind === "elementwise";
+  const found = definition.gradient?.(value, outGrad, isNeeded) ?? [];
+  return value.inputs.flatMap((input, index) =>
+    listOf(found[index]).map((given): [Value, Value] => {
+      const inputGrad = broadcasts ? sumTo(given, input.shape) : given;
+      if (!shapesEqual(inputGrad.shape, input.shape) || inputGrad.dtype !== "f32") {
+        throw new TypeError(
+          `${labelOf(value)}: the gradient of input ${index} is ${inputGrad.dtype} of shape ` +
+            `${formatShape(inputGrad.shape)}; ` +
+            `it has to be f32 of shape ${formatShape(input.shape)}`,
+        );
+      }
+      return [input, inputGrad];
+    })
+  );
+}
+
+function listOf(given: Value | readonly Value[] | undefined): readonly Value[] {
+  if (given === undefined) return [];
+  return "op" in given ? [given] : given;
+}
+
+/** The values on the way from one of `wrt` to `last`: gradients of all others would be thrown away. */
+function dependingOn(wrt: readonly Value[], last: Value): Set<Value> {
   const depending = new Set<Value>(wrt);
-  for (const value of reachable([loss])) {
+  for (const value of reachable([last])) {
     if (value.inputs.some((input) => depending.has(input))) depending.add(value);
   }
   return depending;

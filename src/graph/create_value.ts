@@ -61,6 +61,28 @@ export function createValue<A extends Attributes>(
   return value;
 }
 
+/** Which value another one is computed again for. */
+const firsts = new WeakMap<Value, Value>();
+
+/** `value` computed again, from `inputs` that have the same elements; random numbers are the same, too. */
+export function recomputed(value: Value, inputs: readonly Value[]): Value {
+  return madeIn(layerOf(value), () => {
+    const again = createValue(definitionOf(value), inputs, value.attributes, value.dtype, value.shape);
+    firsts.set(again, firstOf(value));
+    return again;
+  });
+}
+
+/** The value that `value` is computed again for, or itself. */
+export function firstOf(value: Value): Value {
+  return firsts.get(value) ?? value;
+}
+
+/** The id of the value that was made last: values that are made from now on have larger ones. */
+export function newestId(): number {
+  return lastId;
+}
+
 /** The op that `value` is a result of. */
 export function definitionOf(value: Value): OpDefinition {
   const definition = origins.get(value)?.definition;

@@ -14,8 +14,13 @@ export interface OpDefinition<A extends Attributes = Attributes> {
    * The gradient of each input, given the gradient of the output, which has the output's shape. Each has its input's
    * shape. Those of an elementwise op may have the output's shape: its inputs broadcast, and autodiff sums over what
    * was repeated. `undefined`, or no such method, where none flows: through integers, comparisons and steps.
+   * Gradients of inputs that are not needed are thrown away. A list is added up one by one, in its order.
    */
-  gradient?(value: Value<A>, outGrad: Value): readonly (Value | undefined)[];
+  gradient?(
+    value: Value<A>,
+    outGrad: Value,
+    isNeeded: (input: Value) => boolean,
+  ): readonly (Value | readonly Value[] | undefined)[];
   /** Inputs that hold indices. */
   indices?(value: Value<A>): readonly IndexInput[];
   /**

@@ -34,6 +34,7 @@ export {
 export { upsample, type UpsampleOptions } from "./ops/spatial/upsample.ts";
 export type { RowsColumns } from "./ops/spatial/window.ts";
 export { type CustomGradient, customOp, type CustomOpOptions } from "./ops/custom.ts";
+export { customGradient } from "./ops/gradients/custom_gradient.ts";
 export {
   elu,
   type EluOptions,
@@ -84,6 +85,7 @@ export {
   type RandomOptions,
   randomUniform,
 } from "./ops/random.ts";
+export { remat } from "./ops/gradients/remat.ts";
 export { oneHot } from "./ops/indexing/one_hot.ts";
 export { scatter, type ScatterOptions } from "./ops/indexing/scatter.ts";
 export { embedding, type EmbeddingOptions, gather, take, takeAlongAxis } from "./ops/indexing/take.ts";
@@ -91,6 +93,7 @@ export { max, mean, min } from "./ops/reduce.ts";
 export type { AxisOptions, ReductionOptions } from "./ops/reduction_axes.ts";
 export { all, any } from "./ops/reductions/all_any.ts";
 export { cumsum, type CumsumOptions } from "./ops/reductions/cumsum.ts";
+export { recurrent, type RecurrentInputs, recurrentLastCells } from "./ops/recurrent/recurrent.ts";
 export {
   logSumExp,
   norm,
@@ -113,4 +116,5 @@ export { constant, input, parameter, stepScalar } from "./ops/sources.ts";
 export { sum } from "./ops/sum.ts";
 export { cos, exp, log, rsqrt, sigmoid, sin, sqrt, tanh } from "./ops/transcendental.ts";
 export { broadcastTo, reshape, stopGradient, transpose } from "./ops/views.ts";
+export type { RecurrentCell } from "../kernels/recurrent/cells.ts";
 export { weighted } from "./ops/weighted.ts";

@@ -41,7 +41,21 @@ export function layer(apply: Layer, name?: string): Layer {
     const inner = scope.callOf(known);
     return callLayer(shownName, x, inner, () => apply(x, inner));
   };
+  names.set(known, shownName);
   return known;
+}
+
+const names = new WeakMap<Layer, string>();
+
+/** What `layer` is called in messages: as it was made, or by its function's name. */
+export function nameOfLayer(layer: Layer): string {
+  return names.get(layer) ?? (layer.name === "" ? "a function" : layer.name);
+}
+
+/** A `TypeError` unless `layer`, which `of` was given as its `what`, is one. */
+export function requireLayer(of: string, what: string, layer: Layer): void {
+  if (typeof layer === "function") return;
+  throw new TypeError(`${of}: its ${what} is a function (x, scope) => value, found ${kindOf(layer)}`);
 }
 
 /** `value`, or a `TypeError` when what a user's function gave is none. */

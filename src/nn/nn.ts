@@ -50,6 +50,16 @@ export {
   multiHeadAttention,
   type MultiHeadAttentionOptions,
 } from "./layers/multi_head_attention.ts";
+export { frozen } from "./layers/compose/frozen.ts";
+export { lora, type LoraOptions } from "./layers/compose/lora.ts";
+export { parallel, type ParallelOptions } from "./layers/compose/parallel.ts";
+export { gru } from "./layers/recurrent/gru.ts";
+export { lstm } from "./layers/recurrent/lstm.ts";
+export type { LstmState, RecurrentLayer, RecurrentState } from "./layers/recurrent/recurrent_layer.ts";
+export type { RecurrentOptions } from "./layers/recurrent/recurrent_options.ts";
+export { simpleRnn, type SimpleRnnOptions } from "./layers/recurrent/simple_rnn.ts";
+export { remat } from "./layers/compose/remat.ts";
+export { residual } from "./layers/compose/residual.ts";
 export { rmsNorm, type RmsNormOptions } from "./layers/rms_norm.ts";
 export { transformerBlock, type TransformerBlockOptions } from "./layers/transformer_block.ts";
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from "./losses/binary_cross_entropy.ts";

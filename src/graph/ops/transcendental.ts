@@ -1,3 +1,4 @@
+import { SIGMOID, TANH } from "../../kernels/elementwise/curves.ts";
 import type { WgslFunction } from "../../kernels/elementwise/expression.ts";
 import type { Value } from "../value.ts";
 import { div, mul, neg, square, sub } from "./arithmetic.ts";
@@ -63,22 +64,6 @@ export const tanh: (a: Value) => Value = unaryOp({
   gradient: (_a, result, outGrad) => mul(outGrad, sub(1, square(result))),
 });
 
-const TANH: WgslFunction = {
-  name: "tanh_of",
-  code:
-    `// Near 0 by the power series: the difference of two numbers near 1 has lost all digits there, in WGSL's tanh too.
-fn tanh_of(x: Float) -> Float {
-  let square = x * x;
-  let tail = Float(-17.0 / 315.0) + square * Float(62.0 / 2835.0);
-  let series = x * (Float(1.0) + square * (Float(-1.0 / 3.0) + square * (Float(2.0 / 15.0) + square * tail)));
-  let e = exp(-2.0 * abs(x));
-  let far = (Float(1.0) - e) / (Float(1.0) + e);
-  let result = select(select(far, -far, x < Float()), series, abs(x) < Float(0.3));
-  return select(result, x, is_nan(x));
-}
-`,
-};
-
 /** `1 / (1 + e^-a)`. */
 export const sigmoid: (a: Value) => Value = unaryOp({
   name: "sigmoid",
@@ -88,17 +73,6 @@ export const sigmoid: (a: Value) => Value = unaryOp({
   // d σ(a) = σ(a) (1 - σ(a)) da.
   gradient: (_a, result, outGrad) => mul(outGrad, mul(result, sub(1, result))),
 });
-
-const SIGMOID: WgslFunction = {
-  name: "sigmoid",
-  code: `// exp of a positive number would overflow.
-fn sigmoid(x: Float) -> Float {
-  let e = exp(-abs(x));
-  let positive = Float(1.0) / (Float(1.0) + e);
-  return select(select(positive, e * positive, x < Float()), x, is_nan(x));
-}
-`,
-};
 
 /** Sine of `a` radians. */
 export const sin: (a: Value) => Value = unaryOp({

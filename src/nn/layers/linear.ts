@@ -38,7 +38,7 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     biasInitializer = uniform(-bound, bound),
   } = checkOptions("linear()", options, LINEAR_OPTIONS);
   const name = `linear(${inputs}, ${outputs})`;
-  return layer((x, scope) => {
+  const made = layer((x, scope) => {
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== inputs) {
       throw new TypeError(
         `${placeOf(name, scope)}: takes [batch, …, ${inputs}], found ${formatShape(x.shape)}; ` +
@@ -50,6 +50,21 @@ export function linear(inputs: number, outputs: number, options: LinearOptions =
     const result = bias ? add(product, scope.parameter("bias", [outputs], biasInitializer)) : product;
     return reshape(result, [...x.shape.slice(0, -1), outputs]);
   }, name);
+  sizesOf.set(made, { inputs, outputs });
+  return made;
+}
+
+/** The sizes of a linear layer. */
+export interface LinearSizes {
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+const sizesOf = new WeakMap<Layer, LinearSizes>();
+
+/** The sizes of `layer`, if {@link linear} made it. */
+export function linearSizes(layer: Layer): LinearSizes | undefined {
+  return sizesOf.get(layer);
 }
 
 function requireCount(name: string, value: number): void {

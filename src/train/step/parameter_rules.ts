@@ -1,5 +1,7 @@
 import type { BufferRange } from "../../gpu/buffer_range.ts";
+import { isFrozenParameter } from "../../nn/frozen_parameters.ts";
 import type { Model } from "../../nn/model.ts";
+import type { Parameter } from "../../nn/scope.ts";
 import { AVERAGE_SLOT, slotGroup } from "../../tensor/group_names.ts";
 import type { TensorGroup } from "../../tensor/tensor_group.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
@@ -12,13 +14,16 @@ export class ParameterRules {
   readonly #distinct: readonly UpdateRule[];
 
   /** @throws TypeError for an optimiser whose options do not fit the parameters, or that freezes all of them. */
-  constructor(optimizer: Optimizer, parameters: readonly UpdatedParameter[]) {
-    const rules = optimizer.rulesFor(parameters.map(({ name, shape }) => ({ name, shape })));
-    this.#rules = new Map(parameters.map(({ name }, index) => [name, rules[index]]));
+  constructor(optimizer: Optimizer, parameters: readonly (UpdatedParameter & Partial<Parameter>)[]) {
+    // Those that their layer froze are of no concern to the optimiser.
+    const trained = parameters.filter(({ value }) => value === undefined || !isFrozenParameter({ value }));
+    const rules = optimizer.rulesFor(trained.map(({ name, shape }) => ({ name, shape })));
+    this.#rules = new Map(trained.map(({ name }, index) => [name, rules[index]]));
     this.#distinct = [...new Set([...this.#rules.values()].flatMap((rule) => rule ?? []))];
     if (parameters.length === 0 || this.#distinct.length > 0) return;
     throw new TypeError(
-      `Every parameter is frozen by the groups of ${optimizer.name}, so that nothing would be trained; leave some out`,
+      `Every parameter is frozen, by its layer or by the groups of ${optimizer.name}, so that nothing would be ` +
+        "trained; leave some out",
     );
   }
 

@@ -10,6 +10,7 @@ import { activationsTwins } from "./elementary/activations_twins.ts";
 import { ELEMENT_TWINS, elementOf, encloseElement } from "./element_twins.ts";
 import { at, broadcast } from "./elements.ts";
 import { fillTwins } from "./fill_twins.ts";
+import { gradientsTwins } from "./gradients/gradients_twins.ts";
 import { indexingTwins } from "./indexing/indexing_twins.ts";
 import { orthonormalColumnsTwins } from "./linalg/orthonormal_columns_twins.ts";
 import { matmulTwins } from "./matmul_twins.ts";
@@ -18,6 +19,7 @@ import { movementTwins } from "./movement/movement_twins.ts";
 import { batchNormTwins } from "./norm/batch_norm_twins.ts";
 import { rowNormsTwins } from "./norm/row_norms_twins.ts";
 import { randomTwins } from "./random_twins.ts";
+import { recurrentTwins } from "./recurrent/recurrent_twins.ts";
 import { reductionsTwins } from "./reductions/reductions_twins.ts";
 import { reduceTwins } from "./reduce_twins.ts";
 import { softmaxCrossEntropyTwins } from "./softmax_cross_entropy_twins.ts";
@@ -39,6 +41,7 @@ export const OP_TWINS: OpTwins = {
   ...poolingTwins,
   ...customTwins,
   ...fillTwins,
+  ...gradientsTwins,
   ...indexingTwins,
   ...matmulTwins,
   ...movementTwins,
@@ -46,6 +49,7 @@ export const OP_TWINS: OpTwins = {
   ...rowNormsTwins,
   ...orthonormalColumnsTwins,
   ...randomTwins,
+  ...recurrentTwins,
   ...reduceTwins,
   ...reductionsTwins,
   ...softmaxTwins,
