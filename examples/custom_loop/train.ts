@@ -4,14 +4,14 @@
 //   bun examples/custom_loop/train.ts [directory]
 //   deno run -A examples/custom_loop/train.ts [directory]
 //
-// The result: at least 99 % of 2,000 new points, in at most 4,000 steps. Kill it at any moment and start it again: it
+// The result: at least 99 % of 2,000 new points, in at most 2,000 steps. Kill it at any moment and start it again: it
 // goes on from its last checkpoint and ends with the same bits.
 import { getCheckpoint, nn, optim, Snapshot, TensorStore } from "@cairn-ml/cairn";
 import { Executable } from "@cairn-ml/cairn/gpu";
 import { TrainStep } from "@cairn-ml/cairn/train";
 import { spirals } from "./spirals.ts";
 
-const MOST_STEPS = 4000;
+const MOST_STEPS = 2000;
 const EVERY = 100;
 const LOW_ENOUGH = 0.02;
 const NEW_POINTS = 2000;

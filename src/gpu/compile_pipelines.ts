@@ -19,7 +19,9 @@ export async function compilePipelines(
   onCompile: CompileListener = () => {},
 ): Promise<GPUComputePipeline[]> {
   const keys = specs.map(pipelineKey);
-  const distinct = new Map(specs.map((spec, index) => [keys[index], spec]));
+  const distinct = new Map<string | undefined, PipelineSpec>();
+  // The first one of equals: it gives errors their label.
+  specs.forEach((spec, index) => distinct.has(keys[index]) || distinct.set(keys[index], spec));
   const total = distinct.size;
   let done = 0;
   const compile = async (spec: PipelineSpec): Promise<GPUComputePipeline> => {

@@ -12,6 +12,10 @@ export interface LayerCall {
   readonly name: string;
   readonly input: Value;
   readonly output: Value;
+  /** How many calls were made inside of it; they stand right behind it. */
+  readonly inner: number;
+  /** Whether it is a layer that knows itself, and not a plain function. */
+  readonly isKnown: boolean;
 }
 
 /** Those of the trace that is being made; a trace is made in one go. */
@@ -21,11 +25,18 @@ let calls: (LayerCall | undefined)[] | undefined;
 const placed = new WeakSet<Error>();
 
 /**
- * Calls a layer: `work` makes of `x` what it gives. Its values know in which layer they were made, and a `TypeError` or
- * a `RangeError` says it.
+ * Calls a layer: `work` makes of `x` what it gives; see {@link LayerCall} for `isKnown`. Its values know in which layer
+ * they were made, and a `TypeError` or a `RangeError` says it.
  */
-export function callLayer(name: string, x: Value, scope: Scope, work: () => Value): Value {
-  const index = calls?.push(undefined);
+export function callLayer(
+  name: string,
+  x: Value,
+  scope: Scope,
+  work: () => Value,
+  isKnown: boolean = true,
+): Value {
+  const recorded = calls;
+  const behind = recorded?.push(undefined) ?? 0;
   const output = madeIn(scope.path, () => {
     try {
       return work();
@@ -33,7 +44,10 @@ export function callLayer(name: string, x: Value, scope: Scope, work: () => Valu
       throw inPlace(error, name, x, scope);
     }
   });
-  if (index !== undefined) calls?.splice(index - 1, 1, { path: scope.path, name, input: x, output });
+  if (recorded !== undefined) {
+    const inner = recorded.length - behind;
+    recorded[behind - 1] = { path: scope.path, name, input: x, output, inner, isKnown };
+  }
   return output;
 }
 

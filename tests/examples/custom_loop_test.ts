@@ -56,7 +56,7 @@ describe("examples/custom_loop", () => {
         }
         const end = endOf(whole.output);
         expect(end.accuracy).toBeGreaterThanOrEqual(99);
-        expect(end.steps).toBeLessThanOrEqual(4000);
+        expect(end.steps).toBeLessThanOrEqual(2000);
         await life(killed, 300);
         const second = await life(killed, 600);
         expect(second.output).toMatch(/^going on from step [123]00$/m);

@@ -15,6 +15,7 @@ describe("a whole script of docs/training.md", () => {
     expect(scripts.filter(({ code }) => /optim\.fromWgsl.*optim\.fromOps/s.test(code))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("trainer.stop("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("TrainStep.compile("))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => code.includes("trainer.explain("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("trainer.predict("))).toHaveLength(1);
   });
 

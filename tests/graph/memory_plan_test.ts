@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { planMemory, planSideBySide, regionsOf } from "../../src/graph/memory_plan.ts";
+import { leastBytes, planMemory, planSideBySide, regionsOf } from "../../src/graph/memory_plan.ts";
 import type { Region, Step } from "../../src/graph/op.ts";
 
 let lastId = 0;
@@ -31,6 +31,9 @@ function expectSound(
   limit = LARGE,
 ): void {
   const { addresses, arenaBytes } = planMemory(regions, steps, kept, limit);
+  expect(leastBytes(regions, steps, kept)).toBeLessThanOrEqual(
+    arenaBytes.reduce((sum, bytes) => sum + bytes, 0),
+  );
   const at = (wanted: Region): { arena: number; offset: number } => {
     const address = addresses.get(wanted);
     if (address === undefined) throw new Error(`${wanted.label} has no address`);
@@ -174,5 +177,16 @@ describe("planSideBySide", () => {
   test("a new buffer begins where the limit would be passed", () => {
     const regions = [region(512), region(512), region(512)];
     expect(planSideBySide(regions, 1024).arenaBytes).toEqual([1024, 512]);
+  });
+});
+
+describe("leastBytes", () => {
+  test("is the most that lives at one time: a region from its first to its last use, or to the end", () => {
+    const [a, b, c] = [region(1000), region(200), region(30)];
+    const steps = [step([], [a]), step([a], [b]), step([b], [c])];
+    expect(leastBytes([a, b, c], steps, new Set())).toBe(1200);
+    expect(leastBytes([a, b, c], steps, new Set([a]))).toBe(1230);
+    expect(leastBytes([b, c], steps, new Set())).toBe(230);
+    expect(leastBytes([], steps, new Set())).toBe(0);
   });
 });

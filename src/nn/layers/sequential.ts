@@ -19,6 +19,7 @@ export function sequential(...layers: readonly Layer[]): Layer {
         value,
         own,
         () => requireValue(`layer ${index} of sequential()`, layer(value, own)),
+        false,
       );
     }, x), "sequential()");
 }

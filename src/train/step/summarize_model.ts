@@ -91,14 +91,20 @@ export function summarizeModel(summarized: SummarizedModel): Printable<ModelSumm
   return printable(summary, formatSummary);
 }
 
-/** The layers of a trace, each once: one that only calls another in the same scope is that one. */
+/**
+ * The layers of a trace, each once. What a layer calls in its own scope is a part of it; a plain function that calls
+ * layers in its own scope is those.
+ */
 function layersOf(calls: readonly LayerCall[]): Omit<LayerSummary, "parameters" | "bytes" | "flops">[] {
   const layers = new Map<string, Omit<LayerSummary, "parameters" | "bytes" | "flops">>();
-  const named = calls.filter((call, index) => {
-    const next = calls[index + 1];
-    return next === undefined || next.path !== call.path || next.output !== call.output;
+  const left = new Set<LayerCall>();
+  calls.forEach((call, index) => {
+    if (left.has(call)) return;
+    const own = calls.slice(index + 1, index + 1 + call.inner).filter(({ path }) => path === call.path);
+    if (call.isKnown) { for (const each of own) left.add(each); }
+    else if (own.length > 0) left.add(call);
   });
-  for (const { path, name, output } of named) {
+  for (const { path, name, output } of calls.filter((call) => !left.has(call))) {
     const known = layers.get(path);
     layers.set(path, {
       path,
