@@ -35,7 +35,7 @@ export const SAVE_OPTIONS: OptionNames<SaveOptions> = { signal: true, onProgress
 
 /** Options of {@link Engine.commit}. */
 export interface EngineCommitOptions {
-  /** Has an effect until the checkpoint is published; from then on success wins. */
+  /** Has an effect until the checkpoint is published; after that the commit succeeds. */
   readonly signal?: AbortSignal | undefined;
   /** Read the file back before it is published. Unless given, the engine decides. */
   readonly verify?: boolean | undefined;

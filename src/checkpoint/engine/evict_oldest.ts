@@ -19,7 +19,7 @@ export interface EvictOptions {
 /**
  * Deletes the oldest checkpoint that the engine's run saved automatically, as retention may, and that may go: never
  * the newest, which a crash goes back to until the next one is durable, never the one the run was resumed from, never
- * the one that is being saved, and none that has a lease, be its holder dead or alive: retention finds that out.
+ * the one that is being saved, and none that has a lease, whether its holder is alive or not: retention finds that out.
  *
  * @returns Its tag, or `undefined` when none may go.
  */

@@ -9,7 +9,7 @@ import { partOfRank, planWrites, type RankState } from "./write_plan.ts";
 import { type JoinedSave, withWarning } from "./rank_save.ts";
 
 /**
- * Hears what the others have, says who writes what, writes its own part, and commits the index when all parts are
+ * Collects what the others have, decides who writes what, writes its own part, and commits the index when all parts are
  * durable.
  */
 export async function saveAsFirst(save: JoinedSave): Promise<CommitReport> {
@@ -81,7 +81,7 @@ async function receiveParts(save: JoinedSave, own: readonly PartRecord[]): Promi
   return { worldSize, files };
 }
 
-/** @throws CairnError with the code of what the rank failed of. */
+/** @throws CairnError with the code of the rank's failure. */
 function messageOf<Kind extends keyof SaveMessages>(rank: number, said: Said<Kind>): SaveMessages[Kind] {
   if (said.failure !== undefined) throw errorOfRank(rank, said.failure);
   return said.message;

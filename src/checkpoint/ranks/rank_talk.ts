@@ -8,9 +8,9 @@ import { decodeMessage, encodeMessage, errorOfRank, type Said, type SaveMessages
 const NOTHING = new Uint8Array();
 
 /**
- * What the ranks of a save say to each other, over any group: the others say something to rank 0, then rank 0 tells
- * all of them something, and so on in turns. A rank that fails says so in its turn, so that all stay in step and the
- * group can be used again. Where the talk itself fails, as when a rank is missing, only {@link end} is left.
+ * The messages of a save, over any group: the others report to rank 0, then rank 0 tells all of them, and so on in
+ * turns. A rank that fails says so in its turn, so that all stay in step and the group can be used again. Where the
+ * talk itself fails, as when a rank is missing, only {@link end} is left.
  */
 export class RankTalk {
   readonly #group: ProcessGroup;
@@ -55,7 +55,7 @@ export class RankTalk {
   /**
    * What rank 0 tells.
    *
-   * @throws CairnError with the code of what rank 0 failed of, when it tells that.
+   * @throws CairnError with the code of rank 0's failure, when it reports one.
    */
   async listen<Kind extends keyof SaveMessages>(kind: Kind, what: string): Promise<SaveMessages[Kind]> {
     const said = await this.#unlessBroken(
@@ -70,7 +70,7 @@ export class RankTalk {
   /** Tells the other ranks of an error of rank 0, when they have said what they are about to say. Never throws. */
   async giveUp(error: unknown): Promise<void> {
     try {
-      // Whatever they say, there is nothing to be done with it.
+      // Their answers are not needed.
       if (!this.#isRankZeroToTell) await this.#hearBytes();
       await this.tell({ failure: failureOf(error) });
     } catch {

@@ -42,8 +42,8 @@ export interface WritePlan {
 /**
  * What a rank tells the others of its tensors.
  *
- * @throws TypeError for rows of a tensor that is not there, has other rows, or shares its bytes; RangeError for what
- * are no rows.
+ * @throws TypeError for rows of a tensor that is not there, has other rows, or shares its bytes; RangeError for invalid
+ * rows.
  */
 export function describeTensors(
   tensors: readonly TensorSpec[],

@@ -35,7 +35,7 @@ export class DirectoryLocks {
     try {
       await this.#held.get(directory)?.assertHeld();
     } catch (error) {
-      // The next one to hold it tries to have it again.
+      // The next call tries to take it again.
       this.#held.delete(directory);
       throw error;
     }

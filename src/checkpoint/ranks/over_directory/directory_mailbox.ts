@@ -8,7 +8,7 @@ import type { Seat } from "./seat.ts";
 import type { MessageDirectory } from "./message_directory.ts";
 import { asState, MESSAGE, parseSessionMessage } from "./session_messages.ts";
 
-/** What a letter's bytes are called that are for all ranks, or for one of them. */
+/** The name of a letter's bytes for all ranks, or for one of them. */
 const FOR_ALL = "all";
 const forRank = (rank: number): string => `rank-${rank}`;
 

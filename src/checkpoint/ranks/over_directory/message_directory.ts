@@ -18,7 +18,7 @@ export const RANKS_DIRECTORY = "ranks";
 
 const DEFAULT_POLL_MS = 100;
 
-/** How it is looked for messages. */
+/** How to look for messages. */
 export interface Looking {
   /** How long to wait before looking again, at most: it is sooner at first. Default 100 ms. */
   readonly pollMs?: number | undefined;
@@ -50,7 +50,7 @@ export class MessageDirectory {
     this.#clock = clock ?? systemClock;
   }
 
-  /** Leaves a message in the place of one of the same name. */
+  /** Leaves a message, and replaces one of the same name. */
   async send(name: string, content: StateValue, attachments: Attachments = {}): Promise<void> {
     this.#looks = 0;
     const file = await DurableFile.create(this.#storage, this.#path(name), {
@@ -105,7 +105,7 @@ export class MessageDirectory {
     return new Set(names.filter((name) => !name.startsWith(TEMPORARY_PREFIX)));
   }
 
-  /** Waits before it is looked again: ever longer, until a message was sent or is there. */
+  /** Waits before the next look: longer each time, until a message was sent or is there. */
   async pause(atMostMs: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#clock.sleep(Math.min(atMostMs, this.#pollMs, 2 ** this.#looks++), signal);
   }

@@ -103,7 +103,7 @@ async function replyTo(
   return await isCalledAgain(messages, session) ? "called again" : undefined;
 }
 
-/** Whether rank 0 was stopped and calls for another session. That it calls for none is no other one. */
+/** Whether rank 0 was stopped and calls for another session. No call at all is not another session. */
 export async function isCalledAgain(messages: MessageDirectory, session: string): Promise<boolean> {
   const call = parseSessionMessage("call", await messages.receive(MESSAGE.call));
   return call !== undefined && call.session !== session;

@@ -11,7 +11,7 @@ export interface Waiting {
 
 /** What rank 0 begins with. */
 export interface Call {
-  /** Another one for each group, so that nothing that an earlier one left is taken for an answer. */
+  /** A new one for each group, so that nothing that an earlier one left is taken for an answer. */
   readonly session: string;
   readonly size: number;
 }
@@ -20,7 +20,7 @@ export interface Call {
 export interface Answer {
   readonly rank: number;
   readonly size: number;
-  /** Another one for each answer, so that a process knows whether it was heard. */
+  /** A new one for each answer, so that a process knows whether rank 0 has read it. */
   readonly nonce: string;
 }
 
