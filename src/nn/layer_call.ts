@@ -51,15 +51,14 @@ export function callLayer(
   return output;
 }
 
-/** What `work` gives, and every layer that it called: one that calls others stands before them. */
-export function recordCalls<Result>(
-  work: () => Result,
-): { readonly result: Result; readonly calls: readonly LayerCall[] } {
+/** Every layer that `work` calls: one that calls others stands before them. */
+export function recordCalls(work: () => void): readonly LayerCall[] {
   const outer = calls;
   const own: (LayerCall | undefined)[] = [];
   calls = own;
   try {
-    return { result: work(), calls: own.flatMap((call) => call ?? []) };
+    work();
+    return own.flatMap((call) => call ?? []);
   } finally {
     calls = outer;
   }

@@ -18,6 +18,7 @@ const LABELS = ["tests/train/measure/index_check_test.ts"];
 const WEIGHTS = ["tests/train/loss_weights_test.ts"];
 const TERMS = ["tests/train/loss_terms_test.ts"];
 const SHORT = ["tests/train/short_last_batch_test.ts"];
+const CLOSED = ["tests/train/compile_progress_test.ts"];
 const THROWN = ["tests/train/save_on_error_test.ts"];
 
 /** As in `mutation_list.mjs`. */
@@ -155,5 +156,54 @@ export const STEP_MUTATIONS = [
     "run.isEpochUnmeasured || isValidationDue(run) || interrupts",
     "run.isEpochUnmeasured || interrupts",
     VALIDATED,
+  ],
+  [
+    "losses that only the ring of a restored loop has",
+    RUNNER,
+    "    if (this.#lacksLosses) await this.ring.drain(this.#step);\n",
+    "",
+    ["tests/train/loop/train_step_test.ts"],
+  ],
+  [
+    "state that is put back behind a measured step",
+    "src/gpu/time_dispatches.ts",
+    "if (copy !== undefined) encoder.copyBufferToBuffer(copy, 0, buffer, offset, size);",
+    "",
+    ["tests/train/explain_test.ts"],
+  ],
+  [
+    "prediction that waits behind a close",
+    "src/train/measure/predictions.ts",
+    "    const programs = this.#programs;\n    const outputs = this.#running.then(() => this.#run(programs, ",
+    "    const outputs = this.#running.then(() => this.#run(this.#programs, ",
+    CLOSED,
+  ],
+  [
+    "close while averages are asked for",
+    "src/train/loop/run_programs.ts",
+    "    this.#steps.requireOpen();\n",
+    "",
+    CLOSED,
+  ],
+  [
+    "layer of a gradient",
+    "src/graph/autodiff.ts",
+    "    madeIn(layerOf(each), () => {",
+    "    madeIn(undefined, () => {",
+    STOPPED,
+  ],
+  [
+    "layer in an error",
+    "src/nn/layer_call.ts",
+    "throw inPlace(error, name, x, scope);",
+    "throw error;",
+    ["tests/nn/layers/places_test.ts"],
+  ],
+  [
+    "turn between two kernels",
+    "src/gpu/compile_pipelines.ts",
+    "      if (!gpu.hasPipeline(spec)) await nextTurn();\n",
+    "",
+    ["tests/gpu/compile_pipelines_test.ts"],
   ],
 ];

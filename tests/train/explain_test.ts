@@ -5,7 +5,7 @@ import { reshape } from "../../src/graph/ops/views.ts";
 import type { Value } from "../../src/graph/value.ts";
 import type { LayerSummary } from "../../src/train/step/summarize_model.ts";
 import type { StepExplanation } from "../../src/train/step/explain_step.ts";
-import { linear, type Scope, sequential, transformerBlock } from "../../src/nn/nn.ts";
+import { batchNorm, linear, remat, type Scope, sequential, transformerBlock } from "../../src/nn/nn.ts";
 import { adamw } from "../../src/nn/optim/optim.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { BATCH, blobs, CLASSES, FEATURES, HIDDEN, smallRun, withTrainer } from "./fixtures.ts";
@@ -70,6 +70,21 @@ describe("trainer.summary()", () => {
       expect(summary.parameters - summary.trainedParameters).toBe(CLASSES);
       expect(String(summary)).toContain("linear(6, 6), 2 times");
       expect(String(summary)).toContain("3 of them frozen");
+      return Promise.resolve();
+    });
+  });
+
+  gpuTest("TR-05 summary() counts a layer once that is computed again on the way back", async (gpu) => {
+    const model = sequential(remat(linear(FEATURES, HIDDEN)), batchNorm(HIDDEN), linear(HIDDEN, CLASSES));
+    await withTrainer(gpu, smallRun({ model }), ({ trainer }) => {
+      const { layers, parameters } = trainer.summary();
+      expect(layers.map(({ path, layer, calls }) => [path, layer, calls])).toEqual([
+        ["", "sequential()", 1],
+        ["0", `remat(linear(${FEATURES}, ${HIDDEN}))`, 1],
+        ["1", `batchNorm(${HIDDEN})`, 1],
+        ["2", `linear(${HIDDEN}, ${CLASSES})`, 1],
+      ]);
+      expect(layers.reduce((sum, layer) => sum + layer.parameters, 0)).toBe(parameters);
       return Promise.resolve();
     });
   });

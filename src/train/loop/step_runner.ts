@@ -257,7 +257,9 @@ export class StepRunner {
     const [batchSize = data.batchSize] = this.#sizes();
     const { model, rules } = this;
     const definition = { ...this.#options, model, rules, size: batchSize };
-    const { result: values, calls } = recordCalls(() => stepValues(definition));
+    // Of the way to the output alone: some layers are called again on the way back.
+    const calls = recordCalls(() => void model.trace(batchSize, true));
+    const values = stepValues(definition);
     return summarizeModel({ model, rules, values, calls, batchSize });
   }
 

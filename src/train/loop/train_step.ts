@@ -158,7 +158,7 @@ export class TrainStep implements Stateful {
    * What the step consists of: its kernels with bytes, operations and layers, its memory beside the least that there
    * could be, the variants that were chosen. Data, of which `console.log` shows tables. Nothing is changed.
    *
-   * @param batch Where it is given and the adapter tells times, the step is done on it once, to measure each kernel.
+   * @param batch Where it is given and the adapter tells times, the step is done on it twice, to measure each kernel.
    */
   async explain(batch?: Batch): Promise<Printable<StepExplanation>> {
     if (batch === undefined) return await this.#steps.explain();

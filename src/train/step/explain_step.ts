@@ -5,7 +5,7 @@ import type { KernelExplanation, ProgramExplanation } from "../../graph/explain_
 /** Options of `Trainer.explain`. */
 export interface ExplainOptions {
   /**
-   * Whether the time of each kernel is measured, by doing the next step once, with a copy of the store that is put
+   * Whether the time of each kernel is measured, by doing the next step twice, with a copy of the store that is put
    * back; only where the adapter tells times. Default true.
    */
   readonly times?: boolean | undefined;

@@ -27,6 +27,8 @@ interface Case {
 
 const anyShape = (layer: nn.Layer): Case => ({ layer, takes: [2, 3] });
 
+const RECURRENT = [[[2, 5, 6], "[batch, time, 4]"], [[2, 4], "[batch, time, 4]"]] as const;
+
 const CASES: Readonly<Record<string, Case>> = {
   relu: anyShape(nn.relu()),
   leakyRelu: anyShape(nn.leakyRelu()),
@@ -110,6 +112,22 @@ const CASES: Readonly<Record<string, Case>> = {
     takes: [2, 3, 4],
     wrong: [[[2, 4], "[batch, positions, 4]"]],
   },
+  lstm: { layer: nn.lstm(4, 3), takes: [2, 5, 4], wrong: RECURRENT },
+  gru: { layer: nn.gru(4, 3), takes: [2, 5, 4], wrong: RECURRENT },
+  simpleRnn: { layer: nn.simpleRnn(4, 3), takes: [2, 5, 4], wrong: RECURRENT },
+  residual: {
+    layer: nn.residual(nn.linear(4, 4)),
+    takes: [2, 4],
+    wrong: [[[2, 5], "[batch, …, 4]"]],
+  },
+  parallel: {
+    layer: nn.parallel({ a: nn.linear(4, 3), b: nn.linear(4, 2) }),
+    takes: [2, 4],
+    wrong: [[[2, 5], "[batch, …, 4]"]],
+  },
+  lora: { layer: nn.lora(nn.linear(4, 3), { rank: 2 }), takes: [2, 4], wrong: [[[2, 5], "[batch, …, 4]"]] },
+  frozen: { layer: nn.frozen(nn.linear(4, 3)), takes: [2, 4], wrong: [[[2, 5], "[batch, …, 4]"]] },
+  remat: { layer: nn.remat(nn.linear(4, 3)), takes: [2, 4], wrong: [[[2, 5], "[batch, …, 4]"]] },
   multiHeadAttention: {
     layer: nn.multiHeadAttention(8, 2),
     takes: [2, 3, 8],
