@@ -4,10 +4,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compareCheckpoints } from "./compare.ts";
+import { compareCheckpoints } from "../kills/compare.ts";
 import { killsWhileSaving, runUntilDone, seededKills } from "./kill_and_resume.ts";
 import { failures, printTable, summarise } from "./report.ts";
-import { runtimeName } from "./runtime.ts";
+import { runtimeName } from "../kills/runtime.ts";
 
 const seed = Number(process.env.CAIRN_DEMO_SEED ?? 1);
 const kills = process.argv.join(" ").includes("--kill saves") ? killsWhileSaving(seed) : seededKills(seed);

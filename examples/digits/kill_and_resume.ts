@@ -1,8 +1,5 @@
-import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, statSync, watch } from "node:fs";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { runtimeName, scriptArguments } from "./runtime.ts";
+import { mkdirSync } from "node:fs";
+import { type Fate, liveOnce } from "../kills/one_life.ts";
 
 /** When to kill the training process. */
 export type Kill =
@@ -36,10 +33,6 @@ export interface Run extends TrainingResult {
   resumes: number;
 }
 
-const TEMPORARY = /^\.tmp-/;
-// Larger than the hint file `latest`, which is written in the same way after the checkpoint itself.
-const CHECKPOINT_BYTES = 4096;
-
 /** Three moments drawn from `seed`: in the first third, while a save is being written, and in the last third. */
 export function seededKills(seed: number): Kill[] {
   const draw = (salt: number, low: number, high: number) =>
@@ -68,45 +61,33 @@ export async function runUntilDone(
   mkdirSync(directory, { recursive: true });
   const tally = { kills: 0, killsWhileSaving: 0, resumes: 0 };
   for (const kill of [...kills, undefined]) {
-    const life = await liveOnce(directory, seed, kill);
+    const life = await liveThrough(directory, seed, kill);
     if (life.resumedFrom !== null) tally.resumes++;
     if (life.result !== undefined) return { ...life.result, adapter: life.adapter, ...tally };
     tally.kills++;
-    const leftover = readdirSync(directory).filter((name) => TEMPORARY.test(name));
-    if (kill?.when === "saving" && leftover.length > 0) tally.killsWhileSaving++;
+    const { leftover } = life;
+    if (kill?.when === "saving" && leftover !== undefined) tally.killsWhileSaving++;
     console.log(
       `   killed at step ${life.lastStep}${
-        leftover.length > 0 ? `, in the middle of writing ${leftover[0]}` : ""
+        leftover === undefined ? "" : `, in the middle of writing ${leftover}`
       }`,
     );
   }
   throw new Error("the last run was killed by somebody else");
 }
 
-/** Whether a checkpoint is under way at `path`; the same event comes when a file there goes away. */
-function isBeingWritten(path: string): boolean {
-  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= CHECKPOINT_BYTES;
-}
-
 interface Life {
   resumedFrom: string | null;
   adapter: string;
   lastStep: number;
+  leftover?: string | undefined;
   result?: TrainingResult;
 }
 
 /** One process, from its start to its end or its death. */
-function liveOnce(directory: string, seed: number, kill: Kill | undefined): Promise<Life> {
-  const child = spawn(process.execPath, [...scriptArguments("train_digits"), directory, String(seed)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+async function liveThrough(directory: string, seed: number, kill: Kill | undefined): Promise<Life> {
   const life: Life = { resumedFrom: null, adapter: "", lastStep: 0 };
-  const strike = () => child.kill("SIGKILL");
-  let armed = false;
-  const watcher = watch(directory, (_, name) => {
-    if (armed && name !== null && TEMPORARY.test(name) && isBeingWritten(join(directory, name))) strike();
-  });
-  createInterface({ input: child.stdout }).on("line", (line) => {
+  const onLine = (line: string): Fate => {
     const event = JSON.parse(line) as TrainingEvent;
     if (event.event === "start") {
       life.resumedFrom = event.resumedFrom;
@@ -118,23 +99,16 @@ function liveOnce(directory: string, seed: number, kill: Kill | undefined): Prom
       );
     } else if (event.event === "step") {
       life.lastStep = event.step;
-      if (kill?.when === "training" && event.step >= kill.step) strike();
-      if (kill?.when === "saving" && event.step >= kill.afterStep) armed = true;
+      if (kill?.when === "training" && event.step >= kill.step) return "kill";
+      if (kill?.when === "saving" && event.step >= kill.afterStep) return "kill while saving";
     } else {
       const { event: _, ...result } = event;
       life.result = result;
+      return "done";
     }
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      watcher.close();
-      if (life.result !== undefined || signal === "SIGKILL") resolve(life);
-      else {reject(
-          new Error(
-            `the training process ended with ${signal ?? `exit code ${code}`} under ${runtimeName()}`,
-          ),
-        );}
-    });
-  });
+    return undefined;
+  };
+  const args = [directory, String(seed)];
+  const { leftover } = await liveOnce({ script: "digits/train_digits", args, directory, onLine });
+  return { ...life, leftover };
 }

@@ -15,7 +15,7 @@ import { placeOf, requireSize } from "../require_input.ts";
 export interface EmbeddingLayerOptions {
   /** The index of what stands for nothing: its row begins as zeros, and `embedding` gives it no gradient. */
   readonly paddingIndex?: number | undefined;
-  /** Default: `normal()`, mean 0 and deviation 1, as in PyTorch. Where `attend` is used, `normal(0, 0.02)` fits. */
+  /** Default: `normal()`, as in PyTorch. For `attend` `normal(0, 1 / sqrt(dim))` is better: scores of deviation 1. */
   readonly weightInitializer?: Initializer | undefined;
 }
 
@@ -44,8 +44,8 @@ export interface EmbeddingLayer {
  *
  * @example
  * ```ts
- * const tokens = nn.embedding(65, 32, { weightInitializer: nn.normal(0, 0.02) });
- * const model = nn.sequential(tokens, nn.transformerBlock(32, 4), nn.layerNorm(32), tokens.attend);
+ * const tokens = nn.embedding(65, 64, { weightInitializer: nn.normal(0, 0.125) });
+ * const model = nn.sequential(tokens, nn.transformerBlock(64, 4), nn.layerNorm(64), tokens.attend);
  * ```
  */
 export function embedding(

@@ -1,0 +1,81 @@
+// A small transformer that learns to write like Moby-Dick, one character at a time.
+//
+//   bun examples/language/train.ts [--quick | --long] [directory]
+//   deno run -A examples/language/train.ts [--quick | --long] [directory]
+//
+// Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with the same bits.
+import { parseArgs } from "node:util";
+import { DataLoader, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+import { NGrams } from "./ngrams.ts";
+import { loadMobyDick, windows } from "./text.ts";
+import { write } from "./write.ts";
+
+const [CONTEXT, WIDTH, HEADS, LAYERS] = [64, 64, 4, 2];
+
+const { values: { quick, long }, positionals: [directory] } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, long: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+/** How long it trains, and which n-gram model it is better than then. */
+const { steps, order } = quick
+  ? { steps: 40, order: 1 }
+  : long
+  ? { steps: 6000, order: 3 }
+  : { steps: 600, order: 2 };
+
+const { alphabet, training, heldOut } = await loadMobyDick(quick ? 16_384 : 65_536);
+
+const characters = nn.embedding(alphabet.length, WIDTH, { weightInitializer: nn.normal(0, WIDTH ** -0.5) });
+const model = nn.sequential(
+  characters,
+  nn.learnedPositions(CONTEXT, WIDTH, { weightInitializer: nn.normal(0, 0.02) }),
+  ...Array.from({ length: LAYERS }, () => nn.transformerBlock(WIDTH, HEADS, { causal: true })),
+  nn.layerNorm(WIDTH),
+  characters.attend, // the output's weights are those of the embedding
+);
+
+const store = await TensorStore.open();
+const trainer = new Trainer(store, {
+  model,
+  loss: nn.crossEntropy(),
+  optimizer: optim.adamw({
+    learningRate: optim.linearWarmup(10, optim.cosineDecay(4e-3, steps)),
+    weightDecay: 0.1,
+    decayBiasesAndNorms: false,
+  }),
+  data: DataLoader.from(windows(training, CONTEXT), { batchSize: 16, shuffle: true }),
+  validation: DataLoader.from(windows(heldOut, CONTEXT), { batchSize: 64 }),
+  seed: 1,
+});
+trainer.autoSave({
+  savePath: directory ?? `checkpoints/language_${steps}`,
+  everySteps: steps / 20,
+  keep: { last: 3 },
+});
+
+const { resumedFrom } = await trainer.resume();
+console.log(resumedFrom === null ? "a fresh start" : `going on from ${resumedFrom}, at step ${trainer.step}`);
+const start = performance.now();
+await trainer.train({
+  steps,
+  progress: false,
+  onStep({ step, loss }) {
+    if (step % 10 === 0) console.log(`step ${step} of ${steps}, loss ${loss?.toFixed(3) ?? "not known yet"}`);
+  },
+});
+const seconds = (performance.now() - start) / 1000;
+const { loss } = await trainer.evaluate();
+if (!quick) console.log(`it writes: ${await write(trainer, alphabet, heldOut.subarray(-CONTEXT), 200)}`);
+await trainer.close();
+await store.close();
+
+console.log(`held-out text, nats a character: ${loss.toFixed(3)}`);
+const [unigrams, bigrams, trigrams] = [1, 2, 3].map((n) =>
+  new NGrams(training, n, alphabet.length).loss(heldOut)
+);
+console.log({ unigrams, bigrams, trigrams });
+const limit = [unigrams, bigrams, trigrams][order - 1] ?? NaN;
+if (!(loss < limit)) {
+  throw new Error(`${loss.toFixed(3)} is not below the ${limit.toFixed(3)} of an n-gram model`);
+}
+console.log(`done in ${seconds.toFixed(1)} s`);
