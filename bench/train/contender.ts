@@ -11,12 +11,15 @@ import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { type Job, numbers, samplePlaces, serve } from "../peers/contender.mjs";
-import { firstWeights, type JobSpec, type MatmulJob, type MlpJob } from "./jobs.ts";
+import { firstWeights, type JobSpec, type LstmJob, type MatmulJob, type MlpJob } from "./jobs.ts";
 
 const provider = process.argv[2];
 const gpu = await GpuDevice.open(provider === "dawn" || provider === "native" ? { provider } : {});
 
-await serve((job: JobSpec) => job.kind === "matmul" ? matmulJob(job) : mlpJob(job));
+await serve((job: JobSpec) => {
+  if (job.kind === "matmul") return matmulJob(job);
+  return job.kind === "mlp" ? mlpJob(job) : lstmJob(job);
+});
 
 async function matmulJob({ m, n, k, transposeA, transposeB }: MatmulJob): Promise<Job> {
   const a = constant(HostTensor.from(numbers(m * k, 1), transposeA ? [k, m] : [m, k]));
@@ -42,21 +45,45 @@ function noParameter(name: string): never {
   throw new Error(`there is no parameter ${name}`);
 }
 
-/** A repetition is an epoch, in which each batch is the same. */
-async function mlpJob({ sizes, batch, learningRate, steps }: MlpJob): Promise<Job> {
-  const store = TensorStore.on(gpu);
+function mlpJob({ sizes, batch, learningRate, steps }: MlpJob): Promise<Job> {
   const shapes = sizes.slice(1).map((outputs, index) => [sizes[index] ?? 0, outputs] as const);
   const layers = shapes.flatMap(([inputs, outputs], index) => {
-    const weightInitializer: Initializer = (shape) =>
-      constant(HostTensor.from(firstWeights(index, inputs, outputs), shape));
+    const weightInitializer = weightsOfLayer(index, inputs, outputs);
     const linear = nn.linear(inputs, outputs, { weightInitializer, biasInitializer: zeros() });
     return index < shapes.length - 1 ? [linear, nn.relu()] : [linear];
   });
+  const data = oneBatch(batch, [sizes[0] ?? 0], sizes.at(-1) ?? 1, steps);
+  return trainingJob(nn.sequential(...layers), data, learningRate);
+}
+
+function lstmJob({ inputs, hidden, time, classes, batch, learningRate, steps }: LstmJob): Promise<Job> {
+  const model = nn.sequential(
+    nn.lstm(inputs, hidden, {
+      bias: false,
+      returns: "last",
+      weightInitializer: weightsOfLayer(0, inputs, 4 * hidden),
+      recurrentInitializer: weightsOfLayer(1, hidden, 4 * hidden),
+    }),
+    nn.linear(hidden, classes, {
+      weightInitializer: weightsOfLayer(2, hidden, classes),
+      biasInitializer: zeros(),
+    }),
+  );
+  return trainingJob(model, oneBatch(batch, [time, inputs], classes, steps), learningRate);
+}
+
+function weightsOfLayer(index: number, inputs: number, outputs: number): Initializer {
+  return (shape) => constant(HostTensor.from(firstWeights(index, inputs, outputs), shape));
+}
+
+/** A repetition is an epoch, in which each batch is the same. */
+async function trainingJob(model: nn.Layer, data: BatchSource, learningRate: number): Promise<Job> {
+  const store = TensorStore.on(gpu);
   const trainer = new Trainer(store, {
-    model: nn.sequential(...layers),
+    model,
     loss: nn.crossEntropy(),
     optimizer: optim.adam({ learningRate }),
-    data: oneBatch(batch, sizes, steps),
+    data,
     metrics: {},
   });
   let epochs = 0;
@@ -81,17 +108,15 @@ async function weightsOf(store: TensorStore, name: string): Promise<number[]> {
   );
 }
 
-function oneBatch(size: number, sizes: readonly number[], steps: number): BatchSource {
-  const [inputs = 0] = sizes;
-  const classes = sizes.at(-1) ?? 1;
+function oneBatch(size: number, shape: readonly number[], classes: number, steps: number): BatchSource {
   const batch = {
-    inputs: numbers(size * inputs, 100),
+    inputs: numbers(shape.reduce((count, length) => count * length, size), 100),
     labels: Uint32Array.from({ length: size }, (_, row) => row % classes),
   };
   return {
     batchSize: size,
     exampleCount: size * steps,
-    inputs: { dtype: "f32", shape: [inputs] },
+    inputs: { dtype: "f32", shape },
     labels: { dtype: "u32", shape: [] },
     batchAt: () => batch,
   };

@@ -21,7 +21,20 @@ export interface MlpJob {
   readonly steps: number;
 }
 
-export type JobSpec = MatmulJob | MlpJob;
+/** The same of an LSTM without biases over sequences, and a linear layer behind its last state. */
+export interface LstmJob {
+  readonly kind: "lstm";
+  readonly inputs: number;
+  readonly hidden: number;
+  readonly time: number;
+  readonly classes: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  /** Steps of a repetition. */
+  readonly steps: number;
+}
+
+export type JobSpec = MatmulJob | MlpJob | LstmJob;
 
 /** A job, and what it has to reach. */
 export interface Row {
@@ -29,6 +42,8 @@ export interface Row {
   readonly spec: JobSpec;
   /** How many times faster than the faster peer, by the processor time of the GPU's threads. */
   readonly target: number;
+  /** Who else has it; everybody unless it is said. */
+  readonly peers?: readonly string[];
 }
 
 /** What the bench compares. */
@@ -51,6 +66,21 @@ export const ROWS: readonly Row[] = [
     name: "step of 784-1024-1024-10, batch 256",
     spec: { kind: "mlp", sizes: [784, 1024, 1024, 10], batch: 256, learningRate: 1e-3, steps: 3 },
     target: 2.5,
+  },
+  {
+    name: "step of an LSTM, 128 of 64 in 64 steps, batch 32",
+    spec: {
+      kind: "lstm",
+      inputs: 64,
+      hidden: 128,
+      time: 64,
+      classes: 10,
+      batch: 32,
+      learningRate: 1e-3,
+      steps: 2,
+    },
+    target: 2.5,
+    peers: ["tfjs"],
   },
 ];
 
