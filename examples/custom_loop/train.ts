@@ -16,7 +16,7 @@ const EVERY = 100;
 const LOW_ENOUGH = 0.02;
 const NEW_POINTS = 2000;
 
-const [directory = "custom_loop"] = process.argv.slice(2);
+const [directory = "checkpoints/custom_loop"] = process.argv.slice(2);
 const start = performance.now();
 const store = await TensorStore.open();
 const step = await TrainStep.compile(store, {

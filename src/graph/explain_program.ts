@@ -78,7 +78,8 @@ export function explainKernels({ steps, updatesFrom, forward, ms }: ExplainedSte
     rows.push({
       text,
       kernel: label,
-      result: text,
+      // What the dispatches of an optimiser write is known to it alone.
+      result: isUpdate && first === undefined ? label : text,
       layer: first === undefined ? undefined : layerOf(first),
       phase: isUpdate ? "update" : values.some((value) => isForward.has(value)) ? "forward" : "backward",
       dispatches: 1,

@@ -9,6 +9,7 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { TrainStep } from "../../../src/train/loop/train_step.ts";
 import type { TrainStepOptions } from "../../../src/train/loop/train_step_options.ts";
+import type { StepExplanation } from "../../../src/train/step/explain_step.ts";
 import type { TrainerOptions } from "../../../src/train/trainer.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
@@ -139,6 +140,29 @@ describe("a training step for a loop of one's own", () => {
         expect((await thrownBy(() => step.readGradients(["0.wieght"]))).message).toContain(
           '"0.wieght" has no gradient; there is one of "0.weight"',
         );
+      });
+    },
+  );
+
+  gpuTest(
+    "TR-05 TrainStep says what its model and its step consist of, and goes on with the same bits",
+    async (gpu) => {
+      const undisturbed = await withStep(gpu, stepOptions(), async ({ to, tensors }) => {
+        await to(5);
+        return await tensors();
+      });
+      await withStep(gpu, stepOptions(), async ({ step, to, tensors }) => {
+        await to(3);
+        expect(step.summary().layers.map(({ path }) => path)).toEqual(["", "0", "1", "2", "3"]);
+        const plain = await step.explain();
+        const timed = await step.explain(batchOf(3));
+        const kernelsOf = ({ programs }: StepExplanation) =>
+          programs.flatMap(({ kernels }) => kernels.map(({ kernel }) => kernel));
+        expect(kernelsOf(timed)).toEqual(kernelsOf(plain));
+        expect(kernelsOf(plain).length).toBeGreaterThan(10);
+        expect(step.step).toBe(3);
+        await to(5);
+        expect(await tensors()).toEqual(undisturbed);
       });
     },
   );
