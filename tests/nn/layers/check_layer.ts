@@ -61,7 +61,7 @@ export async function checkLayer(gpu: GpuDevice, layerCase: LayerCase): Promise<
   const total = (moved: readonly number[], named: Parameters): number =>
     reference(moved, named).reduce((sum, value, at) => sum + value * (factors[at] ?? NaN), 0);
 
-  const found = await onGpu(gpu, layerCase, x, parameters, factors);
+  const found = await runLayer(gpu, layerCase, x, parameters, factors);
   near("output", found.output, reference(x, parameters), tolerance);
   if (dtype === "f32") {
     near(
@@ -94,19 +94,23 @@ function near(what: string, found: readonly number[], expected: readonly number[
   });
 }
 
-interface Found {
+/** Of the sum of the output's elements times their factors, what the GPU makes of it. */
+export interface LayerRun {
   readonly output: readonly number[];
   readonly inputs: readonly number[];
   readonly gradients: Parameters;
 }
 
-async function onGpu(
+/** Runs a layer once, on given numbers and parameters, with its gradients. */
+export async function runLayer(
   gpu: GpuDevice,
-  { layer, shape, dtype = "f32", outputShape }: LayerCase,
+  { layer, shape, dtype = "f32", outputShape, isTraining = false }:
+    & Pick<LayerCase, "layer" | "shape" | "dtype" | "outputShape">
+    & { readonly isTraining?: boolean },
   x: readonly number[],
   parameters: Parameters,
   factors: readonly number[],
-): Promise<Found> {
+): Promise<LayerRun> {
   const store = TensorStore.on(gpu);
   // A model needs a parameter, which a layer without one has not.
   const withParameter: Layer = (value, scope) => {
@@ -115,7 +119,7 @@ async function onGpu(
   };
   const [batch = 0, ...example] = shape;
   const model = Model.define(store, withParameter, { dtype, shape: example }, batch);
-  const trace = model.trace(batch, false);
+  const trace = model.trace(batch, isTraining);
   const own = trace.parameters.filter(({ name }) => name !== "spare");
   store.write(Object.fromEntries(
     own.map(({ name, shape }) => [`model.${name}`, HostTensor.from(parameters[name] ?? [], shape, "f32")]),
