@@ -21,7 +21,7 @@ describe("random graphs", () => {
   });
 
   test("contain every op that the interpreter knows, those of gradients too", () => {
-    const many = Array.from({ length: 1000 }, (_, index) => randomGraph(SEED, index));
+    const many = Array.from({ length: 3000 }, (_, index) => randomGraph(SEED, index));
     const used = new Set(many.flatMap(({ outputs }) => reachable(outputs).map(({ op }) => op)));
     expect(KNOWN_OPS.filter((name) => !used.has(name))).toEqual([]);
   });
