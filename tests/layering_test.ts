@@ -75,7 +75,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "kernels/elementwise": ["base", "gpu", "kernels"],
   "kernels/loss": ["base", "gpu", "kernels", "kernels/elementwise"],
   "kernels/matmul": ["base", "gpu", "kernels", "kernels/elementwise"],
-  "kernels/norm": ["base", "gpu", "kernels", "kernels/reduce"],
+  "kernels/norm": ["base", "gpu", "kernels", "kernels/elementwise", "kernels/reduce"],
   "kernels/optimizer": ["base", "gpu", "kernels"],
   "kernels/pool": ["base", "gpu", "kernels"],
   "kernels/random": ["base", "gpu", "kernels"],

@@ -2,8 +2,9 @@ import type { Dispatch } from "../../gpu/dispatch.ts";
 import { checkNorm, rowLength } from "./norm_sizes.ts";
 import { rowGrid, type RowNormOptions } from "./row_norm.ts";
 import {
-  channelBinding,
-  ofChannelWgsl,
+  channelBindings,
+  type ChannelReads,
+  channelReads,
   rowConstants,
   rowHeadWgsl,
   rowMainWgsl,
@@ -18,7 +19,9 @@ export interface RowNormGradientBindings<B> {
   readonly input: B;
   /** The gradient of the result. */
   readonly outGrad: B;
-  readonly weight: B | undefined;
+  readonly weight?: B | undefined;
+  /** The weight in a uniform buffer, which is bound in place of it. */
+  readonly packed?: B | undefined;
   /** As `rowNorm` left them. */
   readonly statistics: B;
   readonly out: B;
@@ -29,7 +32,7 @@ export interface RowNormGradientBindings<B> {
  * outGrad weight` and the normalised elements `y`; without `mean(g)` where no mean is taken away.
  */
 export function rowNormGradient<B>(
-  { input, outGrad, weight, statistics, out }: RowNormGradientBindings<B>,
+  { input, outGrad, weight, packed, statistics, out }: RowNormGradientBindings<B>,
   { sizes, isCentred, epsilon, variant }: RowNormOptions,
 ): Dispatch<B> {
   const label = isCentred ? "rowNormGradient" : "rmsNormGradient";
@@ -38,22 +41,22 @@ export function rowNormGradient<B>(
   const constants = rowConstants(sizes, walk);
   return {
     label: `${label} ${sizes.batch * sizes.groups}x${rowLength(sizes)} ${walk.variant}`,
-    code: gradientWgsl(walk, isCentred, weight !== undefined),
+    code: gradientWgsl(walk, isCentred, channelReads({ weight, packed }, walk, sizes.channels)),
     constants,
-    bindings: [input, outGrad, ...weight === undefined ? [] : [weight], statistics, out],
+    bindings: [input, outGrad, ...channelBindings({ weight, packed }), statistics, out],
     workgroups: rowGrid(walk, constants),
   };
 }
 
-function gradientWgsl(walk: RowWalk, isCentred: boolean, hasWeight: boolean): string {
+function gradientWgsl(walk: RowWalk, isCentred: boolean, { declared, weight }: ChannelReads): string {
   const bindings = [
-    "read> input: array<Float>",
-    "read> out_grad: array<Float>",
-    ...hasWeight ? [channelBinding("weight", walk)] : [],
-    "read> statistics: array<f32>",
-    "read_write> out: array<Float>",
+    "storage, read> input: array<Float>",
+    "storage, read> out_grad: array<Float>",
+    ...declared,
+    "storage, read> statistics: array<f32>",
+    "storage, read_write> out: array<Float>",
   ];
-  const loads = `    let slope = out_grad[address]${hasWeight ? ` * ${ofChannelWgsl("weight", walk)}` : ""};
+  const loads = `    let slope = out_grad[address]${weight === undefined ? "" : ` * ${weight}`};
     let normal = (input[address] - mean) * scale;`;
   const sums = { ...isCentred ? { slopes: "slope" } : {}, products: "slope * normal" };
   return `${rowHeadWgsl(bindings, walk)}

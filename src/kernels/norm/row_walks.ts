@@ -19,16 +19,20 @@ export interface RowWalk {
   readonly width: 1 | 4;
   /** Whether each element of a row is a channel; otherwise as many neighbours as `inner` are one. */
   readonly isOfChannels: boolean;
+  /** Loads that one invocation computes in one turn of a loop; they divide those of a row. */
+  readonly together: 1 | 2;
 }
 
 /** Rows are whole vectors where that also goes for a channel, or where each element is one. */
 export function rowWalkOf({ channels, groups, inner }: NormSizes, variant: NormVariant): RowWalk {
   const perGroup = channels / groups;
   const isOfChannels = inner === 1;
+  const width = (isOfChannels ? perGroup : inner) % 4 === 0 ? 4 : 1;
   return {
     variant: perGroup * inner <= SHORT ? "row" : variant,
-    width: (isOfChannels ? perGroup : inner) % 4 === 0 ? 4 : 1,
+    width,
     isOfChannels,
+    together: perGroup * inner / width % 2 === 0 ? 2 : 1,
   };
 }
 
@@ -60,7 +64,7 @@ override inner: u32; // loads of a channel
 alias Float = ${float};
 alias Unsigned = ${float.replace("f32", "u32")};
 
-${bindings.map((binding, index) => `@group(0) @binding(${index}) var<storage, ${binding};`).join("\n")}
+${bindings.map((binding, index) => `@group(0) @binding(${index}) var<${binding};`).join("\n")}
 
 ${floatBitsWgsl(float)}
 ${opaqueWgsl(width)}
@@ -83,13 +87,31 @@ ${HIDE_WGSL}
   let first_channel = index % groups * channels;`;
 }
 
-/** A loop over the loads of a row: it has \`place\`, which of them, and \`address\`, where it is. */
-export function walkWgsl({ variant }: RowWalk, body: string): string {
-  const [begin, step] = variant === "row" ? ["0u", "1u"] : ["local", `${ROW_INVOCATIONS}u`];
-  return `  for (var place = ${begin}; place < length; place += ${step}) {
+/**
+ * A loop over the loads of a row: it has \`place\`, which of them, and \`address\`, where it is. One invocation
+ * computes two in a turn, where they come out even.
+ */
+export function walkWgsl(walk: RowWalk, body: string): string {
+  if (walk.variant === "row") {
+    return `  for (var turn = 0u; turn < length; turn += ${walk.together}u) {
+${togetherWgsl(walk, "turn", body)}
+  }`;
+  }
+  return `  for (var place = local; place < length; place += ${ROW_INVOCATIONS}u) {
     let address = first + place;
 ${body}
   }`;
+}
+
+/** Neighbours of a row that are computed in one turn of a loop. */
+function togetherWgsl({ together }: RowWalk, begin: string, body: string): string {
+  return [...Array(together).keys()].map((index) =>
+    `    {
+    let place = ${begin} + ${index}u;
+    let address = first + place;
+${body}
+    }`
+  ).join("\n");
 }
 
 /**
@@ -101,28 +123,13 @@ export function sumsWgsl(walk: RowWalk, loads: string, terms: Readonly<Record<st
   const names = Object.keys(terms);
   const each = (line: (name: string) => string): string => names.map(line).join("\n");
   const across = (joined: string): string => walk.width === 4 ? `across_total(${joined})` : joined;
-  const close = (name: string, indent: string): string =>
-    `${indent}joined_${name} = join(joined_${name}, Total(part_${name}, Float()));`;
-  return `${each((name) => `  var joined_${name} = Total();\n  var part_${name} = Float();`)}
-  var open_${names.join("_")} = 0u;
-${
-    walkWgsl(
-      walk,
-      `${loads}
-${each((name) => `    part_${name} += ${terms[name]};`)}
-    open_${names.join("_")} += 1u;
-    if (open_${names.join("_")} == 8u) {
-${each((name) => `${close(name, "      ")}\n      part_${name} = Float();`)}
-      open_${names.join("_")} = 0u;
-    }`,
-    )
-  }
-${each((name) => close(name, "  "))}
-${
-    walk.variant === "workgroup"
-      ? each((name) => `  joined_${name} = shared_total(joined_${name}, local, workgroups.z);`)
-      : ""
-  }
+  const add = `${loads}\n${each((name) => `    part_${name} += ${terms[name]};`)}`;
+  const begin = each((name) => `    var part_${name} = Float();`);
+  const close = each((name) => `    joined_${name} = join(joined_${name}, Total(part_${name}, Float()));`);
+  const isShared = walk.variant === "workgroup";
+  return `${each((name) => `  var joined_${name} = Total();`)}
+${isShared ? sharedSumsWgsl(begin, add, close) : rowSumsWgsl(walk, begin, add, close)}
+${isShared ? each((name) => `  joined_${name} = shared_total(joined_${name}, local, workgroups.z);`) : ""}
 ${
     each((name) =>
       `  let total_${name} = finish(${across(`joined_${name}`)})${walk.width === 4 ? ".x" : ""};`
@@ -130,16 +137,79 @@ ${
   }`;
 }
 
-/** The element of `binding`, which has one for each channel, that belongs to \`place\`. */
-export function ofChannelWgsl(binding: string, { isOfChannels }: RowWalk): string {
-  return isOfChannels
-    ? `${binding}[first_channel + place]`
-    : `Float(${binding}[first_channel + place / inner])`;
+/** Eight neighbours at a time. */
+function rowSumsWgsl(walk: RowWalk, begin: string, add: string, close: string): string {
+  return `  for (var eight = 0u; eight < length; eight += 8u) {
+${begin}
+    let end = min(eight + 8u, length);
+    for (var turn = eight; turn < end; turn += ${walk.together}u) {
+${togetherWgsl(walk, "turn", add)}
+    }
+${close}
+  }`;
 }
 
-/** How a binding with one element for each channel is declared. */
-export function channelBinding(name: string, { isOfChannels }: RowWalk): string {
-  return `read> ${name}: array<${isOfChannels ? "Float" : "f32"}>`;
+/** Eight at a time of those that are the invocation's. */
+function sharedSumsWgsl(begin: string, add: string, close: string): string {
+  return `  for (var eight = local; eight < length; eight += ${8 * ROW_INVOCATIONS}u) {
+${begin}
+    let end = min(eight + ${8 * ROW_INVOCATIONS}u, length);
+    for (var place = eight; place < end; place += ${ROW_INVOCATIONS}u) {
+      let address = first + place;
+${add}
+    }
+${close}
+  }`;
+}
+
+/** What each channel has one of, as kernels bind it. */
+export interface ChannelBindings<B> {
+  readonly weight?: B | undefined;
+  readonly bias?: B | undefined;
+  /** Weight and bias, those that there are, one behind the other in a uniform buffer, and bound in place of them. */
+  readonly packed?: B | undefined;
+}
+
+/** How a kernel reads what each channel has one of. */
+export interface ChannelReads {
+  /** Declarations of its bindings. */
+  readonly declared: readonly string[];
+  /** The weight and the bias of \`place\`, as WGSL; nothing where there is none. */
+  readonly weight: string | undefined;
+  readonly bias: string | undefined;
+}
+
+/** @param channels Of the tensor. */
+export function channelReads<B>(
+  { weight, bias, packed }: ChannelBindings<B>,
+  { isOfChannels }: RowWalk,
+  channels: number,
+): ChannelReads {
+  const has = { weight: weight !== undefined, bias: bias !== undefined };
+  if (packed !== undefined) {
+    const vectors = channels / 4 * (Number(has.weight) + Number(has.bias));
+    return {
+      declared: [`uniform> packed: array<vec4<f32>, ${vectors}>`],
+      weight: has.weight ? "packed[place]" : undefined,
+      bias: has.bias ? `packed[${has.weight ? "terms + " : ""}place]` : undefined,
+    };
+  }
+  const at = isOfChannels ? "first_channel + place" : "first_channel + place / inner";
+  const read = (name: string): string => isOfChannels ? `${name}[${at}]` : `Float(${name}[${at}])`;
+  const type = isOfChannels ? "Float" : "f32";
+  return {
+    declared: Object.entries(has).flatMap(([name, isThere]) =>
+      isThere ? [`storage, read> ${name}: array<${type}>`] : []
+    ),
+    weight: has.weight ? read("weight") : undefined,
+    bias: has.bias ? read("bias") : undefined,
+  };
+}
+
+/** Those that a kernel with {@link channelReads} binds. */
+export function channelBindings<B>({ weight, bias, packed }: ChannelBindings<B>): B[] {
+  const bound = packed === undefined ? [weight, bias] : [packed];
+  return bound.flatMap((binding) => binding === undefined ? [] : [binding]);
 }
 
 /** \`one\` is 1: no constant, so that no compiler unrolls the loop. */

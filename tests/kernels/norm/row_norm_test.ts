@@ -56,7 +56,9 @@ async function expectRight(
 for (const variant of VARIANTS) {
   describe(`normalisation of rows, variant ${variant}`, () => {
     gpuTest(`OP-10 layerNorm and its gradients are float64's at odd sizes, by ${variant}`, async (gpu) => {
-      for (const [rows, length] of [[1, 1], [65, 3], [3, 64], [2, 131], [257, 132], [3, 1025]] as const) {
+      for (
+        const [rows, length] of [[1, 1], [65, 3], [3, 64], [2, 131], [257, 132], [65, 8], [3, 1025]] as const
+      ) {
         await expectRight(
           gpu,
           variant,
@@ -106,6 +108,21 @@ for (const variant of VARIANTS) {
           absolute: 6e-5 * scale,
           relative: 2e-6,
         });
+      }
+    });
+
+    gpuTest(`OP-10 rows that begin far from their mean are exact, by ${variant}`, async (gpu) => {
+      for (const length of [1030, 1032]) {
+        const row = randomNumbers(length, 9).map((each, place) => place < 16 ? 3000 : each);
+        const late = Float32Array.from(row).reverse();
+        // Here the few elements at the beginning are all that is not small.
+        const even = row.map((each, place) => place < 4 ? 1e5 : each / 1000);
+        for (const elements of [row, late, even]) {
+          const mean = elements.reduce((total, each) => total + each, 0) / length;
+          const variance = elements.reduce((total, each) => total + (each - mean) ** 2, 0) / length;
+          const [, statistics = []] = await normalised(gpu, variant, elements, length);
+          expectClose(statistics, [mean, 1 / Math.sqrt(variance + 1e-5)], { relative: 1e-6 });
+        }
       }
     });
 

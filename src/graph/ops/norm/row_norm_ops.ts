@@ -5,9 +5,11 @@ import {
   type NormVariant,
   rowLength,
 } from "../../../kernels/norm/norm_sizes.ts";
+import { packedChannels } from "../../../kernels/norm/packed_channels.ts";
 import { rowNorm } from "../../../kernels/norm/row_norm.ts";
 import { rowNormGradient } from "../../../kernels/norm/row_norm_gradient.ts";
 import { createValue } from "../../create_value.ts";
+import { memoryOf, stepsOf } from "../../kernel_steps.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../../op.ts";
 import type { Value } from "../../value.ts";
 import { div, mul, sub } from "../arithmetic.ts";
@@ -63,20 +65,24 @@ const ROW_NORM: Omit<OpDefinition<RowNormAttributes>, "name"> = {
     steps(value, context) {
       const { input, weight, bias } = operandsOf(value);
       const { batch, channels, inner, groups, isCentred, epsilon } = value.attributes;
+      const sizes = { batch, channels, inner, groups };
       const [out, statistics] = [context.regionOf(value), context.companionOf(value)];
-      const dispatch = rowNorm<Binding>({
-        input: context.regionOf(input),
+      const variant = context.variant("norm", VARIANTS);
+      const perChannel = {
         weight: weight && context.regionOf(weight),
         bias: bias && context.regionOf(bias),
+      };
+      const packing = packedChannels<Binding>(perChannel, sizes, variant, memoryOf(context));
+      const bindings = {
+        input: context.regionOf(input),
+        ...perChannel,
+        packed: packing?.packed,
         out,
         statistics,
-      }, {
-        sizes: { batch, channels, inner, groups },
-        isCentred,
-        epsilon,
-        variant: context.variant("norm", VARIANTS),
-      });
-      return [{ dispatch, writes: [out, ...statistics === undefined ? [] : [statistics]] }];
+      };
+      const dispatch = rowNorm<Binding>(bindings, { sizes, isCentred, epsilon, variant });
+      const writes = [out, ...statistics === undefined ? [] : [statistics]];
+      return stepsOf([...packing === undefined ? [] : [packing.step], { dispatch, writes }]);
     },
   },
 };
@@ -126,20 +132,21 @@ export const normInputGradientOp: OpDefinition<RowNormAttributes> = {
     kind: "kernel",
     steps(value, context) {
       const { batch, channels, inner, groups, isCentred, epsilon, hasWeight } = value.attributes;
+      const sizes = { batch, channels, inner, groups };
       const out = context.regionOf(value);
-      const dispatch = rowNormGradient<Binding>({
+      const variant = context.variant("norm", VARIANTS);
+      const weight = hasWeight ? context.regionOf(item(value.inputs, 3)) : undefined;
+      const packing = packedChannels<Binding>({ weight }, sizes, variant, memoryOf(context));
+      const bindings = {
         input: context.regionOf(item(value.inputs, 0)),
         outGrad: context.regionOf(item(value.inputs, 1)),
         statistics: context.regionOf(item(value.inputs, 2)),
-        weight: hasWeight ? context.regionOf(item(value.inputs, 3)) : undefined,
+        weight,
+        packed: packing?.packed,
         out,
-      }, {
-        sizes: { batch, channels, inner, groups },
-        isCentred,
-        epsilon,
-        variant: context.variant("norm", VARIANTS),
-      });
-      return [{ dispatch, writes: [out] }];
+      };
+      const dispatch = rowNormGradient<Binding>(bindings, { sizes, isCentred, epsilon, variant });
+      return stepsOf([...packing === undefined ? [] : [packing.step], { dispatch, writes: [out] }]);
     },
   },
 };
