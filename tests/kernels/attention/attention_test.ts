@@ -60,18 +60,18 @@ for (const variant of VARIANTS) {
       results.forEach((result, index) => expectNear(result, expected[index] ?? [], 2e-5));
     }
 
-    gpuTest("attends and goes back at odd sizes, several heads in a piece of memory", async (gpu) => {
+    gpuTest("OP-09 attends and goes back at odd sizes, several heads in a piece of memory", async (gpu) => {
       await expectRight(gpu, { q: [2, 3, 19, 5], k: [2, 3, 19, 5] }, { causal: true });
       await expectRight(gpu, { q: [1, 1, 1, 1], k: [1, 1, 1, 1] });
     });
 
-    gpuTest("goes on with the next keys where they do not fit at once", async (gpu) => {
+    gpuTest("OP-09 goes on with the next keys where they do not fit at once", async (gpu) => {
       expect(planPages(2, 600, 28).pagesPerHead).toBe(2);
       await expectRight(gpu, { q: [1, 2, 3, 28], k: [1, 2, 600, 28], v: [1, 2, 600, 3] });
       await expectRight(gpu, { q: [1, 2, 400, 26], k: [1, 1, 3, 26] });
     });
 
-    gpuTest("a query that sees no key gives zeros, and its gradients are zeros", async (gpu) => {
+    gpuTest("OP-09 a query that sees no key gives zeros, and its gradients are zeros", async (gpu) => {
       const { values, elements } = attentionOf(
         { q: [1, 1, 2, 4], k: [1, 1, 3, 4] },
         { mask: input("mask", "u32", [2, 1]) },
@@ -82,7 +82,7 @@ for (const variant of VARIANTS) {
       expect(results[0]?.slice(4).every((x) => x !== 0)).toBe(true);
     });
 
-    gpuTest("what a query does not see changes nothing, NaN and infinity neither", async (gpu) => {
+    gpuTest("OP-09 what a query does not see changes nothing, NaN and infinity neither", async (gpu) => {
       const { values, elements } = attentionOf({ q: [1, 1, 5, 4], k: [1, 1, 5, 4] }, { causal: true });
       const clean = await found(gpu, values, elements, variant);
       const dirty = {
@@ -96,7 +96,7 @@ for (const variant of VARIANTS) {
       expect(results[0]?.slice(16).every(Number.isNaN)).toBe(true);
     });
 
-    gpuTest("of nothing it is nothing, or zeros", async (gpu) => {
+    gpuTest("OP-09 of nothing it is nothing, or zeros", async (gpu) => {
       const none = attentionOf({ q: [1, 2, 3, 4], k: [1, 2, 0, 4] });
       expect((await found(gpu, none.values, none.elements, variant)).map((list) => list.join())).toEqual([
         Array(24).fill(0).join(),
@@ -116,9 +116,9 @@ for (const variant of VARIANTS) {
   });
 }
 
-describe("OP-09 attention", () => {
+describe("attention", () => {
   gpuTest(
-    "leaves out the asked share of weights, the same ones in both variants and on the way back",
+    "OP-09 leaves out the asked share of weights, the same ones in both variants and on the way back",
     async (gpu) => {
       // Equal scores, and values that are a unit matrix: the output is the weights of the first keys.
       const [q, k] = [input("q", "f32", [1, 2, 40, 4]), input("k", "f32", [1, 2, 64, 4])];
@@ -154,7 +154,7 @@ describe("OP-09 attention", () => {
     },
   );
 
-  test("pages hold every row once, in whole heads or pieces of one", () => {
+  test("OP-09 pages hold every row once, in whole heads or pieces of one", () => {
     for (
       const [heads, rows, width] of [[1, 1, 1], [5, 100, 32], [3, 513, 32], [2, 1000, 128], [
         7,
@@ -174,7 +174,7 @@ describe("OP-09 attention", () => {
     }
   });
 
-  test("shapes that do not fit are refused with all of them", () => {
+  test("OP-09 shapes that do not fit are refused with all of them", () => {
     const f32 = (...shape: number[]) => input("x", "f32", shape);
     expect(() => attention(f32(1, 3, 4, 8), f32(1, 2, 4, 8), f32(1, 2, 4, 8))).toThrow(
       "attention: queries [1, 3, 4, 8], keys [1, 2, 4, 8], values [1, 2, 4, 8] do not fit",

@@ -55,7 +55,7 @@ function numbersOf(elements: ArrayLike<number | bigint>): number[] {
 
 for (const variant of VARIANTS) {
   describe(`OP-03 convolution, ${variant} variant`, () => {
-    gpuTest("computes output and gradients at sizes around its tiles", async (gpu) => {
+    gpuTest("OP-03 computes output and gradients at sizes around its tiles", async (gpu) => {
       await expectExact(
         gpu,
         { input: [2, 3, 9, 11], weight: [5, 3, 3, 3], options: { padding: 1 } },
@@ -64,7 +64,7 @@ for (const variant of VARIANTS) {
       await expectExact(gpu, { input: [1, 4, 8, 8], weight: [33, 4, 3, 3] }, variant);
     }, TIMEOUT_MS);
 
-    gpuTest("moves in strides, and reaches over gaps", async (gpu) => {
+    gpuTest("OP-03 moves in strides, and reaches over gaps", async (gpu) => {
       await expectExact(gpu, {
         input: [2, 2, 10, 9],
         weight: [3, 2, 3, 2],
@@ -72,7 +72,7 @@ for (const variant of VARIANTS) {
       }, variant);
     }, TIMEOUT_MS);
 
-    gpuTest("computes single elements, single rows and whole images", async (gpu) => {
+    gpuTest("OP-03 computes single elements, single rows and whole images", async (gpu) => {
       await expectExact(gpu, { input: [1, 1, 1, 1], weight: [1, 1, 1, 1] }, variant);
       await expectExact(
         gpu,
@@ -82,15 +82,15 @@ for (const variant of VARIANTS) {
       await expectExact(gpu, { input: [3, 2, 6, 5], weight: [4, 2, 6, 5] }, variant);
     }, TIMEOUT_MS);
 
-    gpuTest("gives zeros where there is nothing to add up", async (gpu) => {
+    gpuTest("OP-03 gives zeros where there is nothing to add up", async (gpu) => {
       await expectExact(gpu, { input: [0, 2, 4, 4], weight: [3, 2, 2, 2] }, variant);
       await expectExact(gpu, { input: [2, 0, 4, 4], weight: [3, 0, 2, 2] }, variant);
     }, TIMEOUT_MS);
   });
 }
 
-describe("OP-03 convolution", () => {
-  gpuTest("adds up weights that are bound in pieces, block by block of channels", async (gpu) => {
+describe("convolution", () => {
+  gpuTest("OP-03 adds up weights that are bound in pieces, block by block of channels", async (gpu) => {
     await expectExact(
       gpu,
       { input: [1, 70, 4, 5], weight: [35, 70, 3, 3], options: { padding: 1 } },
@@ -98,15 +98,15 @@ describe("OP-03 convolution", () => {
     );
   }, TIMEOUT_MS);
 
-  gpuTest("goes row by row through kernels that are too large to unroll", async (gpu) => {
+  gpuTest("OP-03 goes row by row through kernels that are too large to unroll", async (gpu) => {
     await expectExact(gpu, { input: [1, 2, 9, 12], weight: [3, 2, 5, 7], options: { padding: 2 } }, "direct");
   }, TIMEOUT_MS);
 
-  gpuTest("adds parts of the weights' gradient, each of whole rows", async (gpu) => {
+  gpuTest("OP-03 adds parts of the weights' gradient, each of whole rows", async (gpu) => {
     await expectExact(gpu, { input: [3, 1, 64, 66], weight: [2, 1, 2, 3] }, "direct");
   }, TIMEOUT_MS);
 
-  gpuTest("keeps NaN and infinity to the elements that see them, in the gradients too", async (gpu) => {
+  gpuTest("OP-03 keeps NaN and infinity to the elements that see them, in the gradients too", async (gpu) => {
     const [a, b] = [input("a", "f32", [1, 2, 5, 6]), input("b", "f32", [2, 2, 2, 3])];
     const output = conv2d(a, b);
     const g = input("g", "f32", output.shape);
@@ -128,7 +128,7 @@ describe("OP-03 convolution", () => {
   }, TIMEOUT_MS);
 
   gpuTest(
-    "the weights' gradient of many images is as close to float64 as its documentation says",
+    "OP-03 the weights' gradient of many images is as close to float64 as its documentation says",
     async (gpu) => {
       const [a, g] = [input("a", "f32", [16, 1, 32, 34]), input("g", "f32", [16, 1, 32, 32])];
       const b = input("b", "f32", [1, 1, 1, 3]);
@@ -146,7 +146,7 @@ describe("OP-03 convolution", () => {
     TIMEOUT_MS,
   );
 
-  test("packs nothing where the general variant is the only one that fits", () => {
+  test("OP-03 packs nothing where the general variant is the only one that fits", () => {
     const sizes: ConvolutionSizes = {
       batch: 2,
       inChannels: 4,
