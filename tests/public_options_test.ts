@@ -157,7 +157,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   LayerNormOpOptions: [(wrong) => ops.layerNorm(value, wrong)],
   RmsNormOpOptions: [(wrong) => ops.rmsNorm(value, wrong)],
   GroupNormOpOptions: [(wrong) => ops.groupNorm(value, 1, wrong)],
-  RotaryEmbeddingOptions: [(wrong) => ops.rotaryEmbedding(value, wrong)],
+  RotaryEmbeddingOptions: [
+    (wrong) => ops.rotaryEmbedding(value, wrong),
+    (rotary) => nn.multiHeadAttention(4, 2, { rotary }),
+  ],
   SoftmaxOptions: [(wrong) => ops.softmax(value, wrong), (wrong) => ops.logSoftmax(value, wrong)],
   ArgmaxOptions: [(wrong) => ops.argmax(value, wrong), (wrong) => ops.argmin(value, wrong)],
   CumsumOptions: [(wrong) => ops.cumsum(value, wrong)],

@@ -45,6 +45,7 @@ export type {
   ConvolutionPadding,
   ConvTranspose2dOptions,
 } from "../graph/ops/spatial/convolution_options.ts";
+export type { RotaryEmbeddingOptions } from "../graph/ops/norm/rotary_embedding.ts";
 export type { RowsColumns } from "../graph/ops/spatial/window.ts";
 export type { OnDeviceLost } from "../train/device_losses.ts";
 export type { InterruptSignal } from "../train/interrupts.ts";

@@ -1,5 +1,10 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { attention } from "../../graph/ops/attention.ts";
+import {
+  ROTARY_EMBEDDING_OPTIONS,
+  rotaryEmbedding,
+  type RotaryEmbeddingOptions,
+} from "../../graph/ops/norm/rotary_embedding.ts";
 import { reshape, transpose } from "../../graph/ops/views.ts";
 import type { Value } from "../../graph/value.ts";
 import { formatShape } from "../../tensor/shape.ts";
@@ -16,6 +21,11 @@ export interface MultiHeadAttentionOptions extends LinearOptions {
   readonly keyHeads?: number | undefined;
   /** The share of attention weights that training leaves out at random. Default 0. */
   readonly dropout?: number | undefined;
+  /**
+   * Whether the heads of queries and keys are turned by their positions, or how; see `ops.rotaryEmbedding`. Only for
+   * attention of the input to itself. Default false.
+   */
+  readonly rotary?: boolean | RotaryEmbeddingOptions | undefined;
 }
 
 /** Every option of {@link MultiHeadAttentionOptions}. */
@@ -24,6 +34,7 @@ export const MULTI_HEAD_ATTENTION_OPTIONS: OptionNames<MultiHeadAttentionOptions
   causal: true,
   keyHeads: true,
   dropout: true,
+  rotary: true,
 };
 
 /** What one call of an {@link AttentionLayer} may be given besides its input. */
@@ -62,7 +73,7 @@ export function multiHeadAttention(
   heads: number,
   options: MultiHeadAttentionOptions = {},
 ): AttentionLayer {
-  const { causal = false, keyHeads = heads, dropout = 0, ...weights } = checkOptions(
+  const { causal = false, keyHeads = heads, dropout = 0, rotary = false, ...weights } = checkOptions(
     "multiHeadAttention()",
     options,
     MULTI_HEAD_ATTENTION_OPTIONS,
@@ -74,6 +85,7 @@ export function multiHeadAttention(
     throw new RangeError(`${name}: dropout is from 0 to below 1, found ${dropout}`);
   }
   const headWidth = width / heads;
+  const turned = turning(name, rotary, headWidth);
   const query = linear(width, width, weights);
   const key = linear(width, keyHeads * headWidth, weights);
   const value = linear(width, keyHeads * headWidth, weights);
@@ -83,12 +95,20 @@ export function multiHeadAttention(
     const { context = x } = given;
     requireInput(name, scope, x, ["batch", "positions", width]);
     requireInput(`${name}'s context`, scope, context, [x.shape[0] ?? 0, "positions", width]);
+    if (rotary !== false && given.context !== undefined) {
+      throw new TypeError(
+        `${
+          placeOf(name, scope)
+        }: rotary positions are for attention of the input to itself, found a context; ` +
+          "leave out one of them",
+      );
+    }
     const mask = maskOf(name, scope, context, given);
     // Taken in evaluation too, so that the layers behind have the same streams in both.
     const stream = scope.randomStream();
     const parts = [
-      headsOf(query(x, scope.child("query")), heads),
-      headsOf(key(context, scope.child("key")), keyHeads),
+      turned(headsOf(query(x, scope.child("query")), heads)),
+      turned(headsOf(key(context, scope.child("key")), keyHeads)),
       headsOf(value(context, scope.child("value")), keyHeads),
     ] as const;
     const result = attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 });
@@ -110,6 +130,24 @@ function requireHeads(name: string, width: number, heads: number, keyHeads: numb
     `${name}: the heads divide the width and the key heads divide the heads, found width ${width}, ` +
       `${heads} heads and ${keyHeads} key heads`,
   );
+}
+
+/** What turns `[batch, heads, positions, headWidth]` by its positions, if anything does. */
+function turning(
+  name: string,
+  rotary: boolean | RotaryEmbeddingOptions,
+  headWidth: number,
+): (heads: Value) => Value {
+  if (rotary === false) return (heads) => heads;
+  const options = rotary === true ? {} : rotary;
+  checkOptions(`${name}'s rotary`, options, ROTARY_EMBEDDING_OPTIONS, "{ base: 500_000 }");
+  if (options.width === undefined && headWidth % 2 !== 0) {
+    throw new RangeError(
+      `${name}: rotary positions turn pairs, so the width of a head is even, found ${headWidth}; give another number ` +
+        "of heads, or rotary: { width }",
+    );
+  }
+  return (heads) => rotaryEmbedding(heads, options);
 }
 
 /** `[batch, positions, heads * width]` as `[batch, heads, positions, width]`. */
