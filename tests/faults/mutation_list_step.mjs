@@ -7,6 +7,8 @@ const CORRECTIONS = "src/kernels/optimizer/bias_corrections.ts";
 const PROGRAM = "src/train/step/step_program.ts";
 const LOOP = "src/train/train_loop.ts";
 const RUN = "src/train/loop/run.ts";
+const BUFFERS = "src/train/step/buffer_updates.ts";
+const PIECES = "src/train/step/batch_pieces.ts";
 const RUNNER = "src/train/loop/step_runner.ts";
 
 const STOPPED = ["tests/train/loop/non_finite_test.ts"];
@@ -19,11 +21,35 @@ const WEIGHTS = ["tests/train/loss_weights_test.ts"];
 const TERMS = ["tests/train/loss_terms_test.ts"];
 const SHORT = ["tests/train/short_last_batch_test.ts"];
 const CLOSED = ["tests/train/compile_progress_test.ts"];
+const BUFFERED = ["tests/train/step/buffer_updates_test.ts"];
+const NORMALISED = ["tests/nn/layers/batch_norm_test.ts"];
 const THROWN = ["tests/train/save_on_error_test.ts"];
 
 /** As in `mutation_list.mjs`. */
 export const STEP_MUTATIONS = [
   ["gate of an update", VERDICT, "if (verdict.applies == 0u) {", "if (verdict.applies == 7u) {", STOPPED],
+  [
+    "verdict over buffers",
+    BUFFERS,
+    "gatedCopy<UpdateBinding>({ from, into, verdict },",
+    "copy<UpdateBinding>({ input: from, out: into },",
+    BUFFERED,
+  ],
+  ["buffers that a piece begins with", PIECES, "    this.#beginBuffers();\n", "", BUFFERED],
+  [
+    "unbiased running variance",
+    "src/nn/layers/batch_norm.ts",
+    "mul(statistics.variance, count / (count - 1))",
+    "mul(statistics.variance, 1)",
+    NORMALISED,
+  ],
+  [
+    "the second look at a row that begins far from its mean",
+    "src/kernels/norm/row_norm.ts",
+    "    near = mean;\n",
+    "",
+    ["tests/kernels/norm/row_norm_test.ts"],
+  ],
   ["loss in the verdict", VERDICT, "var largest = loss & 0x7fffffffu;", "var largest = 0u;", JUDGED],
   [
     "gradients in the verdict",

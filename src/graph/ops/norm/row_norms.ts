@@ -58,12 +58,13 @@ export const GROUP_NORM_OP_OPTIONS: OptionNames<GroupNormOpOptions> = {
 };
 
 /**
- * Shifts and scales the last axis, or the last axes, to mean 0 and variance 1: `(x - mean) / sqrt(variance + epsilon) *
- * weight + bias`, f32, PyTorch's `layer_norm`. One kernel; one for the gradient of `value`, and one or two for those of
- * weight and bias, whose sums have a fixed order.
+ * Shifts and scales the last axis, or the last axes, to mean 0 and variance 1: `(x - mean) / sqrt(variance + epsilon)
+ * * weight + bias`, f32, PyTorch's `layer_norm`. One kernel; one for the gradient of `value`, and one or two for those
+ * of weight and bias, whose sums have a fixed order. (On CPU adapters a small one before it copies weight and bias to
+ * where they are read faster.)
  *
  * The mean is exact but for its rounding and that of the differences from it, at any length, so rows of equal elements
- * give the bias. The variance is the mean of squared differences, off by at most 1e-6 of itself. A row with a NaN or an
+ * give the bias. The variance is the mean of squared differences, off by at most 2e-6 of itself. A row with a NaN or an
  * infinity is NaN.
  */
 export function layerNorm(value: Value, options: LayerNormOpOptions = {}): Value {
