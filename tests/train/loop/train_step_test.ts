@@ -3,8 +3,8 @@ import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import type { Batch } from "../../../src/data/batch_source.ts";
 import type { DataLoader } from "../../../src/data/data_loader.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
-import { l2Penalty } from "../../../src/nn/nn.ts";
-import { adamw, sgd } from "../../../src/nn/optim/optim.ts";
+import { batchNorm, l2Penalty, linear, sequential } from "../../../src/nn/nn.ts";
+import { adamw, ema, sgd } from "../../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { TrainStep } from "../../../src/train/loop/train_step.ts";
@@ -13,7 +13,17 @@ import type { StepExplanation } from "../../../src/train/step/explain_step.ts";
 import type { TrainerOptions } from "../../../src/train/trainer.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
-import { BATCH, blobs, engineOn, FEATURES, smallRun, tensorsOf, withTrainer } from "../fixtures.ts";
+import {
+  BATCH,
+  blobs,
+  CLASSES,
+  engineOn,
+  FEATURES,
+  HIDDEN,
+  smallRun,
+  tensorsOf,
+  withTrainer,
+} from "../fixtures.ts";
 
 const SEED = 11;
 const QUIET = { progress: false } as const;
@@ -230,6 +240,35 @@ describe("a training step with a snapshot", () => {
       });
     });
   }
+
+  gpuTest(
+    "TR-02 TrainStep goes on with the buffers of its layers and the averages of its optimiser",
+    async (gpu) => {
+      const options = stepOptions({
+        model: sequential(linear(FEATURES, HIDDEN), batchNorm(HIDDEN), linear(HIDDEN, CLASSES)),
+        optimizer: ema(adamw({ learningRate: 0.02 }), { decay: 0.9 }),
+      });
+      const whole = await withStep(gpu, options, async ({ to, tensors }) => {
+        await to(9);
+        return await tensors();
+      });
+      expect(Object.keys(whole)).toContain("model.1.running_mean");
+      const storage = new MemoryStorage();
+      await withStep(gpu, options, async ({ store, step, to }) => {
+        const snapshot = new Snapshot(await engineOn(storage), { store, step });
+        await to(4);
+        await snapshot.save(step.step);
+        await snapshot.close();
+      });
+      await withStep(gpu, options, async ({ store, step, to, tensors }) => {
+        const snapshot = new Snapshot(await engineOn(storage), { store, step });
+        await snapshot.restore(4);
+        await to(9);
+        expect(await tensors()).toEqual(whole);
+        await snapshot.close();
+      });
+    },
+  );
 
   gpuTest("refuses the state of another step with every difference, and changes nothing", async (gpu) => {
     const storage = new MemoryStorage();
