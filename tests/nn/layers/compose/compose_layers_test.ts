@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { matmul } from "../../../../src/graph/ops/matmul.ts";
 import {
+  batchNorm,
   conv2d,
   dropout,
   frozen,
@@ -192,6 +193,21 @@ describe("LA-07 layers of layers", () => {
       "Every parameter is frozen, by its layer or by the groups of sgd",
     );
   });
+
+  gpuTest(
+    "LA-07 remat trains a layer with buffers to the same bits, and counts each step once",
+    async (gpu) => {
+      const trained = async (wrap: (layer: Layer) => Layer): Promise<Record<string, string>> => {
+        const hidden = wrap(sequential(linear(FEATURES, 9), batchNorm(9), tanh(), dropout(0.25)));
+        const options = smallRun({ model: sequential(hidden, linear(9, CLASSES)) });
+        return await withTrainer(gpu, options, async ({ trainer, tensors }) => {
+          await trainer.train({ steps: 5, progress: false });
+          return await tensors();
+        });
+      };
+      expect(await trained(remat)).toEqual(await trained((layer) => layer));
+    },
+  );
 
   test("LA-07 parallel joins images along their channels unless told otherwise", () => {
     const [left, right] = [conv2d(3, 2, 1), conv2d(3, 5, 3, { padding: "same" })];
