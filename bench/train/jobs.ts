@@ -34,7 +34,29 @@ export interface LstmJob {
   readonly steps: number;
 }
 
-export type JobSpec = MatmulJob | MlpJob | LstmJob;
+/** What a parameter begins as: zeros, or `numbers` of its place in the list times a factor. */
+export interface FirstValue {
+  readonly shape: readonly number[];
+  readonly first: "zeros" | number;
+}
+
+/**
+ * Training steps of two 3 x 3 convolutions with relu and a halving maximum each, and a linear layer, on pictures of
+ * 28 x 28; otherwise as {@link MlpJob}.
+ */
+export interface CnnJob {
+  readonly kind: "cnn";
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly steps: number;
+  /** In the order in which the model has them. */
+  readonly parameters: readonly FirstValue[];
+}
+
+/** What trains. */
+export type TrainingJob = MlpJob | LstmJob | CnnJob;
+
+export type JobSpec = MatmulJob | TrainingJob;
 
 /** A job, and what it has to reach. */
 export interface Row {
@@ -82,7 +104,27 @@ export const ROWS: readonly Row[] = [
     target: 2.5,
     peers: ["tfjs"],
   },
+  {
+    name: "step of 2 convolutions, 28 x 28, batch 64",
+    spec: { kind: "cnn", batch: 64, learningRate: 1e-3, steps: 3, parameters: cnnParameters() },
+    target: 2.5,
+  },
 ];
+
+/** A weight `[outputs, …]`, about as large as a linear layer begins with, and its bias. */
+function weightAndBias(...shape: readonly [outputs: number, ...inputs: number[]]): FirstValue[] {
+  const [outputs, ...inputs] = shape;
+  const first = 2 / Math.sqrt(inputs.reduce((product, size) => product * size, 1));
+  return [{ shape, first }, { shape: [outputs], first: "zeros" }];
+}
+
+function cnnParameters(): FirstValue[] {
+  return [
+    ...weightAndBias(16, 1, 3, 3),
+    ...weightAndBias(32, 16, 3, 3),
+    ...weightAndBias(10, 32 * 7 * 7),
+  ];
+}
 
 function matmulRow(name: string, sizes: Partial<MatmulJob> & Pick<MatmulJob, "m" | "n" | "k">): Row {
   const spec: MatmulJob = { kind: "matmul", transposeA: false, transposeB: false, ...sizes };

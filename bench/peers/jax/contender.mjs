@@ -2,15 +2,15 @@
 // that `.ref` stands wherever one is used again.
 import process from "node:process";
 import { numbers, provideWebGpu, samplePlaces, serve } from "../contender.mjs";
+import { modelOf } from "./models.mjs";
 
 await provideWebGpu(process.argv[2]);
-const { blockUntilReady, defaultDevice, init, jit, nn, numpy: np, tree, valueAndGrad } = await import(
-  "@jax-js/jax"
-);
+const jax = await import("@jax-js/jax");
+const { blockUntilReady, defaultDevice, init, jit, numpy: np, tree, valueAndGrad } = jax;
 await init("webgpu");
 defaultDevice("webgpu");
 
-await serve(async (job) => job.kind === "matmul" ? await matmulJob(job) : await mlpJob(job));
+await serve(async (job) => job.kind === "matmul" ? await matmulJob(job) : await trainingJob(job));
 
 async function matmulJob({ m, n, k, transposeA, transposeB }) {
   const a = np.array(numbers(m * k, 1)).reshape(transposeA ? [k, m] : [m, k]);
@@ -35,26 +35,9 @@ function sampled(values) {
 }
 
 /** Adam as in its paper, on the mean cross-entropy of one batch. */
-async function mlpJob({ sizes, batch, learningRate, steps }) {
-  const layers = sizes.slice(1).map((size, index) => [sizes[index], size]);
-  const x = np.array(numbers(batch * sizes[0], 100)).reshape([batch, sizes[0]]);
-  const classes = sizes.at(-1);
-  const labels = new Float32Array(batch * classes);
-  for (let row = 0; row < batch; row++) labels[row * classes + row % classes] = 1;
-  const y = np.array(labels).reshape([batch, classes]);
-  const parameters = layers.flatMap(([inputs, outputs], index) => [
-    np.array(numbers(inputs * outputs, index)).mul(2 / Math.sqrt(inputs)).reshape([outputs, inputs])
-      .transpose(),
-    np.zeros([outputs]),
-  ]);
-  const loss = (parameters, x, y) => {
-    let h = x;
-    for (let index = 0; index < layers.length; index++) {
-      h = np.matmul(h, parameters[2 * index]).add(parameters[2 * index + 1]);
-      if (index < layers.length - 1) h = nn.relu(h);
-    }
-    return np.sum(nn.logSoftmax(h).mul(y)).mul(-1 / batch);
-  };
+async function trainingJob(job) {
+  const { learningRate, steps } = job;
+  const { parameters, x, y, loss, compared } = modelOf(jax, job);
   const trainStep = jit((parameters, means, squares, corrections, x, y) => {
     const [value, gradients] = valueAndGrad(loss)(tree.ref(parameters), x, y);
     const newMeans = means.map((mean, i) => mean.mul(0.9).add(gradients[i].ref.mul(0.1)));
@@ -87,5 +70,5 @@ async function mlpJob({ sizes, batch, learningRate, steps }) {
     }
   };
   await run(1);
-  return { run, results: async () => [...await state[0].at(-2).ref.data()] };
+  return { run, results: async () => [...await state[0].at(compared).ref.data()] };
 }
