@@ -262,6 +262,12 @@ describe("layering", () => {
     expect(files.map(({ path }) => path).filter((path) => path.endsWith("index.ts"))).toEqual([]);
   });
 
+  test("one file checks values by schemas, so that all of them are refused in words", () => {
+    expect(filesThat((text) => /\.safeParse\(/.test(withoutComments(text)))).toEqual([
+      join("src", "base", "schema", "safe_parse.ts"),
+    ]);
+  });
+
   test("one file parses JSON", () => {
     expect(filesThat((text) => /\bJSON\.parse\(/.test(withoutComments(text)))).toEqual([
       join("src", "base", "canonical_json.ts"),

@@ -13,3 +13,9 @@ export type Parsed<T> = z.core.util.SafeParseResult<T>;
 export function safeParse<T>(schema: z.ZodMiniType<T>, value: unknown): Parsed<T> {
   return schema.safeParse(value, { error: localeError });
 }
+
+/** What does not fit first, and where: dotted, and nothing for the value as a whole. */
+export function firstProblem(error: z.core.$ZodError): { readonly path?: string; readonly message: string } {
+  const { path = [], message = "unknown" } = error.issues[0] ?? {};
+  return path.length === 0 ? { message } : { path: path.join("."), message };
+}

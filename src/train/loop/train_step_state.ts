@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { CairnError } from "../../base/errors.ts";
+import { firstProblem, safeParse } from "../../base/schema/safe_parse.ts";
 import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
 import type { StepColumns } from "./history.ts";
@@ -68,10 +69,10 @@ export function stepStateTree({ parts, columns, variants, ...rest }: TrainStepSt
  * @throws CairnError `state_mismatch` where no `TrainStep` wrote it, or one of something else than is allowed.
  */
 export function stepStateOf(tree: HostState, now: TrainStepState, isAllowed: Allowance): TrainStepState {
-  const parsed = stateSchema().safeParse(tree);
+  const parsed = safeParse(stateSchema(), tree);
   if (!parsed.success) {
-    const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
-    const place = path.length === 0 ? "it" : `"${path.join(".")}" of it`;
+    const { path, message } = firstProblem(parsed.error);
+    const place = path === undefined ? "it" : `"${path}" of it`;
     throw new CairnError(
       "state_mismatch",
       `Cannot go on from this state: ${place} is not what a TrainStep writes (${message}); give the state of one`,

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { definedFields } from "../../base/defined_fields.ts";
 import { CairnError } from "../../base/errors.ts";
-import { safeParse } from "../../base/schema/safe_parse.ts";
+import { firstProblem, safeParse } from "../../base/schema/safe_parse.ts";
 import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { EpochRecord, StepColumns } from "./history.ts";
@@ -139,8 +139,8 @@ export function settingsTree(settings: RecordedSettings): StateFields {
 export function fromStateTree(tree: HostState, checkpoint: string): TrainingState {
   const parsed = safeParse(stateSchema(), tree);
   if (parsed.success) return requireKnownOrder(parsed.data, checkpoint);
-  const { path = [], message = "unknown" } = parsed.error.issues[0] ?? {};
-  const where = path.length === 0 ? "its state" : `"${path.join(".")}" of its state`;
+  const { path, message } = firstProblem(parsed.error);
+  const where = path === undefined ? "its state" : `"${path}" of its state`;
   throw new CairnError(
     "state_mismatch",
     `Cannot resume from "${checkpoint}": ${where} is not what a trainer writes (${message}); ` +

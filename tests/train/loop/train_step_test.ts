@@ -299,7 +299,9 @@ describe("a training step with a snapshot", () => {
       const error = await thrownBy(() => step.loadStateDict({ step: 3 }));
       expect([error.code, error.message]).toEqual([
         "state_mismatch",
-        expect.stringContaining("is not what a TrainStep writes"),
+        expect.stringContaining(
+          '"trainStep" of it is not what a TrainStep writes (Invalid input: expected 1',
+        ),
       ]);
     });
   });
