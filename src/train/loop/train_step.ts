@@ -43,19 +43,21 @@ import { checkTrainStep, sizesOf, type TrainStepOptions } from "./train_step_opt
 export class TrainStep implements Stateful {
   readonly #options: TrainStepOptions;
   readonly #spec: BatchSpec;
+  /** How many examples batches may have. */
+  readonly #sizes: readonly number[];
   readonly #steps: StepRunner;
 
   private constructor(store: TensorStore, options: TrainStepOptions) {
     const { inputs, labels, seed = 0 } = options;
-    const sizes = sizesOf(options);
-    const [batchSize = 1] = sizes;
+    this.#sizes = sizesOf(options);
+    const [batchSize = 1] = this.#sizes;
     this.#options = options;
     this.#spec = { inputs, labels, batchSize };
     const { model, loss, regularizers, optimizer, clipGradients, microBatchSize } = options;
     const parts = { model, loss, regularizers, optimizer, clipGradients, microBatchSize };
     this.#steps = new StepRunner(store, { ...parts, data: this.#spec }, {
       seed: checkedSeed(seed),
-      sizes: () => sizes,
+      sizes: () => this.#sizes,
     });
   }
 
@@ -214,12 +216,11 @@ export class TrainStep implements Stateful {
   #sizeOf(batch: Batch): number {
     const size = countExamples("inputs", batch.inputs, this.#spec.inputs);
     const labels = countExamples("labels", batch.labels, this.#spec.labels);
-    const sizes = sizesOf(this.#options);
-    if (size === labels && sizes.includes(size)) return size;
+    if (size === labels && this.#sizes.includes(size)) return size;
     const found = size === labels ? `${size} examples` : `inputs of ${size} examples and labels of ${labels}`;
     throw new RangeError(
       `A batch has ${found}, and the step was compiled for ${
-        sizes.join(" or ")
+        this.#sizes.join(" or ")
       }; give TrainStep.compile() a batchSize ` +
         "for each number of examples",
     );
