@@ -1,11 +1,11 @@
 /**
- * WGSL of sums of `Float`s, which are an f32 or a `vec4` of four: `Total`, `join(a, b)` and `finish(total)`. The source
- * declares `Float` and `Unsigned`, and has `opaque`. A sum carries along what rounding took from it (Knuth, TAOCP
- * 4.2.2), and gives it back at the end; see `kernels/reduce/reduction_totals.ts`.
+ * WGSL of `Total`, a sum of floats and exactly what rounding took from it, and of `join(a, b)` (Knuth, TAOCP 4.2.2).
+ * Compilers may take `(a + b) - a` for `b`, and some do; hence the sums are `opaque` to them, which the source has.
  */
-export const FLOAT_TOTALS_WGSL = `struct Total {
-  sum: Float,
-  lost: Float, // by rounding
+export function carriedTotalWgsl(float: string): string {
+  return `struct Total {
+  sum: ${float},
+  lost: ${float}, // by rounding
 }
 
 fn join(a: Total, b: Total) -> Total {
@@ -14,7 +14,14 @@ fn join(a: Total, b: Total) -> Total {
   let lost = (a.sum - (sum - from_b)) + (b.sum - from_b);
   return Total(sum, a.lost + b.lost + lost);
 }
+`;
+}
 
+/**
+ * WGSL of sums of `Float`s, which are an f32 or a `vec4` of four: `Total`, `join(a, b)` and `finish(total)`. The source
+ * declares `Float` and `Unsigned`, and has `opaque`. What rounding took is given back at the end.
+ */
+export const FLOAT_TOTALS_WGSL: string = `${carriedTotalWgsl("Float")}
 // What rounding took is NaN when the sum left the finite numbers.
 fn finish(total: Total) -> Float {
   let exponents = bitcast<Unsigned>(total.sum) & Unsigned(0x7f800000u);

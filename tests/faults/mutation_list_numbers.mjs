@@ -1,6 +1,7 @@
 // Steps that keep numbers right, which `mutations.mjs` takes away one at a time; see `mutation_list.mjs`.
 
 const TOTALS = "src/kernels/reduce/reduction_totals.ts";
+const CARRIED = "src/kernels/float_totals.ts";
 const WRITER = "src/kernels/elementwise/expression_wgsl.ts";
 const REDUCE = "src/graph/ops/reduce.ts";
 
@@ -21,7 +22,7 @@ export const NUMBER_MUTATIONS = [
     "select(total.sum, total.sum, is_finite)",
     SUMS,
   ],
-  ["sums that compilers cannot see through", TOTALS, "opaque(a.sum + b.sum)", "(a.sum + b.sum)", SUMS],
+  ["sums that compilers cannot see through", CARRIED, "opaque(a.sum + b.sum)", "(a.sum + b.sum)", SUMS],
   [
     "sums that left the finite numbers",
     TOTALS,

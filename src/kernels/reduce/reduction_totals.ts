@@ -1,5 +1,6 @@
 import type { ComputeDType } from "../elementwise/expression.ts";
 import { floatBitsWgsl, MINUS_INFINITY_BITS } from "../float_bits.ts";
+import { carriedTotalWgsl } from "../float_totals.ts";
 import { opaqueWgsl } from "../opaque.ts";
 
 /** `max` and `min` of numbers and a NaN are NaN, as in PyTorch. `mean` is for `f32`. */
@@ -32,31 +33,15 @@ function combination(op: ReduceOp, dtype: ComputeDType): string {
   return dtype === "f32" ? `select(select(${op}(a, b), b, is_nan(b)), a, is_nan(a))` : `${op}(a, b)`;
 }
 
-/**
- * A sum of two numbers and exactly what rounding took from it (Knuth, TAOCP 4.2.2). Compilers may take `(a + b) - a`
- * for `b`, and some do; hence the sums are opaque to them.
- *
- * What rounding took is added only at the end, and not when the sum left the finite numbers: it is NaN then.
- */
+/** What rounding took is added only at the end, and not when the sum left the finite numbers: it is NaN then. */
 function carriedTotals(op: ReduceOp): string {
-  return `struct Total {
-  sum: Element,
-  lost: Element, // by rounding
-}
-
+  return `${carriedTotalWgsl("Element")}
 fn nothing() -> Total {
   return Total(Element(), Element());
 }
 
 fn total_of(element: Element) -> Total {
   return Total(element, Element());
-}
-
-fn join(a: Total, b: Total) -> Total {
-  let sum = opaque(a.sum + b.sum);
-  let from_b = opaque(sum - a.sum);
-  let lost = (a.sum - (sum - from_b)) + (b.sum - from_b);
-  return Total(sum, a.lost + b.lost + lost);
 }
 
 fn finish(total: Total) -> Element {
