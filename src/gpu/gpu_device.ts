@@ -325,8 +325,8 @@ export class GpuDevice {
   }
 
   /**
-   * A promise of WebGPU's that ends when the GPU has done something. Where the wait takes a processor core that the GPU
-   * needs, it is waited for without.
+   * Waits for `work`, a promise of WebGPU's. Where waiting would take a processor core that the GPU needs, the thread
+   * pauses meanwhile: see {@link PollingPauses}.
    *
    * @internal
    */

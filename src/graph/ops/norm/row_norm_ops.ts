@@ -12,7 +12,7 @@ import { createValue } from "../../create_value.ts";
 import { memoryOf, stepsOf } from "../../kernel_steps.ts";
 import { type Binding, item, type OpDefinition, type VariantChoices } from "../../op.ts";
 import type { Value } from "../../value.ts";
-import { div, mul, sub } from "../arithmetic.ts";
+import { add, div, mul, sub } from "../arithmetic.ts";
 import { slice } from "../movement/slice.ts";
 import { mean } from "../reduce.ts";
 import { sum } from "../sum.ts";
@@ -112,16 +112,11 @@ export const normStatisticsOp: OpDefinition<RowNormAttributes> = {
     const scale = ofRows(value, 1);
     const centred = isCentred ? sub(rows, ofRows(value, 0)) : rows;
     const ofScale = mul(mul(ofRows(outGrad, 1), mul(scale, mul(scale, scale))), div(centred, -length));
-    const gradient = isCentred ? mulAdd(ofRows(outGrad, 0), 1 / length, ofScale) : ofScale;
+    const gradient = isCentred ? add(mul(ofRows(outGrad, 0), 1 / length), ofScale) : ofScale;
     return [undefined, reshape(gradient, input.shape)];
   },
   lowering: { kind: "companion" },
 };
-
-/** `a * factor + b`. */
-function mulAdd(a: Value, factor: number, b: Value): Value {
-  return sub(b, mul(a, -factor));
-}
 
 /** The gradient of the input, of the input, the result's gradient, the statistics, and the weight if there is one. */
 export const normInputGradientOp: OpDefinition<RowNormAttributes> = {
