@@ -59,7 +59,8 @@ export type { SnapshotState } from "./src/checkpoint/snapshot_state.ts";
 export type { Batch, BatchSource } from "./src/data/batch_source.ts";
 export { DataLoader, type DataLoaderOptions, type Dataset } from "./src/data/data_loader.ts";
 export type { SignalOptions } from "./src/train/interrupts.ts";
-export { terminalProgress, type TrainingProgress } from "./src/train/log/progress.ts";
+export { terminalProgress } from "./src/train/log/progress.ts";
+export type { TrainingProgress } from "./src/train/log/training_progress.ts";
 export type { EvaluateOptions, EvaluationReport } from "./src/train/measure/evaluation.ts";
 export type { EpochRecord, TrainingHistory } from "./src/train/loop/history.ts";
 export type { NonFiniteDetails } from "./src/train/loop/non_finite.ts";
@@ -68,7 +69,7 @@ export type { ResumeOptions, ResumeReport } from "./src/train/restore.ts";
 export type { AutoSaveOptions, BestPolicy, KeepPolicy } from "./src/train/saves/auto_save_options.ts";
 export { AutoSaver } from "./src/train/saves/auto_saver.ts";
 export type { SaveRecord } from "./src/train/saves/scheduled_saves.ts";
-export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_loop.ts";
+export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_options.ts";
 export {
   Trainer,
   type TrainerLoadOptions,

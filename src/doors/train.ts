@@ -49,7 +49,8 @@ export type { RotaryEmbeddingOptions } from "../graph/ops/norm/rotary_embedding.
 export type { RowsColumns } from "../graph/ops/spatial/window.ts";
 export type { OnDeviceLost } from "../train/device_losses.ts";
 export type { InterruptSignal } from "../train/interrupts.ts";
-export type { ProgressReporter, TerminalProgressOptions, TextStream } from "../train/log/progress.ts";
+export type { TerminalProgressOptions } from "../train/log/progress.ts";
+export type { ProgressReporter, TextStream } from "../train/log/training_progress.ts";
 export type { AutoSaverState, BestSave } from "../train/loop/auto_saver_state.ts";
 export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";

@@ -36,7 +36,7 @@ import { RunDirectories } from "./run_directories.ts";
 import type { RunOptions } from "./loop/run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import { training } from "./training.ts";
-import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_loop.ts";
+import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
 export type { TrainerLoadOptions } from "./restore.ts";
 export type { TrainerSaveOptions } from "./save_run.ts";

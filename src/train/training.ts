@@ -3,18 +3,12 @@ import type { AutoSaver } from "./saves/auto_saver.ts";
 import { DeviceLosses } from "./device_losses.ts";
 import { Interrupts } from "./interrupts.ts";
 import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./loop/non_finite.ts";
-import { type ProgressReporter, reporterOf } from "./log/progress.ts";
 import type { RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
 import { nothingLeft, stepsAtEnd } from "./totals.ts";
-import {
-  type LoopEnd,
-  progressOf,
-  TrainLog,
-  trainLoop,
-  type TrainOptions,
-  type TrainReport,
-} from "./train_loop.ts";
+import { TrainLog } from "./train_log.ts";
+import { type LoopEnd, trainLoop } from "./train_loop.ts";
+import type { TrainOptions, TrainReport } from "./train_options.ts";
 
 /** What a call of `Trainer.train` works with. */
 export interface TrainingContext {
@@ -31,14 +25,13 @@ export async function training(context: TrainingContext, options: TrainOptions):
   const { run } = context;
   const startStep = run.step;
   checkedPolicy(options.onNonFinite);
-  const reporter = reporterOf(options.progress);
-  const log = new TrainLog(options, reporter);
+  const log = new TrainLog(run, options);
   const isDone = run.step >= stepsAtEnd(run, options) && !run.isEpochUnmeasured;
   if (isDone) log.onWarning(nothingLeft(run, options));
   const losses = new DeviceLosses(run, options.onDeviceLost);
   const end: LoopEnd = isDone
     ? { endedBy: "end", exitCode: 0 }
-    : await trainWith(context, options, log, reporter, losses);
+    : await trainWith(context, options, log, losses);
   const { saves, failedSaves, warnings } = log;
   const skipped = run.history.skipped.filter((step) => step >= startStep).map((step) =>
     batchOfStep(run, step)
@@ -50,7 +43,6 @@ async function trainWith(
   context: TrainingContext,
   options: TrainOptions,
   log: TrainLog,
-  reporter: ProgressReporter | undefined,
   losses: DeviceLosses,
 ): Promise<LoopEnd> {
   const { run } = context;
@@ -61,7 +53,7 @@ async function trainWith(
       "A signal will end the training without saving it; call autoSave() first to have it saved",
     );
   }
-  let isStarted = false;
+  let ended: string = "error";
   try {
     for (;;) {
       try {
@@ -69,11 +61,12 @@ async function trainWith(
         const saves = autoSaver === undefined
           ? undefined
           : await openSaves(context, autoSaver, log, interrupts?.overdue);
-        if (!isStarted) await reporter?.start?.(progressOf(run, options));
-        isStarted = true;
+        await log.onStart();
         run.setClock(true);
         const { isStopping } = context;
-        return await trainLoop({ run, options, reporter, log, autoSaver, saves, interrupts, isStopping });
+        const end = await trainLoop({ run, options, log, autoSaver, saves, interrupts, isStopping });
+        ended = end.endedBy;
+        return end;
       } catch (error) {
         run.setClock(false);
         if (isNonFinite(error)) throw await explainStop(run);
@@ -84,7 +77,7 @@ async function trainWith(
     }
   } finally {
     run.setClock(false);
-    reporter?.stop?.();
+    log.onStop(ended);
     interrupts?.stop();
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test";
 import { FileEngine } from "../../src/checkpoint/engine/file_engine.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
-import type { TrainReport } from "../../src/train/train_loop.ts";
+import type { TrainReport } from "../../src/train/train_options.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { engineOn, smallRun, withTrainer } from "./fixtures.ts";
 

@@ -6,7 +6,7 @@ import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
-import type { TrainOptions } from "../../src/train/train_loop.ts";
+import type { TrainOptions } from "../../src/train/train_options.ts";
 import { HookedStorage } from "../helpers/hooked_storage.ts";
 import { gpuTest, gpuTestOptions } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";

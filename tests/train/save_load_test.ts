@@ -8,7 +8,7 @@ import { dropout, linear, relu, sequential } from "../../src/nn/nn.ts";
 import { adamw, sgd } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
-import type { TrainReport } from "../../src/train/train_loop.ts";
+import type { TrainReport } from "../../src/train/train_options.ts";
 import { CairnError } from "../../src/base/errors.ts";
 import { nextTurn } from "../../src/base/event_loop.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";

@@ -4,7 +4,7 @@ import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { AutoSaveOptions } from "../../src/train/saves/auto_save_options.ts";
 import type { Batch, BatchRequest, BatchSource } from "../../src/data/batch_source.ts";
-import type { TrainOptions } from "../../src/train/train_loop.ts";
+import type { TrainOptions } from "../../src/train/train_options.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { BATCH, blobs, engineOn, FEATURES, smallRun, withTrainer } from "./fixtures.ts";

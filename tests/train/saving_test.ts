@@ -5,7 +5,7 @@ import { anyOf } from "../../src/checkpoint/keep/retention/combine.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import type { AutoSaveOptions } from "../../src/train/saves/auto_save_options.ts";
-import type { TrainReport } from "../../src/train/train_loop.ts";
+import type { TrainReport } from "../../src/train/train_options.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { BATCH, blobs, engineOn, smallRun, withTrainer } from "./fixtures.ts";

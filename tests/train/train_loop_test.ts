@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test";
 import { sub } from "../../src/graph/ops/arithmetic.ts";
 import { crossEntropy } from "../../src/nn/losses/cross_entropy.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
-import type { TrainReport } from "../../src/train/train_loop.ts";
+import type { TrainReport } from "../../src/train/train_options.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { FaultStorage } from "../helpers/fault_storage.ts";
 import { gpuTest } from "../helpers/gpu.ts";

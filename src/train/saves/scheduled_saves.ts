@@ -41,6 +41,8 @@ export interface FailedSave {
 
 /** Is told of saves. */
 export interface SaveListener {
+  /** A save has begun, of which `onSave` or `onFailure` will follow. */
+  onSaving?(tag: string): void;
   onSave(record: SaveRecord): void;
   onFailure(failure: FailedSave): void;
   onWarning(message: string): void;
@@ -173,6 +175,7 @@ export class ScheduledSaves {
     try {
       const free = await this.#freeTag(wanted, moment);
       tag = free.tag;
+      this.#listener.onSaving?.(tag);
       const pending = await this.#runDirectory.saver.save(
         () => checkpointOf(run, this.#autoSaver, "auto"),
         tag,

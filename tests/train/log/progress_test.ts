@@ -1,67 +1,71 @@
 import { describe, expect, test } from "bun:test";
-import { terminalProgress, type TrainingProgress } from "../../../src/train/log/progress.ts";
+import { terminalProgress } from "../../../src/train/log/progress.ts";
+import type { TrainingProgress } from "../../../src/train/log/training_progress.ts";
+import { FakeTerminal } from "../../helpers/fake_terminal.ts";
 
-function at(step: number, metrics: Record<string, number> = {}): TrainingProgress {
-  return { step, totalSteps: 100, epoch: 1 + Math.floor(step / 50), totalEpochs: 2, loss: 0.5, metrics };
+function at(step: number, others: Partial<TrainingProgress> = {}): TrainingProgress {
+  const epoch = 1 + Math.floor(Math.max(0, step - 1) / 50);
+  return {
+    step,
+    totalSteps: 100,
+    epoch,
+    totalEpochs: 2,
+    examples: 8 * step,
+    loss: 0.5,
+    metrics: {},
+    saves: 0,
+    ...others,
+  };
 }
 
-describe("terminalProgress", () => {
-  test("writes a plain line for each epoch where there is no terminal, and others only now and then", async () => {
-    let text = "";
-    let now = 0;
-    const reporter = terminalProgress({
-      stream: { write: (part: string) => text += part },
-      lineIntervalMs: 1000,
-      now: () => now,
-    });
+/** A reporter that writes lines, and what it wrote. */
+function logFile(lineIntervalMs: number) {
+  const file = { text: "", now: 0 };
+  const stream = { write: (part: string) => file.text += part };
+  const reporter = terminalProgress({ stream, lineIntervalMs, now: () => file.now });
+  return { file, reporter, linesOf: () => file.text.split("\n") };
+}
+
+/** A reporter that draws a bar, and what a person sees. */
+function bar(columns?: number) {
+  const terminal = new FakeTerminal(columns);
+  const clock = { now: 0 };
+  return { terminal, clock, reporter: terminalProgress({ stream: terminal, now: () => clock.now }) };
+}
+
+describe("terminalProgress in a log file", () => {
+  test("writes a line now and then, however fast steps and epochs are, and a summary", async () => {
+    const { file, reporter, linesOf } = logFile(1000);
     await reporter.start?.(at(0));
-    for (let step = 1; step <= 50; step++) {
-      now += 30;
+    for (let step = 1; step <= 100; step++) {
+      file.now += 30;
       reporter.step?.(at(step));
+      if (step % 50 === 0) reporter.epoch?.(at(step, { metrics: { loss: 0.4, val_loss: 0.25 } }));
     }
-    reporter.epoch?.({ ...at(49, { loss: 0.5, val_loss: 0.25 }), step: 50 });
-    reporter.warning?.("the disk is slow");
-    reporter.stop?.();
-    expect(text.split("\n")).toEqual([
-      "epoch 1/2, step 34/100, loss 0.5000",
-      "epoch 1/2, step 50, loss 0.5000, val_loss 0.2500",
-      "warning: the disk is slow",
+    reporter.stop?.(at(100, { metrics: { loss: 0.4, val_loss: 0.25 }, saves: 2 }), "end");
+    expect(linesOf()).toEqual([
+      "epoch 1/2, step 34/100, 0:02 left, loss 0.5000, 267 examples/s",
+      "epoch 2/2, step 68/100, 0:01 left, loss 0.5000, 267 examples/s",
+      "done: epoch 2/2, step 100/100 in 0:03 (267 examples/s), loss 0.4000, val_loss 0.2500, 2 checkpoints saved",
       "",
     ]);
   });
 
-  test("draws a bar in a terminal, with whole lines above it", async () => {
-    let text = "";
-    const stream = {
-      isTTY: true,
-      columns: 120,
-      write: (part: string) => text += part,
-      on: () => {},
-      once: () => {},
-    };
-    const reporter = terminalProgress({ stream });
+  test("writes every warning, whatever the time", async () => {
+    const { reporter, linesOf } = logFile(1000);
     await reporter.start?.(at(0));
-    reporter.step?.(at(10));
-    reporter.epoch?.(at(49, { val_loss: 0.25 }));
-    reporter.stop?.();
-    expect(text).toContain("epoch 1/2");
-    expect(text).toContain("/100 steps");
-    expect(text).toContain("epoch 1/2, step 49, val_loss 0.2500\n");
+    reporter.warning?.("the disk is slow");
+    reporter.warning?.("the disk is full");
+    expect(linesOf()).toEqual(["warning: the disk is slow", "warning: the disk is full", ""]);
   });
 
   test("TR-07 says how many kernels are compiled before the first step: in a line now and then", () => {
-    let text = "";
-    let now = 0;
-    const reporter = terminalProgress({
-      stream: { write: (part: string) => text += part },
-      lineIntervalMs: 1000,
-      now: () => now,
-    });
+    const { file, reporter, linesOf } = logFile(1000);
     for (let done = 0; done <= 8; done++) {
       reporter.compile?.({ done, total: 8 });
-      now += 400;
+      file.now += 400;
     }
-    expect(text.split("\n")).toEqual([
+    expect(linesOf()).toEqual([
       "compiling kernels 0/8",
       "compiling kernels 3/8",
       "compiling kernels 6/8",
@@ -69,34 +73,115 @@ describe("terminalProgress", () => {
     ]);
   });
 
-  test("TR-07 says how many kernels are compiled in one line of a terminal, which it takes away", async () => {
-    let text = "";
-    const stream = {
-      isTTY: true,
-      columns: 120,
-      write: (part: string) => text += part,
-      on: () => {},
-      once: () => {},
-    };
-    const reporter = terminalProgress({ stream });
-    reporter.compile?.({ done: 0, total: 2 });
-    reporter.compile?.({ done: 1, total: 2 });
-    expect(text).toBe("\r\x1b[Kcompiling kernels 0/2\r\x1b[Kcompiling kernels 1/2");
-    reporter.compile?.({ done: 2, total: 2 });
-    expect(text.endsWith("1/2\r\x1b[K")).toBe(true);
-    await reporter.start?.(at(0));
-    reporter.stop?.();
-    const failed = terminalProgress({ stream });
-    failed.compile?.({ done: 0, total: 2 });
-    failed.stop?.();
-    expect(text.endsWith("compiling kernels 0/2\r\x1b[K")).toBe(true);
+  test("says how a run ended that did not reach its end", () => {
+    const ends = ["stop", "SIGINT", "error"].map((how) => {
+      const { file, reporter } = logFile(1000);
+      void reporter.start?.(at(0));
+      file.now = 200_000;
+      reporter.step?.(at(1, { examples: 8 }));
+      reporter.stop?.(at(1, { loss: undefined, saves: 1 }), how);
+      return file.text.split("\n").at(-2);
+    });
+    const rest = "epoch 1/2, step 1/100 in 3:20 (0 examples/s), 1 checkpoint saved";
+    expect(ends).toEqual([`stopped: ${rest}`, `ended by SIGINT: ${rest}`, `failed: ${rest}`]);
+  });
+});
+
+describe("terminalProgress in a terminal", () => {
+  test("draws one bar for the whole run, and leaves one line", async () => {
+    const { terminal, clock, reporter } = bar();
+    await reporter.start?.(at(0, { loss: undefined }));
+    for (let step = 1; step <= 100; step++) {
+      clock.now += 250;
+      reporter.step?.(at(step));
+      if (step % 50 === 0) reporter.epoch?.(at(step, { metrics: { val_loss: 0.25 } }));
+    }
+    const end = at(100, { metrics: { loss: 0.5, val_loss: 0.25 } });
+    reporter.stop?.(end, "end");
+    expect(terminal.drawn.slice(0, 2)).toEqual([
+      "epoch 1/2 ░░░░░░░░░░░░░░░░░░░░ step 0/100",
+      "epoch 1/2 ░░░░░░░░░░░░░░░░░░░░ step 1/100 | 0:25 left | loss 0.5000 | 32 examples/s",
+    ]);
+    expect(terminal.drawn).toContain(
+      "epoch 1/2 ██████████░░░░░░░░░░ step 50/100 | 0:13 left | loss 0.5000 | val_loss 0.2500 | 32 examples/s",
+    );
+    expect(terminal.lines).toEqual([
+      "done: epoch 2/2, step 100/100 in 0:25 (32 examples/s), loss 0.5000, val_loss 0.2500",
+      "",
+    ]);
   });
 
-  test("leaves no timer and no signal handler behind", async () => {
+  test("draws no more often than somebody can read", async () => {
+    const { terminal, clock, reporter } = bar();
+    await reporter.start?.(at(0));
+    for (let step = 1; step <= 100; step++) {
+      clock.now += 1;
+      reporter.step?.(at(step));
+    }
+    expect(terminal.drawn).toHaveLength(2);
+  });
+
+  test("says what is being saved, also where no step follows", async () => {
+    const { terminal, clock, reporter } = bar();
+    await reporter.start?.(at(0));
+    clock.now += 1;
+    reporter.save?.(at(100, { saving: "epoch-02" }));
+    expect(terminal.lines.at(-1)).toContain("| saving epoch-02 |");
+    reporter.save?.(at(100, { saves: 1 }));
+    expect(terminal.lines.at(-1)).not.toContain("saving");
+  });
+
+  test("writes a warning above the bar, which stays", async () => {
+    const { terminal, reporter } = bar();
+    await reporter.start?.(at(0));
+    const [line] = terminal.lines;
+    reporter.warning?.("the disk is slow");
+    expect(terminal.lines).toEqual(["warning: the disk is slow", line ?? ""]);
+  });
+
+  test("leaves out what there is no room for, and never fills a line", async () => {
+    for (const columns of [1, 2, 12, 30, 40, 60, 80, 100]) {
+      const { terminal, clock, reporter } = bar(columns);
+      await reporter.start?.(at(0));
+      clock.now = 1000;
+      reporter.step?.(at(50, { loss: 1e-9, metrics: { val_loss: 123_456_789, val_accuracy: NaN } }));
+      const line = terminal.lines.at(-1) ?? "";
+      expect([columns, line.length < columns]).toEqual([columns, true]);
+      expect("epoch 1/2 ".startsWith(line.slice(0, 10))).toBe(true);
+    }
+    const { terminal, clock, reporter } = bar(200);
+    await reporter.start?.(at(0));
+    clock.now = 1000;
+    reporter.step?.(at(50, { loss: 1e-9, metrics: { val_loss: 123_456_789, val_accuracy: NaN } }));
+    expect(terminal.lines.at(-1)).toContain(
+      "loss 1.00e-9 | val_loss 1.23e+8 | val_accuracy NaN | 400 examples/s",
+    );
+  });
+
+  test("TR-07 says how many kernels are compiled in one line of a terminal, which it takes away", async () => {
+    const { terminal, reporter } = bar();
+    reporter.compile?.({ done: 0, total: 2 });
+    reporter.compile?.({ done: 1, total: 2 });
+    expect(terminal.drawn).toEqual(["compiling kernels 0/2", "compiling kernels 1/2"]);
+    reporter.compile?.({ done: 2, total: 2 });
+    expect(terminal.lines).toEqual([""]);
+    await reporter.start?.(at(0));
+    expect(terminal.lines).toHaveLength(1);
+  });
+
+  test("TR-07 leaves nothing of a run that failed before its first step", () => {
+    const { terminal, reporter } = bar();
+    reporter.compile?.({ done: 0, total: 2 });
+    reporter.stop?.(at(0), "error");
+    expect(terminal.lines).toEqual([""]);
+  });
+
+  test("leaves the cursor and the process's signals as they are", async () => {
     const before = process.listenerCount("SIGINT");
-    const reporter = terminalProgress({ stream: { isTTY: true, write: () => true } });
+    const { terminal, reporter } = bar();
     await reporter.start?.(at(0));
     expect(process.listenerCount("SIGINT")).toBe(before);
-    reporter.stop?.();
+    reporter.stop?.(at(0), "end");
+    expect(terminal.written.replaceAll("\r\x1b[K", "")).not.toContain("\x1b");
   });
 });

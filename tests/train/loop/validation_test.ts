@@ -7,7 +7,7 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { AutoSaveOptions } from "../../../src/train/saves/auto_save_options.ts";
 import { AutoSaver } from "../../../src/train/saves/auto_saver.ts";
 import type { BatchRequest, BatchSource } from "../../../src/data/batch_source.ts";
-import type { TrainOptions } from "../../../src/train/train_loop.ts";
+import type { TrainOptions } from "../../../src/train/train_options.ts";
 import type { TrainerOptions } from "../../../src/train/trainer.ts";
 import { validationOf } from "../../../src/train/loop/validation_settings.ts";
 import { gpuTest } from "../../helpers/gpu.ts";

@@ -5,7 +5,7 @@ import { adamw } from "../../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import type { AutoSaveOptions } from "../../../src/train/saves/auto_save_options.ts";
-import type { TrainReport } from "../../../src/train/train_loop.ts";
+import type { TrainReport } from "../../../src/train/train_options.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { HookedStorage } from "../../helpers/hooked_storage.ts";
 import { until } from "../../helpers/turns.ts";

@@ -6,7 +6,7 @@ import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { openStorage } from "../../../src/storage/open_storage.ts";
 import { AutoSaver } from "../../../src/train/saves/auto_saver.ts";
 import { RunDirectory } from "../../../src/train/saves/run_directory.ts";
-import type { TrainReport } from "../../../src/train/train_loop.ts";
+import type { TrainReport } from "../../../src/train/train_options.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { engineOn, smallRun, withTrainer } from "../fixtures.ts";

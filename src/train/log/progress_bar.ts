@@ -1,0 +1,81 @@
+import type { WorkProgress } from "../../base/work.ts";
+import { ProgressRate } from "./progress_rate.ts";
+import type { ProgressReporter, TextStream, TrainingProgress } from "./training_progress.ts";
+import { describeCompiling, describeEnd, drawBar } from "./progress_text.ts";
+
+/** To the line's beginning, and nothing behind it. */
+const CLEAR_LINE = "\r\x1b[K";
+/** A person reads no faster. */
+const REDRAW_MS = 100;
+const DEFAULT_COLUMNS = 80;
+
+/**
+ * One line of a terminal that is drawn over and over, for the whole run. Warnings are whole lines above it; at the end
+ * a summary takes its place. The cursor is left as it is, so that a process that is killed leaves nothing odd.
+ */
+export class BarReporter implements ProgressReporter {
+  readonly #stream: TextStream;
+  readonly #now: () => number;
+  #rate: ProgressRate | undefined;
+  /** What the line has now; empty where there is none. */
+  #shown = "";
+  #drawnAt = -Infinity;
+
+  constructor(stream: TextStream, now: () => number) {
+    this.#stream = stream;
+    this.#now = now;
+  }
+
+  compile(progress: WorkProgress): void {
+    this.#show(progress.done < progress.total ? describeCompiling(progress) : "");
+  }
+
+  start(progress: TrainingProgress): void {
+    this.#rate = new ProgressRate(this.#now(), progress);
+    this.#draw(progress);
+  }
+
+  step(progress: TrainingProgress): void {
+    const now = this.#now();
+    this.#rate?.take(now, progress);
+    if (now - this.#drawnAt >= REDRAW_MS) this.#draw(progress);
+  }
+
+  epoch(progress: TrainingProgress): void {
+    this.#draw(progress);
+  }
+
+  save(progress: TrainingProgress): void {
+    this.#draw(progress);
+  }
+
+  warning(message: string): void {
+    const line = this.#shown;
+    this.#shown = "";
+    this.#stream.write(`${line === "" ? "" : CLEAR_LINE}warning: ${message}\n`);
+    this.#show(line);
+  }
+
+  stop(progress: TrainingProgress, how: string): void {
+    // Without a rate the run failed before its first step, and whoever called says why.
+    this.#show("");
+    const rate = this.#rate;
+    this.#rate = undefined;
+    if (rate !== undefined) this.#stream.write(`${describeEnd(progress, how, rate.overall(this.#now()))}\n`);
+  }
+
+  #draw(progress: TrainingProgress): void {
+    if (this.#rate === undefined) return;
+    const now = this.#now();
+    this.#drawnAt = now;
+    // A character in the last column would move the cursor to the next line in some terminals.
+    const columns = (this.#stream.columns ?? DEFAULT_COLUMNS) - 1;
+    this.#show(drawBar(progress, this.#rate.recent(now), columns));
+  }
+
+  #show(line: string): void {
+    if (line === this.#shown) return;
+    this.#shown = line;
+    this.#stream.write(`${CLEAR_LINE}${line}`);
+  }
+}
