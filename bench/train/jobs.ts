@@ -37,7 +37,7 @@ export interface LstmJob {
 /** What a parameter begins as: zeros, or `numbers` of its place in the list times a factor. */
 export interface FirstValue {
   readonly shape: readonly number[];
-  readonly first: "zeros" | number;
+  readonly first: "zeros" | "ones" | number;
 }
 
 /**
@@ -53,8 +53,28 @@ export interface CnnJob {
   readonly parameters: readonly FirstValue[];
 }
 
+/**
+ * Training steps of a causal transformer with learned positions, norms before and relu, on the mean cross-entropy of
+ * what follows each token; otherwise as {@link MlpJob}.
+ */
+export interface TransformerJob {
+  readonly kind: "transformer";
+  readonly blocks: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly context: number;
+  readonly vocabulary: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly steps: number;
+  /** In the order in which the model has them. */
+  readonly parameters: readonly FirstValue[];
+  /** Which of them is compared. */
+  readonly compared: number;
+}
+
 /** What trains. */
-export type TrainingJob = MlpJob | LstmJob | CnnJob;
+export type TrainingJob = MlpJob | LstmJob | CnnJob | TransformerJob;
 
 export type JobSpec = MatmulJob | TrainingJob;
 
@@ -109,6 +129,19 @@ export const ROWS: readonly Row[] = [
     spec: { kind: "cnn", batch: 64, learningRate: 1e-3, steps: 3, parameters: cnnParameters() },
     target: 2.5,
   },
+  {
+    name: "step of a transformer, 4 of 128, context 128, batch 8",
+    spec: transformerJob({
+      blocks: 4,
+      width: 128,
+      heads: 4,
+      context: 128,
+      vocabulary: 64,
+      batch: 8,
+      steps: 2,
+    }),
+    target: 2.5,
+  },
 ];
 
 /** A weight `[outputs, …]`, about as large as a linear layer begins with, and its bias. */
@@ -124,6 +157,35 @@ function cnnParameters(): FirstValue[] {
     ...weightAndBias(32, 16, 3, 3),
     ...weightAndBias(10, 32 * 7 * 7),
   ];
+}
+
+type TransformerSizes = Omit<TransformerJob, "kind" | "parameters" | "compared" | "learningRate">;
+
+function transformerJob(sizes: TransformerSizes): TransformerJob {
+  const { blocks, width, context, vocabulary } = sizes;
+  const norm: FirstValue[] = [{ shape: [width], first: "ones" }, { shape: [width], first: "zeros" }];
+  const linear = (inputs: number, outputs: number) => weightAndBias(outputs, inputs);
+  const block = [
+    ...norm,
+    ...Array.from({ length: 4 }, () => linear(width, width)).flat(),
+    ...norm,
+    ...linear(width, 4 * width),
+    ...linear(4 * width, width),
+  ];
+  const table = [vocabulary, context].map((rows): FirstValue => ({ shape: [rows, width], first: 1 }));
+  return {
+    kind: "transformer",
+    ...sizes,
+    learningRate: 1e-3,
+    parameters: [
+      ...table,
+      ...Array.from({ length: blocks }, () => block).flat(),
+      ...norm,
+      ...linear(width, vocabulary),
+    ],
+    // Of the first block's queries: its gradient has come through everything behind.
+    compared: 4,
+  };
 }
 
 function matmulRow(name: string, sizes: Partial<MatmulJob> & Pick<MatmulJob, "m" | "n" | "k">): Row {

@@ -19,7 +19,7 @@ import { type ContenderName, CONTENDERS, Peer, type TimedRun } from "./peer.ts";
 const RUN_MS = 200;
 
 /** How far results may lie apart, of the largest of them. */
-const TOLERANCES = { matmul: 1e-4, mlp: 0.03, lstm: 0.03, cnn: 0.03 } as const;
+const TOLERANCES = { matmul: 1e-4, mlp: 0.03, lstm: 0.03, cnn: 0.03, transformer: 0.03 } as const;
 
 const rounds = Number(option("rounds") ?? 7);
 const provider = option("provider") ?? (process.versions.deno === undefined ? "dawn" : "native");

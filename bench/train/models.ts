@@ -14,6 +14,7 @@ import {
   type LstmJob,
   type MlpJob,
   type TrainingJob,
+  type TransformerJob,
 } from "./jobs.ts";
 
 /** A model, its one batch, and which of its weights are compared. */
@@ -32,6 +33,8 @@ export function modelOf(job: TrainingJob): BenchModel {
       return lstm(job);
     case "cnn":
       return cnn(job);
+    case "transformer":
+      return transformer(job);
   }
 }
 
@@ -93,6 +96,28 @@ function cnn({ batch, parameters }: CnnJob): BenchModel {
       labels: labelsOf([batch], 10),
     },
     resultsOf: (store) => valuesOf(store, "model.1.0.weight"),
+  };
+}
+
+function transformer(job: TransformerJob): BenchModel {
+  const { blocks, width, heads, context, vocabulary, batch, parameters } = job;
+  const weightInitializer = startingWith(parameters);
+  const options = { weightInitializer, biasInitializer: nn.zeros() };
+  const block = { ...options, causal: true, activation: nn.relu() };
+  const tokens = numbers(batch * context, 100).map((value) => Math.floor((value + 0.5) * vocabulary));
+  return {
+    model: nn.sequential(
+      nn.embedding(vocabulary, width, { weightInitializer }),
+      nn.learnedPositions(context, width, { weightInitializer }),
+      ...Array.from({ length: blocks }, () => nn.transformerBlock(width, heads, block)),
+      nn.layerNorm(width),
+      nn.linear(width, vocabulary, options),
+    ),
+    batch: {
+      inputs: HostTensor.from(Uint32Array.from(tokens), [batch, context]),
+      labels: labelsOf([batch, context], vocabulary),
+    },
+    resultsOf: (store) => valuesOf(store, "model.2.attention.query.weight"),
   };
 }
 

@@ -7,7 +7,10 @@ const MINUTES = 60_000;
 const scripts = examplesIn("docs/training.md").filter(({ code }) => code.includes("TensorStore.open()"));
 
 describe("a whole script of docs/training.md", () => {
-  test("is there for a loss, a metric, a layer, an optimiser and a loop of one's own, for totals and for predicting", () => {
+  test("is there for all that one writes oneself, for totals and for predicting", () => {
+    expect(scripts.filter(({ code }) => code.includes("ops.customGradient("))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => /ops\.customOp\(.*wgsl.*gradient: .*model: nn\.Layer/s.test(code)))
+      .toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("scope.updateBuffer("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("nn.batchNorm("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("nn.Loss"))).toHaveLength(1);

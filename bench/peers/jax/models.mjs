@@ -1,6 +1,7 @@
 // What is trained, as jax-js has it: parameters, inputs, and the loss of one batch. An operation consumes its
 // arguments, so that `.ref` stands wherever one is used again.
 import { numbers } from "../contender.mjs";
+import { transformer } from "./transformer.mjs";
 
 /** The model of a job. `result` makes what is compared of the trained parameters. */
 export function modelOf(jax, job) {
@@ -9,6 +10,17 @@ export function modelOf(jax, job) {
       return mlp(jax, job);
     case "cnn":
       return cnn(jax, job);
+    case "transformer":
+      return {
+        ...transformer(
+          jax,
+          job,
+          startingWith(jax.numpy, job.parameters),
+          (tokens, classes) => rowsOf(jax.numpy, tokens, classes),
+          oneHotLabels(jax.numpy, job.batch * job.context, job.vocabulary),
+        ),
+        compared: job.compared,
+      };
     default:
       throw new Error(`no model ${job.kind}`);
   }
@@ -16,9 +28,14 @@ export function modelOf(jax, job) {
 
 /** The labels `place % classes` as rows with a 1. */
 function oneHotLabels(np, count, classes) {
-  const labels = new Float32Array(count * classes);
-  for (let place = 0; place < count; place++) labels[place * classes + place % classes] = 1;
-  return np.array(labels).reshape([count, classes]);
+  return rowsOf(np, Array.from({ length: count }, (_, place) => place % classes), classes);
+}
+
+/** A row with a 1 for each index. */
+function rowsOf(np, indices, classes) {
+  const rows = new Float32Array(indices.length * classes);
+  indices.forEach((index, place) => rows[place * classes + index] = 1);
+  return np.array(rows).reshape([indices.length, classes]);
 }
 
 function meanCrossEntropy({ nn, numpy: np }, logits, y, count) {
@@ -52,6 +69,7 @@ function mlp(jax, { sizes, batch }) {
 function startingWith(np, list) {
   return list.map(({ shape, first }, index) => {
     if (first === "zeros") return np.zeros(shape);
+    if (first === "ones") return np.ones(shape);
     const count = shape.reduce((product, size) => product * size, 1);
     return np.array(numbers(count, index)).mul(first).reshape(shape);
   });

@@ -1,6 +1,7 @@
 // What is trained, as TensorFlow.js has it: parameters, and the loss of one batch. Images are NHWC and weights HWIO,
 // for which its kernels are made.
 import { numbers } from "../contender.mjs";
+import { transformerLoss } from "./transformer.mjs";
 
 /** The model of a job. `resultOf` gives what is compared of the trained parameters. */
 export function modelOf(tf, job) {
@@ -11,6 +12,8 @@ export function modelOf(tf, job) {
       return lstm(tf, job);
     case "cnn":
       return cnn(tf, job);
+    case "transformer":
+      return transformer(tf, job);
     default:
       throw new Error(`no model ${job.kind}`);
   }
@@ -69,6 +72,7 @@ function lstm(tf, { inputs, hidden, time, classes, batch }) {
 /** The first value of parameter `index`, by the rule that is in jobs.ts. */
 function firstValue(tf, { shape, first }, index) {
   if (first === "zeros") return tf.zeros(shape);
+  if (first === "ones") return tf.ones(shape);
   const count = shape.reduce((product, size) => product * size, 1);
   return tf.mul(tf.tensor(numbers(count, index), shape), first);
 }
@@ -95,4 +99,14 @@ function cnn(tf, { batch, parameters: list }) {
     return tf.losses.softmaxCrossEntropy(y, logits);
   };
   return { parameters, loss, resultOf: () => tf.transpose(weight2, [3, 2, 0, 1]) };
+}
+
+function transformer(tf, job) {
+  const parameters = job.parameters.map((each, index) => tf.variable(firstValue(tf, each, index)));
+  const y = oneHotLabels(tf, job.batch * job.context, job.vocabulary);
+  return {
+    parameters,
+    loss: transformerLoss(tf, job, parameters, y),
+    resultOf: () => parameters[job.compared],
+  };
 }
