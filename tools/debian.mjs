@@ -1,5 +1,5 @@
-// Installs Debian packages that the project needs on a machine that may do so: a software Vulkan, a browser for the
-// tests.
+// Installs Debian packages that the project needs on a machine that may do so: a software Vulkan, and for the tests
+// a browser and Python.
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -95,6 +95,11 @@ export function installSoftwareVulkan() {
       "libvulkan1",
     ]);
   });
+}
+
+export function installPython() {
+  apt(["update"]);
+  apt(["install", "-y", "--no-install-recommends", "python3"]);
 }
 
 export function installChromium() {

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { canInstall, installChromium, installSoftwareVulkan } from "./debian.mjs";
+import { canInstall, installChromium, installPython, installSoftwareVulkan } from "./debian.mjs";
 import { chromiumPath, environment, NO_CHROMIUM, root, runtimeCommand } from "./runtimes.mjs";
 
 const RUNTIMES = ["bun", "deno", "node"];
@@ -15,7 +15,7 @@ const INSTALL_BY_HAND = `Install a Vulkan driver for your GPU, or a software one
   Arch           pacman -S vulkan-swrast`;
 
 /** Everything that a run needs, or an error that says what to install. */
-export async function setup({ browser = false } = {}) {
+export async function setup({ browser = false, python = false } = {}) {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 16)) {
     fail(`Node ${process.versions.node} is too old: Cairn needs 20.16 or newer`);
@@ -24,6 +24,7 @@ export async function setup({ browser = false } = {}) {
   // Where there is no GPU and no software one, tests that need it are skipped, counted and printed.
   if (process.env.CAIRN_SETUP_WITHOUT_GPU !== "1") await ensureAdapters();
   if (browser) ensureChromium();
+  if (python) findPython();
 }
 
 function fail(message) {
@@ -90,6 +91,13 @@ function probe(runtime) {
       }
     });
   });
+}
+
+/** The tests that run Python skip, count and print where there is none. */
+function findPython() {
+  if (spawnSync("python3", ["--version"], { stdio: "ignore" }).status === 0 || !canInstall()) return;
+  console.error("setup: installing Debian's Python");
+  installPython();
 }
 
 function ensureChromium() {

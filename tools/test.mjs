@@ -94,7 +94,8 @@ if (unknown.length > 0) {
   console.error(`test: no step ${unknown.join(", ")}; there are ${Object.keys(steps).join(", ")}`);
   process.exit(2);
 }
-await setup({ browser: wanted.length === 0 || wanted.includes("browser") });
+const runs = (...names) => wanted.length === 0 || names.some((name) => wanted.includes(name));
+await setup({ browser: runs("browser"), python: runs("bun", "deno") });
 for (const [name, step] of Object.entries(steps)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   const start = performance.now();
