@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
-import { entryFiles } from "./examples/doc_examples.ts";
+import { COMMAND_ENTRY, entryFiles } from "./examples/doc_examples.ts";
 import { denoDoc, type DocNode, exportedSymbols, isInternal, isNode, nodesIn } from "./helpers/deno_doc.ts";
 import { undescribed } from "./helpers/undescribed.ts";
 
@@ -99,6 +99,7 @@ describe("the doors", () => {
     const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
       exports: Record<string, { default: string; types: string }>;
     };
+    delete exports[COMMAND_ENTRY];
     const packed = Object.entries(exports).filter(([door]) => door !== "./package.json");
     expect(packed.map(([door]) => door).sort()).toEqual(
       [...entryFiles().keys()].map((name) => name.replace("@cairn-ml/cairn", ".")).sort(),
@@ -111,6 +112,20 @@ describe("the doors", () => {
         script.replace(/\.js$/, ".d.ts"),
       ]);
     }
+  });
+
+  test("the command is the same file in both manifests, and what npm links exists in the built package", () => {
+    const read = (file: string) => JSON.parse(readFileSync(join(root, file), "utf8"));
+    const { bin, exports } = read("package.json") as {
+      bin: Record<string, string>;
+      exports: Record<string, { default: string }>;
+    };
+    const source = (read("deno.json") as { exports: Record<string, string> }).exports[COMMAND_ENTRY];
+    expect([bin, exports[COMMAND_ENTRY]?.default, source]).toEqual([
+      { cairn: "dist/src/cli/main.js" },
+      "./dist/src/cli/main.js",
+      "./src/cli/main.ts",
+    ]);
   });
 
   test("the documentation knows every type that a signature names", async () => {

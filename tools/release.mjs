@@ -1,5 +1,5 @@
-// `npm run release -- 1.2.3` puts a version into package.json, deno.json, the lock file, the writer's name in new
-// files and the change log, commits that and tags it. `--check v1.2.3` says whether all of them agree with a tag, and
+// `npm run release -- 1.2.3` puts a version into package.json, deno.json, the lock file, the version that new files
+// and the command name, and the change log, commits that and tags it. `--check v1.2.3` says whether all of them agree with a tag, and
 // changes nothing.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -15,6 +15,7 @@ const PLACES = [
   ["package-lock.json", /^ {2}"version": "([^"]+)"/m],
   ["package-lock.json", /^ {6}"version": "([^"]+)"/m],
   ["deno.json", /^ {2}"version": "([^"]+)"/m],
+  ["src/container/version.ts", /^export const VERSION = "([^"]+)"/m],
 ];
 const UNRELEASED = /^## (\S+) \(unreleased\)$/m;
 

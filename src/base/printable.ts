@@ -43,3 +43,22 @@ export function shortNumber(value: number): string {
   const [unit, size] = UNITS.find(([, each]) => value >= each) ?? ["", 1];
   return unit === "" ? `${value} ` : `${(value / size).toPrecision(3)} ${unit}`;
 }
+
+/** Controls, marks that turn the direction of writing, separators of lines, and halves of a pair. */
+// deno-lint-ignore no-control-regex
+const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\p{Surrogate}/gu;
+const ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/**
+ * Text from a file, on one line and without power over a terminal: control characters, marks of direction and what
+ * cannot be seen are written as escapes, such as `\x1b` and `\u202e`.
+ */
+export function safeText(text: string): string {
+  return text.replace(UNPRINTABLE, (found) => {
+    const code = found.charCodeAt(0);
+    return ESCAPES[found] ??
+      (code < 0x100
+        ? `\\x${code.toString(16).padStart(2, "0")}`
+        : `\\u${code.toString(16).padStart(4, "0")}`);
+  });
+}

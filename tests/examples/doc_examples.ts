@@ -10,14 +10,22 @@ export interface DocExample {
   readonly code: string;
 }
 
-/** What each name of the package stands for, as in `deno.json`: `@cairn-ml/cairn` and the doors beside it. */
+/** The entry that is run and not imported: the command. */
+export const COMMAND_ENTRY = "./cli";
+
+/**
+ * What each name of the package that is imported stands for, as in `deno.json`: `@cairn-ml/cairn` and the doors beside
+ * it.
+ */
 export function entryFiles(): Map<string, string> {
   const { name, exports } = JSON.parse(readFileSync(new URL("deno.json", ROOT), "utf8")) as {
     name: string;
     exports: Record<string, string>;
   };
   return new Map(
-    Object.entries(exports).map(([door, file]) => [name + door.slice(1), file.replace(/^\.\//, "")]),
+    Object.entries(exports).filter(([door]) => door !== COMMAND_ENTRY).map((
+      [door, file],
+    ) => [name + door.slice(1), file.replace(/^\.\//, "")]),
   );
 }
 

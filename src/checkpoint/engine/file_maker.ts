@@ -1,6 +1,7 @@
 import { pickOptions } from "../../base/options/options.ts";
 import { type Coding, CODING_OPTIONS } from "../../container/write/coding.ts";
 import { bytesAsHex } from "../../base/hex.ts";
+import { VERSION } from "../../container/version.ts";
 import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
 import type { FileEngineOptions } from "./file_engine_options.ts";
 import { type GpuEncoding, MeasuredGpuEncoding } from "../../gpu_codec/gpu_encoding.ts";
@@ -8,7 +9,7 @@ import type { KnownCheckpoints } from "./known_checkpoints.ts";
 import { temporaryName } from "../file/leftovers.ts";
 import type { NewFiles } from "../file/parts/prepared_part.ts";
 
-const WRITER = "cairn 0.1.0";
+const WRITER = `cairn ${VERSION}`;
 
 /** What an engine makes its files with: unique names and ids, provenance, and how chunks are coded. */
 export class FileMaker implements NewFiles {

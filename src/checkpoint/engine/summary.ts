@@ -13,6 +13,8 @@ export interface CheckpointSummary {
   readonly fileId: string;
   /** Optimiser updates at which it was saved; without a record of it, as the tag says. */
   readonly step: number | undefined;
+  /** The epoch in which it was saved, from 1; of a run that counts them. */
+  readonly epoch?: number | undefined;
   /** ISO 8601. */
   readonly createdAt: string | undefined;
   /** The run that saved it. */
@@ -77,8 +79,9 @@ export async function summarize(open: () => Promise<Checkpoint>): Promise<Checkp
 export function summaryOf(
   { tag, path, metrics, provenance, reader: { fileId } }: SummarizedFile,
 ): CheckpointSummary {
-  const { step = stepOfTag(tag), createdAt, runId, order, parent, savedBy, tag: savedTag } = provenance;
-  return { tag, path, fileId, step, createdAt, runId, metrics, order, parent, savedBy, savedTag };
+  const { step = stepOfTag(tag), epoch, createdAt, runId, order, parent, savedBy, tag: savedTag } =
+    provenance;
+  return { tag, path, fileId, step, epoch, createdAt, runId, metrics, order, parent, savedBy, savedTag };
 }
 
 /** What a summary is made of. */

@@ -1,0 +1,106 @@
+import { CairnError } from "../../base/errors.ts";
+import { openSource } from "../../checkpoint/file/storage_source.ts";
+import type { ByteSource } from "../../container/source.ts";
+import { readNpy } from "../../exchange/numpy/npy.ts";
+import { npyDataBytes, readNpyHeader } from "../../exchange/numpy/npy_header.ts";
+import { readNpz } from "../../exchange/numpy/npz.ts";
+import { openSafetensors } from "../../exchange/safetensors/open_safetensors.ts";
+import { SafetensorsFile } from "../../exchange/safetensors/read_safetensors.ts";
+import type { TensorFile } from "../../exchange/tensor_file.ts";
+import { readTorch } from "../../exchange/torch/read_torch.ts";
+import { ZipReader } from "../../exchange/zip/zip_reader.ts";
+import type { Place } from "./locate.ts";
+import type { FileFormat, ListedTensor, OpenedFile } from "./opened_file.ts";
+
+/** The one tensor of an npy file, which has no name. */
+const NPY_NAME = "array";
+
+/** Opens a safetensors file, or all files of a model by their index. */
+export async function openSafetensorsFile(place: Place, byteLength: number): Promise<OpenedFile> {
+  const file = await openSafetensors(place.storage, place.path);
+  const beside = file instanceof SafetensorsFile && file.metadata.size > 0 ? file.metadata : undefined;
+  const opened = overFile(place, byteLength, "safetensors", file, beside);
+  if (file instanceof SafetensorsFile) return opened;
+  const tensors = await opened.list();
+  const bytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, byteLength);
+  return { ...opened, fileBytes: bytes };
+}
+
+/** Opens a zip file of tensors: NumPy's, or PyTorch's. */
+export async function openZipFile(place: Place): Promise<OpenedFile> {
+  return await withSource(place, async (source) => {
+    const zip = await ZipReader.open(source);
+    const isTorch = [...zip.entries.keys()].some((name) => /(^|\/)data\.pkl$/.test(name));
+    if (!isTorch) return overFile(place, source.byteLength, "npz", await readNpz(source));
+    const file = await readTorch(source);
+    return overFile(place, source.byteLength, "torch", file, file.state);
+  });
+}
+
+/** Opens an npy file as one tensor. */
+export async function openNpyFile(place: Place): Promise<OpenedFile> {
+  return await withSource(place, async (source) => {
+    const header = await readNpyHeader(source);
+    const { descr, dtype, shape } = header;
+    const byteLength = npyDataBytes(header, source.byteLength);
+    return {
+      format: "npy",
+      label: place.label,
+      fileBytes: source.byteLength,
+      fileCount: 1,
+      list: () => Promise.resolve([{ name: NPY_NAME, dtype, storedAs: descr, shape, byteLength }]),
+      async *pieces() {
+        yield (await readNpy(source)).bytes;
+      },
+      close: async () => await source.close?.(),
+    };
+  });
+}
+
+function overFile(
+  { label }: Place,
+  fileBytes: number,
+  format: FileFormat,
+  file: TensorFile,
+  beside?: unknown,
+): OpenedFile {
+  return {
+    format,
+    label,
+    fileBytes,
+    fileCount: 1,
+    beside,
+    list: async () => {
+      const tensors: ListedTensor[] = [];
+      for (const name of file.names()) {
+        const { dtype, storedAs, shape, byteLength, aliasOf } = await file.describe(name);
+        tensors.push({ name, dtype, storedAs, shape, byteLength, aliasOf });
+      }
+      return tensors;
+    },
+    async *pieces(name) {
+      if (file instanceof SafetensorsFile) yield* file.pieces(name);
+      else yield (await file.read(name)).bytes;
+    },
+    close: () => file.close(),
+  };
+}
+
+/** Opens a file; when that fails, the file is closed and the error says which file it was. */
+async function withSource(
+  { storage, path }: Place,
+  open: (source: ByteSource) => Promise<OpenedFile>,
+): Promise<OpenedFile> {
+  const source = await openSource(storage, path);
+  try {
+    return await open(source);
+  } catch (error) {
+    await source.close();
+    if (!(error instanceof CairnError)) throw error;
+    const full = storage.describe(path);
+    throw new CairnError(error.code, `Cannot open "${full}": ${error.message}`, {
+      details: { ...error.details, path: full },
+      cause: error,
+    });
+  }
+}
