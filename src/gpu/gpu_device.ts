@@ -366,6 +366,7 @@ export class GpuDevice {
     return new ReadbackRing({
       device: this.device,
       limits: this.limits,
+      hasBlockingFences: this.hasBlockingFences,
       createBuffer: (label, byteLength, usage) => this.#makeBuffer(label, byteLength, usage),
       destroyBuffer: (buffer) => buffer.destroy(),
       submit: (work, changed) => this.submit(work, changed),

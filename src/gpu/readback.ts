@@ -10,6 +10,8 @@ import { type CopyStep, type MapStep, planReadback, type ReadbackStep } from "./
 export interface ReadbackDevice {
   readonly device: GPUDevice;
   readonly limits: GPUSupportedLimits;
+  /** Whether it is Deno's own WebGPU, as `GpuDevice` says. */
+  readonly hasBlockingFences: boolean;
   createBuffer(label: string, byteLength: number, usage: number): GPUBuffer;
   destroyBuffer(buffer: GPUBuffer): void;
   /** @param changed The buffers that the work changes. */
@@ -155,7 +157,10 @@ export class ReadbackRing {
           // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
           if (this.#isClosed) throw this.#closedError();
           this.#gpu.assertAlive();
-          yield new Uint8Array(slot.buffer.getMappedRange(offset, size));
+          const range = slot.buffer.getMappedRange(offset, size);
+          yield new Uint8Array(range);
+          // Of Deno's own WebGPU it is a copy, which it would keep until the buffer is unmapped.
+          if (this.#gpu.hasBlockingFences && !range.detached) range.transfer(0);
         }
         unmap(slot.buffer);
         left.delete(slot);

@@ -313,9 +313,9 @@ class FakeBuffer {
     this.detach();
   }
 
-  /** Takes the mapped memory away from its holder. */
+  /** Takes the mapped memory away from its holder, who may have given it up before. */
   detach(): void {
-    const lent = this.#lent.map(({ memory }) => memory);
+    const lent = this.#lent.map(({ memory }) => memory).filter((memory) => !memory.detached);
     if (lent.length > 0) structuredClone(lent, { transfer: lent });
     this.#lent = [];
     this.#mapped = undefined;

@@ -3,10 +3,9 @@ import { BufferUsage } from "../../gpu/constants.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { SlabRange } from "../../tensor/slab_ranges.ts";
 
-/** A copy of a slab in buffers of `bufferBytes`, but for the last. */
+/** A copy of a slab, in buffers that follow one another. */
 export interface Shadow {
   readonly buffers: readonly GPUBuffer[];
-  readonly bufferBytes: number;
 }
 
 /** A copy on the GPU. */
@@ -17,8 +16,12 @@ export interface Copy {
 }
 
 const BATCH_BYTES = 64 * 1024 * 1024;
-/** Of a shadow that the host can map: what is mapped at once, which in Deno is one more copy on the host. */
-const MAPPABLE_BYTES = 8 * 1024 * 1024;
+/**
+ * Of a shadow that the host can map: the size of its first buffer, which is soon copied, so that the disk has
+ * something to do. The rest is one buffer: processors copy what is larger than their cache past it, a quarter faster
+ * and without emptying it.
+ */
+const FIRST_BYTES = 8 * 1024 * 1024;
 /** Of memory that is copied to and from. */
 export const SHADOW_USAGE: number = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 /** Of memory that the GPU may encode before it is read back. */
@@ -29,33 +32,39 @@ const ENCODABLE_USAGE = SHADOW_USAGE | BufferUsage.STORAGE;
  * nothing is copied a second time. On another one memory that can be mapped is on the wrong side of the bus.
  */
 export function allocateShadow(gpu: GpuDevice, slab: GPUBuffer): Shadow {
-  const bufferBytes = gpu.isCpuAdapter ? MAPPABLE_BYTES : slab.size;
   const usage = gpu.isCpuAdapter ? BufferUsage.MAP_READ | BufferUsage.COPY_DST : ENCODABLE_USAGE;
-  const buffers = Array.from({ length: Math.ceil(slab.size / bufferBytes) }, (_, index) => {
-    const size = Math.min(bufferBytes, slab.size - index * bufferBytes);
-    return gpu.createBuffer(`shadow ${index} of ${slab.label}`, size, usage);
-  });
-  return { buffers, bufferBytes };
+  const sizes = gpu.isCpuAdapter && slab.size > 2 * FIRST_BYTES
+    ? [FIRST_BYTES, slab.size - FIRST_BYTES]
+    : [slab.size];
+  const buffers = sizes.map((size, index) =>
+    gpu.createBuffer(`shadow ${index} of ${slab.label}`, size, usage)
+  );
+  return { buffers };
 }
 
 /** What has to be copied for a range, buffer by buffer. */
-export function copiesOf(range: Omit<SlabRange, "slab">, { buffers, bufferBytes }: Shadow): Copy[] {
+export function copiesOf(range: Omit<SlabRange, "slab">, { buffers }: Shadow): Copy[] {
   const copies: Copy[] = [];
   const end = range.offset + range.byteLength;
-  for (let at = range.offset; at < end;) {
-    const index = Math.floor(at / bufferBytes);
-    const buffer = buffers[index] as GPUBuffer;
-    const offset = at - index * bufferBytes;
-    const size = Math.min(end - at, buffer.size - offset);
-    copies.push({ source: range.buffer, sourceOffset: at, target: { buffer, offset, size } });
-    at += size;
+  let start = 0;
+  for (const buffer of buffers) {
+    const from = Math.max(range.offset, start);
+    const size = Math.min(end, start + buffer.size) - from;
+    if (size > 0) {
+      copies.push({
+        source: range.buffer,
+        sourceOffset: from,
+        target: { buffer, offset: from - start, size },
+      });
+    }
+    start += buffer.size;
   }
   return copies;
 }
 
 /**
- * Submits in batches, so that of a large state the first tensors can be read while the GPU is at the next ones. Not
- * in Deno, where a submit waits for the one before, and a read for all of them.
+ * Submits in batches, of which the first is small, so that of a large state the first tensors can be read while the
+ * GPU is at the next ones. Not in Deno, where a submit waits for the one before, and a read for all of them.
  */
 export function submitCopies(gpu: GpuDevice, copies: readonly Copy[]): void {
   for (const batch of batchesOf(copies, gpu.hasBlockingFences ? Infinity : BATCH_BYTES)) {
@@ -70,13 +79,15 @@ export function submitCopies(gpu: GpuDevice, copies: readonly Copy[]): void {
 function* batchesOf(copies: readonly Copy[], batchBytes: number): Generator<Copy[]> {
   let batch: Copy[] = [];
   let bytes = 0;
+  let enough = batchBytes === Infinity ? Infinity : FIRST_BYTES;
   for (const copy of copies) {
     batch.push(copy);
     bytes += copy.target.size;
-    if (bytes < batchBytes) continue;
+    if (bytes < enough) continue;
     yield batch;
     batch = [];
     bytes = 0;
+    enough = batchBytes;
   }
   if (batch.length > 0) yield batch;
 }
