@@ -1,23 +1,28 @@
-// `npm test`: every check that the project has, one after the other, and a count of all of them as the last line.
-// `npm test -- bun deno` runs only the named steps.
+// `npm test`: every check that the project has, and a count of all of them as the last line. `npm test -- bun build`
+// runs only the named steps. Bun and Deno run side by side: each of them mostly waits for one thread, that of the
+// tests or that of the driver that compiles shaders. Each line of theirs then begins with its step's name.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { bunPath, denoPath, environment, root } from "./runtimes.mjs";
 import { setup } from "./setup.mjs";
 
 const tally = { passed: 0, failed: 0, skips: [] };
 
-/** Runs a command with its output shown, and resolves to its exit status, the signal that ended it, and that output. */
-function run(program, args) {
+/**
+ * Runs a command with its output shown, and resolves to its exit status, the signal that ended it, and that output.
+ *
+ * @param label What each line that is shown begins with.
+ */
+function run(program, args, label = "") {
   return new Promise((resolve) => {
     const child = spawn(program, args, { cwd: root, env: environment({ NO_COLOR: "1" }) });
     let output = "";
-    const show = (bytes) => {
-      output += bytes;
-      process.stdout.write(bytes);
+    const show = (line) => {
+      output += `${line}\n`;
+      console.log(label + line);
     };
-    child.stdout.on("data", show);
-    child.stderr.on("data", show);
+    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", show);
     child.on("error", (error) => resolve({ status: 1, signal: null, output: String(error) }));
     child.on("close", (status, signal) => resolve({ status: status ?? 1, signal, output }));
   });
@@ -36,8 +41,8 @@ async function check(program, args) {
  * one failure. One that dies of a signal is started again, unless it had counted all its tests as passed and only had
  * to end.
  */
-async function suite(program, args, counts, { retriesAfterCrash = 0, summary } = {}) {
-  const { status, signal, output } = await run(program, args);
+async function suite(program, args, counts, { retriesAfterCrash = 0, summary, label } = {}) {
+  const { status, signal, output } = await run(program, args, label);
   const [passed, failed] = counts.map((pattern) => Number([...output.matchAll(pattern)].at(-1)?.[1] ?? 0));
   const isComplete = summary?.test(output) ?? false;
   if (signal !== null && retriesAfterCrash > 0) {
@@ -47,7 +52,7 @@ async function suite(program, args, counts, { retriesAfterCrash = 0, summary } =
       }`,
     );
     if (!isComplete) {
-      return await suite(program, args, counts, { retriesAfterCrash: retriesAfterCrash - 1, summary });
+      return await suite(program, args, counts, { retriesAfterCrash: retriesAfterCrash - 1, summary, label });
     }
   }
   const skipped = collectSkips(output);
@@ -71,14 +76,19 @@ const steps = {
   types: () => check(node, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]),
   format: () => check(denoPath(), ["fmt", "--check", "--quiet"]),
   lint: () => check(denoPath(), ["lint", "--quiet"]),
-  bun: () =>
-    suite(bunPath(), ["test", "--timeout", "600000", "tests/"], [/^\s*(\d+) pass$/gm, /^\s*(\d+) fail$/gm]),
-  deno: () =>
+  bun: (label) =>
+    suite(
+      bunPath(),
+      ["test", "--timeout", "600000", "tests/"],
+      [/^\s*(\d+) pass$/gm, /^\s*(\d+) fail$/gm],
+      { label },
+    ),
+  deno: (label) =>
     suite(
       denoPath(),
       ["test", "-A", "--no-check", "--quiet", "tests/"],
       [/(\d+) passed/g, /(\d+) failed/g],
-      denoCrashes,
+      { ...denoCrashes, label },
     ),
   build: () => check(node, [join("tools", "build.mjs")]),
   publish: () => check(denoPath(), ["publish", "--dry-run", "--allow-dirty", "--quiet"]),
@@ -87,6 +97,14 @@ const steps = {
     suite(node, [join("tools", "examples.mjs"), "--quick"], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
   browser: () => suite(node, [join("tools", "browser_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
 };
+const AT_ONCE = ["bun", "deno"];
+
+async function runStep(name, label) {
+  const start = performance.now();
+  console.log(`\n== ${name}`);
+  await steps[name](together.length > 1 ? label : undefined);
+  console.log(`== ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in steps));
@@ -94,14 +112,13 @@ if (unknown.length > 0) {
   console.error(`test: no step ${unknown.join(", ")}; there are ${Object.keys(steps).join(", ")}`);
   process.exit(2);
 }
-const runs = (...names) => wanted.length === 0 || names.some((name) => wanted.includes(name));
+const names = Object.keys(steps).filter((name) => wanted.length === 0 || wanted.includes(name));
+const runs = (...some) => some.some((name) => names.includes(name));
 await setup({ browser: runs("browser"), python: runs("bun", "deno") });
-for (const [name, step] of Object.entries(steps)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const start = performance.now();
-  console.log(`\n== ${name}`);
-  await step();
-  console.log(`== ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+const together = names.filter((name) => AT_ONCE.includes(name));
+for (const name of names) {
+  if (!together.includes(name)) await runStep(name);
+  else if (name === together[0]) await Promise.all(together.map((each) => runStep(each, `${each} | `)));
 }
 for (const line of tally.skips) console.log(line);
 const skipped = tally.skips.length > 0 ? `, ${tally.skips.length} skipped` : "";
