@@ -7,6 +7,19 @@ export interface WindowSizes extends MovingWindow {
   readonly planes: number;
 }
 
+/** Whether no element is in two windows. */
+export function areApart({ kernel, stride, dilation }: WindowSizes): boolean {
+  return ([0, 1] as const).every((axis) => stride[axis] > (kernel[axis] - 1) * dilation[axis]);
+}
+
+/** Whether all windows lie in the input. */
+export function isInside({ input, output, kernel, stride, dilation, padding }: WindowSizes): boolean {
+  return ([0, 1] as const).every((axis) => {
+    const last = (output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis];
+    return padding[axis] === 0 && last < input[axis];
+  });
+}
+
 /**
  * A kernel over the elements of all inputs or of all outputs.
  *

@@ -2,10 +2,17 @@ import { describe, expect, test } from "bun:test";
 import { gradients } from "../../../../src/graph/autodiff.ts";
 import { mul } from "../../../../src/graph/ops/arithmetic.ts";
 import { input } from "../../../../src/graph/ops/sources.ts";
-import { avgPool1d, avgPool2d, maxPool1d, maxPool2d } from "../../../../src/graph/ops/spatial/pooling.ts";
+import {
+  avgPool1d,
+  avgPool2d,
+  maxPool1d,
+  maxPool2d,
+  type MaxPoolOptions,
+} from "../../../../src/graph/ops/spatial/pooling.ts";
 import { upsample } from "../../../../src/graph/ops/spatial/upsample.ts";
 import { sum } from "../../../../src/graph/ops/sum.ts";
 import type { Value } from "../../../../src/graph/value.ts";
+import { elementCount } from "../../../../src/tensor/shape.ts";
 import { gpuTest } from "../../../helpers/gpu.ts";
 import { interpret } from "../../../helpers/interpreter.ts";
 import { runValues } from "../../run_values.ts";
@@ -69,4 +76,36 @@ describe("maxima", () => {
       expect(found.map((tensor) => numbers(tensor.toArray()))).toEqual(expected);
     },
   );
+
+  const windows: Record<
+    string,
+    [shape: number[], kernel: number | [number, number], options: MaxPoolOptions]
+  > = {
+    "side by side, with elements behind the last": [[2, 3, 7, 9], 2, {}],
+    "side by side, and the last is cut": [[1, 2, 7, 5], [2, 3], { ceilMode: true }],
+    "with gaps between them": [[1, 3, 10, 11], [2, 1], { stride: [3, 4] }],
+    "with gaps, and elements left out inside": [[2, 1, 12, 9], 2, { stride: 4, dilation: [2, 3] }],
+    "that begin in the padding": [[1, 2, 8, 7], 3, { stride: [3, 4], padding: 1 }],
+    "that overlap": [[1, 2, 6, 7], [3, 2], { stride: [1, 2], padding: [1, 0] }],
+    "that overlap along columns only": [[1, 1, 6, 6], 2, { stride: [2, 1] }],
+  };
+  for (const [name, [shape, kernel, options]] of Object.entries(windows)) {
+    gpuTest(`OP-04 windows ${name}: the maxima, and where their gradients go`, async (gpu) => {
+      const x = f32(...shape);
+      const pooled = maxPool2d(x, kernel, options);
+      const weights = input("weights", "f32", pooled.shape);
+      const values = [pooled, ...gradients(sum(mul(pooled, weights)), [x])];
+      const elements = { x: mixed(elementCount(shape)), weights: mixed(elementCount(pooled.shape)) };
+      const expected = interpret(values, { inputs: elements });
+      const found = await runValues(gpu, values, elements);
+      expect(found.map((tensor) => Array.from(tensor.toArray(), Number))).toEqual(
+        expected.map((list) => Array.from(list, (element) => Math.fround(Number(element)))),
+      );
+    });
+  }
 });
+
+/** Small integers in no order, some of them equal. */
+function mixed(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index * 7919 % 31 - 12);
+}
