@@ -59,7 +59,7 @@ export const inspect: Verb = defineVerb({
         isAll: all === true,
       };
       output.write(json ? jsonLine(inspectionJson(inspection)) : inspectionText(inspection, output));
-      return 0;
+      return tensors.some(({ problem }) => problem !== undefined) ? 1 : 0;
     } finally {
       await file.close();
     }

@@ -22,11 +22,11 @@ export function inspectionJson({ file, tensors, total, statistics }: Inspection)
 
 /** A tensor of a file as JSON, without its elements. */
 export function tensorJson(
-  { name, dtype, storedAs, shape, byteLength, storedBytes, codecs, aliasOf }: ListedTensor,
+  { name, dtype, storedAs, shape, byteLength, storedBytes, codecs, aliasOf, problem }: ListedTensor,
 ): {
   readonly [key: string]: Json;
 } {
-  return { name, dtype: dtype ?? null, storedAs, shape, byteLength, storedBytes, codecs, aliasOf };
+  return { name, dtype: dtype ?? null, storedAs, shape, byteLength, storedBytes, codecs, aliasOf, problem };
 }
 
 /** State and what the user kept are as `FORMAT.md` writes them, so that a Map or a NaN is there. */

@@ -67,9 +67,16 @@ export function inspectionText(inspection: Inspection, output: Output): string {
     shown.length < tensors.length
       ? `… ${countText(tensors.length - shown.length, "more tensor")}: --all shows them\n`
       : "",
+    problemLines(tensors, output),
     stateLines(inspection, output),
   ];
   return parts.join("");
+}
+
+function problemLines(tensors: readonly ListedTensor[], output: Output): string {
+  return tensors.flatMap(({ problem }) =>
+    problem === undefined ? [] : [`${styled(output, "red", "damaged")} ${safeText(problem)}\n`]
+  ).join("");
 }
 
 function headLine({ file, tensors, total }: Inspection, output: Output): string {

@@ -72,10 +72,7 @@ function overFile(
     beside,
     list: async () => {
       const tensors: ListedTensor[] = [];
-      for (const name of file.names()) {
-        const { dtype, storedAs, shape, byteLength, aliasOf } = await file.describe(name);
-        tensors.push({ name, dtype, storedAs, shape, byteLength, aliasOf });
-      }
+      for (const name of file.names()) tensors.push(await listed(file, name));
       return tensors;
     },
     async *pieces(name) {
@@ -84,6 +81,17 @@ function overFile(
     },
     close: () => file.close(),
   };
+}
+
+/** A tensor whose own header is damaged does not hide the others. */
+async function listed(file: TensorFile, name: string): Promise<ListedTensor> {
+  try {
+    const { dtype, storedAs, shape, byteLength, aliasOf } = await file.describe(name);
+    return { name, dtype, storedAs, shape, byteLength, aliasOf };
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error;
+    return { name, dtype: undefined, storedAs: "damaged", shape: [], byteLength: 0, problem: error.message };
+  }
 }
 
 /** Opens a file; when that fails, the file is closed and the error says which file it was. */

@@ -20,6 +20,8 @@ export interface ListedTensor {
   readonly codecs?: readonly string[] | undefined;
   /** The tensor whose elements these are as well. */
   readonly aliasOf?: string | undefined;
+  /** What is wrong with what the file says of it, in a sentence; it cannot be read then. */
+  readonly problem?: string | undefined;
 }
 
 /** A file of tensors, open, whatever its kind. */
