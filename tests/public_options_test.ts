@@ -213,7 +213,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   TensorStoreOptions: [(wrong) => cairn.TensorStore.open(wrong)],
   CairnErrorOptions: [(wrong) => new cairn.CairnError("closed", "closed", wrong)],
 
-  HttpSourceOptions: [(wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong)],
+  HttpSourceOptions: [
+    (wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong),
+    (wrong) => cairn.openSafetensors("http://127.0.0.1:1/", wrong),
+  ],
   MoveOptions: [(wrong) => new cairn.MemoryStorage().move("a", "b", wrong)],
   ListOptions: [
     (wrong) => new cairn.MemoryStorage().list("", wrong),

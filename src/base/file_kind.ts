@@ -22,8 +22,12 @@ const PICKLE =
 /** How files begin, as text whose letters are bytes. */
 const BEGINNINGS: readonly (readonly [start: string, text: string, format?: KnownFormat])[] = [
   ["\x89CRN", "a .cairn file; open it with openCheckpoint", "cairn"],
-  ["\x93NUMPY", "an npy file; open it with readNpy", "npy"],
-  ["PK\x03\x04", "a zip file; open it with readTorch if PyTorch saved it, with readNpz if NumPy did", "zip"],
+  ["\x93NUMPY", "an npy file; open it with readNpy of @cairn-ml/cairn/exchange", "npy"],
+  [
+    "PK\x03\x04",
+    "a zip file; open it with readTorch of @cairn-ml/cairn/exchange if PyTorch saved it, with readNpz if NumPy did",
+    "zip",
+  ],
   ["PK\x05\x06", "a zip file without any entries", "zip"],
   ["\x80\x02", PICKLE, "pickle"],
   ["\x80\x03", PICKLE, "pickle"],
@@ -50,7 +54,10 @@ const BEGINNINGS: readonly (readonly [start: string, text: string, format?: Know
 export function fileKind(head: Uint8Array): FileKind | undefined {
   if (head.byteLength === 0) return { text: `empty; ${AGAIN}` };
   if (isSafetensors(head)) {
-    return { format: "safetensors", text: "a safetensors file; open it with openSafetensors" };
+    return {
+      format: "safetensors",
+      text: "a safetensors file; open it with openSafetensors of @cairn-ml/cairn/exchange",
+    };
   }
   const start = String.fromCharCode(...head.subarray(0, FILE_KIND_BYTES));
   for (const [beginning, text, format] of BEGINNINGS) {

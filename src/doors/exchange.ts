@@ -12,7 +12,7 @@
  * const weight = HostTensor.from([1, 2, 3, 4, 5, 6], [2, 3], "f32");
  * await saveSafetensors(models, "model.safetensors", { weight }, { overwrite: true });
  *
- * const file = await openSafetensors(models, "model.safetensors");
+ * const file = await openSafetensors("models/model.safetensors"); // or https://…, which is read by ranges
  * for (const name of file.names()) console.log(name, (await file.read(name)).shape);
  * await file.close();
  * ```

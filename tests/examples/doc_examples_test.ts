@@ -46,7 +46,7 @@ if (!isDeno) {
           noUnusedLocals: false,
           isolatedDeclarations: false,
           declaration: false,
-          types: [],
+          types: ["node"],
         },
         include: ["*.ts", join(rootPath, "tests", "examples", "surroundings.d.ts")],
       };

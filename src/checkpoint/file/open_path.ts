@@ -1,15 +1,11 @@
-import { refuseTilde } from "../../base/options/refuse_tilde.ts";
-import { nodeBuiltin } from "../../base/node_builtin.ts";
 import { CairnError } from "../../base/errors.ts";
+import { FILE_KIND_BYTES, fileKind } from "../../base/file_kind.ts";
+import type { Storage } from "../../storage/storage.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
-import {
-  isOfOthers,
-  localPath,
-  openStorage,
-  refuseRemote,
-  type Storages,
-} from "../../storage/open_storage.ts";
+import { cutLocation } from "../../storage/cut_location.ts";
+import { isOfOthers, openStorage, type Storages } from "../../storage/open_storage.ts";
 import { Checkpoint } from "./checkpoint.ts";
+import { openSource } from "./storage_source.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
 
 /**
@@ -29,24 +25,8 @@ export interface CheckpointPath {
  * elsewhere.
  */
 export function checkpointPath(path: string | URL, storages: Storages = {}): CheckpointPath {
-  if (isOfOthers(path, storages)) {
-    const text = String(path);
-    const end = text.lastIndexOf("/");
-    return { directory: text.slice(0, Math.max(0, end)), fileName: fileNameOf(text.slice(end + 1), text) };
-  }
-  const paths = nodeBuiltin("node:path");
-  const urls = nodeBuiltin("node:url");
-  if (paths === undefined || urls === undefined) {
-    throw new CairnError(
-      "unsupported",
-      "This runtime has no file system; pass an engine over a MemoryStorage",
-    );
-  }
-  refuseTilde(path);
-  refuseRemote(path, storages);
-  const local = localPath(path);
-  const full = typeof local === "string" ? local : urls.fileURLToPath(local);
-  return { directory: paths.dirname(full), fileName: fileNameOf(paths.basename(full), full) };
+  const { directory, name, full } = cutLocation(path, storages);
+  return { directory, fileName: fileNameOf(name, full) };
 }
 
 /** @throws TypeError for a `base` that names no file. */
@@ -62,7 +42,8 @@ function fileNameOf(base: string, full: string): string {
 /**
  * Opens a checkpoint anywhere in the file system, or in a storage of others. The caller closes it.
  *
- * @throws CairnError `not_found`, or what is wrong with the file.
+ * @throws CairnError `not_found`, or what is wrong with the file; `not_a_container` for a file of another kind, such
+ * as safetensors, which says what opens it.
  */
 export async function openCheckpoint(
   path: string | URL,
@@ -73,5 +54,39 @@ export async function openCheckpoint(
   const storage = isOfOthers(path, storages)
     ? await openStorage(directory, storages)
     : await FileStorage.open(directory);
-  return await Checkpoint.open(storage, fileName, fileName.slice(0, -CHECKPOINT_EXTENSION.length), signal);
+  const name = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
+  try {
+    return await Checkpoint.open(storage, fileName, name, signal);
+  } catch (error) {
+    const isMissing = error instanceof CairnError && error.code === "not_found";
+    if (isMissing && !String(path).endsWith(CHECKPOINT_EXTENSION)) await explainOther(storage, name, error);
+    throw error;
+  }
+}
+
+/** Throws what is to be said of the directory, or of the file of another kind, that has exactly this name. */
+async function explainOther(storage: Storage, name: string, cause: CairnError): Promise<void> {
+  const [entry] = await storage.list("", { only: (other) => other === name });
+  const full = storage.describe(name);
+  const details = { path: full };
+  if (entry?.kind === "directory") {
+    throw new CairnError(
+      "not_found",
+      `Cannot open "${full}": it is a directory; getCheckpoint() gives the path of the newest checkpoint in one`,
+      { details, cause },
+    );
+  }
+  if (entry?.kind !== "file") return;
+  const source = await openSource(storage, name);
+  const head = new Uint8Array(Math.min(FILE_KIND_BYTES, source.byteLength));
+  try {
+    await source.read(0, head);
+  } finally {
+    await source.close();
+  }
+  const kind = fileKind(head);
+  const text = kind?.format === "cairn"
+    ? `a checkpoint's name ends with "${CHECKPOINT_EXTENSION}"; rename it to "${name}${CHECKPOINT_EXTENSION}"`
+    : `it is ${kind?.text ?? "no .cairn file"}`;
+  throw new CairnError("not_a_container", `Cannot open "${full}": ${text}`, { details, cause });
 }

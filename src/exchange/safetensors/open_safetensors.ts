@@ -1,6 +1,11 @@
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
+import { checkOptions } from "../../base/options/options.ts";
+import { HTTP_SOURCE_OPTIONS, type HttpSourceOptions } from "../../storage/http_source.ts";
+import { HttpStorage } from "../../storage/http_storage.ts";
+import { cutLocation } from "../../storage/cut_location.ts";
+import { FileStorage } from "../../storage/file_storage.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";
 import { openSource } from "../../checkpoint/file/storage_source.ts";
 import { explainKind } from "../explain_kind.ts";
@@ -15,12 +20,25 @@ import {
 } from "../tensor_file.ts";
 
 /**
- * Opens a safetensors file of a storage, or all files of a model by their index, `….safetensors.index.json`. Headers
- * are read and checked, tensors are not touched.
+ * Opens a safetensors file, or all files of a model by their index, `….safetensors.index.json`, wherever they lie: at
+ * a path, at a `file:` URL, or on a web server, which is asked for ranges. Headers are read and checked, tensors are
+ * not touched.
  *
- * @throws CairnError `not_found`, or what is wrong with a file, with its path in the message.
+ * @param options For a web server: headers, a signal, a timeout.
+ * @throws CairnError `not_found`, or what is wrong with a file, with its path in the message; `unsupported` where
+ * there is no file system, and for a URL of another scheme.
  */
-export async function openSafetensors(storage: Storage, path: string): Promise<TensorFile> {
+export async function openSafetensors(
+  location: string | URL,
+  options?: HttpSourceOptions,
+): Promise<TensorFile>;
+/** Opens a safetensors file of a storage, or all files of a model by their index. */
+export async function openSafetensors(storage: Storage, path: string): Promise<TensorFile>;
+export async function openSafetensors(
+  from: Storage | string | URL,
+  rest: string | HttpSourceOptions = {},
+): Promise<TensorFile> {
+  const { storage, path } = await placeOf(from, rest);
   if (!path.endsWith(INDEX_EXTENSION)) return await openFile(storage, path);
   const files = await withSource(storage, path, async (source) => {
     const index = await explainKind(
@@ -33,6 +51,28 @@ export async function openSafetensors(storage: Storage, path: string): Promise<T
     return index;
   });
   return await ShardedSafetensors.open(storage, path, files);
+}
+
+async function placeOf(
+  from: Storage | string | URL,
+  rest: string | HttpSourceOptions,
+): Promise<{ storage: Storage; path: string }> {
+  if (typeof from !== "string" && !(from instanceof URL)) {
+    if (typeof rest === "string") return { storage: from, path: rest };
+    throw new TypeError("openSafetensors() of a storage needs the path in it as well");
+  }
+  if (typeof rest === "string") {
+    throw new TypeError(
+      "openSafetensors() takes one path or URL, or a storage and a path in it; found two texts",
+    );
+  }
+  checkOptions("openSafetensors()", rest, HTTP_SOURCE_OPTIONS, "{ headers }");
+  if (/^https?:\/\//i.test(String(from))) {
+    const storage = new HttpStorage(from, rest);
+    return { storage, path: storage.name };
+  }
+  const { directory, name } = cutLocation(from);
+  return { storage: await FileStorage.open(directory), path: name };
 }
 
 /** A model in several files, whose index says which tensor is in which. */
