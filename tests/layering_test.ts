@@ -143,8 +143,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const BEFORE_DOORS = Object.keys(MAY_IMPORT);
 MAY_IMPORT.doors = BEFORE_DOORS;
 // What a person uses comes last: the page, and the command, which serves it.
-MAY_IMPORT.page = BEFORE_DOORS;
-MAY_IMPORT.cli = [...BEFORE_DOORS, "page"];
+Object.assign(MAY_IMPORT, {
+  page: ["base"],
+  "page/server": ["base", "storage", "checkpoint/file", "page"],
+  // What runs in a browser: it reads, and does not train.
+  "page/app": [
+    ...BEFORE_CHECKPOINT,
+    "checkpoint/capture",
+    "checkpoint/restore",
+    "checkpoint/file",
+    "exchange",
+    "exchange/safetensors",
+    "page",
+  ],
+  cli: [...BEFORE_DOORS, "page", "page/server"],
+});
 
 function sourceFiles(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -152,6 +165,9 @@ function sourceFiles(folder: string): string[] {
     return entry.isDirectory() ? sourceFiles(path) : entry.name.endsWith(".ts") ? [path] : [];
   });
 }
+
+/** Files that a tool makes of others. */
+const MADE = ["planes_wasm.ts", "page_gzip.ts"];
 
 const files = sourceFiles(src).map((path) => ({
   path: relative(root, path),
@@ -227,7 +243,7 @@ describe("layering", () => {
     const perFolder = Map.groupBy(files, ({ path }) => dirname(path));
     expect([...perFolder].filter(([, inside]) => inside.length > 25).map(([folder]) => folder)).toEqual([]);
     const long = files.filter(({ path, text }) =>
-      text.split("\n").length > 401 && !path.endsWith("planes_wasm.ts")
+      text.split("\n").length > 401 && !MADE.some((made) => path.endsWith(made))
     );
     expect(long.map(({ path }) => path)).toEqual([]);
   });
@@ -250,8 +266,9 @@ describe("layering", () => {
   test("src imports only the runtime dependencies, and no node: module statically", () => {
     // Of zod only what is small in a bundle.
     const allowed = ["fflate", "fzstd", "zod/mini", "zod/v4/locales/en.js"];
+    const elsewhere: Readonly<Record<string, string>> = { citty: "cli", "@observablehq/plot": "page/app" };
     const isAllowed = (path: string, name: string): boolean =>
-      name.startsWith(".") || allowed.includes(name) || (name === "citty" && roomOf(path) === "cli");
+      name.startsWith(".") || allowed.includes(name) || elsewhere[name] === roomOf(path);
     const wrong = files.flatMap(({ path, text }) =>
       specifiers(withoutComments(text)).filter((name) => !isAllowed(path, name)).map((name) =>
         `${path}: ${name}`
@@ -262,6 +279,12 @@ describe("layering", () => {
 
   test("src never writes to the console", () => {
     expect(filesThat((text) => /\bconsole\s*\./.test(withoutComments(text)))).toEqual([]);
+  });
+
+  test("src never makes markup, a script or an address of text", () => {
+    const makers =
+      /\.(innerHTML|outerHTML|srcdoc)\b|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|setHTML|\beval\(|new Function\(|createElement\("(script|iframe)/;
+    expect(filesThat((text) => makers.test(withoutComments(text)))).toEqual([]);
   });
 
   test("there are no barrels inside src", () => {
