@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { memoryEngine } from "./checkpoint/fixtures.ts";
 import * as cairn from "./helpers/all_doors.ts";
 import { thrownBy } from "./helpers/thrown.ts";
+import { servePage } from "../src/page/server/serve_page.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const { keep: rules, nn, ops, optim } = cairn;
@@ -27,7 +28,6 @@ const INSIDE: readonly string[] = [
   "SplitOptions",
   "PageHandlerOptions",
   "PrepareOptions",
-  "ServePageOptions",
   "StrictJsonOptions",
   "TensorPlanOptions",
   "WatchOptions",
@@ -215,10 +215,15 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   TensorStoreOptions: [(wrong) => cairn.TensorStore.open(wrong)],
   CairnErrorOptions: [(wrong) => new cairn.CairnError("closed", "closed", wrong)],
 
+<<<<<<< HEAD
   HttpSourceOptions: [
     (wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong),
     (wrong) => cairn.openSafetensors("http://127.0.0.1:1/", wrong),
   ],
+=======
+  HttpSourceOptions: [(wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong)],
+  ServePageOptions: [(wrong) => servePage(".", wrong)],
+>>>>>>> c685958 (tests: options of the page's server are checked by name)
   MoveOptions: [(wrong) => new cairn.MemoryStorage().move("a", "b", wrong)],
   ListOptions: [
     (wrong) => new cairn.MemoryStorage().list("", wrong),
