@@ -215,15 +215,11 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   TensorStoreOptions: [(wrong) => cairn.TensorStore.open(wrong)],
   CairnErrorOptions: [(wrong) => new cairn.CairnError("closed", "closed", wrong)],
 
-<<<<<<< HEAD
   HttpSourceOptions: [
     (wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong),
     (wrong) => cairn.openSafetensors("http://127.0.0.1:1/", wrong),
   ],
-=======
-  HttpSourceOptions: [(wrong) => cairn.HttpSource.open("http://127.0.0.1:1/", wrong)],
   ServePageOptions: [(wrong) => servePage(".", wrong)],
->>>>>>> c685958 (tests: options of the page's server are checked by name)
   MoveOptions: [(wrong) => new cairn.MemoryStorage().move("a", "b", wrong)],
   ListOptions: [
     (wrong) => new cairn.MemoryStorage().list("", wrong),
