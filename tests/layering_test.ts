@@ -132,12 +132,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
   data: ["base", "tensor", "kernels", "kernels/random"],
-  "train/log": ["base", "data"],
   "train/measure": BEFORE_TRAIN,
   "train/step": [...BEFORE_TRAIN, "train/measure"],
-  "train/loop": [...BEFORE_TRAIN, "train/log", "train/measure", "train/step"],
+  "train/loop": [...BEFORE_TRAIN, "train/measure", "train/step"],
   "train/saves": [...BEFORE_TRAIN, "train/loop"],
-  train: [...BEFORE_TRAIN, "train/log", "train/measure", "train/step", "train/loop", "train/saves"],
+  "train/callbacks": [...BEFORE_TRAIN, "train/step", "train/loop", "train/saves"],
+  "train/log": ["base", "storage", "checkpoint/file", "train/loop", "train/saves", "train/callbacks"],
+  train: [
+    ...BEFORE_TRAIN,
+    "train/measure",
+    "train/step",
+    "train/loop",
+    "train/saves",
+    "train/callbacks",
+    "train/log",
+  ],
 };
 // The doors only export, and nothing imports them.
 const BEFORE_DOORS = Object.keys(MAY_IMPORT);

@@ -35,7 +35,6 @@ const INSIDE: readonly string[] = [
   "WritePartOptions",
   // Parts of others, which list their names.
   "HttpRequestOptions",
-  "TrainerOptions",
 ];
 /** Rooms whose functions nobody outside can call. */
 const INSIDE_ROOMS = ["kernels", "gpu_codec"];
@@ -324,6 +323,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
 
   DataLoaderOptions: [(wrong) => cairn.DataLoader.from(dataset, wrong)],
   RunOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
+  TrainerOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
   TrainOptions: [detached(cairn.Trainer.prototype.train)],
   TrainStepOptions: [(wrong) => cairn.TrainStep.compile(nothing(), wrong)],
   ExplainOptions: [detached(cairn.Trainer.prototype.explain)],
@@ -357,6 +357,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   ],
   TrainerSaveOptions: [detached(cairn.Trainer.prototype.save, "a")],
   AutoSaveOptions: [(wrong) => new cairn.AutoSaver(wrong)],
+  EarlyStoppingOptions: [(wrong) => cairn.earlyStopping(wrong)],
+  ReduceOnPlateauOptions: [(wrong) => cairn.reduceOnPlateau(wrong)],
   TerminalProgressOptions: [(wrong) => cairn.terminalProgress(wrong)],
   SignalOptions: [
     (handleSignals) => detached(cairn.Trainer.prototype.train)({ epochs: 1, handleSignals } as never),

@@ -39,6 +39,7 @@ export type CairnErrorCode =
   | "short_batch"
   | "non_finite"
   | "unknown_field"
+  | "callback_failed"
   | "closed";
 
 /** Where it went wrong. Every field is optional; messages repeat what matters for a reader. */

@@ -50,7 +50,20 @@ export type { RowsColumns } from "../graph/ops/spatial/window.ts";
 export type { OnDeviceLost } from "../train/device_losses.ts";
 export type { InterruptSignal } from "../train/interrupts.ts";
 export type { TerminalProgressOptions } from "../train/log/progress.ts";
-export type { ProgressReporter, TextStream } from "../train/log/training_progress.ts";
+export type { TextStream } from "../train/log/text_stream.ts";
+export type {
+  CallbackEvent,
+  CallbackRun,
+  EndEvent,
+  EpochEvent,
+  LossesEvent,
+  SaveEvent,
+  StartEvent,
+} from "../train/callbacks/callback.ts";
+export type { EarlyStoppingOptions } from "../train/callbacks/early_stopping.ts";
+export type { ReduceOnPlateauOptions } from "../train/callbacks/reduce_on_plateau.ts";
+export type { RankedMetric } from "../checkpoint/keep/retention/metric_direction.ts";
+export type { StopRequest } from "../train/callbacks/callback_session.ts";
 export type { AutoSaverState, BestSave } from "../train/loop/auto_saver_state.ts";
 export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";

@@ -267,7 +267,12 @@ async function goOnFrom(
   const { tag, path, provenance, reader } = checkpoint;
   try {
     const warnings = adapterWarnings(run, checkpoint);
-    const { changed } = await restoreRun(target, checkpoint, options);
+    const { changed, strangers } = await restoreRun(target, checkpoint, options);
+    warnings.push(
+      ...strangers.map((name) =>
+        `"${tag}" has the state of the callback "${name}", which this trainer has not: later checkpoints will lack it`
+      ),
+    );
     await confirm();
     if (run.order.omission !== undefined) warnings.push(run.order.omission);
     return {
@@ -325,6 +330,8 @@ interface RestoreRunOptions {
 interface RestoredRun {
   readonly tensors: LoadReport;
   readonly changed: readonly RunDifference[];
+  /** Callbacks that the checkpoint has a state of, and the run has not. */
+  readonly strangers: readonly string[];
 }
 
 /**
@@ -363,6 +370,7 @@ async function restoreRun(
       return () => {
         becomeThat();
         run.parent = reader.fileId;
+        run.resumedFrom = tag;
         // A checkpoint from elsewhere is copied into this directory's run, and not continued there.
         if (!isOwn) return;
         runDirectory.continueRun(runId, tag);
@@ -373,7 +381,7 @@ async function restoreRun(
     },
   });
   if (beginsAverage) run.beginAverage();
-  return { tensors, changed: differences };
+  return { tensors, changed: differences, strangers: run.callbacks?.strangersIn(state.callbacks) ?? [] };
 }
 
 function asFloats(bytes: Uint8Array): Float32Array {

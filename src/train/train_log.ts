@@ -1,58 +1,87 @@
 import type { WorkProgress } from "../base/work.ts";
-import { reporterOf } from "./log/progress.ts";
-import type { ProgressReporter, TrainingProgress } from "./log/training_progress.ts";
+import type { EndEvent } from "./callbacks/callback.ts";
+import type { CallbackList } from "./callbacks/callback_list.ts";
+import { CallbackSession, type StopRequest } from "./callbacks/callback_session.ts";
+import { RunView } from "./callbacks/run_view.ts";
+import type { TrainingProgress } from "./callbacks/training_progress.ts";
+import { progressCallback } from "./log/progress.ts";
+import type { EpochRecord } from "./loop/history.ts";
+import { LossRing } from "./loop/loss_ring.ts";
 import type { Run } from "./loop/run.ts";
 import type { FailedSave, SaveListener, SaveRecord } from "./saves/scheduled_saves.ts";
 import { epochsAtEnd, stepsAtEnd } from "./totals.ts";
 import type { TrainOptions } from "./train_options.ts";
 
-/** Collects what happens beside the steps, and tells the listeners. */
+/** Collects what happens in a training, and tells callbacks and listeners. */
 export class TrainLog implements SaveListener {
   readonly saves: SaveRecord[] = [];
   readonly failedSaves: FailedSave[] = [];
   readonly warnings: string[] = [];
   readonly #run: Run;
   readonly #options: TrainOptions;
-  readonly #reporter: ProgressReporter | undefined;
+  readonly #callbacks: CallbackSession;
   readonly #toldOf = new Set<string>();
   #examples = 0;
   #saving: string | undefined;
-  #isStarted = false;
-  #callbackError: { readonly error: unknown } | undefined;
+  #listenerError: { readonly error: unknown } | undefined;
 
-  constructor(run: Run, options: TrainOptions) {
+  /** @throws TypeError for a progress that is none. */
+  constructor(run: Run, options: TrainOptions, callbacks: CallbackList) {
     this.#run = run;
     this.#options = options;
-    this.#reporter = reporterOf(options.progress);
+    const progress = progressCallback(options.progress);
+    const view = new RunView(run, () => this.#progress());
+    this.#callbacks = new CallbackSession(callbacks, progress === undefined ? [] : [progress], view);
   }
 
-  /** Before the first step; not again where a training goes on with another device. */
+  /** Which callback asked for the end. */
+  get stopRequest(): StopRequest | undefined {
+    return this.#callbacks.stopRequest;
+  }
+
+  /** Before the first step, and where a training goes on with another device. */
   async onStart(): Promise<void> {
-    if (this.#isStarted) return;
-    this.#isStarted = true;
-    await this.#reporter?.start?.(this.#progress());
+    const { resumedFrom } = this.#run;
+    await this.#callbacks.start(resumedFrom);
+    this.#run.resumedFrom = undefined;
   }
 
   /** @param size How many examples the batch had. */
-  onStep(size: number): void {
+  async onStep(size: number): Promise<void> {
     this.#examples += size;
-    this.#reporter?.step?.(this.#progress());
+    this.#callbacks.step();
+    // Those that are read whatever the GPU's pace is: so what callbacks keep is a function of the step.
+    await this.#callbacks.losses(LossRing.historyLengthAt(this.#run.step));
+    const { step, currentEpoch: epoch, history: { lastLoss: loss, lastTerms: terms } } = this.#run;
+    await this.#options.onStep?.({ step, epoch, loss, terms });
   }
 
-  onEpoch(): void {
-    this.#reporter?.epoch?.(this.#progress());
+  /** To be called when all losses were read. */
+  async tellLosses(): Promise<void> {
+    await this.#callbacks.losses(this.#run.step);
+  }
+
+  async onEpoch(record: EpochRecord): Promise<void> {
+    await this.tellLosses();
+    await this.#callbacks.epoch(record);
+    await this.#options.onEpoch?.(record);
+  }
+
+  async onValidation(record: EpochRecord): Promise<void> {
+    await this.tellLosses();
+    await this.#callbacks.validation(record);
   }
 
   onSaving(tag: string): void {
     this.#saving = tag;
-    this.#call(() => this.#reporter?.save?.(this.#progress()));
+    this.#callbacks.saving();
   }
 
   onSave(record: SaveRecord): void {
     this.saves.push(record);
     this.#saving = undefined;
     this.#call(() => this.#options.onSave?.(record));
-    this.#call(() => this.#reporter?.save?.(this.#progress()));
+    this.#callbacks.save(record);
   }
 
   onFailure(failure: FailedSave): void {
@@ -62,23 +91,22 @@ export class TrainLog implements SaveListener {
     this.onWarning(
       `Checkpoint "${tag}" could not be saved: ${error instanceof Error ? error.message : String(error)}`,
     );
-    this.#call(() => this.#reporter?.save?.(this.#progress()));
+    this.#callbacks.saving();
   }
 
   onCompile(progress: WorkProgress): void {
     this.#call(() => this.#options.onCompile?.(progress));
-    this.#call(() => this.#reporter?.compile?.(progress));
+    this.#callbacks.compile(progress);
   }
 
   onWarning(message: string): void {
     this.warnings.push(message);
     this.#call(() => this.#options.onWarning?.(message));
-    this.#call(() => this.#reporter?.warning?.(message));
+    this.#callbacks.warning(message);
   }
 
-  /** @param how As the report says, or `"error"`. */
-  onStop(how: string): void {
-    this.#reporter?.stop?.(this.#progress(), how);
+  async onEnd(end: Pick<EndEvent, "endedBy" | "error">): Promise<void> {
+    await this.#callbacks.end(end);
   }
 
   /** Warns the first time that it is asked to, for each `what`. */
@@ -88,18 +116,19 @@ export class TrainLog implements SaveListener {
     this.onWarning(message);
   }
 
-  /** Throws what a callback threw, which may have been in the background. */
+  /** Throws what a listener or a callback threw, which may have been in the background. */
   throwIfCallbackFailed(): void {
-    const failed = this.#callbackError;
-    this.#callbackError = undefined;
+    const failed = this.#listenerError;
+    this.#listenerError = undefined;
     if (failed !== undefined) throw failed.error;
+    this.#callbacks.throwIfFailed();
   }
 
-  #call(callback: () => void): void {
+  #call(listener: () => void): void {
     try {
-      callback();
+      listener();
     } catch (error) {
-      this.#callbackError ??= { error };
+      this.#listenerError ??= { error };
     }
   }
 

@@ -50,6 +50,7 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
     // Before the last save: nothing is saved of a run that was stopped.
     await run.readLosses();
     tellSkipped(context, startStep);
+    await log.tellLosses();
     await lastSave(context, startStep);
     // A last save that failed because the device is lost is no end: the tensors are gone.
     if (saves !== undefined && saves.durableStep !== run.step) run.store.gpu.assertAlive();
@@ -57,6 +58,7 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
     saves?.leave(error);
     // How far the run came, unless the device is lost.
     await run.settle().catch(() => undefined);
+    await log.tellLosses().catch(() => undefined);
     await saveAfter(error, context, startStep);
     throw error;
   } finally {
@@ -107,9 +109,7 @@ async function oneStep(
 ): Promise<void> {
   const size = run.order.sizeOf(run.step);
   await run.trainStep(options.onNonFinite);
-  log.onStep(size);
-  const { lastLoss: loss, lastTerms: terms } = run.history;
-  await options.onStep?.({ step: run.step, epoch: run.currentEpoch, loss, terms });
+  await log.onStep(size);
   // Where something is measured first, the save has it; after a signal, the last one follows.
   if (run.isEpochUnmeasured || isValidationDue(run) || interrupts?.received !== undefined) return;
   if (autoSaver?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
@@ -129,9 +129,8 @@ async function measureIfDue(context: LoopContext, startStep: number): Promise<vo
     throw error;
   }
   warnOfMetrics(context);
-  const record = run.history.lastEpoch;
-  if (isEpochEnd) log.onEpoch();
-  if (isEpochEnd && record !== undefined) await options.onEpoch?.(record);
+  const record = isEpochEnd ? run.history.lastEpoch : run.history.validations.at(-1);
+  if (record !== undefined) await (isEpochEnd ? log.onEpoch(record) : log.onValidation(record));
   if (autoSaver === undefined || saves === undefined || interrupts?.received !== undefined) return;
   const moment = isEpochEnd ? "epoch" : "step";
   // Also right after a restore: the checkpoint that it came from was not measured.

@@ -2,7 +2,8 @@ import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import type { WorkProgress } from "../base/work.ts";
 import type { OnDeviceLost } from "./device_losses.ts";
 import { type InterruptSignal, SIGNAL_OPTIONS, type SignalOptions } from "./interrupts.ts";
-import type { ProgressReporter } from "./log/training_progress.ts";
+import type { Callback } from "./callbacks/callback.ts";
+import type { StopRequest } from "./callbacks/callback_session.ts";
 import type { EpochRecord } from "./loop/history.ts";
 import type { NonFiniteBatch, NonFinitePolicy } from "./loop/non_finite.ts";
 import type { FailedSave, SaveRecord } from "./saves/scheduled_saves.ts";
@@ -42,10 +43,10 @@ export interface TrainOptions {
   /** What went wrong without stopping the training. It is in the report, too. */
   readonly onWarning?: ((message: string) => void) | undefined;
   /**
-   * A reporter; true for `terminalProgress()`, false for none. Default: a bar if standard error is a
-   * terminal.
+   * What shows the progress: true for `terminalProgress()`, false for nothing, or a callback. Default: a bar if
+   * standard error is a terminal.
    */
-  readonly progress?: ProgressReporter | boolean | undefined;
+  readonly progress?: Callback | boolean | undefined;
   /**
    * At the first SIGINT (Ctrl-C) or SIGTERM, end at the next step, save as `autoSave` says where, and resolve
    * with `endedBy`; a second one ends the process at once. True, or a deadline for the save: `{ graceMs }`.
@@ -97,8 +98,10 @@ export interface TrainReport {
   readonly steps: number;
   /** Batches that were left out because their loss or gradients were not finite, as `onNonFinite: "skip"` asks for. */
   readonly skipped: readonly NonFiniteBatch[];
-  /** Why it returned: everything was done, `Trainer.stop` was called, or which signal came. */
+  /** Why it returned: all was done, `Trainer.stop` or a callback asked for it, or which signal came. */
   readonly endedBy: "end" | "stop" | InterruptSignal;
+  /** The callback that ended it, where one did. */
+  readonly stoppedBy?: StopRequest | undefined;
   /**
    * For `process.exitCode`: 0 when everything was done, and 1 when the last step was then to be saved and could not be;
    * after a signal 130 (SIGINT) or 143 (SIGTERM) when the last step is in a durable checkpoint, and 1 when it is not.

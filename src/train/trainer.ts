@@ -3,11 +3,13 @@ import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
-import { checkOptions } from "../base/options/options.ts";
+import { checkOptions, type OptionNames, pickOptions } from "../base/options/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
 import { AutoSaver } from "./saves/auto_saver.ts";
+import type { Callback } from "./callbacks/callback.ts";
+import { CallbackList } from "./callbacks/callback_list.ts";
 import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
 import { PREDICT_OPTIONS, type PredictInputs, type PredictOptions } from "./measure/prediction_source.ts";
@@ -33,7 +35,7 @@ import {
 } from "./restore.ts";
 import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
-import type { RunOptions } from "./loop/run_options.ts";
+import { RUN_OPTIONS, type RunOptions } from "./loop/run_options.ts";
 import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
 import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
@@ -42,7 +44,13 @@ export type { TrainerLoadOptions } from "./restore.ts";
 export type { TrainerSaveOptions } from "./save_run.ts";
 
 /** Options of {@link Trainer}. */
-export interface TrainerOptions extends RunOptions {}
+export interface TrainerOptions extends RunOptions {
+  /** What looks at its trainings and may end them; checkpoints keep their states. Default: none. */
+  readonly callbacks?: readonly Callback[] | undefined;
+}
+
+/** Every option of {@link TrainerOptions}. */
+const TRAINER_OPTIONS: OptionNames<TrainerOptions> = { ...RUN_OPTIONS, callbacks: true };
 
 /**
  * Trains a model, saves it on the way, and resumes.
@@ -68,6 +76,7 @@ export class Trainer {
   /** The tensors of the run. Closing it is up to the caller. */
   readonly store: TensorStore;
   readonly #run: Run;
+  readonly #callbacks: CallbackList;
   readonly #knownFields: readonly string[];
   #autoSaver: AutoSaver | undefined;
   readonly #directories: RunDirectories;
@@ -84,8 +93,10 @@ export class Trainer {
    */
   constructor(store: TensorStore, options: TrainerOptions) {
     requireAwaited("The store", store, "TensorStore.open()");
+    checkOptions("A trainer", options, TRAINER_OPTIONS, "{ model, loss, optimizer, data }");
     this.store = store;
-    this.#run = new Run(store, options);
+    this.#callbacks = new CallbackList(options.callbacks ?? []);
+    this.#run = new Run(store, pickOptions<RunOptions>(options, RUN_OPTIONS), this.#callbacks);
     this.#directories = new RunDirectories(this.#run, () => this.#autoSaver);
     this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
   }
@@ -216,6 +227,7 @@ export class Trainer {
     const target = (): Promise<RestoreTarget> => this.#directories.target();
     const context = {
       run: this.#run,
+      callbacks: this.#callbacks,
       autoSaver: this.#autoSaver,
       target,
       isStopping: () => this.#isStopping,

@@ -1,5 +1,6 @@
 import { ScheduledSaves } from "./saves/scheduled_saves.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
+import type { CallbackList } from "./callbacks/callback_list.ts";
 import { DeviceLosses } from "./device_losses.ts";
 import { Interrupts } from "./interrupts.ts";
 import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./loop/non_finite.ts";
@@ -13,6 +14,7 @@ import type { TrainOptions, TrainReport } from "./train_options.ts";
 /** What a call of `Trainer.train` works with. */
 export interface TrainingContext {
   readonly run: Run;
+  readonly callbacks: CallbackList;
   readonly autoSaver: AutoSaver | undefined;
   /** The run with the directory that it is saved into. */
   readonly target: () => Promise<RestoreTarget>;
@@ -25,7 +27,7 @@ export async function training(context: TrainingContext, options: TrainOptions):
   const { run } = context;
   const startStep = run.step;
   checkedPolicy(options.onNonFinite);
-  const log = new TrainLog(run, options);
+  const log = new TrainLog(run, options, context.callbacks);
   const isDone = run.step >= stepsAtEnd(run, options) && !run.isEpochUnmeasured;
   if (isDone) log.onWarning(nothingLeft(run, options));
   const losses = new DeviceLosses(run, options.onDeviceLost);
@@ -36,7 +38,8 @@ export async function training(context: TrainingContext, options: TrainOptions):
   const skipped = run.history.skipped.filter((step) => step >= startStep).map((step) =>
     batchOfStep(run, step)
   );
-  return { steps: run.step - startStep, ...end, skipped, saves, failedSaves, warnings };
+  const stoppedBy = end.endedBy === "stop" ? log.stopRequest : undefined;
+  return { steps: run.step - startStep, ...end, stoppedBy, skipped, saves, failedSaves, warnings };
 }
 
 async function trainWith(
@@ -53,8 +56,8 @@ async function trainWith(
       "A signal will end the training without saving it; call autoSave() first to have it saved",
     );
   }
-  let ended: string = "error";
-  try {
+  const isStopping = (): boolean => context.isStopping() || log.stopRequest !== undefined;
+  const train = async (): Promise<LoopEnd> => {
     for (;;) {
       try {
         await prepare(run, log);
@@ -63,10 +66,7 @@ async function trainWith(
           : await openSaves(context, autoSaver, log, interrupts?.overdue);
         await log.onStart();
         run.setClock(true);
-        const { isStopping } = context;
-        const end = await trainLoop({ run, options, log, autoSaver, saves, interrupts, isStopping });
-        ended = end.endedBy;
-        return end;
+        return await trainLoop({ run, options, log, autoSaver, saves, interrupts, isStopping });
       } catch (error) {
         run.setClock(false);
         if (isNonFinite(error)) throw await explainStop(run);
@@ -75,9 +75,18 @@ async function trainWith(
         await losses.recover(error, await context.target(), log, options.signal);
       }
     }
+  };
+  try {
+    const end = await train().catch(async (error: unknown) => {
+      // What they throw now would hide it.
+      await log.onEnd({ endedBy: "error", error }).catch(() => undefined);
+      throw error;
+    });
+    run.setClock(false);
+    await log.onEnd({ endedBy: end.endedBy });
+    return end;
   } finally {
     run.setClock(false);
-    log.onStop(ended);
     interrupts?.stop();
   }
 }

@@ -1,4 +1,4 @@
-import type { TextStream } from "../../src/train/log/training_progress.ts";
+import type { TextStream } from "../../src/train/log/text_stream.ts";
 
 /** Stands for the sequence "clear to the end of the line". */
 const CLEAR = "⌫";

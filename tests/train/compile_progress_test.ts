@@ -13,8 +13,9 @@ describe("compiling before the first step", () => {
       const told: WorkProgress[] = [];
       const events: string[] = [];
       const progress = {
-        compile: ({ done, total }: WorkProgress) => void events.push(`compile ${done}/${total}`),
-        start: () => void events.push("start"),
+        name: "progress",
+        onCompile: ({ done, total }: WorkProgress) => void events.push(`compile ${done}/${total}`),
+        onStart: () => void events.push("start"),
       };
       const onStep = () => void events.push("step");
       await trainer.train({ steps: 2, progress, onStep, onCompile: (each) => told.push(each) });

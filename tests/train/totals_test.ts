@@ -1,4 +1,5 @@
 import { describe, expect } from "bun:test";
+import type { CallbackEvent } from "../../src/train/callbacks/callback.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { engineOn, smallRun, withTrainer } from "./fixtures.ts";
@@ -26,11 +27,12 @@ describe("the totals of a run", () => {
     },
   );
 
-  gpuTest("TR-04 ends at whichever total comes first, and tells a reporter which", async (gpu) => {
+  gpuTest("TR-04 ends at whichever total comes first, and tells the progress which", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       const seen: number[][] = [];
       const progress = {
-        start: ({ totalSteps, totalEpochs }: { totalSteps: number; totalEpochs: number }) =>
+        name: "progress",
+        onStart: ({ run: { progress: { totalSteps, totalEpochs } } }: CallbackEvent) =>
           void seen.push([totalSteps, totalEpochs]),
       };
       await trainer.train({ epochs: 1, steps: 10, progress });

@@ -185,16 +185,18 @@ describe("Trainer", () => {
     });
   });
 
-  gpuTest("tells a reporter where it stands", async (gpu) => {
+  gpuTest("tells the progress where it stands", async (gpu) => {
     await withTrainer(gpu, smallRun(), async ({ trainer }) => {
       const seen: string[] = [];
       await trainer.train({
         epochs: 2,
         progress: {
-          start: ({ totalSteps, totalEpochs }) => void seen.push(`start ${totalSteps} ${totalEpochs}`),
-          step: ({ step, epoch }) => void seen.push(`${epoch}:${step}`),
-          epoch: ({ epoch, metrics }) => void seen.push(`epoch ${epoch} ${Object.keys(metrics).join()}`),
-          stop: () => void seen.push("stop"),
+          name: "progress",
+          onStart: ({ run: { progress: { totalSteps, totalEpochs } } }) =>
+            void seen.push(`start ${totalSteps} ${totalEpochs}`),
+          onStep: ({ run: { progress: { step, epoch } } }) => void seen.push(`${epoch}:${step}`),
+          onEpoch: ({ epoch, metrics }) => void seen.push(`epoch ${epoch} ${Object.keys(metrics).join()}`),
+          onEnd: ({ endedBy }) => void seen.push(endedBy),
         },
       });
       expect(seen).toEqual([
@@ -203,7 +205,7 @@ describe("Trainer", () => {
         "epoch 1 loss",
         ...[8, 9, 10, 11, 12, 13, 14].map((step) => `2:${step}`),
         "epoch 2 loss",
-        "stop",
+        "end",
       ]);
     });
   });

@@ -38,7 +38,7 @@ export function ema(optimizer: Optimizer, options: EmaOptions = {}): Optimizer {
   };
   const result: Optimizer = {
     ...optimizer,
-    scalars: (step) => optimizer.scalars(step),
+    scalars: (step, scaleOf) => optimizer.scalars(step, scaleOf),
     rulesFor: (parameters) => optimizer.rulesFor(parameters).map((rule) => rule && withAverage(rule)),
   };
   return describedAs(result, { ...descriptionOf(optimizer) ?? { name: optimizer.name }, ema: decay });

@@ -16,6 +16,9 @@ export interface GroupHyperparameters {
   readonly weightDecay: number;
 }
 
+/** The numbers of a step, whose rate is multiplied by `scaleOf`. */
+export type ScalarsOfRate = (step: number, scaleOf: Schedule | undefined) => readonly number[];
+
 /** An optimiser, but for the groups of its parameters. */
 export interface OptimizerDefinition {
   readonly name: string;
@@ -31,7 +34,7 @@ export interface OptimizerDefinition {
   /** The numbers of a step that each learning rate stands for, the rate first. Default: the rate. */
   readonly scalarsOfRate?: {
     readonly count: number;
-    readonly of: (schedule: Schedule) => (step: number) => readonly number[];
+    readonly of: (schedule: Schedule) => ScalarsOfRate;
   } | undefined;
   /** What a checkpoint says of it besides. */
   readonly described: Readonly<Record<string, DescribedValue>>;
@@ -72,7 +75,8 @@ export function groupedOptimizer(definition: OptimizerDefinition): Optimizer {
   const optimizer: Optimizer = {
     name,
     decays,
-    scalars: (step) => rates.at(step),
+    scalars: (step, scaleOf) => rates.at(step, scaleOf),
+    learningRate: scheduleOf(name, learningRate),
     rulesFor: (parameters) =>
       groups.of(parameters).map((group, index) => {
         if (group?.frozen === true) return undefined;
@@ -97,7 +101,7 @@ class Rates {
   readonly #before: number;
   readonly #perRate: number;
   readonly #given: readonly (number | Schedule)[];
-  readonly #scalars: readonly ((step: number) => readonly number[])[];
+  readonly #scalars: readonly ScalarsOfRate[];
 
   constructor(
     { name, scalarsOfRate }: OptimizerDefinition,
@@ -117,8 +121,8 @@ class Rates {
     this.#scalars = this.#given.map((rate) => of(scheduleOf(name, rate)));
   }
 
-  at(step: number): number[] {
-    return this.#scalars.flatMap((scalars) => scalars(step));
+  at(step: number, scaleOf: Schedule | undefined): number[] {
+    return this.#scalars.flatMap((scalars) => scalars(step, scaleOf));
   }
 
   /** Which of the step's scalars it is. */
@@ -127,4 +131,10 @@ class Rates {
   }
 }
 
-const RATE_ALONE = { count: 1, of: (schedule: Schedule) => (step: number) => [schedule(step)] };
+const RATE_ALONE = {
+  count: 1,
+  of: (schedule: Schedule): ScalarsOfRate => (step, scaleOf = unscaled) => [schedule(step) * scaleOf(step)],
+};
+
+/** What learning rates are multiplied by where nothing else is said. */
+export const unscaled: Schedule = () => 1;

@@ -98,7 +98,8 @@ function together(matrices: Optimizer, rest: Optimizer, except: readonly NamePat
   const optimizer: Optimizer = {
     name: matrices.name,
     decays: rest.decays,
-    scalars: (step) => [...matrices.scalars(step), ...rest.scalars(step)],
+    scalars: (step, scaleOf) => [...matrices.scalars(step, scaleOf), ...rest.scalars(step, scaleOf)],
+    learningRate: (step) => matrices.learningRate?.(step) ?? NaN,
     rulesFor: (parameters) => {
       const excepted = new NameSelection(except);
       const isExcepted = parameters.map(({ name }) => excepted.has(name));

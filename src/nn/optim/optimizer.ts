@@ -66,8 +66,13 @@ export interface Optimizer {
   /**
    * The numbers of step `step` (0 is the first; a batch that is skipped is a step too), which kernels read
    * from the step's scalars. At most 16.
+   *
+   * @param scaleOf By what each learning rate is multiplied, at each step. Another function wherever it says something
+   * else of a step than before. Default: 1.
    */
-  scalars(step: number): readonly number[];
+  scalars(step: number, scaleOf?: (step: number) => number): readonly number[];
+  /** The learning rate of step `step`, of the parameters that are in no group: for people and logs. */
+  learningRate?(step: number): number;
   /**
    * A rule for each parameter, `undefined` for one that is frozen. Parameters with the same rule lie together, so
    * that an update is one call for each slab of them.

@@ -2,7 +2,7 @@ import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { UpdateBinding } from "../../graph/program.ts";
 import { scheduleFree } from "../../kernels/optimizer/schedule_free.ts";
 import { AVERAGE_SLOT } from "../../tensor/group_names.ts";
-import { groupedOptimizer } from "./grouped_optimizer.ts";
+import { groupedOptimizer, type ScalarsOfRate, unscaled } from "./grouped_optimizer.ts";
 import { requireDecays, requireEpsilon, slotOf } from "./hyperparameters.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { OPTIMIZER_OPTIONS, type OptimizerOptions } from "./optimizer_options.ts";
@@ -69,14 +69,16 @@ export function scheduleFreeAdamw(options: ScheduleFreeAdamwOptions = {}): Optim
 }
 
 /** The rate of a step, and its square by the sum of the squares of all rates up to it. */
-function rateAndShare(schedule: Schedule): (step: number) => readonly number[] {
-  // Known up to some step, as steps follow each other.
+function rateAndShare(schedule: Schedule): ScalarsOfRate {
+  // Known up to some step, as steps follow each other, and for one scale.
   let next = 0;
   let sum = 0;
-  return (step) => {
-    if (step < next) [next, sum] = [0, 0];
-    for (; next <= step; next++) sum += schedule(next) ** 2;
-    const rate = schedule(step);
+  let known: Schedule | undefined;
+  return (step, scaleOf = unscaled) => {
+    if (step < next || known !== scaleOf) [next, sum, known] = [0, 0, scaleOf];
+    const rateOf: Schedule = (at) => schedule(at) * scaleOf(at);
+    for (; next <= step; next++) sum += rateOf(next) ** 2;
+    const rate = rateOf(step);
     return [rate, sum === 0 ? 0 : rate ** 2 / sum];
   };
 }

@@ -1,6 +1,8 @@
 import type { WorkProgress } from "../../base/work.ts";
 import { ProgressRate } from "./progress_rate.ts";
-import type { ProgressReporter, TextStream, TrainingProgress } from "./training_progress.ts";
+import type { Callback, CallbackEvent, EndEvent } from "../callbacks/callback.ts";
+import type { TrainingProgress } from "../callbacks/training_progress.ts";
+import type { TextStream } from "./text_stream.ts";
 import { describeCompiling, describeEnd, drawBar } from "./progress_text.ts";
 
 /** To the line's beginning, and nothing behind it. */
@@ -13,7 +15,8 @@ const DEFAULT_COLUMNS = 80;
  * One line of a terminal that is drawn over and over, for the whole run. Warnings are whole lines above it; at the end
  * a summary takes its place. The cursor is left as it is, so that a process that is killed leaves nothing odd.
  */
-export class BarReporter implements ProgressReporter {
+export class ProgressBar implements Callback {
+  readonly name = "progress";
   readonly #stream: TextStream;
   readonly #now: () => number;
   #rate: ProgressRate | undefined;
@@ -26,42 +29,49 @@ export class BarReporter implements ProgressReporter {
     this.#now = now;
   }
 
-  compile(progress: WorkProgress): void {
+  onCompile(progress: WorkProgress): void {
     this.#show(progress.done < progress.total ? describeCompiling(progress) : "");
   }
 
-  start(progress: TrainingProgress): void {
-    this.#rate = new ProgressRate(this.#now(), progress);
+  onStart({ run: { progress } }: CallbackEvent): void {
+    // One that goes on with another device is the same one to look at.
+    this.#rate ??= new ProgressRate(this.#now(), progress);
     this.#draw(progress);
   }
 
-  step(progress: TrainingProgress): void {
+  onStep({ run }: CallbackEvent): void {
     const now = this.#now();
-    this.#rate?.take(now, progress);
-    if (now - this.#drawnAt >= REDRAW_MS) this.#draw(progress);
+    this.#rate?.take(now, run.progress);
+    if (now - this.#drawnAt >= REDRAW_MS) this.#draw(run.progress);
   }
 
-  epoch(progress: TrainingProgress): void {
-    this.#draw(progress);
+  onEpoch({ run }: CallbackEvent): void {
+    this.#draw(run.progress);
   }
 
-  save(progress: TrainingProgress): void {
-    this.#draw(progress);
+  onSaving({ run }: CallbackEvent): void {
+    this.#draw(run.progress);
   }
 
-  warning(message: string): void {
+  onSave({ run }: CallbackEvent): void {
+    this.#draw(run.progress);
+  }
+
+  onWarning(message: string): void {
     const line = this.#shown;
     this.#shown = "";
     this.#stream.write(`${line === "" ? "" : CLEAR_LINE}warning: ${message}\n`);
     this.#show(line);
   }
 
-  stop(progress: TrainingProgress, how: string): void {
+  onEnd({ run, endedBy }: EndEvent): void {
     // Without a rate the run failed before its first step, and whoever called says why.
     this.#show("");
     const rate = this.#rate;
     this.#rate = undefined;
-    if (rate !== undefined) this.#stream.write(`${describeEnd(progress, how, rate.overall(this.#now()))}\n`);
+    if (rate !== undefined) {
+      this.#stream.write(`${describeEnd(run.progress, endedBy, rate.overall(this.#now()))}\n`);
+    }
   }
 
   #draw(progress: TrainingProgress): void {

@@ -1,10 +1,12 @@
 import type { WorkProgress } from "../../base/work.ts";
 import { ProgressRate } from "./progress_rate.ts";
-import type { ProgressReporter, TextStream, TrainingProgress } from "./training_progress.ts";
+import type { Callback, CallbackEvent, EndEvent } from "../callbacks/callback.ts";
+import type { TextStream } from "./text_stream.ts";
 import { describeCompiling, describeEnd, describeLine } from "./progress_text.ts";
 
 /** Lines for a log file: one now and then, however fast steps and epochs are; each warning; and a summary. */
-export class LineReporter implements ProgressReporter {
+export class ProgressLines implements Callback {
+  readonly name = "progress";
   readonly #stream: TextStream;
   readonly #intervalMs: number;
   readonly #now: () => number;
@@ -17,33 +19,36 @@ export class LineReporter implements ProgressReporter {
     this.#now = now;
   }
 
-  compile(progress: WorkProgress): void {
+  onCompile(progress: WorkProgress): void {
     this.#ifDue(() => describeCompiling(progress));
   }
 
-  start(progress: TrainingProgress): void {
+  onStart({ run }: CallbackEvent): void {
     this.#lastLine = this.#now();
-    this.#rate = new ProgressRate(this.#now(), progress);
+    // One that goes on with another device is the same one to look at.
+    this.#rate ??= new ProgressRate(this.#now(), run.progress);
   }
 
-  step(progress: TrainingProgress): void {
+  onStep({ run }: CallbackEvent): void {
     const now = this.#now();
-    this.#rate?.take(now, progress);
-    this.#ifDue(() => describeLine(progress, this.#rate?.recent(now)));
+    this.#rate?.take(now, run.progress);
+    this.#ifDue(() => describeLine(run.progress, this.#rate?.recent(now)));
   }
 
-  epoch(progress: TrainingProgress): void {
-    this.#ifDue(() => describeLine(progress, this.#rate?.recent(this.#now())));
+  onEpoch({ run }: CallbackEvent): void {
+    this.#ifDue(() => describeLine(run.progress, this.#rate?.recent(this.#now())));
   }
 
-  warning(message: string): void {
+  onWarning(message: string): void {
     this.#stream.write(`warning: ${message}\n`);
   }
 
-  stop(progress: TrainingProgress, how: string): void {
+  onEnd({ run, endedBy }: EndEvent): void {
     const rate = this.#rate;
     this.#rate = undefined;
-    if (rate !== undefined) this.#stream.write(`${describeEnd(progress, how, rate.overall(this.#now()))}\n`);
+    if (rate !== undefined) {
+      this.#stream.write(`${describeEnd(run.progress, endedBy, rate.overall(this.#now()))}\n`);
+    }
   }
 
   #ifDue(text: () => string): void {

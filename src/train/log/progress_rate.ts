@@ -1,4 +1,4 @@
-import type { TrainingProgress } from "./training_progress.ts";
+import type { TrainingProgress } from "../callbacks/training_progress.ts";
 
 /** How fast a run is. */
 export interface Pace {

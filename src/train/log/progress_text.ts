@@ -1,5 +1,5 @@
 import type { WorkProgress } from "../../base/work.ts";
-import type { TrainingProgress } from "./training_progress.ts";
+import type { TrainingProgress } from "../callbacks/training_progress.ts";
 import type { Pace } from "./progress_rate.ts";
 
 /** How many cells the bar has where there is room. */

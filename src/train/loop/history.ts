@@ -196,6 +196,14 @@ export class TrainingHistory {
   }
 
   /**
+   * Losses of the steps from `from` to below `to`, as far as they are known. A copy.
+   * @internal
+   */
+  lossesBetween(from: number, to: number): Float32Array {
+    return this.#losses.view(from, to).slice();
+  }
+
+  /**
    * Forgets everything and takes these instead.
    * @internal
    */

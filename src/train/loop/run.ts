@@ -7,6 +7,7 @@ import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
+import type { CallbackStates } from "./callback_states.ts";
 import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
@@ -49,15 +50,21 @@ export class Run {
   readonly #programs: RunPrograms;
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
+  /** Tag of that checkpoint, until a training was told. */
+  resumedFrom: string | undefined;
+  readonly callbacks: CallbackStates | undefined;
   readonly #walltime: Walltime;
   #hasToldUnreached = false;
 
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws
    * for a shape that does not fit.
+   *
+   * @param callbacks What checkpoints keep of them is a part of its state.
    */
-  constructor(store: TensorStore, options: RunOptions) {
+  constructor(store: TensorStore, options: RunOptions, callbacks?: CallbackStates) {
     requireOptions(options);
+    this.callbacks = callbacks;
     const { data, validation, seed = 0, metrics } = options;
     this.validation = validationOf(validation);
     this.seed = checkedSeed(seed);
@@ -117,6 +124,17 @@ export class Run {
   /** The 1-based epoch of the last update; 1 before the first. */
   get currentEpoch(): number {
     return this.order.epochOfLast(this.step);
+  }
+
+  /** The learning rate of step `step`, from 0; undefined for an optimiser that does not tell. */
+  learningRateAt(step: number): number | undefined {
+    const rate = this.#options.optimizer.learningRate?.(step);
+    return rate === undefined ? undefined : rate * (this.#steps.rates.schedule?.(step) ?? 1);
+  }
+
+  /** Multiplies all learning rates from the next step on. */
+  scaleLearningRate(factor: number): void {
+    this.#steps.rates.multiply(this.step, factor);
   }
 
   /** Steps done when `epochs` epochs are. */
@@ -270,6 +288,8 @@ export class Run {
       },
       walltime: this.walltime,
       autoSaver,
+      rateScales: this.#steps.rates.changes,
+      callbacks: this.callbacks?.saved(),
     };
   }
 
@@ -300,6 +320,8 @@ export class Run {
       if (this.order.sizes.length !== sizes) this.#steps.free();
       if (isStale) this.#programs.free();
       this.record.goOnFrom(state, differences);
+      this.#steps.rates.replace(state.rateScales ?? []);
+      this.callbacks?.take(state.callbacks, step);
     };
   }
 

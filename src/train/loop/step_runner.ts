@@ -25,6 +25,7 @@ import { type ModelSummary, summarizeModel } from "../step/summarize_model.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { type StepColumns, TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
+import { RateScales } from "./rate_scales.ts";
 import type { TrainingState } from "./training_state.ts";
 
 /** What is trained, and how. */
@@ -69,6 +70,8 @@ export class StepRunner {
   /** What is kept of each step beside its loss. */
   readonly kept: KeptTerms;
   readonly seed: Seed;
+  /** By what learning rates are multiplied. */
+  readonly rates: RateScales = new RateScales();
   readonly #options: StepParts;
   readonly #sizes: () => readonly number[];
   /** The device that the programs are compiled for, and that has the tensors. */
@@ -158,6 +161,7 @@ export class StepRunner {
       rules: this.rules,
       sizes: this.#sizes(),
       onCompile,
+      rateScale: () => this.rates.schedule,
       state: { slots: this.rules.slotGroups(this.store), control, losses, columns },
     });
     return await this.#programs;

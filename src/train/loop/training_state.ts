@@ -4,9 +4,11 @@ import { CairnError } from "../../base/errors.ts";
 import { firstProblem, safeParse } from "../../base/schema/safe_parse.ts";
 import type { HostState, StateInput } from "../../checkpoint/capture/state_types.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
+import type { SavedCallbacks } from "./callback_states.ts";
 import type { EpochRecord, StepColumns } from "./history.ts";
 import { ORDER_VERSIONS } from "../../data/permutation.ts";
 import type { Description } from "../../base/description.ts";
+import type { RateScale } from "./rate_scales.ts";
 import type { RecordedSettings, RunChange } from "./run_identity.ts";
 import type { Seed } from "../../data/seed.ts";
 
@@ -45,6 +47,10 @@ export interface TrainingState {
   /** Seconds of training, all processes together. */
   readonly walltime: number;
   readonly autoSaver: AutoSaverState | null;
+  /** By what learning rates were multiplied, from which step on; only where they were. */
+  readonly rateScales?: readonly RateScale[] | undefined;
+  /** What callbacks keep; only where there are some. */
+  readonly callbacks?: SavedCallbacks | undefined;
 }
 
 /** Version of {@link TrainingState} in a checkpoint. */
@@ -82,6 +88,9 @@ function stateSchema(): z.ZodMiniType<TrainingState> {
     walltime: z.number().check(z.nonnegative()),
     // Checked where it is used: an invalid one does not prevent resuming.
     autoSaver: z.custom<AutoSaverState | null>((value) => typeof value === "object"),
+    rateScales: z.optional(z.array(z.object({ step: count, scale: z.number().check(z.nonnegative()) }))),
+    // What is in a state is the business of its callback.
+    callbacks: z.optional(z.object({ told: count, states: z.record(z.string(), z.custom<HostState>()) })),
   });
   return schema;
 }
@@ -106,7 +115,7 @@ export function settingsSchema(): z.ZodMiniType<RecordedSettings> {
 
 /** `state` as the state tree of a checkpoint. */
 export function toStateTree(state: TrainingState): StateInput {
-  const { history, loader, autoSaver, exampleCount, parts, changes = [], ...rest } = state;
+  const { history, loader, autoSaver, exampleCount, parts, changes = [], rateScales = [], ...rest } = state;
   const { validations = [], columns = {} } = history;
   return definedFields<StateFields>({
     trainer: VERSION,
@@ -122,6 +131,7 @@ export function toStateTree(state: TrainingState): StateInput {
       validations: validations.length === 0 ? undefined : validations.map((record) => ({ ...record })),
     }),
     autoSaver: autoSaver === null ? null : { ...autoSaver },
+    rateScales: rateScales.length === 0 ? undefined : rateScales.map((each) => ({ ...each })),
   });
 }
 

@@ -8,6 +8,7 @@ import type { ProgramExplanation } from "../../graph/explain_program.ts";
 import { indexLimits } from "../../graph/index_limits.ts";
 import { type NonFinitePolicy, POLICY_NUMBERS } from "../../kernels/optimizer/step_verdict.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import type { Schedule } from "../../nn/optim/schedules/schedule.ts";
 import type { Batch } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
@@ -26,6 +27,8 @@ export interface StepProgramsDefinition extends Omit<StepDefinition, "size"> {
   readonly state: StepState;
   /** How many examples batches have: a smaller last one is a program of its own. */
   readonly sizes: readonly number[];
+  /** By what learning rates are multiplied, at the time of a step. Default: nothing. */
+  readonly rateScale?: (() => Schedule | undefined) | undefined;
   /** The most examples that are computed at once. Default: all of a batch. */
   readonly microBatchSize?: number | undefined;
   /** Told of all kernels of all programs. */
@@ -73,10 +76,11 @@ export class StepPrograms {
   readonly #model: Model;
   readonly #optimizer: Optimizer;
   readonly #microBatchSize: number | undefined;
+  readonly #rateScale: () => Schedule | undefined;
 
   private constructor(
     { programs, pieces, memory }: CompiledStep,
-    { model, optimizer, microBatchSize }: StepProgramsDefinition,
+    { model, optimizer, microBatchSize, rateScale = () => undefined }: StepProgramsDefinition,
     { loss, unreached, labelRanges }: StepValues,
   ) {
     this.unreached = unreached;
@@ -87,6 +91,7 @@ export class StepPrograms {
     this.#model = model;
     this.#optimizer = optimizer;
     this.#microBatchSize = microBatchSize;
+    this.#rateScale = rateScale;
   }
 
   /**
@@ -182,7 +187,7 @@ export class StepPrograms {
   }
 
   #scalarsOf({ seed, step }: Pick<StepRequest, "seed" | "step">): StepScalars {
-    return { seed, step, values: this.#optimizer.scalars(step) };
+    return { seed, step, values: this.#optimizer.scalars(step, this.#rateScale()) };
   }
 
   #programFor(size: number): WholeProgram {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { TrainingProgress } from "../../../src/train/log/training_progress.ts";
+import type { TrainingProgress } from "../../../src/train/callbacks/training_progress.ts";
 import { ProgressRate } from "../../../src/train/log/progress_rate.ts";
 import { formatSeconds } from "../../../src/train/log/progress_text.ts";
 

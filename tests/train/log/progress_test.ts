@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { terminalProgress } from "../../../src/train/log/progress.ts";
-import type { TrainingProgress } from "../../../src/train/log/training_progress.ts";
+import type {
+  Callback,
+  CallbackEvent,
+  CallbackRun,
+  EndEvent,
+} from "../../../src/train/callbacks/callback.ts";
+import type { TrainingProgress } from "../../../src/train/callbacks/training_progress.ts";
+import type { SaveRecord } from "../../../src/train/saves/scheduled_saves.ts";
 import { FakeTerminal } from "../../helpers/fake_terminal.ts";
 
 function at(step: number, others: Partial<TrainingProgress> = {}): TrainingProgress {
@@ -18,11 +25,35 @@ function at(step: number, others: Partial<TrainingProgress> = {}): TrainingProgr
   };
 }
 
+/** A run that only says where it stands. */
+function runAt(progress: TrainingProgress): CallbackRun {
+  return { progress } as CallbackRun;
+}
+
+/** A progress that is told of a run's events. */
+function driven(callback: Callback) {
+  const eventOf = (progress: TrainingProgress): CallbackEvent => ({ run: runAt(progress), stop: () => {} });
+  return {
+    compile: (done: number, total: number) => callback.onCompile?.({ done, total }),
+    start: (progress: TrainingProgress) =>
+      void callback.onStart?.({ ...eventOf(progress), resumedFrom: undefined }),
+    step: (progress: TrainingProgress) => callback.onStep?.(eventOf(progress)),
+    epoch: (progress: TrainingProgress) =>
+      void callback.onEpoch?.({ ...eventOf(progress), ...progress, metrics: progress.metrics }),
+    saving: (progress: TrainingProgress) => callback.onSaving?.(eventOf(progress)),
+    saved: (progress: TrainingProgress) =>
+      void callback.onSave?.({ ...eventOf(progress), ...({} as SaveRecord) }),
+    warning: (message: string) => callback.onWarning?.(message),
+    end: (progress: TrainingProgress, endedBy: EndEvent["endedBy"]) =>
+      void callback.onEnd?.({ ...eventOf(progress), endedBy }),
+  };
+}
+
 /** A reporter that writes lines, and what it wrote. */
 function logFile(lineIntervalMs: number) {
   const file = { text: "", now: 0 };
   const stream = { write: (part: string) => file.text += part };
-  const reporter = terminalProgress({ stream, lineIntervalMs, now: () => file.now });
+  const reporter = driven(terminalProgress({ stream, lineIntervalMs, now: () => file.now }));
   return { file, reporter, linesOf: () => file.text.split("\n") };
 }
 
@@ -30,19 +61,19 @@ function logFile(lineIntervalMs: number) {
 function bar(columns?: number) {
   const terminal = new FakeTerminal(columns);
   const clock = { now: 0 };
-  return { terminal, clock, reporter: terminalProgress({ stream: terminal, now: () => clock.now }) };
+  return { terminal, clock, reporter: driven(terminalProgress({ stream: terminal, now: () => clock.now })) };
 }
 
 describe("terminalProgress in a log file", () => {
-  test("writes a line now and then, however fast steps and epochs are, and a summary", async () => {
+  test("writes a line now and then, however fast steps and epochs are, and a summary", () => {
     const { file, reporter, linesOf } = logFile(1000);
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     for (let step = 1; step <= 100; step++) {
       file.now += 30;
-      reporter.step?.(at(step));
-      if (step % 50 === 0) reporter.epoch?.(at(step, { metrics: { loss: 0.4, val_loss: 0.25 } }));
+      reporter.step(at(step));
+      if (step % 50 === 0) reporter.epoch(at(step, { metrics: { loss: 0.4, val_loss: 0.25 } }));
     }
-    reporter.stop?.(at(100, { metrics: { loss: 0.4, val_loss: 0.25 }, saves: 2 }), "end");
+    reporter.end(at(100, { metrics: { loss: 0.4, val_loss: 0.25 }, saves: 2 }), "end");
     expect(linesOf()).toEqual([
       "epoch 1/2, step 34/100, 0:02 left, loss 0.5000, 267 examples/s",
       "epoch 2/2, step 68/100, 0:01 left, loss 0.5000, 267 examples/s",
@@ -51,18 +82,18 @@ describe("terminalProgress in a log file", () => {
     ]);
   });
 
-  test("writes every warning, whatever the time", async () => {
+  test("writes every warning, whatever the time", () => {
     const { reporter, linesOf } = logFile(1000);
-    await reporter.start?.(at(0));
-    reporter.warning?.("the disk is slow");
-    reporter.warning?.("the disk is full");
+    reporter.start(at(0));
+    reporter.warning("the disk is slow");
+    reporter.warning("the disk is full");
     expect(linesOf()).toEqual(["warning: the disk is slow", "warning: the disk is full", ""]);
   });
 
   test("TR-07 says how many kernels are compiled before the first step: in a line now and then", () => {
     const { file, reporter, linesOf } = logFile(1000);
     for (let done = 0; done <= 8; done++) {
-      reporter.compile?.({ done, total: 8 });
+      reporter.compile(done, 8);
       file.now += 400;
     }
     expect(linesOf()).toEqual([
@@ -74,12 +105,12 @@ describe("terminalProgress in a log file", () => {
   });
 
   test("says how a run ended that did not reach its end", () => {
-    const ends = ["stop", "SIGINT", "error"].map((how) => {
+    const ends = (["stop", "SIGINT", "error"] as const).map((how) => {
       const { file, reporter } = logFile(1000);
-      void reporter.start?.(at(0));
+      reporter.start(at(0));
       file.now = 200_000;
-      reporter.step?.(at(1, { examples: 8 }));
-      reporter.stop?.(at(1, { loss: undefined, saves: 1 }), how);
+      reporter.step(at(1, { examples: 8 }));
+      reporter.end(at(1, { loss: undefined, saves: 1 }), how);
       return file.text.split("\n").at(-2);
     });
     const rest = "epoch 1/2, step 1/100 in 3:20 (0 examples/s), 1 checkpoint saved";
@@ -88,16 +119,16 @@ describe("terminalProgress in a log file", () => {
 });
 
 describe("terminalProgress in a terminal", () => {
-  test("draws one bar for the whole run, and leaves one line", async () => {
+  test("draws one bar for the whole run, and leaves one line", () => {
     const { terminal, clock, reporter } = bar();
-    await reporter.start?.(at(0, { loss: undefined }));
+    reporter.start(at(0, { loss: undefined }));
     for (let step = 1; step <= 100; step++) {
       clock.now += 250;
-      reporter.step?.(at(step));
-      if (step % 50 === 0) reporter.epoch?.(at(step, { metrics: { val_loss: 0.25 } }));
+      reporter.step(at(step));
+      if (step % 50 === 0) reporter.epoch(at(step, { metrics: { val_loss: 0.25 } }));
     }
     const end = at(100, { metrics: { loss: 0.5, val_loss: 0.25 } });
-    reporter.stop?.(end, "end");
+    reporter.end(end, "end");
     expect(terminal.drawn.slice(0, 2)).toEqual([
       "epoch 1/2 ░░░░░░░░░░░░░░░░░░░░ step 0/100",
       "epoch 1/2 ░░░░░░░░░░░░░░░░░░░░ step 1/100 | 0:25 left | loss 0.5000 | 32 examples/s",
@@ -111,77 +142,77 @@ describe("terminalProgress in a terminal", () => {
     ]);
   });
 
-  test("draws no more often than somebody can read", async () => {
+  test("draws no more often than somebody can read", () => {
     const { terminal, clock, reporter } = bar();
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     for (let step = 1; step <= 100; step++) {
       clock.now += 1;
-      reporter.step?.(at(step));
+      reporter.step(at(step));
     }
     expect(terminal.drawn).toHaveLength(2);
   });
 
-  test("says what is being saved, also where no step follows", async () => {
+  test("says what is being saved, also where no step follows", () => {
     const { terminal, clock, reporter } = bar();
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     clock.now += 1;
-    reporter.save?.(at(100, { saving: "epoch-02" }));
+    reporter.saving(at(100, { saving: "epoch-02" }));
     expect(terminal.lines.at(-1)).toContain("| saving epoch-02 |");
-    reporter.save?.(at(100, { saves: 1 }));
+    reporter.saved(at(100, { saves: 1 }));
     expect(terminal.lines.at(-1)).not.toContain("saving");
   });
 
-  test("writes a warning above the bar, which stays", async () => {
+  test("writes a warning above the bar, which stays", () => {
     const { terminal, reporter } = bar();
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     const [line] = terminal.lines;
-    reporter.warning?.("the disk is slow");
+    reporter.warning("the disk is slow");
     expect(terminal.lines).toEqual(["warning: the disk is slow", line ?? ""]);
   });
 
-  test("leaves out what there is no room for, and never fills a line", async () => {
+  test("leaves out what there is no room for, and never fills a line", () => {
     for (const columns of [1, 2, 12, 30, 40, 60, 80, 100]) {
       const { terminal, clock, reporter } = bar(columns);
-      await reporter.start?.(at(0));
+      reporter.start(at(0));
       clock.now = 1000;
-      reporter.step?.(at(50, { loss: 1e-9, metrics: { val_loss: 123_456_789, val_accuracy: NaN } }));
+      reporter.step(at(50, { loss: 1e-9, metrics: { val_loss: 123_456_789, val_accuracy: NaN } }));
       const line = terminal.lines.at(-1) ?? "";
       expect([columns, line.length < columns]).toEqual([columns, true]);
       expect("epoch 1/2 ".startsWith(line.slice(0, 10))).toBe(true);
     }
     const { terminal, clock, reporter } = bar(200);
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     clock.now = 1000;
-    reporter.step?.(at(50, { loss: 1e-9, metrics: { val_loss: 123_456_789, val_accuracy: NaN } }));
+    reporter.step(at(50, { loss: 1e-9, metrics: { val_loss: 123_456_789, val_accuracy: NaN } }));
     expect(terminal.lines.at(-1)).toContain(
       "loss 1.00e-9 | val_loss 1.23e+8 | val_accuracy NaN | 400 examples/s",
     );
   });
 
-  test("TR-07 says how many kernels are compiled in one line of a terminal, which it takes away", async () => {
+  test("TR-07 says how many kernels are compiled in one line of a terminal, which it takes away", () => {
     const { terminal, reporter } = bar();
-    reporter.compile?.({ done: 0, total: 2 });
-    reporter.compile?.({ done: 1, total: 2 });
+    reporter.compile(0, 2);
+    reporter.compile(1, 2);
     expect(terminal.drawn).toEqual(["compiling kernels 0/2", "compiling kernels 1/2"]);
-    reporter.compile?.({ done: 2, total: 2 });
+    reporter.compile(2, 2);
     expect(terminal.lines).toEqual([""]);
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     expect(terminal.lines).toHaveLength(1);
   });
 
   test("TR-07 leaves nothing of a run that failed before its first step", () => {
     const { terminal, reporter } = bar();
-    reporter.compile?.({ done: 0, total: 2 });
-    reporter.stop?.(at(0), "error");
+    reporter.compile(0, 2);
+    reporter.end(at(0), "error");
     expect(terminal.lines).toEqual([""]);
   });
 
-  test("leaves the cursor and the process's signals as they are", async () => {
+  test("leaves the cursor and the process's signals as they are", () => {
     const before = process.listenerCount("SIGINT");
     const { terminal, reporter } = bar();
-    await reporter.start?.(at(0));
+    reporter.start(at(0));
     expect(process.listenerCount("SIGINT")).toBe(before);
-    reporter.stop?.(at(0), "end");
+    reporter.end(at(0), "end");
     expect(terminal.written.replaceAll("\r\x1b[K", "")).not.toContain("\x1b");
   });
 });

@@ -2,6 +2,7 @@ import { checkOptions, type OptionNames } from "../../../base/options/options.ts
 
 /** A metric, and whether a low or a high value of it is better. */
 export interface RankedMetric {
+  /** Its name, such as `val_loss`. */
   readonly metric: string;
   /** Required unless the name says it: `loss` and `error` are minimised, `accuracy` is maximised. */
   readonly direction?: "min" | "max";
