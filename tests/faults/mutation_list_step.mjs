@@ -50,6 +50,13 @@ export const STEP_MUTATIONS = [
     "",
     ["tests/kernels/norm/row_norm_test.ts"],
   ],
+  [
+    "the second look at a row whose largest element is far from those looked at first",
+    "src/kernels/softmax/row_kernel.ts",
+    "attempt < 2u",
+    "attempt < 1u",
+    ["tests/kernels/softmax/softmax_test.ts"],
+  ],
   ["loss in the verdict", VERDICT, "var largest = loss & 0x7fffffffu;", "var largest = 0u;", JUDGED],
   [
     "gradients in the verdict",

@@ -1,5 +1,6 @@
 import { type Dispatch, gridFor, linearGrid } from "../../gpu/dispatch.ts";
 import { NAN_BITS } from "../float_bits.ts";
+import { fourRowsWgsl, isOfFourRows } from "./four_rows.ts";
 import { checkNorm, type NormManner, type NormSizes, type NormVariant, rowLength } from "./norm_sizes.ts";
 import {
   type ChannelBindings,
@@ -44,15 +45,13 @@ export function rowNorm<B>(bindings: RowNormBindings<B>, options: RowNormOptions
   const label = isCentred ? "rowNorm" : "rmsNorm";
   checkNorm(label, sizes, epsilon);
   const walk = rowWalkOf(sizes, options.variant);
-  const constants = { ...rowConstants(sizes, walk), epsilon };
+  const isOfFour = isOfFourRows(bindings.packed, sizes);
+  const fours = isOfFour ? { count: Math.ceil(sizes.batch / 4), rows: sizes.batch } : {};
+  const constants = { ...rowConstants(sizes, walk), ...fours, epsilon };
+  const reads = channelReads(bindings, walk, sizes.channels);
   return {
     label: `${label} ${sizes.batch * sizes.groups}x${rowLength(sizes)} ${walk.variant}`,
-    code: rowNormWgsl(
-      walk,
-      isCentred,
-      channelReads(bindings, walk, sizes.channels),
-      statistics !== undefined,
-    ),
+    code: rowNormWgsl(walk, isCentred, reads, statistics !== undefined, isOfFour),
     constants,
     bindings: [input, ...channelBindings(bindings), out, ...statistics === undefined ? [] : [statistics]],
     workgroups: rowGrid(walk, constants),
@@ -73,6 +72,7 @@ function rowNormWgsl(
   isCentred: boolean,
   { declared, weight, bias }: ChannelReads,
   hasStatistics: boolean,
+  isOfFour: boolean,
 ): string {
   const bindings = [
     "storage, read> input: array<Float>",
@@ -83,10 +83,20 @@ function rowNormWgsl(
   const weighted = weight === undefined ? "" : ` * ${weight}`;
   const biased = bias === undefined ? "" : ` + ${bias}`;
   const value = isCentred ? "(input[address] - mean)" : "input[address]";
-  return `override epsilon: f32;
-${rowHeadWgsl(bindings, walk)}
+  const found = !isCentred
+    ? meanSquareWgsl(walk)
+    : walk.variant === "row"
+    ? nearWgsl(walk)
+    : centredWgsl(walk);
+  const head = `override epsilon: f32;
+${isOfFour ? "override rows: u32;\n" : ""}${rowHeadWgsl(bindings, walk)}`;
+  if (isOfFour) {
+    const main = fourRowsWgsl({ statistics: found, isCentred, hasStatistics, behind: weighted + biased });
+    return `${head}\n${main}`;
+  }
+  return `${head}
 ${rowMainWgsl(walk)}
-${!isCentred ? meanSquareWgsl(walk) : walk.variant === "row" ? nearWgsl(walk) : centredWgsl(walk)}
+${found}
 ${hasStatistics ? leaveWgsl(walk, isCentred) : ""}
 ${walkWgsl(walk, `    out[address] = ${value} * scale${weighted}${biased};`)}
 }

@@ -54,14 +54,16 @@ export function rowKernel<B>(kernel: RowKernel<B>): Dispatch<B> {
   requireElements(label, [outer, reduced, inner]);
   const variant = reduced <= SHORT ? "row" : kernel.variant;
   const manner = inner % 4 === 0 ? "side by side" : inner === 1 && reduced % 4 === 0 ? "along" : "single";
+  const terms = reduced / (manner === "along" ? 4 : 1);
+  const together = terms % 2 === 0 ? 2 : 1;
   const rows = outer * inner / (manner === "side by side" ? 4 : 1);
   const grid = variant === "row" ? linearGrid(rows) : gridFor(rows);
   return {
     label: `${label} ${outer}x${reduced}x${inner} ${variant}`,
-    code: rowWgsl(inputs.length, manner, variant, needsLargest, term, result),
+    code: rowWgsl({ inputs: inputs.length, manner, variant, together, needsLargest, term, result }),
     constants: {
       count: rows,
-      terms: reduced / (manner === "along" ? 4 : 1),
+      terms,
       stride: inner / (manner === "side by side" ? 4 : 1),
     },
     bindings: [...inputs, out],
@@ -72,24 +74,22 @@ export function rowKernel<B>(kernel: RowKernel<B>): Dispatch<B> {
 /** Whether a vector is four rows, four elements of a row, or there is none. */
 type Manner = "side by side" | "along" | "single";
 
-function rowWgsl(
-  inputs: number,
-  manner: Manner,
-  variant: RowVariant,
-  needsLargest: boolean,
-  term: string,
-  result: string,
-): string {
+/** How a kernel is written. */
+interface RowSource {
+  readonly inputs: number;
+  readonly manner: Manner;
+  readonly variant: RowVariant;
+  /** Loads that an invocation of the variant `row` computes in one turn of a loop; they divide those of a row. */
+  readonly together: 1 | 2;
+  readonly needsLargest: boolean;
+  readonly term: string;
+  readonly result: string;
+}
+
+function rowWgsl(source: RowSource): string {
+  const { inputs, manner, variant, needsLargest, result } = source;
   const float = manner === "single" ? "f32" : "vec4<f32>";
   const names = [...Array(inputs).keys()];
-  const loads = names.map((index) => `    let x${index} = input_${index}[address];`).join("\n");
-  const steps = variant === "row" ? "1u" : `${INVOCATIONS}u`;
-  const begin = variant === "row" ? "0u" : "local";
-  const walk = (body: string) =>
-    `  for (var place = ${begin}; place < length; place += ${steps}) {
-    let address = first + place * stride;
-${body}
-  }`;
   return `// [outer, reduced, inner], a row a result. A vector is ${
     { "side by side": "four rows", along: "four elements of a row", single: "not used" }[manner]
   }.
@@ -114,39 +114,106 @@ ${variant === "row" ? ROW_MAIN_WGSL : WORKGROUP_MAIN_WGSL}
   // No constant: compilers for CPU adapters unroll loops of a constant length, which takes them a hundred times longer.
   let length = terms * workgroups.z;
   let first = index / stride * terms * stride + index % stride;
-${
-    needsLargest
-      ? `  // A NaN that max passes over still reaches the sum.
-  var most = input_0[first];
-${walk(`${loads}\n    most = max(most, x0);`)}
-${
-        variant === "row"
-          ? ""
-          : "  most = shared_largest(most, local, workgroups.z);\n"
-      }  // Of one element it is that: a compiler would take their difference for 0, also where they are NaN.
-  let largest = opaque(${manner === "along" ? "across_largest(most)" : "most"});`
-      : ""
-  }
   var joined = Total();
+${variant === "row" ? rowTotalWgsl(source) : sharedTotalWgsl(source)}
+${walkWgsl(source, `    out[address] = ${result};`)}
+}
+`;
+}
+
+/** A loop over the row; `body` has `address`, and `x0`, `x1`, … */
+function walkWgsl(
+  { inputs, variant, together }: RowSource,
+  body: string,
+  from?: string,
+  end?: string,
+): string {
+  const loads = [...Array(inputs).keys()].map((index) => `    let x${index} = input_${index}[address];`).join(
+    "\n",
+  );
+  const begin = from ?? (variant === "row" ? "0u" : "local");
+  const last = end ?? "length";
+  if (variant === "workgroup") {
+    return `  for (var place = ${begin}; place < ${last}; place += ${INVOCATIONS}u) {
+    let address = first + place * stride;
+${loads}
+${body}
+  }`;
+  }
+  const turns = [...Array(together).keys()].map((index) =>
+    `    {
+    let address = first + (turn + ${index}u) * stride;
+${loads}
+${body}
+    }`
+  );
+  return `  for (var turn = ${begin}; turn < ${last}; turn += ${together}u) {
+${turns.join("\n")}
+  }`;
+}
+
+/** Leaves `total`, and `largest` where it is needed. */
+function rowTotalWgsl(source: RowSource): string {
+  const { manner, needsLargest, term } = source;
+  const across = (value: string): string => manner === "along" ? `across_largest(${value})` : value;
+  const most = needsLargest ? "\n    most = max(most, x0);" : "";
+  const sum = `  for (var eight = 0u; eight < length; eight += 8u) {
+  var part = Float();
+  let end = min(eight + 8u, length);
+${walkWgsl(source, `    part += ${term};${most}`, "eight", "end")}
+  joined = join(joined, Total(part, Float()));
+  }`;
+  const total = `finish(${manner === "along" ? "across_total(joined)" : "joined"})`;
+  if (!needsLargest) return `${sum}\n  let total = ${total};`;
+  const few = [0, 1, 2, 3].map((part) => `input_0[first + length * ${part}u / 4u * stride]`);
+  return `  // Most rows are read once for both: terms are those of a number near the largest one, the largest of a few
+  // elements. Where it is not near enough, they are added up once more. A NaN that max passes over still reaches the
+  // sum. Of one element it is that: a compiler would take their difference for 0, also where they are NaN.
+  var most = max(max(${few[0]}, ${few[1]}), max(${few[2]}, ${few[3]}));
+  var largest = opaque(${across("most")});
+  for (var attempt = 0u; attempt < 2u; attempt += workgroups.z) {
+  joined = Total();
+${sum}
+    if (!${manner === "single" ? "" : "any"}(${across("most")} - largest > Float(${NEAR}.0))) {
+      break;
+    }
+    largest = opaque(${across("most")});
+  }
+  let near = largest;
+  largest = opaque(${across("most")});
+  let total = ${total} * exp(near - largest);`;
+}
+
+/** How far from the largest element terms may be computed: their exponents lose two digits of f32 at most. */
+const NEAR = 8;
+
+/** The same of a workgroup, whose barriers may not depend on what rows are like. */
+function sharedTotalWgsl(source: RowSource): string {
+  const { manner, needsLargest, term } = source;
+  const largest = `  // A NaN that max passes over still reaches the sum.
+  var most = input_0[first];
+${walkWgsl(source, "    most = max(most, x0);")}
+  most = shared_largest(most, local, workgroups.z);
+  // Of one element it is that: a compiler would take their difference for 0, also where they are NaN.
+  let largest = opaque(${manner === "along" ? "across_largest(most)" : "most"});`;
+  return `${needsLargest ? largest : ""}
   var part = Float();
   var open = 0u;
 ${
-    walk(`${loads}
-    part += ${term};
+    walkWgsl(
+      source,
+      `    part += ${term};
     open += 1u;
     if (open == 8u) {
       joined = join(joined, Total(part, Float()));
       part = Float();
       open = 0u;
-    }`)
+    }`,
+    )
   }
   joined = join(joined, Total(part, Float()));
-${variant === "row" ? "" : "  joined = shared_total(joined, local, workgroups.z);\n"}  let total = finish(${
-    manner === "along" ? "across_total(joined)" : "joined"
-  });
-${walk(`${loads}\n    out[address] = ${result};`)}
-}
-`;
+  joined = shared_total(joined, local, workgroups.z);
+  let total = finish(${manner === "along" ? "across_total(joined)" : "joined"});`;
 }
 
 const ACROSS_WGSL = `fn across_largest(x: Float) -> Float {

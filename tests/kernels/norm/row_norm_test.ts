@@ -57,7 +57,18 @@ for (const variant of VARIANTS) {
   describe(`normalisation of rows, variant ${variant}`, () => {
     gpuTest(`OP-10 layerNorm and its gradients are float64's at odd sizes, by ${variant}`, async (gpu) => {
       for (
-        const [rows, length] of [[1, 1], [65, 3], [3, 64], [2, 131], [257, 132], [65, 8], [3, 1025]] as const
+        // From 512 rows on, an invocation has four of them.
+        const [rows, length] of [
+          [1, 1],
+          [65, 3],
+          [3, 64],
+          [2, 131],
+          [257, 132],
+          [65, 8],
+          [3, 1025],
+          [515, 12],
+          [512, 132],
+        ] as const
       ) {
         await expectRight(
           gpu,
@@ -70,7 +81,7 @@ for (const variant of VARIANTS) {
     });
 
     gpuTest(`OP-10 rmsNorm and its gradients are float64's at odd sizes, by ${variant}`, async (gpu) => {
-      for (const [rows, length] of [[65, 4], [3, 131], [5, 260]] as const) {
+      for (const [rows, length] of [[65, 4], [3, 131], [5, 260], [513, 20]] as const) {
         await expectRight(gpu, variant, [rows, length], length, (x, weight) => rmsNorm(x, { weight }));
       }
     });

@@ -98,6 +98,36 @@ describe("softmax and its logarithm", () => {
       );
     }
 
+    gpuTest(`OP-08 by ${variant}, the largest element may be anywhere and however large`, async (gpu) => {
+      const rowOf = (length: number, of: (term: number) => number) =>
+        Array.from({ length }, (_, term) => of(term));
+      for (const reduced of [7, 136, 1030]) {
+        const rows = [
+          rowOf(reduced, (term) => term / 3),
+          rowOf(reduced, (term) => -term),
+          rowOf(reduced, (term) => term === reduced - 2 ? 100 : -100),
+          // Some are hidden, those that are looked at first among them.
+          rowOf(reduced, (term) => term !== 2 && term % Math.ceil(reduced / 8) === 0 ? -Infinity : term % 5),
+          rowOf(reduced, (term) => term === 5 ? 7.5 : term % 3 - 1),
+        ];
+        for (const inner of [1, 4]) {
+          const each = inner === 1
+            ? rows.flat()
+            : rows.flatMap((row) => row.flatMap((x) => [x, x - 3, x, x + 90]));
+          const input = Float32Array.from(each);
+          for (const isLog of [false, true]) {
+            const options = { outer: rows.length, reduced, inner, isLog, variant };
+            const [result = []] = await both(gpu, options, input);
+            const expected = alongRows(options, input, input, softmaxTwin(isLog));
+            const errors = expected.map((wanted, place) =>
+              result[place] === wanted ? 0 : Math.abs(Number(result[place]) - wanted) / (1 + Math.abs(wanted))
+            );
+            expect(errors.filter((error) => !(error < 2e-6))).toEqual([]);
+          }
+        }
+      }
+    });
+
     gpuTest(`OP-08 by ${variant}, NaN and infinity spoil their own row and no other`, async (gpu) => {
       for (const reduced of [5, 8, 136]) {
         const rows = [1, NaN, Infinity, -Infinity, 2, -Infinity].map((special, row) => {
