@@ -3,6 +3,7 @@ import { isDamage } from "../container/format/damage.ts";
 import { nearestName } from "../base/options/nearest_name.ts";
 import { safeText } from "../base/printable.ts";
 import { VERSION } from "../container/version.ts";
+import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
 import { ls } from "./ls.ts";
 import { jsonLine } from "./print/json.ts";
@@ -12,7 +13,7 @@ import { verify } from "./verify.ts";
 import { EXIT_CODES, type ExitCode, UsageError, type Verb } from "./verb.ts";
 
 /** Every verb, in the order of the help. */
-export const VERBS: readonly Verb[] = [inspect, ls, verify];
+export const VERBS: readonly Verb[] = [inspect, ls, verify, diff];
 
 /**
  * Runs `cairn` with these arguments, the verb first.

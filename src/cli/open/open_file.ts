@@ -18,8 +18,26 @@ export async function openFile(location: string): Promise<OpenedFile> {
   return await openPlace(await locate(location));
 }
 
-/** As {@link openFile}, of a file that was located. */
+/** As {@link openFile}, of a file that was located. What goes wrong while it is read says which file it was. */
 export async function openPlace(place: Place): Promise<OpenedFile> {
+  const file = await openByKind(place);
+  return {
+    ...file,
+    async *pieces(name) {
+      try {
+        yield* file.pieces(name);
+      } catch (error) {
+        if (!(error instanceof CairnError)) throw error;
+        throw new CairnError(error.code, `In "${place.label}": ${error.message}`, {
+          details: { ...error.details, path: place.label },
+          cause: error,
+        });
+      }
+    },
+  };
+}
+
+async function openByKind(place: Place): Promise<OpenedFile> {
   const { kind, byteLength } = await kindOf(place);
   switch (kind?.format) {
     case "cairn":

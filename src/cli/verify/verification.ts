@@ -100,7 +100,12 @@ async function readAll(file: OpenedFile, onProgress: OnVerifyProgress): Promise<
       for await (const piece of file.pieces(name)) void piece;
     } catch (error) {
       if (!isBroken(error)) throw error;
-      findings.push({ tensors: [name], message: error.message });
+      // The file is named in front of all that is found in it.
+      const { cause } = error;
+      findings.push({
+        tensors: [name],
+        message: cause instanceof CairnError ? cause.message : error.message,
+      });
     }
     onProgress(file.label, done += byteLength, total);
   }
