@@ -183,9 +183,11 @@ const files = sourceFiles(src).map((path) => ({
   text: readFileSync(path, "utf8"),
 }));
 
+/** What a module imports: at its top, and when it is needed. */
 function specifiers(text: string): string[] {
-  return [...text.matchAll(/^\s*(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|^\s*import\s+"([^"]+)"/gm)]
-    .map(([, from, bare]) => from ?? bare ?? "");
+  const atTop = /^\s*(?:import|export)\b[^;]*?\bfrom\s+"([^"]+)"|^\s*import\s+"([^"]+)"/gm;
+  const whenNeeded = /\bimport\("(\.[^"]+)"\)/g;
+  return [...text.matchAll(atTop), ...text.matchAll(whenNeeded)].map(([, from, bare]) => from ?? bare ?? "");
 }
 
 /**

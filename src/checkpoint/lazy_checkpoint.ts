@@ -8,7 +8,8 @@ import {
   type GetCheckpointOptions,
 } from "./keep/newest_checkpoint.ts";
 import { loadTensor } from "./engine/load_tensor.ts";
-import { type EngineTarget, openEngine } from "./engine/open_engine.ts";
+import type { EngineTarget } from "./engine/engine_target.ts";
+import { openEngine } from "./engine/open_engine.ts";
 
 /** A checkpoint that was found and of which nothing was loaded. It holds no file open. */
 export class LazyCheckpoint {

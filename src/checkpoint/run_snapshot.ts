@@ -2,7 +2,7 @@ import type { BackgroundSaveOptions } from "./background_saver.ts";
 import type { CheckpointState } from "./capture/frozen_checkpoint.ts";
 import type { HostState } from "./capture/state_types.ts";
 import { CheckpointEvents } from "./checkpoint_events.ts";
-import type { EngineTarget } from "./engine/open_engine.ts";
+import type { EngineTarget } from "./engine/engine_target.ts";
 import { openFrom, runToContinue } from "./engine/open_from.ts";
 import type { PendingSnapshot } from "./pending_snapshot.ts";
 import type { LoadReport } from "./restore/load_report.ts";

@@ -2,7 +2,8 @@ import { pickOptions } from "../base/options/options.ts";
 import { BackgroundSaver, type BackgroundSaverOptions } from "./background_saver.ts";
 import type { Engine } from "./engine/engine.ts";
 import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./engine/file_engine_options.ts";
-import { type EngineTarget, isPath, openEngine } from "./engine/open_engine.ts";
+import { openEngine } from "./engine/open_engine.ts";
+import { type EngineTarget, isPath } from "./engine/engine_target.ts";
 
 /** Where saves go: an engine, and what saves to it in the background. */
 export class SaveTarget {

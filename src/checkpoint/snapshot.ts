@@ -3,7 +3,7 @@ import { checkOptions } from "../base/options/options.ts";
 import { BACKGROUND_SAVE_OPTIONS, type BackgroundSaveOptions } from "./background_saver.ts";
 import type { HostState } from "./capture/state_types.ts";
 import type { Engine } from "./engine/engine.ts";
-import { type EngineTarget, isPath } from "./engine/open_engine.ts";
+import { type EngineTarget, isPath } from "./engine/engine_target.ts";
 import { type FieldLoadOptions, FieldSnapshot, type SnapshotFields } from "./field_snapshot.ts";
 import { FileSnapshot } from "./file_snapshot.ts";
 import { checkRetentionPolicy } from "./keep/retention/retention.ts";

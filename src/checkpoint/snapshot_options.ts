@@ -7,7 +7,7 @@ import {
 } from "./background_saver.ts";
 import type { StoredDType } from "./capture/cast_tensors.ts";
 import { FILE_ENGINE_OPTIONS, type FileEngineOptions } from "./engine/file_engine_options.ts";
-import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/partial_load_options.ts";
 import type { ModelCode } from "./capture/model_code.ts";
 
 /** Options of `Snapshot`: those of the engine, used when it is given a directory, of the saver, and of each save. */

@@ -5,7 +5,7 @@ import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 
 import { restore } from "./restore/restore.ts";
-import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/tensor_plan.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "./restore/partial_load_options.ts";
 import type { LoadReport } from "./restore/load_report.ts";
 import { openCheckpoint } from "./file/open_path.ts";
 

@@ -79,8 +79,8 @@ export type { FileEngineOptions, FileSaveOptions } from "../checkpoint/engine/fi
 export { SessionEngine, type Writing } from "../checkpoint/engine/session_engine.ts";
 export { loadTensor } from "../checkpoint/engine/load_tensor.ts";
 export type { LockOwner } from "../checkpoint/engine/lock/lock_owner.ts";
-export type { WriterLockOptions } from "../checkpoint/engine/lock/writer_lock.ts";
-export type { EngineTarget } from "../checkpoint/engine/open_engine.ts";
+export type { WriterLockOptions } from "../checkpoint/engine/lock/writer_lock_options.ts";
+export type { EngineTarget } from "../checkpoint/engine/engine_target.ts";
 export type {
   FieldLoadOptions,
   FieldSaveOptions,
@@ -115,7 +115,7 @@ export type {
 export type { Mismatch, TensorForm } from "../checkpoint/restore/load_report.ts";
 export type { StateByName, StateReport } from "../checkpoint/restore/restore_state.ts";
 export type { FitOptions, ShapePolicy } from "../checkpoint/restore/tensor_fit.ts";
-export type { PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";
+export type { PartialLoadOptions } from "../checkpoint/restore/partial_load_options.ts";
 export type { ModelState } from "../checkpoint/snapshot_state.ts";
 export { warmStart, type WarmStartOptions } from "../checkpoint/warm_start.ts";
 export type { RetentionCandidate, RetentionRule } from "../checkpoint/keep/retention/rule.ts";

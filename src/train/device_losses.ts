@@ -1,6 +1,6 @@
 import { CairnError } from "../base/errors.ts";
 import type { SaveListener } from "./saves/scheduled_saves.ts";
-import { recoverRun, type RestoreTarget } from "./restore.ts";
+import type { RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
 
 /** What a training does when the GPU device is lost. */
@@ -57,6 +57,7 @@ export class DeviceLosses {
     signal?: AbortSignal,
   ): Promise<void> {
     const { step } = this.#run;
+    const { recoverRun } = await import("./restore.ts");
     const report = await recoverRun(target, { signal }).catch(
       (failure: unknown) => {
         if (!(failure instanceof CairnError && failure.code === "no_checkpoint")) throw failure;

@@ -1,22 +1,24 @@
-import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
-import { type CheckpointSummary, readCatalog, type SkippedCheckpoint } from "../checkpoint/engine/catalog.ts";
+import { type CheckpointSummary, readCatalog } from "../checkpoint/engine/catalog.ts";
 import type { Checkpoint } from "../checkpoint/file/checkpoint.ts";
 import type { Engine } from "../checkpoint/engine/engine.ts";
-import type { EngineTarget } from "../checkpoint/engine/open_engine.ts";
-import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../checkpoint/restore/tensor_plan.ts";
 import { readFitted } from "../checkpoint/restore/fitted_tensor.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import { isOwnFile, openFrom, runToContinue } from "../checkpoint/engine/open_from.ts";
 import { recover, type RecoverOptions, type Recovery } from "../checkpoint/keep/recovery.ts";
 import { restore } from "../checkpoint/restore/restore.ts";
-import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { RunDirectory } from "./saves/run_directory.ts";
 import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
 import { LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
 import { restoredColumns } from "./loop/restored_columns.ts";
 import type { Run } from "./loop/run.ts";
+import type {
+  RecoverRunOptions,
+  ResumeOptions,
+  ResumeReport,
+  TrainerLoadOptions,
+} from "./restore_options.ts";
 import {
   type Allowance,
   allowing,
@@ -24,82 +26,6 @@ import {
   type RunDifference,
   type RunSetting,
 } from "./loop/run_identity.ts";
-
-/** Options of `Trainer.resume`. */
-export interface ResumeOptions extends Pick<RecoverOptions, "signal" | "maxFailures" | "quarantinesDamaged"> {
-  /**
-   * Where to look: a directory, or an engine. Default: `savePath` of `autoSave()`, which has to be called before,
-   * then.
-   */
-  readonly directory?: EngineTarget | undefined;
-  /**
-   * What may differ from the saved run, because it is changed on purpose: `"optimizer"`, `"schedule"`, `"loss"`,
-   * `"batchSize"`, `"data"`, `"seed"`, `"precision"`, `"numerics"`. The bits then differ from those of an undisturbed
-   * run, and the checkpoints that follow say what was changed at which step. Tensors of another optimiser begin at
-   * zero.
-   */
-  readonly allow?: readonly RunSetting[] | undefined;
-}
-
-/** Every option of {@link ResumeOptions}. */
-export const RESUME_OPTIONS: OptionNames<ResumeOptions> = {
-  signal: true,
-  maxFailures: true,
-  quarantinesDamaged: true,
-  directory: true,
-  allow: true,
-};
-
-/** Options of `Trainer.recover`. */
-export interface RecoverRunOptions extends ResumeOptions {
-  /** An open device to use, which stays the caller's. Unless given, the store opens one as it did before. */
-  readonly gpu?: GpuDevice | undefined;
-}
-
-/** Every option of {@link RecoverRunOptions}. */
-export const RECOVER_RUN_OPTIONS: OptionNames<RecoverRunOptions> = { ...RESUME_OPTIONS, gpu: true };
-
-/** Options of `Trainer.load` and `Trainer.warmStart`: which tensors, how they are made to fit, or to try it first. */
-export interface TrainerLoadOptions extends PartialLoadOptions {
-  /**
-   * True, the default: everything that is asked for has to fit. False: what fits is taken, and the report
-   * says what did not.
-   */
-  readonly strict?: boolean | undefined;
-  /** Stops loading, which then rejects with the signal's reason and leaves the run as it was. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Every option of {@link TrainerLoadOptions}. */
-export const TRAINER_LOAD_OPTIONS: OptionNames<TrainerLoadOptions> = {
-  ...PARTIAL_LOAD_OPTIONS,
-  strict: true,
-  signal: true,
-};
-
-/** What `Trainer.resume` did. */
-export interface ResumeReport {
-  /** Tag of the checkpoint that the run resumed from; null for a fresh start. */
-  readonly resumedFrom: string | null;
-  /** Its full name. */
-  readonly path: string | null;
-  /** The run that it belongs to, as the file says; null where it does not. */
-  readonly runId: string | null;
-  /** Id of its file, which the checkpoints that follow name as their `parent`. */
-  readonly fileId: string | null;
-  /** Id of the file that its own process had resumed from; null where that began at step 0, or does not say. */
-  readonly parent: string | null;
-  /** When it was committed among those of its directory; see `Provenance.order`. Null for older files. */
-  readonly order: number | null;
-  /** Optimiser updates that are done. */
-  readonly step: number;
-  /** Newer checkpoints that are damaged or of other runs, and all that cannot be opened, with the reason. */
-  readonly skipped: readonly SkippedCheckpoint[];
-  /** In what this run differs from the one that was saved, as `allow` permits. */
-  readonly changed: readonly RunDifference[];
-  /** What may keep the bits from being the same as those of an undisturbed run; and other runs that match as well. */
-  readonly warnings: readonly string[];
-}
 
 /** What a run is restored into. */
 export interface RestoreTarget {

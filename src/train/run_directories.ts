@@ -1,7 +1,7 @@
 import type { Engine } from "../checkpoint/engine/engine.ts";
-import { type EngineTarget, isPath, openEngine } from "../checkpoint/engine/open_engine.ts";
+import { type EngineTarget, isPath } from "../checkpoint/engine/engine_target.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
-import { RunDirectory } from "./saves/run_directory.ts";
+import type { RunDirectory } from "./saves/run_directory.ts";
 import type { RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
 
@@ -69,6 +69,7 @@ export class RunDirectories {
     if (directory === undefined || directory === this.#directory || directory === savePath) {
       return { target, engine };
     }
+    const { openEngine } = await import("../checkpoint/engine/open_engine.ts");
     const other = await openEngine(directory);
     const isSame = isPath(directory) && isPath(savePath) && other.location === engine.location;
     return { target, engine: isSame ? engine : other };
@@ -76,6 +77,7 @@ export class RunDirectories {
 
   async #open(): Promise<RunDirectory> {
     const before = await this.#before;
+    const { RunDirectory } = await import("./saves/run_directory.ts");
     const { savePath = null, exclusive, onDiskFull } = this.#autoSaver()?.settings ?? {};
     const directory = savePath ?? this.#directory ?? ".";
     const open = async (runId?: string): Promise<RunDirectory> => {

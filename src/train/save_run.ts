@@ -1,29 +1,12 @@
-import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import type { BackgroundSaver } from "../checkpoint/background_saver.ts";
 import { checkpointPath } from "../checkpoint/file/open_path.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { SaveTarget } from "../checkpoint/save_target.ts";
-import { agreeOnTag, type TagAgreement } from "../checkpoint/ranks/tag_validation.ts";
+import { agreeOnTag } from "../checkpoint/ranks/tag_validation.ts";
 import { checkpointOf } from "./saves/scheduled_saves.ts";
 import type { RestoreTarget } from "./restore.ts";
-
-/** Options of `Trainer.save`. */
-export interface TrainerSaveOptions {
-  /** Replace a checkpoint of that name. Default false: that is `already_exists`. */
-  readonly overwrite?: boolean | undefined;
-  /** Where several processes save parts of one run: compares the name with theirs before anything is written. */
-  readonly tagAgreement?: TagAgreement | undefined;
-  /** Stops the save, which then rejects with the signal's reason and leaves nothing behind. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Every option of {@link TrainerSaveOptions}. */
-export const TRAINER_SAVE_OPTIONS: OptionNames<TrainerSaveOptions> = {
-  overwrite: true,
-  tagAgreement: true,
-  signal: true,
-};
+import type { TrainerSaveOptions } from "./save_options.ts";
 
 /** Saves a run as a tag in its directory, or as a file anywhere. Resolves when that is durable. */
 export async function saveRun(

@@ -1,7 +1,6 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
-import { warmStart } from "../checkpoint/warm_start.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkOptions, type OptionNames, pickOptions } from "../base/options/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
@@ -21,27 +20,24 @@ import { measuredNames } from "./step/kept_terms.ts";
 import type { TrainingHistory } from "./loop/history.ts";
 import { BASE_FIELDS } from "./saves/name_template.ts";
 import {
-  loadRun,
   RECOVER_RUN_OPTIONS,
-  recoverRun,
   type RecoverRunOptions,
-  type RestoreTarget,
   RESUME_OPTIONS,
-  resumeNewest,
   type ResumeOptions,
   type ResumeReport,
   TRAINER_LOAD_OPTIONS,
   type TrainerLoadOptions,
-} from "./restore.ts";
+} from "./restore_options.ts";
+import type { RestoreTarget } from "./restore.ts";
 import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
 import { RUN_OPTIONS, type RunOptions } from "./loop/run_options.ts";
-import { saveRun, TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_run.ts";
+import { TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_options.ts";
 import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
-export type { TrainerLoadOptions } from "./restore.ts";
-export type { TrainerSaveOptions } from "./save_run.ts";
+export type { TrainerLoadOptions } from "./restore_options.ts";
+export type { TrainerSaveOptions } from "./save_options.ts";
 
 /** Options of {@link Trainer}. */
 export interface TrainerOptions extends RunOptions {
@@ -57,6 +53,8 @@ const TRAINER_OPTIONS: OptionNames<TrainerOptions> = { ...RUN_OPTIONS, callbacks
  *
  * The tensors are in the store, which stays the caller's; everything else of a run is a few integers and its history.
  * A resumed run has the same bits as one that was never disturbed, on the same adapter and runtime.
+ *
+ * What saves and loads is imported when it is first used, so that a page that only trains does not load it.
  *
  * @example
  * ```ts
@@ -166,6 +164,7 @@ export class Trainer {
     checkOptions("resume()", options, RESUME_OPTIONS, "{ maxFailures: 3 }");
     return await this.#alone("resume", async () => {
       const { target, engine } = await this.#directories.lookIn("resume", options.directory);
+      const { resumeNewest } = await import("./restore.ts");
       return await resumeNewest(target, options, engine);
     });
   }
@@ -188,6 +187,7 @@ export class Trainer {
         throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
       }
       const { target, engine } = await this.#directories.lookIn("recover", options.directory);
+      const { recoverRun } = await import("./restore.ts");
       return await recoverRun(target, options, engine);
     });
   }
@@ -204,6 +204,7 @@ export class Trainer {
       const { runDirectory } = await this.#directories.target();
       if (this.#autoSaver?.isEnabled === true && !await runDirectory.isEmpty()) return null;
       await this.#run.initialize();
+      const { warmStart } = await import("../checkpoint/warm_start.ts");
       return await warmStart(this.store, path, options);
     });
   }
@@ -316,6 +317,7 @@ export class Trainer {
     checkOptions("save()", options, TRAINER_SAVE_OPTIONS, "{ overwrite: true }");
     this.#requireStill("save");
     await this.#run.initialize();
+    const { saveRun } = await import("./save_run.ts");
     return await saveRun(await this.#directories.target(), target, options);
   }
 
@@ -329,10 +331,10 @@ export class Trainer {
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
     checkOptions("load()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#alone(
-      "load",
-      async () => await loadRun(await this.#directories.target(), target, options),
-    );
+    return await this.#alone("load", async () => {
+      const { loadRun } = await import("./restore.ts");
+      return await loadRun(await this.#directories.target(), target, options);
+    });
   }
 
   /**

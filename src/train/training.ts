@@ -1,4 +1,4 @@
-import { ScheduledSaves } from "./saves/scheduled_saves.ts";
+import type { ScheduledSaves } from "./saves/scheduled_saves.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { CallbackList } from "./callbacks/callback_list.ts";
 import { DeviceLosses } from "./device_losses.ts";
@@ -103,6 +103,7 @@ async function openSaves(
   log: TrainLog,
   giveUp: AbortSignal | undefined,
 ): Promise<ScheduledSaves> {
+  const { ScheduledSaves } = await import("./saves/scheduled_saves.ts");
   const { runDirectory } = await target();
   await runDirectory.survey();
   return new ScheduledSaves(run, autoSaver, runDirectory, log, giveUp);

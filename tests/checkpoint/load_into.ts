@@ -4,7 +4,7 @@ import type { ContainerReader } from "../../src/container/read/container_reader.
 import type { TensorStore } from "../../src/tensor/tensor_store.ts";
 import type { LoadReport } from "../../src/checkpoint/restore/load_report.ts";
 import { restore, type RestoreSource } from "../../src/checkpoint/restore/restore.ts";
-import type { PartialLoadOptions } from "../../src/checkpoint/restore/tensor_plan.ts";
+import type { PartialLoadOptions } from "../../src/checkpoint/restore/partial_load_options.ts";
 import { requireUndamaged } from "../../src/checkpoint/file/undamaged.ts";
 
 /** Options of {@link loadInto}. */

@@ -14,7 +14,7 @@ import { adamw, cosineDecay, linearWarmup, sgd, stepDecay } from "../../src/nn/o
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import { storageError } from "../../src/storage/storage_error.ts";
 import type { RunSetting } from "../../src/train/loop/run_identity.ts";
-import type { ResumeReport } from "../../src/train/restore.ts";
+import type { ResumeReport } from "../../src/train/restore_options.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
 import { putFile, readFileOf, withManifest } from "../checkpoint/with_manifest.ts";
 import { gpuTest } from "../helpers/gpu.ts";

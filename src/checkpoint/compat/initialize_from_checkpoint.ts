@@ -6,7 +6,7 @@ import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { isHostTensorName } from "../capture/host_state.ts";
 
 import { restore } from "../restore/restore.ts";
-import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../restore/tensor_plan.ts";
+import { PARTIAL_LOAD_OPTIONS, type PartialLoadOptions } from "../restore/partial_load_options.ts";
 import type { LoadReport } from "../restore/load_report.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "../file/open_path.ts";

@@ -6,7 +6,7 @@ import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
 import type { HostState } from "../capture/state_types.ts";
 import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
-import type { PartialLoadOptions } from "../restore/tensor_plan.ts";
+import type { PartialLoadOptions } from "../restore/partial_load_options.ts";
 import type { LoadReport } from "../restore/load_report.ts";
 import { FIT_OPTIONS } from "../restore/tensor_fit.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";

@@ -10,7 +10,8 @@ import {
 import type { StateInput } from "../capture/state_types.ts";
 import { CairnError } from "../../base/errors.ts";
 import { FileEngine } from "../engine/file_engine.ts";
-import { type EngineTarget, isPath, openEngine } from "../engine/open_engine.ts";
+import { openEngine } from "../engine/open_engine.ts";
+import { type EngineTarget, isPath } from "../engine/engine_target.ts";
 import type { Components } from "../file/parts/components.ts";
 import { RANK_SAVE_OPTIONS, type RankSaveOptions } from "../ranks/rank_options.ts";
 import { saveByRanks } from "../ranks/save_by_ranks.ts";

@@ -8,7 +8,7 @@ import { DISK_SPACE_OPTIONS, type DiskSpaceOptions } from "./disk_space.ts";
 import { SAVE_OPTIONS, type SaveOptions } from "./engine.ts";
 import { checkComponents, type Components, type PartPlan } from "../file/parts/components.ts";
 import { checkRunId } from "../file/run_id.ts";
-import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "./lock/writer_lock.ts";
+import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "./lock/writer_lock_options.ts";
 
 /** Options of {@link FileEngine.open}. All have defaults. */
 export interface FileEngineOptions extends Coding, DiskSpaceOptions {

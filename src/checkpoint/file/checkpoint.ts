@@ -22,7 +22,7 @@ import {
   type RankView,
 } from "./parts/rank_view.ts";
 import { requireMappable } from "./parts/require_mappable.ts";
-import { PARTIAL_LOAD_OPTIONS } from "../restore/tensor_plan.ts";
+import { PARTIAL_LOAD_OPTIONS } from "../restore/partial_load_options.ts";
 import { type CheckpointLoadOptions, restore, type RestoreSource } from "../restore/restore.ts";
 import { stepOfTag } from "./tags.ts";
 import { requireUndamaged } from "./undamaged.ts";

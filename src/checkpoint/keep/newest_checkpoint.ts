@@ -2,7 +2,8 @@ import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readCatalog } from "../engine/catalog.ts";
 import { byStep } from "../engine/summary.ts";
-import { type EngineTarget, openEngine } from "../engine/open_engine.ts";
+import type { EngineTarget } from "../engine/engine_target.ts";
+import { openEngine } from "../engine/open_engine.ts";
 import { CHECKPOINT_EXTENSION, stepOfTag } from "../file/tags.ts";
 import { requireReadable, unopenedNote } from "./unreadable.ts";
 

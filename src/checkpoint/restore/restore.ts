@@ -8,7 +8,8 @@ import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts"
 import { compareState, requireState, type StateReport } from "./restore_state.ts";
 import type { StagedTensors } from "./staged_tensors.ts";
 import { StateChanges } from "./state_changes.ts";
-import { type PartialLoadOptions, TensorPlan } from "./tensor_plan.ts";
+import type { PartialLoadOptions } from "./partial_load_options.ts";
+import { TensorPlan } from "./tensor_plan.ts";
 
 /** A checkpoint, open, as far as a restore cares. */
 export interface RestoreSource {

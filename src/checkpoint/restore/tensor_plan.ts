@@ -1,5 +1,4 @@
 import type { Work } from "../../base/work.ts";
-import type { OptionNames } from "../../base/options/options.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
@@ -12,42 +11,11 @@ import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { readFitted } from "./fitted_tensor.ts";
 import { isHostTensorName } from "../capture/host_state.ts";
 import { compareTensors, type LoadReport } from "./load_report.ts";
-import {
-  checkRenameRules,
-  type NamePattern,
-  NameSelection,
-  renameBy,
-  type RenameRule,
-} from "../../base/name_pattern.ts";
+import { checkRenameRules, NameSelection, renameBy } from "../../base/name_pattern.ts";
 import { bytesOfSegment, endOf, type FileRange, fileRanges, planSegments } from "./store_segments.ts";
-import { FIT_OPTIONS, type FitOptions, type FoundTensor } from "./tensor_fit.ts";
+import type { PartialLoadOptions } from "./partial_load_options.ts";
+import type { FoundTensor } from "./tensor_fit.ts";
 import { type StagedTensors, stageTensors } from "./staged_tensors.ts";
-
-/** Which tensors of a file are loaded, under which names, and how those are made to fit that differ. */
-export interface PartialLoadOptions extends FitOptions {
-  /**
-   * Tensors to load, by their names in the store; all of them unless given. The others are neither loaded nor missed.
-   */
-  readonly only?: readonly NamePattern[] | undefined;
-  /** Tensors to leave as they are, by their names in the store. They are not missed. */
-  readonly exclude?: readonly NamePattern[] | undefined;
-  /** How the file's names become those of the store: by the first rule that matches. */
-  readonly rename?: readonly RenameRule[] | undefined;
-  /**
-   * Only report what a load would do, even where `strict` would refuse it. No data is read and nothing changes.
-   * Default false.
-   */
-  readonly dryRun?: boolean | undefined;
-}
-
-/** Every option of {@link PartialLoadOptions}. */
-export const PARTIAL_LOAD_OPTIONS: OptionNames<PartialLoadOptions> = {
-  ...FIT_OPTIONS,
-  only: true,
-  exclude: true,
-  rename: true,
-  dryRun: true,
-};
 
 /** What {@link TensorPlan.of} looks at. */
 export interface TensorPlanOptions extends PartialLoadOptions {

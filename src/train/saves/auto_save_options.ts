@@ -4,11 +4,14 @@ import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { Engine } from "../../checkpoint/engine/engine.ts";
 import { asModelCode, type ModelCode } from "../../checkpoint/capture/model_code.ts";
-import type { EngineTarget } from "../../checkpoint/engine/open_engine.ts";
+import type { EngineTarget } from "../../checkpoint/engine/engine_target.ts";
 import { directionOf } from "../../checkpoint/keep/retention/metric_direction.ts";
 import type { RetentionRule } from "../../checkpoint/keep/retention/rule.ts";
 import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
-import { WRITER_LOCK_OPTIONS, type WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
+import {
+  WRITER_LOCK_OPTIONS,
+  type WriterLockOptions,
+} from "../../checkpoint/engine/lock/writer_lock_options.ts";
 import type { NameTemplate } from "./name_template.ts";
 
 /** Which checkpoint is the best by a metric. */

@@ -3,11 +3,11 @@ import type { BackgroundSaver } from "../../checkpoint/background_saver.ts";
 import { readCatalog } from "../../checkpoint/engine/catalog.ts";
 import type { DiskShortage, OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { Engine } from "../../checkpoint/engine/engine.ts";
-import { type EngineTarget, isPath } from "../../checkpoint/engine/open_engine.ts";
+import { type EngineTarget, isPath } from "../../checkpoint/engine/engine_target.ts";
 import { planRetention, type RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
 import { SaveTarget } from "../../checkpoint/save_target.ts";
 import { withEnding } from "../../checkpoint/file/tags.ts";
-import type { WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock.ts";
+import type { WriterLockOptions } from "../../checkpoint/engine/lock/writer_lock_options.ts";
 
 /** A tag to save under. */
 export interface FreeTag {

@@ -1,6 +1,7 @@
 import type { Storage } from "../../../storage/storage.ts";
 import type { FileMaker } from "../file_maker.ts";
-import { requireLockOf, WriterLock, type WriterLockOptions } from "./writer_lock.ts";
+import type { WriterLockOptions } from "./writer_lock_options.ts";
+import { requireLockOf, WriterLock } from "./writer_lock.ts";
 
 /**
  * The locks that one engine holds, one for each directory that it writes to; none at all where they are not asked

@@ -1,4 +1,3 @@
-import type { OptionNames } from "../../../base/options/options.ts";
 import { CairnError } from "../../../base/errors.ts";
 import type { ProcessState } from "../../../base/process_mark.ts";
 import { DurableFile } from "../../../storage/durable_file.ts";
@@ -14,24 +13,7 @@ import {
   stateOfOwner,
 } from "./lock_owner.ts";
 import { readSmallText } from "../../file/small_file.ts";
-
-/** Options of {@link WriterLock.acquire} that a user sets. */
-export interface WriterLockOptions {
-  /**
-   * Whether an owner is dead, where that cannot be proved from here: on another machine, or in a container that was
-   * replaced. Say `true` only when you know it. Never asked about one that is known to live.
-   */
-  readonly isOwnerDead?: ((owner: LockOwner) => boolean | Promise<boolean>) | undefined;
-  /**
-   * What this process says of itself.
-   *
-   * @internal
-   */
-  readonly identity?: LockIdentity | undefined;
-}
-
-/** Every option of {@link WriterLockOptions}. */
-export const WRITER_LOCK_OPTIONS: OptionNames<WriterLockOptions> = { isOwnerDead: true, identity: true };
+import type { WriterLockOptions } from "./writer_lock_options.ts";
 
 /** What {@link WriterLock.acquire} needs besides. */
 export interface AcquireOptions extends WriterLockOptions {

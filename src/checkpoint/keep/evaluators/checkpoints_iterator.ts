@@ -4,7 +4,8 @@ import { type Clock, systemClock } from "../../../base/clock.ts";
 import { CairnError } from "../../../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "../../engine/catalog.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
+import type { EngineTarget } from "../../engine/engine_target.ts";
+import { openEngine } from "../../engine/open_engine.ts";
 import { CHECKPOINT_EXTENSION } from "../../file/tags.ts";
 import { DirectoryWatch } from "./directory_watch.ts";
 

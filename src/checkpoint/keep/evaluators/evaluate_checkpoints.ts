@@ -3,7 +3,8 @@ import { CairnError } from "../../../base/errors.ts";
 import { type CheckpointSummary, skipped, type SkippedCheckpoint } from "../../engine/summary.ts";
 import type { Checkpoint } from "../../file/checkpoint.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
+import type { EngineTarget } from "../../engine/engine_target.ts";
+import { openEngine } from "../../engine/open_engine.ts";
 import {
   CHECKPOINTS_ITERATOR_OPTIONS,
   type CheckpointsIteratorOptions,

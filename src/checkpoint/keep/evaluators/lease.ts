@@ -8,7 +8,8 @@ import type { Storage } from "../../../storage/storage.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
 import { type CheckpointFolder, requireFolder } from "../../engine/checkpoint_folder.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
+import type { EngineTarget } from "../../engine/engine_target.ts";
+import { openEngine } from "../../engine/open_engine.ts";
 import { readSmallFile, writeSmallFile } from "../../file/small_file.ts";
 import { checkTag } from "../../file/tags.ts";
 

@@ -4,7 +4,8 @@ import { type Clock, systemClock } from "../../../base/clock.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
 import { type CheckpointSummary, readCatalog } from "../../engine/catalog.ts";
 import { requireFolder } from "../../engine/checkpoint_folder.ts";
-import { type EngineTarget, openEngine } from "../../engine/open_engine.ts";
+import type { EngineTarget } from "../../engine/engine_target.ts";
+import { openEngine } from "../../engine/open_engine.ts";
 import { DirectoryWatch } from "./directory_watch.ts";
 import { checkPartition, DONE_EVAL_SUBDIR, donePartitions } from "./done_marks.ts";
 

@@ -17,7 +17,8 @@ import {
   stateOfOwner,
 } from "../../../../src/checkpoint/engine/lock/lock_owner.ts";
 import { Snapshot } from "../../../../src/checkpoint/snapshot.ts";
-import { WriterLock, type WriterLockOptions } from "../../../../src/checkpoint/engine/lock/writer_lock.ts";
+import type { WriterLockOptions } from "../../../../src/checkpoint/engine/lock/writer_lock_options.ts";
+import { WriterLock } from "../../../../src/checkpoint/engine/lock/writer_lock.ts";
 import { MemoryStorage } from "../../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../../src/storage/storage.ts";
 import { bytes, writeFile } from "../../../storage/storage_contract.ts";
