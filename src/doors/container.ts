@@ -24,7 +24,7 @@
  * @module
  */
 export type { CodecChoice, CompressionMode, EncodedChunk } from "../container/codec/choose.ts";
-export type { Codec } from "../container/codec/codec.ts";
+export type { Codec, Decoder } from "../container/codec/codec.ts";
 export { CodecPool, type Lent, type LentBytes, type LentChunk } from "../container/codec/codec_pool.ts";
 export type { GpuCodingRates, WriteRates } from "../container/codec/coding_rates.ts";
 export type { ChunkSums } from "../container/codec/decode_checked.ts";

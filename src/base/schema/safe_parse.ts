@@ -1,7 +1,5 @@
 import * as z from "zod/mini";
-import en from "zod/v4/locales/en.js";
-
-const { localeError } = en();
+import { problemText } from "./problem_text.ts";
 
 /** What came of a value: `data` where the schema has it, else `error`. */
 export type Parsed<T> = z.core.util.SafeParseResult<T>;
@@ -11,7 +9,7 @@ export type Parsed<T> = z.core.util.SafeParseResult<T>;
  * something is invalid.
  */
 export function safeParse<T>(schema: z.ZodMiniType<T>, value: unknown): Parsed<T> {
-  return schema.safeParse(value, { error: localeError });
+  return schema.safeParse(value, { error: problemText });
 }
 
 /** What does not fit first, and where: dotted, and nothing for the value as a whole. */

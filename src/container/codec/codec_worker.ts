@@ -7,8 +7,8 @@ import { nodeBuiltin } from "../../base/node_builtin.ts";
 import { encodeSmallest } from "./choose.ts";
 import type { CodecAnswer, CodecJob, JobInput, JobOutput } from "./codec_job.ts";
 import { decodeChecked } from "./decode_checked.ts";
+import { decoderByName } from "./decoders.ts";
 import { outputHalf } from "./shared_buffers.ts";
-import { codecByName } from "./table.ts";
 
 /** Memory of the buffers by their number. */
 const buffers: SharedArrayBuffer[] = [];
@@ -23,7 +23,7 @@ function answer({ id, input: where, work }: CodecJob): CodecAnswer {
   try {
     const { input, output } = memoryOf(where);
     if (work.kind === "decode") {
-      const raw = decodeChecked(codecByName(work.name), input, work.chunk, output);
+      const raw = decodeChecked(decoderByName(work.name), input, work.chunk, output);
       return { id, output: given(raw, output) };
     }
     const { stored, ...encoded } = encodeSmallest(input, work.dtype, work.names, output);

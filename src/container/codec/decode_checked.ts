@@ -2,7 +2,7 @@ import { hexOf } from "../../base/hex.ts";
 import { crc32 } from "../../base/crc32/crc32.ts";
 import type { DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
-import type { Codec } from "./codec.ts";
+import type { Decoder } from "./codec.ts";
 
 /** What a container says of a chunk's bytes. */
 export interface ChunkSums {
@@ -19,11 +19,11 @@ export interface ChunkSums {
 /**
  * The raw bytes of a chunk, after everything that can be checked about them: the stored bytes' checksum before
  * anything is decoded, then that they decode to exactly `rawLength`, then the raw bytes' checksum. The result is as
- * `Codec.decode` gives it. Throws `CairnError` with `checksum_mismatch` or `invalid_container`, in words that go on
+ * `Decoder.decode` gives it. Throws `CairnError` with `checksum_mismatch` or `invalid_container`, in words that go on
  * after "Cannot read …:".
  */
 export function decodeChecked(
-  codec: Codec,
+  codec: Decoder,
   stored: Uint8Array,
   { dtype, rawLength, storedCrc, rawCrc }: ChunkSums,
   into?: Uint8Array,

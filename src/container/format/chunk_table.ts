@@ -2,8 +2,8 @@ import { alignUp } from "../../base/checked.ts";
 import { type DType, DTYPES } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import { readU64, viewOf, writeU64 } from "../../base/little_endian.ts";
-import type { Codec } from "../codec/codec.ts";
-import { codecById } from "../codec/table.ts";
+import type { Decoder } from "../codec/codec.ts";
+import { decoderById } from "../codec/decoders.ts";
 import { CHUNK_ALIGNMENT, MAX_CHUNK_BYTES } from "./chunk_plan.ts";
 import { DATA_OFFSET } from "./header.ts";
 import { dtypeById } from "./dtype_id.ts";
@@ -29,7 +29,7 @@ export interface ChunkRecord {
   /** CRC-32 of the raw bytes. */
   readonly rawCrc: number;
   /** What decodes it. */
-  readonly codec: Codec;
+  readonly codec: Decoder;
   /** The dtype of every element in it. */
   readonly dtype: DType;
 }
@@ -98,7 +98,7 @@ function parseChunk(view: DataView, count: number, index: number, rawOffset: num
   const rawCrc = view.getUint32(20 * count + 4 * index, true);
   const codecId = view.getUint8(24 * count + index);
   const dtypeId = view.getUint8(25 * count + index);
-  const codec = codecById(codecId);
+  const codec = decoderById(codecId);
   const dtype = dtypeById(dtypeId);
   if (codec === undefined) throw unsupported(index, `codec number ${codecId}`);
   if (dtype === undefined) throw unsupported(index, `dtype number ${dtypeId}`);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { byteSizeOf, type DType } from "../../../src/base/dtype.ts";
 import type { Codec } from "../../../src/container/codec/codec.ts";
+import { decoderById, decoderByName } from "../../../src/container/codec/decoders.ts";
 import { codecById, codecByName, type CodecName } from "../../../src/container/codec/table.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { ALL_DTYPES, asBytes, bytesOf, weightsOf, withoutBuiltins } from "../samples.ts";
@@ -57,6 +58,10 @@ for (const name of ["raw", "deflate", "planes", "zstd", "levels"] as const satis
   describe(`codec ${name}`, () => {
     test("is found by its number and has its name", () => {
       expect(codecById(codec.id)).toBe(codec);
+      const { id, decode } = codec;
+      for (const decoder of [decoderById(id), decoderByName(name)]) {
+        expect([decoder?.id, decoder?.name, decoder?.decode === decode]).toEqual([id, name, true]);
+      }
       expect(codec.name).toBe(name);
     });
 
@@ -177,8 +182,11 @@ async function expectRefusalOr(codec: Codec, stored: Uint8Array, rawLength: numb
 }
 
 test("an unknown codec has no number and no name", () => {
-  for (const id of [5, 6, 255, -1, NaN]) expect(codecById(id)).toBeUndefined();
+  for (const id of [5, 6, 255, -1, NaN]) {
+    expect([codecById(id), decoderById(id)]).toEqual([undefined, undefined]);
+  }
   for (const name of ["lz4", "", "constructor"]) {
     expect(() => codecByName(name as CodecName)).toThrow(TypeError);
+    expect(() => decoderByName(name as CodecName)).toThrow(TypeError);
   }
 });

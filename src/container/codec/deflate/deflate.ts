@@ -1,7 +1,7 @@
 import { byteSizeOf, type DType } from "../../../base/dtype.ts";
 import { CairnError } from "../../../base/errors.ts";
 import { mergePlanes, splitPlanes } from "../byte_planes.ts";
-import type { Codec } from "../codec.ts";
+import type { Codec, Decoder } from "../codec.ts";
 import { joinPlanes, readPlanes } from "../plane_list.ts";
 import { deflateBytes, inflateBytes } from "./zlib_stream.ts";
 
@@ -33,15 +33,20 @@ export const deflateCodec: Codec = {
     if (count === 0 || storedLength > raw.byteLength * WORTHWHILE) return undefined;
     return joinPlanes(streams, storedLength);
   },
-  decode(stored, rawLength, dtype) {
-    const byteSize = byteSizeOf(dtype);
-    const planes = storedPlanes(stored, byteSize, rawLength / byteSize).map((plane) =>
-      plane.byteLength * byteSize === rawLength ? plane : inflateBytes(plane, rawLength / byteSize)
-    );
-    const [only] = planes;
-    return only !== undefined && planes.length === 1 ? only : mergePlanes(planes, rawLength);
-  },
+  decode: decodeDeflate,
 };
+
+/** The half of {@link deflateCodec} that reads. */
+export const deflateDecoder: Decoder = { id: 1, name: "deflate", decode: decodeDeflate };
+
+function decodeDeflate(stored: Uint8Array, rawLength: number, dtype: DType): Uint8Array {
+  const byteSize = byteSizeOf(dtype);
+  const planes = storedPlanes(stored, byteSize, rawLength / byteSize).map((plane) =>
+    plane.byteLength * byteSize === rawLength ? plane : inflateBytes(plane, rawLength / byteSize)
+  );
+  const [only] = planes;
+  return only !== undefined && planes.length === 1 ? only : mergePlanes(planes, rawLength);
+}
 
 function planesOf(raw: Uint8Array, byteSize: number): Uint8Array[] {
   if (byteSize === 1) return [raw];

@@ -1,6 +1,6 @@
 import { byteSizeOf, type DType } from "../../../base/dtype.ts";
 import { type ItemBits, itemBitsOf } from "../../../base/item_bits.ts";
-import type { Codec } from "../codec.ts";
+import type { Codec, Decoder } from "../codec.ts";
 import { GROUP_ITEMS, groupCount, type GroupLayout, groupLayout } from "./levels_format.ts";
 import { invalid, LevelsReader } from "./levels_reader.ts";
 import { LevelsWriter } from "./levels_writer.ts";
@@ -24,26 +24,31 @@ export const levelsCodec: Codec = {
     const stored = levelsBytes(raw, dtype);
     return stored.byteLength > raw.byteLength * WORTHWHILE ? undefined : stored;
   },
-  decode(stored, rawLength, dtype, into) {
-    const items = itemBitsOf(dtype);
-    if (rawLength % byteSizeOf(dtype) !== 0) {
-      throw invalid(`${rawLength} raw bytes are no whole number of ${dtype}`);
-    }
-    if (stored.byteLength % 4 !== 0) throw invalid(`it has ${stored.byteLength} bytes`);
-    const groups = groupCount(rawLength, items);
-    const reader = new LevelsReader(items, rawLength, wordsOf(stored));
-    const whole = outputFor(rawLength, into);
-    const target = itemsOf(whole, items);
-    for (let index = 0; index < groups; index++) {
-      reader.readGroup(target, groupLayout(index, rawLength, items));
-    }
-    reader.finish();
-    for (let at = rawLength; at < whole.byteLength; at++) {
-      if (whole[at] !== 0) throw invalid("bytes behind its last element are not zero");
-    }
-    return whole.subarray(0, rawLength);
-  },
+  decode: decodeLevels,
 };
+
+/** The half of {@link levelsCodec} that reads. */
+export const levelsDecoder: Decoder = { id: 4, name: "levels", decode: decodeLevels };
+
+function decodeLevels(stored: Uint8Array, rawLength: number, dtype: DType, into?: Uint8Array): Uint8Array {
+  const items = itemBitsOf(dtype);
+  if (rawLength % byteSizeOf(dtype) !== 0) {
+    throw invalid(`${rawLength} raw bytes are no whole number of ${dtype}`);
+  }
+  if (stored.byteLength % 4 !== 0) throw invalid(`it has ${stored.byteLength} bytes`);
+  const groups = groupCount(rawLength, items);
+  const reader = new LevelsReader(items, rawLength, wordsOf(stored));
+  const whole = outputFor(rawLength, into);
+  const target = itemsOf(whole, items);
+  for (let index = 0; index < groups; index++) {
+    reader.readGroup(target, groupLayout(index, rawLength, items));
+  }
+  reader.finish();
+  for (let at = rawLength; at < whole.byteLength; at++) {
+    if (whole[at] !== 0) throw invalid("bytes behind its last element are not zero");
+  }
+  return whole.subarray(0, rawLength);
+}
 
 /** A chunk in the stored form of the codec `levels`, whether that pays or not. */
 export function levelsBytes(raw: Uint8Array, dtype: DType): Uint8Array {

@@ -1,7 +1,7 @@
 import { alignUp } from "../../../base/checked.ts";
 import { byteSizeOf, type DType } from "../../../base/dtype.ts";
 import { viewOf } from "../../../base/little_endian.ts";
-import type { Codec } from "../codec.ts";
+import type { Codec, Decoder } from "../codec.ts";
 import { planeKernels } from "./chosen_kernels.ts";
 import { PLANE_HEAP } from "./plane_heap.ts";
 import type { PlaneKernels } from "./plane_kernels.ts";
@@ -47,35 +47,40 @@ export const planesCodec: Codec = {
     const writer = (hasZeros ? encodeNonzero(raw, dtype) : undefined) ?? encodeAll(raw, dtype);
     return writer.byteLength > raw.byteLength * WORTHWHILE ? undefined : writer.toBytes(into);
   },
-  decode(stored, rawLength, dtype, into) {
-    const byteSize = byteSizeOf(dtype);
-    const count = rawLength / byteSize;
-    if (!Number.isInteger(count)) throw invalid(`${rawLength} raw bytes are no whole number of ${dtype}`);
-    if (stored.byteLength < 4) throw invalid(`it has ${stored.byteLength} bytes`);
-    const kept = viewOf(stored).getUint32(0, true);
-    if (kept > count) throw invalid(`it has ${kept} elements in its planes, of ${count} at most`);
-    const kernels = planeKernels();
-    // Streams may be read far past their end before that is noticed: by less than twice a plane's length.
-    const layout = heapLayout(rawLength, byteSize, 3 * count);
-    kernels.reserve(layout.end);
-    let at = 4;
-    if (kept < count) at = readMask(kernels, stored, at, { layout, kept, count });
-    const first = byteSize === 1 ? layout.raw : layout.planes;
-    for (let plane = 0; plane < byteSize; plane++) {
-      const target = { address: first + plane * layout.stride, length: kept, streams: layout.streams };
-      at = readPlane(kernels, stored, at, target);
-    }
-    if (at !== stored.byteLength) throw invalid(`${stored.byteLength - at} bytes follow its last plane`);
-    if (byteSize > 1) {
-      kernels.merge(layout.planes, layout.stride, kept, byteSize, isFloat(dtype), layout.raw);
-    }
-    if (kept < count) kernels.expand(layout.raw, kept, count, byteSize, layout.mask);
-    const raw = kernels.heap().subarray(layout.raw, layout.raw + rawLength);
-    if (into === undefined) return raw.slice();
-    into.set(raw);
-    return into.subarray(0, rawLength);
-  },
+  decode: decodePlanes,
 };
+
+/** The half of {@link planesCodec} that reads. */
+export const planesDecoder: Decoder = { id: 2, name: "planes", decode: decodePlanes };
+
+function decodePlanes(stored: Uint8Array, rawLength: number, dtype: DType, into?: Uint8Array): Uint8Array {
+  const byteSize = byteSizeOf(dtype);
+  const count = rawLength / byteSize;
+  if (!Number.isInteger(count)) throw invalid(`${rawLength} raw bytes are no whole number of ${dtype}`);
+  if (stored.byteLength < 4) throw invalid(`it has ${stored.byteLength} bytes`);
+  const kept = viewOf(stored).getUint32(0, true);
+  if (kept > count) throw invalid(`it has ${kept} elements in its planes, of ${count} at most`);
+  const kernels = planeKernels();
+  // Streams may be read far past their end before that is noticed: by less than twice a plane's length.
+  const layout = heapLayout(rawLength, byteSize, 3 * count);
+  kernels.reserve(layout.end);
+  let at = 4;
+  if (kept < count) at = readMask(kernels, stored, at, { layout, kept, count });
+  const first = byteSize === 1 ? layout.raw : layout.planes;
+  for (let plane = 0; plane < byteSize; plane++) {
+    const target = { address: first + plane * layout.stride, length: kept, streams: layout.streams };
+    at = readPlane(kernels, stored, at, target);
+  }
+  if (at !== stored.byteLength) throw invalid(`${stored.byteLength - at} bytes follow its last plane`);
+  if (byteSize > 1) {
+    kernels.merge(layout.planes, layout.stride, kept, byteSize, isFloat(dtype), layout.raw);
+  }
+  if (kept < count) kernels.expand(layout.raw, kept, count, byteSize, layout.mask);
+  const raw = kernels.heap().subarray(layout.raw, layout.raw + rawLength);
+  if (into === undefined) return raw.slice();
+  into.set(raw);
+  return into.subarray(0, rawLength);
+}
 
 /** The planes of all elements. */
 function encodeAll(raw: Uint8Array, dtype: DType): PlaneWriter {

@@ -1,8 +1,8 @@
-import { byteSizeOf } from "../../../base/dtype.ts";
+import { byteSizeOf, type DType } from "../../../base/dtype.ts";
 import { CairnError } from "../../../base/errors.ts";
 import { isAllZero } from "../../../base/little_endian.ts";
 import { mergePlanes, splitPlanes } from "../byte_planes.ts";
-import type { Codec } from "../codec.ts";
+import type { Codec, Decoder } from "../codec.ts";
 import { joinPlanes, readPlanes } from "../plane_list.ts";
 import { sampledBits } from "../plane_statistics.ts";
 import { canCompressZstd, unzstdBytes, zstdBytes } from "./zstd_stream.ts";
@@ -38,15 +38,20 @@ export const zstdCodec: Codec = {
     if (used > raw.byteLength * WORTHWHILE) return undefined;
     return joinPlanes(streams, Math.max(used, Math.ceil(raw.byteLength * LEAST_STORED)));
   },
-  decode(stored, rawLength, dtype) {
-    const byteSize = byteSizeOf(dtype);
-    const planes = storedPlanes(stored, byteSize, rawLength).map((plane) =>
-      plane.byteLength * byteSize === rawLength ? plane : unzstdBytes(plane, rawLength / byteSize)
-    );
-    const [only] = planes;
-    return only !== undefined && planes.length === 1 ? only : mergePlanes(planes, rawLength);
-  },
+  decode: decodeZstd,
 };
+
+/** The half of {@link zstdCodec} that reads. */
+export const zstdDecoder: Decoder = { id: 3, name: "zstd", decode: decodeZstd };
+
+function decodeZstd(stored: Uint8Array, rawLength: number, dtype: DType): Uint8Array {
+  const byteSize = byteSizeOf(dtype);
+  const planes = storedPlanes(stored, byteSize, rawLength).map((plane) =>
+    plane.byteLength * byteSize === rawLength ? plane : unzstdBytes(plane, rawLength / byteSize)
+  );
+  const [only] = planes;
+  return only !== undefined && planes.length === 1 ? only : mergePlanes(planes, rawLength);
+}
 
 function compressedPlane(plane: Uint8Array): Uint8Array {
   if (sampledBits(plane) > NOISE_BITS) return plane;
