@@ -4,8 +4,8 @@ import type * as z from "zod/mini";
 type Issue = z.core.$ZodRawIssue;
 
 /**
- * What does not fit, in words, for the kinds of schema that are used here. `zod/mini` by itself says only that something
- * is invalid, and its own English has all kinds that there are.
+ * What does not fit, in words, for the kinds of schema that are used here. `zod/mini` by itself says only that
+ * something is invalid, and its own English has all kinds that there are.
  */
 export function problemText(issue: Issue): string {
   switch (issue.code) {
