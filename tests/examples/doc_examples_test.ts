@@ -47,6 +47,8 @@ if (!isDeno) {
           isolatedDeclarations: false,
           declaration: false,
           types: ["node"],
+          // Imports that an example gets do not say which names are types.
+          verbatimModuleSyntax: false,
         },
         include: ["*.ts", join(rootPath, "tests", "examples", "surroundings.d.ts")],
       };
