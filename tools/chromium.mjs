@@ -41,7 +41,7 @@ export class Chromium {
   async open() {
     const { targetId } = await this.call("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.call("Target.attachToTarget", { targetId, flatten: true });
-    const page = new Page(this, sessionId);
+    const page = new Page(this, sessionId, targetId);
     this.#listeners.set(sessionId, (message) => page.take(message));
     for (const domain of ["Page", "Runtime", "Network", "Log", "DOM"]) await page.call(`${domain}.enable`);
     return page;
@@ -84,10 +84,16 @@ class Page {
   problems = [];
   #browser;
   #session;
+  #target;
 
-  constructor(browser, session) {
+  constructor(browser, session, target) {
     this.#browser = browser;
     this.#session = session;
+    this.#target = target;
+  }
+
+  async close() {
+    await this.#browser.call("Target.closeTarget", { targetId: this.#target });
   }
 
   call(method, params) {

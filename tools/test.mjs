@@ -96,6 +96,7 @@ const steps = {
   examples: () =>
     suite(node, [join("tools", "examples.mjs"), "--quick"], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
   browser: () => suite(node, [join("tools", "browser_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
+  page: () => suite(node, [join("tools", "page_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
 };
 const AT_ONCE = ["bun", "deno"];
 
@@ -114,7 +115,7 @@ if (unknown.length > 0) {
 }
 const names = Object.keys(steps).filter((name) => wanted.length === 0 || wanted.includes(name));
 const runs = (...some) => some.some((name) => names.includes(name));
-await setup({ browser: runs("browser"), python: runs("bun", "deno") });
+await setup({ browser: runs("browser", "page"), python: runs("bun", "deno") });
 const together = names.filter((name) => AT_ONCE.includes(name));
 for (const name of names) {
   if (!together.includes(name)) await runStep(name);
