@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { pageText } from "../dist/src/page/server/page_text.js";
 import { servePage } from "../dist/src/page/server/serve_page.js";
+import { bytesSource, ContainerReader } from "@cairn-ml/cairn/container";
 import {
   cairnBytes,
   HOSTILE,
@@ -250,16 +251,14 @@ async function followsLog(page) {
 async function drawsLineage(page) {
   const runId = "ab".repeat(16);
   mkdirSync(place("lineage"));
-  let parent;
   const save = async (step, order, from) => {
     const provenance = { step, order, runId, ...(from === undefined ? {} : { parent: from }) };
     const bytes = await cairnBytes({ w: weights(64, order) }, { provenance });
     writeFileSync(place("lineage", `${order}.cairn`), bytes);
-    const { ContainerReader, bytesSource } = await import("@cairn-ml/cairn/container");
     return (await ContainerReader.open(bytesSource(bytes))).fileId;
   };
-  await save(1, 1, parent);
-  parent = await save(2, 2, parent);
+  await save(1, 1);
+  const parent = await save(2, 2);
   await save(3, 3, parent);
   await save(4, 4, parent);
   const other = await save(3, 5, parent);

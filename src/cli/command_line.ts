@@ -9,11 +9,12 @@ import { ls } from "./ls.ts";
 import { jsonLine } from "./print/json.ts";
 import type { Output } from "./print/output.ts";
 import { styled } from "./print/text.ts";
+import { serve } from "./serve.ts";
 import { verify } from "./verify.ts";
 import { EXIT_CODES, type ExitCode, UsageError, type Verb } from "./verb.ts";
 
 /** Every verb, in the order of the help. */
-export const VERBS: readonly Verb[] = [inspect, ls, verify, diff];
+export const VERBS: readonly Verb[] = [inspect, ls, verify, diff, serve];
 
 /**
  * Runs `cairn` with these arguments, the verb first.
