@@ -357,6 +357,11 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   ],
   TrainerSaveOptions: [detached(cairn.Trainer.prototype.save, "a")],
   AutoSaveOptions: [(wrong) => new cairn.AutoSaver(wrong)],
+  LogOptions: [
+    (wrong) => cairn.csvLog("a.csv", wrong),
+    (wrong) => cairn.jsonlLog("a.jsonl", wrong),
+    (wrong) => cairn.tensorBoardLog("runs", wrong),
+  ],
   EarlyStoppingOptions: [(wrong) => cairn.earlyStopping(wrong)],
   ReduceOnPlateauOptions: [(wrong) => cairn.reduceOnPlateau(wrong)],
   TerminalProgressOptions: [(wrong) => cairn.terminalProgress(wrong)],

@@ -12,6 +12,8 @@ export interface FileLocation {
   readonly full: string;
 }
 
+const IN_MEMORY = /^memory:/i;
+
 /**
  * Cuts a path of the file system, a `file:` URL, or a location in a storage of others, at its last slash.
  *
@@ -19,10 +21,12 @@ export interface FileLocation {
  * begins with "~".
  */
 export function cutLocation(location: string | URL, storages: Storages = {}): FileLocation {
-  if (isOfOthers(location, storages)) {
+  if (isOfOthers(location, storages) || IN_MEMORY.test(String(location))) {
     const full = String(location);
     const end = full.lastIndexOf("/");
-    return { directory: full.slice(0, Math.max(0, end)), name: full.slice(end + 1), full };
+    // Without a slash it is in the memory that has no name.
+    const start = end < 0 ? full.indexOf(":") : end;
+    return { directory: full.slice(0, end < 0 ? start + 1 : end), name: full.slice(start + 1), full };
   }
   const paths = nodeBuiltin("node:path");
   const urls = nodeBuiltin("node:url");

@@ -1,16 +1,9 @@
 import { refuseTilde } from "../base/options/refuse_tilde.ts";
 import { checkOptions } from "../base/options/options.ts";
-import {
-  LIST_OPTIONS,
-  type ListOptions,
-  MOVE_OPTIONS,
-  type MoveOptions,
-  type Storage,
-  type StorageEntry,
-  type StorageReader,
-  type StorageWriter,
-} from "./storage.ts";
+import { LIST_OPTIONS, type ListOptions, MOVE_OPTIONS, type MoveOptions } from "./storage.ts";
+import type { Storage, StorageEntry, StorageReader, StorageWriter } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
+import { AppendedFile, cutFile } from "./append_file.ts";
 import { BlockMemory, BlockWriter, type PositionedFile } from "./block_writer.ts";
 import { nodeBuiltin } from "../base/node_builtin.ts";
 import { ratesOfDisk } from "./disk_rates.ts";
@@ -144,6 +137,27 @@ export class FileStorage implements Storage {
       const flags = O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0);
       const file = await OpenFile.open(this.#fs, this.describe(path), flags, 0o666);
       return this.#writer(path, file, (await file.stat()).dev);
+    });
+  }
+
+  openAppend(path: string): Promise<StorageWriter> {
+    return this.#run("open", path, async () => {
+      checkFilePath(path);
+      await this.#refuseLinks(directoryOf(path));
+      const file = await AppendedFile.open(this.#fs, this.describe(path));
+      return {
+        write: (bytes) => this.#run("write", path, () => file.write(bytes)),
+        sync: () => this.#run("sync", path, () => file.sync()),
+        close: () => this.#run("close", path, () => file.close()),
+      };
+    });
+  }
+
+  truncate(path: string, byteLength: number): Promise<void> {
+    return this.#run("truncate", path, async () => {
+      checkFilePath(path);
+      await this.#refuseLinks(directoryOf(path));
+      await cutFile(this.#fs, this.describe(path), byteLength);
     });
   }
 
@@ -345,7 +359,8 @@ export class FileStorage implements Storage {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof TypeError && hostErrorCode(error) === "") throw error;
+      const isCallersMistake = error instanceof TypeError || error instanceof RangeError;
+      if (isCallersMistake && hostErrorCode(error) === "") throw error;
       throw storageError(op, this.describe(path), error);
     }
   }

@@ -11,6 +11,7 @@ import {
 } from "./storage.ts";
 import { CairnError } from "../base/errors.ts";
 import { checkDirectoryPath, checkFilePath, directoryOf, joinPath, nameOf } from "./storage_path.ts";
+import { requireShorter } from "./append_file.ts";
 import { hostError } from "./host_error.ts";
 import { storageError } from "./storage_error.ts";
 
@@ -94,14 +95,29 @@ export class MemoryStorage implements Storage {
       checkFilePath(path);
       this.#requireDirectory(directoryOf(path));
       if (this.#files.has(path) || this.#directories.has(path)) throw hostError("EEXIST");
-      const file: MemoryFile = {
-        id: this.#filesMade++,
-        bytes: new Uint8Array(0),
-        byteLength: 0,
-        modifiedMs: this.#now(),
-      };
-      this.#files.set(path, file);
-      return this.#writer(path, file);
+      return this.#writer(path, this.#create(path));
+    });
+  }
+
+  openAppend(path: string): Promise<StorageWriter> {
+    return this.#run("open", path, () => {
+      checkFilePath(path);
+      this.#requireDirectory(directoryOf(path));
+      if (this.#directories.has(path)) throw hostError("EISDIR");
+      return this.#writer(path, this.#files.get(path) ?? this.#create(path));
+    });
+  }
+
+  truncate(path: string, byteLength: number): Promise<void> {
+    return this.#run("truncate", path, () => {
+      checkFilePath(path);
+      if (this.#directories.has(path)) throw hostError("EISDIR");
+      const file = this.#require(path);
+      requireShorter(byteLength, file.byteLength);
+      // Whoever reads it keeps what there was.
+      file.bytes = file.bytes.slice(0, byteLength);
+      file.byteLength = byteLength;
+      file.modifiedMs = this.#now();
     });
   }
 
@@ -148,6 +164,13 @@ export class MemoryStorage implements Storage {
       checkDirectoryPath(directory);
       return Number.isFinite(this.#capacityBytes) ? this.#capacityBytes - this.#usedBytes() : undefined;
     });
+  }
+
+  #create(path: string): MemoryFile {
+    const bytes = new Uint8Array(0);
+    const file = { id: this.#filesMade++, bytes, byteLength: 0, modifiedMs: this.#now() };
+    this.#files.set(path, file);
+    return file;
   }
 
   #writer(path: string, file: MemoryFile): StorageWriter {
@@ -213,7 +236,8 @@ export class MemoryStorage implements Storage {
     try {
       return Promise.resolve(work());
     } catch (error) {
-      const isCallersMistake = error instanceof TypeError || error instanceof CairnError;
+      const isCallersMistake = error instanceof TypeError || error instanceof RangeError ||
+        error instanceof CairnError;
       return Promise.reject(isCallersMistake ? error : storageError(op, this.describe(path), error));
     }
   }

@@ -88,6 +88,16 @@ export interface Storage {
   makeDirectory(directory: string): Promise<void>;
   /** Creates a file that was not there, without following links. Its directory has to exist. */
   createExclusive(path: string): Promise<StorageWriter>;
+  /**
+   * Opens a plain file to be written behind what it has, or creates it, without following links. Its directory has to
+   * exist. What `write` took can be read at once. Not needed: only logs ask for it, which refuse a storage without it.
+   */
+  openAppend?(path: string): Promise<StorageWriter>;
+  /**
+   * Cuts a plain file that nobody writes to down to its first `byteLength` bytes; a `RangeError` where it has fewer.
+   * Not needed, as `openAppend`.
+   */
+  truncate?(path: string, byteLength: number): Promise<void>;
   /** Opens a plain file, without following links. */
   openRead(path: string): Promise<StorageReader>;
   /** Renames a file in one step, so that a reader sees the old one or the new one. Durable after `syncDirectory`. */

@@ -31,7 +31,12 @@ export class TrainLog implements SaveListener {
     this.#options = options;
     const progress = progressCallback(options.progress);
     const view = new RunView(run, () => this.#progress());
-    this.#callbacks = new CallbackSession(callbacks, progress === undefined ? [] : [progress], view);
+    this.#callbacks = new CallbackSession(
+      callbacks,
+      progress === undefined ? [] : [progress],
+      view,
+      (message) => this.onWarning(message),
+    );
   }
 
   /** Which callback asked for the end. */

@@ -6,6 +6,7 @@ export * from "../../src/doors/engine.ts";
 export * from "../../src/doors/evaluate.ts";
 export * from "../../src/doors/exchange.ts";
 export * from "../../src/doors/gpu.ts";
+export * from "../../src/doors/log.ts";
 export * from "../../src/doors/ranks.ts";
 export * from "../../src/doors/storage.ts";
 export * from "../../src/doors/train.ts";

@@ -46,7 +46,22 @@ export class FaultStorage extends WrappedStorage {
   }
 
   override async createExclusive(path: string): Promise<StorageWriter> {
-    const writer = await this.around({ op: "createExclusive", path }, () => this.inner.createExclusive(path));
+    return this.#counted(
+      path,
+      await this.around({ op: "createExclusive", path }, () => this.inner.createExclusive(path)),
+    );
+  }
+
+  override async openAppend(path: string): Promise<StorageWriter> {
+    const open = async (): Promise<StorageWriter> => {
+      const writer = await this.inner.openAppend?.(path);
+      if (writer === undefined) throw new TypeError("The storage inside cannot append");
+      return writer;
+    };
+    return this.#counted(path, await this.around({ op: "openAppend", path }, open));
+  }
+
+  #counted(path: string, writer: StorageWriter): StorageWriter {
     this.openHandles++;
     return {
       write: (bytes) => {

@@ -39,7 +39,31 @@ export class WrappedStorage implements Storage {
   }
 
   async createExclusive(path: string): Promise<StorageWriter> {
-    const writer = await this.around({ op: "createExclusive", path }, () => this.inner.createExclusive(path));
+    return this.#wrapped(
+      path,
+      await this.around({ op: "createExclusive", path }, () => this.inner.createExclusive(path)),
+    );
+  }
+
+  async openAppend(path: string): Promise<StorageWriter> {
+    return this.#wrapped(
+      path,
+      await this.around({ op: "openAppend", path }, async () => {
+        const writer = await this.inner.openAppend?.(path);
+        if (writer === undefined) throw new TypeError("The storage inside cannot append");
+        return writer;
+      }),
+    );
+  }
+
+  truncate(path: string, byteLength: number): Promise<void> {
+    return this.around({ op: "truncate", path }, async () => {
+      if (this.inner.truncate === undefined) throw new TypeError("The storage inside cannot cut files");
+      await this.inner.truncate(path, byteLength);
+    });
+  }
+
+  #wrapped(path: string, writer: StorageWriter): StorageWriter {
     return {
       write: (bytes) => this.around({ op: "write", path }, () => writer.write(bytes)),
       sync: () => this.around({ op: "sync", path }, () => writer.sync()),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Storage } from "../../src/storage/storage.ts";
 import { CairnError } from "../../src/base/errors.ts";
+import { thrownBy } from "../helpers/thrown.ts";
 
 /** What every storage promises. `open` gives a fresh, empty one. */
 export function testStorageContract(name: string, open: () => Promise<Storage>): void {
@@ -110,6 +111,46 @@ export function testStorageContract(name: string, open: () => Promise<Storage>):
       expect(await storage.list("")).toEqual([]);
     });
 
+    test("appends to files and cuts them, or has neither", async () => {
+      const storage = await open();
+      if (!canAppend(storage)) return;
+      const append = async (path: string, text: string): Promise<void> => {
+        const writer = await storage.openAppend(path);
+        for (let rest = bytes(text); rest.byteLength > 0;) rest = rest.subarray(await writer.write(rest));
+        await writer.sync();
+        await writer.close();
+      };
+      await append("log", "one ");
+      await append("log", "two");
+      expect(await readFile(storage, "log")).toBe("one two");
+      await storage.truncate("log", 5);
+      expect(await readFile(storage, "log")).toBe("one t");
+      await append("log", "hree");
+      expect(await readFile(storage, "log")).toBe("one three");
+      await storage.truncate("log", 0);
+      expect(await readFile(storage, "log")).toBe("");
+      for (const wrong of [1, -1, 0.5, NaN]) {
+        expect(await thrownBy(() => storage.truncate("log", wrong))).toBeInstanceOf(RangeError);
+      }
+      expect(await codeOf(storage.truncate("nowhere", 0))).toBe("not_found");
+      expect(await codeOf(storage.openAppend("nowhere/log"))).toBe("not_found");
+      await storage.makeDirectory("directory");
+      expect(await codeOf(storage.openAppend("directory"))).toBe("storage_failed");
+      expect(await codeOf(storage.truncate("directory", 0))).toBe("storage_failed");
+      expect(await thrownBy(() => storage.openAppend("../log"))).toBeInstanceOf(TypeError);
+      expect(await thrownBy(() => storage.truncate("../log", 0))).toBeInstanceOf(TypeError);
+    });
+
+    test("lets what was appended be read before the file is closed", async () => {
+      const storage = await open();
+      if (!canAppend(storage)) return;
+      const writer = await storage.openAppend("log");
+      expect(await writer.write(bytes("so far"))).toBe(6);
+      expect(await readFile(storage, "log")).toBe("so far");
+      await writer.close();
+      expect(await codeOf(writer.write(bytes("more")))).toBe("storage_failed");
+    });
+
     test("reads at any offset, short at the end and nothing past it", async () => {
       const storage = await open();
       await writeFile(storage, "a.bin", bytes("0123456789"));
@@ -180,6 +221,14 @@ export function testStorageContract(name: string, open: () => Promise<Storage>):
       expect(await storage.list("")).toEqual([]);
     });
   });
+}
+
+/** Whether a storage has what a storage may have beside what it must have: both or none. */
+function canAppend(
+  storage: Storage,
+): storage is Storage & Required<Pick<Storage, "openAppend" | "truncate">> {
+  expect(storage.openAppend === undefined).toBe(storage.truncate === undefined);
+  return storage.openAppend !== undefined;
 }
 
 export async function writeFile(storage: Storage, path: string, ...parts: Uint8Array[]): Promise<void> {

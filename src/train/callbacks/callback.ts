@@ -47,6 +47,8 @@ export interface CallbackEvent {
    * @param reason For people: the report says it, as `stoppedBy.reason`.
    */
   stop(reason?: string): void;
+  /** Adds to the warnings of the report, and tells whoever listens to them. */
+  warn(message: string): void;
 }
 
 /** A training begins, or goes on with another device after the one before was lost. */

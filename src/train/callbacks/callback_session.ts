@@ -20,13 +20,23 @@ export class CallbackSession {
   readonly #list: CallbackList;
   readonly #all: readonly Callback[];
   readonly #run: CallbackRun;
+  readonly #warn: (message: string) => void;
   #stopRequest: StopRequest | undefined;
   #failure: { readonly error: unknown } | undefined;
   /** What was returned by calls that nothing waits for. */
   #background: Promise<void> = Promise.resolve();
 
-  /** @param others Are told as well, and have no state in checkpoints. */
-  constructor(list: CallbackList, others: readonly Callback[], run: CallbackRun) {
+  /**
+   * @param others Are told as well, and have no state in checkpoints.
+   * @param warn Where warnings of callbacks go.
+   */
+  constructor(
+    list: CallbackList,
+    others: readonly Callback[],
+    run: CallbackRun,
+    warn: (message: string) => void,
+  ) {
+    this.#warn = warn;
     this.#list = list;
     this.#all = [...list.all, ...others];
     this.#run = run;
@@ -140,6 +150,7 @@ export class CallbackSession {
       stop: (reason) => {
         this.#stopRequest ??= { callback: name, reason };
       },
+      warn: this.#warn,
     };
   }
 }

@@ -1,6 +1,6 @@
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { AVERAGE_SLOT, slotGroup } from "../../tensor/group_names.ts";
-import type { TrainingHistory } from "../loop/history.ts";
+import { isWeight, type TrainingHistory } from "../loop/history.ts";
 import type { Run } from "../loop/run.ts";
 import { columnsOf, measuredNames } from "../step/kept_terms.ts";
 import type { CallbackRun } from "./callback.ts";
@@ -17,7 +17,7 @@ export class RunView implements CallbackRun {
     this.#run = run;
     this.#progress = progress;
     this.metricNames = ["loss", ...measuredNames(run)];
-    this.termNames = columnsOf(run.kept);
+    this.termNames = columnsOf(run.kept).filter((name) => !isWeight(name));
   }
 
   get step(): number {

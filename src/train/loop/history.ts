@@ -223,6 +223,6 @@ export class TrainingHistory {
 }
 
 /** Whether a column has the weights of another. */
-function isWeight(name: string): boolean {
+export function isWeight(name: string): boolean {
   return name.endsWith(".weight");
 }

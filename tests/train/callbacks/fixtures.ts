@@ -28,7 +28,11 @@ export class FakeRun {
       readWeights: () => Promise.resolve(new Map([["model.w", HostTensor.from([this.weights])]])),
       writeWeights: (weights) => void (this.weights = weights.get("model.w")?.toArray()[0] as number),
     };
-    return { run: run as CallbackRun, stop: (reason) => void (this.stopped ??= reason ?? "") };
+    return {
+      run: run as CallbackRun,
+      stop: (reason) => void (this.stopped ??= reason ?? ""),
+      warn: () => {},
+    };
   }
 
   async start(): Promise<void> {

@@ -32,7 +32,11 @@ function runAt(progress: TrainingProgress): CallbackRun {
 
 /** A progress that is told of a run's events. */
 function driven(callback: Callback) {
-  const eventOf = (progress: TrainingProgress): CallbackEvent => ({ run: runAt(progress), stop: () => {} });
+  const eventOf = (progress: TrainingProgress): CallbackEvent => ({
+    run: runAt(progress),
+    stop: () => {},
+    warn: () => {},
+  });
   return {
     compile: (done: number, total: number) => callback.onCompile?.({ done, total }),
     start: (progress: TrainingProgress) =>
