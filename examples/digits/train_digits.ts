@@ -50,7 +50,7 @@ const report = await trainer.train({
   onStep: ({ step }) => void tell({ event: "step", step }),
   onWarning: (message) => console.error(message),
 });
-const { accuracy } = await trainer.evaluate();
+const { accuracy = NaN } = await trainer.evaluate();
 const checkpoint = report.saves.at(-1)?.path ?? "";
 const files = readdirSync(directory).sort().map((name) => ({
   name,

@@ -95,7 +95,7 @@ describe("Trainer", () => {
       const report = await trainer.evaluate(data(batchSize));
       expect(report.examples).toBe(rows);
       expect(Math.abs(report.loss / ((977 ** 2 + 20 * 9) / rows) - 1)).toBeLessThan(1e-6);
-      expect(report.accuracy).toBe(NaN);
+      expect("accuracy" in report).toBe(false);
       expect(report.metrics).toEqual({});
     }
     await trainer.close();

@@ -21,8 +21,8 @@ import { lossOf, type Measures, setMetrics } from "./measures.ts";
 export interface EvaluationReport {
   /** The mean, without regularisers. */
   readonly loss: number;
-  /** Of 1; NaN where the labels are no classes. */
-  readonly accuracy: number;
+  /** Of 1, as among the metrics; absent where the labels are no classes. */
+  readonly accuracy?: number;
   /** Every metric that is a number by its name, `accuracy` included where there is one. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Every metric that is a table by its name, such as a confusion matrix. */
@@ -139,6 +139,8 @@ export class Evaluation {
       if (typeof result === "number") metrics[name] = result;
       else tables[name] = result;
     }
-    return { accuracy: metrics.accuracy ?? NaN, metrics, tables };
+    return metrics.accuracy === undefined
+      ? { metrics, tables }
+      : { accuracy: metrics.accuracy, metrics, tables };
   }
 }
