@@ -23,3 +23,21 @@ export const WORK_OPTIONS: OptionNames<Work> = { signal: true, onProgress: true 
 export function workOf({ signal, onProgress }: Work): Work {
   return { signal, onProgress };
 }
+
+/** How long a work that moves bytes took, and how fast it was. */
+export interface Throughput {
+  /** By a clock that nobody sets. */
+  readonly seconds: number;
+  /** 0 where there were none. */
+  readonly bytesPerSecond: number;
+}
+
+/** Starts to measure; what it gives says how long it was until its call. */
+export function startThroughput(): (byteLength: number) => Throughput {
+  const startMs = performance.now();
+  return (byteLength) => {
+    const seconds = (performance.now() - startMs) / 1000;
+    // A clock may be too coarse to see that something took time.
+    return { seconds, bytesPerSecond: seconds > 0 ? byteLength / seconds : 0 };
+  };
+}

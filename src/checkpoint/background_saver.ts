@@ -1,4 +1,4 @@
-import { type Work, WORK_OPTIONS } from "../base/work.ts";
+import { startThroughput, type Work, WORK_OPTIONS } from "../base/work.ts";
 import type { OptionNames } from "../base/options/options.ts";
 import { CairnError } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
@@ -146,6 +146,7 @@ export class BackgroundSaver {
     listener: SaveListener,
   ): Promise<SaveReport> {
     const { overwrite = false, keep, signal, onProgress } = options;
+    const throughputOf = startThroughput();
     try {
       const staging = await frozen.staging();
       listener.onStaging(staging);
@@ -169,6 +170,7 @@ export class BackgroundSaver {
         const report = await this.#commit(engine, info, { signal, verify: isLast ? true : undefined });
         return {
           ...report,
+          ...throughputOf(report.written.rawBytes),
           staging: kindOf(staging),
           streamedBytes: staging.streamedBytes,
           retention: keep === undefined ? undefined : await this.#cleanUp(engine, info.tag, keep),

@@ -1,5 +1,5 @@
 import { deferred } from "../base/deferred.ts";
-import type { WorkProgress } from "../base/work.ts";
+import type { Throughput, WorkProgress } from "../base/work.ts";
 import type { CommitReport } from "./engine/engine.ts";
 import type { BytesListener, BytesPhase } from "./capture/frozen_checkpoint.ts";
 import type { RetentionReport } from "./keep/retention/retention.ts";
@@ -27,8 +27,11 @@ export type PendingPhase =
  */
 export type StagingKind = "host" | "shadow" | "streamed";
 
-/** A checkpoint that was made durable, and what was cleaned up after it. */
-export interface SaveReport extends CommitReport {
+/**
+ * A checkpoint that was made durable, and what was cleaned up after it. Its seconds are those from the copy until it
+ * was durable, its bytes those of the tensors before compression, `written.rawBytes`.
+ */
+export interface SaveReport extends CommitReport, Throughput {
   /** Where the state was kept while it was written. */
   readonly staging: StagingKind;
   /** Bytes of tensors for which training had to wait, because there was no memory for a copy of them. */

@@ -27,7 +27,7 @@ export type { Clock } from "../base/clock.ts";
 export type { CairnErrorOptions } from "../base/errors.ts";
 export type { NamePattern, RenameRule } from "../base/name_pattern.ts";
 export type { OptionNames } from "../base/options/options.ts";
-export type { Work, WorkProgress } from "../base/work.ts";
+export type { Throughput, Work, WorkProgress } from "../base/work.ts";
 export type { BackgroundSaveOptions, BackgroundSaverOptions } from "../checkpoint/background_saver.ts";
 export type { StoredDType } from "../checkpoint/capture/cast_tensors.ts";
 export type { CheckpointState, FrozenCheckpoint } from "../checkpoint/capture/frozen_checkpoint.ts";
@@ -112,7 +112,7 @@ export type {
   PendingStatus,
   StagingKind,
 } from "../checkpoint/pending_snapshot.ts";
-export type { Mismatch, TensorForm } from "../checkpoint/restore/load_report.ts";
+export type { Mismatch, TensorComparison, TensorForm } from "../checkpoint/restore/load_report.ts";
 export type { StateByName, StateReport } from "../checkpoint/restore/restore_state.ts";
 export type { FitOptions, ShapePolicy } from "../checkpoint/restore/tensor_fit.ts";
 export type { PartialLoadOptions } from "../checkpoint/restore/partial_load_options.ts";

@@ -212,7 +212,8 @@ describe("loadInto, partially", () => {
         return read(offset, bytes);
       };
       const options = { shapePolicy: "pad", cast: true, dryRun: true } as const;
-      const planned = await loadInto(store, reader, options);
+      const { seconds: _, bytesPerSecond, ...planned } = await loadInto(store, reader, options);
+      expect(bytesPerSecond).toBe(0);
       expect(reads).toBe(0);
       expect(new Set(Object.values(await valuesOf(store)).flat())).toEqual(new Set([-1]));
       expect(planned).toMatchObject({
@@ -222,7 +223,9 @@ describe("loadInto, partially", () => {
         unexpected: ["model.d"],
       });
       // And it is what the load then says.
-      expect(await loadInto(store, reader, { ...options, dryRun: false, strict: false })).toEqual(planned);
+      expect(await loadInto(store, reader, { ...options, dryRun: false, strict: false })).toMatchObject(
+        planned,
+      );
       expect(reads).toBeGreaterThan(0);
       await store.close();
     },

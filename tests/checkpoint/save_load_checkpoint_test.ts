@@ -34,6 +34,8 @@ describe("saveCheckpoint", () => {
     const run = path.join(directory, "tag");
     const report = await saveCheckpoint(run, { state: { epoch: 1 } }, { tag: "first" });
     expect(report).toMatchObject({ tag: "first", path: path.join(run, "first.cairn"), warnings: [] });
+    expect(report.seconds).toBeGreaterThan(0);
+    expect(report.bytesPerSecond * report.seconds).toBeCloseTo(report.written.rawBytes, 6);
     expect(fs.readdirSync(run).sort()).toEqual(["first.cairn", "latest"]);
     expect(fs.readFileSync(path.join(run, "latest"), "utf8")).toBe("first\n");
   });

@@ -98,6 +98,8 @@ describe("Snapshot", () => {
     expect(pending.done).toBe(false);
     expect(snapshot.pending).toBe(pending);
     const report = await pending.wait();
+    expect(report.seconds).toBeGreaterThan(0);
+    expect(report.bytesPerSecond * report.seconds).toBeCloseTo(report.written.rawBytes, 6);
     expect(pending.done).toBe(true);
     expect(report.path).toBe(path.join(directory, "run", "1200.cairn"));
     expect(fs.readdirSync(path.join(directory, "run")).sort()).toEqual(["1200.cairn", "latest"]);

@@ -7,7 +7,7 @@ import type { Checkpoint } from "../file/checkpoint.ts";
 import type { HostState } from "../capture/state_types.ts";
 import { type LoadTarget, OPTIMIZER_PREFIX, requireLoadTarget, SCHEDULER_NAMES } from "./load_checkpoint.ts";
 import type { PartialLoadOptions } from "../restore/partial_load_options.ts";
-import type { LoadReport } from "../restore/load_report.ts";
+import type { LoadReport, TensorComparison } from "../restore/load_report.ts";
 import { FIT_OPTIONS } from "../restore/tensor_fit.ts";
 import { adaptModulePrefix } from "./module_prefix.ts";
 import { openCheckpoint } from "../file/open_path.ts";
@@ -109,7 +109,7 @@ async function loadFrom(
   };
 }
 
-function misfitsOf({ missing, unexpected, mismatched }: LoadReport): string[] {
+function misfitsOf({ missing, unexpected, mismatched }: TensorComparison): string[] {
   const misfits = [...missing, ...unexpected, ...mismatched.map(({ name }) => name)];
   if (misfits.length === 0) return [];
   return [`${misfits.length} of the tensors did not fit, "${misfits[0]}" for one; the report names them all`];

@@ -1,4 +1,4 @@
-import { type Work, WORK_OPTIONS } from "../../base/work.ts";
+import { startThroughput, type Throughput, type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { CommitInfo } from "../engine/commit_info.ts";
 import type { CommitReport, Engine } from "../engine/engine.ts";
@@ -57,7 +57,8 @@ export const SAVE_CHECKPOINT_OPTIONS: OptionNames<SaveCheckpointOptions> = {
 
 /**
  * Saves a checkpoint and resolves when it is durable. The state is the one at the call. The hint `latest` moves only
- * after the commit, and by the same durable protocol.
+ * after the commit, and by the same durable protocol. The report's seconds are those of the whole call, its bytes
+ * those of the tensors before compression.
  *
  * @throws CairnError `invalid_tag` before anything is touched; `already_exists`; `commit_failed` when another rank is
  * missing, `state_mismatch` when the ranks' states contradict each other; the error of another rank; errors of the
@@ -68,7 +69,7 @@ export async function saveCheckpoint(
   saveDir: EngineTarget,
   state: CheckpointState,
   options: SaveCheckpointOptions = {},
-): Promise<CommitReport> {
+): Promise<CommitReport & Throughput> {
   const {
     clientState,
     saveLatest,
@@ -84,6 +85,7 @@ export async function saveCheckpoint(
   const tag = options.tag ?? defaultTag(state);
   const info = CommitInfo.of({ tag, saveLatest });
   signal?.throwIfAborted();
+  const throughputOf = startThroughput();
   const frozen = FrozenCheckpoint.of({
     ...state,
     // Whatever is in it, as when it is that of a checkpoint that was loaded: no retention deletes this one.
@@ -94,7 +96,7 @@ export async function saveCheckpoint(
   try {
     const engine = await openFor(saveDir, options);
     if (options.ranks !== undefined) {
-      return await saveByRanks({
+      const report = await saveByRanks({
         engine: requireFileEngine(engine),
         info,
         overwrite: overwrite ?? false,
@@ -103,10 +105,12 @@ export async function saveCheckpoint(
         signal,
         onProgress,
       });
+      return { ...report, ...throughputOf(report.written.rawBytes) };
     }
     await engine.create(info, { overwrite });
     await engine.save(frozen, undefined, { signal, onProgress });
-    return await engine.commit(info, { signal });
+    const report = await engine.commit(info, { signal });
+    return { ...report, ...throughputOf(report.written.rawBytes) };
   } finally {
     frozen.release();
   }

@@ -1,4 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
+import type { Throughput } from "../../base/work.ts";
 import { shapesEqual } from "../../tensor/shape.ts";
 import { fitOf, type FitOptions, type FoundTensor } from "./tensor_fit.ts";
 import { formatForm, type TensorForm } from "../../tensor/tensor_form.ts";
@@ -15,8 +16,8 @@ export interface Mismatch {
   readonly expected: string;
 }
 
-/** What loading tensors into a store did, or would do. Names are those of the store, except where it says otherwise. */
-export interface LoadReport {
+/** How the tensors of a file fit those of a store, whose names these are except where it says otherwise. */
+export interface TensorComparison {
   /** Everything that is taken from the file, what is converted on the way included. */
   readonly loaded: readonly string[];
   /** In the store and not in the file. They keep what they had. */
@@ -42,6 +43,12 @@ export interface LoadReport {
 }
 
 /**
+ * What loading tensors into a store did, or would do. Its seconds are all of the load, the check of every byte
+ * included; its bytes are those of the tensors in the store that were loaded, 0 in a dry run.
+ */
+export interface LoadReport extends TensorComparison, Throughput {}
+
+/**
  * Compares what is wanted with what is found.
  *
  * @param found By the name that each is looked for under; its own name is the file's.
@@ -52,7 +59,7 @@ export function compareTensors(
   found: ReadonlyMap<string, FoundTensor>,
   excused: ReadonlySet<string>,
   options: FitOptions = {},
-): LoadReport {
+): TensorComparison {
   const report = {
     loaded: [] as string[],
     mismatched: [] as Mismatch[],
@@ -97,7 +104,7 @@ export function compareTensors(
  * does.
  */
 export function requireMatch(
-  report: LoadReport,
+  report: TensorComparison,
   from: string,
   advice = "load with strict: false to take what fits",
 ): void {

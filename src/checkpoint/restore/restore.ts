@@ -1,10 +1,10 @@
-import { type Work, workOf } from "../../base/work.ts";
+import { startThroughput, type Work, workOf } from "../../base/work.ts";
 import type { DType } from "../../base/dtype.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import { isDamage } from "../../container/format/damage.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { HostState } from "../capture/state_types.ts";
-import { compareTensors, type LoadReport, requireMatch } from "./load_report.ts";
+import { compareTensors, type LoadReport, requireMatch, type TensorComparison } from "./load_report.ts";
 import { compareState, requireState, type StateReport } from "./restore_state.ts";
 import type { StagedTensors } from "./staged_tensors.ts";
 import { StateChanges } from "./state_changes.ts";
@@ -78,7 +78,7 @@ export interface RestorePlan extends CheckpointLoadOptions {
 /** What a restore has found before it changes anything. */
 export interface FoundCheckpoint {
   readonly saved: HostState;
-  readonly report: LoadReport;
+  readonly report: TensorComparison;
 }
 
 /** What {@link restore} did, or would do. */
@@ -111,6 +111,7 @@ export async function restore(
   plan: RestorePlan = {},
 ): Promise<RestoreOutcome> {
   const { dryRun = false } = plan;
+  const throughputOf = startThroughput();
   const reading = { signal: plan.signal, onProgress: plan.onProgress };
   const { store, state = {} } = target;
   // `prepare` may replace a lost device.
@@ -119,8 +120,10 @@ export async function restore(
   const planned = await namingAllDamage(source, plan, () => planRestore(source, target, plan));
   const { found, tensors, names } = planned;
   const { report, saved } = found;
-  const outcome = { tensors: report, state: compareState(names, saved), saved };
-  if (dryRun) return outcome;
+  const outcomeOf = (byteLength: number): RestoreOutcome => {
+    return { tensors: { ...report, ...throughputOf(byteLength) }, state: compareState(names, saved), saved };
+  };
+  if (dryRun) return outcomeOf(0);
   const takeEffect = await namingAllDamage(source, plan, async () => await plan.prepare?.(found));
   const staged = await namingAllDamage(source, plan, () => stage(source, tensors, reading));
   try {
@@ -141,7 +144,7 @@ export async function restore(
   } finally {
     staged?.free();
   }
-  return outcome;
+  return outcomeOf(tensors?.byteLength ?? 0);
 }
 
 interface PlannedRestore {

@@ -10,7 +10,7 @@ import type { StoredTensor } from "../../tensor/tensor_group.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { readFitted } from "./fitted_tensor.ts";
 import { isHostTensorName } from "../capture/host_state.ts";
-import { compareTensors, type LoadReport } from "./load_report.ts";
+import { compareTensors, type TensorComparison } from "./load_report.ts";
 import { checkRenameRules, NameSelection, renameBy } from "../../base/name_pattern.ts";
 import { bytesOfSegment, endOf, type FileRange, fileRanges, planSegments } from "./store_segments.ts";
 import type { PartialLoadOptions } from "./partial_load_options.ts";
@@ -34,7 +34,7 @@ export interface TensorPlanOptions extends PartialLoadOptions {
 
 /** Which tensors of a file go where in a store. */
 export class TensorPlan {
-  readonly report: LoadReport;
+  readonly report: TensorComparison;
   readonly #store: TensorStore;
   readonly #found: ReadonlyMap<string, TensorRecord>;
   readonly #defaults: ReadonlyMap<string, Uint8Array>;
@@ -43,7 +43,7 @@ export class TensorPlan {
     store: TensorStore,
     found: ReadonlyMap<string, TensorRecord>,
     defaults: ReadonlyMap<string, Uint8Array>,
-    report: LoadReport,
+    report: TensorComparison,
   ) {
     this.#store = store;
     this.#found = found;
@@ -67,6 +67,12 @@ export class TensorPlan {
     const notMissed = new Set([...excused, ...defaults.keys()]);
     const compared = compareTensors(wanted, withCasts(found, options.castFrom), notMissed, options);
     return new TensorPlan(store, found, defaults, { ...compared, unmatched: selection.unmatched() });
+  }
+
+  /** Bytes in the store of the tensors that are loaded, each once however many names it has. */
+  get byteLength(): number {
+    const { fitted, whole } = this.#tensorsToWrite();
+    return [...fitted, ...whole].reduce((sum, { range }) => sum + range.size, 0);
   }
 
   /**

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import type { Throughput } from "../../../src/base/work.ts";
 import { loadInto } from "../load_into.ts";
 import {
   compareTensors,
   type LoadReport,
+  type TensorComparison,
   type TensorForm,
 } from "../../../src/checkpoint/restore/load_report.ts";
 import { ContainerReader } from "../../../src/container/read/container_reader.ts";
@@ -38,11 +40,20 @@ function oneLayer(gpu: GpuDevice): TensorStore {
 const WEIGHT = HostTensor.from([[1, 2, 3], [4, 5, 6]]);
 const BIAS = HostTensor.from([7, 8, 9]);
 
+function withoutThroughput({ seconds: _, bytesPerSecond: __, ...comparison }: LoadReport): TensorComparison {
+  return comparison;
+}
+
 async function load(
   gpu: GpuDevice,
   tensors: Record<string, HostTensor>,
   options: Parameters<typeof loadInto>[2] = {},
-): Promise<{ report: LoadReport | undefined; error: unknown; contents: Record<string, string> }> {
+): Promise<{
+  report: TensorComparison | undefined;
+  throughput: Partial<Throughput>;
+  error: unknown;
+  contents: Record<string, string>;
+}> {
   const store = oneLayer(gpu);
   fillStore(store, 5);
   const reader = await ContainerReader.open(bytesSource(await containerOf(tensors)));
@@ -50,13 +61,26 @@ async function load(
   const contents = await contentsOf(store);
   await store.close();
   return {
-    report: outcome.status === "fulfilled" ? outcome.value : undefined,
+    report: outcome.status === "fulfilled" ? withoutThroughput(outcome.value) : undefined,
+    throughput: outcome.status === "fulfilled" ? outcome.value : {},
     error: outcome.status === "rejected" ? outcome.reason : undefined,
     contents,
   };
 }
 
 describe("loadInto", () => {
+  gpuTest(
+    "says how long it took, and how many bytes a second those of the loaded tensors are",
+    async (gpu) => {
+      const file = { "model.bias": BIAS, "model.weight": WEIGHT, "other.bias": BIAS };
+      for (const [bytes, options] of [[36, { strict: false }], [0, { dryRun: true }]] as const) {
+        const { seconds = NaN, bytesPerSecond = NaN } = (await load(gpu, file, options)).throughput;
+        expect(seconds).toBeGreaterThanOrEqual(0);
+        expect(bytesPerSecond * seconds).toBeCloseTo(seconds > 0 ? bytes : 0, 6);
+      }
+    },
+  );
+
   gpuTest("loads by name, whatever the order in the file", async (gpu) => {
     const { report, contents } = await load(gpu, { "model.bias": BIAS, "model.weight": WEIGHT });
     expect(report).toEqual({
@@ -172,7 +196,7 @@ describe("loadInto", () => {
 
 describe("compareTensors", () => {
   const form = (name: string, ...shape: number[]): TensorForm => ({ name, dtype: "f32", shape });
-  const compare = (wanted: TensorForm[], found: TensorForm[], excused: string[] = []): LoadReport =>
+  const compare = (wanted: TensorForm[], found: TensorForm[], excused: string[] = []): TensorComparison =>
     compareTensors(wanted, new Map(found.map((tensor) => [tensor.name, tensor])), new Set(excused));
 
   test("suggests the tensor of the same form whose name ends most alike", () => {
