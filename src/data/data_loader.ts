@@ -5,6 +5,7 @@ import type { Description } from "../base/description.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
+import { type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
 import { elementCount, formatShape } from "../tensor/shape.ts";
 import {
   type Batch,
@@ -17,11 +18,11 @@ import { ORDER_VERSION, Permutation } from "./permutation.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 
 /** Examples in memory: the first axis of both counts them. */
-export interface Dataset {
+export interface Dataset<T extends TensorLike = HostTensor> {
   /** `[examples, …]` */
-  readonly inputs: HostTensor;
-  /** `[examples]` or `[examples, …]`; classes are u32. */
-  readonly labels: HostTensor;
+  readonly inputs: T;
+  /** `[examples]` or `[examples, …]`; classes are u32, as in a `Uint32Array`. */
+  readonly labels: T;
 }
 
 /** Every option of {@link Dataset}. */
@@ -97,9 +98,9 @@ export class DataLoader implements BatchSource {
 
   /**
    * Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for an invalid batch size and for
-   * a data set without examples. The tensors are not copied.
+   * a data set without examples. Tensors are not copied; numbers become f32, unless their array says what they are.
    */
-  static from(dataset: Dataset, options: DataLoaderOptions): DataLoader {
+  static from(dataset: Dataset<TensorLike>, options: DataLoaderOptions): DataLoader {
     const { batchSize } = checkOptions(
       "DataLoader.from()",
       options,
@@ -110,23 +111,22 @@ export class DataLoader implements BatchSource {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
     }
-    requireTensor("inputs", dataset.inputs);
-    requireTensor("labels", dataset.labels);
-    const [inputCount] = dataset.inputs.shape;
-    const [labelCount] = dataset.labels.shape;
+    const tensors = { inputs: tensorIn(dataset, "inputs"), labels: tensorIn(dataset, "labels") };
+    const [inputCount] = tensors.inputs.shape;
+    const [labelCount] = tensors.labels.shape;
     if (inputCount === undefined || inputCount !== labelCount) {
       throw new TypeError(
         `Inputs and labels count their examples with their first axis, found inputs ` +
-          `${formatShape(dataset.inputs.shape)} and labels ${formatShape(dataset.labels.shape)}`,
+          `${formatShape(tensors.inputs.shape)} and labels ${formatShape(tensors.labels.shape)}`,
       );
     }
     if (inputCount === 0) {
-      const shape = formatShape(dataset.inputs.shape);
+      const shape = formatShape(tensors.inputs.shape);
       throw new RangeError(
         `The data set has no examples: its inputs have the shape ${shape}; give it at least one`,
       );
     }
-    return new DataLoader(dataset, inputCount, options);
+    return new DataLoader(tensors, inputCount, options);
   }
 
   /**
@@ -207,10 +207,13 @@ export class DataLoader implements BatchSource {
   }
 }
 
-function requireTensor(what: "inputs" | "labels", tensor: HostTensor): void {
-  if (tensor instanceof HostTensor) return;
-  requireAwaited(`The ${what} of a data set`, tensor, "the call that reads them");
-  throw new TypeError(`The ${what} of a data set are a HostTensor; make one with HostTensor.from(values)`);
+function tensorIn(dataset: Dataset<TensorLike>, what: "inputs" | "labels"): HostTensor {
+  const given: unknown = dataset[what];
+  requireAwaited(`The ${what} of a data set`, given, "the call that reads them");
+  if (given === undefined || given === null) {
+    throw new TypeError(`A data set has ${what}: a HostTensor, nested arrays of numbers, or a typed array`);
+  }
+  return tensorOf(dataset[what], what);
 }
 
 /** The first axis of a tensor as rows of bytes. */

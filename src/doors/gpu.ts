@@ -33,6 +33,7 @@ export type { GpuOptions, GpuProvider } from "../gpu/find_gpu.ts";
 export { type GpuCounters, GpuDevice } from "../gpu/gpu_device.ts";
 export type { GpuHost, RuntimeName } from "../gpu/host.ts";
 export type { HostValue, HostValues, NumericArray } from "../tensor/host_values.ts";
+export type { TensorLike } from "../tensor/tensor_like.ts";
 export type { Slab, TensorGroup } from "../tensor/tensor_group.ts";
 export type { SlabOptions, TensorStoreStats } from "../tensor/tensor_store.ts";
 export type { StepScalars } from "../kernels/step_scalars.ts";

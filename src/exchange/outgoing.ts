@@ -1,7 +1,8 @@
 import type { TensorSpec } from "../container/format/layout.ts";
 import { checkedMultiply } from "../base/checked.ts";
 import { byteSizeOf, DTYPES } from "../base/dtype.ts";
-import { HostTensor } from "../tensor/host_tensor.ts";
+import type { HostTensor } from "../tensor/host_tensor.ts";
+import { type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
 import { elementCount, validateShape } from "../tensor/shape.ts";
 import { quoted } from "./tensor_file.ts";
 
@@ -16,8 +17,8 @@ export interface OutgoingTensor extends TensorSpec {
 
 /** What the writers take: tensors by name, or descriptions of them whose bytes come when it is their turn. */
 export type TensorsToWrite =
-  | Readonly<Record<string, HostTensor>>
-  | Iterable<readonly [name: string, tensor: HostTensor]>
+  | Readonly<Record<string, TensorLike>>
+  | Iterable<readonly [name: string, tensor: TensorLike]>
   | Iterable<OutgoingTensor>;
 
 /** An {@link OutgoingTensor} that was checked. */
@@ -34,9 +35,10 @@ export interface CheckedTensor extends OutgoingTensor {
 export function checkedTensors(tensors: TensorsToWrite): CheckedTensor[] {
   const checked: CheckedTensor[] = [];
   const inMemory: [name: string, tensor: HostTensor][] = [];
-  for (const item of Symbol.iterator in tensors ? tensors : Object.entries(tensors)) {
+  for (const given of Symbol.iterator in tensors ? tensors : Object.entries(tensors)) {
+    const item = isEntry(given) ? inMemoryOf(...given) : given;
     const entry = isEntry(item) ? outgoing(...item) : item;
-    if (isEntry(item)) inMemory.push([item[0], item[1]]);
+    if (isEntry(item)) inMemory.push(item);
     checked.push({
       name: entry.name,
       dtype: entry.dtype,
@@ -63,14 +65,15 @@ export function compareText(a: string, b: string): number {
   return a.length - b.length;
 }
 
-function isEntry(item: unknown): item is readonly [name: string, tensor: HostTensor] {
+function isEntry<T>(item: readonly [name: string, tensor: T] | OutgoingTensor): item is readonly [string, T] {
   return Array.isArray(item);
 }
 
+function inMemoryOf(name: string, given: TensorLike): [name: string, tensor: HostTensor] {
+  return [name, tensorOf(given, `tensor ${quoted(String(name))}`)];
+}
+
 function outgoing(name: string, tensor: HostTensor): OutgoingTensor {
-  if (!(tensor instanceof HostTensor)) {
-    throw new TypeError(`Tensor ${quoted(String(name))} is no HostTensor; make one with HostTensor.from`);
-  }
   return { name, dtype: tensor.dtype, shape: tensor.shape, pieces: () => [tensor.bytes] };
 }
 

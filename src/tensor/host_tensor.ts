@@ -7,6 +7,7 @@ import {
   type HostValues,
   inferDType,
   inferShape,
+  isNodeBuffer,
   requireNumbers,
 } from "./host_values.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "./shape.ts";
@@ -46,15 +47,20 @@ export class HostTensor {
    * Copies numbers, booleans, bigints, a typed array or nested arrays into a tensor.
    *
    * Without `shape` it follows the nesting; without `dtype` the typed array's own, else f32 (bool for booleans, i64 for
-   * bigints). A typed array of the dtype's own kind is copied bit by bit, so NaN payloads stay.
-   * @throws TypeError when the values do not fill the shape; RangeError for a value that an integer dtype cannot hold.
+   * bigints). A typed array of the dtype's own kind is copied bit by bit, so NaN payloads stay. The bytes of a `Buffer`
+   * are those of the elements, whose dtype has to be given.
+   *
+   * @param what Names the values in messages, such as `inputs`.
+   * @throws TypeError when the values do not fill the shape, when nested arrays have different lengths, and for a
+   * `Buffer` without a dtype; RangeError for a value that an integer dtype cannot hold.
    */
-  static from(values: HostValues, shape?: Shape, dtype?: DType): HostTensor {
+  static from(values: HostValues, shape?: Shape, dtype?: DType, what?: string): HostTensor {
     requireAwaited("The values of a tensor", values, "the call that gives them");
     if (dtype !== undefined) requireDType(dtype);
+    if (isNodeBuffer(values)) return HostTensor.#fromBuffer(values, shape, dtype, what);
     const elements = flatten(values);
-    requireNumbers(elements);
-    const ofShape = shape ?? inferShape(values);
+    requireNumbers(elements, what);
+    const ofShape = shape ?? inferShape(values, () => what ?? "values");
     const ofDType = dtype ?? inferDType(elements);
     validateShape(ofShape);
     if (elementCount(ofShape) !== elements.length) {
@@ -65,6 +71,26 @@ export class HostTensor {
       );
     }
     return new HostTensor(ofDType, [...ofShape], encodeElements(elements, ofDType));
+  }
+
+  static #fromBuffer(
+    buffer: Uint8Array,
+    shape: Shape | undefined,
+    dtype: DType | undefined,
+    what = "the values",
+  ): HostTensor {
+    if (dtype === undefined) {
+      throw new TypeError(
+        `What was given for ${what} is a Buffer, whose bytes may be of any dtype; say which, as in ` +
+          'HostTensor.from(buffer, shape, "f32")',
+      );
+    }
+    const size = byteSizeOf(dtype);
+    return HostTensor.fromBytes(
+      Uint8Array.from(buffer),
+      dtype,
+      shape ?? [Math.ceil(buffer.byteLength / size)],
+    );
   }
 
   /**

@@ -42,14 +42,17 @@ export function flatten(values: HostValues): FlatValues {
   return elements;
 }
 
-/** @throws TypeError that has the index, in row-major order, of what is no number, boolean or bigint. */
-export function requireNumbers(elements: FlatValues): void {
+/**
+ * @param what Names the values in the message, such as `inputs`.
+ * @throws TypeError that has the index, in row-major order, of what is no number, boolean or bigint.
+ */
+export function requireNumbers(elements: FlatValues, what: string = "the values"): void {
   if (isTypedArray(elements)) return;
   for (let index = 0; index < elements.length; index++) {
     const element: unknown = elements[index];
     if (typeof element === "number" || typeof element === "boolean" || typeof element === "bigint") continue;
     throw new TypeError(
-      `Element ${index} of the values is ${
+      `Element ${index} of ${what} is ${
         kindOf(element)
       }, expected a number; write NaN, or leave it out, where there is none`,
     );
@@ -58,18 +61,44 @@ export function requireNumbers(elements: FlatValues): void {
 
 /**
  * The shape of nested arrays.
- * @throws TypeError when arrays of one level have different lengths.
+ *
+ * @param placeOf Names the values in the message: `inputs`, `inputs[3]`.
+ * @throws TypeError when arrays of one level have different shapes: which one, and what it should have been.
  */
-export function inferShape(values: HostValues): number[] {
+export function inferShape(values: HostValues, placeOf: () => string): number[] {
   if (isTypedArray(values)) return [values.length];
   if (!Array.isArray(values)) return [];
   const nested = values as readonly HostValues[];
-  const [first, ...rest] = nested.map((value) => typeof value === "object" ? inferShape(value) : []);
-  for (const shape of rest) {
-    if (String(shape) === String(first)) continue;
-    throw new TypeError(`Nested arrays have different shapes: [${first}] and [${shape}]`);
+  const shapeAt = (index: number): number[] => {
+    const value = nested[index];
+    return typeof value === "object" && value !== null
+      ? inferShape(value, () => `${placeOf()}[${index}]`)
+      : [];
+  };
+  if (nested.length === 0) return [0];
+  const first = shapeAt(0);
+  for (let index = 1; index < nested.length; index++) {
+    const shape = shapeAt(index);
+    if (shape.length === first.length && shape.every((size, axis) => size === first[axis])) continue;
+    throw new TypeError(
+      `${placeOf()}[${index}] is ${sized(shape)}, expected ${sized(first)} as in ${placeOf()}[0]; ` +
+        "a tensor has rows of one length",
+    );
   }
-  return [nested.length, ...(first ?? [])];
+  return [nested.length, ...first];
+}
+
+/** `a number`, `3 values` or `an array of shape [2, 3]`. */
+function sized(shape: readonly number[]): string {
+  if (shape.length > 1) return `an array of shape [${shape.join(", ")}]`;
+  const [size] = shape;
+  if (size === undefined) return "a single value";
+  return size === 1 ? "an array of 1 value" : `an array of ${size} values`;
+}
+
+/** Node's `Buffer`, which is bytes of who knows what. */
+export function isNodeBuffer(values: unknown): values is Uint8Array {
+  return values instanceof Uint8Array && values.constructor.name === "Buffer";
 }
 
 /** The array type that holds a dtype's elements as they are. bool, f16 and bf16 have none. */

@@ -6,6 +6,7 @@ import { TENSOR_SPEC, type TensorSpec } from "../container/format/layout.ts";
 import { GPU_OPTIONS, type GpuOptions } from "../gpu/find_gpu.ts";
 import { GpuDevice } from "../gpu/gpu_device.ts";
 import { HostTensor } from "./host_tensor.ts";
+import { type TensorLike, tensorOf } from "./tensor_like.ts";
 import { formatShape, shapesEqual } from "./shape.ts";
 import { type StoredTensor, TensorGroup } from "./tensor_group.ts";
 
@@ -214,13 +215,16 @@ export class TensorStore {
   }
 
   /**
-   * Copies values into tensors, by full name, in one batch, before anything that is submitted later.
-   * @throws TypeError for an unknown name; CairnError `shape_mismatch` or `dtype_mismatch`. Then nothing was written.
+   * Copies values into tensors, by full name, in one batch, before anything that is submitted later. Numbers in nested
+   * arrays become what the tensor is; a typed array may be flat.
+   * @throws TypeError for an unknown name, and for nested arrays of different lengths; CairnError `shape_mismatch` or
+   * `dtype_mismatch`. Then nothing was written.
    */
-  write(values: Readonly<Record<string, HostTensor>>): void {
+  write(values: Readonly<Record<string, TensorLike>>): void {
     this.#assertOpen();
-    const writes = Object.entries(values).map(([name, value]) => {
+    const writes = Object.entries(values).map(([name, given]) => {
       const tensor = this.tensor(name);
+      const value = tensorOf(given, `"${name}"`, tensor);
       checkFits(tensor, value);
       return { range: tensor.range, bytes: value.bytes };
     });

@@ -175,3 +175,40 @@ describe("a loader of one's own", () => {
     expect(await fetchBatch(source(batch), { seed: 1, epoch: 0, position: 0 }, 4)).toBe(batch);
   });
 });
+
+describe("numbers where a tensor is", () => {
+  test("nested arrays and typed arrays are a data set", () => {
+    const data = DataLoader.from({ inputs: [[1, 2], [3, 4], [5, 6]], labels: Uint32Array.of(0, 1, 0) }, {
+      batchSize: 2,
+    });
+    expect([data.inputs, data.labels, data.exampleCount]).toEqual([
+      { dtype: "f32", shape: [2] },
+      { dtype: "u32", shape: [] },
+      3,
+    ]);
+    expect(data.batchAt({ seed: 0, epoch: 0, position: 1 })).toEqual({
+      inputs: Float32Array.of(5, 6),
+      labels: Uint32Array.of(0),
+    });
+  });
+
+  test("an example of another length is named by its place", () => {
+    const labels = [0, 1, 0];
+    expect(() => DataLoader.from({ inputs: [[1, 2], [3, 4], [5]], labels }, { batchSize: 2 })).toThrow(
+      "inputs[2] is an array of 1 value, expected an array of 2 values as in inputs[0]",
+    );
+    const images = [[[1, 2], [3, 4]], [[5, 6], [7]], [[8, 9], [1, 2]]];
+    expect(() => DataLoader.from({ inputs: images, labels }, { batchSize: 2 })).toThrow("inputs[1][1] is");
+  });
+
+  test("what is no data, and a Buffer, say what is expected", () => {
+    const inputs = [[1], [2]];
+    const missing = {} as unknown as { inputs: number[]; labels: number[] };
+    expect(() => DataLoader.from(missing, { batchSize: 2 })).toThrow("A data set has inputs: a HostTensor");
+    expect(() => DataLoader.from({ inputs, labels: Buffer.of(0, 1) }, { batchSize: 2 })).toThrow(
+      "What was given for labels is a Buffer",
+    );
+    const text = { inputs, labels: ["a", "b"] as unknown as number[] };
+    expect(() => DataLoader.from(text, { batchSize: 2 })).toThrow("Element 0 of labels is a string");
+  });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { byteSizeOf, type DType, DTYPES } from "../../src/base/dtype.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
+import type { HostValues } from "../../src/tensor/host_values.ts";
 
 describe("HostTensor.from", () => {
   const rows: [ArrayBufferView & ArrayLike<number | bigint>, DType][] = [
@@ -72,9 +73,37 @@ describe("HostTensor.from", () => {
       new TypeError("A tensor of shape [2, 2] has 4 elements, but 3 were given"),
     );
     expect(() => HostTensor.from([[1, 2], [3]])).toThrow(
-      new TypeError("Nested arrays have different shapes: [2] and [1]"),
+      new TypeError(
+        "values[1] is an array of 1 value, expected an array of 2 values as in values[0]; a tensor has rows of one length",
+      ),
     );
-    expect(() => HostTensor.from([[1, 2], 3])).toThrow(TypeError);
+  });
+
+  const ragged: [HostValues, string][] = [
+    [[[1, 2], 3], "values[1] is a single value, expected an array of 2 values as in values[0]"],
+    [[1, [2, 3]], "values[1] is an array of 2 values, expected a single value as in values[0]"],
+    [[[[1], [2]], [[3], [4, 5]]], "values[1][1] is an array of 2 values, expected an array of 1 value"],
+    [[[[1], [2]], [[3]]], "values[1] is an array of shape [1, 1], expected an array of shape [2, 1]"],
+    [[[1], new Float32Array(2)], "values[1] is an array of 2 values, expected an array of 1 value"],
+  ];
+  for (const [values, message] of ragged) {
+    test(`names the place of what has another shape: ${message}`, () => {
+      expect(() => HostTensor.from(values)).toThrow(message);
+    });
+  }
+
+  test("takes the bytes of a Buffer as elements of the dtype, and asks for that", () => {
+    const floats = Float32Array.of(1, 2, 3, 4, 5, 6);
+    const buffer = Buffer.from(floats.buffer);
+    expect(() => HostTensor.from(buffer)).toThrow(
+      'What was given for the values is a Buffer, whose bytes may be of any dtype; say which, as in HostTensor.from(buffer, shape, "f32")',
+    );
+    const tensor = HostTensor.from(buffer, [2, 3], "f32");
+    expect([tensor.shape, tensor.toArray()]).toEqual([[2, 3], floats]);
+    expect(HostTensor.from(buffer, undefined, "f32").shape).toEqual([6]);
+    buffer.fill(0);
+    expect(tensor.toArray()).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
+    expect(() => HostTensor.from(Buffer.alloc(5), undefined, "f32")).toThrow("has 8 bytes, but 5 were given");
   });
 
   const outside: [number | bigint, DType][] = [

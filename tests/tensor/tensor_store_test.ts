@@ -95,6 +95,23 @@ describe("define", () => {
     await store.close();
   });
 
+  gpuTest("nested arrays are written as what the tensor is, and typed arrays in its shape", async (gpu) => {
+    const store = TensorStore.on(gpu);
+    store.define("t", [
+      { name: "half", dtype: "f16", shape: [2, 2] },
+      { name: "ids", dtype: "u32", shape: [2, 3] },
+    ]);
+    store.write({ "t.half": [[1, 2], [0.5, -4]], "t.ids": Uint32Array.of(1, 2, 3, 4, 5, 6) });
+    const read = await store.read(["t.half", "t.ids"]);
+    expect([...read.get("t.half")?.toArray() ?? []]).toEqual([1, 2, 0.5, -4]);
+    expect([...read.get("t.ids")?.toArray() ?? []]).toEqual([1, 2, 3, 4, 5, 6]);
+    const ragged = await thrownBy(() => store.write({ "t.half": [[1, 2], [3]] }));
+    expect(ragged.message).toContain('"t.half"[1] is an array of 1 value');
+    const other = await thrownBy(() => store.write({ "t.ids": new Float32Array(6) }));
+    expect(other.code).toBe("dtype_mismatch");
+    await store.close();
+  });
+
   gpuTest("lets tied tensors share their memory", async (gpu) => {
     const store = TensorStore.on(gpu);
     const group = store.define("model", [
