@@ -61,3 +61,4 @@ export {
   type TorchTensorProperties,
 } from "../exchange/torch/torch_tensor.ts";
 export { UnreadableTensor } from "../exchange/unreadable_tensor.ts";
+export { writeCairn, type WriteCairnOptions, type WrittenCairn } from "../exchange/write_cairn.ts";

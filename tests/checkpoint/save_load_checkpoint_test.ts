@@ -5,6 +5,7 @@ import * as path from "node:path";
 import type { HostState, StateInput } from "../../src/checkpoint/capture/state_types.ts";
 import { loadCheckpoint } from "../../src/checkpoint/compat/load_checkpoint.ts";
 import { saveCheckpoint } from "../../src/checkpoint/compat/save_checkpoint.ts";
+import { openCheckpoint } from "../../src/checkpoint/file/open_path.ts";
 import { warmStart } from "../../src/checkpoint/warm_start.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
@@ -12,6 +13,7 @@ import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { gpuTest } from "../helpers/gpu.ts";
+import { thrownBy } from "../helpers/thrown.ts";
 import {
   codeOf,
   contentsOf,
@@ -47,6 +49,49 @@ describe("saveCheckpoint", () => {
     const error: unknown = await saveCheckpoint(engine, {}).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(TypeError);
     expect((error as Error).message).toContain("needs a tag");
+  });
+
+  test("tensors in memory are saved by name without a GPU, as they were at the call, and read one by one", async () => {
+    const run = path.join(directory, "memory");
+    const weight = HostTensor.from([[1, 2], [3, 4]]);
+    const tensors = { "model.weight": weight, "model.bias": [5, 6] };
+    const saved = saveCheckpoint(run, { tensors, state: { epoch: 2 } }, { tag: 1 });
+    weight.bytes.fill(0);
+    const report = await saved;
+    expect(report.written.rawBytes).toBe(512);
+    const checkpoint = await openCheckpoint(report.path);
+    const read = await checkpoint.readObject("tensors/model.weight") as HostTensor;
+    expect([read.shape, [...read.toArray()]]).toEqual([[2, 2], [1, 2, 3, 4]]);
+    expect(await checkpoint.stateFor("epoch")).toBe(2);
+    await checkpoint.close();
+  });
+
+  gpuTest("tensors in memory are loaded into a store that has their names", async (gpu) => {
+    const run = path.join(directory, "into-a-store");
+    const store = smallStore(gpu);
+    const tensors = Object.fromEntries(await store.read(store.tensors().map(({ name }) => name)));
+    for (const { bytes } of Object.values(tensors)) bytes.fill(1);
+    await saveCheckpoint(run, { tensors }, { tag: 1 });
+    fillStore(store, 9);
+    await loadCheckpoint(run, { store });
+    const contents = Object.values(await contentsOf(store));
+    expect(contents.every((text) => /^1(,1)*$|^$/.test(text))).toBe(true);
+    const twice = await thrownBy(() => saveCheckpoint(run, { store, tensors }, { tag: 2 }));
+    expect(twice.message).toContain("There are two tensors named");
+    await store.close();
+  });
+
+  test("what is no tensor, and a name of the state's own, is refused by name", async () => {
+    const engine = await memoryEngine();
+    const rows: [Record<string, unknown>, string][] = [
+      [{ a: [[1], [2, 3]] }, 'tensor "a"[1] is an array of 2 values'],
+      [{ a: "text" }, 'Element 0 of tensor "a" is a string'],
+      [{ "state:a": [1] }, 'A tensor cannot be named "state:a"'],
+    ];
+    for (const [tensors, message] of rows) {
+      const error = await thrownBy(() => saveCheckpoint(engine, { tensors } as never, { tag: 1 }));
+      expect([error.name, error.message.includes(message)]).toEqual(["TypeError", true]);
+    }
   });
 
   test("DS-10 an empty directory is a mistake, and a bad tag is refused before anything is touched", async () => {

@@ -61,7 +61,7 @@ export const STATE_MUTATIONS = [
   [
     "look for what is no number",
     "src/tensor/host_tensor.ts",
-    "    requireNumbers(elements);\n",
+    "    requireNumbers(elements, what);\n",
     "",
     ["tests/base/what_to_write_test.ts"],
   ],

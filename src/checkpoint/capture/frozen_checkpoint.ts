@@ -10,9 +10,11 @@ import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import type { StateValue } from "../../container/format/state_tree.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import { elementCount } from "../../tensor/shape.ts";
+import type { TensorLike } from "../../tensor/tensor_like.ts";
 import { TensorStore } from "../../tensor/tensor_store.ts";
 import { castingSink, planCasts, type StoredDType } from "./cast_tensors.ts";
 import { freezeState } from "./host_state.ts";
+import { freezeTensors } from "./named_tensors.ts";
 import type { HostBytes, StateInput } from "./state_types.ts";
 import type { ModelCode } from "./model_code.ts";
 import type { GpuChunkSink } from "./checkpoint_source.ts";
@@ -24,6 +26,11 @@ import type { Staging, StoreMoment } from "./store_moment.ts";
 export interface CheckpointState {
   /** Every tensor of it is saved. */
   readonly store?: TensorStore | undefined;
+  /**
+   * Tensors in memory by name, or numbers of such; they need no GPU. They are saved as those of a store are, so that
+   * they can be loaded into one that has the names, and read one by one. For one process, not for several ranks.
+   */
+  readonly tensors?: Readonly<Record<string, TensorLike>> | undefined;
   /** Everything else that the run needs to go on: counters, histories, state of the data loader. */
   readonly state?: StateInput | undefined;
   /** Numbers by name, by which the best checkpoint is chosen. NaN and infinities are allowed, and never the best. */
@@ -43,6 +50,7 @@ export interface CheckpointState {
 /** Every option of {@link CheckpointState}. */
 export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
   store: true,
+  tensors: true,
   state: true,
   metrics: true,
   provenance: true,
@@ -87,7 +95,7 @@ const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
  * copy, {@link staging} says how much of it has to be read before the store may change.
  */
 export class FrozenCheckpoint {
-  /** All tensors in file order: those of the store, then those of the host state. */
+  /** All tensors in file order: those of the store, those in memory, then those of the host state. */
   readonly tensors: readonly TensorSpec[];
   /** What the file will say besides its tensors, as it was in the tick of the snapshot. */
   readonly manifest: Manifest;
@@ -101,16 +109,17 @@ export class FrozenCheckpoint {
   #listener: BytesListener | undefined;
 
   private constructor(source: CheckpointState, copy: StoreCopy | undefined, ownCopy: StoreCopy | undefined) {
-    const { store, state, clientState, metrics = {}, provenance = {}, storedDType } = source;
+    const { store, tensors = {}, state, clientState, metrics = {}, provenance = {}, storedDType } = source;
     const excluded = new Set(source.excludedTensors ?? []);
     const run = freezeState(state ?? {});
     const user = freezeState(clientState, "clientState");
+    const named = freezeTensors(tensors, new Set(store?.tensors().map(({ name }) => name)));
     const casts = store === undefined || storedDType === undefined
       ? undefined
       : planCasts(includedTensors(store, excluded).map(specOf), storedDType);
     // Last, so that nothing is held when the state cannot be saved.
     this.#moment = store === undefined ? undefined : (copy ?? ownCopy)?.take(excluded);
-    this.#hostTensors = [...run.tensors, ...user.tensors];
+    this.#hostTensors = [...named, ...run.tensors, ...user.tensors];
     this.#store = store;
     this.#ownCopy = ownCopy;
     this.#storedTensors = casts?.tensors ?? this.#moment?.tensors ?? [];

@@ -81,6 +81,11 @@ export async function saveCheckpoint(
   } = checkOptions("saveCheckpoint()", options, SAVE_CHECKPOINT_OPTIONS, '{ tag: "100" }');
   if (options.ranks !== undefined) checkOptions("ranks", options.ranks, RANK_SAVE_OPTIONS);
   requireCheckpointState(state);
+  if (options.ranks !== undefined && state.tensors !== undefined) {
+    throw new TypeError(
+      "Ranks save together what is in their stores; a state with tensors is one process's own",
+    );
+  }
   if (saveDir === "") throw new TypeError("The directory to save to must not be empty");
   const tag = options.tag ?? defaultTag(state);
   const info = CommitInfo.of({ tag, saveLatest });
