@@ -3,18 +3,20 @@ import { isDamage } from "../container/format/damage.ts";
 import { nearestName } from "../base/options/nearest_name.ts";
 import { safeText } from "../base/printable.ts";
 import { VERSION } from "../container/version.ts";
+import { convert } from "./convert.ts";
 import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
 import { ls } from "./ls.ts";
 import { jsonLine } from "./print/json.ts";
 import type { Output } from "./print/output.ts";
 import { styled } from "./print/text.ts";
+import { prune } from "./prune.ts";
 import { serve } from "./serve.ts";
 import { verify } from "./verify.ts";
-import { EXIT_CODES, type ExitCode, UsageError, type Verb } from "./verb.ts";
+import { EXIT_CODES, type ExitCode, plain, UsageError, type Verb } from "./verb.ts";
 
 /** Every verb, in the order of the help. */
-export const VERBS: readonly Verb[] = [inspect, ls, verify, diff, serve];
+export const VERBS: readonly Verb[] = [inspect, ls, verify, diff, convert, prune, serve];
 
 /**
  * Runs `cairn` with these arguments, the verb first.
@@ -76,7 +78,7 @@ function unknown(name: string): never {
 /** Damage is told from what cannot be read at all. A bug of the command keeps its stack. */
 function report(error: unknown, isJson: boolean, output: Output): ExitCode {
   const code = error instanceof CairnError ? error.code : error instanceof Error ? error.name : "Error";
-  const message = error instanceof Error ? error.message : String(error);
+  const message = plain(error instanceof Error ? error.message : String(error));
   if (isJson) output.write(jsonLine({ error: { code, message } }));
   else output.note(`${styled(output, "red", "error:")} ${safeLines(message)}\n`);
   const isCallers = error instanceof CairnError || error instanceof UsageError || code === "CLIError" ||

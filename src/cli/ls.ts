@@ -3,6 +3,7 @@ import { DirectoryWatch } from "../checkpoint/keep/evaluators/directory_watch.ts
 import type { RankedMetric } from "../checkpoint/keep/retention/metric_direction.ts";
 import { FileStorage } from "../storage/file_storage.ts";
 import { listCheckpoints } from "./ls/listing.ts";
+import { parseMetric } from "./ls/parse_metric.ts";
 import { type LabelledListing, listingsJson, listingText } from "./ls/print_listing.ts";
 import { inside, locateDirectory } from "./open/locate.ts";
 import type { Output } from "./print/output.ts";
@@ -54,17 +55,11 @@ export const ls: Verb = defineVerb({
   },
 });
 
-/** A metric's name, with `:min` or `:max` behind it where the name does not say which is better. */
-export function parseMetric(text: string): string | RankedMetric {
-  const [, metric = text, direction] = /^(.*):(min|max)$/.exec(text) ?? [];
-  return direction === "min" || direction === "max" ? { metric, direction } : metric;
-}
-
 /** The directory's own checkpoints; where it has none, those of each directory inside. */
 async function listRuns(
   directory: string,
   label: string,
-  metric: string | RankedMetric | undefined,
+  metric: RankedMetric | undefined,
 ): Promise<LabelledListing[]> {
   const own = { label, ...await listCheckpoints(directory, metric) };
   if (own.checkpoints.length > 0 || own.damaged.length > 0) return [own];

@@ -5,6 +5,14 @@ import type { Output } from "./print/output.ts";
 /** 0: fine. 1: damage or a difference was found. 2: wrong usage, or nothing that can be read. */
 export type ExitCode = 0 | 1 | 2;
 
+// deno-lint-ignore no-control-regex
+const STYLES = /\x1b\[\d+m/g;
+
+/** Text of `citty` without the colours that it gives it. */
+export function plain(text: string): string {
+  return text.replaceAll(STYLES, "");
+}
+
 /** What every verb says of how it ends. */
 export const EXIT_CODES = "Exit codes: 0 fine, 1 damage or a difference found, 2 wrong usage or unreadable.";
 
@@ -44,8 +52,6 @@ export const JSON_ARG = {
   description: "Print JSON: one document on one line",
 } as const;
 
-// deno-lint-ignore no-control-regex
-const ANSI = /\x1b\[\d+m/g;
 const BETWEEN = "\n";
 
 /** The verb that a definition describes: it refuses options that it does not have. */
@@ -58,7 +64,7 @@ export function defineVerb<const Args extends ArgsDef>(definition: VerbDefinitio
     description,
     args,
     async help() {
-      const usage = (await renderUsage(command, parent)).replaceAll(ANSI, "");
+      const usage = plain(await renderUsage(command, parent));
       const lines = usage.trimEnd().split("\n").map((line) => line.trimEnd());
       return [...lines, "", ...notes, EXIT_CODES, ""].join("\n");
     },

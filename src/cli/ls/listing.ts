@@ -47,7 +47,7 @@ export interface Listing {
  *
  * @param metric What the best is to be the best of; else one whose name says its direction, `val_loss` before others.
  */
-export async function listCheckpoints(directory: string, metric?: string | RankedMetric): Promise<Listing> {
+export async function listCheckpoints(directory: string, metric?: RankedMetric): Promise<Listing> {
   const storage = await FileStorage.open(directory);
   const engine = await FileEngine.open(storage);
   const { checkpoints, unreadable } = await readCatalog(engine);

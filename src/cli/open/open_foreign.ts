@@ -64,6 +64,7 @@ function overFile(
   file: TensorFile,
   beside?: unknown,
 ): OpenedFile {
+  const aliases = file instanceof SafetensorsFile ? file.aliases() : new Map<string, string>();
   return {
     format,
     label,
@@ -73,9 +74,14 @@ function overFile(
     list: async () => {
       const tensors: ListedTensor[] = [];
       for (const name of file.names()) tensors.push(await listed(file, name));
+      for (const [name, aliasOf] of aliases) {
+        const kept = tensors.find((each) => each.name === aliasOf);
+        if (kept !== undefined) tensors.push({ ...kept, name, aliasOf });
+      }
       return tensors;
     },
-    async *pieces(name) {
+    async *pieces(asked) {
+      const name = aliases.get(asked) ?? asked;
       if (file instanceof SafetensorsFile) yield* file.pieces(name);
       else yield (await file.read(name)).bytes;
     },
