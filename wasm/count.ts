@@ -46,31 +46,39 @@ function countEight(at: usize): void {
   store<u32>(to, load<u32>(to, COUNTS + 3072) + 1, COUNTS + 3072);
 }
 
-/** The lowest of the bytes, from bit 8 the highest, and from bit 16 the lowest that is not 0, if there is one. */
+/**
+ * The lowest of the bytes; from bit 8 the highest; from bit 16 the lowest that is not 0, if there is one; from bit 24
+ * the bits that any of them has.
+ */
 export function range(bytes: usize, length: usize): usize {
   const wide = bytes + (length & ~15), one = i8x16.splat(1);
   // Less one, a 0 becomes the highest of all.
   let low = i8x16.splat(-1), high = i8x16.splat(0), above = i8x16.splat(-1);
+  let some = i8x16.splat(0);
   for (let at = bytes; at < wide; at += 16) {
     const sixteen = v128.load(at);
     low = i8x16.min_u(low, sixteen);
     high = i8x16.max_u(high, sixteen);
     above = i8x16.min_u(above, i8x16.sub(sixteen, one));
+    some = v128.or(some, sixteen);
   }
   v128.store(COUNTS, low);
   v128.store(COUNTS, high, 16);
   v128.store(COUNTS, above, 32);
-  let first: u32 = 255, last: u32 = 0, least: u32 = 255;
+  v128.store(COUNTS, some, 48);
+  let first: u32 = 255, last: u32 = 0, least: u32 = 255, bits: u32 = 0;
   for (let at = COUNTS; at < COUNTS + 16; at++) {
     first = min(first, load<u8>(at));
     last = max(last, load<u8>(at, 16));
     least = min(least, load<u8>(at, 32));
+    bits |= load<u8>(at, 48);
   }
   for (let at = wide; at < bytes + length; at++) {
     const byte = <u32> load<u8>(at);
     first = min(first, byte);
     last = max(last, byte);
     least = min(least, (byte - 1) & 255);
+    bits |= byte;
   }
-  return first | (last << 8) | (((least + 1) & 255) << 16);
+  return first | (last << 8) | (((least + 1) & 255) << 16) | (bits << 24);
 }

@@ -5,6 +5,7 @@
 export const COUNTS: usize = 0;
 export const CODES: usize = 4096;
 export const JOB: usize = 5120;
+export const LENGTHS: usize = 5376;
 export const TRIPLES: usize = 8192;
 export const SINGLES: usize = 24576;
 export const PAIRS: usize = 32768;

@@ -7,8 +7,9 @@
  * All parameters are addresses and counts in the module's one memory, which the caller lays out. Nothing here
  * checks them. Addresses have room for 64 bytes more than what is behind them.
  */
-export { merge, split } from "./split";
+export { merge, split, splitKept } from "./split";
 export { compact, expand, ones } from "./zeros";
 export { histogram, range } from "./count";
-export { encode, pair } from "./encode";
+export { code } from "./code";
+export { encode, packEven, pair } from "./encode";
 export { decode, triple } from "./decode";

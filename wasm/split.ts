@@ -1,5 +1,8 @@
 /** Byte planes: elements to planes, and planes to elements. */
 
+import { SHUFFLES } from "./heap";
+import { compact, fillShuffles } from "./zeros";
+
 /**
  * Splits `count` elements of `byteSize` bytes (2, 4 or 8) into planes, each `stride` bytes behind the one
  * before. With `rotate` each element is first rotated left by one bit, so that the sign becomes the lowest.
@@ -15,6 +18,25 @@ export function split(
   if (byteSize == 4) splitWords(raw, count, rotate, planes, stride);
   else if (byteSize == 2) splitHalves(raw, count, rotate, planes, stride);
   else splitDoubles(raw, count, rotate, planes, stride);
+}
+
+/**
+ * `compact` and then `split`: the planes get only the elements of which not all bits are zero. Gives their number;
+ * `mask` says which. What is at `raw` is lost.
+ */
+export function splitKept(
+  raw: usize,
+  count: usize,
+  byteSize: i32,
+  rotate: bool,
+  planes: usize,
+  stride: usize,
+  mask: usize,
+): usize {
+  if (byteSize == 4) return splitKeptWords(raw, count, rotate, planes, stride, mask);
+  const kept = compact(raw, count, byteSize, mask);
+  split(raw, kept, byteSize, rotate, planes, stride);
+  return kept;
 }
 
 /** The inverse of `split`. */
@@ -44,6 +66,66 @@ function splitWords(raw: usize, count: usize, rotate: bool, planes: usize, strid
     if (rotate) word = rotl(word, 1);
     for (let plane: usize = 0; plane < 4; plane++, word >>= 8) store<u8>(planes + plane * stride + i, word);
   }
+}
+
+/** Splits 16 words first, and then moves together what is kept of each plane: a shuffle moves more bytes than words. */
+function splitKeptWords(
+  raw: usize,
+  count: usize,
+  rotate: bool,
+  planes: usize,
+  stride: usize,
+  mask: usize,
+): usize {
+  fillShuffles(8, 1, false);
+  const zero = i8x16.splat(0), eight = i8x16.splat(8);
+  const wide = count & ~15;
+  let to = planes;
+  for (let i: usize = 0; i < wide; i += 16) {
+    const at = raw + (i << 2);
+    const a = byteGroups(v128.load(at), rotate), b = byteGroups(v128.load(at, 16), rotate);
+    const c = byteGroups(v128.load(at, 32), rotate), d = byteGroups(v128.load(at, 48), rotate);
+    const ab = v128.shuffle<u32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<u32>(c, d, 0, 4, 1, 5);
+    const AB = v128.shuffle<u32>(a, b, 2, 6, 3, 7), CD = v128.shuffle<u32>(c, d, 2, 6, 3, 7);
+    const first = v128.shuffle<u64>(ab, cd, 0, 2), second = v128.shuffle<u64>(ab, cd, 1, 3);
+    const third = v128.shuffle<u64>(AB, CD, 0, 2), fourth = v128.shuffle<u64>(AB, CD, 1, 3);
+    const some = v128.or(v128.or(first, second), v128.or(third, fourth));
+    const kept = <u32> i8x16.bitmask(i8x16.ne(some, zero));
+    store<u16>(mask + (i >> 3), kept);
+    if (kept == 0xffff) {
+      v128.store(to, first);
+      v128.store(to + stride, second);
+      v128.store(to + 2 * stride, third);
+      v128.store(to + 3 * stride, fourth);
+      to += 16;
+    } else if (kept != 0) {
+      const low = v128.load((kept & 255) << 4, SHUFFLES);
+      const high = i8x16.add(v128.load((kept >> 8) << 4, SHUFFLES), eight);
+      const behind = to + popcnt(kept & 255);
+      storeKept(to, behind, first, low, high);
+      storeKept(to + stride, behind + stride, second, low, high);
+      storeKept(to + 2 * stride, behind + 2 * stride, third, low, high);
+      storeKept(to + 3 * stride, behind + 3 * stride, fourth, low, high);
+      to += popcnt(kept);
+    }
+  }
+  for (let i = wide, bits: u32 = 0; i < count; i++) {
+    const word = load<u32>(raw + (i << 2));
+    const turned = rotate ? rotl(word, 1) : word;
+    for (let plane: usize = 0; plane < 4; plane++) {
+      store<u8>(to + plane * stride, turned >> (<u32> plane << 3));
+    }
+    const isKept = <u32> (word != 0);
+    to += isKept;
+    bits = (i & 7) == 0 ? isKept : bits | (isKept << <u32> (i & 7));
+    store<u8>(mask + (i >> 3), bits);
+  }
+  return to - planes;
+}
+
+function storeKept(to: usize, behind: usize, bytes: v128, low: v128, high: v128): void {
+  v128.store(to, v128.swizzle(bytes, low));
+  v128.store(behind, v128.swizzle(bytes, high));
 }
 
 /** Four words as their four lowest bytes, their four next ones, and so on. */

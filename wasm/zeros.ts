@@ -104,7 +104,7 @@ function storeLanes<T>(to: usize, elements: v128): void {
  * For each choice of lanes, given as bits, the shuffle that moves these lanes together; or its inverse, which puts zeros
  * between them.
  */
-function fillShuffles(lanes: u32, byteSize: u32, isInverse: bool): void {
+export function fillShuffles(lanes: u32, byteSize: u32, isInverse: bool): void {
   memory.fill(SHUFFLES, 0x80, 16 << lanes);
   for (let bits: u32 = 0; bits < (<u32> 1 << lanes); bits++) {
     const shuffle = SHUFFLES + (bits << 4);

@@ -5,15 +5,17 @@ import type { ChunkSums } from "../../src/container/codec/decode_checked.ts";
 import { planesCodec } from "../../src/container/codec/planes/planes.ts";
 import { CHUNK_BYTES, type Sample } from "./samples.ts";
 import { type Contender, interleavedWithCpu, type Measured, median, ratioOf } from "../interleaved.ts";
-import { SpinningThreads } from "./spinning_threads.ts";
+import { type Spin, SpinningThreads } from "./spinning_threads.ts";
 
 /** One row of the table. */
 export interface WorkerRow {
   readonly name: string;
   readonly measured: number;
   readonly spread: number;
-  /** What two threads that share nothing get done against one, in the same rounds. */
+  /** What two threads that share nothing and only count get done against one, in the same rounds. */
   readonly ceiling: number;
+  /** The same of two threads that each do this work on a chunk of their own. */
+  readonly alone: number;
 }
 
 /** A chunk in both its forms. */
@@ -28,6 +30,7 @@ const CHUNKS = 64;
 // So many before each: a thread that was just woken is put on the processor of the one that woke it, and is moved to
 // another only when it has been busy for some time.
 const CHUNKS_BEFORE = 256;
+const SPINS: readonly Spin[] = ["count", "encode", "decode"];
 
 /**
  * How much faster two workers are than one, in encoding and decoding chunks in shared memory, as after reading them
@@ -37,7 +40,10 @@ const CHUNKS_BEFORE = 256;
  */
 export async function compareWorkers(sample: Sample, rounds: number): Promise<WorkerRow[]> {
   const pools = [CodecPool.open(1), CodecPool.open(2)].filter((pool) => pool !== undefined);
-  const threads = await SpinningThreads.start(2);
+  const threads = await SpinningThreads.start(2, {
+    raw: sample.chunks[0] ?? new Uint8Array(4),
+    dtype: sample.dtype,
+  });
   const chunks = chunksOf(sample);
   try {
     const contenders = [
@@ -47,25 +53,35 @@ export async function compareWorkers(sample: Sample, rounds: number): Promise<Wo
         copying(pool, chunks, "encode"),
         copying(pool, chunks, "decode"),
       ]),
-      ...[1, 2].map((count): Contender<number> => ({
-        name: `spin ${count}`,
-        run: () => threads.spin(count),
-        check: () => {},
-      })),
+      ...SPINS.flatMap((spin) =>
+        [1, 2].map((count): Contender<number> => ({
+          name: `threads ${spin} ${count}`,
+          run: () => threads.spin(count, spin),
+          check: () => {},
+        }))
+      ),
     ];
     const times = await interleavedWithCpu(contenders, rounds);
     const timesOf = (name: string): Measured => times.get(name) as Measured;
-    // Two spinning threads do twice the work of one.
-    const alone = 2 * ratioOf(timesOf("spin 1").ms, timesOf("spin 2").ms).measured;
-    console.log(`two threads that share nothing do ${alone.toFixed(2)}x the work of one on this machine`);
-    return ["encode", "decode"].map((work): WorkerRow => {
+    // Two of these threads do twice the work of one.
+    const alone = (spin: Spin): number =>
+      2 * ratioOf(timesOf(`threads ${spin} 1`).ms, timesOf(`threads ${spin} 2`).ms).measured;
+    for (const spin of SPINS) {
+      console.log(`two threads that share nothing and ${spin} do ${alone(spin).toFixed(2)}x the work of one`);
+    }
+    return (["encode", "decode"] as const).map((work): WorkerRow => {
       for (const kind of [work, `${work} copied`]) {
         const [one, two] = [timesOf(`${kind} 1`), timesOf(`${kind} 2`)];
         const { measured } = ratioOf(one.ms, two.ms);
         console.log(`${kind}: one worker ${described(one)}; two ${described(two)}: ${measured.toFixed(2)}x`);
       }
       const [one, two] = [timesOf(`${work} 1`), timesOf(`${work} 2`)];
-      return { name: `two workers against one, ${work}`, ...ratioOf(one.ms, two.ms), ceiling: alone };
+      return {
+        name: `two workers against one, ${work}`,
+        ...ratioOf(one.ms, two.ms),
+        ceiling: alone("count"),
+        alone: alone(work),
+      };
     });
   } finally {
     threads.close();

@@ -87,6 +87,7 @@ const CONTENTS: Readonly<Record<string, () => Contents>> = {
   "v1_planes_zeros.cairn": () => ({ tensors: sparseTensors() }),
   "v1_planes_segments.cairn": () => ({ tensors: [tensorOf("codes", "u8", [50_000], segmentedBytes())] }),
   "v1_planes_sampled.cairn": () => ({ tensors: [tensorOf("codes", "u8", [140_032], sampledBytes())] }),
+  "v1_planes_even.cairn": () => ({ tensors: [tensorOf("codes", "u8", [4000], evenBytes())] }),
   "v1_chunks.cairn": () => ({ tensors: chunkedTensors() }),
   "v1_aliases.cairn": () => ({ tensors: aliasedTensors() }),
   "v1_empty.cairn": () => ({ tensors: emptyTensors() }),
@@ -311,4 +312,10 @@ function namedTensors(): GoldenTensor[] {
     "𝒙".repeat(256),
   ];
   return names.map((name, i) => tensorOf(name, "u8", [3], countersOf("u8", 3, i)));
+}
+
+/** Noise without its lowest bit. */
+function evenBytes(): Uint8Array {
+  const next = randomIntegers(9);
+  return Uint8Array.from({ length: 4000 }, () => (next() >>> 8) & 254);
 }

@@ -67,6 +67,7 @@ export function sampledBits(plane: Uint8Array): number {
 
 /** What part of the elements of `byteSize` bytes are zero in all bits, by 2048 of them from all over `raw`. */
 export function sampledZeros(raw: Uint8Array, byteSize: number): number {
+  if (byteSize === 4 && raw.byteOffset % 4 === 0) return sampledZeroWords(raw);
   const stride = byteSize * (Math.floor(raw.length / byteSize / SAMPLES) | 1);
   let samples = 0;
   let zeros = 0;
@@ -76,6 +77,14 @@ export function sampledZeros(raw: Uint8Array, byteSize: number): number {
     if (bits === 0) zeros++;
   }
   return samples === 0 ? 0 : zeros / samples;
+}
+
+function sampledZeroWords({ buffer, byteOffset, byteLength }: Uint8Array): number {
+  const words = new Uint32Array(buffer, byteOffset, byteLength / 4);
+  const stride = Math.floor(words.length / SAMPLES) | 1;
+  let zeros = 0;
+  for (let at = 0; at < words.length; at += stride) if (words[at] === 0) zeros++;
+  return zeros / Math.ceil(words.length / stride);
 }
 
 /**

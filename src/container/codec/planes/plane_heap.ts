@@ -6,6 +6,7 @@ export const PLANE_HEAP: PlaneHeap = {
   counts: 0,
   codes: 4096,
   job: 5120,
+  lengths: 5376,
   triples: 8192,
   singles: 24576,
   pairs: 32768,
@@ -23,6 +24,8 @@ interface PlaneHeap {
    * end. Decoding moves the first two to where it ended.
    */
   readonly job: number;
+  /** The length of each byte's code: 256 u8. */
+  readonly lengths: number;
   /** 4096 u32, and only for the kernels that made them. `compact` and `expand` overwrite them. */
   readonly triples: number;
   /** 4096 u16: for each value of the next 12 bits a symbol, and from bit 8 the length of its code. */

@@ -1,6 +1,4 @@
 import { viewOf } from "../../../base/little_endian.ts";
-import { codeLengths } from "./code_lengths.ts";
-import { fillCodes, MAX_CODE_BITS } from "./plane_code.ts";
 import { PLANE_HEAP } from "./plane_heap.ts";
 import type { PlaneKernels } from "./plane_kernels.ts";
 import { joinBlocks, type PlaneBlock, type PlaneSegment, sampledBits } from "../plane_statistics.ts";
@@ -18,10 +16,14 @@ export const SEGMENT_HEADER_BYTES = 5;
 const WORTHWHILE = 31 / 32;
 // A plane with more bits a byte than this by a sample is taken for noise, and not looked at any further.
 const NOISE_BITS = 7.75;
-// A table of pairs is made where there are so many symbols for each of its entries.
-const USES_A_PAIR = 2;
+// The same of one whose bytes are all even, as the lowest plane of numbers that are all positive.
+const EVEN_NOISE_BITS = 6.9;
+const EVEN_LENGTHS = Uint8Array.from({ length: 256 }, (_, symbol) => symbol & 1 ? 0 : 7);
+// A table of pairs is made where there are so many symbols for each of its entries. (Making one takes half as long as
+// what it saves at a symbol.)
+const USES_A_PAIR = 1 / 2;
 // In planes of so many symbols or more one of eight is counted, which is enough to know their code by.
-const SAMPLED_SYMBOLS = 1 << 17;
+const SAMPLED_SYMBOLS = 1 << 16;
 const SAMPLED = 8;
 // A symbol that the sample has not met but that may occur gets a long code. More of them than this are looked for:
 // codes that are never used take room from the others.
@@ -67,10 +69,9 @@ export class PlaneWriter {
   /** Adds the plane of `length` bytes at `address`. */
   addPlane(address: number, length: number): void {
     const plane = this.#heap.subarray(address, address + length);
-    if (sampledBits(plane) > NOISE_BITS) {
-      this.#addRaw(plane);
-      return;
-    }
+    const bits = sampledBits(plane);
+    if (bits > NOISE_BITS) return this.#addRaw(plane);
+    if (bits > EVEN_NOISE_BITS && this.#addEven({ address, length })) return;
     const isSampled = length >= SAMPLED_SYMBOLS;
     const separateBits = isSampled ? SEPARATE_BITS / SAMPLED : SEPARATE_BITS;
     for (const segment of joinBlocks(this.#blocks(address, length, isSampled), separateBits)) {
@@ -91,6 +92,19 @@ export class PlaneWriter {
     return stored;
   }
 
+  /** Adds a plane of even bytes in 7 bits each; false where they are not all even, or too few. */
+  #addEven({ address, length }: Symbols): boolean {
+    const isEven = ((this.#kernels.range(address, length) >>> 24) & 1) === 0;
+    const head = codedHead(EVEN_LENGTHS, { first: 0, last: 254 });
+    if (!isEven || head.byteLength + 7 / 8 * length > length * WORTHWHILE) return false;
+    const begin = this.#streams;
+    this.#addStreams({ address, length }, head, (from, end, to) => this.#kernels.packEven(from, end, to));
+    this.#addHeader(length, SEGMENT.coded);
+    this.#add(head);
+    this.#add(this.#heap.subarray(begin, this.#streams));
+    return true;
+  }
+
   *#blocks(address: number, length: number, isSampled: boolean): Iterable<PlaneBlock> {
     const counts = new Uint32Array(this.#heap.buffer, PLANE_HEAP.counts, 256);
     for (let start = 0; start < length; start += BLOCK_SYMBOLS) {
@@ -109,7 +123,7 @@ export class PlaneWriter {
     const { counts } = segment;
     segment.first = range & 255;
     segment.last = (range >>> 8) & 255;
-    const least = range >>> 16;
+    const least = (range >>> 16) & 255;
     let unseen = 0;
     for (let symbol = least; symbol <= segment.last; symbol++) if (counts[symbol] === 0) unseen++;
     if (unseen > MAX_UNSEEN) {
@@ -138,7 +152,7 @@ export class PlaneWriter {
       this.#add(new Uint8Array(Math.ceil(length / REPEATED_SYMBOLS)).fill(first));
       return;
     }
-    const lengths = codeLengths(counts, MAX_CODE_BITS);
+    const lengths = this.#code(counts);
     const head = codedHead(lengths, segment);
     const expected = length * bitsOfSymbol(counts, lengths) / 8;
     if (head.byteLength + expected > length * WORTHWHILE) {
@@ -146,7 +160,7 @@ export class PlaneWriter {
       return;
     }
     const begin = this.#streams;
-    this.#encode(symbols, head, lengths);
+    this.#encode(symbols, head, usedOf(counts));
     if (isSampled && this.#streams - begin > expected * TRUSTED) {
       this.#streams = begin;
       this.#count(address, length, counts);
@@ -158,23 +172,38 @@ export class PlaneWriter {
     this.#add(this.#heap.subarray(begin, this.#streams));
   }
 
+  /** Makes the code for these counts, and gives the lengths of all codes. */
+  #code(counts: Uint32Array): Uint8Array {
+    new Uint32Array(this.#heap.buffer, PLANE_HEAP.counts, 256).set(counts);
+    this.#kernels.code();
+    return this.#heap.subarray(PLANE_HEAP.lengths, PLANE_HEAP.lengths + 256);
+  }
+
   #addRaw(symbols: Uint8Array): void {
     this.#addHeader(symbols.byteLength, SEGMENT.raw);
     this.#add(symbols);
   }
 
-  /** Writes the four streams of a segment, and their lengths into its head. */
-  #encode({ address, length }: Symbols, head: Uint8Array, lengths: Uint8Array): void {
-    fillCodes(lengths, new Uint32Array(this.#heap.buffer, PLANE_HEAP.codes, 256));
+  /** Writes the streams of a segment with `used` different symbols. */
+  #encode(symbols: Symbols, head: Uint8Array, used: number): void {
     const [first = 0, last = 0] = head;
-    const isPaired = length >= USES_A_PAIR * (last - first + 1) ** 2;
+    const isPaired = symbols.length >= USES_A_PAIR * used * (last - first + 1);
     if (isPaired) this.#kernels.pair(first, last);
+    this.#addStreams(symbols, head, (from, end, to) => this.#kernels.encode(from, end, isPaired, to));
+  }
+
+  /** Writes the four streams of a segment by `encode`, and their lengths into its head. */
+  #addStreams(
+    { address, length }: Symbols,
+    head: Uint8Array,
+    encode: (from: number, end: number, to: number) => number,
+  ): void {
     const view = viewOf(head);
     for (let stream = 0; stream < 4; stream++) {
       const from = address + streamStart(length, stream);
       const end = address + streamStart(length, stream + 1);
       const to = this.#streams;
-      this.#streams = this.#kernels.encode(from, end, isPaired, to);
+      this.#streams = encode(from, end, to);
       view.setUint32(head.byteLength - 16 + 4 * stream, this.#streams - to, true);
     }
   }
@@ -188,6 +217,13 @@ export class PlaneWriter {
     this.#pieces.push(piece);
     this.#byteLength += piece.byteLength;
   }
+}
+
+/** How many symbols occur. */
+function usedOf(counts: Uint32Array): number {
+  let used = 0;
+  for (let symbol = 0; symbol < 256; symbol++) if (counts[symbol] !== 0) used++;
+  return used;
 }
 
 /** The mean length of a code. */
@@ -210,7 +246,7 @@ export function streamStart(length: number, stream: number): number {
  * First and last symbol, the lengths of their codes and of all between as half bytes, and room for the streams'
  * lengths.
  */
-function codedHead(lengths: Uint8Array, { first, last }: PlaneSegment): Uint8Array {
+function codedHead(lengths: Uint8Array, { first, last }: Pick<PlaneSegment, "first" | "last">): Uint8Array {
   const head = new Uint8Array(2 + ((last - first + 2) >>> 1) + 16);
   head[0] = first;
   head[1] = last;

@@ -89,7 +89,10 @@ function encodeAll(raw: Uint8Array, dtype: DType): PlaneWriter {
   const writer = new PlaneWriter(kernels, layout.streams);
   const count = raw.byteLength / byteSize;
   writer.addNumber(count);
-  addPlanes(writer, kernels, layout, { count, dtype });
+  if (byteSize > 1) {
+    kernels.split(layout.raw, count, byteSize, isFloat(dtype), layout.planes, layout.stride);
+  }
+  addPlanes(writer, layout, byteSize, count);
   return writer;
 }
 
@@ -98,12 +101,20 @@ function encodeNonzero(raw: Uint8Array, dtype: DType): PlaneWriter | undefined {
   const byteSize = byteSizeOf(dtype);
   const { kernels, layout } = loaded(raw, byteSize);
   const count = raw.byteLength / byteSize;
-  const kept = kernels.compact(layout.raw, count, byteSize, layout.mask);
+  const kept = byteSize === 1 ? kernels.compact(layout.raw, count, byteSize, layout.mask) : kernels.splitKept(
+    layout.raw,
+    count,
+    byteSize,
+    isFloat(dtype),
+    layout.planes,
+    layout.stride,
+    layout.mask,
+  );
   if (kept === 0 || kept > count * (1 - WORTHWHILE_ZEROS)) return undefined;
   const writer = new PlaneWriter(kernels, layout.streams);
   writer.addNumber(kept);
   writer.addPlane(layout.mask, Math.ceil(count / 8));
-  addPlanes(writer, kernels, layout, { count: kept, dtype });
+  addPlanes(writer, layout, byteSize, kept);
   return writer.byteLength < raw.byteLength * LEAST_STORED ? undefined : writer;
 }
 
@@ -117,16 +128,7 @@ function loaded(raw: Uint8Array, byteSize: number): { kernels: PlaneKernels; lay
   return { kernels, layout };
 }
 
-function addPlanes(
-  writer: PlaneWriter,
-  kernels: PlaneKernels,
-  layout: HeapLayout,
-  { count, dtype }: { count: number; dtype: DType },
-): void {
-  const byteSize = byteSizeOf(dtype);
-  if (byteSize > 1) {
-    kernels.split(layout.raw, count, byteSize, isFloat(dtype), layout.planes, layout.stride);
-  }
+function addPlanes(writer: PlaneWriter, layout: HeapLayout, byteSize: number, count: number): void {
   const first = byteSize === 1 ? layout.raw : layout.planes;
   for (let plane = 0; plane < byteSize; plane++) writer.addPlane(first + plane * layout.stride, count);
 }

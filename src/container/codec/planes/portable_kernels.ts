@@ -1,12 +1,13 @@
 import { viewOf } from "../../../base/little_endian.ts";
-import { DECODE_ENTRIES } from "./plane_code.ts";
+import { codeLengths } from "./code_lengths.ts";
+import { DECODE_ENTRIES, fillCodes, MAX_CODE_BITS } from "./plane_code.ts";
 import { PLANE_HEAP } from "./plane_heap.ts";
 import type { PlaneKernels } from "./plane_kernels.ts";
 
 /** The kernels in plain TypeScript: the readable form, and the one for hosts without WebAssembly. */
 export function portableKernels(): PlaneKernels {
   let heap: Uint8Array<ArrayBuffer> = new Uint8Array(65536);
-  return {
+  const kernels: PlaneKernels = {
     reserve(byteLength) {
       if (byteLength <= heap.byteLength) return;
       const larger = new Uint8Array(byteLength);
@@ -51,6 +52,11 @@ export function portableKernels(): PlaneKernels {
       }
       return (to - raw) / byteSize;
     },
+    splitKept(raw, count, byteSize, rotate, planes, stride, mask) {
+      const kept = kernels.compact(raw, count, byteSize, mask);
+      kernels.split(raw, kept, byteSize, rotate, planes, stride);
+      return kept;
+    },
     expand(raw, kept, count, byteSize, mask) {
       let from = raw + kept * byteSize;
       for (let i = count - 1; i >= 0; i--) {
@@ -85,13 +91,20 @@ export function portableKernels(): PlaneKernels {
       let first = 255;
       let last = 0;
       let least = 256;
+      let bits = 0;
       for (let at = bytes; at < bytes + length; at++) {
         const byte = heap[at] as number;
         first = Math.min(first, byte);
         last = Math.max(last, byte);
         least = Math.min(least, byte || 256);
+        bits |= byte;
       }
-      return first | (last << 8) | ((least & 255) << 16);
+      return first | (last << 8) | ((least & 255) << 16) | (bits << 24);
+    },
+    code() {
+      const lengths = codeLengths(new Uint32Array(heap.buffer, PLANE_HEAP.counts, 256), MAX_CODE_BITS);
+      heap.set(lengths, PLANE_HEAP.lengths);
+      fillCodes(lengths, new Uint32Array(heap.buffer, PLANE_HEAP.codes, 256));
     },
     pair() {},
     encode(from, end, _isPaired, to) {
@@ -102,6 +115,16 @@ export function portableKernels(): PlaneKernels {
         const code = codes[heap[at] as number] as number;
         held |= (code >>> 8) << bits;
         bits += code & 255;
+        for (; bits >= 8; bits -= 8, held >>>= 8) heap[to++] = held;
+      }
+      if (bits > 0) heap[to++] = held;
+      return to;
+    },
+    packEven(from, end, to) {
+      let held = 0;
+      let bits = 0;
+      for (let at = from; at < end; at++) {
+        for (let bit = 7; bit > 0; bit--) held |= (((heap[at] as number) >>> bit) & 1) << bits++;
         for (; bits >= 8; bits -= 8, held >>>= 8) heap[to++] = held;
       }
       if (bits > 0) heap[to++] = held;
@@ -126,4 +149,5 @@ export function portableKernels(): PlaneKernels {
       }
     },
   };
+  return kernels;
 }

@@ -7,14 +7,17 @@ const PAGE_BYTES = 65536;
 interface PlanesModule extends Record<string, unknown> {
   readonly memory: WebAssembly.Memory;
   readonly split: PlaneKernels["split"];
+  readonly splitKept: PlaneKernels["splitKept"];
   readonly merge: PlaneKernels["merge"];
   readonly compact: PlaneKernels["compact"];
   readonly expand: PlaneKernels["expand"];
   readonly ones: PlaneKernels["ones"];
   readonly histogram: PlaneKernels["histogram"];
   readonly range: PlaneKernels["range"];
+  readonly code: PlaneKernels["code"];
   readonly pair: PlaneKernels["pair"];
   readonly encode: PlaneKernels["encode"];
+  readonly packEven: PlaneKernels["packEven"];
   readonly triple: PlaneKernels["triple"];
   readonly decode: PlaneKernels["decode"];
 }
@@ -23,7 +26,7 @@ interface PlanesModule extends Record<string, unknown> {
 export function wasmKernels(): PlaneKernels | undefined {
   try {
     const bytes = Uint8Array.from(atob(PLANES_WASM), (letter) => letter.charCodeAt(0));
-    // Of eight kilobytes, which every engine compiles synchronously, also on a browser's main thread (Chrome from 115
+    // Of eleven kilobytes, which every engine compiles synchronously, also on a browser's main thread (Chrome from 115
     // on).
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes));
     const { memory, ...loops } = exports as PlanesModule;
