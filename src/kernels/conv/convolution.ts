@@ -3,7 +3,6 @@ import { elementsOf } from "./convolution_sizes.ts";
 import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
 import { directInputGradient, directOutput } from "./direct_convolution.ts";
 import { directWeightGradient } from "./direct_weight_gradient.ts";
-import { fitsDirect } from "./direct_wgsl.ts";
 import { type ConvolutionBindings, elementConvolution } from "./element_convolution.ts";
 
 /**
@@ -30,10 +29,19 @@ export function convolution<B>(
   variant: ConvolutionVariant,
   memory: KernelMemory<B>,
 ): KernelStep<B>[] {
-  const { out, factors: [first, second] } = bindings;
-  if (variant === "element" || !isForDirect(product, sizes)) {
-    return [{ dispatch: elementConvolution(product, bindings, sizes), writes: [out] }];
-  }
+  const steps = variant === "direct" ? directProduct(product, bindings, sizes, memory) : undefined;
+  return steps ?? [{ dispatch: elementConvolution(product, bindings, sizes), writes: [bindings.out] }];
+}
+
+/** `undefined` for what the direct variant does not take. Empty tensors have nothing to pack. */
+function directProduct<B>(
+  product: ConvolutionProduct,
+  { out, factors: [first, second] }: ConvolutionBindings<B>,
+  sizes: ConvolutionSizes,
+  memory: KernelMemory<B>,
+): KernelStep<B>[] | undefined {
+  const isEmpty = Object.values(elementsOf(sizes)).includes(0);
+  if (sizes.groups > 1 || isEmpty) return undefined;
   switch (product) {
     case "output":
       return directOutput({ source: first, weight: second, out }, sizes, memory);
@@ -44,15 +52,4 @@ export function convolution<B>(
     default:
       throw new TypeError(`A convolution has no product ${product satisfies never}`);
   }
-}
-
-/** The weights' gradient unrolls the whole kernel. */
-const MOST_TAPS = 64;
-
-/** Empty tensors have nothing to pack; the general variant knows what is left of their sums. */
-function isForDirect(product: ConvolutionProduct, sizes: ConvolutionSizes): boolean {
-  const { groups, kernel } = sizes;
-  const isEmpty = Object.values(elementsOf(sizes)).includes(0);
-  if (groups > 1 || isEmpty) return false;
-  return product === "weightGradient" ? kernel[0] * kernel[1] <= MOST_TAPS : fitsDirect(kernel);
 }

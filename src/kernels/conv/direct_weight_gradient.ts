@@ -11,7 +11,6 @@ import type { RowsAndColumns } from "../sizes.ts";
 import type { ConvolutionSizes } from "./convolution_sizes.ts";
 import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
 import { packChannels } from "./pack_channels.ts";
-import { BLOCK_CHANNELS } from "./pack_weights.ts";
 import { padPlanes } from "./pad_planes.ts";
 
 /** Elements of the output that are added in one chain: rounding errors grow with it. */
@@ -23,19 +22,26 @@ const ENOUGH_WORKGROUPS = 64;
 /** What all partial sums together may take. */
 const MOST_PARTIAL_BYTES = 64 * 1024 * 1024;
 
+/** The whole kernel is unrolled. */
+const MOST_TAPS = 64;
+
+/** Channels of the output that a workgroup has, and invocations: four channels each. */
+const BLOCK_CHANNELS = 32;
+
 /** Elements of a row of the output that one step has. */
 const STEP_COLUMNS = 4;
 
 /**
  * The gradient of the weights of a convolution of one group. Rows of the output are cut into spans; the sums of each
- * are made in the order of images, rows and columns, and then added in the order of spans.
+ * are made in the order of images, rows and columns, and then added in the order of spans. `undefined` for large kernels.
  */
 export function directWeightGradient<B>(
   bindings: { readonly input: B; readonly outGradient: B; readonly out: B },
   sizes: ConvolutionSizes,
   memory: KernelMemory<B>,
-): KernelStep<B>[] {
+): KernelStep<B>[] | undefined {
   const { batch, inChannels, outChannels, input, output, kernel, stride, dilation, padding } = sizes;
+  if (kernel[0] * kernel[1] > MOST_TAPS) return undefined;
   const vectors = Math.ceil(outChannels / 4);
   const gradient = memory.scratch("gradient by channels", batch * output[0] * output[1] * vectors * 16);
   const pack = packChannels(
@@ -50,7 +56,16 @@ export function directWeightGradient<B>(
   const padded = memory.scratch("padded input", batch * inChannels * rows * columns * 4);
   const pad = padPlanes(
     { input: bindings.input, out: padded },
-    { planes: batch * inChannels, from: input, to: [rows, columns], before: padding, spread: [1, 1] },
+    {
+      planes: batch * inChannels,
+      from: input,
+      rows,
+      tiles: 1,
+      columns,
+      tileStep: 0,
+      before: padding,
+      spread: [1, 1],
+    },
   );
   const spans = spansOf(sizes);
   const partials = memory.scratch(

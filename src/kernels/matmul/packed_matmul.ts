@@ -1,6 +1,6 @@
 import { alignUp } from "../../base/checked.ts";
 import { gridFor } from "../../gpu/dispatch.ts";
-import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
+import { type KernelMemory, type KernelStep, numberRecords, UNIFORM_BYTES } from "../kernel_steps.ts";
 import type { MatmulBindings, MatmulSizes } from "./matmul.ts";
 import { blockBytes, blockCounts, blockWords, type OperandBlocks, packOperand } from "./pack_operand.ts";
 import { INVOCATIONS, type MatmulPiece, packedMatmulWgsl, pieceWords, TILE } from "./packed_wgsl.ts";
@@ -10,9 +10,6 @@ const MOST_STEPS = 128;
 
 /** Pairs of blocks that a dispatch multiplies where k is longer than a block: uniform buffers are at most 12. */
 const PAIRS = 4;
-
-/** What every adapter takes as the offset of a binding, in words. */
-const ALIGNED_WORDS = 64;
 
 /**
  * The packed variant: the operands are copied into blocks that uniform buffers hold, and pairs of them are multiplied.
@@ -32,7 +29,7 @@ export function packedMatmul<B>(
   const pairs = depth === 1 ? 1 : PAIRS;
   const vectorOut = n % 4 === 0;
   const pieces = piecesOf(blocksA, blocksB, pairs, vectorOut ? 4 : 1);
-  const numbers = numbersOf(memory, [
+  const numbers = numberRecords(memory, "numbers of blocks", [
     ...[blocksA, blocksB].map(blockWords),
     ...pieces.map(({ piece }) => pieceWords(piece)),
   ]);
@@ -118,15 +115,4 @@ function piecesOf(a: OperandBlocks, b: OperandBlocks, pairs: number, unit: numbe
     }
   }
   return pieces;
-}
-
-/** Puts records of at most 64 words into memory, and gives the binding of each. */
-function numbersOf<B>(
-  memory: KernelMemory<B>,
-  records: readonly (readonly number[])[],
-): (index: number) => B {
-  const words = new Uint32Array(records.length * ALIGNED_WORDS);
-  records.forEach((record, index) => words.set(record, index * ALIGNED_WORDS));
-  const all = memory.constant("numbers of blocks", words);
-  return (index) => memory.slice(all, index * ALIGNED_WORDS * 4, ALIGNED_WORDS * 4);
 }

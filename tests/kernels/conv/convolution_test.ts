@@ -90,12 +90,17 @@ for (const variant of VARIANTS) {
 }
 
 describe("convolution", () => {
-  gpuTest("OP-03 adds up weights that are bound in pieces, block by block of channels", async (gpu) => {
-    await expectExact(
-      gpu,
-      { input: [1, 70, 4, 5], weight: [35, 70, 3, 3], options: { padding: 1 } },
-      "direct",
-    );
+  gpuTest("OP-03 takes weights in pieces: several blocks of channels each, or a part of one", async (gpu) => {
+    for (const [channels, outChannels, pieces] of [[20, 100, 2], [200, 19, 4]] as const) {
+      const sizes = sizesOf({ batch: 1, inChannels: channels, outChannels, input: [4, 5], output: [4, 5] });
+      const labels = labelsOf("output", { ...sizes, padding: [1, 1] });
+      expect(labels.filter((label) => label.endsWith("direct"))).toHaveLength(pieces);
+      await expectExact(
+        gpu,
+        { input: [1, channels, 4, 5], weight: [outChannels, channels, 3, 3], options: { padding: 1 } },
+        "direct",
+      );
+    }
   }, TIMEOUT_MS);
 
   gpuTest("OP-03 goes row by row through kernels that are too large to unroll", async (gpu) => {
@@ -147,30 +152,32 @@ describe("convolution", () => {
   );
 
   test("OP-03 packs nothing where the general variant is the only one that fits", () => {
-    const sizes: ConvolutionSizes = {
-      batch: 2,
-      inChannels: 4,
-      outChannels: 4,
-      groups: 4,
-      input: [5, 5],
-      kernel: [3, 3],
-      output: [3, 3],
-      stride: [1, 1],
-      dilation: [1, 1],
-      padding: [0, 0],
-    };
+    const sizes = sizesOf({ batch: 2, inChannels: 4, outChannels: 4, input: [5, 5], output: [3, 3] });
     const products: ConvolutionProduct[] = ["output", "inputGradient", "weightGradient"];
     for (const product of products) {
-      const bindings = { factors: ["a", "b"], out: "out" } as const;
-      const steps = (groups: number): string[] =>
-        convolution<string>(product, bindings, { ...sizes, groups }, "direct", {
-          scratch: (label) => label,
-          constant: (label) => label,
-          slice: (memory) => memory,
-        })
-          .map(({ dispatch }) => dispatch.label);
+      const steps = (groups: number): string[] => labelsOf(product, { ...sizes, groups });
       expect(steps(4)).toEqual([`convolution ${product} element`]);
       expect(steps(1).at(-1)).not.toContain("element");
     }
   });
 });
+
+/** Of kernels of 3 x 3. */
+function sizesOf(
+  sizes: Pick<ConvolutionSizes, "batch" | "inChannels" | "outChannels" | "input" | "output">,
+): ConvolutionSizes {
+  return { ...sizes, groups: 1, kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [0, 0] };
+}
+
+/** What the steps of the direct variant are called. */
+function labelsOf(product: ConvolutionProduct, sizes: ConvolutionSizes): string[] {
+  const memory = {
+    scratch: (label: string) => label,
+    constant: (label: string) => label,
+    slice: (slice: string) => slice,
+  };
+  const bindings = { factors: ["a", "b"], out: "out" } as const;
+  return convolution<string>(product, bindings, sizes, "direct", memory).map(({ dispatch }) =>
+    dispatch.label
+  );
+}
