@@ -1,17 +1,20 @@
 import { alignUp } from "../../base/checked.ts";
-import {
-  type Dispatch,
-  gridFor,
-  LINEAR_MAIN_WGSL,
-  linearGrid,
-  workgroupMainWgsl,
-} from "../../gpu/dispatch.ts";
-import { component, each, lines } from "../matmul/matmul_layout.ts";
+import { type Dispatch, gridFor, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
 import type { RowsAndColumns } from "../sizes.ts";
 import type { ConvolutionSizes } from "./convolution_sizes.ts";
-import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
-import { packChannels } from "./pack_channels.ts";
-import { padPlanes } from "./pad_planes.ts";
+import { type KernelMemory, type KernelStep, numberRecords } from "../kernel_steps.ts";
+import { INVOCATIONS } from "./direct_wgsl.ts";
+import { packChannels, packedElements } from "./pack_channels.ts";
+import { paddedElements, type PaddedPlanes, padPlanes } from "./pad_planes.ts";
+import { chooseTile, type WeightGradientTile } from "./weight_gradient_tile.ts";
+import {
+  keptColumns,
+  numberWords,
+  tileVectors,
+  type WeightGradientNumbers,
+  type WeightGradientShape,
+  weightGradientWgsl,
+} from "./weight_gradient_wgsl.ts";
 
 /** Elements of the output that are added in one chain: rounding errors grow with it. */
 const MOST_TERMS = 4096;
@@ -22,64 +25,104 @@ const ENOUGH_WORKGROUPS = 64;
 /** What all partial sums together may take. */
 const MOST_PARTIAL_BYTES = 64 * 1024 * 1024;
 
-/** The whole kernel is unrolled. */
-const MOST_TAPS = 64;
-
-/** Channels of the output that a workgroup has, and invocations: four channels each. */
+/** Channels that partial sums were counted by when their number was settled. */
 const BLOCK_CHANNELS = 32;
-
-/** Elements of a row of the output that one step has. */
-const STEP_COLUMNS = 4;
 
 /**
  * The gradient of the weights of a convolution of one group. Rows of the output are cut into spans; the sums of each
- * are made in the order of images, rows and columns, and then added in the order of spans. `undefined` for large kernels.
+ * are made in the order of images, rows and columns, and then added in the order of spans. `undefined` for large
+ * kernels.
  */
 export function directWeightGradient<B>(
   bindings: { readonly input: B; readonly outGradient: B; readonly out: B },
   sizes: ConvolutionSizes,
   memory: KernelMemory<B>,
 ): KernelStep<B>[] | undefined {
-  const { batch, inChannels, outChannels, input, output, kernel, stride, dilation, padding } = sizes;
-  if (kernel[0] * kernel[1] > MOST_TAPS) return undefined;
-  const vectors = Math.ceil(outChannels / 4);
-  const gradient = memory.scratch("gradient by channels", batch * output[0] * output[1] * vectors * 16);
-  const pack = packChannels(
-    { input: bindings.outGradient, out: gradient },
-    { batch, channels: outChannels, rows: output[0], columns: output[1] },
-  );
-  const rows = (output[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1;
-  const columns = alignUp(
-    (alignUp(output[1], STEP_COLUMNS) - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
-    4,
-  );
-  const padded = memory.scratch("padded input", batch * inChannels * rows * columns * 4);
-  const pad = padPlanes(
-    { input: bindings.input, out: padded },
-    {
-      planes: batch * inChannels,
-      from: input,
-      rows,
-      tiles: 1,
-      columns,
-      tileStep: 0,
-      before: padding,
-      spread: [1, 1],
-    },
-  );
+  const { inChannels, outChannels, kernel, stride, dilation } = sizes;
+  const newColumns = kernel[1] - keptColumns({ kernel, stride, dilation });
+  const taps = kernel[0] * kernel[1];
+  const tile = chooseTile({ inChannels, outChannels, taps, newElements: kernel[0] * newColumns });
+  if (tile === undefined) return undefined;
+  const shape: WeightGradientShape = { kernel, stride, dilation, tile };
+  const input = paddedInput(bindings.input, sizes, tile, memory);
+  const gradient = packedGradient(bindings.outGradient, sizes, tile, memory);
   const spans = spansOf(sizes);
-  const partials = memory.scratch(
-    "spans of the weights' gradient",
-    spans.count * inChannels * kernel[0] * kernel[1] * vectors * 16,
-  );
-  const sum = partialsDispatch([padded, gradient, partials], sizes, spans, [rows, columns]);
-  const collect = collectDispatch([partials, bindings.out], sizes, spans.count);
+  const inTiles = Math.ceil(inChannels / tile.inChannels);
+  const outTiles = Math.ceil(outChannels / tile.outChannels);
+  const numbers: WeightGradientNumbers = {
+    allRows: sizes.batch * sizes.output[0],
+    spanRows: spans.rows,
+    tiles: spans.count * inTiles * outTiles,
+    inTiles,
+    outTiles,
+    inChannels,
+    outChannels,
+    padded: input.size,
+    output: sizes.output,
+  };
+  const partials = memory.scratch("spans of the weights' gradient", numbers.tiles * tileVectors(shape) * 16);
+  const record = numberRecords(memory, "sizes of the weights' gradient", [numberWords(numbers)]);
+  const sum: Dispatch<B> = {
+    label: `convolution ${inChannels} to ${outChannels} channels, weightGradient direct`,
+    code: weightGradientWgsl(shape),
+    constants: {},
+    bindings: [input.padded, gradient.packed, record(0), partials],
+    workgroups: gridFor(Math.ceil(numbers.tiles / INVOCATIONS)),
+  };
+  const collect = collectDispatch([partials, bindings.out], sizes, shape, numbers);
   return [
-    { dispatch: pack, writes: [gradient] },
-    { dispatch: pad, writes: [padded] },
+    ...gradient.steps,
+    ...input.steps,
     { dispatch: sum, writes: [partials] },
     { dispatch: collect, writes: [bindings.out] },
   ];
+}
+
+/** The input with its zeros, as planes or with channels innermost. */
+function paddedInput<B>(
+  input: B,
+  { batch, inChannels, input: from, output, kernel, stride, dilation, padding }: ConvolutionSizes,
+  tile: WeightGradientTile,
+  memory: KernelMemory<B>,
+): { readonly padded: B; readonly size: RowsAndColumns; readonly steps: KernelStep<B>[] } {
+  const rows = (output[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1;
+  const columns = (output[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1;
+  const planes = { planes: batch * inChannels, from, before: padding, spread: [1, 1] } as const;
+  if (tile.packedIn) {
+    const channels = alignUp(inChannels, tile.inChannels);
+    const layout = { batch, inChannels, channels, from, to: [rows, columns], before: padding } as const;
+    const padded = memory.scratch("padded input by channels", packedElements(layout) * 4);
+    const dispatch = packChannels({ input, out: padded }, layout);
+    return { padded, size: [rows, columns], steps: [{ dispatch, writes: [padded] }] };
+  }
+  const layout: PaddedPlanes = { ...planes, rows, tiles: 1, columns: alignUp(columns, 4), tileStep: 0 };
+  const padded = memory.scratch("padded input", paddedElements(layout) * 4);
+  const dispatch = padPlanes({ input, out: padded }, layout);
+  return { padded, size: [rows, layout.columns], steps: [{ dispatch, writes: [padded] }] };
+}
+
+/** The output's gradient with channels innermost, where the tile wants it so. */
+function packedGradient<B>(
+  gradient: B,
+  { batch, outChannels, output }: ConvolutionSizes,
+  tile: WeightGradientTile,
+  memory: KernelMemory<B>,
+): { readonly packed: B; readonly steps: KernelStep<B>[] } {
+  if (!tile.packedOut) return { packed: gradient, steps: [] };
+  const channels = alignUp(outChannels, tile.outChannels);
+  const layout = {
+    batch,
+    inChannels: outChannels,
+    channels,
+    from: output,
+    to: output,
+    before: [0, 0],
+  } as const;
+  const packed = memory.scratch("gradient by channels", packedElements(layout) * 4);
+  return {
+    packed,
+    steps: [{ dispatch: packChannels({ input: gradient, out: packed }, layout), writes: [packed] }],
+  };
 }
 
 /** How the rows of all images are cut. It decides the last bits, so it depends on the sizes only. */
@@ -96,149 +139,55 @@ function spansOf({ batch, inChannels, outChannels, output, kernel }: Convolution
   return { count: Math.ceil(rows / rowsEach), rows: rowsEach };
 }
 
-function partialsDispatch<B>(
-  bindings: readonly B[],
-  { batch, inChannels, outChannels, output, kernel, stride, dilation }: ConvolutionSizes,
-  spans: { readonly count: number; readonly rows: number },
-  padded: RowsAndColumns,
-): Dispatch<B> {
-  const blocks = Math.ceil(outChannels / BLOCK_CHANNELS);
-  const workgroups = spans.count * inChannels * blocks;
-  return {
-    label: `convolution ${inChannels} to ${outChannels} channels, weightGradient direct`,
-    code: partialsWgsl(kernel, stride, dilation, output[1] % STEP_COLUMNS),
-    constants: {
-      all_rows: batch * output[0],
-      span_rows: spans.rows,
-      in_channels: inChannels,
-      out_vectors: Math.ceil(outChannels / 4),
-      blocks,
-      padded_h: padded[0],
-      padded_w: padded[1],
-      out_h: output[0],
-      out_w: output[1],
-      count: workgroups,
-    },
-    bindings,
-    workgroups: gridFor(workgroups),
-  };
-}
-
-/**
- * An invocation has four output channels and one input channel: a vector of sums for each element of the kernel. A
- * row goes in steps of four columns, of which the last may have fewer: what is not there is not multiplied, since it
- * may not be finite.
- */
-function partialsWgsl(
-  kernel: RowsAndColumns,
-  stride: RowsAndColumns,
-  dilation: RowsAndColumns,
-  lastColumns: number,
-): string {
-  const taps = (line: (ky: number, kx: number) => string) =>
-    each(kernel[0], (ky) => each(kernel[1], (kx) => line(ky, kx)));
-  const step = (columns: number) => stepOf(columns, kernel, stride, dilation);
-  return `// partials[span, c, ky, kx, o] = sum over the span's rows y and all x of padded[n, c, iy, ix] * gradient[n, y, x, o].
-override all_rows: u32;
-override span_rows: u32;
-override in_channels: u32;
-override out_vectors: u32;
-override blocks: u32;
-override padded_h: u32;
-override padded_w: u32;
-override out_h: u32;
-override out_w: u32;
-override count: u32;
-
-@group(0) @binding(0) var<storage, read> padded: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> gradient: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
-
-${workgroupMainWgsl(BLOCK_CHANNELS / 4, "index")}
-  if (index >= count) {
-    return;
-  }
-  let c = index % in_channels;
-  let span = index / in_channels / blocks;
-  let o = index / in_channels % blocks * ${BLOCK_CHANNELS / 4}u + local;
-  if (o >= out_vectors) {
-    return;
-  }
-  let row = padded_w / 4u;
-  let end = min((span + 1u) * span_rows, all_rows);
-${lines(1, taps((ky, kx) => `var sum_${ky}_${kx} = vec4<f32>();`))}
-  for (var r = span * span_rows; r < end; r++) {
-    let top = (r / out_h * in_channels + c) * padded_h + r % out_h * ${stride[0]}u;
-    for (var x = 0u; x + ${STEP_COLUMNS - 1}u < out_w; x += ${STEP_COLUMNS}u) {
-${lines(3, step(STEP_COLUMNS))}
-    }
-${lastColumns > 0 ? lines(2, [`let x = out_w - ${lastColumns}u;`, ...step(lastColumns)]) : ""}
-  }
-  let first = (span * in_channels + c) * ${kernel[0] * kernel[1]}u;
-${
-    lines(
-      1,
-      taps((ky, kx) => `partials[(first + ${ky * kernel[1] + kx}u) * out_vectors + o] = sum_${ky}_${kx};`),
-    )
-  }
-}
-`;
-}
-
-/** The products of neighbouring columns of a row, the first a multiple of four. */
-function stepOf(
-  columns: number,
-  kernel: RowsAndColumns,
-  stride: RowsAndColumns,
-  dilation: RowsAndColumns,
-): string[] {
-  const vectors = Math.ceil(((columns - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1) / 4);
-  return [
-    `let first_in = top * row + x / 4u * ${stride[1]}u;`,
-    "let first_out = (r * out_w + x) * out_vectors + o;",
-    ...each(columns, (i) => `let gradient_${i} = gradient[first_out + ${i}u * out_vectors];`),
-    ...each(kernel[0], (ky) => [
-      ...each(vectors, (v) => `let in_${ky}_${v} = padded[first_in + ${ky * dilation[0]}u * row + ${v}u];`),
-      ...each(kernel[1], (kx) =>
-        each(columns, (i) => {
-          const column = i * stride[1] + kx * dilation[1];
-          const element = `in_${ky}_${Math.floor(column / 4)}.${component(column)}`;
-          return `sum_${ky}_${kx} = fma(gradient_${i}, vec4<f32>(${element}), sum_${ky}_${kx});`;
-        })),
-    ]),
-  ];
-}
-
 function collectDispatch<B>(
   bindings: readonly B[],
   { inChannels, outChannels, kernel }: ConvolutionSizes,
-  spans: number,
+  shape: WeightGradientShape,
+  { tiles, inTiles, spanRows, allRows }: WeightGradientNumbers,
 ): Dispatch<B> {
   const taps = kernel[0] * kernel[1];
+  const spans = Math.ceil(allRows / spanRows);
   const count = outChannels * inChannels * taps;
   return {
     label: `add ${spans} spans of a weightGradient`,
     code: COLLECT_WGSL,
-    constants: { count, spans, in_taps: inChannels * taps, out_size: alignUp(outChannels, 4) },
+    constants: {
+      count,
+      spans,
+      taps,
+      in_channels: inChannels,
+      in_tiles: inTiles,
+      tile_in: shape.tile.inChannels,
+      tile_out: shape.tile.outChannels,
+      span_size: tiles / spans * tileVectors(shape) * 4,
+    },
     bindings,
     workgroups: linearGrid(count),
   };
 }
 
-const COLLECT_WGSL = `// out[o, c, ky, kx] = sum over spans of partials[span, c, ky, kx, o].
+const COLLECT_WGSL = `// out[o, c, tap] = sum over spans of partials[span, out tile, in tile, c, tap, o].
 override count: u32;
 override spans: u32;
-override in_taps: u32;
-override out_size: u32;
+override taps: u32;
+override in_channels: u32;
+override in_tiles: u32;
+override tile_in: u32;
+override tile_out: u32;
+override span_size: u32;
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 
 ${LINEAR_MAIN_WGSL}
-  let first = index % in_taps * out_size + index / in_taps;
+  let tap = index % taps;
+  let c = index / taps % in_channels;
+  let o = index / taps / in_channels;
+  let tile = o / tile_out * in_tiles + c / tile_in;
+  let first = ((tile * tile_in + c % tile_in) * taps + tap) * tile_out + o % tile_out;
   var sum = partials[first];
   for (var span = 1u; span < spans; span++) {
-    sum += partials[first + span * in_taps * out_size];
+    sum += partials[first + span * span_size];
   }
   out[index] = sum;
 }

@@ -1,56 +1,79 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import { requireElements } from "../sizes.ts";
+import { requireElements, type RowsAndColumns } from "../sizes.ts";
 
-/** The size of a tensor `[batch, channels, rows, columns]`. */
+/** Where the elements of a tensor `[batch, inChannels, …from]` go in `[batch, …to, channels]`. */
 export interface PackedChannels {
   readonly batch: number;
+  readonly inChannels: number;
+  /** A multiple of 4; those beyond the last are zeros. */
   readonly channels: number;
-  readonly rows: number;
-  readonly columns: number;
+  readonly from: RowsAndColumns;
+  readonly to: RowsAndColumns;
+  /** Rows and columns of zeros before the first element. */
+  readonly before: RowsAndColumns;
 }
 
-/**
- * Copies `[batch, channels, rows, columns]` into `[batch, rows, columns, channels]`, with zeros up to whole vectors
- * of channels.
- */
+/** How many elements the result has; `RangeError` for more than a shader can index. */
+export function packedElements({ batch, channels, to }: PackedChannels): number {
+  return requireElements("convolution", [batch, ...to, channels]);
+}
+
+/** Copies planes into a tensor that has channels innermost, with zeros around the elements. */
 export function packChannels<B>(
   bindings: { readonly input: B; readonly out: B },
-  { batch, channels, rows, columns }: PackedChannels,
+  packed: PackedChannels,
 ): Dispatch<B> {
-  const vectors = Math.ceil(channels / 4);
-  const count = requireElements("convolution", [batch, rows, columns, vectors]);
+  const { batch, inChannels, channels, from, to, before } = packed;
+  const count = packedElements(packed) / 4;
   return {
-    label: `pack channels ${batch}x${channels}x${rows}x${columns}`,
+    label: `pack channels ${batch}x${inChannels}x${from.join("x")} to ${to.join("x")}x${channels}`,
     code: WGSL,
-    constants: { count, channels, rows, columns, vectors },
+    constants: {
+      count,
+      in_channels: inChannels,
+      vectors: channels / 4,
+      from_h: from[0],
+      from_w: from[1],
+      to_h: to[0],
+      to_w: to[1],
+      before_y: before[0],
+      before_x: before[1],
+    },
     bindings: [bindings.input, bindings.out],
     workgroups: linearGrid(count),
   };
 }
 
 const WGSL = `override count: u32;
-override channels: u32;
-override rows: u32;
-override columns: u32;
+override in_channels: u32;
 override vectors: u32;
+override from_h: u32;
+override from_w: u32;
+override to_h: u32;
+override to_w: u32;
+override before_y: u32;
+override before_x: u32;
 
 @group(0) @binding(0) var<storage, read> input: array<u32>;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4<u32>>;
 
 fn load(n: u32, c: u32, y: u32, x: u32) -> u32 {
-  if (c >= channels) {
+  if (c >= in_channels || y >= from_h || x >= from_w) {
     return 0u;
   }
-  return input[((n * channels + c) * rows + y) * columns + x];
+  return input[((n * in_channels + c) * from_h + y) * from_w + x];
 }
 
 ${LINEAR_MAIN_WGSL}
   // Neighbouring invocations read neighbouring columns.
-  let x = index % columns;
-  let c = index / columns % vectors * 4u;
-  let y = index / columns / vectors % rows;
-  let n = index / columns / vectors / rows;
-  let place = ((n * rows + y) * columns + x) * vectors + c / 4u;
+  let column = index % to_w;
+  let c = index / to_w % vectors * 4u;
+  let row = index / to_w / vectors % to_h;
+  let n = index / to_w / vectors / to_h;
+  // Before the input, these wrap around to large numbers.
+  let x = column - before_x;
+  let y = row - before_y;
+  let place = ((n * to_h + row) * to_w + column) * vectors + c / 4u;
   out[place] = vec4<u32>(load(n, c, y, x), load(n, c + 1u, y, x), load(n, c + 2u, y, x), load(n, c + 3u, y, x));
 }
 `;
