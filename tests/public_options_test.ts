@@ -362,6 +362,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => cairn.jsonlLog("a.jsonl", wrong),
     (wrong) => cairn.tensorBoardLog("runs", wrong),
   ],
+  PlotOptions: [(wrong) => cairn.plot({ loss: [], epochs: [] }, wrong)],
   EarlyStoppingOptions: [(wrong) => cairn.earlyStopping(wrong)],
   ReduceOnPlateauOptions: [(wrong) => cairn.reduceOnPlateau(wrong)],
   TerminalProgressOptions: [(wrong) => cairn.terminalProgress(wrong)],

@@ -1,3 +1,5 @@
+import { escapeMarkup } from "./text/escape_markup.ts";
+
 /** What `console.log` asks for instead of an object's fields: in Node and Bun, and in Deno. */
 const INSPECTED_AS = [Symbol.for("nodejs.util.inspect.custom"), Symbol.for("Deno.customInspect")];
 
@@ -14,7 +16,41 @@ export type Printable<Data extends object> = Data & {
 export function printable<Data extends object>(data: Data, format: (data: Data) => string): Printable<Data> {
   const text = (): string => format(data);
   for (const key of ["toString", ...INSPECTED_AS]) Object.defineProperty(data, key, { value: text });
+  Object.defineProperty(data, JUPYTER, { value: () => displayed(text()) });
   return data;
+}
+
+/** What Deno's Jupyter kernel asks the last value of a cell for: what it looks like, by media type. */
+const JUPYTER = Symbol.for("Jupyter.display");
+
+/**
+ * Makes `console.log` show objects of a class as text. To be called in the class itself, with its prototype.
+ *
+ * @param text What is shown; of names from files no more than `safeText` lets through.
+ * @param picture SVG, for notebooks. Default: none, and the class shows itself there as it does anywhere else.
+ */
+export function showAs<Shown extends object>(
+  prototype: Shown,
+  text: (shown: Shown) => string,
+  picture?: (shown: Shown) => string,
+): void {
+  const define = (key: symbol, value: (this: Shown) => unknown): void => {
+    Object.defineProperty(prototype, key, { value, configurable: true, writable: true });
+  };
+  for (const key of INSPECTED_AS) {
+    define(key, function () {
+      // Somebody may look at the prototype itself, which has no fields.
+      return this === prototype ? `${prototype.constructor.name}.prototype` : text(this);
+    });
+  }
+  if (picture === undefined) return;
+  define(JUPYTER, function () {
+    return { ...displayed(text(this)), "image/svg+xml": picture(this) };
+  });
+}
+
+function displayed(text: string): Record<string, string> {
+  return { "text/plain": text, "text/html": `<pre>${escapeMarkup(text)}</pre>` };
 }
 
 /** Rows of cells as lines, each column as wide as its widest cell; columns of numbers are flush right. */

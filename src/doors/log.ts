@@ -1,6 +1,6 @@
 /**
- * Logs of a run: tables, lines of JSON, TensorBoard. Each is a callback. Where a run goes on from a checkpoint, its
- * logs do too, with no step twice and none missing.
+ * Logs of a run: tables, lines of JSON, TensorBoard; and its curves as a picture. Each log is a callback. Where a run
+ * goes on from a checkpoint, its logs do too, with no step twice and none missing.
  *
  * @example
  * ```ts
@@ -30,4 +30,6 @@
 export { csvLog } from "../train/log/csv_log.ts";
 export { jsonlLog } from "../train/log/jsonl_log.ts";
 export type { LogOptions } from "../train/log/log_options.ts";
+export type { PlottedHistory, PlottedRecord } from "../train/show/curves.ts";
+export { plot, type PlotOptions } from "../train/show/plot.ts";
 export { tensorBoardLog } from "../train/log/tensorboard_log.ts";

@@ -10,6 +10,8 @@ import {
   isNodeBuffer,
   requireNumbers,
 } from "./host_values.ts";
+import { showAs } from "../base/printable.ts";
+import { tensorText } from "./tensor_text.ts";
 import { elementCount, formatShape, type Shape, shapesEqual, validateShape } from "./shape.ts";
 
 /** What {@link HostTensor.toArray} gives: the array type of the dtype; f16 and bf16 are converted, a bool is 0 or 1. */
@@ -171,6 +173,15 @@ export class HostTensor {
     const { bytes } = other;
     for (let i = 0; i < bytes.byteLength; i++) if (this.bytes[i] !== bytes[i]) return false;
     return true;
+  }
+
+  static {
+    showAs(HostTensor.prototype, ({ dtype, shape, bytes }) => {
+      const size = byteSizeOf(dtype);
+      const at = (index: number) =>
+        HostTensor.fromBytes(bytes.subarray(index * size, (index + 1) * size), dtype, []).toArray()[0];
+      return tensorText({ dtype, shape, at });
+    });
   }
 
   /** What a typed array constructor takes; a copy where the bytes do not start at a multiple of the element size. */

@@ -13,7 +13,7 @@ import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
 import { PREDICT_OPTIONS, type PredictInputs, type PredictOptions } from "./measure/prediction_source.ts";
 import type { NonFiniteResult } from "./loop/find_non_finite.ts";
-import type { Printable } from "../base/printable.ts";
+import { type Printable, showAs } from "../base/printable.ts";
 import { EXPLAIN_OPTIONS, type ExplainOptions, type StepExplanation } from "./step/explain_step.ts";
 import type { ModelSummary } from "./step/summarize_model.ts";
 import { measuredNames } from "./step/kept_terms.ts";
@@ -33,6 +33,7 @@ import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
 import { RUN_OPTIONS, type RunOptions } from "./loop/run_options.ts";
 import { TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_options.ts";
+import { trainerText } from "./trainer_text.ts";
 import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
@@ -97,6 +98,10 @@ export class Trainer {
     this.#run = new Run(store, pickOptions<RunOptions>(options, RUN_OPTIONS), this.#callbacks);
     this.#directories = new RunDirectories(this.#run, () => this.#autoSaver);
     this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
+  }
+
+  static {
+    showAs(Trainer.prototype, (trainer) => trainerText(trainer.#run, trainer.#autoSaver?.settings));
   }
 
   /** Optimiser updates done. */

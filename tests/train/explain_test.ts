@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { inspect } from "node:util";
 import { printable, shortNumber, textTable } from "../../src/base/printable.ts";
 import { reshape } from "../../src/graph/ops/views.ts";
 import type { Value } from "../../src/graph/value.ts";
@@ -7,6 +6,7 @@ import type { LayerSummary } from "../../src/train/step/summarize_model.ts";
 import type { StepExplanation } from "../../src/train/step/explain_step.ts";
 import { batchNorm, linear, remat, type Scope, sequential, transformerBlock } from "../../src/nn/nn.ts";
 import { adamw } from "../../src/nn/optim/optim.ts";
+import { shown } from "../helpers/shown.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { BATCH, blobs, CLASSES, FEATURES, HIDDEN, smallRun, withTrainer } from "./fixtures.ts";
 
@@ -105,6 +105,8 @@ describe("trainer.summary()", () => {
         "parameters",
         "trainedParameters",
         "bytes",
+        "buffers",
+        "bufferBytes",
         "flops",
       ]);
       expect(data).toEqual(summary);
@@ -142,12 +144,6 @@ describe("trainer.summary()", () => {
     });
   });
 });
-
-/** What `console.log` writes of a value. */
-function shown(value: object): string {
-  const { Deno } = globalThis as { Deno?: { inspect(value: unknown): string } };
-  return Deno?.inspect(value) ?? inspect(value);
-}
 
 /** Everything of an explanation that two explanations of one step have in common. */
 function withoutTimes({ programs, ...rest }: StepExplanation): object {

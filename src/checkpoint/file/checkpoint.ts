@@ -7,6 +7,8 @@ import type { PartRecord } from "../../container/format/part_list.ts";
 import type { Storage } from "../../storage/storage.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { CairnError } from "../../base/errors.ts";
+import { showAs } from "../../base/printable.ts";
+import { checkpointText } from "./checkpoint_text.ts";
 import type { UserFields } from "../capture/frozen_checkpoint.ts";
 import type { HostState } from "../capture/state_types.ts";
 import type { LoadReport } from "../restore/load_report.ts";
@@ -74,6 +76,10 @@ export class Checkpoint {
         cause: error,
       });
     }
+  }
+
+  static {
+    showAs(Checkpoint.prototype, checkpointText);
   }
 
   /** Full name, for people and for messages. */

@@ -1,6 +1,6 @@
 import type { CallbackRun } from "../callbacks/callback.ts";
 import type { KnownEntry, LogEntry } from "./log_entry.ts";
-import { shortestFloat32 } from "./shortest_float.ts";
+import { shortestFloat32 } from "../../base/text/shortest_float.ts";
 import type { TextFormat } from "./text_format.ts";
 
 /** Columns of every run; terms of the loss and metrics follow. */

@@ -1,5 +1,5 @@
 import type { KnownEntry, LogEntry } from "./log_entry.ts";
-import { shortestFloat32 } from "./shortest_float.ts";
+import { shortestFloat32 } from "../../base/text/shortest_float.ts";
 import type { TextFormat } from "./text_format.ts";
 
 const BEGINNING = '{"kind":"';

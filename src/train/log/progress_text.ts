@@ -1,4 +1,5 @@
 import type { WorkProgress } from "../../base/work.ts";
+import { formatMeasure } from "../show/history_text.ts";
 import type { TrainingProgress } from "../callbacks/training_progress.ts";
 import type { Pace } from "./progress_rate.ts";
 
@@ -80,13 +81,6 @@ function cells({ step, totalSteps }: TrainingProgress, count: number): string {
   const share = totalSteps > 0 ? Math.min(1, step / totalSteps) : 1;
   const full = Math.floor(share * count);
   return "█".repeat(full) + "░".repeat(count - full);
-}
-
-/** Four decimals where they say something. */
-function formatMeasure(value: number): string {
-  const size = Math.abs(value);
-  const isPlain = value === 0 || !Number.isFinite(value) || (size >= 1e-3 && size < 1e6);
-  return isPlain ? value.toFixed(4) : value.toExponential(2);
 }
 
 /** `0:07`, `3:12`, `1:02:03` or `2d 03:04:05`. */

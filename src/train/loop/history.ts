@@ -1,3 +1,7 @@
+import { showAs } from "../../base/printable.ts";
+import { historyText } from "../show/history_text.ts";
+import { plot } from "../show/plot.ts";
+
 /** What was measured at the end of one epoch, or within it. */
 export interface EpochRecord {
   /** 1-based. */
@@ -201,6 +205,10 @@ export class TrainingHistory {
    */
   lossesBetween(from: number, to: number): Float32Array {
     return this.#losses.view(from, to).slice();
+  }
+
+  static {
+    showAs(TrainingHistory.prototype, historyText, (history) => plot(history));
   }
 
   /**

@@ -25,6 +25,8 @@ export interface LayerSummary {
   readonly parameters: number;
   /** Bytes of these. */
   readonly bytes: number;
+  /** Elements of its own buffers, such as running statistics, which are kept and not trained. */
+  readonly buffers: number;
   /** About how many floating-point operations of a step are its own, forward and backward. */
   readonly flops: number;
 }
@@ -41,6 +43,10 @@ export interface ModelSummary {
   readonly trainedParameters: number;
   /** Bytes of all parameters. */
   readonly bytes: number;
+  /** Elements of all buffers. */
+  readonly buffers: number;
+  /** Bytes of these. */
+  readonly bufferBytes: number;
   /**
    * About how many floating-point operations a step takes, forward and backward, with the loss; what the optimiser does
    * is left out.
@@ -62,9 +68,9 @@ export function summarizeModel(summarized: SummarizedModel): Printable<ModelSumm
   const { model, rules, values, batchSize } = summarized;
   const layers = layersOf(summarized.calls);
   const paths = layers.map(({ path }) => path);
-  const own = new Map<string, { parameters: number; bytes: number; flops: number }>();
+  const own = new Map<string, { parameters: number; bytes: number; buffers: number; flops: number }>();
   const at = (path: string) => {
-    const found = own.get(path) ?? { parameters: 0, bytes: 0, flops: 0 };
+    const found = own.get(path) ?? { parameters: 0, bytes: 0, buffers: 0, flops: 0 };
     own.set(path, found);
     return found;
   };
@@ -75,6 +81,7 @@ export function summarizeModel(summarized: SummarizedModel): Printable<ModelSumm
     layer.parameters += count;
     layer.bytes += count * byteSizeOf(dtype);
   }
+  for (const { name, shape } of model.buffers) at(ownerOf(name, paths)).buffers += elementCount(shape);
   let flops = 0;
   for (const value of reachable([values.loss, ...values.gradients.values()])) {
     const count = flopsOf(value);
@@ -91,12 +98,14 @@ export function summarizeModel(summarized: SummarizedModel): Printable<ModelSumm
   return printable(summary, formatSummary);
 }
 
+type TracedLayer = Omit<LayerSummary, "parameters" | "bytes" | "buffers" | "flops">;
+
 /**
  * The layers of a trace, each once. What a layer calls in its own scope is a part of it; a plain function that calls
  * layers in its own scope is those.
  */
-function layersOf(calls: readonly LayerCall[]): Omit<LayerSummary, "parameters" | "bytes" | "flops">[] {
-  const layers = new Map<string, Omit<LayerSummary, "parameters" | "bytes" | "flops">>();
+function layersOf(calls: readonly LayerCall[]): TracedLayer[] {
+  const layers = new Map<string, TracedLayer>();
   const left = new Set<LayerCall>();
   calls.forEach((call, index) => {
     if (left.has(call)) return;
@@ -124,33 +133,59 @@ function ownerOf(parameter: string, paths: readonly string[]): string {
 }
 
 function totals(
-  { parameters }: Model,
+  { parameters, buffers }: Model,
   rules: Pick<ParameterRules, "of">,
-): Pick<ModelSummary, "parameters" | "trainedParameters" | "bytes"> {
-  const count = (of: Model["parameters"]): number =>
+): Omit<ModelSummary, "batchSize" | "layers" | "flops"> {
+  const count = (of: readonly { readonly shape: Shape }[]): number =>
     of.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const all = count(parameters);
   const trained = parameters.filter(({ name }) => rules.of(name) !== undefined);
-  return { parameters: all, trainedParameters: count(trained), bytes: 4 * all };
+  const bufferBytes = buffers.reduce(
+    (sum, { dtype, shape }) => sum + elementCount(shape) * byteSizeOf(dtype),
+    0,
+  );
+  return {
+    parameters: all,
+    trainedParameters: count(trained),
+    bytes: 4 * all,
+    buffers: count(buffers),
+    bufferBytes,
+  };
 }
 
 function formatSummary(
-  { layers, batchSize, parameters, trainedParameters, bytes, flops }: ModelSummary,
+  { layers, batchSize, parameters, trainedParameters, bytes, buffers, bufferBytes, flops }: ModelSummary,
 ): string {
+  const hasBuffers = buffers > 0;
   const rows = layers.map(({ path, layer, outputShape, calls, ...numbers }) => [
     path === "" ? "(model)" : path,
     calls === 1 ? layer : `${layer}, ${calls} times`,
     formatShape(outputShape),
     numbers.parameters,
     numbers.bytes,
+    ...hasBuffers ? [numbers.buffers] : [],
     shortNumber(numbers.flops),
   ]);
   const frozen = parameters - trainedParameters;
   return [
-    textTable([["path", "layer", "output", "parameters", "bytes", "FLOPs of a step"], ...rows]),
+    textTable([
+      [
+        "path",
+        "layer",
+        "output",
+        "parameters",
+        "bytes",
+        ...hasBuffers ? ["buffers"] : [],
+        "FLOPs of a step",
+      ],
+      ...rows,
+    ]),
     "",
     `${parameters.toLocaleString("en")} parameters (${shortNumber(bytes)}B)` +
-    `${frozen === 0 ? "" : `, ${frozen.toLocaleString("en")} of them frozen`}; ` +
+    `${frozen === 0 ? "" : `, ${frozen.toLocaleString("en")} of them frozen`}` +
+    `${
+      hasBuffers ? `, ${buffers.toLocaleString("en")} elements of buffers (${shortNumber(bufferBytes)}B)` : ""
+    }; ` +
     `${shortNumber(flops)}FLOP for a step of ${batchSize} examples`,
   ].join("\n");
 }
