@@ -1,11 +1,11 @@
-// Serves the built package and tests/browser/page.html on this machine's loopback, opens the page in headless Chromium,
-// and prints what the page reports: one line a check.
-import { spawn } from "node:child_process";
+// Serves the built package and the pages of tests/browser/ on this machine's loopback, opens each page in headless
+// Chromium, and prints what it reports: one line a check.
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
-import { chromiumPath, environment, NO_CHROMIUM, root } from "./runtimes.mjs";
+import { bunPath, chromiumPath, environment, NO_CHROMIUM, root } from "./runtimes.mjs";
 
 const DEADLINE_MS = 120_000;
 const TYPES = {
@@ -63,25 +63,39 @@ if (program === undefined || !existsSync(program)) {
   );
   process.exit(1);
 }
-const { server, reported } = await serve();
-const profile = mkdtempSync(join(tmpdir(), "cairn-chromium-"));
-const chromium = openChromium(
-  program,
-  `http://127.0.0.1:${server.address().port}/tests/browser/page.html`,
-  profile,
-);
-const closed = new Promise((resolve) => chromium.on("close", resolve));
-const late = new Promise((resolve) =>
-  setTimeout(resolve, DEADLINE_MS, [{
-    name: "the page reports",
-    error: `no report within ${DEADLINE_MS} ms`,
-  }])
-);
-const checks = await Promise.race([reported, late]);
-chromium.kill("SIGTERM");
-await closed;
-server.close();
-rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+/** What a page of tests/browser/ reports. */
+async function checksOf(page) {
+  const { server, reported } = await serve();
+  const profile = mkdtempSync(join(tmpdir(), "cairn-chromium-"));
+  const url = `http://127.0.0.1:${server.address().port}/tests/browser/${page}`;
+  const chromium = openChromium(program, url, profile);
+  const closed = new Promise((resolve) => chromium.on("close", resolve));
+  let timer;
+  const late = new Promise((resolve) => {
+    const error = `no report within ${DEADLINE_MS} ms`;
+    timer = setTimeout(resolve, DEADLINE_MS, [{ name: `${page} reports`, error }]);
+  });
+  const checks = await Promise.race([reported, late]);
+  clearTimeout(timer);
+  chromium.kill("SIGTERM");
+  await closed;
+  server.close();
+  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  return checks;
+}
+
+/** The contract of storages is in TypeScript, as the other runtimes run it. */
+function bundleStoragePage() {
+  const entries = ["storage_page.ts", "bun_test_in_page.ts"].map((name) =>
+    join(root, "tests", "browser", name)
+  );
+  const options = ["--target=browser", "--external", "bun:test", "--external", "webgpu"];
+  const outdir = join(root, "build", "browser");
+  execFileSync(bunPath(), ["build", ...entries, ...options, "--outdir", outdir], { stdio: "ignore" });
+}
+
+bundleStoragePage();
+const checks = [...await checksOf("page.html"), ...await checksOf("storage.html")];
 
 for (const { name, error } of checks) console.log(error ? `FAILED  ${name}: ${error}` : `ok  ${name}`);
 const failed = checks.filter(({ error }) => error).length;

@@ -1,5 +1,6 @@
 /**
- * Where bytes live: directories, memory, blobs and HTTP ranges. `Storage` is what a place of your own implements.
+ * Where bytes live: directories, memory, a page's own files, blobs and HTTP ranges. `Storage` is what a place of your
+ * own implements.
  *
  * @example
  * ```ts
@@ -22,6 +23,7 @@ export { FileStorage } from "../storage/file_storage.ts";
 export type { HttpRequestOptions } from "../storage/http_request.ts";
 export { HttpSource, type HttpSourceOptions } from "../storage/http_source.ts";
 export { MemoryStorage, type MemoryStorageOptions } from "../storage/memory_storage.ts";
+export { OpfsStorage } from "../storage/opfs/opfs_storage.ts";
 export { openStorage, type StorageOpener, type Storages } from "../storage/open_storage.ts";
 export type {
   ListOptions,
