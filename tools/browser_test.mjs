@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
+import { bundleExamplePage } from "./example_page.mjs";
 import { bunPath, chromiumPath, environment, NO_CHROMIUM, root } from "./runtimes.mjs";
 
 const DEADLINE_MS = 120_000;
@@ -95,7 +96,9 @@ function bundleStoragePage() {
 }
 
 bundleStoragePage();
-const checks = [...await checksOf("page.html"), ...await checksOf("storage.html")];
+bundleExamplePage();
+const checks = [];
+for (const page of ["page.html", "storage.html", "example.html"]) checks.push(...await checksOf(page));
 
 for (const { name, error } of checks) console.log(error ? `FAILED  ${name}: ${error}` : `ok  ${name}`);
 const failed = checks.filter(({ error }) => error).length;

@@ -16,12 +16,12 @@ test("every example is one command of npm and of Deno, and says what its result 
   );
   expect(folders.length).toBeGreaterThan(7);
   for (const [name, task] of Object.entries(tasks)) {
-    const file = task.split(" ").at(-1) ?? "";
+    const file = name === "browser" ? "examples/browser/page.ts" : task.split(" ").at(-1) ?? "";
     const isThere = existsSync(join(rootPath, file)) && scripts[`example:${name}`] !== undefined;
     expect([name, isThere, /^\/\/ The result: /m.test(read(file))]).toEqual([name, true, true]);
   }
-  // `npm run demo` has digits.
-  const elsewhere = ["digits"];
+  // `npm run demo` has digits, and the browser's test the page.
+  const elsewhere = ["digits", "browser"];
   const runner = read("tools/examples.mjs");
   const known = folders.filter((name) => elsewhere.includes(name) || runner.includes(name));
   expect(known).toEqual(folders);
