@@ -42,6 +42,8 @@ interface Mapped {
 
 const DEFAULT_SLOTS = 4;
 const DEFAULT_SLOT_BYTES = 8 * 1024 * 1024;
+/** Where mapped memory is copied: so much at once that the copy is still in the processor's cache when it is used. */
+const COPIED_BYTES = 1024 * 1024;
 
 /**
  * Brings GPU memory to the host through a fixed number of reused staging buffers, in bounded memory. Where the ring
@@ -153,7 +155,7 @@ export class ReadbackRing {
     const left = new Set(mapped);
     try {
       for (const slot of mapped) {
-        for (const { offset, size } of slot.pieces) {
+        for (const { offset, size } of this.#cut(slot.pieces)) {
           // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
           if (this.#isClosed) throw this.#closedError();
           this.#gpu.assertAlive();
@@ -167,6 +169,14 @@ export class ReadbackRing {
       }
     } finally {
       for (const { buffer } of left) unmap(buffer);
+    }
+  }
+
+  /** The pieces as they are mapped: not more at once than a cache holds where that copies them. */
+  *#cut(pieces: Mapped["pieces"]): Generator<Mapped["pieces"][number]> {
+    const most = this.#gpu.hasBlockingFences ? COPIED_BYTES : Infinity;
+    for (const { offset, size } of pieces) {
+      for (let at = 0; at < size; at += most) yield { offset: offset + at, size: Math.min(most, size - at) };
     }
   }
 

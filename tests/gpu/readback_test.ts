@@ -40,6 +40,25 @@ describe("ReadbackRing.stream", () => {
     gpu.destroyBuffer(buffer);
   });
 
+  gpuTest("gives no more at once than a cache holds where what is mapped is copied", async (gpu) => {
+    const bytes = pattern(5 * 1024 * 1024 / 2);
+    const buffer = filled(gpu, bytes);
+    const ring = new ReadbackRing(gpu, { slots: 2, slotBytes: 4 * 1024 * 1024 });
+    const lengths: number[] = [];
+    const read = new Uint8Array(bytes.byteLength);
+    let at = 0;
+    for await (const piece of ring.stream([{ buffer, offset: 0, size: bytes.byteLength }])) {
+      read.set(piece, at);
+      at += piece.byteLength;
+      lengths.push(piece.byteLength);
+    }
+    expect(Buffer.compare(read, bytes)).toBe(0);
+    const pieces = gpu.hasBlockingFences ? [1 << 20, 1 << 20, 1 << 19] : [bytes.byteLength];
+    expect(lengths).toEqual(pieces);
+    ring.close();
+    gpu.destroyBuffer(buffer);
+  });
+
   gpuTest("gives ranges of several buffers one after the other", async (gpu) => {
     const bytes = pattern(1024);
     const a = filled(gpu, bytes);

@@ -66,7 +66,7 @@ export class ReadbackWriter {
   /**
    * Writes the ranges from memory of our own: when a device is lost, mapped memory goes away, in the middle of a
    * write. It is of the size of a chunk, so that it stays in the processor's cache until it is summed up and on its
-   * way to the disk.
+   * way to the disk. Where what is mapped is a copy already, that is written.
    */
   async #writeRaw(
     ring: ReadbackRing,
@@ -75,12 +75,14 @@ export class ReadbackWriter {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const host = new Uint8Array(Math.min(HOST_PIECE_BYTES, ring.slotBytes));
+    const isCopy = this.#gpu.hasBlockingFences && this.#gpu.provider === "native";
     for await (const mapped of ring.stream(ranges, { signal })) {
       // Of memory that went away the length is 0.
       const { byteLength } = mapped;
       for (let at = 0; at < byteLength; at += host.byteLength) {
-        const piece = host.subarray(0, Math.min(host.byteLength, byteLength - at));
-        piece.set(mapped.subarray(at, at + piece.byteLength));
+        const part = mapped.subarray(at, at + host.byteLength);
+        const piece = isCopy ? part : host.subarray(0, part.byteLength);
+        if (piece !== part) piece.set(part);
         await sink.write(piece);
         this.#gpu.assertAlive();
       }
