@@ -1,6 +1,7 @@
 // What contenders of a bench have in common. Each is a process of its own, in the runtime of the bench, and has one
 // device: so the processor time of the threads that stand for the GPU is its own. In: lines of JSON, `{ prepare: job }`
-// or `{ run: index, repetitions }`. Out: a line for each, `{ index }` or what the run took and some of its results.
+// `{ run: index, repetitions }` or `{ count: index }`. Out: a line for each, `{ index }`, what the run took and some of
+// its results, or how many dispatches and submits it had.
 import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import readline from "node:readline";
@@ -68,7 +69,9 @@ export async function serve(prepare) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const request = JSON.parse(line);
     try {
-      if (request.prepare === undefined) {
+      if (request.count !== undefined) {
+        reply(await counted(jobs[request.count]));
+      } else if (request.prepare === undefined) {
         reply(await timed(jobs[request.run], request.repetitions));
       } else {
         reply({ index: jobs.push(await prepare(request.prepare)) - 1 });
@@ -94,6 +97,29 @@ async function timed(job, repetitions) {
     gpuMs: others === undefined ? undefined : others - othersBefore,
     results: await job.results(),
   };
+}
+
+/** The calls of one repetition. */
+async function counted(job) {
+  const counts = { dispatches: 0, submits: 0 };
+  const restore = [
+    countCalls(globalThis.GPUComputePassEncoder, "dispatchWorkgroups", () => counts.dispatches++),
+    countCalls(globalThis.GPUComputePassEncoder, "dispatchWorkgroupsIndirect", () => counts.dispatches++),
+    countCalls(globalThis.GPUQueue, "submit", () => counts.submits++),
+  ];
+  await job.run(1);
+  for (const each of restore) each();
+  if (counts.submits === 0) throw new Error("nothing was counted");
+  return counts;
+}
+
+function countCalls({ prototype }, name, count) {
+  const original = prototype[name];
+  prototype[name] = function (...args) {
+    count();
+    return original.apply(this, args);
+  };
+  return () => prototype[name] = original;
 }
 
 function reply(message) {

@@ -16,7 +16,13 @@ export interface TimedRun {
   readonly results: readonly number[];
 }
 
-type Reply = Partial<TimedRun> & { readonly absent?: string; readonly index?: number };
+/** What a repetition calls. */
+export interface Calls {
+  readonly dispatches: number;
+  readonly submits: number;
+}
+
+type Reply = Partial<TimedRun & Calls> & { readonly absent?: string; readonly index?: number };
 
 /** Who is timed. */
 export type ContenderName = "cairn" | "jax" | "tfjs";
@@ -62,6 +68,13 @@ export class Peer {
       throw new Error(`${this.name} did not say what it did`);
     }
     return { ms, cpuMs, ...(gpuMs === undefined ? {} : { gpuMs }), results };
+  }
+
+  /** What one repetition calls. */
+  async count(index: number): Promise<Calls> {
+    const { dispatches, submits } = await this.#ask({ count: index });
+    if (dispatches === undefined || submits === undefined) throw new Error(`${this.name} did not count`);
+    return { dispatches, submits };
   }
 
   close(): void {
