@@ -1,7 +1,7 @@
 // What contenders of a bench have in common. Each is a process of its own, in the runtime of the bench, and has one
 // device: so the processor time of the threads that stand for the GPU is its own. In: lines of JSON, `{ prepare: job }`
-// `{ run: index, repetitions }` or `{ count: index }`. Out: a line for each, `{ index }`, what the run took and some of
-// its results, or how many dispatches and submits it had.
+// `{ run: index, repetitions }` or `{ count: index }`. Out: a line for each: `{ index, cpuMs }`, with all processor time
+// of the process so far; what the run took and some of its results; or how many dispatches and submits it had.
 import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import readline from "node:readline";
@@ -74,7 +74,9 @@ export async function serve(prepare) {
       } else if (request.prepare === undefined) {
         reply(await timed(jobs[request.run], request.repetitions));
       } else {
-        reply({ index: jobs.push(await prepare(request.prepare)) - 1 });
+        const index = jobs.push(await prepare(request.prepare)) - 1;
+        const { user, system } = process.cpuUsage();
+        reply({ index, cpuMs: (user + system) / 1000 });
       }
     } catch (error) {
       reply({ absent: String(error?.stack ?? error) });

@@ -5,13 +5,13 @@
  * are interleaved: each runs every contender once, so that a busy machine disturbs all alike. Every run is checked:
  * products against float64, weights after training against one another. A ratio is the median of those of the rounds,
  * in brackets its quartiles; first by the processor time of the GPU's threads, which is what counts on an adapter that
- * is a CPU and others use too, then by the clock. Then `gradient_check.ts`. The last line is JSON.
- * Options: `--rounds=7`, `--rows=step` for those whose name contains it, `--provider=dawn`.
+ * is a CPU and others use too, then by the clock. Then the parts that `parts.ts` lists. The last line
+ * is JSON. Options: `--rounds=7`, `--rows=step` for those whose name contains it and no parts, `--parts=streams` for such
+ * parts and no rows, `--provider=dawn`.
  */
-import { spawnSync } from "node:child_process";
 import process from "node:process";
-import { runtimeCommand } from "../../tests/helpers/child.ts";
 import { median } from "../interleaved.ts";
+import { besideOpenBlas, partsNamed, runPart } from "./parts.ts";
 import { expectedOf, type Row, ROWS } from "./jobs.ts";
 import { type ContenderName, CONTENDERS, Peer, type TimedRun } from "./peer.ts";
 
@@ -23,19 +23,24 @@ const TOLERANCES = { matmul: 1e-4, mlp: 0.03, lstm: 0.03, cnn: 0.03, transformer
 
 const rounds = Number(option("rounds") ?? 7);
 const provider = option("provider") ?? (process.versions.deno === undefined ? "dawn" : "native");
-const rows = ROWS.filter(({ name }) => name.includes(option("rows") ?? ""));
-const peers = Object.keys(CONTENDERS).map((name) => new Peer(name as ContenderName, provider));
-const figures: Figure[] = [];
-for (const row of rows) figures.push(figureOf(row, await measure(row)));
-for (const peer of peers) peer.close();
-const gradientCheck = checkGradients();
+const wantedParts = option("parts");
+const wantedRows = option("rows") ?? (wantedParts === undefined ? "" : undefined);
+const rows = ROWS.filter(({ name }) => wantedRows !== undefined && name.includes(wantedRows));
+const figures = await measureAll();
+const large = figures.find(({ name }) => name.includes("1024 x 1024 x 1024"));
+const openblas = large === undefined ? undefined : besideOpenBlas(large.ms);
+const parts: Record<string, unknown> = {};
+if (option("rows") === undefined) {
+  for (const name of partsNamed(wantedParts ?? "")) parts[name] = runPart(name);
+}
 console.log(JSON.stringify({
   bench: "train",
   runtime: navigator.userAgent,
   provider,
   rounds,
   rows: figures,
-  gradientCheck,
+  openblas,
+  parts,
   isHeld: figures.every(({ isHeld }) => isHeld),
 }));
 process.exit(0);
@@ -44,13 +49,22 @@ function option(name: string): string | undefined {
   return process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
+async function measureAll(): Promise<Figure[]> {
+  if (rows.length === 0) return [];
+  const all = Object.keys(CONTENDERS).map((name) => new Peer(name as ContenderName, provider));
+  const found: Figure[] = [];
+  for (const row of rows) found.push(figureOf(row, await measure(row, all)));
+  for (const peer of all) peer.close();
+  return found;
+}
+
 /** The timed runs of each contender, by round, and how many repetitions each had. */
 interface Measured {
   readonly runs: ReadonlyMap<ContenderName, readonly TimedRun[]>;
   readonly repetitions: number;
 }
 
-async function measure({ name, spec, peers: others }: Row): Promise<Measured> {
+async function measure({ name, spec, peers: others }: Row, peers: readonly Peer[]): Promise<Measured> {
   const jobs = new Map<Peer, number>();
   const timed = peers.filter((peer) => peer.name === "cairn" || (others?.includes(peer.name) ?? true));
   for (const peer of timed) jobs.set(peer, await peer.prepare(spec));
@@ -157,17 +171,4 @@ function ratioOf(
 
 function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
-}
-
-/** Runs the other bench of this folder, and gives its JSON. */
-function checkGradients(): unknown {
-  const [program = "", ...args] = runtimeCommand(new URL("./gradient_check.ts", import.meta.url));
-  const { stdout } = spawnSync(program, [...args, ...process.argv.slice(2)], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const lines = stdout.trim().split("\n");
-  const json = lines.pop() ?? "";
-  console.log(lines.join("\n"));
-  return JSON.parse(json);
 }

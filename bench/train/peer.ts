@@ -44,12 +44,15 @@ export class Peer {
   readonly #replies: AsyncIterator<string>;
 
   /** Installs a peer beside the bench, where that was not done, and starts it. */
-  constructor(name: ContenderName, provider: string) {
+  constructor(name: ContenderName, provider: string, environment: Readonly<Record<string, string>> = {}) {
     this.name = name;
     const script = CONTENDERS[name];
     if (name !== "cairn") install(new URL(".", script), PACKAGES[name]);
     const [program = "", ...args] = runtimeCommand(script);
-    this.#child = spawn(program, [...args, provider], { stdio: ["pipe", "pipe", "ignore"] });
+    this.#child = spawn(program, [...args, provider], {
+      stdio: ["pipe", "pipe", "ignore"],
+      env: { ...process.env, ...environment },
+    });
     const input = this.#child.stdout;
     if (input === null) throw new Error("a contender has no output");
     this.#replies = createInterface({ input })[Symbol.asyncIterator]();
@@ -57,9 +60,19 @@ export class Peer {
 
   /** Compiles a job and runs it once. Its number, for {@link run}. */
   async prepare(job: JobSpec): Promise<number> {
-    const { index } = await this.#ask({ prepare: job });
-    if (index === undefined) throw new Error(`${this.name} has no job`);
+    const { index } = await this.#prepared(job);
     return index;
+  }
+
+  /** Prepares the first job, and gives the processor's milliseconds of the whole process until then. */
+  async start(job: JobSpec): Promise<{ readonly index: number; readonly cpuMs: number }> {
+    return await this.#prepared(job);
+  }
+
+  async #prepared(job: JobSpec): Promise<{ readonly index: number; readonly cpuMs: number }> {
+    const { index, cpuMs } = await this.#ask({ prepare: job });
+    if (index === undefined || cpuMs === undefined) throw new Error(`${this.name} has no job`);
+    return { index, cpuMs };
   }
 
   async run(index: number, repetitions: number): Promise<TimedRun> {
