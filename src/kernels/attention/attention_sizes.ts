@@ -62,7 +62,7 @@ export function vectorsOf(width: number): number {
 }
 
 /** The numbers as values of the `override` constants of `ATTENTION_WGSL`. */
-export function attentionConstants({ sizes, numbers }: Attention): Record<string, number> {
+export function attentionConstants({ sizes, manner, numbers }: Attention): Record<string, number> {
   const [batch, heads, queries, keys] = numbers.maskStrides;
   return {
     query_heads: sizes.heads,
@@ -78,6 +78,7 @@ export function attentionConstants({ sizes, numbers }: Attention): Record<string
     // Of 2^32 equally likely words.
     dropped_below: Math.min(2 ** 32 - 1, Math.round(numbers.dropout * 2 ** 32)),
     kept_scale: 1 / (1 - numbers.dropout),
-    stream: numbers.stream,
+    // Where nothing is dropped, the layers of a model share their kernels.
+    stream: manner.drops ? numbers.stream : 0,
   };
 }
