@@ -50,9 +50,9 @@ function jsonOf(name: string, [program = "", ...args]: readonly string[]): unkno
     stdio: ["ignore", "pipe", "inherit"],
   });
   const lines = (stdout ?? "").trim().split("\n");
-  const json = lines.pop() ?? "";
-  if (lines.length > 0) console.log(lines.join("\n"));
-  if (status !== 0) throw new Error(`${name} failed`);
+  const json = lines.findLast((line) => line.startsWith("{"));
+  for (const line of lines) if (line !== json) console.log(line);
+  if (status !== 0 || json === undefined) throw new Error(`${name} failed`);
   return JSON.parse(json);
 }
 

@@ -40,6 +40,8 @@ console.log(
   `dispatches: ${own.dispatches}, with variants for GPUs ${forGpus.dispatches}; of the transformer's step ` +
     `${transformer.dispatches}`,
 );
+const lstm = await lstmDispatches();
+console.log(`dispatches of the LSTM's step: ${lstm.own}, tfjs ${lstm.tfjs}`);
 console.log(JSON.stringify({
   bench: "train, costs of a step",
   runtime: navigator.userAgent,
@@ -47,6 +49,7 @@ console.log(JSON.stringify({
   own,
   forGpus,
   transformer,
+  lstm,
   rows,
   isHeld: rows.every(({ isHeld }) => isHeld),
 }));
@@ -115,17 +118,23 @@ function countBytes(device: GPUDevice): () => number {
 }
 
 /** How many dispatches a peer's step has. */
-async function dispatchesOf(name: ContenderName): Promise<number> {
+async function dispatchesOf(name: ContenderName, job: TrainingJob): Promise<number> {
   const peer = new Peer(name, provider);
-  const { dispatches } = await peer.count(await peer.prepare(mlp));
+  const { dispatches } = await peer.count(await peer.prepare(job));
   peer.close();
-  return dispatches / mlp.steps;
+  return dispatches / job.steps;
+}
+
+/** Where most of what an LSTM gains comes from. */
+async function lstmDispatches(): Promise<{ readonly own: number; readonly tfjs: number }> {
+  const job = jobOf("lstm");
+  return { own: (await costsOf(job, false)).dispatches, tfjs: await dispatchesOf("tfjs", job) };
 }
 
 async function dispatchRows(): Promise<{ name: string; value: number; target: number }[]> {
   const rows = [];
   for (const name of ["jax", "tfjs"] as const) {
-    const theirs = await dispatchesOf(name);
+    const theirs = await dispatchesOf(name, mlp);
     rows.push({
       name: `dispatches of the MLP's step with variants for GPUs, by ${name}'s ${theirs}`,
       value: forGpus.dispatches / theirs,

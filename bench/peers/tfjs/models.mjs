@@ -66,7 +66,8 @@ function lstm(tf, { inputs, hidden, time, classes, batch }) {
   ];
   const loss = () => tf.losses.softmaxCrossEntropy(y, tf.add(tf.matMul(layer.apply(x), weight), bias));
   const parameters = [...layer.trainableWeights.map(({ val }) => val), weight, bias];
-  return { parameters, loss, resultOf: () => weight };
+  // The weight of the gates that the state goes through.
+  return { parameters, loss, resultOf: () => parameters[1] };
 }
 
 /** The first value of parameter `index`, by the rule that is in jobs.ts. */
