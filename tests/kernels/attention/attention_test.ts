@@ -6,6 +6,7 @@ import { attention, type AttentionOptions } from "../../../src/graph/ops/attenti
 import { input } from "../../../src/graph/ops/sources.ts";
 import { sum } from "../../../src/graph/ops/sum.ts";
 import type { Value } from "../../../src/graph/value.ts";
+import { attentionConstants } from "../../../src/kernels/attention/attention_sizes.ts";
 import { listPages, planPages } from "../../../src/kernels/attention/pages.ts";
 import type { AttentionVariant } from "../../../src/kernels/attention/row_source.ts";
 import type { Shape } from "../../../src/tensor/shape.ts";
@@ -172,6 +173,17 @@ describe("attention", () => {
       expect(seen).toEqual([...Array(heads * rows).keys()]);
       expect(pages.headsPerPage * pages.pageRows * Math.ceil(width / 4) * 16).toBeLessThanOrEqual(65_536);
     }
+  });
+
+  test("OP-09 layers that drop nothing share their kernels, whatever their streams are", () => {
+    const constantsOf = (stream: number, dropout: number) =>
+      attentionConstants({
+        sizes: { batch: 1, heads: 2, keyHeads: 2, queries: 3, keys: 4, width: 8, valueWidth: 8 },
+        manner: { isCausal: false, mask: "none", drops: dropout > 0 },
+        numbers: { scale: 1, maskStrides: [0, 0, 0, 0], dropout, stream },
+      });
+    expect(constantsOf(1, 0)).toEqual(constantsOf(2, 0));
+    expect(constantsOf(1, 0.5)).not.toEqual(constantsOf(2, 0.5));
   });
 
   test("OP-09 shapes that do not fit are refused with all of them", () => {
