@@ -6,11 +6,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import readline from "node:readline";
 
-// The output is for replies; libraries log to it.
-console.log = console.error;
-console.warn = console.error;
-console.info = console.error;
-
 /** A number from [-0.5, 0.5) that is the same in every contender. */
 export function numberAt(seed, index) {
   let word = Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca6b);
@@ -53,8 +48,16 @@ function threadMs(thread) {
   }
 }
 
+/** The output is for replies; libraries log to it. */
+function logElsewhere() {
+  console.log = console.error;
+  console.warn = console.error;
+  console.info = console.error;
+}
+
 /** Puts Dawn where a page would find WebGPU, in runtimes that have none or when it is asked for. */
 export async function provideWebGpu(provider) {
+  logElsewhere();
   if (provider !== "dawn") return;
   const { create, globals } = await import("webgpu");
   Object.assign(globalThis, globals);
@@ -65,6 +68,7 @@ export async function provideWebGpu(provider) {
 
 /** Answers requests until the input ends. `prepare` makes a job: `run(repetitions)` and `results()`. */
 export async function serve(prepare) {
+  logElsewhere();
   const jobs = [];
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const request = JSON.parse(line);
