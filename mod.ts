@@ -73,6 +73,7 @@ export type { AutoSaveOptions, BestPolicy, KeepPolicy } from "./src/train/saves/
 export { AutoSaver } from "./src/train/saves/auto_saver.ts";
 export type { SaveRecord } from "./src/train/saves/scheduled_saves.ts";
 export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_options.ts";
+export { Predictor, type PredictorOptions } from "./src/predict/predictor.ts";
 export {
   Trainer,
   type TrainerLoadOptions,

@@ -150,6 +150,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "train/log",
   ],
 };
+MAY_IMPORT.predict = [...BEFORE_TRAIN, "train/measure", "exchange/safetensors", "checkpoint/file"];
 // The doors only export, and nothing imports them.
 const BEFORE_DOORS = Object.keys(MAY_IMPORT);
 MAY_IMPORT.doors = BEFORE_DOORS;

@@ -90,6 +90,29 @@ export class Model {
     return new Model(store, layer, input, trace);
   }
 
+  /** `layer` over the group `model` of `store`, which is to have its parameters and buffers already; see `unmet`. */
+  static over(store: TensorStore, layer: Layer, input: ModelInput): Model {
+    return new Model(store, layer, input, traceModel(layer, input, 1, false));
+  }
+
+  /** How the group differs from what the layer asks for, each difference in words; empty where it fits. */
+  unmet(): string[] {
+    const { group } = this;
+    const found = new Map(group.specs().map((spec) => [spec.name, spec]));
+    const parameters = this.parameters.map(({ name, shape }) => ({ name, dtype: "f32", shape }));
+    const asked = [...parameters, ...this.buffers];
+    const unmet = asked.flatMap(({ name, dtype, shape }) => {
+      const spec = found.get(name);
+      const wanted = `${dtype} ${formatShape(shape)}`;
+      if (spec === undefined) return [`"${name}" (${wanted}) is missing`];
+      if (spec.dtype === dtype && shapesEqual(spec.shape, shape)) return [];
+      return [`"${name}" is ${spec.dtype} ${formatShape(spec.shape)} and the model asks for ${wanted}`];
+    });
+    const names = new Set(asked.map(({ name }) => name));
+    const unused = [...found.keys()].filter((name) => !names.has(name));
+    return [...unmet, ...unused.map((name) => `the model asks for no "${name}"`)];
+  }
+
   /** The tensors of parameters and buffers, on the device that the store is on now. */
   get group(): TensorGroup {
     return this.store.group(MODEL_GROUP);

@@ -1,6 +1,6 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
 import { randomHex } from "../../base/hex.ts";
-import { AVERAGE_SLOT, CONTROL_TENSOR, MODEL_GROUP, slotGroup } from "../../tensor/group_names.ts";
+import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
@@ -11,6 +11,7 @@ import { ContainerWriter } from "../../container/write/container_writer.ts";
 import type { TensorRecord } from "../../container/format/layout.ts";
 import { DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
+import { averagedWeights } from "../file/averaged_weights.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
 import { temporaryName } from "../file/leftovers.ts";
 
@@ -88,33 +89,20 @@ export async function exportWeights(
     throw new TypeError(`Cannot export as "${options.dtype}"; use "f32", "f16" or "bf16"`);
   }
   requireWhole(checkpoint);
-  const weights = weightsOf(checkpoint, options, await averagesOf(checkpoint, options));
+  const { averaged = true, signal } = options;
+  const averages = averaged ? await averagedWeights(checkpoint.reader, signal) : new Map();
+  const weights = weightsOf(checkpoint, options, averages);
   const tensors = weights.map(({ name }) => name);
   if (isContainer) {
     return { path, fileBytes: await writeCairn(checkpoint, storage, path, weights, options), tensors };
   }
-  const { overwrite = false, signal, onProgress } = options;
+  const { overwrite = false, onProgress } = options;
   const { fileBytes } = await saveSafetensors(storage, path, weights, {
     overwrite,
     signal,
     onProgress,
   });
   return { path, fileBytes, tensors };
-}
-
-/** The tensors to write in place of others, by the names of those. Before the first update there are none. */
-async function averagesOf(
-  { reader }: Checkpoint,
-  { averaged = true, signal }: ExportWeightsOptions,
-): Promise<ReadonlyMap<string, TensorRecord>> {
-  const prefix = `${slotGroup(AVERAGE_SLOT)}.`;
-  const averages = reader.tensors.filter(({ name }) => averaged && name.startsWith(prefix));
-  if (averages.length === 0) return new Map();
-  if (reader.has(CONTROL_TENSOR)) {
-    const { buffer, byteOffset, byteLength } = await reader.read(CONTROL_TENSOR, { signal });
-    if (new DataView(buffer, byteOffset, byteLength).getUint32(8, true) === 0) return new Map();
-  }
-  return new Map(averages.map((record) => [`${MODEL_GROUP}.${record.name.slice(prefix.length)}`, record]));
 }
 
 function weightsOf(

@@ -31,7 +31,7 @@ export function predictionSource(
   { batchSize }: PredictOptions,
   defaultBatchSize: number,
 ): BatchSource | undefined {
-  if (isSource(inputs)) {
+  if (isBatchSource(inputs)) {
     if (batchSize !== undefined) {
       throw new TypeError(
         `predict() has the option batchSize for tensors; this data source has batches of ${inputs.batchSize}`,
@@ -50,7 +50,8 @@ export function predictionSource(
   return DataLoader.from({ inputs: tensor, labels }, { batchSize: batchSize ?? defaultBatchSize });
 }
 
-function isSource(inputs: PredictInputs): inputs is BatchSource {
+/** Whether `inputs` give batches by themselves. */
+export function isBatchSource(inputs: PredictInputs): inputs is BatchSource {
   return typeof (inputs as Partial<BatchSource> | null | undefined)?.batchAt === "function";
 }
 

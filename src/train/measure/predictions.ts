@@ -1,4 +1,5 @@
 import { throwIfAborted } from "../../base/abort.ts";
+import { allocate } from "../../base/allocate.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { nextTurn } from "../../base/event_loop.ts";
 import {
@@ -32,6 +33,11 @@ export interface PredictionContext {
   readonly key: OrderKey;
   /** Examples of a batch unless given. */
   readonly batchSize: number;
+  /**
+   * Whether the last batch is filled up by its last example, so that one program serves any number of them. Otherwise
+   * it has a program of its size. Default false.
+   */
+  readonly fills?: boolean | undefined;
 }
 
 /** What a model gives for any number of examples, in evaluation mode. */
@@ -65,7 +71,7 @@ export class Predictions {
   async #run(
     programs: ProgramsBySize<PredictionProgram>,
     inputs: PredictInputs,
-    { key, batchSize }: PredictionContext,
+    { key, batchSize, fills = false }: PredictionContext,
     options: PredictOptions,
   ): Promise<HostTensor> {
     const source = predictionSource(inputs, this.#model.input, options, batchSize);
@@ -77,29 +83,31 @@ export class Predictions {
     for (let position = 0; source !== undefined && position < evaluationBatches(source); position++) {
       throwIfAborted(options.signal);
       const request = { ...key, epoch: 0, position };
-      const { bytes } = await this.#outputsOf(programs, source, request);
-      rows.put(bytes, position * source.batchSize, source.indicesAt?.(request));
+      const size = sizeOfBatch(source, position);
+      const { bytes } = await this.#outputsOf(programs, source, request, fills ? source.batchSize : size);
+      rows.put(bytes.subarray(0, size * rowBytes), position * source.batchSize, source.indicesAt?.(request));
       options.onProgress?.({ done: Math.min(total, (position + 1) * source.batchSize), total });
       await nextTurn();
     }
     return HostTensor.fromBytes(rows.bytes, dtype, [total, ...shape]);
   }
 
-  /** The outputs of one batch. */
+  /** The outputs of one batch, by the program for `computed` examples. */
   async #outputsOf(
     programs: ProgramsBySize<PredictionProgram>,
     source: BatchSource,
     request: BatchRequest,
+    computed: number,
   ): Promise<HostTensor> {
     const size = sizeOfBatch(source, request.position);
     const { inputs } = await fetchBatch(source, request, size);
     const { executable, ranges } = await programs.get(
-      size,
+      computed,
       source.batchSize,
-      () => this.#compile(size),
+      () => this.#compile(computed),
     );
     requireBatchInRange(ranges, source, { inputs, labels: new Uint8Array(0) }, request);
-    executable.run({ inputs }, { seed: request.seed, step: 0, values: [] });
+    executable.run({ inputs: filled(inputs, size, computed) }, { seed: request.seed, step: 0, values: [] });
     const [outputs] = await executable.read("output");
     if (outputs === undefined) throw new RangeError("Nothing was read of what the model gives");
     return outputs;
@@ -116,6 +124,19 @@ export class Predictions {
     );
     return { executable, ranges: inputRanges(indexLimits([output]), []) };
   }
+}
+
+/** `size` examples and the last of them again, until there are `wanted`. */
+function filled(inputs: ArrayBufferView, size: number, wanted: number): ArrayBufferView {
+  if (size === wanted) return inputs;
+  const bytes = new Uint8Array(inputs.buffer, inputs.byteOffset, inputs.byteLength);
+  const exampleBytes = bytes.byteLength / size;
+  const all = allocate(wanted * exampleBytes);
+  all.set(bytes);
+  for (let at = bytes.byteLength; at < all.byteLength; at += exampleBytes) {
+    all.copyWithin(at, bytes.byteLength - exampleBytes, bytes.byteLength);
+  }
+  return all;
 }
 
 /** `output`, where its first axis counts `size` examples. */

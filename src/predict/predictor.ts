@@ -1,0 +1,153 @@
+import { CairnError } from "../base/errors.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
+import { type Work, WORK_OPTIONS } from "../base/work.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
+import type { Layer } from "../nn/layer.ts";
+import { Model, type ModelInput } from "../nn/model.ts";
+import { HostTensor } from "../tensor/host_tensor.ts";
+import { TensorStore } from "../tensor/tensor_store.ts";
+import {
+  isBatchSource,
+  PREDICT_OPTIONS,
+  type PredictInputs,
+  type PredictOptions,
+} from "../train/measure/prediction_source.ts";
+import { Predictions } from "../train/measure/predictions.ts";
+import { loadWeights, mismatch, type WeightNames } from "./load_weights.ts";
+import { openWeights } from "./weights_file.ts";
+
+/** Options of {@link Predictor.open}. Its progress is in weights. */
+export interface PredictorOptions extends WeightNames, Work {
+  /**
+   * What one example is, without the batch axis: then the weights are compared with the model at once. Otherwise that
+   * is done by the first inputs.
+   */
+  readonly input?: ModelInput | undefined;
+  /** Examples that are computed at once, unless a call says otherwise. Default 32; for one at a time, 1. */
+  readonly batchSize?: number | undefined;
+  /**
+   * Whether averages are taken in place of weights of which the optimiser kept some, as the trainer does. Default true.
+   */
+  readonly averaged?: boolean | undefined;
+  /** The device to compute on, which stays open. Default: one of its own, as `TensorStore.open()` finds it. */
+  readonly gpu?: GpuDevice | undefined;
+}
+
+/** Every option of {@link PredictorOptions}. */
+export const PREDICTOR_OPTIONS: OptionNames<PredictorOptions> = {
+  ...WORK_OPTIONS,
+  input: true,
+  batchSize: true,
+  averaged: true,
+  gpu: true,
+  exclude: true,
+  rename: true,
+};
+
+const DEFAULT_BATCH_SIZE = 32;
+
+/**
+ * A model with its weights and nothing else: no optimiser, no data. It computes as `Trainer.predict` does, in
+ * evaluation mode.
+ *
+ * One program serves any number of examples: batches have one size, and the last is filled up with its last example,
+ * whose further outputs are dropped. So an example's outputs may not depend on the others of its batch, as those of no
+ * layer of `nn` do in evaluation mode.
+ *
+ * @example
+ * ```ts
+ * const model = nn.sequential(nn.linear(784, 128), nn.relu(), nn.linear(128, 10));
+ * const predictor = await Predictor.open(model, "checkpoints/digits.cairn");
+ * const logits = await predictor.predict(HostTensor.from(new Float32Array(3 * 784), [3, 784]));
+ * await predictor.close();
+ * ```
+ */
+export class Predictor {
+  readonly #store: TensorStore;
+  readonly #layer: Layer;
+  readonly #path: string;
+  readonly #batchSize: number;
+  #predictions: { readonly model: Model; readonly run: Predictions } | undefined;
+  #isClosed = false;
+
+  private constructor(store: TensorStore, layer: Layer, path: string, batchSize: number) {
+    this.#store = store;
+    this.#layer = layer;
+    this.#path = path;
+    this.#batchSize = batchSize;
+  }
+
+  /**
+   * Loads the weights of `layer` from a checkpoint, a file of exported weights, or safetensors (an index too). Weights
+   * of PyTorch's `state_dict` fit layers of the same architecture once `rename` gives them the model's names.
+   *
+   * @param path Of the file; of a safetensors file also an http(s) URL, which is read by ranges.
+   * @throws CairnError `not_found`; `state_mismatch` for weights that are not the model's, where `input` is given;
+   * `checksum_mismatch` for a damaged file; `no_webgpu` or `no_adapter`.
+   */
+  static async open(layer: Layer, path: string | URL, options: PredictorOptions = {}): Promise<Predictor> {
+    checkOptions("Predictor.open()", options, PREDICTOR_OPTIONS, "{ batchSize: 1 }");
+    const { averaged = true, batchSize = DEFAULT_BATCH_SIZE, input, gpu, signal } = options;
+    if (gpu !== undefined) requireAwaited("The device", gpu, "GpuDevice.open()");
+    if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
+      throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
+    }
+    const file = await openWeights(path, { averaged, signal });
+    try {
+      const store = gpu === undefined ? await TensorStore.open() : TensorStore.on(gpu);
+      try {
+        await loadWeights(store, file.weights, options);
+        const predictor = new Predictor(store, layer, String(path), batchSize);
+        if (input !== undefined) predictor.#modelFor(input);
+        return predictor;
+      } catch (error) {
+        await store.close();
+        throw error;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * What the model gives for `inputs`, in their order: `[examples, …]`.
+   *
+   * @param inputs A tensor or nested arrays of numbers `[examples, …]`, or a data source.
+   * @throws CairnError `state_mismatch` where the weights are not the model's; `shape_mismatch` or `dtype_mismatch` for
+   * other examples than before; RangeError for an index that the model does not take; `signal.reason`.
+   */
+  async predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<HostTensor> {
+    checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");
+    if (this.#isClosed) throw new CairnError("closed", "Cannot predict: the predictor was closed");
+    const { run } = this.#predictions ?? this.#modelFor(exampleOf(inputs));
+    const context = { key: { seed: 0 }, batchSize: this.#batchSize, fills: true };
+    return await run.run(inputs, context, options);
+  }
+
+  /** Frees the weights and what was compiled. Safe to call twice. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#predictions?.run.free();
+    await this.#store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #modelFor(input: ModelInput): { readonly model: Model; readonly run: Predictions } {
+    const model = Model.over(this.#store, this.#layer, input);
+    const unmet = model.unmet();
+    if (unmet.length > 0) throw mismatch(this.#path, unmet);
+    return this.#predictions = { model, run: new Predictions(model) };
+  }
+}
+
+/** What one example of `inputs` is. */
+function exampleOf(inputs: PredictInputs): ModelInput {
+  if (isBatchSource(inputs)) return inputs.inputs;
+  const { dtype, shape } = inputs instanceof HostTensor ? inputs : HostTensor.from(inputs);
+  return { dtype, shape: shape.slice(1) };
+}
