@@ -250,6 +250,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => cairn.getCheckpoint("memory:x", wrong),
     (wrong) => cairn.findCheckpoint("memory:x", wrong),
   ],
+  PredictorOptions: [(wrong) => cairn.Predictor.open(cairn.nn.relu(), "x", wrong)],
   WarmStartOptions: [(wrong) => cairn.warmStart(nothing(), "x", wrong)],
   InitializeOptions: [(wrong) => cairn.initializeFromCheckpoint(nothing(), "x", wrong)],
   LoadCheckpointOptions: [(wrong) => cairn.loadCheckpoint("memory:x", {}, wrong)],

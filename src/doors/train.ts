@@ -67,6 +67,7 @@ export type { StopRequest } from "../train/callbacks/callback_session.ts";
 export type { AutoSaverState, BestSave } from "../train/loop/auto_saver_state.ts";
 export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";
+export type { WeightNames } from "../predict/load_weights.ts";
 export type { PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";

@@ -28,7 +28,7 @@ export interface WeightsFile {
 }
 
 /** What of a file is taken. */
-export interface WeightsFileOptions {
+export interface WeightsTaken {
   /** Whether averages are taken in place of weights of which the optimiser kept some. */
   readonly averaged: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -39,7 +39,7 @@ export interface WeightsFileOptions {
  *
  * @throws CairnError `not_found`, also where there are no weights in it; what is wrong with the file.
  */
-export async function openWeights(path: string | URL, options: WeightsFileOptions): Promise<WeightsFile> {
+export async function openWeights(path: string | URL, options: WeightsTaken): Promise<WeightsFile> {
   const isForeign = /\.safetensors$/i.test(String(path)) || String(path).endsWith(INDEX_EXTENSION);
   const file = isForeign ? await ofSafetensors(path) : await ofCheckpoint(path, options);
   if (file.weights.length > 0) return file;
@@ -51,7 +51,7 @@ export async function openWeights(path: string | URL, options: WeightsFileOption
 
 async function ofCheckpoint(
   path: string | URL,
-  { averaged, signal }: WeightsFileOptions,
+  { averaged, signal }: WeightsTaken,
 ): Promise<WeightsFile> {
   const checkpoint = await openCheckpoint(path, signal);
   try {
