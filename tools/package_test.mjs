@@ -1,6 +1,6 @@
 // Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has a
 // compiler check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and
-// Node. Then each of them reads the golden files and writes them again.
+// Node. Then each of them reads the golden files and writes them again, and starts the command `cairn`.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -90,11 +90,29 @@ function checkTypes() {
   }
 }
 
+/** The command as npm links it, and as each runtime starts its file. */
+function checkCommand() {
+  const folder = join(root, "tests", "golden");
+  const file = join(folder, "v1_planes_f32.cairn");
+  const inspect = ["cairn", "inspect", file, "--stats", "--json"];
+  const { holds, stdout } = check("npx cairn inspect", "npx", ["--no-install", ...inspect], project);
+  if (holds && JSON.parse(stdout).format !== "cairn") {
+    tally.failed++;
+    console.log(`FAILED  npx cairn inspect says\n${stdout}`);
+  }
+  for (const runtime of ["bun", "deno", "node"]) {
+    const [program, ...before] = runtimeCommand(runtime);
+    const command = join("node_modules", "@cairn-ml", "cairn", "dist", "src", "cli", "main.js");
+    check(`cairn verify under ${runtime}`, program, [...before, command, "verify", folder], project);
+  }
+}
+
 try {
   const blocks = readmeBlocks();
   if (blocks.length === 0) throw new Error("README.md has no ```ts block to run");
   if (installTarball()) {
     checkTypes();
+    checkCommand();
     for (const [index, code] of blocks.entries()) {
       writeFileSync(join(project, `readme_${index + 1}.mjs`), code);
       for (const runtime of ["bun", "deno", "node"]) {

@@ -3,6 +3,7 @@ import { isDamage } from "../container/format/damage.ts";
 import { nearestName } from "../base/options/nearest_name.ts";
 import { safeText } from "../base/printable.ts";
 import { VERSION } from "../container/version.ts";
+import { bench } from "./bench.ts";
 import { convert } from "./convert.ts";
 import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
@@ -16,7 +17,7 @@ import { verify } from "./verify.ts";
 import { EXIT_CODES, type ExitCode, plain, UsageError, type Verb } from "./verb.ts";
 
 /** Every verb, in the order of the help. */
-export const VERBS: readonly Verb[] = [inspect, ls, verify, diff, convert, prune, serve];
+export const VERBS: readonly Verb[] = [inspect, ls, verify, diff, convert, prune, bench, serve];
 
 /**
  * Runs `cairn` with these arguments, the verb first.

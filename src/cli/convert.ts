@@ -5,6 +5,7 @@ import { safeText } from "../base/printable.ts";
 import type { Manifest } from "../container/format/manifest.ts";
 import { FileStorage } from "../storage/file_storage.ts";
 import { convertedTensors } from "./convert/outgoing_tensors.ts";
+import { sizeOf } from "./convert/size_of.ts";
 import { type Target, writeTensors, WRITTEN } from "./convert/write_tensors.ts";
 import { isAddress } from "./open/locate.ts";
 import { openFile } from "./open/open_file.ts";
@@ -13,8 +14,6 @@ import { jsonLine } from "./print/json.ts";
 import { ProgressLine } from "./print/progress.ts";
 import { bytesText, countText } from "./print/text.ts";
 import { defineVerb, JSON_ARG, listOf, UsageError, type Verb } from "./verb.ts";
-
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
 
 /** `cairn convert IN OUT`. */
 export const convert: Verb = defineVerb({
@@ -137,15 +136,6 @@ async function targetOf(
     compress: given.compress === true,
     maxFileBytes,
   };
-}
-
-/** Bytes of `5GB`, `500 MB` or `1000000`. @throws UsageError */
-export function sizeOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([kMGT]?)B?$/.exec(text.replace("K", "k")) ?? [];
-  const bytes = Number(number) * (UNITS[unit] ?? NaN);
-  if (number !== "" && bytes > 0) return Math.floor(bytes);
-  throw new UsageError(`${JSON.stringify(text)} is no size; expected one such as 5GB or 500MB`);
 }
 
 function renameRules(texts: readonly string[] = []): RenameRule[] {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { sizeOf } from "../../src/cli/convert.ts";
+import { sizeOf } from "../../src/cli/convert/size_of.ts";
 import { openPlace } from "../../src/cli/open/open_file.ts";
 import { locate } from "../../src/cli/open/locate.ts";
 import { expectGolden, run } from "./captured.ts";
