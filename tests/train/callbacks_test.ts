@@ -5,13 +5,18 @@ import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { adamw, ema, scheduleFreeAdamw } from "../../src/nn/optim/optim.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { Storage } from "../../src/storage/storage.ts";
-import type { Callback } from "../../src/train/callbacks/callback.ts";
+import { TensorStore } from "../../src/tensor/tensor_store.ts";
+import type { Callback, StartEvent } from "../../src/train/callbacks/callback.ts";
 import { CallbackList } from "../../src/train/callbacks/callback_list.ts";
 import { earlyStopping } from "../../src/train/callbacks/early_stopping.ts";
 import { reduceOnPlateau } from "../../src/train/callbacks/reduce_on_plateau.ts";
+import { jsonlLog } from "../../src/train/log/jsonl_log.ts";
+import { Trainer } from "../../src/train/trainer.ts";
 import type { TrainOptions } from "../../src/train/train_options.ts";
-import { gpuTest } from "../helpers/gpu.ts";
+import { gpuTest, gpuTestOptions } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
+import { until } from "../helpers/turns.ts";
+import { readFile } from "../storage/storage_contract.ts";
 import { BATCH, blobs, engineOn, type Fixture, fixture, smallRun, withTrainer } from "./fixtures.ts";
 
 /** Hears of losses and adds them up, as a state would. */
@@ -406,6 +411,44 @@ describe("reduceOnPlateau of a trainer", () => {
     expect(seen).toEqual([0.01]);
     await close();
   });
+});
+
+describe("callbacks of a run whose device is lost", () => {
+  gpuTest("are told again from the checkpoint on, and a log has every step once", async () => {
+    const storage = new MemoryStorage();
+    const listener = new Listener();
+    const starts: (string | undefined)[] = [];
+    const store = await TensorStore.open(gpuTestOptions());
+    const callbacks = [
+      listener,
+      jsonlLog("test://run/log", { storages: { test: () => storage } }),
+      { name: "starts", onStart: ({ resumedFrom }: StartEvent) => void starts.push(resumedFrom) },
+    ];
+    const trainer = new Trainer(store, smallRun({ callbacks }));
+    trainer.autoSave({ everySteps: 10, savePath: await engineOn() });
+    const saved = new Set<number>();
+    await trainer.train({
+      steps: 25,
+      ...QUIET,
+      onDeviceLost: "rebuild",
+      onSave: ({ step }) => void saved.add(step),
+      onStep: async ({ step }) => {
+        if (step !== 13 || starts.length > 1) return;
+        await until(() => saved.has(10));
+        store.gpu.device.destroy();
+      },
+    });
+    const { loss } = trainer.history;
+    expect(starts).toEqual([undefined, "step-00000010"]);
+    expect(listener.count).toBe(25);
+    expect(listener.sum).toBeCloseTo(loss.reduce((sum, each) => sum + each, 0), 3);
+    const lines = (await readFile(storage, "log")).split("\n").slice(0, -1).map((line) => JSON.parse(line));
+    expect(lines.filter(({ kind }) => kind === "step").map(({ step }) => step)).toEqual(
+      upTo(25).map((step) => step + 1),
+    );
+    await trainer.close();
+    await store.close();
+  }, 600_000);
 });
 
 describe("a list of callbacks", () => {
