@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "bun:test";
-import { COMMAND_ENTRY, entryFiles } from "./examples/doc_examples.ts";
+import { COMMAND_ENTRY, entryFiles, isShortcut } from "./examples/doc_examples.ts";
 import { denoDoc, type DocNode, exportedSymbols, isInternal, isNode, nodesIn } from "./helpers/deno_doc.ts";
 import { undescribed } from "./helpers/undescribed.ts";
 
@@ -90,26 +90,38 @@ describe("the doors", () => {
   });
 
   test("a name is behind one door only", () => {
-    expect(twice(doors.flatMap(({ names }) => names))).toEqual([]);
+    expect(twice(doors.filter(({ file }) => !isShortcut(file)).flatMap(({ names }) => names))).toEqual([]);
+  });
+
+  test("what is behind a door of its own so that bundles are small, the main entry has as well", () => {
+    const spaces = [...main.text.matchAll(/^export \* as (\w+) from "\.\/([^"]+)"/gm)];
+    const files = new Map([...entryFiles()].map(([name, file]) => [name.split("/").at(-1), file]));
+    expect(spaces.map(([, name]) => files.get(name))).toEqual(spaces.map(([, , file]) => file));
+    expect(doors.filter(({ file }) => isShortcut(file)).length).toBe(spaces.length + 1);
+    const core = doorOf("src/doors/core.ts").names;
+    expect([core.length > 0, core.filter((name) => !main.names.includes(name))]).toEqual([true, []]);
   });
 
   test("every file in src/doors is a door of both manifests", () => {
     const files = readdirSync(join(root, "src", "doors")).map((name) => `src/doors/${name}`).sort();
-    expect(doors.map(({ file }) => file).filter((file) => file !== "mod.ts").sort()).toEqual(files);
+    expect(doors.map(({ file }) => file).filter((file) => file.startsWith("src/doors/")).sort()).toEqual(
+      files,
+    );
     const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-      exports: Record<string, { default: string; types: string }>;
+      exports: Record<string, { default: string; module: string; types: string }>;
     };
     delete exports[COMMAND_ENTRY];
     const packed = Object.entries(exports).filter(([door]) => door !== "./package.json");
     expect(packed.map(([door]) => door).sort()).toEqual(
       [...entryFiles().keys()].map((name) => name.replace("@cairn-ml/cairn", ".")).sort(),
     );
-    for (const [door, { default: script, types }] of packed) {
+    for (const [door, { default: bundled, module: script, types }] of packed) {
       const source = script.replace(/^\.\/dist\//, "").replace(/\.js$/, ".ts");
-      expect([door, existsSync(join(root, source)), types]).toEqual([
+      expect([door, existsSync(join(root, source)), types, bundled]).toEqual([
         door,
         true,
         script.replace(/\.js$/, ".d.ts"),
+        `./dist/bundle/${door === "." ? "mod" : door.slice(2)}.js`,
       ]);
     }
   });
@@ -118,11 +130,13 @@ describe("the doors", () => {
     const read = (file: string) => JSON.parse(readFileSync(join(root, file), "utf8"));
     const { bin, exports } = read("package.json") as {
       bin: Record<string, string>;
-      exports: Record<string, { default: string }>;
+      exports: Record<string, { default: string; module: string }>;
     };
     const source = (read("deno.json") as { exports: Record<string, string> }).exports[COMMAND_ENTRY];
-    expect([bin, exports[COMMAND_ENTRY]?.default, source]).toEqual([
-      { cairn: "dist/src/cli/main.js" },
+    const { default: bundled, module } = exports[COMMAND_ENTRY] ?? {};
+    expect([bin, bundled, module, source]).toEqual([
+      { cairn: "dist/bundle/cli.js" },
+      "./dist/bundle/cli.js",
       "./dist/src/cli/main.js",
       "./src/cli/main.ts",
     ]);

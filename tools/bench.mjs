@@ -1,10 +1,12 @@
 // `npm run bench -- codec`: runs bench/codec/main.ts in Bun and then in Deno. `npm run bench` says which there are.
 // `--gpu` for the bench of the GPU's own code: `npm run bench -- codec --gpu` is bench/codec/gpu.ts. `--bun` or
 // `--deno` for one runtime only; everything else goes to the bench itself. A bench of the GPU that has to hold for
-// each provider runs once more in Deno, with Dawn, unless `--provider=` says which.
+// each provider runs once more in Deno, with Dawn, unless `--provider=` says which. Those of the built package build it
+// first.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { build } from "./build.mjs";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
 const [name = "", ...options] = process.argv.slice(2);
@@ -23,7 +25,11 @@ if (name === "" || !existsSync(script)) {
 const EACH_PROVIDER = ["checkpoint/main.ts", "codec/gpu.ts"];
 const isForEach = EACH_PROVIDER.includes(`${name}/${file}`) &&
   !options.some((option) => option.startsWith("--provider="));
-const runs = [["bun"], ["deno"], ...isForEach ? [["deno", "--provider=dawn"]] : []];
+// These measure all runtimes, or none.
+const isOnce = ["bundle", "import"].includes(name);
+const both = [["bun"], ["deno"], ...isForEach ? [["deno", "--provider=dawn"]] : []];
+const runs = isOnce ? [["bun"]] : both;
+if (isOnce) build();
 const chosen = ["bun", "deno"].filter((runtime) => options.includes(`--${runtime}`));
 const forBench = options.filter((option) => !["--bun", "--deno", "--gpu"].includes(option));
 let failed = false;

@@ -1,11 +1,11 @@
-// Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has a
-// compiler check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and
+// Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has
+// compilers check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and
 // Node. Then each of them reads the golden files and writes them again, and starts the command `cairn`.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { environment, root, runtimeCommand } from "./runtimes.mjs";
+import { denoPath, environment, root, runtimeCommand } from "./runtimes.mjs";
 
 const tally = { passed: 0, failed: 0 };
 const project = mkdtempSync(join(tmpdir(), "cairn-package-"));
@@ -76,18 +76,49 @@ function checkTypes() {
   const imports = doors.map((door, index) => `import * as door${index} from "${name}${door.slice(1)}";`);
   const uses = `console.log(${doors.map((_, index) => `door${index}`).join(", ")});`;
   writeFileSync(join(project, "doors.ts"), [...imports, uses, ""].join("\n"));
-  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  for (const [module, moduleResolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]]) {
-    // The package's own types are checked too, with the libraries that compilers take for this target.
-    const checks = ["--strict", "--exactOptionalPropertyTypes", "--skipLibCheck", "false"];
-    const looks = ["--target", "es2022", "--module", module, "--moduleResolution", moduleResolution];
-    check(
-      `types of every door under ${moduleResolution}`,
-      process.execPath,
-      [compiler, "--ignoreConfig", "--noEmit", ...checks, ...looks, "doors.ts"],
-      project,
+  for (const [compiler, ...only] of [["typescript", "--ignoreConfig"], ["typescript-5"]]) {
+    const { version } = JSON.parse(
+      readFileSync(join(root, "node_modules", compiler, "package.json"), "utf8"),
     );
+    for (const [module, moduleResolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]]) {
+      // The package's own types are checked too, with the libraries that compilers take for this target.
+      const checks = ["--strict", "--exactOptionalPropertyTypes", "--skipLibCheck", "false"];
+      const looks = ["--target", "es2022", "--module", module, "--moduleResolution", moduleResolution];
+      check(
+        `types of every door under ${moduleResolution}, TypeScript ${version}`,
+        process.execPath,
+        [
+          join(root, "node_modules", compiler, "bin", "tsc"),
+          ...only,
+          "--noEmit",
+          ...checks,
+          ...looks,
+          "doors.ts",
+        ],
+        project,
+      );
+    }
   }
+  check("types of every door under deno check", denoPath(), ["check", "--quiet", "doors.ts"], project);
+}
+
+/** A Node that is too old says so, in words, whatever is imported. */
+function checkOldNode() {
+  for (const entry of ["", "/container", "/nn", "/engine"]) {
+    const code = `process.getBuiltinModule = undefined;
+      const error = await import("@cairn-ml/cairn${entry}").then(() => "nothing", String);
+      if (!/needs Node 20\\.16 or newer.*, found \\d/.test(error)) throw new Error("it says " + error);`;
+    const args = ["--input-type=module", "--eval", code];
+    check(`@cairn-ml/cairn${entry} in a Node without getBuiltinModule`, process.execPath, args, project);
+  }
+}
+
+/** What the README says of Deno's permissions: to read here and to write where checkpoints are is all that it takes. */
+function checkDenoPermissions() {
+  rmSync(join(project, "checkpoints"), { recursive: true, force: true });
+  const args = ["run", "--no-prompt", "--quiet", "--allow-read=.", "--allow-write=checkpoints"];
+  check("README block 1 under deno with few permissions", denoPath(), [...args, "readme_1.mjs"], project);
+  check("README block 1 once more, which resumes", denoPath(), [...args, "readme_1.mjs"], project);
 }
 
 /** The command as npm links it, and as each runtime starts its file. */
@@ -102,7 +133,7 @@ function checkCommand() {
   }
   for (const runtime of ["bun", "deno", "node"]) {
     const [program, ...before] = runtimeCommand(runtime);
-    const command = join("node_modules", "@cairn-ml", "cairn", "dist", "src", "cli", "main.js");
+    const command = join("node_modules", "@cairn-ml", "cairn", "dist", "bundle", "cli.js");
     check(`cairn verify under ${runtime}`, program, [...before, command, "verify", folder], project);
   }
 }
@@ -126,6 +157,8 @@ try {
         );
       }
     }
+    checkDenoPermissions();
+    checkOldNode();
     writeFileSync(join(project, "golden.mjs"), GOLDEN);
     for (const runtime of ["bun", "deno", "node"]) {
       const [program, ...before] = runtimeCommand(runtime);

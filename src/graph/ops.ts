@@ -1,3 +1,31 @@
+/**
+ * Operations on values, of which models are made, each by itself: `ops` of the main entry has the same. A bundler keeps
+ * those that a script uses, and no other.
+ *
+ * @example
+ * ```ts
+ * import { Executable, GpuDevice } from "@cairn-ml/cairn/gpu";
+ * import { input, square } from "@cairn-ml/cairn/ops";
+ *
+ * const gpu = await GpuDevice.open();
+ * const x = input("x", "f32", [3]);
+ * const executable = await Executable.compile(gpu, {
+ *   inputs: [x],
+ *   outputs: { squares: square(x) },
+ *   parameters: (name) => {
+ *     throw new TypeError(`This program has no parameter ${name}`);
+ *   },
+ * });
+ * executable.run({ x: Float32Array.of(1, 2, 3) });
+ * const [squares] = await executable.read("squares");
+ * console.log(squares?.toArray()); // [1, 4, 9]
+ *
+ * executable.close();
+ * await gpu.close();
+ * ```
+ *
+ * @module
+ */
 export { argmax, type ArgmaxOptions, argmin } from "./ops/argmax.ts";
 export { add, div, mul, neg, reciprocal, square, sub } from "./ops/arithmetic.ts";
 export { attention, type AttentionOptions } from "./ops/attention.ts";

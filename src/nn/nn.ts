@@ -1,3 +1,19 @@
+/**
+ * Layers, losses, metrics and initialisers, each by itself: `nn` of the main entry has the same. A bundler keeps those
+ * that a script uses, and no other.
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@cairn-ml/cairn/nn";
+ *
+ * // For the `model` and the `loss` of a Trainer.
+ * const model = nn.sequential(nn.linear(784, 128), nn.relu(), nn.dropout(0.1), nn.linear(128, 10));
+ * const loss = nn.crossEntropy({ labelSmoothing: 0.1 });
+ * console.log(model, loss);
+ * ```
+ *
+ * @module
+ */
 export {
   elu,
   gelu,

@@ -29,6 +29,14 @@ export function entryFiles(): Map<string, string> {
   );
 }
 
+/**
+ * Whether an entry has only names that the main entry has, too, in a namespace or by themselves: it is there so that
+ * bundles are small.
+ */
+export function isShortcut(file: string): boolean {
+  return file === "src/doors/core.ts" || file !== "mod.ts" && !file.startsWith("src/doors/");
+}
+
 /** The TypeScript blocks of a file: of a page all that are fenced, of a source those in its doc comments. */
 export function examplesIn(file: string): DocExample[] {
   const text = readFileSync(new URL(file, ROOT), "utf8");
@@ -84,7 +92,8 @@ function exportsOf(file: string): string[] {
  */
 export function checkable(example: DocExample): string {
   const { code } = example;
-  const imports = /^import /m.test(code) ? [] : [...entryFiles()].flatMap(([name, file]) => {
+  const entries = [...entryFiles()].filter(([, file]) => !isShortcut(file));
+  const imports = /^import /m.test(code) ? [] : entries.flatMap(([name, file]) => {
     const used = exportsOf(file).filter((name) =>
       new RegExp(`(?<![.\\w])${name}\\b(?!:)`).test(code) &&
       !new RegExp(`(?:const|let|class|function) ${name}\\b`).test(code)

@@ -1,3 +1,17 @@
+/**
+ * Optimisers and learning-rate schedules, each by itself: `optim` of the main entry has the same. A bundler keeps those
+ * that a script uses, and no other.
+ *
+ * @example
+ * ```ts
+ * import { adamw, cosineDecay } from "@cairn-ml/cairn/optim";
+ *
+ * const optimizer = adamw({ learningRate: cosineDecay(1e-3, 10_000), weightDecay: 0.01 });
+ * console.log(optimizer);
+ * ```
+ *
+ * @module
+ */
 export { adadelta, type AdadeltaOptions } from "./adadelta.ts";
 export { adagrad, type AdagradOptions } from "./adagrad.ts";
 export { adam, type AdamOptions } from "./adam.ts";
