@@ -15,7 +15,7 @@ const FLAGS = [
   "--remote-debugging-pipe",
 ];
 /** A machine that does other work as well takes its time. */
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 60_000;
 
 export class Chromium {
   #child;

@@ -219,12 +219,16 @@ async function comparesDropped(page) {
 async function followsLog(page) {
   const log = place("live", "run", "log.jsonl");
   mkdirSync(place("live", "run"), { recursive: true });
-  const line = (step, loss) => `${JSON.stringify({ step, loss, val_loss: loss + 1 })}\n`;
+  const line = (step, loss) =>
+    [
+      { kind: "step", step, loss, rate: 0.1 },
+      { kind: "epoch", step, epoch: step, metrics: { loss: 99, val_loss: loss + 1 } },
+    ].map((entry) => `${JSON.stringify(entry)}\n`).join("");
   writeFileSync(log, line(1, 4) + line(2, 3));
   await served(place("live"), async (url) => {
     await page.goto(url);
     await page.waitFor(isShown("step 2, loss 3"));
-    await page.waitFor(`document.querySelectorAll("main figure svg").length === 1`);
+    await page.waitFor(`document.querySelectorAll("main figure svg").length === 2`);
     appendFileSync(log, line(3, 2).slice(0, 8));
     appendFileSync(log, line(3, 2).slice(8) + line(4, 1.5));
     await page.waitFor(isShown("step 4, loss 1.5"));

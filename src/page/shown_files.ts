@@ -7,6 +7,11 @@ const KINDS: readonly (readonly [ending: string, kind: ShownKind])[] = [
   [".jsonl", "log"],
 ];
 
+/** How the names of files end that the page shows. */
+export function shownEndings(): readonly string[] {
+  return KINDS.map(([ending]) => ending);
+}
+
 /** What the page shows of a file of this name; `undefined` for one that it has no view for. */
 export function shownKind(path: string): ShownKind | undefined {
   const name = path.toLowerCase();

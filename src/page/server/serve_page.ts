@@ -2,7 +2,10 @@ import { CairnError } from "../../base/errors.ts";
 import { randomHex } from "../../base/hex.ts";
 import { nodeBuiltin, type NodeBuiltins } from "../../base/node_builtin.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { CHECKPOINT_EXTENSION } from "../../checkpoint/file/tags.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
+import { lookUp } from "../../storage/look_up.ts";
+import { isShownFile, shownEndings } from "../shown_files.ts";
 import { answerWith } from "./node_answer.ts";
 import { pageHandler } from "./page_handler.ts";
 import type { Served } from "./served_files.ts";
@@ -40,7 +43,7 @@ export async function servePage(location: string, options: ServePageOptions = {}
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new RangeError(`The port is ${port}; expected 0 to 65535`);
   }
-  const http = requireBuiltin("node:http");
+  const http = requireHttp();
   const { title, ...served } = await servedAt(location);
   const token = randomHex(TOKEN_BYTES);
   const hosts: string[] = [];
@@ -59,22 +62,22 @@ export async function servePage(location: string, options: ServePageOptions = {}
   };
 }
 
-/** A directory is served as it is, and a file out of its directory. */
+/** A directory as it is, or a file out of its directory. Links are followed, and ".cairn" may be left out. */
 async function servedAt(location: string): Promise<Served & { readonly title: string }> {
-  const path = requireBuiltin("node:path");
-  const full = path.resolve(location);
-  const name = path.basename(full);
-  if (name !== "") {
-    const parent = await FileStorage.open(path.dirname(full));
-    const [entry] = await parent.list("", { only: (each) => each === name });
-    if (entry === undefined) {
-      throw new CairnError("not_found", `Cannot serve ${full}: there is no such file or directory`, {
-        details: { path: full },
-      });
-    }
-    if (entry.kind === "file") return { storage: parent, file: name, title: name };
+  const found = await lookUp(location) ?? await lookUp(location + CHECKPOINT_EXTENSION);
+  if (found === undefined) {
+    throw new CairnError("not_found", `Cannot serve ${location}: there is no such file or directory`, {
+      details: { path: location },
+    });
   }
-  return { storage: await FileStorage.open(full), title: name === "" ? full : name };
+  const { path, name, directory, isDirectory } = found;
+  if (isDirectory) return { storage: await FileStorage.open(path), title: name === "" ? path : name };
+  if (isShownFile(name)) return { storage: await FileStorage.open(directory), file: name, title: name };
+  throw new CairnError(
+    "unsupported",
+    `Cannot serve ${location}: the page shows files that end in ${shownEndings().join(", ")}`,
+    { details: { path: location } },
+  );
 }
 
 function listen(server: import("node:http").Server, port: number): Promise<number> {
@@ -91,8 +94,8 @@ function listen(server: import("node:http").Server, port: number): Promise<numbe
   });
 }
 
-function requireBuiltin<Name extends "node:http" | "node:path">(name: Name): NodeBuiltins[Name] {
-  const found = nodeBuiltin(name);
+function requireHttp(): NodeBuiltins["node:http"] {
+  const found = nodeBuiltin("node:http");
   if (found !== undefined) return found;
-  throw new CairnError("unsupported", `This runtime has no ${name}; use Deno, Bun or Node`);
+  throw new CairnError("unsupported", "This runtime has no node:http; use Deno, Bun or Node");
 }

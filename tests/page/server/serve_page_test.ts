@@ -1,5 +1,5 @@
 import { request as httpRequest } from "node:http";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -67,6 +67,19 @@ test("one file is served without the others beside it", async () => {
   await alone.close();
 });
 
+test("a link to a file or a directory is followed, and the end of a checkpoint's name may be left out", async () => {
+  symlinkSync(join(folder, "a.cairn"), join(folder, "link"));
+  for (const location of [join(folder, "link"), join(folder, "a")]) {
+    const linked = await servePage(location);
+    expect((await (await fetch(`${linked.url}list`)).json()).file).toBe("a.cairn");
+    await linked.close();
+  }
+  symlinkSync(folder, join(folder, "again"));
+  const directory = await servePage(join(folder, "again"));
+  expect((await (await fetch(`${directory.url}list`)).json()).files).toHaveLength(2);
+  await directory.close();
+});
+
 test("closing ends what is being sent, and frees the port", async () => {
   const first = await servePage(folder);
   const { port } = new URL(first.url);
@@ -80,6 +93,10 @@ test("closing ends what is being sent, and frees the port", async () => {
 
 test("what cannot be served is refused by name: no such file, no port, a port that is taken", async () => {
   await expect(servePage(join(folder, "missing"))).rejects.toMatchObject({ code: "not_found" });
+  writeFileSync(join(folder, "notes.txt"), "notes");
+  await expect(servePage(join(folder, "notes.txt"))).rejects.toThrow(
+    "the page shows files that end in .cairn, .safetensors, .jsonl",
+  );
   await expect(servePage(folder, { port: 70_000 })).rejects.toThrow("The port is 70000; expected 0 to 65535");
   const { port } = new URL(server.url);
   await expect(servePage(folder, { port: Number(port) })).rejects.toThrow(`Cannot serve on port ${port}`);

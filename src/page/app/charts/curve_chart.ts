@@ -57,6 +57,12 @@ export function curveChart(runs: readonly RunCurves[], measure: Measure, style: 
     },
     color: { type: "identity" },
     marks: [
+      Plot.ruleX(resumesOf(runs, style), {
+        x: "step",
+        stroke: "color",
+        strokeOpacity: 0.6,
+        strokeDasharray: "2,4",
+      }),
       ...curves.map(({ raw }) => lineOf(raw, { strokeOpacity: 0.22, strokeWidth: 1 })),
       ...curves.map(({ shown, isDashed }) => lineOf(shown, isDashed ? { strokeDasharray: "4,3" } : {})),
       Plot.dot(curves.flatMap(({ shown }) => shown.length <= DOTTED ? shown : []), {
@@ -85,6 +91,13 @@ function curveOf(run: RunCurves, series: string, points: readonly Point[], style
     ),
     isDashed: isValidation(series),
   };
+}
+
+/** Where runs went on from a checkpoint. */
+function resumesOf(runs: readonly RunCurves[], { colorOf }: CurveStyle): { step: number; color: string }[] {
+  return runs.flatMap((run) =>
+    run.marks.filter(({ kind }) => kind === "resume").map(({ step }) => ({ step, color: colorOf(run) }))
+  );
 }
 
 function lineOf(points: readonly Drawn[], options: Readonly<Record<string, number | string>>): Plot.Mark {

@@ -3,9 +3,9 @@ import type { Point } from "../numbers/thin.ts";
 import type { RunCurves, RunMark } from "./run_curves.ts";
 
 /** Numbers of a line that place it, and measure nothing. */
-const PLACES: ReadonlySet<string> = new Set(["step", "epoch", "time", "version"]);
-/** Kinds of lines of which the step is marked, and nothing drawn. */
-const MARKED: ReadonlySet<string> = new Set(["save", "resume"]);
+const PLACES: ReadonlySet<string> = new Set(["step", "epoch", "timeMs"]);
+/** Kinds of lines that measure something else than one step. */
+const MEASURED: ReadonlySet<string> = new Set(["epoch", "validation"]);
 const NUMBERS_AS_TEXT: ReadonlyMap<JsonValue | undefined, number> = new Map<JsonValue | undefined, number>([
   ["NaN", NaN],
   ["Infinity", Infinity],
@@ -15,13 +15,17 @@ const NUMBERS_AS_TEXT: ReadonlyMap<JsonValue | undefined, number> = new Map<Json
 
 type JsonObject = { readonly [key: string]: JsonValue };
 
+/** Points by what was measured. */
+type Series = Map<string, Point[]>;
+
 /**
- * The curves of a log in JSON lines, which may grow: each line is an object with a `step`, and every other number in
- * it is a measure. A line whose `kind` is `save` or `resume` is a mark. Where a run went back to an earlier step, what
- * it measured behind that step is forgotten.
+ * The curves of a log in JSON lines, which may grow. Each line is an object with a `step`, and every other number in it
+ * is a measure: of the step, or of an epoch or a validation where its `kind` says so. Other kinds are marks. Where a
+ * run went back to an earlier step, what it measured behind that step is forgotten.
  */
 export class LogCurves {
-  readonly #series = new Map<string, Point[]>();
+  readonly #ofSteps: Series = new Map();
+  readonly #measured: Series = new Map();
   #marks: RunMark[] = [];
   #badLines = 0;
   #rest = "";
@@ -33,9 +37,10 @@ export class LogCurves {
     for (const line of lines) if (line.trim() !== "") this.#addLine(line);
   }
 
-  /** What was read so far. */
+  /** What was read so far. What every step has needs no mean over an epoch as well. */
   curves(name: string, path: string): RunCurves {
-    return { name, path, series: new Map(this.#series), marks: [...this.#marks], badLines: this.#badLines };
+    const series = new Map([...this.#measured, ...this.#ofSteps]);
+    return { name, path, series, marks: [...this.#marks], badLines: this.#badLines };
   }
 
   #addLine(line: string): void {
@@ -44,29 +49,36 @@ export class LogCurves {
       this.#badLines++;
       return;
     }
-    const { step, kind } = value;
-    if (typeof step !== "number") return;
-    if (kind === "resume") this.#forgetFrom(step + 1);
-    if (typeof kind === "string" && MARKED.has(kind)) {
-      this.#marks.push({ step, kind });
+    const { step, kind = "step", resumedFrom = "" } = value;
+    if (typeof step !== "number" || typeof kind !== "string") return;
+    const series = MEASURED.has(kind) ? this.#measured : kind === "step" ? this.#ofSteps : undefined;
+    if (series === undefined) {
+      const isResume = kind === "start" && resumedFrom !== "";
+      if (isResume) this.#forgetBehind(step);
+      this.#marks.push({ step, kind: isResume ? "resume" : kind });
       return;
     }
-    for (const [name, number] of numbersOf(value)) this.#addPoint(name, { step, value: number });
+    for (const [name, number] of numbersOf(value)) addPoint(series, name, { step, value: number });
   }
 
-  #addPoint(name: string, point: Point): void {
-    const points = this.#series.get(name) ?? [];
-    this.#series.set(name, points);
-    while (points.length > 0 && (points.at(-1)?.step ?? -1) >= point.step) points.pop();
-    points.push(point);
-  }
-
-  #forgetFrom(step: number): void {
-    for (const points of this.#series.values()) {
-      while (points.length > 0 && (points.at(-1)?.step ?? -1) >= step) points.pop();
+  #forgetBehind(step: number): void {
+    for (const series of [this.#ofSteps, this.#measured]) {
+      for (const points of series.values()) dropFrom(points, step + 1);
     }
-    this.#marks = this.#marks.filter((mark) => mark.step < step);
+    this.#marks = this.#marks.filter((mark) => mark.step <= step);
   }
+}
+
+function addPoint(series: Series, name: string, point: Point): void {
+  const points = series.get(name) ?? [];
+  series.set(name, points);
+  dropFrom(points, point.step);
+  points.push(point);
+}
+
+/** Drops the points at `step` and behind it. */
+function dropFrom(points: Point[], step: number): void {
+  while ((points.at(-1)?.step ?? -Infinity) >= step) points.pop();
 }
 
 function parsed(line: string): JsonObject | undefined {

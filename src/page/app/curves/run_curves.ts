@@ -3,7 +3,7 @@ import type { Point } from "../numbers/thin.ts";
 /** Something that happened at a step. */
 export interface RunMark {
   readonly step: number;
-  /** Such as `save` or `resume`. */
+  /** Such as `save`, `end` or `resume`. */
   readonly kind: string;
 }
 
@@ -33,10 +33,10 @@ export function measuresOf(runs: readonly RunCurves[]): readonly Measure[] {
   const names = [...new Set(runs.flatMap(({ series }) => [...series.keys()]))];
   const bases = [...new Set(names.map(baseOf))];
   const first = bases.filter((name) => name === "loss");
-  return [...first, ...bases.filter((name) => name !== "loss")].map((name) => ({
-    name,
-    series: [name, VALIDATION + name].filter((each) => names.includes(each)),
-  }));
+  return [...first, ...bases.filter((name) => name !== "loss")].map((base) => {
+    const series = [base, VALIDATION + base].filter((each) => names.includes(each));
+    return { name: series[0] ?? base, series };
+  });
 }
 
 /** Whether a series was measured on other data than the run was trained on. */

@@ -5,7 +5,7 @@ export type Child = Node | string | undefined | false;
 export type Properties = Readonly<Record<string, string | boolean | undefined | ((event: Event) => void)>>;
 
 /** What a page from a file must never get to choose. */
-const FORBIDDEN = /^(src|srcdoc|style|action|formaction|xlink:href)$/i;
+const FORBIDDEN = /^(on.*|src|srcdoc|style|action|formaction|xlink:href)$/i;
 
 /** An element with attributes, listeners and children. Addresses lead only to places of this page. */
 export function element<Tag extends keyof HTMLElementTagNameMap>(

@@ -9,7 +9,8 @@ export class DroppedFiles implements ReadableFiles {
 
   /** Takes a file, in place of another one of the same name. Gives the name. */
   add(file: File): string {
-    const path = file.webkitRelativePath === "" ? file.name : file.webkitRelativePath;
+    // Not every runtime that has files has the path of those of a directory.
+    const path = file.webkitRelativePath || file.name;
     this.#files.set(path, file);
     return path;
   }

@@ -27,7 +27,7 @@ export function formatNumber(value: number, digits = 4): string {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e7) return value.toLocaleString("en").replace("-", "−");
   const text = size >= 1e-3 && size < 1e7 ? shortened(value, digits) : shortExponent(value, digits);
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 function shortened(value: number, digits: number): string {

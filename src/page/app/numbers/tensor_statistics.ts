@@ -86,7 +86,8 @@ export class HistogramSum {
     const bins = isInteger ? Math.min(MOST_BINS, max - min + 1) : min === max ? 1 : MOST_BINS;
     this.#min = min;
     this.#max = max;
-    this.#counts = new Array<number>(Number.isFinite(bins) ? Math.floor(bins) : 0).fill(0);
+    // NaN where nothing is finite.
+    this.#counts = new Array<number>(Number.isNaN(min) ? 0 : bins).fill(0);
   }
 
   add(elements: Elements): void {

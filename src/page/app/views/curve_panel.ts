@@ -106,6 +106,7 @@ export class CurvePanel {
       );
       return;
     }
+    const hasResumes = runs.some(({ marks }) => marks.some(({ kind }) => kind === "resume"));
     const columns = width > 760 && measures.length > 1 ? 2 : 1;
     fill(
       this.#charts,
@@ -118,11 +119,12 @@ export class CurvePanel {
           isLog: this.#isLog,
           colorOf: ({ path }) => this.#colors.get(path) ?? "var(--accent)",
         });
-        const caption = element("figcaption", {}, measure.name);
-        const hasBoth = measure.series.length > 1;
-        if (hasBoth) {
-          caption.append(element("span", { class: "soft" }, `  dashed: ${measure.series[1] ?? ""}`));
-        }
+        const [, dashed] = measure.series;
+        const notes = [
+          ...(dashed === undefined ? [] : [`dashed: ${dashed}`]),
+          ...(index === 0 && hasResumes ? ["dotted upright: went on from a checkpoint"] : []),
+        ].join(" · ");
+        const caption = element("figcaption", {}, measure.name, element("span", { class: "soft" }, notes));
         return element("figure", { class: isWide ? "chart wide" : "chart" }, caption, chart);
       }),
     );

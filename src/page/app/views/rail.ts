@@ -83,7 +83,7 @@ function fileEntry(file: KnownFile, route: Route): HTMLElement {
       { href: fileHref(file.path), title: file.path, "aria-current": isCurrent ? "page" : undefined },
       element("span", { class: "file-name" }, name),
       file.opened instanceof Error
-        ? element("span", { class: "badge bad", title: file.opened.message }, "damaged")
+        ? element("span", { class: "badge bad", title: file.opened.message }, "unreadable")
         : element("span", { class: "soft" }, noteOf(file)),
     ),
   );

@@ -64,10 +64,10 @@ export class TensorPanel {
 }
 
 function headOf(tensor: ShownTensor): Element[] {
-  const ratio = tensor.storedBytes === 0
-    ? ""
-    : `, ${formatNumber(tensor.byteLength / tensor.storedBytes, 3)} : 1`;
-  const codecs = tensor.codecs.length === 0 ? "" : ` by ${tensor.codecs.join(", ")}`;
+  const isCoded = tensor.codecs.some((codec) => codec !== "raw");
+  const coding = isCoded
+    ? `, ${formatNumber(tensor.byteLength / tensor.storedBytes, 3)} : 1 by ${tensor.codecs.join(", ")}`
+    : ", as it is";
   return [
     element("h2", { class: "name" }, tensor.name),
     factList([
@@ -75,7 +75,7 @@ function headOf(tensor: ShownTensor): Element[] {
       ["dtype", tensor.storedAs],
       ["elements", formatCount(elementsOf(tensor.shape))],
       ["bytes", formatBytes(tensor.byteLength)],
-      ["stored", `${formatBytes(Math.round(tensor.storedBytes))}${ratio}${codecs}`],
+      ["stored", `${formatBytes(Math.round(tensor.storedBytes))}${coding}`],
       ...(tensor.aliasOf === undefined ? [] : [["same as", tensor.aliasOf] as const]),
     ]),
   ];
