@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -62,6 +62,26 @@ describe("cairn verify", () => {
     try {
       const paths = ["good", "bad", "none"].map((name) => `${server.address}/${name}.cairn`);
       await golden("verify_remote", ["verify", ...paths], { [server.address]: "http://HOST" });
+    } finally {
+      await server.close();
+    }
+  });
+
+  test("verifies a remote checkpoint of several files, whose parts lie beside it", async () => {
+    const trainer = fileURLToPath(new URL("../golden/trainer/", import.meta.url));
+    const name = "a_file_for_each_component.cairn";
+    const parts = (await readdir(join(trainer, "parts"))).map((part) => `parts/${part}`);
+    const files = await Promise.all(
+      [name, ...parts].map(async (path) =>
+        [path, new Uint8Array(await readFile(join(trainer, path)))] as const
+      ),
+    );
+    const server = await serveFiles(Object.fromEntries(files));
+    try {
+      const { code, text } = await run(["verify", `${server.address}/${name}`]);
+      expect([code, text]).toEqual([0, `ok         ${server.address}/${name}  20.7 kB, 14 tensors\n`]);
+      const asked = new Set(server.requests.map((request) => request.split(" ")[0]));
+      expect([parts.length, asked.size]).toEqual([3, 4]);
     } finally {
       await server.close();
     }
