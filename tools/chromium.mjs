@@ -181,6 +181,10 @@ class Page {
     if (method === "Network.responseReceived") {
       const { url, status } = params.response;
       if (url.startsWith("http")) this.requests.push({ id: params.requestId, url, status, bytes: 0 });
+    } else if (method === "Network.dataReceived") {
+      // Of a request that the page gives up when it has enough, this is all that is said.
+      const request = this.requests.find(({ id }) => id === params.requestId);
+      if (request) request.bytes += params.dataLength;
     } else if (method === "Network.loadingFinished") {
       const request = this.requests.find(({ id }) => id === params.requestId);
       if (request) request.bytes = params.encodedDataLength;
