@@ -81,7 +81,7 @@ async function checksOf(page) {
   chromium.kill("SIGTERM");
   await closed;
   server.close();
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
   return checks;
 }
 

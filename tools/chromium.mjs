@@ -67,7 +67,7 @@ export class Chromium {
     const closed = new Promise((resolve) => this.#child.on("close", resolve));
     this.#child.kill("SIGTERM");
     await closed;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20 });
   }
 
   #take(message) {
