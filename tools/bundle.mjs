@@ -2,7 +2,7 @@
 // at an import. The entries that are used by themselves, and often, are bundled for themselves and share files. The
 // others are names of one more entry that has everything, or of the main one: each entry more would cut what they
 // share into smaller files.
-import { buildSync } from "esbuild";
+import { createRequire } from "node:module";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { root } from "./runtimes.mjs";
@@ -49,6 +49,8 @@ function entriesByName() {
 }
 
 export function bundle() {
+  // Only now: what imports this module may be what installs packages.
+  const { buildSync } = createRequire(import.meta.url)("esbuild");
   const modules = entriesByName();
   const others = [...modules.keys()].filter((name) => !OWN_ENTRIES.includes(name));
   const fromEverything = others.filter((name) => !NAMESPACES.includes(name) && name !== PART_OF_MAIN);
