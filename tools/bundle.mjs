@@ -13,6 +13,11 @@ const NAMESPACES = ["keep", "nn", "ops", "optim"];
 /** The entry whose names `mod` has. */
 const PART_OF_MAIN = "core";
 
+/** By esbuild, which is looked for now only: what imports this module may be what installs packages. */
+function buildSync(options) {
+  return createRequire(import.meta.url)("esbuild").buildSync(options);
+}
+
 const target = join(root, "dist", "bundle");
 const everything = join(root, "dist", "everything.js");
 const settings = {
@@ -49,8 +54,6 @@ function entriesByName() {
 }
 
 export function bundle() {
-  // Only now: what imports this module may be what installs packages.
-  const { buildSync } = createRequire(import.meta.url)("esbuild");
   const modules = entriesByName();
   const others = [...modules.keys()].filter((name) => !OWN_ENTRIES.includes(name));
   const fromEverything = others.filter((name) => !NAMESPACES.includes(name) && name !== PART_OF_MAIN);
