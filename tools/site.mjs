@@ -1,12 +1,13 @@
 // `npm run site [-- FOLDER]`: the API reference by `deno doc`, and the pages of docs/ by marked, as HTML in site/. Every link from
 // one of the pages into the site is followed; one that leads nowhere is an error.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { Marked } from "marked";
 import { denoPath, environment, root } from "./runtimes.mjs";
 
 const REPOSITORY = "https://github.com/cairn-ml/cairn/blob/main/";
+const PICTURES = "docs/images";
 const AT_TOP = ["README.md", "FORMAT.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /** The pages, by the file that each is made of: the README is the first that a reader sees. */
@@ -24,6 +25,13 @@ export function writePages(folder) {
   const pages = pagesOfSite();
   mkdirSync(folder, { recursive: true });
   for (const [source, target] of pages) writeFileSync(join(folder, target), pageOf(source, pages));
+  cpSync(join(root, PICTURES), join(folder, basename(PICTURES)), { recursive: true });
+}
+
+/** What a page calls a picture of {@link PICTURES}, from where all pages are. */
+function pictureOf(href, source) {
+  const path = relative(root, resolve(root, dirname(source), href)).replaceAll("\\", "/");
+  return path.startsWith(`${PICTURES}/`) ? path.slice(dirname(PICTURES).length + 1) : href;
 }
 
 function pageOf(source, pages) {
@@ -43,6 +51,7 @@ function pageOf(source, pages) {
     },
     walkTokens(token) {
       if (token.type === "link") token.href = targetOf(token.href, source, pages);
+      if (token.type === "image") token.href = pictureOf(token.href, source);
     },
   });
   const body = marked.parse(readFileSync(join(root, source), "utf8"));
