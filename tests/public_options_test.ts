@@ -250,6 +250,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => cairn.getCheckpoint("memory:x", wrong),
     (wrong) => cairn.findCheckpoint("memory:x", wrong),
   ],
+  AssertResumeExactOptions: [(wrong) => cairn.assertResumeExact(nothing(), wrong)],
+  FirstDifferenceOptions: [(wrong) => cairn.firstDifference(nothing(), nothing(), wrong)],
   PredictorOptions: [(wrong) => cairn.Predictor.open(cairn.nn.relu(), "x", wrong)],
   WarmStartOptions: [(wrong) => cairn.warmStart(nothing(), "x", wrong)],
   InitializeOptions: [(wrong) => cairn.initializeFromCheckpoint(nothing(), "x", wrong)],

@@ -71,6 +71,13 @@ export type { WeightNames } from "../predict/load_weights.ts";
 export type { PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";
+export { assertResumeExact, type AssertResumeExactOptions } from "../train/assert_resume_exact.ts";
+export {
+  firstDifference,
+  type FirstDifferenceOptions,
+  type RunDivergence,
+} from "../train/first_difference.ts";
+export type { TensorDifference } from "../train/tensor_difference.ts";
 export { TrainStep } from "../train/loop/train_step.ts";
 export type { TrainStepOptions } from "../train/loop/train_step_options.ts";
 export type { Printable } from "../base/printable.ts";

@@ -104,6 +104,15 @@ export class Trainer {
     showAs(Trainer.prototype, (trainer) => trainerText(trainer.#run, trainer.#autoSaver?.settings));
   }
 
+  /**
+   * What is trained.
+   *
+   * @internal
+   */
+  get run(): Run {
+    return this.#run;
+  }
+
   /** Optimiser updates done. */
   get step(): number {
     return this.#run.step;

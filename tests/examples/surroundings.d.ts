@@ -3,6 +3,7 @@
  */
 declare const store: import("../../mod.ts").TensorStore;
 declare const trainer: import("../../mod.ts").Trainer;
+declare const otherTrainer: import("../../mod.ts").Trainer;
 declare const inputs: import("../../mod.ts").HostTensor;
 declare const labels: import("../../mod.ts").HostTensor;
 declare const loader: import("../../mod.ts").Stateful;

@@ -1,0 +1,67 @@
+import { throwIfAborted } from "../base/abort.ts";
+import { checkOptions, type OptionNames } from "../base/options/options.ts";
+import { type Work, WORK_OPTIONS } from "../base/work.ts";
+import { type TensorDifference, tensorDifference, type Tensors } from "./tensor_difference.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** Options of {@link firstDifference}. Its progress is in steps. */
+export interface FirstDifferenceOptions extends Work {
+  /** How many steps are compared at most. Default 100. */
+  readonly steps?: number | undefined;
+}
+
+/** Every option of {@link FirstDifferenceOptions}. */
+export const FIRST_DIFFERENCE_OPTIONS: OptionNames<FirstDifferenceOptions> = { ...WORK_OPTIONS, steps: true };
+
+/** Where two runs part. */
+export interface RunDivergence extends TensorDifference {
+  /** Steps done when the tensor was different for the first time. */
+  readonly step: number;
+}
+
+/**
+ * Trains two runs side by side, step by step, and says at which step and in which tensor they part: weights, moments,
+ * and what else is in their stores. They are compared as they are, first, and stay where they parted.
+ *
+ * For two versions of a script, two machines' checkpoints, or a change that should change nothing. It reads all tensors
+ * of both at every step, which takes as much host memory.
+ *
+ * @returns undefined where all bits were the same to the end.
+ * @throws TypeError for runs that are not at the same step, or do not have the same tensors; what `train` throws.
+ */
+export async function firstDifference(
+  a: Trainer,
+  b: Trainer,
+  options: FirstDifferenceOptions = {},
+): Promise<RunDivergence | undefined> {
+  checkOptions("firstDifference()", options, FIRST_DIFFERENCE_OPTIONS, "{ steps: 100 }");
+  const { steps = 100, signal, onProgress } = options;
+  requireSteps("firstDifference()", steps);
+  if (a.step !== b.step) {
+    throw new TypeError(
+      `Only runs at the same step can be compared; they are at ${a.step} and ${b.step}. Load or train one of them first`,
+    );
+  }
+  const last = a.step + steps;
+  for (;;) {
+    throwIfAborted(signal);
+    const difference = tensorDifference(await tensorsOf(a), await tensorsOf(b));
+    if (difference !== undefined) return { step: a.step, ...difference };
+    onProgress?.({ done: steps - (last - a.step), total: steps });
+    if (a.step >= last) return undefined;
+    for (const trainer of [a, b]) {
+      await trainer.train({ steps: a === trainer ? a.step + 1 : a.step, progress: false });
+    }
+  }
+}
+
+/** All tensors of a run, copied to the host. */
+export async function tensorsOf({ store }: Trainer): Promise<Tensors> {
+  return await store.read(store.tensors().map(({ name }) => name));
+}
+
+/** @throws RangeError unless `steps` counts some. */
+export function requireSteps(what: string, steps: number): void {
+  if (Number.isSafeInteger(steps) && steps >= 1) return;
+  throw new RangeError(`steps of ${what} is an integer from 1, found ${steps}`);
+}
