@@ -61,7 +61,7 @@ class ScriptedEngine {
     signal?.throwIfAborted();
     this.#underWay--;
     this.committed.push(tag);
-    return { tag, path: this.pathOf(tag), warnings: [] };
+    return { tag, path: this.pathOf(tag), warnings: [], written: { rawBytes: 0 } };
   }
 
   abort(): Promise<void> {
