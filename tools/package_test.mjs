@@ -131,10 +131,20 @@ function checkCommand() {
     tally.failed++;
     console.log(`FAILED  npx cairn inspect says\n${stdout}`);
   }
+  const calls = [
+    ["verify", folder],
+    ["ls", join(folder, "trainer")],
+    ["prune", join(folder, "trainer"), "--keep", "last=1"],
+    ["diff", file, file],
+    ["convert", file, join(project, "converted.npz"), "--overwrite"],
+    ["bench", "--check"],
+  ];
   for (const runtime of ["bun", "deno", "node"]) {
     const [program, ...before] = runtimeCommand(runtime);
     const command = join("node_modules", "@cairn-ml", "cairn", "dist", "bundle", "cli.js");
-    check(`cairn verify under ${runtime}`, program, [...before, command, "verify", folder], project);
+    for (const call of calls) {
+      check(`cairn ${call[0]} under ${runtime}`, program, [...before, command, ...call], project);
+    }
   }
 }
 

@@ -22,12 +22,10 @@ export async function retainRuns(
   const storage = await FileStorage.open(directory);
   const { checkpoints } = await readCatalog(await FileEngine.open(storage));
   const sizes = new Map((await storage.list("")).map(({ name, byteLength }) => [name, byteLength]));
-  const runs = Map.groupBy(checkpoints, ({ runId }) => runId);
   const plans: RunPlan[] = [];
-  for (const [runId, own] of runs) {
+  for (const [runId, own] of byRun(checkpoints)) {
     const newest = own.at(-1);
-    // A file of no run is a file of weights, which nothing deletes.
-    if (runId === undefined || newest === undefined) continue;
+    if (newest === undefined) continue;
     const engine = await FileEngine.open(storage, { runId });
     engine.continueRun(runId, resumedFrom(own, newest));
     const report = await retain(engine, newest.tag, { rule }, { dryRun: !deletes });
@@ -40,6 +38,16 @@ export async function retainRuns(
     });
   }
   return plans;
+}
+
+/** Checkpoints by the id of their run. A file of no run is a file of weights, which nothing deletes. */
+function byRun(checkpoints: readonly CheckpointSummary[]): Map<string, CheckpointSummary[]> {
+  const runs = new Map<string, CheckpointSummary[]>();
+  for (const checkpoint of checkpoints) {
+    const { runId } = checkpoint;
+    if (runId !== undefined) runs.set(runId, [...runs.get(runId) ?? [], checkpoint]);
+  }
+  return runs;
 }
 
 /** The checkpoint that the newest one's process went on from; it stays, as it does while that process runs. */
