@@ -26,13 +26,13 @@ const { error, stderr } = await asc.main(["wasm/planes.ts", "--outFile", "planes
 });
 if (error) throw new Error(`AssemblyScript: ${error.message}\n${stderr.toString()}`);
 
+// Added up and not joined: a bundler makes one text of it.
 const lines = Buffer.from(module).toString("base64").match(/.{1,100}/g);
 const text = `// Made by \`node tools/build_wasm.mjs\` from wasm/planes.ts. Do not edit.
 
 /** The compiled inner loops of the codec \`planes\`, in base64. */
-export const PLANES_WASM: string = [
-${lines.map((line) => `  "${line}",`).join("\n")}
-].join("");
+export const PLANES_WASM: string =
+  ${lines.map((line) => `"${line}"`).join(" +\n  ")};
 `;
 if (process.argv.includes("--check")) {
   if (readFileSync(target, "utf8") !== text) {
