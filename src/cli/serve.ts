@@ -3,8 +3,8 @@ import { randomHex } from "../base/hex.ts";
 import { safeText } from "../base/printable.ts";
 import { pageText } from "../page/server/page_text.ts";
 import { servePage } from "../page/server/serve_page.ts";
-import { DurableFile } from "../storage/durable_file.ts";
 import { FileStorage } from "../storage/file_storage.ts";
+import { writeDurably } from "../storage/write_durably.ts";
 import { jsonLine } from "./print/json.ts";
 import type { Output } from "./print/output.ts";
 import { bytesText } from "./print/text.ts";
@@ -52,17 +52,8 @@ async function savePage(file: string, isJson: boolean, output: Output): Promise<
   const full = path.resolve(file);
   const storage = await FileStorage.open(path.dirname(full));
   const page = new TextEncoder().encode(pageText());
-  const target = await DurableFile.create(storage, path.basename(full), {
-    overwrite: true,
-    randomName: randomHex(16),
-  });
-  try {
-    await target.write(page);
-    await target.commit();
-  } catch (error) {
-    await target.abort().catch(() => {});
-    throw error;
-  }
+  const options = { overwrite: true, randomName: randomHex(16) };
+  await writeDurably(storage, path.basename(full), options, (written) => written.write(page));
   output.write(
     isJson
       ? jsonLine({ file: full, bytes: page.byteLength })

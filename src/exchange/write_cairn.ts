@@ -1,17 +1,13 @@
-import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
-import { randomHex } from "../base/hex.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import type { CompressionMode } from "../container/codec/choose.ts";
 import type { StateValue } from "../container/format/state_tree.ts";
-import { ContainerWriter, type WriteReport } from "../container/write/container_writer.ts";
+import type { WriteReport } from "../container/write/container_writer.ts";
 import { CHECKPOINT_EXTENSION } from "../checkpoint/file/tags.ts";
-import { temporaryName } from "../checkpoint/file/leftovers.ts";
 import { cutLocation } from "../storage/cut_location.ts";
-import { DurableFile } from "../storage/durable_file.ts";
 import { openStorage, type Storages } from "../storage/open_storage.ts";
 import { type CheckedTensor, checkedTensors, type TensorsToWrite } from "./outgoing.ts";
-import { writeTensor } from "./write_tensor.ts";
+import { writeContainer } from "./write_container.ts";
 
 /** Options of {@link writeCairn}. Its progress is in bytes of tensors. */
 export interface WriteCairnOptions extends Work {
@@ -66,28 +62,9 @@ export async function writeCairn(
   }
   const fileName = name.endsWith(CHECKPOINT_EXTENSION) ? name : name + CHECKPOINT_EXTENSION;
   const storage = await openStorage(directory, storages);
-  const randomName = temporaryName(randomHex(16), randomHex(8));
-  const file = await DurableFile.create(storage, fileName, { overwrite, randomName });
-  try {
-    const writer = await ContainerWriter.create(file, {
-      tensors: checked,
-      fileId: crypto.getRandomValues(new Uint8Array(16)),
-      mode,
-      signal,
-      onProgress,
-    });
-    for (const tensor of checked) {
-      if (tensor.aliasOf !== undefined) continue;
-      await writeTensor(writer, tensor, signal);
-      await writer.write(new Uint8Array(alignUp(tensor.byteLength, TENSOR_ALIGNMENT) - tensor.byteLength));
-    }
-    const report = await writer.finish({ kind: "tensors", state: {}, metrics: {}, provenance: {}, user });
-    await file.commit({ verify: true, signal });
-    return { ...report, path: storage.describe(fileName) };
-  } catch (error) {
-    await file.abort().catch(() => {});
-    throw error;
-  }
+  const work = { overwrite, mode, signal, onProgress };
+  const report = await writeContainer(storage, fileName, checked, { user }, work);
+  return { ...report, path: storage.describe(fileName) };
 }
 
 /** In the order given, but each alias behind the tensor that has the bytes, as the format wants it. */

@@ -1,25 +1,22 @@
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { randomHex } from "../../base/hex.ts";
 import { MODEL_GROUP } from "../../tensor/group_names.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import { type CastDType, isCastable } from "../../container/read/cast.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
-import { ContainerWriter } from "../../container/write/container_writer.ts";
+import type { Manifest } from "../../container/format/manifest.ts";
 import type { TensorRecord } from "../../container/format/layout.ts";
-import { DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { averagedWeights } from "../file/averaged_weights.ts";
 import type { Checkpoint } from "../file/checkpoint.ts";
-import { temporaryName } from "../file/leftovers.ts";
 
 import { type NamePattern, NameSelection } from "../../base/name_pattern.ts";
 import { isStoreTensor } from "../file/parts/placement.ts";
 import { CHECKPOINT_EXTENSION } from "../file/tags.ts";
-import type { OutgoingTensor } from "../../exchange/outgoing.ts";
+import type { CheckedTensor } from "../../exchange/outgoing.ts";
 import { saveSafetensors } from "../../exchange/safetensors/save_safetensors.ts";
+import { writeContainer } from "../../exchange/write_container.ts";
 
 /** Options of {@link exportWeights}. */
 export interface ExportWeightsOptions extends Work {
@@ -57,11 +54,6 @@ export interface ExportedWeights {
   readonly tensors: readonly string[];
 }
 
-/** A tensor of the checkpoint, with its name in the file. */
-interface Weight extends OutgoingTensor {
-  readonly byteLength: number;
-}
-
 const SAFETENSORS_EXTENSION = ".safetensors";
 
 /**
@@ -93,10 +85,12 @@ export async function exportWeights(
   const averages = averaged ? await averagedWeights(checkpoint.reader, signal) : new Map();
   const weights = weightsOf(checkpoint, options, averages);
   const tensors = weights.map(({ name }) => name);
-  if (isContainer) {
-    return { path, fileBytes: await writeCairn(checkpoint, storage, path, weights, options), tensors };
-  }
   const { overwrite = false, onProgress } = options;
+  if (isContainer) {
+    const work = { overwrite, signal, onProgress };
+    const { fileBytes } = await writeContainer(storage, path, weights, manifestOf(checkpoint), work);
+    return { path, fileBytes, tensors };
+  }
   const { fileBytes } = await saveSafetensors(storage, path, weights, {
     overwrite,
     signal,
@@ -109,7 +103,7 @@ function weightsOf(
   checkpoint: Checkpoint,
   { dtype, exclude, signal }: ExportWeightsOptions,
   averages: ReadonlyMap<string, TensorRecord>,
-): Weight[] {
+): CheckedTensor[] {
   const { reader, tag, path } = checkpoint;
   const selection = new NameSelection(undefined, exclude);
   const stored = reader.tensors.filter(({ name }) => isStoreTensor(name));
@@ -118,7 +112,7 @@ function weightsOf(
   requireOne(checkpoint, isWeight);
   const taken = new Set(stored.map(({ name }) => name).filter(isWeight));
   const inFile = (name: string): string => name.slice(prefix.length);
-  const weights = stored.filter(({ name }) => taken.has(name)).map((record): Weight => {
+  const weights = stored.filter(({ name }) => taken.has(name)).map((record): CheckedTensor => {
     const { name, aliasOf } = record;
     const cast = dtype !== undefined && isCastable(record.dtype) ? dtype : record.dtype;
     const options = { signal, cast: isCastable(cast) && cast !== record.dtype ? cast : undefined };
@@ -172,35 +166,9 @@ async function* piecesOf(
   for await (const { bytes } of reader.stream(name, options)) yield bytes;
 }
 
-async function writeCairn(
-  { reader }: Checkpoint,
-  storage: Storage,
-  path: string,
-  weights: readonly Weight[],
-  { overwrite = false, signal, onProgress }: ExportWeightsOptions,
-): Promise<number> {
-  // It belongs to no run, so that no retention deletes it.
-  const { runId: _, tag: __, order: ___, savedBy: ____, ...provenance } = reader.manifest.provenance;
-  const randomName = temporaryName(randomHex(16), randomHex(8));
-  const file = await DurableFile.create(storage, path, { overwrite, randomName });
-  try {
-    const writer = await ContainerWriter.create(file, {
-      tensors: weights,
-      fileId: crypto.getRandomValues(new Uint8Array(16)),
-      signal,
-      onProgress,
-    });
-    for (const { aliasOf, byteLength, pieces } of weights) {
-      if (aliasOf !== undefined) continue;
-      for await (const piece of pieces()) await writer.write(piece);
-      await writer.write(new Uint8Array(alignUp(byteLength, TENSOR_ALIGNMENT) - byteLength));
-    }
-    const { metrics } = reader.manifest;
-    const report = await writer.finish({ kind: "tensors", state: {}, metrics, provenance, user: {} });
-    await file.commit({ verify: true, signal });
-    return report.fileBytes;
-  } catch (error) {
-    await file.abort().catch(() => {});
-    throw error;
-  }
+/** What the checkpoint says of itself, without what ties it to its run. */
+function manifestOf({ reader }: Checkpoint): Pick<Manifest, "metrics" | "provenance"> {
+  const { metrics, provenance } = reader.manifest;
+  const { runId: _, tag: __, order: ___, savedBy: ____, ...rest } = provenance;
+  return { metrics, provenance: rest };
 }

@@ -1,7 +1,7 @@
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
-import { DurableFile } from "../../storage/durable_file.ts";
 import { joinPath } from "../../storage/storage_path.ts";
+import { writeDurably } from "../../storage/write_durably.ts";
 import { checkTag } from "../file/tags.ts";
 
 /** Name of the file that says which checkpoint was the newest when it was written. */
@@ -20,17 +20,10 @@ export async function writeLatestHint(
   tag: string,
   randomName: string,
 ): Promise<void> {
-  const file = await DurableFile.create(storage, joinPath(directory, LATEST_FILE), {
-    overwrite: true,
-    randomName,
-  });
-  try {
+  const path = joinPath(directory, LATEST_FILE);
+  await writeDurably(storage, path, { overwrite: true, randomName }, async (file) => {
     await file.write(new TextEncoder().encode(`${tag}\n`));
-    await file.commit();
-  } catch (error) {
-    await file.abort().catch(() => {});
-    throw error;
-  }
+  });
 }
 
 /**

@@ -2,8 +2,8 @@ import { randomHex } from "../../base/hex.ts";
 import { type JsonValue, parseCanonicalJson, toCanonicalJson } from "../../base/canonical_json.ts";
 import { CairnError } from "../../base/errors.ts";
 import { ownProcessMark } from "../../base/process_mark.ts";
-import { DurableFile } from "../../storage/durable_file.ts";
 import type { Storage } from "../../storage/storage.ts";
+import { writeDurably } from "../../storage/write_durably.ts";
 
 const MAX_BYTES = 4096;
 const NO_PROCESS = "0".repeat(72);
@@ -11,14 +11,9 @@ const NO_PROCESS = "0".repeat(72);
 /** Writes a small JSON file beside a checkpoint, by the same durable protocol, in the place of one that is there. */
 export async function writeSmallFile(storage: Storage, path: string, value: JsonValue): Promise<void> {
   const randomName = `${ownProcessMark() ?? NO_PROCESS}-${randomHex(8)}`;
-  const file = await DurableFile.create(storage, path, { overwrite: true, randomName });
-  try {
+  await writeDurably(storage, path, { overwrite: true, randomName }, async (file) => {
     await file.write(new TextEncoder().encode(toCanonicalJson(value)));
-    await file.commit();
-  } catch (error) {
-    await file.abort().catch(() => {});
-    throw error;
-  }
+  });
 }
 
 /** The beginning of a file as text: at most `maxBytes` of it. @throws CairnError `not_found`. */

@@ -3,7 +3,7 @@ import { byteSizeOf, type DType } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import { isStoreTensor } from "../../checkpoint/file/parts/placement.ts";
 import { castBytes, type CastDType, isCastable } from "../../container/read/cast.ts";
-import type { OutgoingTensor } from "../../exchange/outgoing.ts";
+import type { CheckedTensor } from "../../exchange/outgoing.ts";
 import type { ListedTensor, OpenedFile } from "../open/opened_file.ts";
 
 /** What becomes of the tensors of a file. */
@@ -13,14 +13,9 @@ export interface Conversion {
   readonly dtype?: CastDType | undefined;
 }
 
-/** A tensor on its way into another file. */
-export interface ConvertedTensor extends OutgoingTensor {
-  readonly byteLength: number;
-}
-
 /** The tensors of a file in its order, and what was left out without being asked for. */
 export interface Converted {
-  readonly tensors: readonly ConvertedTensor[];
+  readonly tensors: readonly CheckedTensor[];
   /** Typed arrays of a checkpoint's state, which mean nothing without it. */
   readonly stateTensors: readonly string[];
 }
@@ -40,7 +35,7 @@ export async function convertedTensors(file: OpenedFile, conversion: Conversion)
     else taken.set(tensor.name, tensor);
   }
   const newName = (name: string): string => renameBy(conversion.rename, name);
-  const tensors = [...taken.values()].map((tensor): ConvertedTensor => {
+  const tensors = [...taken.values()].map((tensor): CheckedTensor => {
     const { name, shape, byteLength } = tensor;
     const dtype = dtypeOf(file, tensor);
     const cast = conversion.dtype !== undefined && isCastable(dtype) ? conversion.dtype : dtype;
@@ -78,7 +73,7 @@ async function* castPieces(
   }
 }
 
-function refuseTwice(tensors: readonly ConvertedTensor[]): void {
+function refuseTwice(tensors: readonly CheckedTensor[]): void {
   const seen = new Set<string>();
   for (const { name } of tensors) {
     if (seen.has(name)) {

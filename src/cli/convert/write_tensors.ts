@@ -1,13 +1,11 @@
-import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
 import { randomHex } from "../../base/hex.ts";
 import type { Manifest } from "../../container/format/manifest.ts";
-import type { ByteSink } from "../../container/source.ts";
-import { ContainerWriter } from "../../container/write/container_writer.ts";
 import { writeNpz } from "../../exchange/numpy/npz.ts";
 import { saveSafetensors } from "../../exchange/safetensors/save_safetensors.ts";
-import { DurableFile } from "../../storage/durable_file.ts";
+import { writeContainer } from "../../exchange/write_container.ts";
 import type { Storage } from "../../storage/storage.ts";
-import type { ConvertedTensor } from "./outgoing_tensors.ts";
+import { writeDurably } from "../../storage/write_durably.ts";
+import type { CheckedTensor } from "../../exchange/outgoing.ts";
 
 /** Formats that are written, by what names of files end with. */
 export const WRITTEN = [".cairn", ".safetensors", ".npz"] as const;
@@ -37,7 +35,7 @@ export interface Written {
 /** Writes tensors, durably, or leaves nothing. */
 export async function writeTensors(
   target: Target,
-  tensors: readonly ConvertedTensor[],
+  tensors: readonly CheckedTensor[],
   manifest: Pick<Manifest, "metrics" | "provenance">,
   onProgress: (done: number, total: number) => void,
 ): Promise<Written> {
@@ -51,59 +49,29 @@ export async function writeTensors(
     return { path: opened, fileBytes, fileCount: files.length + (opened === path ? 0 : 1), widened: [] };
   }
   if (path.endsWith(".npz")) {
-    const report = await durably(
-      target,
-      (sink) => writeNpz(sink, counted(tensors, onProgress), { compress }),
+    const options = { overwrite, randomName: randomHex(8), verify: true };
+    const report = await writeDurably(
+      storage,
+      path,
+      options,
+      (file) => writeNpz(file, counted(tensors, onProgress), { compress }),
     );
     return { path, fileBytes: report.fileBytes, fileCount: 1, widened: report.widened };
   }
-  const fileBytes = await durably(target, (sink) => writeCairn(sink, tensors, manifest, onProgress));
-  return { path, fileBytes, fileCount: 1, widened: [] };
-}
-
-async function durably<Report>(
-  { storage, path, overwrite }: Target,
-  write: (sink: ByteSink) => Promise<Report>,
-): Promise<Report> {
-  const file = await DurableFile.create(storage, path, { overwrite, randomName: randomHex(8) });
-  try {
-    const report = await write(file);
-    await file.commit({ verify: true });
-    return report;
-  } catch (error) {
-    await file.abort().catch(() => {});
-    throw error;
-  }
-}
-
-/** A file of tensors that belongs to no run, so that no retention deletes it. */
-async function writeCairn(
-  sink: ByteSink,
-  tensors: readonly ConvertedTensor[],
-  { metrics, provenance }: Pick<Manifest, "metrics" | "provenance">,
-  onProgress: (done: number, total: number) => void,
-): Promise<number> {
-  // An alias stands behind the tensor that it is an alias of.
   const owners = tensors.filter(({ aliasOf }) => aliasOf === undefined);
   const aliases = tensors.filter(({ aliasOf }) => aliasOf !== undefined);
-  const writer = await ContainerWriter.create(sink, {
-    tensors: [...owners, ...aliases],
-    fileId: crypto.getRandomValues(new Uint8Array(16)),
+  const { fileBytes } = await writeContainer(storage, path, [...owners, ...aliases], manifest, {
+    overwrite,
     onProgress: ({ done, total }) => onProgress(done, total),
   });
-  for (const { byteLength, pieces } of owners) {
-    for await (const piece of pieces()) await writer.write(piece);
-    await writer.write(new Uint8Array(alignUp(byteLength, TENSOR_ALIGNMENT) - byteLength));
-  }
-  const report = await writer.finish({ kind: "tensors", state: {}, metrics, provenance, user: {} });
-  return report.fileBytes;
+  return { path, fileBytes, fileCount: 1, widened: [] };
 }
 
 /** The same tensors, whose bytes are counted as they are read. */
 function counted(
-  tensors: readonly ConvertedTensor[],
+  tensors: readonly CheckedTensor[],
   onProgress: (done: number, total: number) => void,
-): ConvertedTensor[] {
+): CheckedTensor[] {
   const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   let done = 0;
   return tensors.map((tensor) => ({

@@ -1,6 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
-import { openSource } from "../../checkpoint/file/storage_source.ts";
-import type { ByteSource } from "../../container/source.ts";
+import { withSource } from "../../checkpoint/file/storage_source.ts";
 import { readNpy } from "../../exchange/numpy/npy.ts";
 import { npyDataBytes, readNpyHeader } from "../../exchange/numpy/npy_header.ts";
 import { readNpz } from "../../exchange/numpy/npz.ts";
@@ -28,7 +27,7 @@ export async function openSafetensorsFile(place: Place, byteLength: number): Pro
 
 /** Opens a zip file of tensors: NumPy's, or PyTorch's. */
 export async function openZipFile(place: Place): Promise<OpenedFile> {
-  return await withSource(place, async (source) => {
+  return await withSource(place.storage, place.path, async (source) => {
     const zip = await ZipReader.open(source);
     const isTorch = [...zip.entries.keys()].some((name) => /(^|\/)data\.pkl$/.test(name));
     if (!isTorch) return overFile(place, source.byteLength, "npz", await readNpz(source));
@@ -39,7 +38,7 @@ export async function openZipFile(place: Place): Promise<OpenedFile> {
 
 /** Opens an npy file as one tensor. */
 export async function openNpyFile(place: Place): Promise<OpenedFile> {
-  return await withSource(place, async (source) => {
+  return await withSource(place.storage, place.path, async (source) => {
     const header = await readNpyHeader(source);
     const { descr, dtype, shape } = header;
     const byteLength = npyDataBytes(header, source.byteLength);
@@ -52,7 +51,7 @@ export async function openNpyFile(place: Place): Promise<OpenedFile> {
       async *pieces() {
         yield (await readNpy(source)).bytes;
       },
-      close: async () => await source.close?.(),
+      close: () => source.close(),
     };
   });
 }
@@ -97,24 +96,5 @@ async function listed(file: TensorFile, name: string): Promise<ListedTensor> {
   } catch (error) {
     if (!(error instanceof CairnError)) throw error;
     return { name, dtype: undefined, storedAs: "damaged", shape: [], byteLength: 0, problem: error.message };
-  }
-}
-
-/** Opens a file; when that fails, the file is closed and the error says which file it was. */
-async function withSource(
-  { storage, path }: Place,
-  open: (source: ByteSource) => Promise<OpenedFile>,
-): Promise<OpenedFile> {
-  const source = await openSource(storage, path);
-  try {
-    return await open(source);
-  } catch (error) {
-    await source.close();
-    if (!(error instanceof CairnError)) throw error;
-    const full = storage.describe(path);
-    throw new CairnError(error.code, `Cannot open "${full}": ${error.message}`, {
-      details: { ...error.details, path: full },
-      cause: error,
-    });
   }
 }

@@ -7,7 +7,7 @@ import { HttpStorage } from "../../storage/http_storage.ts";
 import { cutLocation } from "../../storage/cut_location.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";
-import { openSource } from "../../checkpoint/file/storage_source.ts";
+import { withSource } from "../../checkpoint/file/storage_source.ts";
 import { explainKind } from "../explain_kind.ts";
 import { readSafetensors, type SafetensorsFile } from "./read_safetensors.ts";
 import { INDEX_EXTENSION, readSafetensorsIndex } from "./safetensors_shards.ts";
@@ -161,24 +161,4 @@ function disagree(path: string, problem: string): CairnError {
 
 async function openFile(storage: Storage, path: string): Promise<SafetensorsFile> {
   return await withSource(storage, path, readSafetensors);
-}
-
-/** Opens a file; when `open` fails, the file is closed and the error says which file it was. */
-async function withSource<Opened>(
-  storage: Storage,
-  path: string,
-  open: (source: Awaited<ReturnType<typeof openSource>>) => Promise<Opened>,
-): Promise<Opened> {
-  const source = await openSource(storage, path);
-  try {
-    return await open(source);
-  } catch (error) {
-    await source.close();
-    if (!(error instanceof CairnError)) throw error;
-    const full = storage.describe(path);
-    throw new CairnError(error.code, `Cannot open "${full}": ${error.message}`, {
-      details: { ...error.details, path: full },
-      cause: error,
-    });
-  }
 }

@@ -1,9 +1,8 @@
 import { randomHex } from "../../base/hex.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import type { ByteSink } from "../../container/source.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
-import { DurableFile } from "../../storage/durable_file.ts";
+import { writeDurably } from "../../storage/write_durably.ts";
 import { directoryOf, joinPath, nameOf } from "../../storage/storage_path.ts";
 import { type CheckedTensor, checkedTensors, type TensorsToWrite } from "../outgoing.ts";
 import { encodeSafetensorsIndex, INDEX_EXTENSION, shardName } from "./safetensors_shards.ts";
@@ -68,7 +67,7 @@ export async function saveSafetensors(
   const { fileBytes, dropped } = await writeDurably(
     storage,
     path,
-    options.overwrite ?? false,
+    { overwrite: options.overwrite, randomName: randomHex(8) },
     (sink) => writePlanned(sink, checked, options),
   );
   return { path, files: [path], fileBytes, dropped };
@@ -118,7 +117,7 @@ async function saveShards(
     const report = await writeDurably(
       storage,
       files[i] as string,
-      true,
+      { overwrite: true, randomName: randomHex(8) },
       (sink) => writePlanned(sink, shard, { ...options, metadata, onProgress }),
     );
     fileBytes += report.fileBytes;
@@ -128,7 +127,7 @@ async function saveShards(
     }
   }
   const index = encodeSafetensorsIndex(weightMap, total);
-  await writeDurably(storage, indexPath, false, (sink) => sink.write(index));
+  await writeDurably(storage, indexPath, { randomName: randomHex(8) }, (sink) => sink.write(index));
   return { path: indexPath, files, fileBytes: fileBytes + index.byteLength, dropped };
 }
 
@@ -141,22 +140,4 @@ async function refuseIndex(storage: Storage, path: string): Promise<void> {
     `Cannot save "${full}": it exists already, and a model in several files cannot be replaced in one step; save it elsewhere`,
     { details: { path: full } },
   );
-}
-
-/** A file that is there completely and durably, or not at all. */
-async function writeDurably<Report>(
-  storage: Storage,
-  path: string,
-  overwrite: boolean,
-  write: (sink: ByteSink) => Promise<Report>,
-): Promise<Report> {
-  const file = await DurableFile.create(storage, path, { overwrite, randomName: randomHex(8) });
-  try {
-    const report = await write(file);
-    await file.commit();
-    return report;
-  } catch (error) {
-    await file.abort().catch(() => {});
-    throw error;
-  }
 }
