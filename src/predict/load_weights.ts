@@ -7,6 +7,9 @@ import { HostTensor } from "../tensor/host_tensor.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { Weight } from "./weights_file.ts";
 
+/** What may be under way to the GPU at once: a wait for each weight would cost more than the weight. */
+const PACE_BYTES = 64 * 1024 * 1024;
+
 /** Which weights of a file are taken, under which names. */
 export interface WeightNames {
   /** Weights to leave out, by their names in the model. */
@@ -16,8 +19,7 @@ export interface WeightNames {
 }
 
 /**
- * Gives the weights a place in the group `model` of a store and reads them there, one after the other: on the host
- * there is one at a time.
+ * Gives the weights a place in the group `model` of a store and reads them there, one after the other.
  *
  * @throws TypeError where two get the same name; CairnError `limit_exceeded`, `out_of_memory`, or what is wrong with
  * the file. Then the store is to be closed.
@@ -46,19 +48,23 @@ export async function loadWeights(
     const target = aliasOf === undefined ? undefined : renamed.get(aliasOf);
     return { name, dtype, shape, aliasOf: target };
   });
-  await store.gpu.validated("memory for weights", () => {
-    store.define(MODEL_GROUP, specs.map(({ aliasOf, ...spec }) => aliasOf ? { ...spec, aliasOf } : spec));
-  });
+  await store.gpu.validated("memory for weights", () => store.define(MODEL_GROUP, specs));
   let done = 0;
+  let underWay = 0;
   for (const { name, dtype, shape, aliasOf } of specs) {
     throwIfAborted(signal);
     const bytes = aliasOf === undefined ? await weights.get(name)?.read(signal) : undefined;
     if (bytes !== undefined) {
       store.write({ [`${MODEL_GROUP}.${name}`]: HostTensor.fromBytes(bytes, dtype, shape) });
+      underWay += bytes.byteLength;
+    }
+    if (underWay >= PACE_BYTES) {
       await store.gpu.idle();
+      underWay = 0;
     }
     onProgress?.({ done: ++done, total: specs.length });
   }
+  await store.gpu.idle();
 }
 
 /** @throws CairnError `state_mismatch` that says which weights the model lacks, and which it does not ask for. */

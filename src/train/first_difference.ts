@@ -42,17 +42,17 @@ export async function firstDifference(
       `Only runs at the same step can be compared; they are at ${a.step} and ${b.step}. Load or train one of them first`,
     );
   }
-  const last = a.step + steps;
-  for (;;) {
+  const first = a.step;
+  for (let done = 0; done <= steps; done++) {
     throwIfAborted(signal);
+    const step = first + done;
+    // The runs are compared before the first step, too.
+    for (const trainer of done === 0 ? [] : [a, b]) await trainer.train({ steps: step, progress: false });
     const difference = tensorDifference(await tensorsOf(a), await tensorsOf(b));
-    if (difference !== undefined) return { step: a.step, ...difference };
-    onProgress?.({ done: steps - (last - a.step), total: steps });
-    if (a.step >= last) return undefined;
-    for (const trainer of [a, b]) {
-      await trainer.train({ steps: a === trainer ? a.step + 1 : a.step, progress: false });
-    }
+    if (difference !== undefined) return { step, ...difference };
+    onProgress?.({ done, total: steps });
   }
+  return undefined;
 }
 
 /** All tensors of a run, copied to the host. */

@@ -121,6 +121,15 @@ export async function writeAll(writer: StorageWriter, bytes: Uint8Array): Promis
   }
 }
 
+/** Has what was written be durable, and closes the file also where that fails. */
+export async function closeDurably(writer: StorageWriter): Promise<void> {
+  try {
+    await writer.sync();
+  } finally {
+    await writer.close();
+  }
+}
+
 export function concatenated(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

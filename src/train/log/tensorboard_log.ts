@@ -2,6 +2,7 @@ import type { StorageWriter } from "../../storage/storage.ts";
 import type { Callback, CallbackRun } from "../callbacks/callback.ts";
 import type { KnownEntry, LogEntry } from "./log_entry.ts";
 import {
+  closeDurably,
   concatenated,
   keepRecords,
   type LogStorage,
@@ -71,12 +72,7 @@ class TensorBoardFiles implements LogSink {
   async close(): Promise<void> {
     const writer = this.#writer;
     this.#writer = undefined;
-    if (writer === undefined) return;
-    try {
-      await writer.sync();
-    } finally {
-      await writer.close();
-    }
+    if (writer !== undefined) await closeDurably(writer);
   }
 
   async #write(events: readonly Uint8Array[]): Promise<void> {
@@ -107,13 +103,9 @@ class TensorBoardFiles implements LogSink {
     const gone = new Set<OwnRecord>(entries.filter((_, index) => stays[index] !== true));
     for (const { name, bytes, records } of files) {
       const hasScalars = records.some((record) => record.known !== undefined && !gone.has(record));
-      if (!hasScalars) await storage.remove(name);
-      else {await keepRecords(
-          storage,
-          name,
-          bytes,
-          records.map((each) => ({ ...each, stays: !gone.has(each) })),
-        );}
+      const marked = records.map((each) => ({ ...each, stays: !gone.has(each) }));
+      if (hasScalars) await keepRecords(storage, name, bytes, marked);
+      else await storage.remove(name);
     }
     return rest;
   }

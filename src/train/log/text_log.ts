@@ -4,6 +4,7 @@ import type { StorageWriter } from "../../storage/storage.ts";
 import type { CallbackRun } from "../callbacks/callback.ts";
 import type { KnownEntry, LogEntry } from "./log_entry.ts";
 import {
+  closeDurably,
   keepRecords,
   logLocation,
   openLogStorage,
@@ -60,12 +61,7 @@ export class TextLog implements LogSink {
   async close(): Promise<void> {
     const writer = this.#writer;
     this.#writer = undefined;
-    if (writer === undefined) return;
-    try {
-      await writer.sync();
-    } finally {
-      await writer.close();
-    }
+    if (writer !== undefined) await closeDurably(writer);
   }
 
   async #writeLines(lines: readonly string[]): Promise<void> {
