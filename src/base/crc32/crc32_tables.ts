@@ -1,3 +1,5 @@
+import { byteTable } from "./byte_table.ts";
+
 const REVERSED_POLYNOMIAL = 0xedb88320;
 
 let tables: Uint32Array | undefined;
@@ -34,11 +36,7 @@ function entry(table: Uint32Array, index: number): number {
  */
 function makeTables(): Uint32Array {
   const table = new Uint32Array(8 * 256);
-  for (let byte = 0; byte < 256; byte++) {
-    let crc = byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ REVERSED_POLYNOMIAL : crc >>> 1;
-    table[byte] = crc;
-  }
+  table.set(byteTable(REVERSED_POLYNOMIAL));
   for (let at = 256; at < table.length; at++) {
     const before = entry(table, at - 256);
     table[at] = entry(table, before & 255) ^ (before >>> 8);

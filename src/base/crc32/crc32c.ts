@@ -1,3 +1,5 @@
+import { byteTable } from "./byte_table.ts";
+
 const REVERSED_POLYNOMIAL = 0x82f63b78;
 
 let table: Uint32Array | undefined;
@@ -7,18 +9,8 @@ let table: Uint32Array | undefined;
  * a time: for short records.
  */
 export function crc32c(bytes: Uint8Array): number {
-  const step = table ??= makeTable();
+  const step = table ??= byteTable(REVERSED_POLYNOMIAL);
   let register = 0xffff_ffff;
   for (const byte of bytes) register = (register >>> 8) ^ (step[(register ^ byte) & 0xff] as number);
   return ~register >>> 0;
-}
-
-function makeTable(): Uint32Array {
-  return Uint32Array.from({ length: 256 }, (_, index) => {
-    let register = index;
-    for (let bit = 0; bit < 8; bit++) {
-      register = register & 1 ? (register >>> 1) ^ REVERSED_POLYNOMIAL : register >>> 1;
-    }
-    return register;
-  });
 }

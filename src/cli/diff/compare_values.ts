@@ -1,5 +1,5 @@
 import { byteSizeOf, type DType } from "../../base/dtype.ts";
-import { numbersOf } from "../inspect/statistics.ts";
+import { type Elements, elementsOf } from "../../tensor/tensor_statistics.ts";
 
 /** How far the elements of two tensors are apart. */
 export interface Distance {
@@ -27,7 +27,7 @@ export async function distanceOf(a: Stream, b: Stream): Promise<Distance> {
   let hasEqualBits = a.dtype === b.dtype;
   for await (const [left, right] of inStep(a, b)) {
     hasEqualBits &&= isSame(left, right);
-    sums.add(numbersOf(left, a.dtype), numbersOf(right, b.dtype));
+    sums.add(elementsOf(left, a.dtype), elementsOf(right, b.dtype));
   }
   return { hasEqualBits, ...sums.figures() };
 }
@@ -40,7 +40,7 @@ class Sums {
   #product = 0;
   #notFinite = 0;
 
-  add(left: ArrayLike<number | bigint>, right: ArrayLike<number | bigint>): void {
+  add(left: Elements, right: Elements): void {
     for (let at = 0; at < left.length; at++) {
       const [a = 0, b = 0] = [left[at], right[at]];
       const x = Number(a);

@@ -1,6 +1,6 @@
 import * as Plot from "@observablehq/plot";
 import { formatCount, formatNumber } from "../numbers/format.ts";
-import type { Histogram } from "../numbers/tensor_statistics.ts";
+import type { Histogram } from "../../../tensor/tensor_statistics.ts";
 
 /** A histogram as bars. `width` in pixels. */
 export function histogramChart({ min, max, counts }: Histogram, width: number): Element {

@@ -1,4 +1,4 @@
-import type { Elements } from "./tensor_statistics.ts";
+import type { Elements } from "../../../tensor/tensor_statistics.ts";
 
 /** How the elements of two tensors of one shape differ. */
 export interface TensorDifference {

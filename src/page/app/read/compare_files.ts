@@ -1,5 +1,6 @@
 import { DifferenceSum, type TensorDifference } from "../numbers/tensor_difference.ts";
-import { allParts, elementsOf } from "./look_at_tensor.ts";
+import { elementsOf } from "../../../tensor/tensor_statistics.ts";
+import { allParts } from "./look_at_tensor.ts";
 import type { OpenedFile, ShownTensor } from "./opened_file.ts";
 
 /** What came of comparing the tensors of one name. */

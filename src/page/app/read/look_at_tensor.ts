@@ -1,13 +1,14 @@
-import { byteSizeOf, type DType } from "../../../base/dtype.ts";
+import type { DType } from "../../../base/dtype.ts";
 import { CairnError } from "../../../base/errors.ts";
-import { HostTensor } from "../../../tensor/host_tensor.ts";
 import {
   type Elements,
+  elementsOf,
   type Histogram,
   HistogramSum,
   StatisticsSum,
   type TensorStatistics,
-} from "../numbers/tensor_statistics.ts";
+} from "../../../tensor/tensor_statistics.ts";
+import { binsOf } from "../numbers/histogram_bins.ts";
 import type { OpenedFile, ShownTensor } from "./opened_file.ts";
 
 /** What was seen of a tensor. */
@@ -71,7 +72,7 @@ export async function lookAtTensor(
     looking.onShare((index + 1) / parts.length / (isKept ? 1 : 2));
   }
   const statistics = sum.result;
-  const histogram = new HistogramSum(statistics, isInteger(dtype));
+  const histogram = new HistogramSum(statistics, binsOf(statistics, isInteger(dtype)));
   for (const elements of kept) histogram.add(elements);
   for (const [index, part] of (isKept ? [] : parts).entries()) {
     histogram.add(await readElements(file, tensor, dtype, part, looking.signal));
@@ -89,11 +90,6 @@ export async function readElements(
   signal: AbortSignal,
 ): Promise<Elements> {
   return elementsOf(await file.readPart(name, start, end, signal), dtype);
-}
-
-/** Bytes as elements; of f16 and bf16 exactly, as floats. */
-export function elementsOf(bytes: Uint8Array, dtype: DType): Elements {
-  return HostTensor.fromBytes(bytes, dtype, [bytes.byteLength / byteSizeOf(dtype)]).toArray();
 }
 
 /** The dtype of a tensor that can be read. @throws CairnError `unsupported`. */

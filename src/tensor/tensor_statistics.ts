@@ -1,5 +1,13 @@
+import { byteSizeOf, type DType } from "../base/dtype.ts";
+import { HostTensor } from "./host_tensor.ts";
+
 /** Elements of a tensor as numbers. Bigints are taken as the nearest number. */
 export type Elements = ArrayLike<number> | ArrayLike<bigint>;
+
+/** Bytes as elements; of f16 and bf16 exactly, as floats. They may share memory with the bytes. */
+export function elementsOf(bytes: Uint8Array, dtype: DType): Elements {
+  return HostTensor.fromBytes(bytes, dtype, [bytes.byteLength / byteSizeOf(dtype)]).toArray();
+}
 
 /** What the elements of a tensor are like. */
 export interface TensorStatistics {
@@ -73,17 +81,14 @@ export class StatisticsSum {
   }
 }
 
-const MOST_BINS = 60;
-
 /** Counts the finite elements of pieces in bins. */
 export class HistogramSum {
   readonly #min: number;
   readonly #max: number;
   readonly #counts: number[];
 
-  /** From `min` to `max`, and no more bins than there are integers where the elements are such. */
-  constructor({ min, max }: Pick<TensorStatistics, "min" | "max">, isInteger: boolean) {
-    const bins = isInteger ? Math.min(MOST_BINS, max - min + 1) : min === max ? 1 : MOST_BINS;
+  /** @param bins How many there are from `min` to `max`. */
+  constructor({ min, max }: Pick<TensorStatistics, "min" | "max">, bins: number) {
     this.#min = min;
     this.#max = max;
     // NaN where nothing is finite.

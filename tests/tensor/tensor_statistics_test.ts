@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { HistogramSum, StatisticsSum } from "../../../../src/page/app/numbers/tensor_statistics.ts";
+import { binsOf } from "../../src/page/app/numbers/histogram_bins.ts";
+import { HistogramSum, StatisticsSum } from "../../src/tensor/tensor_statistics.ts";
 
 function statisticsOf(...pieces: (ArrayLike<number> | ArrayLike<bigint>)[]) {
   const sum = new StatisticsSum();
@@ -27,7 +28,7 @@ test("without a finite element there is no range, and bigints are numbers", () =
 
 test("a histogram has every finite element in one bin, the greatest in the last", () => {
   const values = Float32Array.from({ length: 601 }, (_, i) => i / 100);
-  const sum = new HistogramSum({ min: 0, max: 6 }, false);
+  const sum = new HistogramSum({ min: 0, max: 6 }, binsOf({ min: 0, max: 6 }, false));
   sum.add(values);
   sum.add([NaN, Infinity]);
   const { counts } = sum.result;
@@ -38,14 +39,15 @@ test("a histogram has every finite element in one bin, the greatest in the last"
 
 test("integers have no more bins than there are values, one value has one, and none has none", () => {
   const bins = (min: number, max: number, isInteger: boolean): number =>
-    new HistogramSum({ min, max }, isInteger).result.counts.length;
+    new HistogramSum({ min, max }, binsOf({ min, max }, isInteger)).result.counts.length;
   expect([bins(0, 1, true), bins(-5, 4, true), bins(0, 1e6, true), bins(2, 2, false), bins(NaN, NaN, false)])
     .toEqual([2, 10, 60, 1, 0]);
 });
 
 test("a range as wide as floats are does not overflow", () => {
   const { MAX_VALUE } = Number;
-  const sum = new HistogramSum({ min: -MAX_VALUE, max: MAX_VALUE }, false);
+  const range = { min: -MAX_VALUE, max: MAX_VALUE };
+  const sum = new HistogramSum(range, binsOf(range, false));
   sum.add([-MAX_VALUE, 0, MAX_VALUE]);
   const { counts } = sum.result;
   expect([counts[0], counts[30], counts[59]]).toEqual([1, 1, 1]);
