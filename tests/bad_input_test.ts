@@ -1,7 +1,6 @@
 // What a user gets to read when something outside the program is not as it has to be: the code and the message, through
 // the public entry. That nothing on disk was changed is checked where files are involved.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "bun:test";
 import {
@@ -19,6 +18,7 @@ import {
 } from "./helpers/all_doors.ts";
 import { fakeHost } from "./helpers/fake_gpu.ts";
 import { gpuTest } from "./helpers/gpu.ts";
+import { inFolder } from "./helpers/in_folder.ts";
 
 async function failure(work: () => unknown): Promise<CairnError> {
   try {
@@ -28,15 +28,6 @@ async function failure(work: () => unknown): Promise<CairnError> {
     throw error;
   }
   throw new Error("nothing was thrown");
-}
-
-async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), "cairn-bad-input-"));
-  try {
-    await work(directory);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }
 
 function smallTrainer(store: TensorStore, data = DataLoader.from(points(32), { batchSize: 8 })): Trainer {
@@ -147,7 +138,7 @@ describe("bad input", () => {
   });
 
   test("a directory that cannot be written says where, and what the system said", () =>
-    inDirectory(async (directory) => {
+    inFolder(async (directory) => {
       const file = join(directory, "a-file");
       writeFileSync(file, "not a directory");
       const error = await failure(() => Snapshot.of({ epoch: 1 }).save(join(file, "inside", "a.cairn")));
@@ -158,7 +149,7 @@ describe("bad input", () => {
     }));
 
   test("a truncated checkpoint is refused at every length, and stays as it is", () =>
-    inDirectory(async (directory) => {
+    inFolder(async (directory) => {
       const bytes = readFileSync(await savedCheckpoint(directory));
       const path = join(directory, "cut.cairn");
       for (const length of [0, 1, 63, 64, 4095, 4096, bytes.length - 128, bytes.length - 1]) {
@@ -171,7 +162,7 @@ describe("bad input", () => {
     }));
 
   test("an altered checkpoint is refused with the name of the damaged tensor, and the one before is resumed from", () =>
-    inDirectory(async (directory) => {
+    inFolder(async (directory) => {
       const engine = await FileEngine.open(directory);
       for (const step of [1, 2]) {
         const state = { weights: HostTensor.from([step, step, step, step], [4], "f32"), step };
@@ -192,7 +183,7 @@ describe("bad input", () => {
     }));
 
   test("a file of another kind is refused as no container", () =>
-    inDirectory(async (directory) => {
+    inFolder(async (directory) => {
       const path = join(directory, "notes.cairn");
       writeFileSync(path, "these are my notes\n".repeat(400));
       const error = await failure(() => openCheckpoint(path));

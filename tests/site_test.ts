@@ -1,21 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brokenLinks } from "../tools/site.mjs";
 import { rootPath } from "./examples/doc_examples.ts";
 import { runChild } from "./helpers/child.ts";
+import { inFolder } from "./helpers/in_folder.ts";
 
 const MINUTES = 60_000;
-
-async function inFolder(use: (folder: string) => void | Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "cairn-site-"));
-  try {
-    await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 describe("the site", () => {
   test("is made of the pages and the entries, and every link in it leads somewhere", async () => {

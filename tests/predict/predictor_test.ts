@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect } from "bun:test";
 import { exportWeights } from "../../src/checkpoint/compat/export_weights.ts";
@@ -16,6 +14,7 @@ import { thrownBy } from "../helpers/thrown.ts";
 import { expectClose } from "../kernels/numbers.ts";
 import { torchCases } from "../nn/torch/torch_cases.ts";
 import { CLASSES, FEATURES, HIDDEN, numbers, smallRun, withTrainer } from "../train/fixtures.ts";
+import { inFolder } from "../helpers/in_folder.ts";
 
 const QUIET = { progress: false } as const;
 const NEAR = { absolute: 1e-6, relative: 1e-6 };
@@ -26,15 +25,6 @@ const model = (): nn.Layer =>
 function examples(count: number): HostTensor {
   const random = numbers(count + 1);
   return HostTensor.from(Float32Array.from({ length: count * FEATURES }, random), [count, FEATURES]);
-}
-
-async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "cairn-predict-"));
-  try {
-    await work(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 async function withPredictor<T>(

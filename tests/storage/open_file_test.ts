@@ -1,27 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { OpenFile } from "../../src/storage/open_file.ts";
 import { runChild, runtimeCommand } from "../helpers/child.ts";
 import { thrownBy } from "../helpers/thrown.ts";
+import { inFolder } from "../helpers/in_folder.ts";
 
 const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants;
 
-async function inDirectory(body: (directory: string) => Promise<void>): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), "cairn-open-"));
-  try {
-    await body(directory);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
 describe("an open file", () => {
   test("reads, writes, tells its size, and fails after it was closed, which may be done twice", async () => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       const file = await OpenFile.open(fs, join(directory, "a"), O_RDWR | O_CREAT, 0o600);
       expect(await file.write(new Uint8Array([1, 2, 3]), 2)).toBe(3);
       expect((await file.stat()).size).toBe(5);
@@ -47,7 +38,7 @@ describe("an open file", () => {
   });
 
   test("adds up how long it was written to and synced, once for what is under way at the same time", async () => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       const file = await OpenFile.open(fs, join(directory, "a"), O_RDWR | O_CREAT, 0o600);
       expect(file.times).toEqual({ writeMs: 0, syncMs: 0 });
       const bytes = new Uint8Array(1 << 20);
@@ -64,7 +55,7 @@ describe("an open file", () => {
   });
 
   test("is closed only when its calls are done, since another file may get its number at once", async () => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       writeFileSync(join(directory, "a"), "a");
       const file = await OpenFile.open(fs, join(directory, "a"), O_RDONLY);
       let answer: (error: null, result: string) => void = () => {};
@@ -80,7 +71,7 @@ describe("an open file", () => {
   });
 
   test("that is not there fails with the host's error", async () => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       expect((await thrownBy(() => OpenFile.open(fs, join(directory, "a"), O_RDONLY))).code).toBe("ENOENT");
     });
   });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import type { Provenance } from "../../../src/container/format/manifest.ts";
 import { writeContainer } from "../../../src/container/write/write_container.ts";
@@ -19,6 +18,7 @@ import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import type { Storage } from "../../../src/storage/storage.ts";
 import { writeFile } from "../../storage/storage_contract.ts";
 import { memoryEngine, OTHER_RUN_ID, RUN_ID, saveState } from "../fixtures.ts";
+import { inFolder } from "../../helpers/in_folder.ts";
 
 /** Tags, oldest first. */
 async function tagsOf(storage: Storage): Promise<string[]> {
@@ -42,15 +42,6 @@ async function recovered(storage: Storage): Promise<string | undefined> {
   const { checkpoint } = await recover(await memoryEngine(storage));
   await checkpoint?.close();
   return checkpoint?.tag;
-}
-
-async function inTemporaryDirectory(work: (directory: string) => Promise<void>): Promise<void> {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "cairn-newest-"));
-  try {
-    await work(directory);
-  } finally {
-    fs.rmSync(directory, { recursive: true, force: true });
-  }
 }
 
 describe("the newest checkpoint", () => {
@@ -104,7 +95,7 @@ describe("the newest checkpoint", () => {
   });
 
   test("is the same one in a copy of the directory, with other file times and other names", async () => {
-    await inTemporaryDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       const engine = await FileEngine.open(`${directory}/a`);
       for (const step of [3, 1, 2]) {
         await engine.create(`step-${step}`);

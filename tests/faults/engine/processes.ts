@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
@@ -9,6 +7,7 @@ import { type ChildEnd, hasProgram, isPermitted, runChild, runtimeCommand } from
 import type { Campaign, RowRecorder } from "../campaign.ts";
 import type { Outcome } from "./outcome.ts";
 import { stepOfState } from "./runs.ts";
+import { inFolder } from "../../helpers/in_folder.ts";
 
 const TIMER_KILLS = Number(process.env.CAIRN_TIMER_KILLS ?? 190);
 const PAIRS = 25;
@@ -98,15 +97,6 @@ const isDeno = process.versions.deno !== undefined;
 /** As another user the runtime itself has to be readable. */
 function canRunAsOther(): boolean {
   return isPermitted("setpriv", ["--reuid=65534", "--clear-groups", process.execPath, "--version"]);
-}
-
-async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "cairn-faults-"));
-  try {
-    await work(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 async function killByTimer(folder: string, row: RowRecorder, outcome: Outcome): Promise<void> {

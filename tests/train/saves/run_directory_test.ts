@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { openStorage } from "../../../src/storage/open_storage.ts";
@@ -10,15 +9,7 @@ import type { TrainReport } from "../../../src/train/train_options.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { engineOn, smallRun, withTrainer } from "../fixtures.ts";
-
-async function inDirectory(body: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "cairn-directory-"));
-  try {
-    await body(directory);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
+import { inFolder } from "../../helpers/in_folder.ts";
 
 const lastSave = ({ saves }: TrainReport) => saves.at(-1);
 
@@ -26,7 +17,7 @@ describe("two runs in one directory", () => {
   gpuTest(
     "at the same time: each loses no more than one save, with already_exists, and says so",
     async (gpu) => {
-      await inDirectory(async (directory) => {
+      await inFolder(async (directory) => {
         const reports = await withTrainer(
           gpu,
           smallRun({ seed: 1 }),
@@ -60,7 +51,7 @@ describe("two runs in one directory", () => {
   );
 
   gpuTest("exclusive: the second does not begin to train, and may when the first is closed", async (gpu) => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       await withTrainer(gpu, smallRun({ seed: 2 }), async ({ trainer: second }) => {
         second.autoSave({ everySteps: 5, savePath: directory, exclusive: true });
         await withTrainer(gpu, smallRun({ seed: 1 }), async ({ trainer: first }) => {
@@ -84,7 +75,7 @@ describe("two runs in one directory", () => {
   });
 
   gpuTest("exclusive may be set later, and the run stays the same", async (gpu) => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       await withTrainer(gpu, smallRun(), async ({ trainer }) => {
         trainer.autoSave({ interval: 1, savePath: directory });
         await trainer.train({ epochs: 1, progress: false });
@@ -102,7 +93,7 @@ describe("two runs in one directory", () => {
 
 describe("another directory", () => {
   gpuTest("is another run, also when it is set twice", async (gpu) => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       const runIdsOf = async (name: string): Promise<(string | undefined)[]> => {
         const engine = await FileEngine.open(join(directory, name));
         const checkpoints = await Promise.all((await engine.list()).map((tag) => engine.load(tag)));
@@ -168,7 +159,7 @@ describe("settings of the directory", () => {
   });
 
   test("closing gives the lock back", async () => {
-    await inDirectory(async (directory) => {
+    await inFolder(async (directory) => {
       const first = await RunDirectory.open(directory, { exclusive: true });
       await first.survey();
       const second = await RunDirectory.open(directory, { exclusive: true });
