@@ -84,13 +84,14 @@ class Trial {
   readonly #run: Run;
   readonly #directories: RunDirectories;
   readonly #target: RestoreTarget;
-  readonly #parent: string | undefined;
+  /** What a load says of where the run comes from, as it was before: the trial is none of its past. */
+  readonly #past: Pick<Run, "parent" | "resumedFrom">;
 
   private constructor(run: Run, directories: RunDirectories, target: RestoreTarget) {
     this.#run = run;
     this.#directories = directories;
     this.#target = target;
-    this.#parent = run.parent;
+    this.#past = { parent: run.parent, resumedFrom: run.resumedFrom };
   }
 
   static async of({ run }: Trainer): Promise<Trial> {
@@ -107,8 +108,7 @@ class Trial {
 
   async load(tag: string): Promise<void> {
     await loadRun(this.#target, tag, {});
-    // The next checkpoint does not come from one that is in memory only.
-    this.#run.parent = this.#parent;
+    Object.assign(this.#run, this.#past);
   }
 
   async close(): Promise<void> {

@@ -31,6 +31,7 @@ describe("assertResumeExact", () => {
             step: trainer.step,
             losses: trainer.history.loss,
             parent: trainer.run.parent,
+            resumedFrom: trainer.run.resumedFrom,
           });
           await trainer.train({ steps: 3, progress: false });
           const before = await state();

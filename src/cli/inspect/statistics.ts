@@ -17,7 +17,7 @@ export interface Statistics {
 }
 
 /** How many bins a histogram has. */
-export const HISTOGRAM_BINS = 24;
+const HISTOGRAM_BINS = 24;
 
 /**
  * Statistics of a tensor, whose pieces are gone through twice: once for the range, once for the bins.
