@@ -107,6 +107,7 @@ describe("a save over a group that the ranks have", () => {
     const timeoutMs = [1000, 0, 5000];
     const results = await clock.run(
       saveIn(groups, () => disk, (rank) => ({ ranks: { timeoutMs: timeoutMs[rank] } })),
+      groups.length,
     );
     expect(codes(results)).toEqual(["commit_failed", "commit_failed"]);
     const missing = "Cannot save together: rank 1 of 3 did not answer after 1000 ms";
