@@ -264,7 +264,7 @@ class Child {
   }
 
   async end(): Promise<void> {
-    if (!this.#hasEnded && this.#child.pid !== undefined) process.kill(-this.#child.pid, "SIGKILL");
+    if (!this.#hasEnded && this.#child.pid !== undefined) killGroup(this.#child.pid);
     await this.#ended;
     Child.#running.delete(this);
   }
@@ -281,5 +281,14 @@ class Child {
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  }
+}
+
+/** Kills a process and what it started. It may have ended by itself just now, before anybody was told. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ESRCH") throw error;
   }
 }
