@@ -12,6 +12,12 @@ export interface GpuOptions {
   provider?: "native" | "dawn" | undefined;
   /** Which adapter to prefer where there are two. Default "high-performance". */
   powerPreference?: "low-power" | "high-performance" | undefined;
+  /**
+   * The most bytes that all buffers on it may take together: what would take more is refused with `out_of_memory`
+   * before anything is allocated. Default: the machine's memory on an adapter that is a processor; unknown on others,
+   * since WebGPU does not tell: there the first allocation that fails is the end of it.
+   */
+  memoryBytes?: number | undefined;
 }
 
 /** Every option of {@link GpuOptions}. */
@@ -20,6 +26,7 @@ export const GPU_OPTIONS: OptionNames<GpuOptions> = {
   gpu: true,
   provider: true,
   powerPreference: true,
+  memoryBytes: true,
 };
 
 /** Where the GPU came from: `navigator.gpu`, the npm package `webgpu`, or the caller's options. */

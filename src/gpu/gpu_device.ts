@@ -7,9 +7,11 @@ import { compilePipeline, pipelineKey, type PipelineSpec } from "./compute_pipel
 import { gpuFailure, inErrorScopes } from "./error_scopes.ts";
 import { findGpu, GPU_OPTIONS, type GpuOptions, type GpuProvider, requestAdapter } from "./find_gpu.ts";
 import { type GpuHost, type RuntimeName, thisHost } from "./host.ts";
+import { checkedMemoryBytes, machineMemory, type MemoryNeeds, shortageOf } from "./memory_room.ts";
 import { PollingPauses } from "./polling_pauses.ts";
 import { ReadbackRing } from "./readback.ts";
 import { requestDevice } from "./request_device.ts";
+import { unshared } from "./unshared.ts";
 
 /** What a device made and did so far. A training step in its steady state changes only `submits`. */
 export interface GpuCounters {
@@ -24,7 +26,6 @@ export interface GpuCounters {
   /** Calls of `queue.submit`. */
   readonly submits: number;
 }
-
 /** `queue.writeBuffer` keeps a copy of its bytes until the next submit; this many may pile up. */
 const PENDING_WRITE_BYTES = 16 * 1024 * 1024;
 
@@ -34,6 +35,7 @@ interface OpenedDevice {
   readonly info: GPUAdapterInfo | undefined;
   /** Held because Bun crashes when it is collected before the device. `undefined` for a device that was given. */
   readonly gpu: GPU | undefined;
+  readonly memoryBytes: number | undefined;
 }
 
 /**
@@ -61,6 +63,8 @@ export class GpuDevice {
    * until what was awaited is done.
    */
   readonly hasBlockingFences: boolean;
+  /** The most bytes that all buffers together may take; `undefined` where that is not known. */
+  readonly memoryBytes: number | undefined;
   readonly #gpu: GPU | undefined;
   readonly #counts = { buffersCreated: 0, pipelinesCreated: 0, bindGroupsCreated: 0, submits: 0 };
   readonly #buffers = new Set<GPUBuffer>();
@@ -76,6 +80,7 @@ export class GpuDevice {
   readonly #changes = new WeakMap<GPUBuffer, number>();
   /** How often something was submitted that did not say what it changes. */
   #unnamedChanges = 0;
+  #bufferBytes = 0;
   #pendingWriteBytes = 0;
   #lost: GPUDeviceLostInfo | undefined;
   #uncaptured: CairnError | undefined;
@@ -90,6 +95,7 @@ export class GpuDevice {
     this.adapterName = adapterNameOf(info);
     this.isCpuAdapter = isCpuAdapter(info);
     this.hasBlockingFences = runtime === "deno" && provider !== "dawn";
+    this.memoryBytes = opened.memoryBytes ?? (this.isCpuAdapter ? machineMemory() : undefined);
     this.#gpu = gpu;
     this.#ring = this.#ownRing();
     this.#pauses = provider === "dawn" && this.isCpuAdapter ? new PollingPauses() : undefined;
@@ -107,17 +113,18 @@ export class GpuDevice {
    */
   static async open(options: GpuOptions = {}, host: GpuHost = thisHost()): Promise<GpuDevice> {
     checkOptions("GpuDevice.open()", options, GPU_OPTIONS);
+    const memoryBytes = checkedMemoryBytes(options.memoryBytes);
     const given = options.device;
     if (given !== undefined) {
       return new GpuDevice(
-        { device: given, provider: "given", info: given.adapterInfo, gpu: undefined },
+        { device: given, provider: "given", info: given.adapterInfo, gpu: undefined, memoryBytes },
         host.runtime,
       );
     }
     const found = await findGpu(options, host);
     const { adapter, device } = await requestDevice(() => requestAdapter(found, options, host));
     return new GpuDevice(
-      { device, provider: found.provider, info: adapter.info, gpu: found.gpu },
+      { device, provider: found.provider, info: adapter.info, gpu: found.gpu, memoryBytes },
       host.runtime,
     );
   }
@@ -158,14 +165,27 @@ export class GpuDevice {
 
   /**
    * A zero-filled buffer of at least `byteLength` bytes (a multiple of 4, and never empty, so that it can be bound).
-   * @throws CairnError `limit_exceeded` when the adapter has no buffers of that size. That memory has run out shows
-   * later.
+   * @throws CairnError `limit_exceeded` when the adapter has no buffers of that size, `out_of_memory` where that is
+   * known. Otherwise it shows later that memory has run out.
    */
   createBuffer(label: string, byteLength: number, usage: number): GPUBuffer {
     const buffer = this.#makeBuffer(label, byteLength, usage);
     this.#counts.buffersCreated += 1;
     this.#buffers.add(buffer);
+    this.#bufferBytes += buffer.size;
     return buffer;
+  }
+
+  /**
+   * Looks whether there is memory for `needs` of `what` beside the buffers that there are, as far as that is known.
+   * @throws CairnError `out_of_memory` that says the sum, and what takes how much.
+   * @internal
+   */
+  requireRoom(what: string, needs: MemoryNeeds): void {
+    if (this.memoryBytes === undefined) return;
+    const { adapterName, memoryBytes } = this;
+    const shortage = shortageOf(what, needs, { adapterName, limit: memoryBytes, taken: this.#bufferBytes });
+    if (shortage !== undefined) throw shortage;
   }
 
   #makeBuffer(label: string, byteLength: number, usage: number): GPUBuffer {
@@ -176,6 +196,7 @@ export class GpuDevice {
     const size = Math.max(4, alignUp(byteLength, 4));
     const limit = this.limits.maxBufferSize;
     if (size > limit) throw this.#limitError(`Cannot create buffer "${label}"`, size, limit, "maxBufferSize");
+    this.requireRoom(`Buffer "${label}"`, { [label]: size });
     return this.device.createBuffer({ label, size, usage });
   }
 
@@ -186,7 +207,9 @@ export class GpuDevice {
 
   /** Frees a buffer that {@link createBuffer} made. Nothing happens the second time. */
   destroyBuffer(buffer: GPUBuffer): void {
-    if (this.#buffers.delete(buffer)) buffer.destroy();
+    if (!this.#buffers.delete(buffer)) return;
+    this.#bufferBytes -= buffer.size;
+    buffer.destroy();
   }
 
   /**
@@ -286,8 +309,8 @@ export class GpuDevice {
           "the offset has to be a multiple of 4, and the end, rounded up to a multiple of 4, inside the buffer",
       );
     }
-    const whole = padded === bytes.byteLength ? padded : padded - 4;
     const { queue } = this.device;
+    const whole = padded === bytes.byteLength ? padded : padded - 4;
     if (whole > 0) queue.writeBuffer(buffer, offset, unshared(bytes.subarray(0, whole)));
     if (whole < padded) {
       const tail = new Uint8Array(4);
@@ -334,11 +357,11 @@ export class GpuDevice {
     return this.#pauses?.during(work) ?? work;
   }
 
-  /** Resolves when all submitted work is done. In Deno this costs 11 ms: not for every step. */
+  /** Resolves when all submitted work is done; it costs 11 ms in Deno. */
   async idle(): Promise<void> {
     this.assertAlive();
     if (this.#pendingWriteBytes > 0) this.submit([]);
-    // Where the device is lost meanwhile, some runtimes reject; the flag says more.
+    // Some runtimes reject where the device is lost meanwhile.
     await this.waitFor(this.device.queue.onSubmittedWorkDone()).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.assertAlive();
@@ -374,9 +397,4 @@ export class GpuDevice {
       waitFor: (work) => this.waitFor(work),
     });
   }
-}
-
-/** Dawn in Deno crashes the process when it is given shared memory. */
-function unshared(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice();
 }

@@ -20,11 +20,11 @@ export class ProgramMemory {
   readonly #ranges: Map<Region, BufferRange>;
   readonly #buffers: GPUBuffer[] = [];
   readonly #names = new Map<GPUBuffer, string>();
-  readonly #scalars: BufferRange;
+  readonly #plans: readonly (readonly [name: string, plan: MemoryPlan])[];
+  #scalars: BufferRange | undefined;
 
   private constructor(
     gpu: GpuDevice,
-    label: string,
     lowering: ProgramLowering,
     results: ResultPlan,
     updates: LoweredUpdates,
@@ -49,16 +49,14 @@ export class ProgramMemory {
       uploaded.reduce((sum, { byteLength }) => sum + byteLength, 0);
     this.arenaBytes = work.arenaBytes;
     this.byteLength = [...work.arenaBytes, ...uploads.arenaBytes].reduce((total, bytes) => total + bytes, 0);
-    this.#scalars = {
-      buffer: this.#create(`${label} scalars`, "scalars", STEP_SCALARS_BYTES, BufferUsage.UNIFORM),
-      offset: 0,
-      size: STEP_SCALARS_BYTES,
-    };
-    this.#allocate(work, label, "arena");
-    this.#allocate(uploads, label, "uploads");
+    this.#plans = [["arena", work], ["uploads", uploads]];
   }
 
-  /** Creates the buffers and uploads the constants. */
+  /**
+   * Creates the buffers and uploads the constants. After an error nothing is left allocated.
+   *
+   * @throws CairnError `out_of_memory`, `limit_exceeded`.
+   */
   static async allocate(
     gpu: GpuDevice,
     label: string,
@@ -66,10 +64,15 @@ export class ProgramMemory {
     results: ResultPlan,
     updates: LoweredUpdates,
   ): Promise<ProgramMemory> {
-    const memory = await gpu.validated(
-      label,
-      () => new ProgramMemory(gpu, label, lowering, results, updates),
-    );
+    const memory = new ProgramMemory(gpu, lowering, results, updates);
+    const workspace = memory.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
+    gpu.requireRoom(`"${label}"`, { workspace, "inputs and constants": memory.byteLength - workspace });
+    try {
+      await gpu.validated(label, () => memory.#create(label));
+    } catch (error) {
+      memory.close();
+      throw error;
+    }
     const constants = [...lowering.constants, ...updates.constants];
     for (const [region, tensor] of constants) {
       const { buffer, offset } = memory.rangeOf(region);
@@ -81,7 +84,8 @@ export class ProgramMemory {
 
   /** Where the region, a part of it, or the step's scalars are. */
   rangeOf(binding: Binding): BufferRange {
-    if (binding === "scalars") return this.#scalars;
+    if (binding === "scalars" && this.#scalars !== undefined) return this.#scalars;
+    if (binding === "scalars") throw new RangeError("The step's scalars have no address");
     if ("region" in binding) {
       const { buffer, offset } = this.rangeOf(binding.region);
       return { buffer, offset: offset + binding.offset, size: binding.byteLength };
@@ -102,21 +106,21 @@ export class ProgramMemory {
     for (const buffer of this.#buffers) this.#gpu.destroyBuffer(buffer);
   }
 
-  #allocate(plan: MemoryPlan, label: string, name: string): void {
-    const buffers = plan.arenaBytes.map((bytes, index) =>
-      this.#create(
-        `${label} ${name} ${index}`,
-        `${name} ${index}`,
-        bytes,
-        BufferUsage.STORAGE | BufferUsage.UNIFORM | BufferUsage.COPY_SRC,
-      )
-    );
-    for (const [region, { arena, offset }] of plan.addresses) {
-      this.#ranges.set(region, { buffer: item(buffers, arena), offset, size: region.byteLength });
+  #create(label: string): void {
+    const scalars = this.#buffer(`${label} scalars`, "scalars", STEP_SCALARS_BYTES, BufferUsage.UNIFORM);
+    this.#scalars = { buffer: scalars, offset: 0, size: STEP_SCALARS_BYTES };
+    const usage = BufferUsage.STORAGE | BufferUsage.UNIFORM | BufferUsage.COPY_SRC;
+    for (const [name, { arenaBytes, addresses }] of this.#plans) {
+      const buffers = arenaBytes.map((bytes, index) =>
+        this.#buffer(`${label} ${name} ${index}`, `${name} ${index}`, bytes, usage)
+      );
+      for (const [region, { arena, offset }] of addresses) {
+        this.#ranges.set(region, { buffer: item(buffers, arena), offset, size: region.byteLength });
+      }
     }
   }
 
-  #create(label: string, name: string, byteLength: number, usage: number): GPUBuffer {
+  #buffer(label: string, name: string, byteLength: number, usage: number): GPUBuffer {
     const buffer = this.#gpu.createBuffer(label, byteLength, usage | BufferUsage.COPY_DST);
     this.#buffers.push(buffer);
     this.#names.set(buffer, name);

@@ -1,11 +1,13 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
-import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
+import { alignUp } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
 import { TENSOR_SPEC, type TensorSpec } from "../container/format/layout.ts";
 import { GPU_OPTIONS, type GpuOptions } from "../gpu/find_gpu.ts";
 import { GpuDevice } from "../gpu/gpu_device.ts";
+import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { HostTensor } from "./host_tensor.ts";
+import { allocateAgain, freeSlabs, largestSlab, slabBytesFor } from "./slab_memory.ts";
 import { type TensorLike, tensorOf } from "./tensor_like.ts";
 import { formatShape, shapesEqual } from "./shape.ts";
 import { type StoredTensor, TensorGroup } from "./tensor_group.ts";
@@ -43,8 +45,6 @@ export interface TensorStoreStats {
 /** Looks at the bytes of a tensor at the moment of a checkpoint, and throws when it should not be committed. */
 export type TensorGuard = (bytes: Uint8Array) => void;
 
-const DEFAULT_SLAB_BYTES = 128 * 1024 * 1024;
-
 /**
  * All tensors of a run that outlive a step (parameters, optimiser moments), as named parts of a few large GPU
  * buffers.
@@ -73,6 +73,9 @@ export class TensorStore {
   readonly #groups = new Map<string, TensorGroup>();
   readonly #tensors = new Map<string, StoredTensor>();
   readonly #guards = new Map<string, TensorGuard>();
+  /** Resolves when it is known of all groups whether they have their memory. */
+  #allocating: Promise<void> = Promise.resolve();
+  #shortage: CairnError | undefined;
   #isClosed = false;
 
   private constructor(gpu: GpuDevice, slabBytes: number, openedWith: GpuOptions | undefined) {
@@ -127,7 +130,8 @@ export class TensorStore {
    * Adds a group of zero-filled tensors. A tensor's full name is the group's, a dot, and the spec's name; `aliasOf`
    * names a tensor of the same group whose memory it shares.
    * @throws TypeError when the group or a tensor of that name exists, or a spec is wrong.
-   * @throws CairnError `limit_exceeded` for a tensor that is larger than a slab.
+   * @throws CairnError `limit_exceeded` for a tensor that is larger than a slab, `out_of_memory`; where it is found
+   * later that there is no memory, the next call throws that.
    */
   define(group: string, specs: readonly TensorSpec[]): TensorGroup {
     this.#assertOpen();
@@ -142,10 +146,46 @@ export class TensorStore {
     // "a" + "b.c" and "a.b" + "c" are different groups, but the same tensor.
     const taken = specs.find(({ name }) => this.#tensors.has(`${group}.${name}`));
     if (taken !== undefined) throw new TypeError(`There is a tensor "${group}.${taken.name}" already`);
-    const defined = TensorGroup.allocate(this.gpu, group, specs, this.slabBytes);
+    const { gpu, slabBytes } = this;
+    const { value: defined, error } = inErrorScopes(
+      gpu.device,
+      `group ${group}`,
+      () => TensorGroup.allocate(gpu, group, specs, slabBytes),
+    );
+    this.#allocating = gpu.waitFor(Promise.all([error, this.#allocating])).then(([shortage]) => {
+      this.#shortage ??= shortage;
+    });
     this.#groups.set(group, defined);
     for (const tensor of defined.tensors) this.#tensors.set(tensor.name, tensor);
     return defined;
+  }
+
+  /**
+   * Resolves when it is known that every group that was defined has its memory.
+   *
+   * @throws CairnError `out_of_memory` where one has not, as everything does that uses tensors, until it is removed.
+   * @internal
+   */
+  async allocated(): Promise<void> {
+    await this.#allocating;
+    this.#assertOpen();
+  }
+
+  /**
+   * Frees groups and forgets them, with the guards of their tensors.
+   *
+   * @internal
+   */
+  remove(groups: readonly string[]): void {
+    this.#shortage = undefined;
+    for (const group of groups.flatMap((name) => this.#groups.get(name) ?? [])) {
+      for (const { name } of group.tensors) {
+        this.#tensors.delete(name);
+        this.#guards.delete(name);
+      }
+      this.#groups.delete(group.name);
+      freeSlabs(this.gpu, [group]);
+    }
   }
 
   /** Adds a group that lies exactly as the group `of` does, zero-filled: `model.w` gets a twin `optimizer.m.w`. */
@@ -282,7 +322,7 @@ export class TensorStore {
   /** @param owns Whether `next` was opened here. */
   async #moveTo(next: GpuDevice, owns: boolean): Promise<void> {
     const slabBytes = Math.min(this.slabBytes, largestSlab(next));
-    const groups = allocateAgain(next, this.groups(), slabBytes);
+    const groups = await allocateAgain(next, this.groups(), slabBytes);
     const before = { gpu: this.#gpu, owned: this.#ownsGpu, groups: this.groups() };
     this.#gpu = next;
     this.#slabBytes = slabBytes;
@@ -323,47 +363,13 @@ export class TensorStore {
   #assertOpen(): void {
     this.#assertNotClosed();
     this.gpu.assertAlive();
+    if (this.#shortage !== undefined) throw this.#shortage;
   }
 
   #assertNotClosed(): void {
     if (!this.#isClosed) return;
     throw new CairnError("closed", "Cannot use the tensor store: it was closed; open a new one");
   }
-}
-
-/** The same groups with the same tensors on another device, or an error and nothing allocated. */
-function allocateAgain(gpu: GpuDevice, groups: readonly TensorGroup[], slabBytes: number): TensorGroup[] {
-  const allocated: TensorGroup[] = [];
-  try {
-    for (const group of groups) {
-      allocated.push(TensorGroup.allocate(gpu, group.name, group.specs(), slabBytes));
-    }
-    return allocated;
-  } catch (error) {
-    freeSlabs(gpu, allocated);
-    throw error;
-  }
-}
-
-function freeSlabs(gpu: GpuDevice, groups: readonly TensorGroup[]): void {
-  for (const group of groups) for (const { buffer } of group.slabs) gpu.destroyBuffer(buffer);
-}
-
-/** The most bytes that the adapter binds at once, a multiple of 256. */
-function largestSlab(gpu: GpuDevice): number {
-  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-  return Math.floor(limit / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
-}
-
-function slabBytesFor(gpu: GpuDevice, wanted: number | undefined): number {
-  const limit = largestSlab(gpu);
-  if (wanted === undefined) return Math.min(limit, DEFAULT_SLAB_BYTES);
-  if (!Number.isSafeInteger(wanted) || wanted <= 0 || wanted % TENSOR_ALIGNMENT !== 0 || wanted > limit) {
-    throw new RangeError(
-      `slabBytes is ${wanted}, expected a multiple of ${TENSOR_ALIGNMENT} up to ${limit}, which is what the adapter binds`,
-    );
-  }
-  return wanted;
 }
 
 function checkFits(tensor: StoredTensor, value: HostTensor): void {

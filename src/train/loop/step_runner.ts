@@ -8,16 +8,19 @@ import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import type { Printable } from "../../base/printable.ts";
 import { tellsTime } from "../../gpu/time_dispatches.ts";
 import type { ProgramExplanation } from "../../graph/explain_program.ts";
+import type { MemoryNeeds } from "../../gpu/memory_room.ts";
 import { recordCalls } from "../../nn/layer_call.ts";
 import type { Layer } from "../../nn/layer.ts";
 import { Model, traceModel } from "../../nn/model.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
+import { MODEL_GROUP, slotGroup, TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { labelsOf } from "../measure/batch_loss.ts";
 import type { InputRanges } from "../measure/index_check.ts";
 import { columnsOf, type KeptTerms } from "../step/kept_terms.ts";
 import { ParameterRules } from "../step/parameter_rules.ts";
+import { lacking, stateNeeds } from "../step/state_needs.ts";
 import { StepPrograms } from "../step/step_programs.ts";
 import { explainStep, type StepExplanation } from "../step/explain_step.ts";
 import { lossOfStep, type Objective, stepValues } from "../step/step_values.ts";
@@ -74,6 +77,7 @@ export class StepRunner {
   readonly rates: RateScales = new RateScales();
   readonly #options: StepParts;
   readonly #sizes: () => readonly number[];
+  readonly #needs: MemoryNeeds;
   /** The device that the programs are compiled for, and that has the tensors. */
   #gpu: GpuDevice;
   #pace: Pace;
@@ -110,6 +114,8 @@ export class StepRunner {
     this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
     check(this.kept);
     this.rules = new ParameterRules(optimizer, trace.parameters);
+    this.#needs = stateNeeds(this.rules, trace, options.microBatchSize !== undefined);
+    store.gpu.requireRoom("The run", this.#needs);
     this.store = store;
     this.seed = seed;
     this.#options = options;
@@ -141,9 +147,19 @@ export class StepRunner {
   async initialize(): Promise<void> {
     this.#requireTensors();
     // One promise for all callers: a second initialisation could undo the first step.
-    this.#initialized ??= this.model.initialize(this.seed);
+    this.#initialized ??= this.#begin();
     await this.#initialized;
     this.requireOpen();
+  }
+
+  async #begin(): Promise<void> {
+    try {
+      await this.store.allocated();
+    } catch (error) {
+      this.store.remove([MODEL_GROUP, ...this.rules.slots.map(slotGroup), TRAINER_GROUP, TERMS_GROUP]);
+      throw lacking(this.#needs, error);
+    }
+    await this.model.initialize(this.seed);
   }
 
   /**
