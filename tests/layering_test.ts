@@ -137,6 +137,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "train/show": ["base"],
   "train/loop": [...BEFORE_TRAIN, "train/show", "train/measure", "train/step"],
   "train/saves": [...BEFORE_TRAIN, "train/loop"],
+  "train/past": [...BEFORE_TRAIN, "train/loop", "train/saves"],
   "train/callbacks": [...BEFORE_TRAIN, "train/step", "train/loop", "train/saves"],
   "train/log": ["base", "storage", "train/show", "train/loop", "train/saves", "train/callbacks"],
   train: [
@@ -146,6 +147,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "train/step",
     "train/loop",
     "train/saves",
+    "train/past",
     "train/callbacks",
     "train/log",
   ],

@@ -327,6 +327,16 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   DataLoaderOptions: [(wrong) => cairn.DataLoader.from(dataset, wrong)],
   RunOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
   TrainerOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
+  RollbackOptions: [
+    (rollback) =>
+      new cairn.Trainer(nothing(), {
+        model: nn.linear(1, 1),
+        loss: nn.mse(),
+        optimizer: optim.sgd({ learningRate: 0.1 }),
+        data: cairn.DataLoader.from(dataset, { batchSize: 1 }),
+        rollback,
+      }),
+  ],
   TrainOptions: [detached(cairn.Trainer.prototype.train)],
   TrainStepOptions: [(wrong) => cairn.TrainStep.compile(nothing(), wrong)],
   ExplainOptions: [detached(cairn.Trainer.prototype.explain)],

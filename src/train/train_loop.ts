@@ -4,6 +4,7 @@ import { nextTurn } from "../base/event_loop.ts";
 import { exitCodeOf, type Interrupts } from "./interrupts.ts";
 import { batchOfStep } from "./loop/non_finite.ts";
 import type { Run } from "./loop/run.ts";
+import type { KeptStates } from "./past/kept_states.ts";
 import { finishEpoch, isValidationDue, validateWithinEpoch } from "./loop/validation.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { ScheduledSaves } from "./saves/scheduled_saves.ts";
@@ -18,6 +19,7 @@ export interface LoopContext {
   readonly log: TrainLog;
   readonly autoSaver: AutoSaver | undefined;
   readonly saves: ScheduledSaves | undefined;
+  readonly kept: Pick<KeptStates, "takeIfDue"> | undefined;
   readonly interrupts: Interrupts | undefined;
   /** Whether the loop is to end at the next step. */
   readonly isStopping: () => boolean;
@@ -31,7 +33,7 @@ export type LoopEnd = Pick<TrainReport, "endedBy" | "exitCode">;
  * afterwards.
  */
 export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
-  const { run, options, log, saves, interrupts, isStopping } = context;
+  const { run, options, log, saves, kept, interrupts, isStopping } = context;
   const startStep = run.step;
   const totalSteps = stepsAtEnd(run, options);
   try {
@@ -40,6 +42,7 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
       log.throwIfCallbackFailed();
       throwIfAborted(options.signal);
       if (interrupts?.received !== undefined || isStopping() || run.step >= totalSteps) break;
+      kept?.takeIfDue();
       await oneStep(context, startStep);
       tellSkipped(context, startStep);
       // A checkpoint was refused because a step stopped the run: no need to find that out later.

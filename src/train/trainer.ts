@@ -1,7 +1,6 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
-import { CairnError } from "../base/errors.ts";
 import { checkOptions, type OptionNames, pickOptions } from "../base/options/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
@@ -32,7 +31,10 @@ import type { RestoreTarget } from "./restore.ts";
 import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
 import { RUN_OPTIONS, type RunOptions } from "./loop/run_options.ts";
+import { OneAtATime } from "./one_at_a_time.ts";
+import { type RollbackOptions, rollbackSettings } from "./past/rollback_options.ts";
 import { TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_options.ts";
+import { TimeTravel } from "./time_travel.ts";
 import { trainerText } from "./trainer_text.ts";
 import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
@@ -44,10 +46,12 @@ export type { TrainerSaveOptions } from "./save_options.ts";
 export interface TrainerOptions extends RunOptions {
   /** What looks at its trainings and may end them; checkpoints keep their states. Default: none. */
   readonly callbacks?: readonly Callback[] | undefined;
+  /** Which states are kept on the GPU for {@link Trainer.rollback}: `{ last: 4, everySteps: 50 }`. Default: none. */
+  readonly rollback?: RollbackOptions | undefined;
 }
 
 /** Every option of {@link TrainerOptions}. */
-const TRAINER_OPTIONS: OptionNames<TrainerOptions> = { ...RUN_OPTIONS, callbacks: true };
+const TRAINER_OPTIONS: OptionNames<TrainerOptions> = { ...RUN_OPTIONS, callbacks: true, rollback: true };
 
 /**
  * Trains a model, saves it on the way, and resumes.
@@ -79,10 +83,9 @@ export class Trainer {
   readonly #knownFields: readonly string[];
   #autoSaver: AutoSaver | undefined;
   readonly #directories: RunDirectories;
-  /** What is under way that nothing else may come in between of. */
-  #busyWith: string | undefined;
+  readonly #past: TimeTravel;
+  readonly #turns = new OneAtATime();
   #isStopping = false;
-  #isClosed = false;
 
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in `store`; one trainer a store.
@@ -93,10 +96,12 @@ export class Trainer {
   constructor(store: TensorStore, options: TrainerOptions) {
     requireAwaited("The store", store, "TensorStore.open()");
     checkOptions("A trainer", options, TRAINER_OPTIONS, "{ model, loss, optimizer, data }");
+    const rollback = rollbackSettings(options.rollback);
     this.store = store;
     this.#callbacks = new CallbackList(options.callbacks ?? []);
     this.#run = new Run(store, pickOptions<RunOptions>(options, RUN_OPTIONS), this.#callbacks);
     this.#directories = new RunDirectories(this.#run, () => this.#autoSaver);
+    this.#past = new TimeTravel(this.#run, rollback, () => this.#autoSaver);
     this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
   }
 
@@ -150,7 +155,7 @@ export class Trainer {
    * @throws CairnError `unknown_field` for a name with a field that this run never has; TypeError or RangeError.
    */
   autoSave(options: AutoSaveOptions, onInvalid?: (message: string) => void): this {
-    this.#requireIdle("change automatic saving");
+    this.#turns.requireIdle("change automatic saving");
     const autoSaver = this.#autoSaver ?? new AutoSaver({}, this.#knownFields);
     const before = this.#autoSaver?.settings;
     if (onInvalid === undefined) autoSaver.configure(options);
@@ -176,7 +181,7 @@ export class Trainer {
    */
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
     checkOptions("resume()", options, RESUME_OPTIONS, "{ maxFailures: 3 }");
-    return await this.#alone("resume", async () => {
+    return await this.#turns.alone("resume", async () => {
       const { target, engine } = await this.#directories.lookIn("resume", options.directory);
       const { resumeNewest } = await import("./restore.ts");
       return await resumeNewest(target, options, engine);
@@ -196,7 +201,7 @@ export class Trainer {
    */
   async recover(options: RecoverRunOptions = {}): Promise<ResumeReport> {
     checkOptions("recover()", options, RECOVER_RUN_OPTIONS, "{ maxFailures: 3 }");
-    return await this.#alone("recover", async () => {
+    return await this.#turns.alone("recover", async () => {
       if (!this.#run.isLost) {
         throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
       }
@@ -213,7 +218,7 @@ export class Trainer {
    */
   async warmStart(path: string | URL, options: TrainerLoadOptions = {}): Promise<LoadReport | null> {
     checkOptions("warmStart()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#alone("warmStart", async () => {
+    return await this.#turns.alone("warmStart", async () => {
       if (this.#run.step > 0) return null;
       const { runDirectory } = await this.#directories.target();
       if (this.#autoSaver?.isEnabled === true && !await runDirectory.isEmpty()) return null;
@@ -244,10 +249,11 @@ export class Trainer {
       run: this.#run,
       callbacks: this.#callbacks,
       autoSaver: this.#autoSaver,
+      past: this.#past,
       target,
       isStopping: () => this.#isStopping,
     };
-    return await this.#alone("train", () => {
+    return await this.#turns.alone("train", () => {
       this.#isStopping = false;
       return training(context, options);
     });
@@ -269,12 +275,12 @@ export class Trainer {
    * @returns undefined where every result is finite.
    */
   async findNonFinite(): Promise<NonFiniteResult | undefined> {
-    return await this.#alone("findNonFinite", () => this.#run.findNonFinite());
+    return await this.#turns.alone("findNonFinite", () => this.#run.findNonFinite());
   }
 
   /** The model, layer by layer, with shapes for a batch: data, of which `console.log` shows a table. */
   summary(): Printable<ModelSummary> {
-    this.#requireOpen();
+    this.#turns.requireOpen();
     return this.#run.summary();
   }
 
@@ -288,7 +294,7 @@ export class Trainer {
    */
   async explain(options: ExplainOptions = {}): Promise<Printable<StepExplanation>> {
     checkOptions("explain()", options, EXPLAIN_OPTIONS, "{ times: false }");
-    return await this.#alone("explain", () => this.#run.explain(options));
+    return await this.#turns.alone("explain", () => this.#run.explain(options));
   }
 
   /** Means over every example of `source`, by default the validation data, without dropout. */
@@ -297,7 +303,7 @@ export class Trainer {
     options: EvaluateOptions = {},
   ): Promise<EvaluationReport> {
     checkOptions("evaluate()", options, EVALUATE_OPTIONS, "{ signal }");
-    this.#requireStill("evaluate");
+    this.#turns.requireStill("evaluate");
     if (source === undefined) throw new TypeError("There is no validation data; give evaluate() a loader");
     return await this.#run.evaluate(source, options.signal);
   }
@@ -316,7 +322,7 @@ export class Trainer {
    */
   async predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<HostTensor> {
     checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");
-    this.#requireStill("predict");
+    this.#turns.requireStill("predict");
     return await this.#run.predict(inputs, options);
   }
 
@@ -329,7 +335,7 @@ export class Trainer {
    */
   async save(target: string | URL, options: TrainerSaveOptions = {}): Promise<SaveReport> {
     checkOptions("save()", options, TRAINER_SAVE_OPTIONS, "{ overwrite: true }");
-    this.#requireStill("save");
+    this.#turns.requireStill("save");
     await this.#run.initialize();
     const { saveRun } = await import("./save_run.ts");
     return await saveRun(await this.#directories.target(), target, options);
@@ -345,10 +351,24 @@ export class Trainer {
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
     checkOptions("load()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#alone("load", async () => {
+    return await this.#turns.alone("load", async () => {
       const { loadRun } = await import("./restore.ts");
       return await loadRun(await this.#directories.target(), target, options);
     });
+  }
+
+  /**
+   * Goes back by `steps` steps, to one of the states that `rollback: { last, everySteps }` keeps on the GPU: the newest
+   * that is at least so far back. Tensors, position in the data, losses, what was measured, learning rates and the
+   * states of callbacks are what they were, so that going on gives the same bits. It is a copy on the GPU, without any
+   * file. After `non_finite` the run is as it was before that step, and goes back from there.
+   *
+   * @param steps Default 1: to the newest state before this one.
+   * @returns The step that the run is at.
+   * @throws TypeError without that option; RangeError where no state is kept that is so far back, with those that are.
+   */
+  async rollback(steps: number = 1): Promise<number> {
+    return await this.#turns.alone("rollback", () => this.#past.rollback(steps));
   }
 
   /**
@@ -356,45 +376,17 @@ export class Trainer {
    * twice. A `train` that still runs ends at its next step with the error `closed`.
    */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#turns.isClosed) return;
+    this.#turns.close();
     try {
       await this.#directories.close();
     } finally {
+      this.#past.close();
       await this.#run.close();
     }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** Does `work` while nothing else changes the run: a `resume` that was not awaited would discard steps. */
-  async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
-    this.#requireIdle(what);
-    this.#busyWith = what;
-    try {
-      return await work();
-    } finally {
-      this.#busyWith = undefined;
-    }
-  }
-
-  #requireIdle(what: string): void {
-    this.#requireOpen();
-    if (this.#busyWith === undefined) return;
-    throw new TypeError(`Cannot ${what} while ${this.#busyWith}() is running; await it first`);
-  }
-
-  /** What only reads the run may come between two steps, but not into the middle of a load. */
-  #requireStill(what: string): void {
-    if (this.#busyWith === "train") this.#requireOpen();
-    else this.#requireIdle(what);
-  }
-
-  #requireOpen(): void {
-    if (this.#isClosed) {
-      throw new CairnError("closed", "Cannot use the trainer: it was closed; make a new one");
-    }
   }
 }

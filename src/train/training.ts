@@ -6,6 +6,7 @@ import { Interrupts } from "./interrupts.ts";
 import { batchOfStep, checkedPolicy, explainStop, isNonFinite } from "./loop/non_finite.ts";
 import type { RestoreTarget } from "./restore.ts";
 import type { Run } from "./loop/run.ts";
+import type { TimeTravel } from "./time_travel.ts";
 import { nothingLeft, stepsAtEnd } from "./totals.ts";
 import { TrainLog } from "./train_log.ts";
 import { type LoopEnd, trainLoop } from "./train_loop.ts";
@@ -16,6 +17,8 @@ export interface TrainingContext {
   readonly run: Run;
   readonly callbacks: CallbackList;
   readonly autoSaver: AutoSaver | undefined;
+  /** What keeps states that the run can go back to. */
+  readonly past: Pick<TimeTravel, "keeping">;
   /** The run with the directory that it is saved into. */
   readonly target: () => Promise<RestoreTarget>;
   /** Whether the training is to end at the next step. */
@@ -61,12 +64,13 @@ async function trainWith(
     for (;;) {
       try {
         await prepare(run, log);
+        const kept = await context.past.keeping();
         const saves = autoSaver === undefined
           ? undefined
           : await openSaves(context, autoSaver, log, interrupts?.overdue);
         await log.onStart();
         run.setClock(true);
-        return await trainLoop({ run, options, log, autoSaver, saves, interrupts, isStopping });
+        return await trainLoop({ run, options, log, autoSaver, saves, kept, interrupts, isStopping });
       } catch (error) {
         run.setClock(false);
         if (isNonFinite(error)) throw await explainStop(run);

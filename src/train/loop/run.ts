@@ -55,6 +55,7 @@ export class Run {
   readonly callbacks: CallbackStates | undefined;
   readonly #walltime: Walltime;
   #hasToldUnreached = false;
+  #restores = 0;
 
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in the store. Throws what the model throws
@@ -109,6 +110,11 @@ export class Run {
   /** Seconds of training, those of the processes before included. */
   get walltime(): number {
     return this.#walltime.seconds;
+  }
+
+  /** How often it was made what it was at another moment. */
+  get restores(): number {
+    return this.#restores;
   }
 
   /** Starts the clock of {@link Run.walltime}, or stops it. */
@@ -270,9 +276,15 @@ export class Run {
     return await this.#programs.predict(inputs, { key: this.order.key, batchSize }, options);
   }
 
-  /** Everything but the tensors, as it is now. */
-  state(autoSaver: AutoSaverState | null): TrainingState {
-    const known = Math.min(this.history.length, LossRing.historyLengthAt(this.step));
+  /**
+   * Everything but the tensors, as it is now.
+   *
+   * @param known Losses of how many steps it has. Unless given, those that a checkpoint has beside its ring.
+   */
+  state(
+    autoSaver: AutoSaverState | null,
+    known: number = Math.min(this.history.length, LossRing.historyLengthAt(this.step)),
+  ): TrainingState {
     return {
       step: this.step,
       epoch: this.epoch,
@@ -281,7 +293,7 @@ export class Run {
       orderVersion: this.order.key.orderVersion,
       changes: this.record.changes,
       history: {
-        loss: this.history.loss.subarray(0, known),
+        loss: this.history.lossesBetween(0, known),
         columns: this.history.columnsBefore(known),
         epochs: this.history.epochs,
         validations: this.history.validations,
@@ -313,6 +325,7 @@ export class Run {
     await this.#steps.quiet();
     return () => {
       const { step, history } = state;
+      this.#restores++;
       const isStale = this.#steps.goOnFrom({ step, losses, columns, updates, variants }, history);
       this.#walltime.set(state.walltime);
       const sizes = this.order.sizes.length;
