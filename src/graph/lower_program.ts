@@ -1,17 +1,23 @@
 import { alignUp } from "../base/checked.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
+import type { ElementwiseInput } from "../kernels/elementwise/element_code.ts";
+import type { ComputeDType } from "../kernels/elementwise/expression.ts";
 import { elementwise } from "../kernels/elementwise/elementwise.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
-import { formatShape } from "../tensor/shape.ts";
+import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
 import { definitionOf, isResultOf } from "./create_value.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";
-import { type Binding, item, type LoweringContext, type Region, type Step } from "./op.ts";
+import { type Joins, joinWork } from "./joins.ts";
+import { type Binding, item, type JoinedKernel, type LoweringContext, type Region, type Step } from "./op.ts";
 import { requireComputeDType } from "./ops/requirements.ts";
 import { constantOp, inputOp, parameterOp } from "./ops/sources.ts";
 import type { Program } from "./program.ts";
 import { labelOf, reachable, sizeOf, type Value } from "./value.ts";
 import { broadcastWalk } from "./walks.ts";
+
+/** Elements that are uploaded once rather than computed in each run: a dispatch costs more than their memory. */
+const MOST_LITERALS = 1024;
 
 /** A step with a line about it for people. */
 export interface LoweredStep extends Step {
@@ -43,6 +49,7 @@ export class ProgramLowering implements LoweringContext {
   readonly #regions = new Map<Value, Region>();
   /** Companions that the program reads, by the value whose kernel fills them. */
   readonly #companions = new Map<Value, Region>();
+  readonly #joins: Joins;
   #lastRegion = 0;
 
   constructor(
@@ -59,6 +66,7 @@ export class ProgramLowering implements LoweringContext {
       if (definitionOf(value).lowering.kind === "companion") this.#addCompanion(value);
     }
     const groups = fuse(roots);
+    this.#joins = joinWork(roots, groups, variant);
     for (const value of values) this.#lower(value, groups.get(value));
   }
 
@@ -80,6 +88,15 @@ export class ProgramLowering implements LoweringContext {
 
   companionOf(value: Value): Region | undefined {
     return this.#companions.get(value);
+  }
+
+  joinsOf(value: Value): JoinedKernel {
+    const { group, leaf: product, sum } = this.#joins.byKernel.get(value) ?? {};
+    if (sum !== undefined) return { sum: this.#computedRegion(sum) };
+    if (group === undefined || product === undefined) return {};
+    const { root, expression } = group;
+    const inputs = this.#inputsOf(group, product);
+    return { epilogue: { out: this.#computedRegion(root), inputs, product, shape: root.shape, expression } };
   }
 
   /** Memory for results without a value. It lives from its first to its last use in the steps. */
@@ -128,15 +145,28 @@ export class ProgramLowering implements LoweringContext {
       case "read":
         if (group !== undefined) this.#lowerGroup(group);
         return;
-      case "kernel": {
-        this.computed.add(this.regionOf(value));
-        const text = this.#textOf(value, value.inputs);
-        for (const step of lowering.steps(value, this)) this.add(step, text, [value]);
+      case "kernel":
+        // One that has a group at its end runs where the group would, and a sum with the kernel that it joined.
+        if (this.#joins.byKernel.get(value)?.group === undefined && !this.#joins.byResult.has(value)) {
+          this.#lowerKernel(value);
+        }
         return;
-      }
       default:
         throw new TypeError(`There is no lowering ${lowering satisfies never}`);
     }
+  }
+
+  #lowerKernel(value: Value): void {
+    const { lowering } = definitionOf(value);
+    if (lowering.kind !== "kernel") throw new TypeError(`${value.op} has no kernel`);
+    const { group, leaf, sum } = this.#joins.byKernel.get(value) ?? {};
+    const others = group?.leaves.flatMap(({ source }, index) => index === leaf ? [] : [source]) ?? [];
+    const members = group?.members ?? [];
+    this.fusedOps += members.length;
+    if (group === undefined) this.#computedRegion(value);
+    const text = this.#textOf(group?.root ?? value, [...value.inputs, ...others]);
+    const values = [...members.slice(0, -1), value, ...members.slice(-1), ...sum === undefined ? [] : [sum]];
+    for (const step of lowering.steps(value, this)) this.add(step, text, values);
   }
 
   #lowerSource(value: Value): void {
@@ -154,19 +184,20 @@ export class ProgramLowering implements LoweringContext {
     }
   }
 
-  #lowerGroup({ root, leaves, expression, members, usesScalars }: FusedGroup): void {
-    const output = this.regionOf(root);
-    this.computed.add(output);
+  #lowerGroup(group: FusedGroup): void {
+    const { root, leaves, expression, members, usesScalars } = group;
+    const kernel = this.#joins.byResult.get(root);
+    if (kernel !== undefined) return this.#lowerKernel(kernel);
+    if (expression.kind === "constant" && sizeOf(root) <= MOST_LITERALS) {
+      this.constants.set(this.regionOf(root), repeatedNumber(expression.value, expression.dtype, root.shape));
+      return;
+    }
+    const output = this.#computedRegion(root);
     this.fusedOps += members.length - 1;
     const ops = members.map((member) => member.op).join(" ");
     const dispatch = elementwise<Binding>({
       label: `${ops} ${formatShape(root.shape)}`,
-      inputs: leaves.map((leaf) => ({
-        binding: this.regionOf(leaf.source),
-        dtype: leaf.source.dtype,
-        fill: leaf.fill,
-        ...broadcastWalk(leaf, root.shape),
-      })),
+      inputs: this.#inputsOf(group),
       outputs: [{ binding: output, dtype: requireComputeDType(root.op, root), expression }],
       shape: root.shape,
       scalars: usesScalars ? "scalars" : undefined,
@@ -175,10 +206,31 @@ export class ProgramLowering implements LoweringContext {
     this.add({ dispatch, writes: [output] }, text, [...members.filter((member) => member !== root), root]);
   }
 
+  /** What a group reads. Input `given` is in no memory: the kernel that the group joined has it. */
+  #inputsOf({ root, leaves }: FusedGroup, given?: number): ElementwiseInput<Binding>[] {
+    return leaves.map((leaf, index) => ({
+      binding: index === given ? this.#computedRegion(root) : this.regionOf(leaf.source),
+      dtype: leaf.source.dtype,
+      fill: leaf.fill,
+      ...broadcastWalk(leaf, root.shape),
+    }));
+  }
+
+  #computedRegion(value: Value): Region {
+    const region = this.regionOf(value);
+    this.computed.add(region);
+    return region;
+  }
+
   #textOf(result: Value, operands: readonly Value[]): string {
     const list = operands.map((operand) => `%${this.#numbers.get(operand)}`).join(", ");
     return `${this.nameOf(result)}${list === "" ? "" : ` <- ${list}`}`;
   }
+}
+
+function repeatedNumber(value: number, dtype: ComputeDType, shape: Shape): HostTensor {
+  const Elements = { f32: Float32Array, i32: Int32Array, u32: Uint32Array }[dtype];
+  return HostTensor.from(new Elements(elementCount(shape)).fill(value), shape);
 }
 
 /** How many bytes the elements of `value` take. */

@@ -1,4 +1,5 @@
 import type { Dispatch } from "../gpu/dispatch.ts";
+import type { ElementwiseInput } from "../kernels/elementwise/element_code.ts";
 import type { Expression } from "../kernels/elementwise/expression.ts";
 import type { Attributes, Value } from "./value.ts";
 
@@ -92,6 +93,31 @@ export interface Read {
 export interface KernelLowering<A extends Attributes = Attributes> {
   readonly kind: "kernel";
   steps(value: Value<A>, context: LoweringContext): readonly Step[];
+  /** What its kernel can compute besides; see `LoweringContext.joinsOf`. Nothing when left out. */
+  joins?(value: Value<A>, context: Pick<LoweringContext, "variant">): JoinableWork | undefined;
+}
+
+/** What a kernel can compute besides its result. */
+export interface JoinableWork {
+  /** How many other tensors elementwise ops of its result may read: the last of them is written in its place. */
+  readonly operands: number;
+  /** A matrix that it reads and may sum over the first axis. */
+  readonly summed?: Value | undefined;
+}
+
+/** What the kernel of a value computes besides: elementwise ops at its end, or a sum. */
+export interface JoinedKernel {
+  readonly epilogue?: {
+    /** What is written instead of the result, of as many elements. */
+    readonly out: Region;
+    readonly inputs: readonly ElementwiseInput<Binding>[];
+    /** Which input is the kernel's own result; it is not in memory. */
+    readonly product: number;
+    readonly shape: readonly number[];
+    readonly expression: Expression;
+  } | undefined;
+  /** Where the sum goes. */
+  readonly sum?: Region | undefined;
 }
 
 /** A piece of device memory that the plan gives a place to. Its address is known only after planning. */
@@ -130,6 +156,8 @@ export interface LoweringContext {
   regionOf(value: Value): Region;
   /** Where the second output of its kernel goes. `undefined` when the program has no use for it. */
   companionOf(value: Value): Region | undefined;
+  /** What else the kernel of `value` computes, as it offered; nothing for most. */
+  joinsOf(value: Value): JoinedKernel;
   /** Memory for results between two dispatches of one op. It lives from its first to its last use in the steps. */
   scratch(label: string, byteLength: number): Region;
   /** Memory with these words in it, which no step changes. */

@@ -61,7 +61,7 @@ export function planResults(program: Program, lowering: ProgramLowering): Result
 
 /**
  * Whether the kernel that computes `region` may write it straight to `into`: nothing else is there until the run ends,
- * and no dispatch would have that buffer both to read and to write.
+ * and no dispatch would have that buffer both to read and to write. (Stores do not overlap, so it may write two.)
  */
 function canBeComputedInto(
   region: Region,
@@ -73,7 +73,9 @@ function canBeComputedInto(
   if ([...lowering.parameters.values()].some((range) => overlap(range, into))) return false;
   return lowering.steps.every((step) => {
     const bound = regionsOf(step);
-    return !bound.includes(region) || bound.every((other) => fixed.get(other)?.buffer !== into.buffer);
+    const isFree = (other: Region): boolean =>
+      fixed.get(other)?.buffer !== into.buffer || step.writes.includes(region) && step.writes.includes(other);
+    return !bound.includes(region) || bound.every(isFree);
   });
 }
 

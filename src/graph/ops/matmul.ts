@@ -1,5 +1,6 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { MatmulVariant } from "../../kernels/matmul/matmul.ts";
+import { MOST_EPILOGUE_INPUTS } from "../../kernels/matmul/matmul_joins.ts";
 import { matmulSteps } from "../../kernels/matmul/matmul_steps.ts";
 import { broadcastShapes, elementCount, formatShape } from "../../tensor/shape.ts";
 import { createValue, isResultOf } from "../create_value.ts";
@@ -107,9 +108,16 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
   },
   lowering: {
     kind: "kernel",
+    joins(value, context) {
+      const isEmpty = innerSizeOf(value) === 0 || sizeOf(value) === 0;
+      if (isEmpty || context.variant("matmul", MATMUL_VARIANTS) !== "workgroup") return undefined;
+      const summed = value.attributes.transposeA ? item(value.inputs, 0) : undefined;
+      return { operands: MOST_EPILOGUE_INPUTS, summed };
+    },
     steps(value, context) {
       const a = item(value.inputs, 0);
-      const out = context.regionOf(value);
+      const { epilogue, sum: rowSums } = context.joinsOf(value);
+      const out = epilogue?.out ?? context.regionOf(value);
       const { transposeA, transposeB } = value.attributes;
       const [m, n] = [item(value.shape, 0), item(value.shape, 1)];
       const k = innerSizeOf(value);
@@ -119,6 +127,7 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
         { m, n, k, transposeA, transposeB },
         variant,
         memoryOf(context),
+        { epilogue, rowSums },
       );
       return stepsOf(steps);
     },

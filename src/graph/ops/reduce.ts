@@ -1,10 +1,11 @@
 import { formatShape } from "../../tensor/shape.ts";
-import { createValue } from "../create_value.ts";
+import { createValue, isResultOf } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
 import type { Value } from "../value.ts";
 import { div } from "./arithmetic.ts";
 import { cast } from "./cast.ts";
 import { equal, isNaNValue, logicalAnd, logicalOr, where } from "./comparison.ts";
+import { constantOf } from "./movement/constant_of.ts";
 import {
   reduceAxes,
   type ReductionAttributes,
@@ -12,6 +13,7 @@ import {
   type ReductionOptions,
 } from "./reduction_axes.ts";
 import { requireComputeDType, requireDType } from "./requirements.ts";
+import { constant, numberOp } from "./sources.ts";
 import { sumTo } from "./sum.ts";
 import { broadcastTo } from "./views.ts";
 
@@ -33,10 +35,18 @@ export function mean(value: Value, options: ReductionOptions = {}): Value {
 export const meanOp: OpDefinition<ReductionAttributes> = {
   name: "mean",
   gradient: (value, outGrad) => [
-    broadcastTo(div(outGrad, value.attributes.terms), item(value.inputs, 0).shape),
+    broadcastTo(partOf(outGrad, value.attributes.terms), item(value.inputs, 0).shape),
   ],
   lowering: reductionLowering("mean"),
 };
+
+/** `gradient / terms`; of a number, the number that it is, so that no kernel computes it anew in each step. */
+function partOf(gradient: Value, terms: number): Value {
+  const number = constantOf(gradient);
+  if (number === undefined || !isResultOf(numberOp, number) || terms === 0) return div(gradient, terms);
+  const part = constant(Math.fround(Math.fround(number.attributes.value) / Math.fround(terms)));
+  return broadcastTo(part, gradient.shape);
+}
 
 /**
  * Largest element over `options.axes`; NaN where there is one. Equal largest elements share the gradient evenly,

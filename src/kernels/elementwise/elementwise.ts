@@ -1,31 +1,11 @@
-import type { DType } from "../../base/dtype.ts";
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import { type ComputeDType, type Expression, operandsOf } from "./expression.ts";
-import { computeDTypeOf } from "./expression_dtype.ts";
-import { expressionFunctionsWgsl, expressionTypesWgsl } from "./expression_functions.ts";
-import { ExpressionWriter, opaqueLiteral, TYPE_NAMES } from "./expression_wgsl.ts";
-import { HIDE_WGSL, opaqueWgsl } from "../opaque.ts";
+import { HIDE_WGSL } from "../opaque.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
 import { STEP_SCALARS_WGSL } from "../step_scalars.ts";
-import {
-  type Bounds,
-  collapse,
-  coordinateConstants,
-  coordinatesWgsl,
-  type InputAccess,
-  inputAccess,
-  vectorWidthOf,
-  type Walk,
-} from "./strided_access.ts";
-
-/** A tensor that an elementwise kernel reads. */
-export interface ElementwiseInput<B> extends Walk {
-  readonly binding: B;
-  /** As it is stored; `f16`, `bf16`, `bool` and 8- and 16-bit integers are unpacked, and 64-bit dtypes refused. */
-  readonly dtype: DType;
-  /** What stands where its bounds leave it out; 0 when left out. */
-  readonly fill?: number;
-}
+import { type ElementCode, elementCode, type ElementwiseInput } from "./element_code.ts";
+import type { ComputeDType, Expression } from "./expression.ts";
+import { TYPE_NAMES } from "./expression_wgsl.ts";
+import type { Walk } from "./strided_access.ts";
 
 /** A contiguous tensor of the kernel's shape that it writes. */
 export interface ElementwiseOutput<B> {
@@ -46,9 +26,6 @@ export interface ElementwiseOptions<B> {
   readonly label?: string;
 }
 
-/** No place. */
-const NOWHERE: readonly Bounds[] = [{ axis: 0, from: 0, to: 0 }];
-
 /** Every adapter binds this many. */
 const MAX_STORAGE_BINDINGS = 8;
 
@@ -62,49 +39,24 @@ const MAX_STORAGE_BINDINGS = 8;
 export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
   const { inputs, outputs, shape, scalars, label = "elementwise" } = options;
   const count = checkShape(options, label);
-  const used = usedBy(outputs.map(({ expression }) => expression));
-  if (used.scalars && scalars === undefined) {
+  const element = elementCode(outputs, { inputs, shape, label });
+  const { bindings, usesScalars, width } = element;
+  if (usesScalars && scalars === undefined) {
     throw new TypeError(`${label}: an expression reads scalars; bind them`);
   }
-  const read = [...used.inputs].sort((a, b) => a - b).map((index) => ({
-    index,
-    ...inputAt(inputs, index, label),
-  }));
-  if (read.length + outputs.length > MAX_STORAGE_BINDINGS) {
+  if (bindings.length + outputs.length > MAX_STORAGE_BINDINGS) {
     throw new RangeError(
-      `${label}: ${read.length} inputs and ${outputs.length} outputs are more than ${MAX_STORAGE_BINDINGS} bindings`,
+      `${label}: ${bindings.length} inputs and ${outputs.length} outputs are more than ${MAX_STORAGE_BINDINGS} bindings`,
     );
   }
-  const collapsed = collapse(shape, read);
-  const { sizes } = collapsed;
-  const width = vectorWidthOf(collapsed);
-  const accesses = read.map(({ index, dtype }, binding) => {
-    // An input that is never read is bound all the same, and read where no place is.
-    const walk = collapsed.walks[binding] ?? { strides: sizes.map(() => 0), offset: 0, bounds: NOWHERE };
-    return inputAccess(index, binding, dtype, sizes, walk, width);
-  });
-  const usesCoordinates = accesses.some((access) => access.usesCoordinates);
-  const code = kernelWgsl({
-    inputs,
-    outputs,
-    read,
-    accesses,
-    sizes: usesCoordinates ? sizes : [],
-    width,
-    used,
-  });
   return {
     label,
-    code,
-    constants: {
-      count: count / width,
-      ...usesCoordinates ? coordinateConstants(sizes) : {},
-      ...Object.assign({}, ...accesses.map(({ constants }) => constants)),
-    },
+    code: kernelWgsl(element, outputs),
+    constants: { count: count / width, ...element.constants },
     bindings: [
-      ...read.map(({ binding }) => binding),
+      ...bindings,
       ...outputs.map(({ binding }) => binding),
-      ...used.scalars && scalars !== undefined ? [scalars] : [],
+      ...usesScalars && scalars !== undefined ? [scalars] : [],
     ],
     workgroups: linearGrid(count / width),
   };
@@ -136,93 +88,26 @@ function checkWalk(
   }
 }
 
-function inputAt<B>(
-  inputs: readonly ElementwiseInput<B>[],
-  index: number,
-  label: string,
-): ElementwiseInput<B> {
-  const input = inputs[index];
-  if (input === undefined) {
-    throw new RangeError(`${label}: an expression reads input ${index} of ${inputs.length}`);
-  }
-  return input;
-}
-
-interface Used {
-  readonly inputs: ReadonlySet<number>;
-  readonly scalars: boolean;
-}
-
-/** What `expressions` read. */
-function usedBy(expressions: readonly Expression[]): Used {
-  const inputs = new Set<number>();
-  let scalars = false;
-  const met = new Set<Expression>();
-  const open = [...expressions];
-  for (let expression = open.pop(); expression !== undefined; expression = open.pop()) {
-    if (met.has(expression)) continue;
-    met.add(expression);
-    if (expression.kind === "input") inputs.add(expression.index);
-    if (expression.kind === "scalar") scalars = true;
-    open.push(...operandsOf(expression));
-  }
-  return { inputs, scalars };
-}
-
-interface Kernel {
-  readonly inputs: readonly { readonly dtype: DType }[];
-  readonly outputs: readonly { readonly dtype: ComputeDType; readonly expression: Expression }[];
-  readonly read: readonly { readonly index: number; readonly dtype: DType; readonly fill?: number }[];
-  readonly accesses: readonly InputAccess[];
-  /** Empty when no input needs coordinates. */
-  readonly sizes: readonly number[];
-  readonly width: 1 | 4;
-  readonly used: Used;
-}
-
-function kernelWgsl({ inputs, outputs, read, accesses, sizes, width, used }: Kernel): string {
-  const writer = new ExpressionWriter(
-    inputs.map(({ dtype }, index) => ({
-      text: `element_${index}`,
-      dtype: used.inputs.has(index) ? computeDTypeOf(dtype) : "f32",
-    })),
-  );
-  const results = outputs.map(({ dtype, expression }, which) => {
-    const result = writer.write(expression);
-    if (result.dtype !== dtype) {
-      throw new TypeError(`Output ${which} is ${dtype}, and its expression ${result.dtype}`);
-    }
-    return `output_${which}[index] = ${result.text};`;
-  });
-  const coordinates = sizes.length > 0 ? coordinatesWgsl(sizes, width) : { overrides: "", statements: [] };
-  const declarations = [
-    used.scalars ? STEP_SCALARS_WGSL : "",
-    expressionTypesWgsl(width) + (coordinates.overrides === "" ? "" : `\n${coordinates.overrides}\n`),
-    accesses.map((access) => access.declarations).join("\n"),
+function kernelWgsl<B>(element: ElementCode<B>, outputs: readonly ElementwiseOutput<B>[]): string {
+  const { bindings, usesScalars, declarations, statements, results } = element;
+  const declared = [
+    usesScalars ? STEP_SCALARS_WGSL : "",
+    declarations,
     outputs.map(({ dtype }, which) =>
-      `@group(0) @binding(${read.length + which}) var<storage, read_write> output_${which}: array<${
+      `@group(0) @binding(${bindings.length + which}) var<storage, read_write> output_${which}: array<${
         TYPE_NAMES[dtype]
       }>;`
     ).join("\n"),
-    used.scalars
-      ? `@group(0) @binding(${read.length + outputs.length}) var<uniform> scalars: StepScalars;`
+    usesScalars
+      ? `@group(0) @binding(${bindings.length + outputs.length}) var<uniform> scalars: StepScalars;`
       : "",
-    opaqueWgsl(width),
-    expressionFunctionsWgsl(writer.functions, width),
   ];
-  const loads = read.flatMap(({ index, dtype, fill }, which) => {
-    const { load = "", guard } = accesses[which] ?? {};
-    if (guard === undefined) return [`let element_${index} = ${load};`];
-    return [
-      `var element_${index} = ${opaqueLiteral(fill ?? 0, computeDTypeOf(dtype))};`,
-      `if (${guard}) {`,
-      `  element_${index} = ${load};`,
-      "}",
-    ];
-  });
-  const body = [...coordinates.statements, ...loads, ...writer.statements, ...results];
+  const body = [
+    ...statements,
+    ...results.map((result, which) => `output_${which}[index] = ${result};`),
+  ];
   return `override count: u32;
-${declarations.filter((text) => text !== "").join("\n")}
+${declared.filter((text) => text !== "").join("\n")}
 ${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
 ${body.map((line) => `  ${line}`).join("\n")}

@@ -1,6 +1,7 @@
 import type { Dispatch } from "../../gpu/dispatch.ts";
 import { gridFor } from "../../gpu/dispatch.ts";
 import { fill } from "../elementwise/fill.ts";
+import { epilogueCode, epilogueWgsl, type MatmulJoins } from "./matmul_joins.ts";
 import type { MatmulLayout } from "./matmul_layout.ts";
 import { readsBetterAlongDepth, registerMatmulWgsl, registerTileOf } from "./matmul_register.ts";
 import { workgroupMatmulWgsl, workgroupTileFor } from "./matmul_workgroup.ts";
@@ -41,8 +42,10 @@ export interface MatmulSizes {
 }
 
 /** The product of an m x k and a k x n matrix. */
-export interface MatmulOptions extends MatmulSizes {
+export interface MatmulOptions<B> extends MatmulSizes {
   readonly variant: TiledVariant;
+  /** What its kernel does besides; of the variant `workgroup` only, and not where k is 0. */
+  readonly joins?: MatmulJoins<B> | undefined;
 }
 
 /**
@@ -53,24 +56,40 @@ export interface MatmulOptions extends MatmulSizes {
  * sum of the magnitudes of its products, and by a few of them where the products' signs vary. Throws `RangeError` for
  * sizes that a shader cannot index.
  */
-export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions): Dispatch<B> {
-  const { m, n, k, transposeA = false, transposeB = false, variant } = options;
+export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions<B>): Dispatch<B> {
+  const { m, n, k, transposeA = false, transposeB = false, variant, joins = {} } = options;
   requireMatmulSizes(options);
+  const { epilogue, rowSums } = joins;
+  if ((epilogue !== undefined || rowSums !== undefined) && (k === 0 || variant !== "workgroup")) {
+    throw new TypeError(
+      `matmul: the variant ${variant} over ${k} terms computes nothing besides its product`,
+    );
+  }
+  if (epilogue !== undefined && rowSums !== undefined) {
+    throw new TypeError("matmul: a kernel has an epilogue or sums rows, not both");
+  }
   if (k === 0) return fill({ out: bindings.out }, { count: m * n, value: 0 });
+  const element = epilogue === undefined ? undefined : epilogueCode(epilogue, n % 4 === 0);
   const layout: MatmulLayout = {
     transposeA,
     transposeB,
     vectorA: transposeA && m % 4 === 0,
     vectorB: !transposeB && n % 4 === 0,
-    vectorOut: n % 4 === 0,
+    vectorOut: n % 4 === 0 && element?.width !== 1,
     vectorDepth: !transposeA && transposeB && readsBetterAlongDepth(n, k),
+    epilogue: element === undefined ? undefined : epilogueWgsl(element, epilogue?.product ?? 0),
+    sumsRows: rowSums !== undefined,
   };
   const { code, tile } = sourceOf(variant, layout, m, n);
   return {
     label: `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} ${variant}`,
     code,
-    constants: { m, n, k },
-    bindings: [bindings.a, bindings.b, bindings.out],
+    constants: { m, n, k, ...element?.constants },
+    bindings: [
+      ...[bindings.a, bindings.b, bindings.out],
+      ...element?.bindings ?? [],
+      ...rowSums === undefined ? [] : [rowSums],
+    ],
     workgroups: gridFor(Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns)),
   };
 }

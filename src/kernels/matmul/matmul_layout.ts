@@ -10,6 +10,10 @@ export interface MatmulLayout {
   readonly vectorDepth: boolean;
   /** How many leading axes the matrices have, one for each of a batch; 0 or left out for a single pair. */
   readonly batchAxes?: number;
+  /** WGSL of `finished(index, sum)`, which is written in the place of a sum; the workgroup variant's. */
+  readonly epilogue?: string | undefined;
+  /** Whether the sums of A's rows are written, too; the workgroup variant's. */
+  readonly sumsRows?: boolean;
 }
 
 /** Whether there are several pairs of matrices. */

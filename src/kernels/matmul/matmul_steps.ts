@@ -1,4 +1,5 @@
 import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
+import type { MatmulJoins } from "./matmul_joins.ts";
 import {
   matmul,
   type MatmulBindings,
@@ -16,18 +17,24 @@ const FEWEST_PRODUCTS = 2 ** 19;
 
 /**
  * `matmul` by any variant, as the dispatches that it takes. Small products of the variant `packed` are those of
- * `register`, as the sizes alone decide. Throws `RangeError` for sizes that a shader cannot index.
+ * `register`, as the sizes alone decide. `joins` are for the variant `workgroup`. Throws `RangeError` for sizes that a
+ * shader cannot index.
  */
 export function matmulSteps<B>(
   bindings: MatmulBindings<B>,
   sizes: MatmulSizes,
   variant: MatmulVariant,
   memory: KernelMemory<B>,
+  joins: MatmulJoins<B> = {},
 ): KernelStep<B>[] {
   requireMatmulSizes(sizes);
   if (variant === "packed" && isWorthPacking(sizes)) return packedMatmul(bindings, sizes, memory);
-  const dispatch = matmul(bindings, { ...sizes, variant: variant === "packed" ? "register" : variant });
-  return [{ dispatch, writes: [bindings.out] }];
+  const dispatch = matmul(bindings, {
+    ...sizes,
+    variant: variant === "packed" ? "register" : variant,
+    joins,
+  });
+  return [{ dispatch, writes: [bindings.out, ...joins.rowSums === undefined ? [] : [joins.rowSums]] }];
 }
 
 /** Whether the packed variant is faster on a CPU adapter. Measured on lavapipe; depends on the sizes only. */

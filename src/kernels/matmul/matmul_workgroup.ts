@@ -1,4 +1,6 @@
 import { workgroupMainWgsl } from "../../gpu/dispatch.ts";
+import { HIDE_WGSL } from "../opaque.ts";
+import { rowSumsWgsl } from "./matmul_joins.ts";
 import {
   batchDeclarations,
   component,
@@ -48,6 +50,9 @@ export function workgroupMatmulWgsl(layout: MatmulLayout, tile: WorkgroupTile): 
   const sums = (line: (r: number, v: number) => string) =>
     each(rowsEach, (r) => each(columnsEach / 4, (v) => line(r, v)));
   const { slots, fetch, keep, use } = sliceSteps(layout, tile);
+  const { epilogue = "", sumsRows = false } = layout;
+  const rowSums = sumsRows ? rowSumsWgsl(rowsEach / 4) : undefined;
+  const isHiding = epilogue !== "" || sumsRows;
   return `// out[m, n] = A[m, k] B[k, n]: a workgroup computes ${rows} x ${columns}, an invocation ${rowsEach} x ${columnsEach}.
 override m: u32;
 override n: u32;
@@ -61,16 +66,18 @@ ${batchDeclarations(layout)}
 var<workgroup> a_slice: array<vec4<f32>, ${depth * rows / 4}>;
 var<workgroup> b_slice: array<vec4<f32>, ${depth * columns / 4}>;
 
-${loaders(layout)}
+${epilogue}${rowSums?.declarations ?? ""}${loaders(layout)}
 
-${workgroupMainWgsl(invocationsOf(tile), isBatch(layout) ? "number" : "tile")}${tileOfBatch(layout)}
+${workgroupMainWgsl(invocationsOf(tile), isBatch(layout) ? "number" : "tile")}${tileOfBatch(layout)}${
+    isHiding ? `\n${HIDE_WGSL}` : ""
+  }
   let row_tiles = (m + ${rows - 1}u) / ${rows}u;
   let tile_row = (tile % row_tiles) * ${rows}u;
   let tile_column = (tile / row_tiles) * ${columns}u;
   let row_thread = local / ${columns / columnsEach}u;
   let column_thread = local % ${columns / columnsEach}u;
 ${lines(1, slots)}
-${lines(1, sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`))}
+${lines(1, [...sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`), ...rowSums?.before ?? []])}
 
   // The slice that begins at step \`next\` is fetched while the one before is used.
   for (var next = 0u; next < k + ${depth}u; next += ${depth}u) {
@@ -80,14 +87,24 @@ ${lines(2, fetch)}
     let steps = select(min(${depth}u, k - (next - ${depth}u)), 0u, next == 0u);
     for (var p = 0u; p < steps; p++) {
 ${lines(3, use)}
-${lines(3, sums((r, v) => `sum_${r}_${v} = fma(vec4<f32>(${factor(r)}), b_${v}, sum_${r}_${v});`))}
+${
+    lines(3, [
+      ...sums((r, v) => `sum_${r}_${v} = fma(vec4<f32>(${factor(r)}), b_${v}, sum_${r}_${v});`),
+      ...rowSums?.step ?? [],
+    ])
+  }
     }
     workgroupBarrier();
 ${lines(2, keep)}
     workgroupBarrier();
   }
 
-${lines(1, sums((r, v) => `store(${rowOf(r, tile)}, ${columnOf(v, tile)}, sum_${r}_${v});`))}
+${
+    lines(1, [
+      ...sums((r, v) => `store(${rowOf(r, tile)}, ${columnOf(v, tile)}, sum_${r}_${v});`),
+      ...rowSums?.after((v) => rowOf(v * 4, tile)) ?? [],
+    ])
+  }
 }
 `;
 }
@@ -217,18 +234,33 @@ fn store(row: u32, column: u32, sums: vec4<f32>) {
 ${
     lines(
       1,
-      vectorOut
-        ? [`out[${firstOf(layout, "out")}row * (n / 4u) + column / 4u] = sums;`]
-        : storeElements(layout),
+      vectorOut ? storeVector(layout) : storeElements(layout),
     )
   }
 }`;
 }
 
+function storeVector(layout: MatmulLayout): string[] {
+  return [
+    `let place = ${firstOf(layout, "out")}row * (n / 4u) + column / 4u;`,
+    `out[place] = ${finished(layout, "place", "sums")};`,
+  ];
+}
+
 function storeElements(layout: MatmulLayout): string[] {
-  const first = [`let first = ${firstOf(layout, "out")}row * n + column;`, "out[first] = sums.x;"];
-  const others = [1, 2, 3].map((i) =>
-    `if (column + ${i}u < n) { out[first + ${i}u] = sums.${component(i)}; }`
-  );
-  return [...first, ...others];
+  return [
+    `let first = ${firstOf(layout, "out")}row * n + column;`,
+    ...each(
+      4,
+      (i) =>
+        `${i === 0 ? "" : `if (column + ${i}u < n) { `}out[first + ${i}u] = ${
+          finished(layout, `first + ${i}u`, `sums.${component(i)}`)
+        };${i === 0 ? "" : " }"}`,
+    ),
+  ];
+}
+
+/** What is written at `place` of the result, as WGSL. */
+function finished({ epilogue }: MatmulLayout, place: string, sum: string): string {
+  return epilogue === undefined ? sum : `finished(${place}, ${sum})`;
 }

@@ -9,6 +9,8 @@ export interface GraphChoice {
   readonly seed: number;
   readonly first: number;
   readonly count: number;
+  /** Whether kernels are those for GPUs on every adapter. Default false. */
+  readonly hasGpuVariants?: boolean;
 }
 
 /** Graphs that share a program: each program is one submit and one read-back. */
@@ -20,6 +22,7 @@ const TELLING_SHARE = 0.8;
 /** Random graphs on the GPU against enclosures of float64: what no rounding explains is a failure. */
 export async function graphRows(campaign: Campaign, choice: GraphChoice): Promise<void> {
   const gpu = await GpuDevice.open(gpuTestOptions());
+  if (choice.hasGpuVariants === true) Object.defineProperty(gpu, "isCpuAdapter", { value: false });
   try {
     await campaign.row("N1", "random graphs give what IEEE 754 and WGSL's accuracy allow", async (row) => {
       await runGraphs(gpu, choice, row);

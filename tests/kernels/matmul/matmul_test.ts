@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import type { KernelMemory } from "../../../src/kernels/kernel_steps.ts";
+import type { Expression } from "../../../src/kernels/elementwise/expression.ts";
 import { matmul, type MatmulVariant, type TiledVariant } from "../../../src/kernels/matmul/matmul.ts";
 import { matmulSteps } from "../../../src/kernels/matmul/matmul_steps.ts";
 import { packedMatmul } from "../../../src/kernels/matmul/packed_matmul.ts";
@@ -127,6 +128,32 @@ describe("matmul", () => {
     expect(labels(64, 10, 128)).toEqual(["matmul 64x128 128x10 register"]);
     expect(labels(1, 1024, 1024)).toEqual(["matmul 1x1024 1024x1024 register"]);
     expect(labels(512, 512, 0)).toEqual(["fill 262144"]);
+  });
+
+  test("refuses other work for variants that have no place for it", () => {
+    const bindings = { a: "a", b: "b", out: "out" };
+    const epilogue = {
+      inputs: [],
+      product: 0,
+      shape: [2, 2],
+      expression: { kind: "input", index: 0 },
+    } as const;
+    const sizes = { m: 2, n: 2, k: 2 };
+    expect(() => matmul(bindings, { ...sizes, variant: "register", joins: { rowSums: "sums" } })).toThrow(
+      "the variant register over 2 terms computes nothing besides its product",
+    );
+    const both = { rowSums: "sums", epilogue };
+    expect(() => matmul(bindings, { ...sizes, variant: "workgroup", joins: both })).toThrow("not both");
+    const read = Array.from({ length: 7 }, () => ({ binding: "x", dtype: "f32", strides: [2, 1] } as const));
+    const expression = read.reduce<Expression>((total, _, index) => ({
+      kind: "apply",
+      function: { name: "add", takes: ["f32"], wgsl: ([x, y]) => `${x?.text} + ${y?.text}` },
+      operands: [total, { kind: "input", index }],
+    }), { kind: "input", index: 0 });
+    const wide = { epilogue: { ...epilogue, inputs: read, expression } };
+    expect(() => matmul(bindings, { ...sizes, variant: "workgroup", joins: wide })).toThrow(
+      "reads 5 tensors at most, not 6",
+    );
   });
 
   test("has nothing to dispatch for an empty result", () => {
