@@ -131,7 +131,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/zip": ["base", ...CONTAINER, "container/codec/deflate", "exchange"],
   "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
-  data: ["base", "tensor", "kernels", "kernels/random"],
+  data: ["base", "tensor", "kernels", "kernels/random", "nn"],
   "train/measure": BEFORE_TRAIN,
   "train/step": [...BEFORE_TRAIN, "train/measure"],
   "train/show": ["base"],

@@ -34,6 +34,7 @@ const INSIDE: readonly string[] = [
   "WriteCheckpointOptions",
   "WritePartOptions",
   // Parts of others, which list their names.
+  "ExampleOrderOptions",
   "HttpRequestOptions",
 ];
 /** Rooms whose functions nobody outside can call. */
@@ -325,6 +326,12 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   LeaseOptions: [(wrong) => cairn.Lease.take("memory:x", "a", wrong)],
 
   DataLoaderOptions: [(wrong) => cairn.DataLoader.from(dataset, wrong)],
+  ExampleLoaderOptions: [
+    (wrong) => cairn.MapLoader.open(nothing<never>(), wrong),
+    (wrong) => cairn.StreamLoader.open(nothing<never>(), wrong),
+  ],
+  MapLoaderOptions: [(wrong) => cairn.MapLoader.open(nothing<never>(), wrong)],
+  StreamLoaderOptions: [(wrong) => cairn.StreamLoader.open(nothing<never>(), wrong)],
   RunOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
   TrainerOptions: [(wrong) => new cairn.Trainer(nothing(), wrong)],
   RollbackOptions: [

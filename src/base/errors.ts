@@ -40,6 +40,7 @@ export type CairnErrorCode =
   | "non_finite"
   | "unknown_field"
   | "callback_failed"
+  | "loader_failed"
   | "closed";
 
 /** Where it went wrong. Every field is optional; messages repeat what matters for a reader. */

@@ -37,6 +37,14 @@ export interface BatchRequest extends OrderKey {
   readonly position: number;
 }
 
+/** Batches of a source one after the other, and what is held open for them. */
+export interface BatchReader {
+  /** The requested batch, as the source gives it. Several may be asked for before the first is there. */
+  batchAt(request: BatchRequest): Batch | Promise<Batch>;
+  /** Gives back what is held open. Batches that are not there yet need not come any more. */
+  close(): Promise<void>;
+}
+
 /**
  * Where batches come from. {@link DataLoader} is one; one's own has the first five members. `batchAt` has to be a
  * pure function of its argument: that is what lets a run be resumed in the middle of an epoch.
@@ -57,6 +65,13 @@ export interface BatchSource {
   readonly labels: ExampleSpec;
   /** The requested batch. The same request always gives the same bytes. */
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
+  /** How many batches are asked for before they are needed, so that they are read while the GPU works. Default 0. */
+  readonly prefetch?: number | undefined;
+  /**
+   * What a training or an evaluation reads batches with, and closes when it has ended, failed or was stopped. Without
+   * it batches are asked of the source itself.
+   */
+  openReader?(): BatchReader;
   /** Places of a batch's examples in the data, for messages about one of them. */
   indicesAt?(request: BatchRequest): readonly number[];
   /**
@@ -122,9 +137,16 @@ export function evaluationBatches(source: BatchSource): number {
 
 /**
  * The batch that `request` names, if it has `size` examples. Throws `short_batch` if it has fewer, or more.
+ *
+ * @param from What is asked for it. Default: the source.
  */
-export async function fetchBatch(source: BatchSource, request: BatchRequest, size: number): Promise<Batch> {
-  const batch = await source.batchAt(request);
+export async function fetchBatch(
+  source: BatchSource,
+  request: BatchRequest,
+  size: number,
+  from: Pick<BatchReader, "batchAt"> = source,
+): Promise<Batch> {
+  const batch = await from.batchAt(request);
   requireSize("inputs", batch.inputs, source.inputs, request, size);
   requireSize("labels", batch.labels, source.labels, request, size);
   return batch;

@@ -14,8 +14,9 @@ import {
   evaluationBatches,
   type ExampleSpec,
 } from "./batch_source.ts";
-import { ORDER_VERSION, Permutation } from "./permutation.ts";
-import { checkedSeed, type Seed } from "./seed.ts";
+import { batchArray } from "./example.ts";
+import { ExampleOrder, type Sampler } from "./example_order.ts";
+import type { Seed } from "./seed.ts";
 
 /** Examples in memory: the first axis of both counts them. */
 export interface Dataset<T extends TensorLike = HostTensor> {
@@ -33,9 +34,11 @@ export interface DataLoaderOptions {
   /** Examples in a batch, at least 1. What is left of an epoch beyond whole batches is a smaller batch. */
   readonly batchSize: number;
   /** Whether each epoch has its own order, a function of (seed, epoch). Default false. */
-  readonly shuffle?: boolean;
+  readonly shuffle?: boolean | undefined;
+  /** What draws the examples instead of `shuffle`: `weightedSampler(weights)`, `balancedSampler(labels)`. */
+  readonly sampler?: Sampler | undefined;
   /** Seed of the order. Default: the seed of the run. */
-  readonly seed?: Seed;
+  readonly seed?: Seed | undefined;
   /**
    * Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false: it is
    * trained on, at its size. A resumed run goes on as it began unless this says otherwise.
@@ -47,6 +50,7 @@ export interface DataLoaderOptions {
 export const DATA_LOADER_OPTIONS: OptionNames<DataLoaderOptions> = {
   batchSize: true,
   shuffle: true,
+  sampler: true,
   seed: true,
   dropLast: true,
 };
@@ -80,16 +84,17 @@ export class DataLoader implements BatchSource {
   readonly seed: Seed | undefined;
   readonly #inputRows: Rows;
   readonly #labelRows: Rows;
-  #order: { readonly key: string; readonly permutation: Permutation } | undefined;
+  readonly #order: ExampleOrder;
   #state: LoaderState = { epoch: 0, position: 0 };
   #checksums: Promise<readonly [inputs: number, labels: number]> | undefined;
 
   private constructor(dataset: Dataset, exampleCount: number, options: DataLoaderOptions) {
     this.batchSize = options.batchSize;
-    this.exampleCount = exampleCount;
+    this.#order = new ExampleOrder(exampleCount, options);
+    this.exampleCount = this.#order.length;
     this.shuffle = options.shuffle ?? false;
     this.dropLast = options.dropLast;
-    this.seed = options.seed === undefined ? undefined : checkedSeed(options.seed);
+    this.seed = this.#order.seed;
     this.#inputRows = new Rows(dataset.inputs);
     this.#labelRows = new Rows(dataset.labels);
     this.inputs = this.#inputRows.example;
@@ -139,18 +144,13 @@ export class DataLoader implements BatchSource {
 
   /** Rows of the data set that the batch is made of, in its order. */
   indicesAt(request: BatchRequest): number[] {
-    const { epoch, position } = request;
+    const { position } = request;
     const batches = evaluationBatches(this);
     if (!Number.isInteger(position) || position < 0 || position >= batches) {
       throw new RangeError(`Batch ${position} is not in an epoch of ${batches} batches`);
     }
     const first = position * this.batchSize;
-    const rows = Array.from(
-      { length: Math.min(this.batchSize, this.exampleCount - first) },
-      (_, index) => first + index,
-    );
-    const order = this.#orderOf(this.seed ?? request.seed, epoch, request.orderVersion);
-    return order === undefined ? rows : rows.map((row) => order.at(row));
+    return this.#order.indices(first, Math.min(this.batchSize, this.exampleCount - first), request);
   }
 
   /** Checksums of inputs and labels, which are computed once, and how they are shuffled. */
@@ -162,6 +162,7 @@ export class DataLoader implements BatchSource {
       labels,
       shuffle: this.shuffle,
       seed: this.seed === undefined ? null : String(this.seed),
+      ...this.#order.sampler === undefined ? {} : { sampler: this.#order.sampler.describe() },
     };
   }
 
@@ -195,15 +196,6 @@ export class DataLoader implements BatchSource {
       ? { epoch, position: position + 1 }
       : { epoch: epoch + 1, position: 0 };
     return batch;
-  }
-
-  #orderOf(seed: Seed, epoch: number, version: number = ORDER_VERSION): Permutation | undefined {
-    if (!this.shuffle) return undefined;
-    const key = `${seed}/${epoch}/${version}`;
-    if (this.#order?.key !== key) {
-      this.#order = { key, permutation: new Permutation(this.exampleCount, seed, epoch, version) };
-    }
-    return this.#order.permutation;
   }
 }
 
@@ -240,13 +232,10 @@ class Rows {
 
   gather(rows: readonly number[]): ArrayBufferView {
     const rowBytes = this.#rowBytes;
-    const { dtype, shape } = this.example;
     const gathered = new Uint8Array(rows.length * rowBytes);
     rows.forEach((row, index) =>
       gathered.set(this.#bytes.subarray(row * rowBytes, (row + 1) * rowBytes), index * rowBytes)
     );
-    // A batch goes to the GPU as it is, so the bits of 16-bit floats stay bits.
-    if (dtype === "f16" || dtype === "bf16") return new Uint16Array(gathered.buffer);
-    return HostTensor.fromBytes(gathered, dtype, [rows.length, ...shape]).toArray();
+    return batchArray(gathered, this.example, rows.length);
   }
 }

@@ -70,6 +70,7 @@ async function trainWith(
           : await openSaves(context, autoSaver, log, interrupts?.overdue);
         await log.onStart();
         run.setClock(true);
+        run.expectSteps(stepsAtEnd(run, options));
         return await trainLoop({ run, options, log, autoSaver, saves, kept, interrupts, isStopping });
       } catch (error) {
         run.setClock(false);
@@ -81,7 +82,7 @@ async function trainWith(
     }
   };
   try {
-    const end = await train().catch(async (error: unknown) => {
+    const end = await withBatches(run, train).catch(async (error: unknown) => {
       // What they throw now would hide it.
       await log.onEnd({ endedBy: "error", error }).catch(() => undefined);
       throw error;
@@ -93,6 +94,17 @@ async function trainWith(
     run.setClock(false);
     interrupts?.stop();
   }
+}
+
+/** Does `train`, and gives back what the data hold open, however it ends. */
+async function withBatches<T>(run: Run, train: () => Promise<T>): Promise<T> {
+  const end = await train().catch(async (error: unknown) => {
+    // What goes wrong now would hide it.
+    await run.closeBatches().catch(() => undefined);
+    throw error;
+  });
+  await run.closeBatches();
+  return end;
 }
 
 async function prepare(run: Run, log: TrainLog): Promise<void> {

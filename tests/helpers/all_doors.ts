@@ -2,6 +2,7 @@
 export * from "../../mod.ts";
 export * from "../../src/doors/compat.ts";
 export * from "../../src/doors/container.ts";
+export * from "../../src/doors/data.ts";
 export * from "../../src/doors/engine.ts";
 export * from "../../src/doors/evaluate.ts";
 export * from "../../src/doors/exchange.ts";

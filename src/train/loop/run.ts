@@ -8,7 +8,14 @@ import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { CallbackStates } from "./callback_states.ts";
-import { type Batch, type BatchRequest, type BatchSource, fetchBatch } from "../../data/batch_source.ts";
+import { BatchFeed } from "../../data/batch_feed.ts";
+import {
+  type Batch,
+  type BatchReader,
+  type BatchRequest,
+  type BatchSource,
+  fetchBatch,
+} from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
 import { BatchOrder } from "./batch_order.ts";
@@ -48,6 +55,10 @@ export class Run {
   readonly #options: RunOptions;
   readonly #steps: StepRunner;
   readonly #programs: RunPrograms;
+  /** The batches of the training that runs. */
+  readonly #feed: BatchFeed;
+  /** The step before which that training ends. */
+  #lastStep = 0;
   /** File id of the checkpoint that it was last restored from; none for a run that began afresh. */
   parent: string | undefined;
   /** Tag of that checkpoint, until a training was told. */
@@ -82,6 +93,7 @@ export class Run {
       check: (kept) => requireOtherNames(this.metrics, kept),
     });
     this.#programs = new RunPrograms(options, this.#steps, this.metrics);
+    this.#feed = new BatchFeed(data, (step) => step < this.#lastStep ? this.requestOf(step) : undefined);
   }
 
   get model(): Model {
@@ -207,7 +219,18 @@ export class Run {
    */
   async trainStep(nonFinite: NonFinitePolicy = "stop"): Promise<void> {
     const { step } = this;
-    await this.#steps.run(this.order.sizeOf(step), nonFinite, (ranges) => this.#batchOf(step, ranges));
+    const from = { batchAt: (request: BatchRequest) => this.#feed.take(step, request) };
+    await this.#steps.run(this.order.sizeOf(step), nonFinite, (ranges) => this.#batchOf(step, ranges, from));
+  }
+
+  /** Says that steps up to and without `lastStep` follow, so that no batch beyond them is asked for ahead. */
+  expectSteps(lastStep: number): void {
+    this.#lastStep = lastStep;
+  }
+
+  /** Gives back what the data hold open for the steps so far. The next step opens it again. */
+  async closeBatches(): Promise<void> {
+    await this.#feed.close();
   }
 
   /** Makes the history complete. Waits for the GPU. Throws `non_finite` when a step stopped the run. */
@@ -250,10 +273,14 @@ export class Run {
     return { batch: await this.#batchOf(step, ranges), size: this.order.sizeOf(step) };
   }
 
-  async #batchOf(step: number, ranges: InputRanges): Promise<Batch> {
+  async #batchOf(
+    step: number,
+    ranges: InputRanges,
+    from?: Pick<BatchReader, "batchAt">,
+  ): Promise<Batch> {
     const { data } = this.#options;
     const request = this.requestOf(step);
-    const batch = await fetchBatch(data, request, this.order.sizeOf(step));
+    const batch = await fetchBatch(data, request, this.order.sizeOf(step), from);
     requireBatchInRange(ranges, data, batch, request);
     return batch;
   }

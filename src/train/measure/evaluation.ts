@@ -2,7 +2,9 @@ import type { OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { addTotals, type SetMetric, type Totals } from "../../nn/metrics/metric.ts";
 import type { Model } from "../../nn/model.ts";
+import { withFeed } from "../../data/batch_feed.ts";
 import {
+  type BatchReader,
   type BatchRequest,
   type BatchSource,
   evaluationBatches,
@@ -67,18 +69,25 @@ export class Evaluation {
    */
   run(source: BatchSource, order: OrderKey, options: EvaluateOptions = {}): Promise<EvaluationReport> {
     // One after the other, as they share the memory for what is counted.
-    const report = this.#running.then(() => this.#run(source, order, options));
+    const report = this.#running.then(() =>
+      withFeed(source, order, (from) => this.#run(source, order, options, from))
+    );
     this.#running = report.catch(() => undefined);
     return report;
   }
 
-  async #run(source: BatchSource, order: OrderKey, options: EvaluateOptions): Promise<EvaluationReport> {
+  async #run(
+    source: BatchSource,
+    order: OrderKey,
+    options: EvaluateOptions,
+    from: Pick<BatchReader, "batchAt">,
+  ): Promise<EvaluationReport> {
     const batches = evaluationBatches(source);
     const totals = new Map<string, Totals>();
     this.#rows?.clear();
     for (let position = 0; position < batches; position++) {
       throwIfAborted(options.signal);
-      const rows = await this.#submit(source, { ...order, epoch: 0, position });
+      const rows = await this.#submit(source, { ...order, epoch: 0, position }, from);
       if (rows.isFull || position === batches - 1) {
         for (const batch of await rows.read()) this.#merge(totals, batch);
       }
@@ -99,9 +108,13 @@ export class Evaluation {
   }
 
   /** Counts a batch, into the row that it takes of those that are given. */
-  async #submit(source: BatchSource, request: BatchRequest): Promise<CountRows> {
+  async #submit(
+    source: BatchSource,
+    request: BatchRequest,
+    from: Pick<BatchReader, "batchAt">,
+  ): Promise<CountRows> {
     const size = sizeOfBatch(source, request.position);
-    const batch = await fetchBatch(source, request, size);
+    const batch = await fetchBatch(source, request, size, from);
     const { executable, counted, ranges } = await this.#programFor(source, size);
     requireBatchInRange(ranges, source, batch, request);
     this.#rows ??= new CountRows(this.#model.store.gpu, counted);

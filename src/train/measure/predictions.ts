@@ -2,7 +2,9 @@ import { throwIfAborted } from "../../base/abort.ts";
 import { allocate } from "../../base/allocate.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { nextTurn } from "../../base/event_loop.ts";
+import { withFeed } from "../../data/batch_feed.ts";
 import {
+  type BatchReader,
   type BatchRequest,
   type BatchSource,
   evaluationBatches,
@@ -80,15 +82,20 @@ export class Predictions {
     const { dtype, shape: [, ...shape] } = requireBatch(this.#model.trace(1, false).output, 1);
     const rowBytes = elementCount(shape) * byteSizeOf(dtype);
     const rows = new OutputRows(total, rowBytes);
-    for (let position = 0; source !== undefined && position < evaluationBatches(source); position++) {
-      throwIfAborted(options.signal);
-      const request = { ...key, epoch: 0, position };
-      const size = sizeOfBatch(source, position);
-      const { bytes } = await this.#outputsOf(programs, source, request, fills ? source.batchSize : size);
-      rows.put(bytes.subarray(0, size * rowBytes), position * source.batchSize, source.indicesAt?.(request));
-      options.onProgress?.({ done: Math.min(total, (position + 1) * source.batchSize), total });
-      await nextTurn();
-    }
+    const predictAll = async (source: BatchSource, from: Pick<BatchReader, "batchAt">): Promise<void> => {
+      for (let position = 0; position < evaluationBatches(source); position++) {
+        throwIfAborted(options.signal);
+        const request = { ...key, epoch: 0, position };
+        const size = sizeOfBatch(source, position);
+        const computed = fills ? source.batchSize : size;
+        const { bytes } = await this.#outputsOf(programs, source, request, computed, from);
+        const first = position * source.batchSize;
+        rows.put(bytes.subarray(0, size * rowBytes), first, source.indicesAt?.(request));
+        options.onProgress?.({ done: Math.min(total, first + source.batchSize), total });
+        await nextTurn();
+      }
+    };
+    if (source !== undefined) await withFeed(source, key, (from) => predictAll(source, from));
     return HostTensor.fromBytes(rows.bytes, dtype, [total, ...shape]);
   }
 
@@ -98,9 +105,10 @@ export class Predictions {
     source: BatchSource,
     request: BatchRequest,
     computed: number,
+    from: Pick<BatchReader, "batchAt">,
   ): Promise<HostTensor> {
     const size = sizeOfBatch(source, request.position);
-    const { inputs } = await fetchBatch(source, request, size);
+    const { inputs } = await fetchBatch(source, request, size, from);
     const { executable, ranges } = await programs.get(
       computed,
       source.batchSize,
