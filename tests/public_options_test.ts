@@ -344,6 +344,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
         rollback,
       }),
   ],
+  GotoOptions: [detached(cairn.Trainer.prototype.goto, 1)],
   TrainOptions: [detached(cairn.Trainer.prototype.train)],
   TrainStepOptions: [(wrong) => cairn.TrainStep.compile(nothing(), wrong)],
   ExplainOptions: [detached(cairn.Trainer.prototype.explain)],

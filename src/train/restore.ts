@@ -2,16 +2,14 @@ import { CairnError } from "../base/errors.ts";
 import { type CheckpointSummary, readCatalog } from "../checkpoint/engine/catalog.ts";
 import type { Checkpoint } from "../checkpoint/file/checkpoint.ts";
 import type { Engine } from "../checkpoint/engine/engine.ts";
-import { readFitted } from "../checkpoint/restore/fitted_tensor.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import { isOwnFile, openFrom, runToContinue } from "../checkpoint/engine/open_from.ts";
 import { recover, type RecoverOptions, type Recovery } from "../checkpoint/keep/recovery.ts";
 import { restore } from "../checkpoint/restore/restore.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { RunDirectory } from "./saves/run_directory.ts";
-import { LOSS_RING, LossRing } from "./loop/loss_ring.ts";
 import { LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
-import { restoredColumns } from "./loop/restored_columns.ts";
+import { restoredLosses } from "./loop/restored_losses.ts";
 import type { Run } from "./loop/run.ts";
 import type {
   RecoverRunOptions,
@@ -187,7 +185,7 @@ function nothingToGoOnFrom(engine: Engine): CairnError {
 async function goOnFrom(
   target: RestoreTarget,
   { checkpoint, skipped, confirm }: Recovery & { readonly checkpoint: Checkpoint },
-  options: RestoreRunOptions,
+  options: RestoreRunWork,
 ): Promise<ResumeReport> {
   const { run } = target;
   const { tag, path, provenance, reader } = checkpoint;
@@ -245,7 +243,7 @@ export async function loadRun(
 }
 
 /** How {@link restoreRun} does it. */
-interface RestoreRunOptions {
+export interface RestoreRunWork {
   readonly signal: AbortSignal | undefined;
   readonly isAllowed: Allowance;
   /** Puts the store on the device that the tensors are to go to, when it is known that they fit. */
@@ -253,7 +251,7 @@ interface RestoreRunOptions {
 }
 
 /** What {@link restoreRun} did. */
-interface RestoredRun {
+export interface RestoredRun {
   readonly tensors: LoadReport;
   readonly changed: readonly RunDifference[];
   /** Callbacks that the checkpoint has a state of, and the run has not. */
@@ -265,10 +263,10 @@ interface RestoredRun {
  *
  * @throws CairnError `state_mismatch` for a checkpoint of another run; then nothing has changed.
  */
-async function restoreRun(
+export async function restoreRun(
   target: RestoreTarget,
   checkpoint: Checkpoint,
-  { signal, isAllowed, toDevice }: RestoreRunOptions,
+  { signal, isAllowed, toDevice }: RestoreRunWork,
 ): Promise<RestoredRun> {
   const { run, runDirectory, autoSaver } = target;
   const { tag, provenance } = checkpoint;
@@ -280,11 +278,8 @@ async function restoreRun(
     ...plan,
     prepare: async () => {
       const { reader } = checkpoint;
-      const ringOf = async (name: string): Promise<Float32Array> =>
-        asFloats(await readFitted(reader, reader.tensor(name), run.store.tensor(name), signal));
-      const losses = LossRing.join(state.history.loss, await ringOf(LOSS_RING), state.step);
       const isOtherLoss = differences.some(({ part: setting }) => setting === "loss");
-      const columns = await restoredColumns(run.kept, isOtherLoss ? undefined : checkpoint, state, ringOf);
+      const { losses, columns } = await restoredLosses(run, checkpoint, state, { isOtherLoss, signal });
       await toDevice?.();
       const becomeThat = await run.toRestore(state, {
         losses,
@@ -308,10 +303,6 @@ async function restoreRun(
   });
   if (beginsAverage) run.beginAverage();
   return { tensors, changed: differences, strangers: run.callbacks?.strangersIn(state.callbacks) ?? [] };
-}
-
-function asFloats(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
 }
 
 function adapterWarnings(run: Run, checkpoint: Checkpoint): string[] {

@@ -29,6 +29,11 @@ export class RunDirectories {
     this.#autoSaver = autoSaver;
   }
 
+  /** Whether it is known where the run is saved: otherwise there is nothing of it to be found. */
+  get isKnown(): boolean {
+    return (this.#autoSaver()?.settings.savePath ?? this.#directory) !== undefined;
+  }
+
   /** The run, its directory, and when it is saved. @throws CairnError `storage_failed`; the next call looks again. */
   async target(): Promise<RestoreTarget> {
     const opening = this.#runDirectory ?? this.#open();

@@ -1,19 +1,30 @@
+import type { GotoOptions, GotoReport } from "./goto_options.ts";
 import type { Run } from "./loop/run.ts";
 import type { KeptStates } from "./past/kept_states.ts";
 import type { RollbackSettings } from "./past/rollback_options.ts";
+import type { RunDirectories } from "./run_directories.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 
 /** Takes a run back to what it was. What keeps states is imported where they are kept. */
 export class TimeTravel {
   readonly #run: Run;
   readonly #autoSaver: () => AutoSaver | undefined;
+  readonly #directories: RunDirectories;
   readonly #settings: RollbackSettings | undefined;
   #kept: KeptStates | undefined;
 
   /** @param settings Which states are kept, if any. */
-  constructor(run: Run, settings: RollbackSettings | undefined, autoSaver: () => AutoSaver | undefined) {
+  constructor(
+    run: Run,
+    settings: RollbackSettings | undefined,
+    { directories, autoSaver }: {
+      readonly directories: RunDirectories;
+      readonly autoSaver: () => AutoSaver | undefined;
+    },
+  ) {
     this.#run = run;
     this.#autoSaver = autoSaver;
+    this.#directories = directories;
     this.#settings = settings;
   }
 
@@ -46,6 +57,17 @@ export class TimeTravel {
     return this.#run.step;
   }
 
+  /** Goes to any step of the past; see {@link gotoStep}. */
+  async goto(step: number, options: GotoOptions): Promise<GotoReport> {
+    if (!Number.isSafeInteger(step) || step < 0) {
+      throw new RangeError(`goto() goes to a number of steps from 0, found ${step}`);
+    }
+    const { gotoStep } = await import("./goto.ts");
+    const autoSaver = this.#autoSaver();
+    const target = this.#directories.isKnown ? await this.#directories.target() : undefined;
+    return await gotoStep({ run: this.#run, autoSaver, target, kept: this.#kept }, step, options);
+  }
+
   /** Frees what is kept. */
   close(): void {
     this.#kept?.close();
@@ -60,6 +82,6 @@ function notKept(step: number, steps: number, kept: readonly number[]): RangeErr
     `Cannot go back ${steps} ${
       steps === 1 ? "step" : "steps"
     } from step ${step}: ${there}; keep more of them with rollback: { last, everySteps }, or ` +
-      "load() a checkpoint",
+      "goto() a step",
   );
 }

@@ -1,12 +1,11 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
-import { checkOptions, type OptionNames, pickOptions } from "../base/options/options.ts";
+import { checkOptions, pickOptions } from "../base/options/options.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
 import { AutoSaver } from "./saves/auto_saver.ts";
-import type { Callback } from "./callbacks/callback.ts";
 import { CallbackList } from "./callbacks/callback_list.ts";
 import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
@@ -16,6 +15,7 @@ import { type Printable, showAs } from "../base/printable.ts";
 import { EXPLAIN_OPTIONS, type ExplainOptions, type StepExplanation } from "./step/explain_step.ts";
 import type { ModelSummary } from "./step/summarize_model.ts";
 import { measuredNames } from "./step/kept_terms.ts";
+import { GOTO_OPTIONS, type GotoOptions, type GotoReport } from "./goto_options.ts";
 import type { TrainingHistory } from "./loop/history.ts";
 import { BASE_FIELDS } from "./saves/name_template.ts";
 import {
@@ -32,26 +32,17 @@ import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
 import { RUN_OPTIONS, type RunOptions } from "./loop/run_options.ts";
 import { OneAtATime } from "./one_at_a_time.ts";
-import { type RollbackOptions, rollbackSettings } from "./past/rollback_options.ts";
+import { rollbackSettings } from "./past/rollback_options.ts";
 import { TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_options.ts";
 import { TimeTravel } from "./time_travel.ts";
+import { TRAINER_OPTIONS, type TrainerOptions } from "./trainer_options.ts";
 import { trainerText } from "./trainer_text.ts";
 import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
+export type { TrainerOptions } from "./trainer_options.ts";
 export type { TrainerLoadOptions } from "./restore_options.ts";
 export type { TrainerSaveOptions } from "./save_options.ts";
-
-/** Options of {@link Trainer}. */
-export interface TrainerOptions extends RunOptions {
-  /** What looks at its trainings and may end them; checkpoints keep their states. Default: none. */
-  readonly callbacks?: readonly Callback[] | undefined;
-  /** Which states are kept on the GPU for {@link Trainer.rollback}: `{ last: 4, everySteps: 50 }`. Default: none. */
-  readonly rollback?: RollbackOptions | undefined;
-}
-
-/** Every option of {@link TrainerOptions}. */
-const TRAINER_OPTIONS: OptionNames<TrainerOptions> = { ...RUN_OPTIONS, callbacks: true, rollback: true };
 
 /**
  * Trains a model, saves it on the way, and resumes.
@@ -100,8 +91,9 @@ export class Trainer {
     this.store = store;
     this.#callbacks = new CallbackList(options.callbacks ?? []);
     this.#run = new Run(store, pickOptions<RunOptions>(options, RUN_OPTIONS), this.#callbacks);
-    this.#directories = new RunDirectories(this.#run, () => this.#autoSaver);
-    this.#past = new TimeTravel(this.#run, rollback, () => this.#autoSaver);
+    const autoSaver = (): AutoSaver | undefined => this.#autoSaver;
+    this.#directories = new RunDirectories(this.#run, autoSaver);
+    this.#past = new TimeTravel(this.#run, rollback, { directories: this.#directories, autoSaver });
     this.#knownFields = [...BASE_FIELDS, ...measuredNames(this.#run)];
   }
 
@@ -369,6 +361,22 @@ export class Trainer {
    */
   async rollback(steps: number = 1): Promise<number> {
     return await this.#turns.alone("rollback", () => this.#past.rollback(steps));
+  }
+
+  /**
+   * Makes the run what it was when `step` steps were done: takes the nearest state of it, a checkpoint in `savePath` or
+   * one in memory, and does the steps in between again, or all of them from the weights of the seed. Tensors, losses
+   * and what was measured have the bits that were there, which the losses of those steps prove. Nothing is saved or
+   * told meanwhile; callbacks have the state of the one that it began with, and hear of the losses since when training
+   * goes on.
+   *
+   * @throws RangeError for a step that was never done. CairnError `no_checkpoint` where there is nothing to begin with,
+   * `state_mismatch` for a step that is not the same again, `out_of_memory` where there is no room for a copy of the
+   * store, `signal.reason`. Then the run is as it was.
+   */
+  async goto(step: number, options: GotoOptions = {}): Promise<GotoReport> {
+    checkOptions("goto()", options, GOTO_OPTIONS, "{ signal }");
+    return await this.#turns.alone("goto", () => this.#past.goto(step, options));
   }
 
   /**

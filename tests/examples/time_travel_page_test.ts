@@ -9,6 +9,7 @@ const scripts = examplesIn("docs/time_travel.md").filter(({ code }) => code.incl
 /** What the script that has such a line is to print. */
 const PRINTED: Readonly<Record<string, RegExp>> = {
   "trainer.rollback(": /^the loss leapt to \d[\d.e+]*: back to step 1\d\d\n500 0\.\d+\n$/,
+  "trainer.goto(137": /^at step 137, from "step-00000100" at step 100\n0\.\d+ 0\.\d+\n$/,
 };
 
 describe("a whole script of docs/time_travel.md", () => {

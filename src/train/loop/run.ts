@@ -30,6 +30,7 @@ import { checkedSeed, type Seed } from "../../data/seed.ts";
 import type { ExplainOptions, StepExplanation } from "../step/explain_step.ts";
 import type { ModelSummary } from "../step/summarize_model.ts";
 import { unreachedWarning } from "../step/step_values.ts";
+import type { RateScale } from "./rate_scales.ts";
 import type { RunDifference } from "./run_identity.ts";
 import { RunPrograms } from "./run_programs.ts";
 import { RunRecord } from "./run_record.ts";
@@ -153,6 +154,15 @@ export class Run {
   /** Multiplies all learning rates from the next step on. */
   scaleLearningRate(factor: number): void {
     this.#steps.rates.multiply(this.step, factor);
+  }
+
+  /** What {@link Run.scaleLearningRate} made of the rates, from which step on each. */
+  get rateScales(): readonly RateScale[] {
+    return this.#steps.rates.changes;
+  }
+
+  set rateScales(changes: readonly RateScale[]) {
+    this.#steps.rates.replace(changes);
   }
 
   /** Steps done when `epochs` epochs are. */
@@ -327,7 +337,7 @@ export class Run {
       },
       walltime: this.walltime,
       autoSaver,
-      rateScales: this.#steps.rates.changes,
+      rateScales: this.rateScales,
       callbacks: this.callbacks?.saved(),
     };
   }

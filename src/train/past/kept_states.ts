@@ -73,7 +73,10 @@ export class KeptStates {
   async putBack({ moment, copy }: KeptState): Promise<void> {
     const copies = this.#copies;
     if (copies === undefined) return;
-    await returnTo(this.#run, moment, this.#autoSaver(), () => copies.putBack(copy));
+    await returnTo(this.#run, moment, {
+      autoSaver: this.#autoSaver(),
+      putBack: () => copies.putBack(copy),
+    });
     this.#restores = this.#run.restores;
     this.#forgetOthers();
   }

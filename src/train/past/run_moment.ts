@@ -1,6 +1,7 @@
 import { freezeState, type FrozenHostState, thawState } from "../../checkpoint/capture/host_state.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { AutoSaver } from "../saves/auto_saver.ts";
+import type { RestoredLosses } from "../loop/restored_losses.ts";
 import type { Run } from "../loop/run.ts";
 import { fromStateTree, toStateTree } from "../loop/training_state.ts";
 
@@ -26,16 +27,25 @@ export function momentOf(run: Run, autoSaver: AutoSaver | undefined): RunMoment 
   };
 }
 
-/**
- * Makes `run` what it was at a moment of its own past. Tensors and all else change in one tick.
- *
- * @param putBack Submits the tensors of then.
- */
+/** Of the first `step` steps of a run, all that was read from the GPU. */
+export function knownOf({ history }: Run, step: number): RestoredLosses {
+  return { losses: history.lossesBetween(0, step), columns: history.columnsBefore(step) };
+}
+
+/** What a {@link RunMoment} leaves to others. */
+export interface ReturnWork {
+  readonly autoSaver: AutoSaver | undefined;
+  /** Submits the tensors of then. */
+  readonly putBack: () => void;
+  /** What is known of the steps before it. Unless given, the history of the run has that. */
+  readonly known?: RestoredLosses | undefined;
+}
+
+/** Makes `run` what it was at a moment of its own past. Tensors and all else change in one tick. */
 export async function returnTo(
   run: Run,
   moment: RunMoment,
-  autoSaver: AutoSaver | undefined,
-  putBack: () => void,
+  { autoSaver, putBack, known = knownOf(run, moment.step) }: ReturnWork,
 ): Promise<void> {
   const { step, state: { state, tensors }, variants, parent, resumedFrom } = moment;
   const bytesOf = new Map(tensors.map(({ spec, bytes }) => [spec.name, { ...spec, bytes }]));
@@ -47,8 +57,7 @@ export async function returnTo(
   });
   const restored = fromStateTree(tree, `step ${step}`);
   const become = await run.toRestore(restored, {
-    losses: run.history.lossesBetween(0, step),
-    columns: run.history.columnsBefore(step),
+    ...known,
     updates: undefined,
     variants,
     differences: [],

@@ -28,6 +28,7 @@ export class StoreCopies {
   static async allocate(store: TensorStore, count: number, what: string): Promise<StoreCopies> {
     const { gpu } = store;
     const slabs = slabsOf(store);
+    gpu.requireRoom(what, { "copies of the store": count * store.stats().bytes });
     const made: GPUBuffer[][] = [];
     try {
       await gpu.validated("copies of the store", () => {
