@@ -1,10 +1,12 @@
 // Trains on real handwritten digits, is killed three times (once while a save is being written), resumes by itself,
 // and compares the result bit for bit with a run that was never disturbed. With `--kill saves` it is killed twenty
-// times, each time while a save is being written.
+// times, each time while a save is being written. With `--goto 137` nothing is killed: it trains, goes back to that step,
+// and compares it bit for bit with what was there.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compareCheckpoints } from "../kills/compare.ts";
+import { goBack } from "./go_back.ts";
 import { killsWhileSaving, runUntilDone, seededKills } from "./kill_and_resume.ts";
 import { failures, printTable, summarise } from "./report.ts";
 import { runtimeName } from "../kills/runtime.ts";
@@ -12,9 +14,19 @@ import { runtimeName } from "../kills/runtime.ts";
 const seed = Number(process.env.CAIRN_DEMO_SEED ?? 1);
 const kills = process.argv.join(" ").includes("--kill saves") ? killsWhileSaving(seed) : seededKills(seed);
 const folder = mkdtempSync(join(tmpdir(), "cairn-digits-"));
+const wanted = process.argv.indexOf("--goto");
 
 try {
   console.log(`seed ${seed}, ${runtimeName()}, checkpoints in ${folder}`);
+  process.exitCode = wanted >= 0
+    ? (await goBack(Number(process.argv[wanted + 1]), seed, folder)).length === 0 ? 0 : 1
+    : await killAndCompare();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** The exit code: 0 when everything that is promised was seen. */
+async function killAndCompare(): Promise<number> {
   console.log(`\n1. A run that is killed ${kills.length} times`);
   const killed = await runUntilDone({ directory: join(folder, "killed"), seed, kills });
   console.log("\n2. The same run, undisturbed");
@@ -32,7 +44,5 @@ try {
   printTable(summary, undisturbed);
   for (const failure of failures(summary, killed, kills)) console.log(`   not so: ${failure}`);
   console.log(JSON.stringify(summary));
-  process.exitCode = failures(summary, killed, kills).length === 0 ? 0 : 1;
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+  return failures(summary, killed, kills).length === 0 ? 0 : 1;
 }

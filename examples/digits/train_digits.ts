@@ -2,31 +2,17 @@
 // steps, and tells what it does as one line of JSON each time. Whoever started it may kill it at any moment.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { DataLoader, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
-import { loadDigits } from "./digits.ts";
+import { TensorStore, Trainer } from "@cairn-ml/cairn";
+import { digitsRun, EPOCHS } from "./digits_run.ts";
 import type { TrainingEvent } from "./kill_and_resume.ts";
 import { measureSaving, measureStep, median } from "./measure.ts";
-
-const EPOCHS = 8;
 
 const [directory = "checkpoints", seedText = "1"] = process.argv.slice(2);
 const seed = Number(seedText);
 const tell = (event: TrainingEvent) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-const { training, heldOut } = await loadDigits(seed);
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model: nn.sequential(
-    nn.sequential(nn.linear(784, 256), nn.relu(), nn.dropout(0.2)),
-    nn.sequential(nn.linear(256, 128), nn.relu(), nn.dropout(0.2)),
-    nn.linear(128, 10),
-  ),
-  loss: nn.crossEntropy(),
-  optimizer: optim.adamw({ learningRate: optim.cosineDecay(2e-3, 125 * EPOCHS), weightDecay: 0.1 }),
-  data: DataLoader.from(training, { batchSize: 64, shuffle: true }),
-  validation: DataLoader.from(heldOut, { batchSize: 500 }),
-  seed,
-});
+const trainer = new Trainer(store, await digitsRun(seed));
 trainer.autoSave({
   interval: 1,
   everySteps: 20,
