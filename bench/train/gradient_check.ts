@@ -20,7 +20,7 @@ import { Model } from "../../src/nn/model.ts";
 import * as nn from "../../src/nn/nn.ts";
 import * as optim from "../../src/nn/optim/optim.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
-import type { BatchSource } from "../../src/data/batch_source.ts";
+import type { BatchSource, ExampleSpec } from "../../src/data/batch_source.ts";
 import { ParameterRules } from "../../src/train/step/parameter_rules.ts";
 import { StepMemory, stepProgram } from "../../src/train/step/step_program.ts";
 import { stepValues } from "../../src/train/step/step_values.ts";
@@ -92,7 +92,7 @@ function numbers(seed: number): () => number {
 async function jobOf(isChecked: boolean): Promise<Job> {
   const store = TensorStore.on(gpu);
   const layers = [nn.linear(784, 256), nn.relu(), nn.linear(256, 128), nn.relu(), nn.linear(128, 10)];
-  const model = Model.define(store, nn.sequential(...layers), data.inputs, BATCH);
+  const model = Model.define(store, nn.sequential(...layers), data.inputs as ExampleSpec, BATCH);
   const optimizer = optim.adamw({ learningRate: 1e-3, beta1: BETA1, beta2: BETA2 });
   const rules = new ParameterRules(optimizer, model.parameters);
   const slots = new Map(rules.slots.map((slot) => [slot, store.mirror(slot, model.group.name)]));

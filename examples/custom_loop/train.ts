@@ -77,7 +77,7 @@ async function accuracy(): Promise<number> {
   const { input, output } = step.model.trace(NEW_POINTS, false);
   const parameters = (name: string) => step.model.rangeOf(name);
   const program = await Executable.compile(store.gpu, { inputs: [input], outputs: { output }, parameters });
-  program.run({ inputs });
+  program.run({ inputs: inputs as Float32Array });
   const [outputs] = await program.read("output");
   program.close();
   const logits = outputs?.toArray() as Float32Array;

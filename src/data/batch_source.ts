@@ -2,7 +2,9 @@ import type { Description } from "../base/description.ts";
 import type { DType } from "../base/dtype.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { CairnError } from "../base/errors.ts";
+import { type Named, type Parts, partText } from "../base/named.ts";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
+import { batchParts, exampleParts } from "./batch_parts.ts";
 import type { Seed } from "./seed.ts";
 
 /** The tensor of one example, without the batch axis. */
@@ -15,10 +17,13 @@ export interface ExampleSpec {
 
 /** Some examples, one after the other. */
 export interface Batch {
-  /** Elements of the inputs, `size * elements of one input`, in the order of the shape `[size, …]`. */
-  readonly inputs: ArrayBufferView;
+  /**
+   * Elements of the inputs, `size * elements of one input`, in the order of the shape `[size, …]`; of several inputs
+   * each by its name.
+   */
+  readonly inputs: Named<ArrayBufferView>;
   /** Elements of the labels. */
-  readonly labels: ArrayBufferView;
+  readonly labels: Named<ArrayBufferView>;
 }
 
 /** What the orders of a run's data are a function of, beside the epoch. */
@@ -59,10 +64,10 @@ export interface BatchSource {
    * it a resumed run goes on as it began. Evaluation never leaves one out.
    */
   readonly dropLast?: boolean | undefined;
-  /** What one example of the inputs is. */
-  readonly inputs: ExampleSpec;
-  /** What the label of one example is. */
-  readonly labels: ExampleSpec;
+  /** What one example of the inputs is; of several inputs each by its name. */
+  readonly inputs: Named<ExampleSpec>;
+  /** What the label of one example is; of several labels each by its name. */
+  readonly labels: Named<ExampleSpec>;
   /** The requested batch. The same request always gives the same bytes. */
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
   /** How many batches are asked for before they are needed, so that they are read while the GPU works. Default 0. */
@@ -136,7 +141,8 @@ export function evaluationBatches(source: BatchSource): number {
 }
 
 /**
- * The batch that `request` names, if it has `size` examples. Throws `short_batch` if it has fewer, or more.
+ * The batch that `request` names, part by part, if each has `size` examples. Throws `short_batch` if one has fewer, or
+ * more.
  *
  * @param from What is asked for it. Default: the source.
  */
@@ -145,28 +151,44 @@ export async function fetchBatch(
   request: BatchRequest,
   size: number,
   from: Pick<BatchReader, "batchAt"> = source,
-): Promise<Batch> {
-  const batch = await from.batchAt(request);
-  requireSize("inputs", batch.inputs, source.inputs, request, size);
-  requireSize("labels", batch.labels, source.labels, request, size);
-  return batch;
+): Promise<Parts<ArrayBufferView>> {
+  const parts = batchParts(await from.batchAt(request));
+  const specs = exampleParts(source);
+  requireSameParts("A batch", specs, Object.keys(parts));
+  for (const [part, spec] of Object.entries(specs)) {
+    const found = parts[part];
+    if (found !== undefined) requireSize(part, found, spec, request, size);
+  }
+  return parts;
+}
+
+/** A `TypeError` unless `found` are the names of the parts that `specs` has. */
+export function requireSameParts(what: string, specs: Parts<ExampleSpec>, found: readonly string[]): void {
+  const expected = Object.keys(specs);
+  const missing = expected.find((part) => !found.includes(part));
+  const strange = found.find((part) => !expected.includes(part));
+  if (missing === undefined && strange === undefined) return;
+  const list = (parts: readonly string[]): string => parts.map((part) => partText(part)).join(", ");
+  throw new TypeError(`${what} has ${list(found)}, expected ${list(expected)}; give each under its name`);
 }
 
 function requireSize(
-  what: "inputs" | "labels",
+  part: string,
   found: ArrayBufferView,
   example: ExampleSpec,
   request: BatchRequest,
   size: number,
 ): void {
-  const count = countExamples(what, found, example);
+  const count = countExamples(part, found, example);
   if (found.byteLength === size * exampleBytes(example)) return;
   const relation = count < size ? "is short" : "is too long";
   const epoch = request.epoch + 1;
   const expectedBytes = size * exampleBytes(example);
   throw new CairnError(
     "short_batch",
-    `Batch ${request.position} of epoch ${epoch} ${relation}: its ${what} hold ${count} examples of ` +
+    `Batch ${request.position} of epoch ${epoch} ${relation}: its ${
+      partText(part)
+    } hold ${count} examples of ` +
       `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
       `(${expectedBytes} bytes); let batchAt() give what exampleCount promises, or leave out a smaller last batch with dropLast`,
     { details: { value: count, limit: size } },
@@ -174,18 +196,14 @@ function requireSize(
 }
 
 /**
- * How many examples the `inputs` or `labels` of a batch hold; a fraction where the last one is cut off.
+ * How many examples a part of a batch holds; a fraction where the last one is cut off.
  *
  * @throws TypeError for what is no typed array.
  */
-export function countExamples(
-  what: "inputs" | "labels",
-  found: ArrayBufferView,
-  example: ExampleSpec,
-): number {
+export function countExamples(part: string, found: ArrayBufferView, example: ExampleSpec): number {
   if (!ArrayBuffer.isView(found)) {
     throw new TypeError(
-      `The ${what} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
+      `The ${partText(part)} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
     );
   }
   const perExample = exampleBytes(example);

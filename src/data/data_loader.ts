@@ -1,11 +1,12 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import { crc32 } from "../base/crc32/crc32.ts";
 import { nextTurn } from "../base/event_loop.ts";
+import { type Like, type Named, namedOf, type Parts, partsOf, partText } from "../base/named.ts";
 import type { Description } from "../base/description.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
-import { type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
+import { isTensorLike, type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
 import { elementCount, formatShape } from "../tensor/shape.ts";
 import {
   type Batch,
@@ -18,12 +19,12 @@ import { batchArray } from "./example.ts";
 import { ExampleOrder, type Sampler } from "./example_order.ts";
 import type { Seed } from "./seed.ts";
 
-/** Examples in memory: the first axis of both counts them. */
-export interface Dataset<T extends TensorLike = HostTensor> {
-  /** `[examples, …]` */
-  readonly inputs: T;
-  /** `[examples]` or `[examples, …]`; classes are u32, as in a `Uint32Array`. */
-  readonly labels: T;
+/** Examples in memory: the first axis of each tensor counts them. */
+export interface Dataset<Inputs = HostTensor, Labels = Inputs> {
+  /** `[examples, …]`; several by name, such as `{ image, meta }`. */
+  readonly inputs: Inputs;
+  /** `[examples]` or `[examples, …]`; classes are u32, as in a `Uint32Array`. Several by name. */
+  readonly labels: Labels;
 }
 
 /** Every option of {@link Dataset}. */
@@ -55,6 +56,14 @@ export const DATA_LOADER_OPTIONS: OptionNames<DataLoaderOptions> = {
   dropLast: true,
 };
 
+/** A batch of a {@link DataLoader}: a typed array each. */
+export interface LoadedBatch<Inputs = TensorLike, Labels = TensorLike> extends Batch {
+  /** `[size, …]`; of several inputs each by its name. */
+  readonly inputs: Like<Inputs, TensorLike, ArrayBufferView>;
+  /** `[size]` or `[size, …]`; of several labels each by its name. */
+  readonly labels: Like<Labels, TensorLike, ArrayBufferView>;
+}
+
 /** What takes a few milliseconds. */
 const CHECKSUM_SLICE_BYTES = 16 * 1024 * 1024;
 
@@ -71,41 +80,43 @@ export interface LoaderState {
  * stored, so that every batch of every epoch is reached in O(1) and a resumed run sees exactly what it would
  * have seen.
  */
-export class DataLoader implements BatchSource {
+export class DataLoader<Inputs = TensorLike, Labels = TensorLike> implements BatchSource {
   readonly batchSize: number;
   readonly exampleCount: number;
-  readonly inputs: ExampleSpec;
-  readonly labels: ExampleSpec;
+  readonly inputs: Like<Inputs, TensorLike, ExampleSpec>;
+  readonly labels: Like<Labels, TensorLike, ExampleSpec>;
   /** Whether each epoch has its own order. */
   readonly shuffle: boolean;
   /** Whether training leaves out a smaller last batch; `undefined` where it was not said. */
   readonly dropLast: boolean | undefined;
   /** Seed of the order; `undefined` where it is that of the run. */
   readonly seed: Seed | undefined;
-  readonly #inputRows: Rows;
-  readonly #labelRows: Rows;
+  readonly #rows: Parts<Rows>;
   readonly #order: ExampleOrder;
   #state: LoaderState = { epoch: 0, position: 0 };
-  #checksums: Promise<readonly [inputs: number, labels: number]> | undefined;
+  #checksums: Promise<Parts<number>> | undefined;
 
-  private constructor(dataset: Dataset, exampleCount: number, options: DataLoaderOptions) {
+  private constructor(rows: Parts<Rows>, exampleCount: number, options: DataLoaderOptions) {
     this.batchSize = options.batchSize;
     this.#order = new ExampleOrder(exampleCount, options);
     this.exampleCount = this.#order.length;
     this.shuffle = options.shuffle ?? false;
     this.dropLast = options.dropLast;
     this.seed = this.#order.seed;
-    this.#inputRows = new Rows(dataset.inputs);
-    this.#labelRows = new Rows(dataset.labels);
-    this.inputs = this.#inputRows.example;
-    this.labels = this.#labelRows.example;
+    this.#rows = rows;
+    const specs = mapParts(rows, ({ example }) => example);
+    this.inputs = namedOf("inputs", specs) as Like<Inputs, TensorLike, ExampleSpec>;
+    this.labels = namedOf("labels", specs) as Like<Labels, TensorLike, ExampleSpec>;
   }
 
   /**
    * Throws a `TypeError` when inputs and labels do not count the same, a `RangeError` for an invalid batch size and for
    * a data set without examples. Tensors are not copied; numbers become f32, unless their array says what they are.
    */
-  static from(dataset: Dataset<TensorLike>, options: DataLoaderOptions): DataLoader {
+  static from<Inputs extends Named<TensorLike>, Labels extends Named<TensorLike>>(
+    dataset: Dataset<Inputs, Labels>,
+    options: DataLoaderOptions,
+  ): DataLoader<Inputs, Labels> {
     const { batchSize } = checkOptions(
       "DataLoader.from()",
       options,
@@ -116,30 +127,21 @@ export class DataLoader implements BatchSource {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
     }
-    const tensors = { inputs: tensorIn(dataset, "inputs"), labels: tensorIn(dataset, "labels") };
-    const [inputCount] = tensors.inputs.shape;
-    const [labelCount] = tensors.labels.shape;
-    if (inputCount === undefined || inputCount !== labelCount) {
-      throw new TypeError(
-        `Inputs and labels count their examples with their first axis, found inputs ` +
-          `${formatShape(tensors.inputs.shape)} and labels ${formatShape(tensors.labels.shape)}`,
-      );
-    }
-    if (inputCount === 0) {
-      const shape = formatShape(tensors.inputs.shape);
-      throw new RangeError(
-        `The data set has no examples: its inputs have the shape ${shape}; give it at least one`,
-      );
-    }
-    return new DataLoader(tensors, inputCount, options);
+    const tensors = { ...tensorsIn(dataset, "inputs"), ...tensorsIn(dataset, "labels") };
+    const exampleCount = examplesOf(tensors);
+    return new DataLoader(mapParts(tensors, (tensor) => new Rows(tensor)), exampleCount, options);
   }
 
   /**
    * The batch as typed arrays of its own. The last of an epoch has fewer examples where they do not divide.
    */
-  batchAt(request: BatchRequest): Batch {
-    const rows = this.indicesAt(request);
-    return { inputs: this.#inputRows.gather(rows), labels: this.#labelRows.gather(rows) };
+  batchAt(request: BatchRequest): LoadedBatch<Inputs, Labels> {
+    const indices = this.indicesAt(request);
+    const arrays = mapParts(this.#rows, (rows) => rows.gather(indices));
+    return {
+      inputs: namedOf("inputs", arrays) as Like<Inputs, TensorLike, ArrayBufferView>,
+      labels: namedOf("labels", arrays) as Like<Labels, TensorLike, ArrayBufferView>,
+    };
   }
 
   /** Rows of the data set that the batch is made of, in its order. */
@@ -155,19 +157,19 @@ export class DataLoader implements BatchSource {
 
   /** Checksums of inputs and labels, which are computed once, and how they are shuffled. */
   async describe(): Promise<Description> {
-    const [inputs, labels] = await (this.#checksums ??= this.#computeChecksums());
     return {
       name: "DataLoader",
-      inputs,
-      labels,
+      ...await (this.#checksums ??= this.#computeChecksums()),
       shuffle: this.shuffle,
       seed: this.seed === undefined ? null : String(this.seed),
       ...this.#order.sampler === undefined ? {} : { sampler: this.#order.sampler.describe() },
     };
   }
 
-  async #computeChecksums(): Promise<readonly [inputs: number, labels: number]> {
-    return [await this.#inputRows.checksum(), await this.#labelRows.checksum()];
+  async #computeChecksums(): Promise<Parts<number>> {
+    const checksums: Record<string, number> = {};
+    for (const [part, rows] of Object.entries(this.#rows)) checksums[part] = await rows.checksum();
+    return checksums;
   }
 
   /** Where {@link DataLoader.next} goes on. */
@@ -189,7 +191,7 @@ export class DataLoader implements BatchSource {
    * The next batch; after the last of an epoch comes the first of the next one. Seed 0 unless the loader has
    * its own.
    */
-  next(): Batch {
+  next(): LoadedBatch<Inputs, Labels> {
     const { epoch, position } = this.#state;
     const batch = this.batchAt({ seed: 0, epoch, position });
     this.#state = position + 1 < evaluationBatches(this)
@@ -199,13 +201,43 @@ export class DataLoader implements BatchSource {
   }
 }
 
-function tensorIn(dataset: Dataset<TensorLike>, what: "inputs" | "labels"): HostTensor {
+function tensorsIn(
+  dataset: Dataset<Named<TensorLike>>,
+  what: "inputs" | "labels",
+): Parts<HostTensor> {
   const given: unknown = dataset[what];
   requireAwaited(`The ${what} of a data set`, given, "the call that reads them");
   if (given === undefined || given === null) {
-    throw new TypeError(`A data set has ${what}: a HostTensor, nested arrays of numbers, or a typed array`);
+    throw new TypeError(
+      `A data set has ${what}: a HostTensor, nested arrays of numbers, a typed array, or several by name`,
+    );
   }
-  return tensorOf(dataset[what], what);
+  return Object.fromEntries(
+    Object.entries(partsOf(what, dataset[what], isTensorLike))
+      .map(([part, tensor]) => [part, tensorOf(tensor, partText(part))]),
+  );
+}
+
+/** How many examples each of the tensors has. */
+function examplesOf(tensors: Parts<HostTensor>): number {
+  const [[first, { shape }] = ["inputs", { shape: [] }], ...others] = Object.entries(tensors);
+  const [count] = shape;
+  const other = count === undefined ? others[0] : others.find(([, tensor]) => tensor.shape[0] !== count);
+  if (count === undefined || other !== undefined) {
+    const found = [[first, { shape }] as const, ...other === undefined ? [] : [other]]
+      .map(([part, tensor]) => `${partText(part)} ${formatShape(tensor.shape)}`).join(" and ");
+    throw new TypeError(`Inputs and labels count their examples with their first axis, found ${found}`);
+  }
+  if (count > 0) return count;
+  throw new RangeError(
+    `The data set has no examples: its ${partText(first)} have the shape ${
+      formatShape(shape)
+    }; give it at least one`,
+  );
+}
+
+function mapParts<T, U>(parts: Parts<T>, change: (each: T) => U): Parts<U> {
+  return Object.fromEntries(Object.entries(parts).map(([part, each]) => [part, change(each)]));
 }
 
 /** The first axis of a tensor as rows of bytes. */

@@ -1,26 +1,31 @@
+import { type Named, namedOf, type Parts, partsIn, partsOf, partText } from "../base/named.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { allocate } from "../base/allocate.ts";
 import { requireAwaited } from "../base/options/kind_of.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { inferDType, isNodeBuffer } from "../tensor/host_values.ts";
 import { elementCount, formatShape, shapesEqual } from "../tensor/shape.ts";
-import { type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
+import { isTensorLike, type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
+import { exampleParts } from "./batch_parts.ts";
 import type { Batch, ExampleSpec } from "./batch_source.ts";
 
 /** One example: tensors, typed arrays, nested arrays of numbers, or a number. */
 export interface Example {
-  /** Without the batch axis. A typed array says its dtype, and is given the shape that was declared. */
-  readonly inputs: TensorLike;
-  /** A class, a number, or several. Left out where there are none, such as to predict. */
-  readonly labels?: TensorLike | undefined;
+  /**
+   * Without the batch axis. A typed array says its dtype, and is given the shape that was declared. Several inputs each
+   * by its name.
+   */
+  readonly inputs: Named<TensorLike>;
+  /** A class, a number, or several; several labels each by its name. Left out where there are none, as to predict. */
+  readonly labels?: Named<TensorLike> | undefined;
 }
 
 /** What the examples of a source are. */
 export interface ExampleSpecs {
   /** What one example of the inputs is. */
-  readonly inputs: ExampleSpec;
+  readonly inputs: Named<ExampleSpec>;
   /** What the label of one example is. */
-  readonly labels: ExampleSpec;
+  readonly labels: Named<ExampleSpec>;
 }
 
 /** Labels without elements: nothing reads any. */
@@ -40,9 +45,12 @@ export function specsOf(example: Example, declared: Partial<ExampleSpecs>): Exam
   };
 }
 
-function specOf(value: TensorLike, what: string): ExampleSpec {
-  const { dtype, shape } = tensorOf(value, what);
-  return { dtype, shape };
+function specOf(value: Named<TensorLike>, what: string): Named<ExampleSpec> {
+  const parts = Object.entries(partsOf<TensorLike>(what, value, isTensorLike)).map(([part, each]) => {
+    const { dtype, shape } = tensorOf(each, partText(part));
+    return [part, { dtype, shape }];
+  });
+  return namedOf<ExampleSpec>(what, Object.fromEntries(parts));
 }
 
 function requireExample(example: Example): Example {
@@ -59,39 +67,52 @@ function requireExample(example: Example): Example {
 
 /** A batch that is filled example by example. */
 export class BatchRows {
-  readonly #inputs: PartRows;
-  readonly #labels: PartRows;
+  readonly #rows: Parts<PartRows>;
 
   /** @param size How many examples. */
-  constructor({ inputs, labels }: ExampleSpecs, size: number) {
-    this.#inputs = new PartRows("inputs", inputs, size);
-    this.#labels = new PartRows("labels", labels, size);
+  constructor(specs: ExampleSpecs, size: number) {
+    const parts = Object.entries(exampleParts(specs));
+    this.#rows = Object.fromEntries(parts.map(([part, spec]) => [part, new PartRows(part, spec, size)]));
   }
 
   /** Copies an example to its row. @throws TypeError or RangeError where it is not what the others are. */
   set(row: number, example: Example): void {
     const { inputs, labels } = requireExample(example);
-    this.#inputs.set(row, inputs);
-    if (labels !== undefined) this.#labels.set(row, labels);
-    else if (!this.#labels.isEmpty) throw new TypeError("It has no labels, and the others have");
+    this.#setParts(row, "inputs", inputs);
+    if (labels !== undefined) this.#setParts(row, "labels", labels);
+    else if (Object.values(partsIn("labels", this.#rows)).some((rows) => !rows.isEmpty)) {
+      throw new TypeError("It has no labels, and the others have");
+    }
   }
 
   /** Shares the memory. */
   toBatch(): Batch {
-    return { inputs: this.#inputs.array, labels: this.#labels.array };
+    const arrays = Object.entries(this.#rows).map(([part, { array }]) => [part, array]);
+    const parts: Parts<ArrayBufferView> = Object.fromEntries(arrays);
+    return { inputs: namedOf("inputs", parts), labels: namedOf("labels", parts) };
+  }
+
+  #setParts(row: number, what: "inputs" | "labels", given: Named<TensorLike>): void {
+    const parts = partsOf<TensorLike>(what, given, isTensorLike);
+    const own = partsIn(what, this.#rows);
+    const strange = Object.keys(parts).find((part) => own[part] === undefined);
+    const missing = Object.keys(own).find((part) => parts[part] === undefined);
+    if (strange !== undefined) throw new TypeError(`It has ${partText(strange)}, and the others have none`);
+    if (missing !== undefined) throw new TypeError(`It has no ${partText(missing)}, and the others have`);
+    for (const [part, value] of Object.entries(parts)) own[part]?.set(row, value);
   }
 }
 
-/** The inputs or the labels of a batch. */
+/** One part of a batch: the inputs or the labels, or one of several. */
 class PartRows {
-  readonly #what: string;
+  readonly #part: string;
   readonly #spec: ExampleSpec;
   readonly #bytes: Uint8Array;
   readonly #rowBytes: number;
   readonly #size: number;
 
-  constructor(what: string, spec: ExampleSpec, size: number) {
-    this.#what = what;
+  constructor(part: string, spec: ExampleSpec, size: number) {
+    this.#part = part;
     this.#spec = spec;
     this.#size = size;
     this.#rowBytes = elementCount(spec.shape) * byteSizeOf(spec.dtype);
@@ -119,7 +140,7 @@ class PartRows {
       }
       throw this.#mismatch(`${found} ${formatShape([value.length])}`);
     }
-    const tensor = tensorOf(value, this.#what, { dtype, shape });
+    const tensor = tensorOf(value, partText(this.#part), { dtype, shape });
     if (tensor.dtype === dtype && shapesEqual(tensor.shape, shape)) return tensor.bytes;
     throw this.#mismatch(`${tensor.dtype} ${formatShape(tensor.shape)}`);
   }
@@ -127,10 +148,10 @@ class PartRows {
   #mismatch(found: string): TypeError {
     const { dtype, shape } = this.#spec;
     return new TypeError(
-      `Its ${this.#what} are ${found}, expected ${dtype} ${
+      `Its ${partText(this.#part)} are ${found}, expected ${dtype} ${
         formatShape(shape)
       }, as was declared or as in the first ` +
-        `example; convert them, or declare ${this.#what}: { dtype, shape }`,
+        `example; convert them, or declare ${this.#part}: { dtype, shape }`,
     );
   }
 }

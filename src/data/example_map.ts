@@ -1,3 +1,4 @@
+import type { Named } from "../base/named.ts";
 import type { Description } from "../base/description.ts";
 import type { Batch, ExampleSpec } from "./batch_source.ts";
 import type { Example } from "./example.ts";
@@ -26,9 +27,9 @@ export interface ExampleMap<R = Example> {
    */
   getBatch?(indices: readonly number[], context: ReadContext): Batch | Promise<Batch>;
   /** What one example of the inputs is. Default: what the first example says. */
-  readonly inputs?: ExampleSpec | undefined;
+  readonly inputs?: Named<ExampleSpec> | undefined;
   /** What the label of one example is. Default: what the first example says. */
-  readonly labels?: ExampleSpec | undefined;
+  readonly labels?: Named<ExampleSpec> | undefined;
   /** What the examples are, such as a checksum; a resumed run compares it. */
   describe?(): Description | Promise<Description>;
 }

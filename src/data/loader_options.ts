@@ -1,3 +1,4 @@
+import type { Named } from "../base/named.ts";
 import type { OptionNames } from "../base/options/options.ts";
 import type { ExampleSpec } from "./batch_source.ts";
 import type { Example } from "./example.ts";
@@ -19,13 +20,13 @@ export interface ExampleLoaderOptions<R = Example> {
   readonly batchSize: number;
   /** What is done to each example after it was read. Default: nothing. */
   readonly transform?: Transform<R> | undefined;
-  /** What one example of the inputs is. Default: what the first example says. */
-  readonly inputs?: ExampleSpec | undefined;
+  /** What one example of the inputs is; of several each by its name. Default: what the first example says. */
+  readonly inputs?: Named<ExampleSpec> | undefined;
   /**
    * What the label of one example is, such as `{ dtype: "u32", shape: [] }` of a class. Default: what the first example
    * says.
    */
-  readonly labels?: ExampleSpec | undefined;
+  readonly labels?: Named<ExampleSpec> | undefined;
   /** How many batches are read before they are needed, from 0. Default 2. */
   readonly prefetch?: number | undefined;
   /** Whether training leaves out the last batch of an epoch when it is smaller than the others. Default false. */

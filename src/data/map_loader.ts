@@ -1,5 +1,6 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { definedFields } from "../base/defined_fields.ts";
+import type { Named } from "../base/named.ts";
 import type { Description } from "../base/description.ts";
 import { Breather } from "../base/event_loop.ts";
 import { isPromise, kindOf } from "../base/options/kind_of.ts";
@@ -43,8 +44,8 @@ export const MAP_LOADER_OPTIONS: OptionNames<MapLoaderOptions> = {
 export class MapLoader<R = Example> implements BatchSource {
   readonly batchSize: number;
   readonly exampleCount: number;
-  readonly inputs: ExampleSpec;
-  readonly labels: ExampleSpec;
+  readonly inputs: Named<ExampleSpec>;
+  readonly labels: Named<ExampleSpec>;
   readonly dropLast: boolean | undefined;
   readonly prefetch: number;
   readonly #map: ExampleMap<R>;

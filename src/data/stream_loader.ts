@@ -1,4 +1,5 @@
 import { definedFields } from "../base/defined_fields.ts";
+import type { Named } from "../base/named.ts";
 import type { Description } from "../base/description.ts";
 import { kindOf } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
@@ -50,8 +51,8 @@ export const STREAM_LOADER_OPTIONS: OptionNames<StreamLoaderOptions> = {
 export class StreamLoader<R = Example> implements BatchSource {
   readonly batchSize: number;
   readonly exampleCount: number;
-  readonly inputs: ExampleSpec;
-  readonly labels: ExampleSpec;
+  readonly inputs: Named<ExampleSpec>;
+  readonly labels: Named<ExampleSpec>;
   readonly dropLast: boolean | undefined;
   readonly prefetch: number;
   readonly #stream: ExampleStream<R>;

@@ -1,19 +1,23 @@
 import { isPromise, kindOf } from "../base/options/kind_of.ts";
 import type { Value } from "../graph/value.ts";
+import { isValue, type Values } from "../graph/values.ts";
 import { callLayer } from "./layer_call.ts";
 import type { Scope } from "./scope.ts";
 
 /**
  * A layer is a function from a value to a value. It takes its parameters and its randomness from the scope; the rest
- * is ordinary TypeScript over graph values, so any such function is a layer.
+ * is ordinary TypeScript over graph values, so any such function is a layer. A whole model may take several values by
+ * name, and give several.
  *
  * @example
  * ```ts
  * const scaled: nn.Layer = (x, scope) =>
  *   ops.mul(x, scope.parameter("scale", [x.shape[1] ?? 1], nn.ones()));
+ *
+ * const two: nn.Layer<{ a: Value; b: Value }> = ({ a, b }, scope) => ops.add(scaled(a, scope), b);
  * ```
  */
-export type Layer = (x: Value, scope: Scope) => Value;
+export type Layer<In extends Values = Value, Out extends Values = Value> = (x: In, scope: Scope) => Out;
 
 /**
  * A layer that is known when it is called again: in one scope it then has the same parameters, where a plain function
@@ -58,10 +62,23 @@ export function requireLayer(of: string, what: string, layer: Layer): void {
   throw new TypeError(`${of}: its ${what} is a function (x, scope) => value, found ${kindOf(layer)}`);
 }
 
-/** `value`, or a `TypeError` when what a user's function gave is none. */
-export function requireValue(what: string, value: Value): Value {
+/** `values`, or a `TypeError` when what a user's function gave is neither a value nor several by name. */
+export function requireValues<T extends Values>(what: string, values: T): T {
+  const found: unknown = values;
+  if (isValue(found) || typeof found !== "object" || found === null || isPromise(found)) {
+    requireValue(what, found);
+    return values;
+  }
+  const several = Object.entries(found);
+  if (several.length === 0) throw new TypeError(`${what} gives {}, expected a value, or several by name`);
+  for (const [name, value] of several) requireValue(`${what}, for "${name}",`, value);
+  return values;
+}
+
+/** A `TypeError` when what a user's function gave is no value. */
+export function requireValue<T>(what: string, value: T): T & Value {
   const found: unknown = value;
-  if (typeof found === "object" && found !== null && "op" in found) return value;
+  if (typeof found === "object" && found !== null && "op" in found) return value as T & Value;
   const hint = typeof found === "function"
     ? "; was it not called, as in nn.relu()?"
     : isPromise(found)

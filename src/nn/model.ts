@@ -3,12 +3,14 @@ import type { DType } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { Executable } from "../graph/executable.ts";
 import { cast } from "../graph/ops/cast.ts";
+import { type Like, type Named, namedOf, partsOf } from "../base/named.ts";
 import { input } from "../graph/ops/sources.ts";
 import type { Value } from "../graph/value.ts";
+import type { Values } from "../graph/values.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 import type { StoredTensor, TensorGroup } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
-import { type Layer, requireValue } from "./layer.ts";
+import { type Layer, requireValues } from "./layer.ts";
 import { type ModelBuffer, type Parameter, Scope } from "./scope.ts";
 
 /** What a model is given: one example, without the batch axis. */
@@ -20,11 +22,11 @@ export interface ModelInput {
 }
 
 /** One trace of a model: from the input `[batch, …]`, named "inputs", to the output. */
-export interface ModelTrace {
-  /** `[batch, …]`, named "inputs". */
-  readonly input: Value;
+export interface ModelTrace<In extends Values = Values, Out extends Values = Values> {
+  /** `[batch, …]`, named "inputs"; several each `inputs.name`, by their names. */
+  readonly input: In;
   /** What the model gives for it. */
-  readonly output: Value;
+  readonly output: Out;
   /** Those that it asked for, in that order. */
   readonly parameters: readonly Parameter[];
   /** What it keeps from step to step and does not train. */
@@ -37,21 +39,21 @@ export interface ModelTrace {
 const INITIALIZATION_STEP = 0xffff_ffff;
 
 /** A layer with its parameters and buffers in a store. */
-export class Model {
+export class Model<In extends Values = Values, Out extends Values = Values> {
   /** Where they are. */
   readonly store: TensorStore;
-  /** What it is given. */
-  readonly input: ModelInput;
+  /** What it is given; several inputs by their names. */
+  readonly input: Named<ModelInput>;
   /** In the order in which the layer asks for them. */
   readonly parameters: readonly Parameter[];
   /** What it keeps from step to step and does not train. */
   readonly buffers: readonly ModelBuffer[];
-  readonly #layer: Layer;
+  readonly #layer: Layer<never, Values>;
 
   private constructor(
     store: TensorStore,
-    layer: Layer,
-    input: ModelInput,
+    layer: Layer<In, Out>,
+    input: Named<ModelInput>,
     { parameters, buffers }: Pick<ModelTrace, "parameters" | "buffers">,
   ) {
     this.store = store;
@@ -68,13 +70,13 @@ export class Model {
    *
    * @param laidOut The order in which the parameters lie in the store; that of the trace unless given.
    */
-  static define(
+  static define<In extends Values, Out extends Values>(
     store: TensorStore,
-    layer: Layer,
-    input: ModelInput,
+    layer: Layer<In, Out>,
+    input: Like<In, Value, ModelInput>,
     batchSize: number,
     laidOut: (parameters: readonly Parameter[]) => readonly Parameter[] = (parameters) => parameters,
-  ): Model {
+  ): Model<In, Out> {
     const trace = traceModel(layer, input, batchSize, true);
     const { parameters, buffers } = trace;
     if (parameters.length === 0) {
@@ -91,7 +93,11 @@ export class Model {
   }
 
   /** `layer` over the group `model` of `store`, which is to have its parameters and buffers already; see `unmet`. */
-  static over(store: TensorStore, layer: Layer, input: ModelInput): Model {
+  static over<In extends Values, Out extends Values>(
+    store: TensorStore,
+    layer: Layer<In, Out>,
+    input: Like<In, Value, ModelInput>,
+  ): Model<In, Out> {
     return new Model(store, layer, input, traceModel(layer, input, 1, false));
   }
 
@@ -119,8 +125,9 @@ export class Model {
   }
 
   /** The model as graph values for one batch size. */
-  trace(batchSize: number, isTraining: boolean): ModelTrace {
-    const trace = traceModel(this.#layer, this.input, batchSize, isTraining);
+  trace(batchSize: number, isTraining: boolean): ModelTrace<In, Out> {
+    const layer = this.#layer as Layer<In, Out>;
+    const trace = traceModel(layer, this.input as Like<In, Value, ModelInput>, batchSize, isTraining);
     for (const { name, shape } of trace.parameters) requireKnown("parameter", this.parameters, name, shape);
     for (const { name, shape } of trace.buffers) requireKnown("buffer", this.buffers, name, shape);
     return trace;
@@ -178,15 +185,31 @@ function requireKnown(
 }
 
 /** `layer` as graph values for one batch size, without a place for its parameters. Throws what the layer throws. */
-export function traceModel(
-  layer: Layer,
-  example: ModelInput,
+export function traceModel<In extends Values, Out extends Values>(
+  layer: Layer<In, Out>,
+  example: Like<In, Value, ModelInput>,
   batchSize: number,
   isTraining: boolean,
-): ModelTrace {
+): ModelTrace<In, Out> {
   const scope = Scope.root({ isTraining });
-  const inputs = input("inputs", example.dtype, [batchSize, ...example.shape]);
-  const output = requireValue("The model", layer(inputs, scope));
+  const inputs = batchInputs<Named<ModelInput>>("inputs", example, batchSize) as In;
+  const output = requireValues("The model", layer(inputs, scope));
   const { parameters, buffers, bufferUpdates } = scope;
   return { input: inputs, output, parameters, buffers, bufferUpdates };
+}
+
+/** What a batch of `size` such examples is as graph values, named `what`, or `what.name` each of several. */
+export function batchInputs<T extends Named<ModelInput>>(
+  what: string,
+  examples: T,
+  size: number,
+): Like<T, ModelInput, Value> {
+  const inputs = Object.entries(partsOf<ModelInput>(what, examples, isModelInput)).map(
+    ([part, { dtype, shape }]): [string, Value] => [part, input(part, dtype, [size, ...shape])],
+  );
+  return namedOf(what, Object.fromEntries(inputs)) as Like<T, ModelInput, Value>;
+}
+
+function isModelInput(examples: unknown): examples is ModelInput {
+  return typeof (examples as Partial<ModelInput> | null | undefined)?.dtype === "string";
 }

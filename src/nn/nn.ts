@@ -79,6 +79,8 @@ export { residual } from "./layers/compose/residual.ts";
 export { rmsNorm, type RmsNormOptions } from "./layers/rms_norm.ts";
 export { transformerBlock, type TransformerBlockOptions } from "./layers/transformer_block.ts";
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from "./losses/binary_cross_entropy.ts";
+export { lossByOutput } from "./losses/loss_by_output.ts";
+export { metricsByOutput } from "./metrics/metrics_by_output.ts";
 export { combineLosses, type CombineLossesOptions } from "./losses/combine_losses.ts";
 export { crossEntropy, type CrossEntropyLossOptions } from "./losses/cross_entropy.ts";
 export {

@@ -3,6 +3,10 @@ import { requireAwaited } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
+import { type Named, namedOf, partsOf } from "../base/named.ts";
+import type { Value } from "../graph/value.ts";
+import type { Values } from "../graph/values.ts";
+import { isTensorLike, type TensorLike } from "../tensor/tensor_like.ts";
 import type { Layer } from "../nn/layer.ts";
 import { Model, type ModelInput } from "../nn/model.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
@@ -10,6 +14,7 @@ import { TensorStore } from "../tensor/tensor_store.ts";
 import {
   isBatchSource,
   PREDICT_OPTIONS,
+  type Predicted,
   type PredictInputs,
   type PredictOptions,
 } from "../train/measure/prediction_source.ts";
@@ -21,9 +26,9 @@ import { openWeights } from "./weights_file.ts";
 export interface PredictorOptions extends WeightNames, Work {
   /**
    * What one example is, without the batch axis: then the weights are compared with the model at once. Otherwise that
-   * is done by the first inputs.
+   * is done by the first inputs. Of several inputs each by its name.
    */
-  readonly input?: ModelInput | undefined;
+  readonly input?: Named<ModelInput> | undefined;
   /** Examples that are computed at once, unless a call says otherwise. Default 32; for one at a time, 1. */
   readonly batchSize?: number | undefined;
   /**
@@ -63,15 +68,15 @@ const DEFAULT_BATCH_SIZE = 32;
  * await predictor.close();
  * ```
  */
-export class Predictor {
+export class Predictor<In extends Values = Value, Out extends Values = Value> {
   readonly #store: TensorStore;
-  readonly #layer: Layer;
+  readonly #layer: Layer<never, Values>;
   readonly #path: string;
   readonly #batchSize: number;
   #predictions: { readonly model: Model; readonly run: Predictions } | undefined;
   #isClosed = false;
 
-  private constructor(store: TensorStore, layer: Layer, path: string, batchSize: number) {
+  private constructor(store: TensorStore, layer: Layer<In, Out>, path: string, batchSize: number) {
     this.#store = store;
     this.#layer = layer;
     this.#path = path;
@@ -86,7 +91,11 @@ export class Predictor {
    * @throws CairnError `not_found`; `state_mismatch` for weights that are not the model's, where `input` is given;
    * `checksum_mismatch` for a damaged file; `no_webgpu` or `no_adapter`.
    */
-  static async open(layer: Layer, path: string | URL, options: PredictorOptions = {}): Promise<Predictor> {
+  static async open<In extends Values = Value, Out extends Values = Value>(
+    layer: Layer<In, Out>,
+    path: string | URL,
+    options: PredictorOptions = {},
+  ): Promise<Predictor<In, Out>> {
     checkOptions("Predictor.open()", options, PREDICTOR_OPTIONS, "{ batchSize: 1 }");
     const { averaged = true, batchSize = DEFAULT_BATCH_SIZE, input, gpu, signal } = options;
     if (gpu !== undefined) requireAwaited("The device", gpu, "GpuDevice.open()");
@@ -98,7 +107,7 @@ export class Predictor {
       const store = gpu === undefined ? await TensorStore.open() : TensorStore.on(gpu);
       try {
         await loadWeights(store, file.weights, options);
-        const predictor = new Predictor(store, layer, String(path), batchSize);
+        const predictor = new Predictor<In, Out>(store, layer, String(path), batchSize);
         if (input !== undefined) predictor.#modelFor(input);
         return predictor;
       } catch (error) {
@@ -111,18 +120,19 @@ export class Predictor {
   }
 
   /**
-   * What the model gives for `inputs`, in their order: `[examples, …]`.
+   * What the model gives for `inputs`, in their order: `[examples, …]`, of several outputs each by its name.
    *
-   * @param inputs A tensor or nested arrays of numbers `[examples, …]`, or a data source.
+   * @param inputs A tensor or nested arrays of numbers `[examples, …]`, or a data source; of several inputs each by its
+   * name.
    * @throws CairnError `state_mismatch` where the weights are not the model's; `shape_mismatch` or `dtype_mismatch` for
    * other examples than before; RangeError for an index that the model does not take; `signal.reason`.
    */
-  async predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<HostTensor> {
+  async predict(inputs: PredictInputs<In>, options: PredictOptions = {}): Promise<Predicted<Out>> {
     checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");
     if (this.#isClosed) throw new CairnError("closed", "Cannot predict: the predictor was closed");
     const { run } = this.#predictions ?? this.#modelFor(exampleOf(inputs));
     const context = { key: { seed: 0 }, batchSize: this.#batchSize, fills: true };
-    return await run.run(inputs, context, options);
+    return await run.run(inputs, context, options) as Predicted<Out>;
   }
 
   /** Frees the weights and what was compiled. Safe to call twice. */
@@ -137,8 +147,8 @@ export class Predictor {
     return this.close();
   }
 
-  #modelFor(input: ModelInput): { readonly model: Model; readonly run: Predictions } {
-    const model = Model.over(this.#store, this.#layer, input);
+  #modelFor(input: Named<ModelInput>): { readonly model: Model; readonly run: Predictions } {
+    const model = Model.over(this.#store, this.#layer as Layer<Values, Values>, input);
     const unmet = model.unmet();
     if (unmet.length > 0) throw mismatch(this.#path, unmet);
     return this.#predictions = { model, run: new Predictions(model) };
@@ -146,8 +156,14 @@ export class Predictor {
 }
 
 /** What one example of `inputs` is. */
-function exampleOf(inputs: PredictInputs): ModelInput {
+function exampleOf(inputs: PredictInputs<Values>): Named<ModelInput> {
   if (isBatchSource(inputs)) return inputs.inputs;
-  const { dtype, shape } = inputs instanceof HostTensor ? inputs : HostTensor.from(inputs);
-  return { dtype, shape: shape.slice(1) };
+  const tensors = Object.entries(partsOf<TensorLike>("inputs", inputs, isTensorLike));
+  return namedOf(
+    "inputs",
+    Object.fromEntries(tensors.map(([part, each]) => {
+      const { dtype, shape } = each instanceof HostTensor ? each : HostTensor.from(each);
+      return [part, { dtype, shape: shape.slice(1) }];
+    })),
+  );
 }

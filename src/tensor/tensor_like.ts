@@ -7,6 +7,12 @@ import type { Shape } from "./shape.ts";
 /** What is taken where a tensor is: one, or the numbers of one, nested as its dimensions are. */
 export type TensorLike = HostTensor | HostValues;
 
+/** Whether `given` is taken for one tensor, and not for several by name. */
+export function isTensorLike(given: unknown): given is TensorLike {
+  return given instanceof HostTensor || Array.isArray(given) || ArrayBuffer.isView(given) ||
+    typeof given !== "object" || given === null;
+}
+
 /** What is known of a tensor before its values are. */
 export interface TensorWanted {
   /** Of numbers that do not say it: neither those of a typed array nor a tensor's. */

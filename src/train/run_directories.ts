@@ -1,5 +1,6 @@
 import type { Engine } from "../checkpoint/engine/engine.ts";
 import { type EngineTarget, isPath } from "../checkpoint/engine/engine_target.ts";
+import type { AutoSaveSettings } from "./saves/auto_save_options.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { RunDirectory } from "./saves/run_directory.ts";
 import type { RestoreTarget } from "./restore.ts";
@@ -103,6 +104,13 @@ export class RunDirectories {
     const again = await open(runId);
     if (resumedFrom !== undefined) again.continueRun(runId, resumedFrom);
     return again;
+  }
+
+  /** Leaves the directory where the settings of automatic saving name another one, or open it otherwise. */
+  follow(before: AutoSaveSettings | undefined, { savePath, exclusive, onDiskFull }: AutoSaveSettings): void {
+    const isSame = savePath === before?.savePath && exclusive === before?.exclusive &&
+      onDiskFull === before?.onDiskFull;
+    if (!isSame) this.leave();
   }
 
   /** The next directory may be the same one; then the run stays the same. */

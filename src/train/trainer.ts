@@ -2,14 +2,16 @@ import { requireAwaited } from "../base/options/kind_of.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { checkOptions, pickOptions } from "../base/options/options.ts";
-import type { HostTensor } from "../tensor/host_tensor.ts";
+import type { Value } from "../graph/value.ts";
+import type { Values } from "../graph/values.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { AutoSaveOptions, AutoSaveSettings } from "./saves/auto_save_options.ts";
 import { AutoSaver } from "./saves/auto_saver.ts";
 import { CallbackList } from "./callbacks/callback_list.ts";
 import type { BatchSource } from "../data/batch_source.ts";
 import { EVALUATE_OPTIONS, type EvaluateOptions, type EvaluationReport } from "./measure/evaluation.ts";
-import { PREDICT_OPTIONS, type PredictInputs, type PredictOptions } from "./measure/prediction_source.ts";
+import type { Predicted, PredictInputs } from "./measure/prediction_source.ts";
+import { PREDICT_OPTIONS, type PredictOptions } from "./measure/prediction_source.ts";
 import type { NonFiniteResult } from "./loop/find_non_finite.ts";
 import { type Printable, showAs } from "../base/printable.ts";
 import { EXPLAIN_OPTIONS, type ExplainOptions, type StepExplanation } from "./step/explain_step.ts";
@@ -30,7 +32,7 @@ import {
 import type { RestoreTarget } from "./restore.ts";
 import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
-import { RUN_OPTIONS, type RunOptions } from "./loop/run_options.ts";
+import { type AnyRunOptions, RUN_OPTIONS, untyped } from "./loop/run_options.ts";
 import { OneAtATime } from "./one_at_a_time.ts";
 import { rollbackSettings } from "./past/rollback_options.ts";
 import { TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_options.ts";
@@ -66,7 +68,7 @@ export type { TrainerSaveOptions } from "./save_options.ts";
  * await trainer.train({ epochs: 5 });
  * ```
  */
-export class Trainer {
+export class Trainer<In extends Values = Value, Out extends Values = Value, Labels extends Values = Value> {
   /** The tensors of the run. Closing it is up to the caller. */
   readonly store: TensorStore;
   readonly #run: Run;
@@ -84,13 +86,13 @@ export class Trainer {
    * @throws TypeError or RangeError for a model, loader or seed that does not fit; nothing runs on the GPU
    * before it is needed.
    */
-  constructor(store: TensorStore, options: TrainerOptions) {
+  constructor(store: TensorStore, options: TrainerOptions<In, Out, Labels>) {
     requireAwaited("The store", store, "TensorStore.open()");
     checkOptions("A trainer", options, TRAINER_OPTIONS, "{ model, loss, optimizer, data }");
     const rollback = rollbackSettings(options.rollback);
     this.store = store;
     this.#callbacks = new CallbackList(options.callbacks ?? []);
-    this.#run = new Run(store, pickOptions<RunOptions>(options, RUN_OPTIONS), this.#callbacks);
+    this.#run = new Run(store, pickOptions<AnyRunOptions>(untyped(options), RUN_OPTIONS), this.#callbacks);
     const autoSaver = (): AutoSaver | undefined => this.#autoSaver;
     this.#directories = new RunDirectories(this.#run, autoSaver);
     this.#past = new TimeTravel(this.#run, rollback, { directories: this.#directories, autoSaver });
@@ -153,10 +155,7 @@ export class Trainer {
     if (onInvalid === undefined) autoSaver.configure(options);
     else autoSaver.configureLeniently(options, onInvalid);
     this.#autoSaver = autoSaver;
-    const { savePath, exclusive, onDiskFull } = autoSaver.settings;
-    const isSame = savePath === before?.savePath && exclusive === before?.exclusive &&
-      onDiskFull === before?.onDiskFull;
-    if (!isSame) this.#directories.leave();
+    this.#directories.follow(before, autoSaver.settings);
     return this;
   }
 
@@ -306,16 +305,16 @@ export class Trainer {
    * `batchSize` examples and once for a smaller rest. May come between two steps of a training, which goes on with the
    * same bits.
    *
-   * @param inputs `[examples, …]`; numbers are made a tensor of the model's dtype. Of a data source the inputs: in the
-   * order of the data where it has `indicesAt`, as a `DataLoader` does, shuffled or not, and else in that of its
-   * batches.
+   * @param inputs `[examples, …]`; numbers are made a tensor of the model's dtype. Of several inputs each by its name,
+   * and several outputs come by theirs. Of a data source the inputs: in the order of the data where it has `indicesAt`,
+   * as a `DataLoader` does, shuffled or not, and else in that of its batches.
    * @throws CairnError `shape_mismatch` or `dtype_mismatch` for inputs of other examples than the model takes, with
    * both; RangeError for an invalid batch size or an index that the model does not take; `signal.reason`.
    */
-  async predict(inputs: PredictInputs, options: PredictOptions = {}): Promise<HostTensor> {
+  async predict(inputs: PredictInputs<In>, options: PredictOptions = {}): Promise<Predicted<Out>> {
     checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");
     this.#turns.requireStill("predict");
-    return await this.#run.predict(inputs, options);
+    return await this.#run.predict(inputs, options) as Predicted<Out>;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { describedAs } from "../../base/description.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import { functionDescription } from "../function_description.ts";
-import { type CountedLosses, countedLosses, type Loss, requireTermName } from "./loss.ts";
+import { countedLosses, type Loss, onlyTerm, requireTermName } from "./loss.ts";
 import { maskedTerms } from "./masked_loss.ts";
 
 /** Options of {@link combineLosses}. */
@@ -41,7 +41,7 @@ export function combineLosses(
     const terms = named.map(([name, loss]) => {
       // Each by itself: an example may be out of one loss and in another.
       const found = maskedTerms(output, (gate) => countedLosses(loss(gate, labels, weights), batchSize));
-      return [name, { ...onlyTerm(name, found), isMasked: true }] as const;
+      return [name, { ...onlyTerm("combineLosses", name, found), isMasked: true }] as const;
     });
     return { terms: Object.fromEntries(terms), factors };
   };
@@ -53,9 +53,4 @@ export function combineLosses(
       ...Object.fromEntries(named.map(([name, loss]) => [name, functionDescription(loss)])),
     },
   });
-}
-
-function onlyTerm(name: string, [term, ...others]: readonly CountedLosses[]): CountedLosses {
-  if (term !== undefined && others.length === 0) return term;
-  throw new TypeError(`combineLosses: "${name}" has several terms itself; list those beside the others`);
 }

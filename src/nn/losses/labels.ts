@@ -2,7 +2,8 @@ import { cast } from "../../graph/ops/cast.ts";
 import { equal, where } from "../../graph/ops/comparison.ts";
 import { reshape } from "../../graph/ops/views.ts";
 import { take } from "../../graph/ops/indexing/take.ts";
-import { constant } from "../../graph/ops/sources.ts";
+import { isResultOf } from "../../graph/create_value.ts";
+import { constant, inputOp } from "../../graph/ops/sources.ts";
 import type { Value } from "../../graph/value.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import { formatShape, shapesEqual } from "../../tensor/shape.ts";
@@ -48,7 +49,8 @@ export function classLabels(
   }
   const ignored = ignoreIndex ?? (labels.dtype === "i32" ? DEFAULT_IGNORED : undefined);
   const most = (output.shape.at(-1) ?? 0) - 1;
-  const range = { loss, least: 0, most, ignored };
+  const part = isResultOf(inputOp, labels) ? labels.attributes.name : undefined;
+  const range = { loss, least: 0, most, ignored, part };
   const flat = reshape(labels, [-1]);
   if (ignored === undefined) return { classes: cast(flat, "u32"), isIgnored: undefined, range };
   if (!isOf(labels.dtype, ignored)) {

@@ -1,6 +1,7 @@
 import { stopGradient } from "../../graph/ops/views.ts";
 import { withoutUnweighted } from "../../graph/ops/weighted.ts";
 import type { Value } from "../../graph/value.ts";
+import type { Values } from "../../graph/values.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import { requireValue } from "../layer.ts";
 
@@ -12,6 +13,9 @@ import { requireValue } from "../layer.ts";
  *
  * `weights`, f32 of shape `[batch]`, are for calling a loss within another: they multiply value and weight of each
  * example. An example of weight 0 gives no gradient, whatever its output and labels are, NaN and infinity too.
+ *
+ * Of a model with several outputs, or data with several labels, they are records of values by name; `nn.lossByOutput`
+ * makes such a loss of one for each output.
  *
  * @example
  * ```ts
@@ -26,7 +30,11 @@ import { requireValue } from "../layer.ts";
  * };
  * ```
  */
-export type Loss = (output: Value, labels: Value, weights?: Value) => Value | ExampleLosses | LossTerms;
+export type Loss<Out extends Values = Value, Labels extends Values = Value> = (
+  output: Out,
+  labels: Labels,
+  weights?: Value,
+) => Value | ExampleLosses | LossTerms;
 
 /** A loss that says value and weight, as those of `nn` do. */
 export type ExampleLoss = (output: Value, labels: Value, weights?: Value) => ExampleLosses;
@@ -67,6 +75,8 @@ export interface LabelRange {
   readonly most: number;
   /** What stands for no label, wherever it is. */
   readonly ignored?: number | undefined;
+  /** The name of the labels in the program, `labels.digit` of several; where it is left out those are meant that are one. */
+  readonly part?: string | undefined;
 }
 
 /** One term of a loss with nothing left to be guessed. */
@@ -118,6 +128,16 @@ export function requireTermName(name: string): string {
     `A term of a loss cannot be called ${JSON.stringify(name)}: its name is of letters, digits and _, ` +
       'and "loss" is the sum of all',
   );
+}
+
+/** The one term of the loss `name`, that `of` adds up; TypeError where it has several itself. */
+export function onlyTerm(
+  of: string,
+  name: string,
+  [term, ...others]: readonly CountedLosses[],
+): CountedLosses {
+  if (term !== undefined && others.length === 0) return term;
+  throw new TypeError(`${of}: "${name}" has several terms itself; list those beside the others`);
 }
 
 function counted(

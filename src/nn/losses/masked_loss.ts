@@ -4,6 +4,7 @@ import { equal, where } from "../../graph/ops/comparison.ts";
 import { reshape } from "../../graph/ops/views.ts";
 import { add } from "../../graph/ops/arithmetic.ts";
 import type { Value } from "../../graph/value.ts";
+import { mapValues, type Values } from "../../graph/values.ts";
 import type { CountedLosses } from "./loss.ts";
 
 /** Attributes of {@link gateOp}. */
@@ -16,13 +17,15 @@ type GateAttributes = {
  * The terms that `termsOf` makes of `output`, such that no gradient flows into the examples whose weights are all 0.
  * Multiplying by 0 is not enough: between the output and the loss, 0 meets what is infinite or NaN there.
  */
-export function maskedTerms(
-  output: Value,
-  termsOf: (output: Value) => readonly CountedLosses[],
+export function maskedTerms<Out extends Values>(
+  output: Out,
+  termsOf: (output: Out) => readonly CountedLosses[],
 ): readonly CountedLosses[] {
   const known: { terms: readonly CountedLosses[] } = { terms: [] };
   const weight = (): Value | undefined => weightOfAll(known.terms);
-  known.terms = termsOf(createValue(gateOp, [output], { weight }, output.dtype, output.shape));
+  known.terms = termsOf(
+    mapValues(output, (each) => createValue(gateOp, [each], { weight }, each.dtype, each.shape)),
+  );
   return known.terms;
 }
 

@@ -1,4 +1,5 @@
 import type { Value } from "../../graph/value.ts";
+import type { Values } from "../../graph/values.ts";
 import type { Loss } from "../losses/loss.ts";
 
 /**
@@ -6,7 +7,9 @@ import type { Loss } from "../losses/loss.ts";
  * every {@link Loss} is such a metric, and divides by its weights. What is no mean over examples is a
  * {@link SetMetric}.
  */
-export type Metric = SetMetric | Loss;
+export type Metric<Out extends Values = Value, Labels extends Values = Value> =
+  | SetMetric<string, Out, Labels>
+  | Loss<Out, Labels>;
 
 /**
  * A metric of a whole set: what is counted of a batch on the GPU, how what was counted of two parts is put together,
@@ -23,12 +26,16 @@ export type Metric = SetMetric | Loss;
  * };
  * ```
  */
-export interface SetMetric<Part extends string = string> {
+export interface SetMetric<
+  Part extends string = string,
+  Out extends Values = Value,
+  Labels extends Values = Value,
+> {
   /**
    * Sums and counts of a batch, by name, computed on the GPU: f32, or u32 and i32 for what has to be exact. Their
    * shapes are the same for every size of a batch.
    */
-  count(output: Value, labels: Value): Readonly<Record<Part, Value>>;
+  count(output: Out, labels: Labels): Readonly<Record<Part, Value>>;
   /**
    * What two parts of the set, the first one before the second, are together. Default: the sums, in float64: exact
    * for integers up to 2^53.
@@ -45,7 +52,9 @@ export type Totals<Part extends string = string> = Readonly<Record<Part, Float64
 export type Table = readonly (readonly number[])[];
 
 /** Whether a metric is of a whole set. */
-export function isSetMetric(metric: Metric): metric is SetMetric {
+export function isSetMetric<Out extends Values, Labels extends Values>(
+  metric: Metric<Out, Labels>,
+): metric is SetMetric<string, Out, Labels> {
   return typeof metric !== "function";
 }
 

@@ -127,7 +127,7 @@ async function compute(
     label: "search for what is not finite",
   });
   try {
-    executable.run({ inputs: batch.inputs, labels: batch.labels }, scalars);
+    executable.run(batch, scalars);
     return await executable.read(...Object.keys(outputs));
   } finally {
     executable.close();

@@ -1,7 +1,8 @@
 import type { Printable } from "../../base/printable.ts";
 import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
-import type { Metric } from "../../nn/metrics/metric.ts";
+import type { Values } from "../../graph/values.ts";
+import type { Named, Parts } from "../../base/named.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
@@ -10,13 +11,13 @@ import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { CallbackStates } from "./callback_states.ts";
 import { BatchFeed } from "../../data/batch_feed.ts";
 import {
-  type Batch,
   type BatchReader,
   type BatchRequest,
   type BatchSource,
   fetchBatch,
 } from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
+import type { AnyMetrics } from "../measure/measures.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
 import { BatchOrder } from "./batch_order.ts";
 import type { NonFiniteResult } from "./find_non_finite.ts";
@@ -25,7 +26,7 @@ import { type InputRanges, requireBatchInRange } from "../measure/index_check.ts
 import { slotGroup } from "../../tensor/group_names.ts";
 import { type KeptTerms, requireOtherNames } from "../step/kept_terms.ts";
 import { LossRing } from "./loss_ring.ts";
-import { defaultMetrics, requireOptions, type RunOptions } from "./run_options.ts";
+import { type AnyRunOptions, defaultMetrics, requireOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
 import type { ExplainOptions, StepExplanation } from "../step/explain_step.ts";
 import type { ModelSummary } from "../step/summarize_model.ts";
@@ -48,12 +49,12 @@ export class Run {
   readonly seed: Seed;
   /** What its checkpoints say that it is. */
   readonly record: RunRecord;
-  readonly metrics: Readonly<Record<string, Metric>>;
+  readonly metrics: AnyMetrics;
   readonly validation: ValidationSettings | undefined;
   /** Which batch each of its steps has. */
   readonly order: BatchOrder;
   readonly now: () => number;
-  readonly #options: RunOptions;
+  readonly #options: AnyRunOptions;
   readonly #steps: StepRunner;
   readonly #programs: RunPrograms;
   /** The batches of the training that runs. */
@@ -75,7 +76,7 @@ export class Run {
    *
    * @param callbacks What checkpoints keep of them is a part of its state.
    */
-  constructor(store: TensorStore, options: RunOptions, callbacks?: CallbackStates) {
+  constructor(store: TensorStore, options: AnyRunOptions, callbacks?: CallbackStates) {
     requireOptions(options);
     this.callbacks = callbacks;
     const { data, validation, seed = 0, metrics } = options;
@@ -83,16 +84,20 @@ export class Run {
     this.seed = checkedSeed(seed);
     this.order = new BatchOrder(data, this.seed);
     this.record = new RunRecord(options, this.seed, this.order);
-    this.metrics = metrics ?? defaultMetrics(data);
     this.now = options.now ?? (() => performance.now());
     this.#walltime = new Walltime(this.now);
     this.store = store;
     this.#options = options;
+    let measured: AnyMetrics = {};
     this.#steps = new StepRunner(store, options, {
       seed: this.seed,
       sizes: () => this.order.sizes,
-      check: (kept) => requireOtherNames(this.metrics, kept),
+      check: (kept, output) => {
+        measured = metrics ?? defaultMetrics(data, output);
+        requireOtherNames(measured, kept);
+      },
     });
+    this.metrics = measured;
     this.#programs = new RunPrograms(options, this.#steps, this.metrics);
     this.#feed = new BatchFeed(data, (step) => step < this.#lastStep ? this.requestOf(step) : undefined);
   }
@@ -279,7 +284,10 @@ export class Run {
     );
   }
 
-  async #sizedBatchOf(step: number, ranges: InputRanges): Promise<{ batch: Batch; size: number }> {
+  async #sizedBatchOf(
+    step: number,
+    ranges: InputRanges,
+  ): Promise<{ batch: Parts<ArrayBufferView>; size: number }> {
     return { batch: await this.#batchOf(step, ranges), size: this.order.sizeOf(step) };
   }
 
@@ -287,7 +295,7 @@ export class Run {
     step: number,
     ranges: InputRanges,
     from?: Pick<BatchReader, "batchAt">,
-  ): Promise<Batch> {
+  ): Promise<Parts<ArrayBufferView>> {
     const { data } = this.#options;
     const request = this.requestOf(step);
     const batch = await fetchBatch(data, request, this.order.sizeOf(step), from);
@@ -307,7 +315,7 @@ export class Run {
   }
 
   /** The model's outputs for `inputs`, in their order. */
-  async predict(inputs: PredictInputs, options: PredictOptions): Promise<HostTensor> {
+  async predict(inputs: PredictInputs<Values>, options: PredictOptions): Promise<Named<HostTensor>> {
     await this.initialize();
     const { batchSize } = this.data;
     return await this.#programs.predict(inputs, { key: this.order.key, batchSize }, options);

@@ -1,4 +1,8 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import type { Value } from "../../graph/value.ts";
+import { isValue, type Values } from "../../graph/values.ts";
+import { isExampleSpec } from "../../data/batch_parts.ts";
+import type { AnyMetrics } from "../measure/measures.ts";
 import type { Layer } from "../../nn/layer.ts";
 import type { Loss } from "../../nn/losses/loss.ts";
 import type { Regularizer } from "../../nn/losses/regularizers.ts";
@@ -11,11 +15,15 @@ import type { Seed } from "../../data/seed.ts";
 import type { ValidationOptions } from "./validation_settings.ts";
 
 /** What is trained, on what, and how. */
-export interface RunOptions {
-  /** Its parameters become tensors of the store. */
-  readonly model: Layer;
+export interface RunOptions<
+  In extends Values = Value,
+  Out extends Values = Value,
+  Labels extends Values = Value,
+> {
+  /** Its parameters become tensors of the store. It takes values by name where the data has several inputs. */
+  readonly model: Layer<In, Out>;
   /** What is made small: of the losses of a batch, the mean. */
-  readonly loss: Loss;
+  readonly loss: Loss<Out, Labels>;
   /** What the parameters cost by themselves, by name: `{ l2: nn.l2Penalty(1e-4) }`. Added to the loss of every step. */
   readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
   /** How parameters follow from gradients. */
@@ -38,10 +46,27 @@ export interface RunOptions {
    * Measured with the validation loss. Default: `accuracy` where the labels are classes (whole numbers, one an
    * example).
    */
-  readonly metrics?: Readonly<Record<string, Metric>> | undefined;
+  readonly metrics?: Readonly<Record<string, Metric<Out, Labels>>> | undefined;
   /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
   readonly now?: (() => number) | undefined;
 }
+
+/** Those of any run. */
+export type AnyRunOptions = RunOptions<Values, Values, Values>;
+
+/** What of a run is typed by what its model takes and gives. */
+interface TypedParts {
+  readonly model: Layer<never, Values>;
+  readonly loss: Loss<never, never>;
+  readonly metrics?: Readonly<Record<string, Metric<never, never>>> | undefined;
+}
+
+/** Options as those of any run: whether model, loss and data fit is known by their names and shapes once traced. */
+export function untyped<T extends TypedParts>(options: T): Omit<T, keyof TypedParts> & AnyRunParts {
+  return options as Omit<T, keyof TypedParts> & AnyRunParts;
+}
+
+type AnyRunParts = Pick<AnyRunOptions, keyof TypedParts>;
 
 /** Every option of {@link RunOptions}. */
 export const RUN_OPTIONS: OptionNames<RunOptions> = {
@@ -59,7 +84,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
 };
 
 /** A `TypeError` that names the option of a run that is missing or is something else. */
-export function requireOptions(options: RunOptions): void {
+export function requireOptions(options: AnyRunOptions): void {
   const { data } = checkOptions("A trainer", options, RUN_OPTIONS, "{ model, loss, optimizer, data }");
   requireParts(options);
   const source: Partial<BatchSource> | null | undefined = data;
@@ -69,7 +94,7 @@ export function requireOptions(options: RunOptions): void {
 /** A `TypeError` or a `RangeError` for what a step cannot be made of. */
 export function requireParts(
   { model, loss, optimizer, clipGradients, microBatchSize = 1 }: Pick<
-    RunOptions,
+    AnyRunOptions,
     "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize"
   >,
 ): void {
@@ -88,7 +113,8 @@ function requireType(isOne: boolean, what: string, found: unknown): void {
 }
 
 /** What is measured of a run unless it says something else. */
-export function defaultMetrics(data: BatchSource): Readonly<Record<string, Metric>> {
-  const { dtype, shape } = data.labels;
-  return ["u8", "i32", "u32"].includes(dtype) && shape.length === 0 ? { accuracy: accuracy() } : {};
+export function defaultMetrics({ labels }: Pick<BatchSource, "labels">, output: Values): AnyMetrics {
+  if (!isExampleSpec(labels) || !isValue(output)) return {};
+  const isClass = ["u8", "i32", "u32"].includes(labels.dtype) && labels.shape.length === 0;
+  return isClass ? { accuracy: accuracy() as Metric<Values, Values> } : {};
 }

@@ -1,12 +1,14 @@
+import type { Named } from "../../base/named.ts";
+import type { Values } from "../../graph/values.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
-import type { Metric } from "../../nn/metrics/metric.ts";
 import type { BatchSource, OrderKey } from "../../data/batch_source.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import { Evaluations } from "../measure/evaluations.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
 import { type PredictionContext, Predictions } from "../measure/predictions.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
-import type { RunOptions } from "./run_options.ts";
+import type { AnyMetrics } from "../measure/measures.ts";
+import type { AnyRunOptions } from "./run_options.ts";
 import type { StepRunner } from "./step_runner.ts";
 
 /** What is compiled for a run beside its steps, for the device that its store is on. */
@@ -19,9 +21,9 @@ export class RunPrograms {
   readonly #steps: Pick<StepRunner, "model" | "rules" | "ring" | "requireOpen">;
 
   constructor(
-    { loss }: Pick<RunOptions, "loss">,
+    { loss }: Pick<AnyRunOptions, "loss">,
     steps: Pick<StepRunner, "model" | "rules" | "ring" | "requireOpen">,
-    metrics: Readonly<Record<string, Metric>>,
+    metrics: AnyMetrics,
   ) {
     this.#steps = steps;
     const { model, rules } = steps;
@@ -44,10 +46,10 @@ export class RunPrograms {
 
   /** What the model gives for `inputs`, by the weights that {@link RunPrograms.evaluate} takes. */
   async predict(
-    inputs: PredictInputs,
+    inputs: PredictInputs<Values>,
     context: PredictionContext,
     options: PredictOptions,
-  ): Promise<HostTensor> {
+  ): Promise<Named<HostTensor>> {
     const predictions = await this.#usesAverages() ? this.#predictionsOfAverages : this.#predictions;
     return await predictions.run(inputs, context, options);
   }

@@ -1,5 +1,7 @@
 import { CairnError } from "../../base/errors.ts";
-import type { Batch, BatchSpec } from "../../data/batch_source.ts";
+import type { Parts } from "../../base/named.ts";
+import type { Values } from "../../graph/values.ts";
+import type { BatchSpec } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
@@ -33,7 +35,7 @@ import type { TrainingState } from "./training_state.ts";
 
 /** What is trained, and how. */
 export interface StepParts extends Objective {
-  readonly model: Layer;
+  readonly model: Layer<Values, Values>;
   readonly optimizer: Optimizer;
   readonly data: BatchSpec;
   readonly microBatchSize?: number | undefined;
@@ -55,7 +57,7 @@ export interface RestoredSteps {
 export type StepBatch = (
   step: number,
   ranges: InputRanges,
-) => Promise<{ readonly batch: Batch; readonly size: number }>;
+) => Promise<{ readonly batch: Parts<ArrayBufferView>; readonly size: number }>;
 
 /** What was measured of a run that goes on from a checkpoint. */
 type MeasuredHistory = Partial<Pick<TrainingState["history"], "epochs" | "validations">>;
@@ -96,7 +98,7 @@ export class StepRunner {
    * that does not fit.
    *
    * @param sizes How many examples a batch may have, the usual number first. Asked for when a step is compiled.
-   * @param check Looks at what is kept of a step, before anything is in the store.
+   * @param check Looks at what is kept of a step and at what the model gives, before anything is in the store.
    */
   constructor(
     store: TensorStore,
@@ -104,7 +106,7 @@ export class StepRunner {
     { seed, sizes, check = () => {} }: {
       readonly seed: Seed;
       readonly sizes: () => readonly number[];
-      readonly check?: (kept: KeptTerms) => void;
+      readonly check?: (kept: KeptTerms, output: Values) => void;
     },
   ) {
     const { model, optimizer, data } = options;
@@ -112,7 +114,7 @@ export class StepRunner {
     // Before anything is in the store, so that a loss that does not fit leaves nothing there.
     const trace = traceModel(model, data.inputs, size, true);
     this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
-    check(this.kept);
+    check(this.kept, trace.output);
     this.rules = new ParameterRules(optimizer, trace.parameters);
     this.#needs = stateNeeds(this.rules, trace, options.microBatchSize !== undefined);
     store.gpu.requireRoom("The run", this.#needs);
@@ -192,7 +194,7 @@ export class StepRunner {
   async run(
     size: number,
     nonFinite: NonFinitePolicy,
-    batchOf: (ranges: InputRanges) => Batch | Promise<Batch>,
+    batchOf: (ranges: InputRanges) => Parts<ArrayBufferView> | Promise<Parts<ArrayBufferView>>,
   ): Promise<void> {
     const programs = await this.programs();
     if (this.#lacksLosses) await this.ring.drain(this.#step);

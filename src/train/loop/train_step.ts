@@ -1,6 +1,10 @@
 import { requireAwaited } from "../../base/options/kind_of.ts";
 import type { HostState, Stateful, StateInput } from "../../checkpoint/capture/state_types.ts";
-import { type Batch, type BatchSpec, countExamples } from "../../data/batch_source.ts";
+import { type Parts, partText } from "../../base/named.ts";
+import type { Value } from "../../graph/value.ts";
+import type { Values } from "../../graph/values.ts";
+import { batchParts, exampleParts } from "../../data/batch_parts.ts";
+import { type Batch, type BatchSpec, countExamples, requireSameParts } from "../../data/batch_source.ts";
 import { checkedSeed } from "../../data/seed.ts";
 import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
@@ -14,8 +18,14 @@ import type { TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
 import { allowing, recordedSettings } from "./run_identity.ts";
 import { StepRunner } from "./step_runner.ts";
+import { untyped } from "./run_options.ts";
 import { stepStateOf, stepStateTree, type TrainStepState } from "./train_step_state.ts";
-import { checkTrainStep, sizesOf, type TrainStepOptions } from "./train_step_options.ts";
+import {
+  type AnyTrainStepOptions,
+  checkTrainStep,
+  sizesOf,
+  type TrainStepOptions,
+} from "./train_step_options.ts";
 
 /**
  * A training step for a loop of one's own: forward, backward, the check of every gradient and the optimiser, as one
@@ -40,14 +50,14 @@ import { checkTrainStep, sizesOf, type TrainStepOptions } from "./train_step_opt
  * await step.close();
  * ```
  */
-export class TrainStep implements Stateful {
-  readonly #options: TrainStepOptions;
+export class TrainStep<In extends Values = Value, Out extends Values = Value> implements Stateful {
+  readonly #options: AnyTrainStepOptions;
   readonly #spec: BatchSpec;
   /** How many examples batches may have. */
   readonly #sizes: readonly number[];
   readonly #steps: StepRunner;
 
-  private constructor(store: TensorStore, options: TrainStepOptions) {
+  private constructor(store: TensorStore, options: AnyTrainStepOptions) {
     const { inputs, labels, seed = 0 } = options;
     this.#sizes = sizesOf(options);
     const [batchSize = 1] = this.#sizes;
@@ -68,10 +78,18 @@ export class TrainStep implements Stateful {
    * @throws TypeError or RangeError for a model, a loss or options that do not fit; CairnError `gpu_validation`,
    * `out_of_memory`.
    */
-  static async compile(store: TensorStore, options: TrainStepOptions): Promise<TrainStep> {
+  static async compile<
+    In extends Values = Value,
+    Out extends Values = Value,
+    Labels extends Values = Value,
+  >(
+    store: TensorStore,
+    options: TrainStepOptions<In, Out, Labels>,
+  ): Promise<TrainStep<In, Out>> {
     requireAwaited("The store", store, "TensorStore.open()");
-    checkTrainStep(options);
-    const step = new TrainStep(store, options);
+    const untypedOptions = untyped(options);
+    checkTrainStep(untypedOptions);
+    const step = new TrainStep<In, Out>(store, untypedOptions);
     try {
       await step.#steps.initialize();
       await step.#steps.programs(options.onCompile);
@@ -83,8 +101,8 @@ export class TrainStep implements Stateful {
   }
 
   /** The layer with its parameters, of which programs of one's own can be made: `step.model.trace(…)`. */
-  get model(): Model {
-    return this.#steps.model;
+  get model(): Model<In, Out> {
+    return this.#steps.model as Model<In, Out>;
   }
 
   /** Steps done: optimiser updates, and batches that were skipped. */
@@ -106,10 +124,11 @@ export class TrainStep implements Stateful {
    * {@link TrainStep.step} is that step and nothing changes until {@link TrainStep.retry}; `closed`, `device_lost`.
    */
   async run(batch: Batch): Promise<void> {
-    const size = this.#sizeOf(batch);
+    const { size, batch: parts } = this.#sized(batch);
     await this.#steps.run(size, this.#options.onNonFinite ?? "stop", (ranges) => {
-      requireInRange(ranges, this.#spec, batch, (row) => `example ${row} of step ${this.step + 1}`);
-      return batch;
+      const specs = exampleParts(this.#spec);
+      requireInRange(ranges, specs, parts, (row) => `example ${row} of step ${this.step + 1}`);
+      return parts;
     });
   }
 
@@ -147,8 +166,8 @@ export class TrainStep implements Stateful {
    * @returns undefined where every result is finite.
    */
   async findNonFinite(batch: Batch): Promise<NonFiniteResult | undefined> {
-    const size = this.#sizeOf(batch);
-    return await this.#steps.findNonFinite(() => Promise.resolve({ batch, size }));
+    const sized = this.#sized(batch);
+    return await this.#steps.findNonFinite(() => Promise.resolve(sized));
   }
 
   /** The model, layer by layer: data, of which `console.log` shows a table. */
@@ -164,8 +183,8 @@ export class TrainStep implements Stateful {
    */
   async explain(batch?: Batch): Promise<Printable<StepExplanation>> {
     if (batch === undefined) return await this.#steps.explain();
-    const size = this.#sizeOf(batch);
-    return await this.#steps.explain(() => Promise.resolve({ batch, size }));
+    const sized = this.#sized(batch);
+    return await this.#steps.explain(() => Promise.resolve(sized));
   }
 
   /** Everything but the tensors, for a `Snapshot`. */
@@ -213,11 +232,22 @@ export class TrainStep implements Stateful {
     };
   }
 
-  #sizeOf(batch: Batch): number {
-    const size = countExamples("inputs", batch.inputs, this.#spec.inputs);
-    const labels = countExamples("labels", batch.labels, this.#spec.labels);
-    if (size === labels && this.#sizes.includes(size)) return size;
-    const found = size === labels ? `${size} examples` : `inputs of ${size} examples and labels of ${labels}`;
+  /** The parts of a batch, and how many examples each of them has. */
+  #sized(batch: Batch): { readonly batch: Parts<ArrayBufferView>; readonly size: number } {
+    const specs = exampleParts(this.#spec);
+    const parts = batchParts(batch);
+    requireSameParts("A batch", specs, Object.keys(parts));
+    const counts = Object.entries(specs).map(([part, spec]) => {
+      return { part, count: countExamples(part, parts[part] ?? new Uint8Array(0), spec) };
+    });
+    const [{ count: size } = { count: 0 }] = counts;
+    const other = counts.find(({ count }) => count !== size);
+    if (other === undefined && this.#sizes.includes(size)) return { batch: parts, size };
+    const found = other === undefined
+      ? `${size} examples`
+      : `${partText(counts[0]?.part ?? "inputs")} of ${size} examples and ${
+        partText(other.part)
+      } of ${other.count}`;
     throw new RangeError(
       `A batch has ${found}, and the step was compiled for ${
         this.#sizes.join(" or ")

@@ -1,5 +1,9 @@
 import type { WorkProgress } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import type { Named, Parts } from "../../base/named.ts";
+import type { Value } from "../../graph/value.ts";
+import type { Values } from "../../graph/values.ts";
+import { specParts } from "../../data/batch_parts.ts";
 import type { ExampleSpec } from "../../data/batch_source.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import { checkedPolicy } from "./non_finite.ts";
@@ -7,15 +11,22 @@ import { requireParts, type RunOptions } from "./run_options.ts";
 import type { RunSetting } from "./run_identity.ts";
 
 /** What a step trains, on what, and how. */
-export interface TrainStepOptions extends
+export interface TrainStepOptions<
+  In extends Values = Value,
+  Out extends Values = Value,
+  Labels extends Values = Value,
+> extends
   Pick<
-    RunOptions,
+    RunOptions<In, Out, Labels>,
     "model" | "loss" | "regularizers" | "optimizer" | "clipGradients" | "microBatchSize" | "seed"
   > {
-  /** What one example of the inputs is, without the batch axis, such as `data.inputs` of a loader. */
-  readonly inputs: ExampleSpec;
-  /** What the label of one example is. */
-  readonly labels: ExampleSpec;
+  /**
+   * What one example of the inputs is, without the batch axis, such as `data.inputs` of a loader; of several inputs
+   * each by its name.
+   */
+  readonly inputs: Named<ExampleSpec>;
+  /** What the label of one example is; of several labels each by its name. */
+  readonly labels: Named<ExampleSpec>;
   /** How many examples a batch has. Several sizes are as many programs: `[64, 16]` where the last batch has 16. */
   readonly batchSize: number | readonly number[];
   /** What happens at a step that is not finite; see `TrainOptions`. Default `"stop"`. */
@@ -25,6 +36,9 @@ export interface TrainStepOptions extends
   /** What may be different in a saved state that is loaded. Default: nothing. */
   readonly allow?: readonly RunSetting[] | undefined;
 }
+
+/** Those of any step. */
+export type AnyTrainStepOptions = TrainStepOptions<Values, Values, Values>;
 
 /** Every option of {@link TrainStepOptions}. */
 export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
@@ -44,7 +58,7 @@ export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
 };
 
 /** @throws TypeError or RangeError for options that a step cannot be made of. */
-export function checkTrainStep(options: TrainStepOptions): void {
+export function checkTrainStep(options: AnyTrainStepOptions): void {
   const { inputs, labels, onNonFinite } = checkOptions(
     "TrainStep.compile()",
     options,
@@ -53,16 +67,24 @@ export function checkTrainStep(options: TrainStepOptions): void {
   );
   requireParts(options);
   checkedPolicy(onNonFinite);
-  for (const [what, spec] of Object.entries({ inputs, labels })) {
-    if (typeof spec?.dtype === "string" && Array.isArray(spec.shape)) continue;
-    throw new TypeError(
-      `${what} is what one example is, such as { dtype: "f32", shape: [784] }, or data.${what} of a loader`,
-    );
-  }
+  requireSpecs("inputs", inputs);
+  requireSpecs("labels", labels);
   for (const size of sizesOf(options)) {
     if (Number.isSafeInteger(size) && size >= 1) continue;
     throw new RangeError(`batchSize is an integer from 1, or several, found ${size}`);
   }
+}
+
+function requireSpecs(what: "inputs" | "labels", specs: Named<ExampleSpec>): void {
+  const isThere = typeof specs === "object" && specs !== null && Object.keys(specs).length > 0;
+  const parts: Parts<Partial<ExampleSpec> | null> = isThere ? specParts(what, specs) : {};
+  const isSpec = (spec: Partial<ExampleSpec> | null): boolean =>
+    typeof spec?.dtype === "string" && Array.isArray(spec.shape);
+  if (isThere && Object.values(parts).every(isSpec)) return;
+  throw new TypeError(
+    `${what} is what one example is, such as { dtype: "f32", shape: [784] }, or several such by name, ` +
+      `or data.${what} of a loader`,
+  );
 }
 
 /** The sizes that batches may have, each once; the first is the usual one. */

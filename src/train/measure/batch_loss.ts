@@ -1,11 +1,13 @@
 import { add, div, mul } from "../../graph/ops/arithmetic.ts";
 import { equal, where } from "../../graph/ops/comparison.ts";
 import { mean } from "../../graph/ops/reduce.ts";
-import { input } from "../../graph/ops/sources.ts";
 import { sum } from "../../graph/ops/sum.ts";
 import type { Value } from "../../graph/value.ts";
+import { valueParts, type Values } from "../../graph/values.ts";
 import { type CountedLosses, countedLosses, type Loss } from "../../nn/losses/loss.ts";
-import type { BatchSource } from "../../data/batch_source.ts";
+import type { Like, Named } from "../../base/named.ts";
+import type { ExampleSpec } from "../../data/batch_source.ts";
+import { batchInputs } from "../../nn/model.ts";
 import { maskedTerms } from "../../nn/losses/masked_loss.ts";
 
 /** What a loss gives for a batch, before anything is divided: the sums of micro-batches and shards can be added up. */
@@ -18,10 +20,10 @@ export interface BatchTerm extends CountedLosses {
  *
  * @param what Whose losses they are, for messages.
  */
-export function batchTerms(
-  loss: Loss,
-  output: Value,
-  labels: Value,
+export function batchTerms<Out extends Values, Labels extends Values>(
+  loss: Loss<Out, Labels>,
+  output: Out,
+  labels: Labels,
   batchSize: number,
   what: string = "The loss",
 ): BatchTerm[] {
@@ -29,9 +31,18 @@ export function batchTerms(
   return terms.map((term) => ({ ...term, batchSize }));
 }
 
-/** The labels of a batch of `size` examples as a graph value, named "labels". */
-export function labelsOf(source: Pick<BatchSource, "labels">, size: number): Value {
-  return input("labels", source.labels.dtype, [size, ...source.labels.shape]);
+/** The labels of a batch of `size` examples as a graph value named "labels", or several each `labels.name`. */
+export function labelsOf<T extends Named<ExampleSpec>>(
+  source: { readonly labels: T },
+  size: number,
+): Like<T, ExampleSpec, Value> {
+  return batchInputs("labels", source.labels, size);
+}
+
+/** How many examples `labels` are of. */
+export function examplesOf(labels: Values): number {
+  const [first] = Object.values(valueParts("labels", labels));
+  return first?.shape[0] ?? 0;
 }
 
 /** The sum of the values of a batch, f32 `[]`. */

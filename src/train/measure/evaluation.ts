@@ -1,6 +1,6 @@
 import type { OptionNames } from "../../base/options/options.ts";
 import { throwIfAborted } from "../../base/abort.ts";
-import { addTotals, type SetMetric, type Totals } from "../../nn/metrics/metric.ts";
+import { addTotals, type Totals } from "../../nn/metrics/metric.ts";
 import type { Model } from "../../nn/model.ts";
 import { withFeed } from "../../data/batch_feed.ts";
 import {
@@ -17,7 +17,7 @@ import { CountRows } from "./count_rows.ts";
 import { type EvaluationProgram, evaluationProgram } from "./evaluation_program.ts";
 import { requireBatchInRange } from "./index_check.ts";
 import { ProgramsBySize } from "./programs_by_size.ts";
-import { lossOf, type Measures, setMetrics } from "./measures.ts";
+import { type AnySetMetric, lossOf, type Measures, setMetrics } from "./measures.ts";
 
 /** What a model does on a data set, over every example. */
 export interface EvaluationReport {
@@ -51,7 +51,7 @@ export const EVALUATE_OPTIONS: OptionNames<EvaluateOptions> = { signal: true };
 export class Evaluation {
   readonly #model: Model;
   readonly #measures: Measures;
-  readonly #metrics: ReadonlyMap<string, SetMetric>;
+  readonly #metrics: ReadonlyMap<string, AnySetMetric>;
   readonly #programs = new ProgramsBySize<EvaluationProgram>("the evaluation");
   #rows: CountRows | undefined;
   #running: Promise<unknown> = Promise.resolve();
@@ -118,9 +118,8 @@ export class Evaluation {
     const { executable, counted, ranges } = await this.#programFor(source, size);
     requireBatchInRange(ranges, source, batch, request);
     this.#rows ??= new CountRows(this.#model.store.gpu, counted);
-    const { inputs, labels } = batch;
     const scalars = { seed: request.seed, step: 0, values: [] };
-    executable.run({ inputs, labels }, scalars, this.#rows.nextRow());
+    executable.run(batch, scalars, this.#rows.nextRow());
     return this.#rows;
   }
 

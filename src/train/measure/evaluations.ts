@@ -1,5 +1,6 @@
 import type { Model } from "../../nn/model.ts";
 import { type BatchSource, type OrderKey, requireExamples } from "../../data/batch_source.ts";
+import { exampleParts } from "../../data/batch_parts.ts";
 import { Evaluation, type EvaluationReport } from "./evaluation.ts";
 import type { Measures } from "./measures.ts";
 
@@ -32,5 +33,6 @@ export class Evaluations {
 
 /** What an evaluation is for. */
 function shapesOf({ batchSize, inputs, labels }: BatchSource): string {
-  return JSON.stringify([batchSize, inputs.dtype, inputs.shape, labels.dtype, labels.shape]);
+  const specs = Object.entries(exampleParts({ inputs, labels }));
+  return JSON.stringify([batchSize, ...specs.map(([part, { dtype, shape }]) => [part, dtype, shape])]);
 }

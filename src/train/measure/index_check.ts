@@ -3,39 +3,45 @@ import type { InputLimit } from "../../graph/index_limits.ts";
 import type { LabelRange } from "../../nn/losses/loss.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { elementCount } from "../../tensor/shape.ts";
-import type { Batch, BatchRequest, BatchSource } from "../../data/batch_source.ts";
+import { type Parts, partText } from "../../base/named.ts";
+import { exampleParts } from "../../data/batch_parts.ts";
+import type { BatchRequest, BatchSource, ExampleSpec } from "../../data/batch_source.ts";
 
-/** What the elements of the inputs and the labels have to be. */
-export type InputRanges = ReadonlyMap<"inputs" | "labels", readonly LabelRange[]>;
+/** What the elements of the inputs and the labels have to be, by the names of the parts of a batch. */
+export type InputRanges = ReadonlyMap<string, readonly LabelRange[]>;
 
 /**
  * What the elements of a batch have to be, by what each term of a loss declares of the labels, and by what the ops of
  * a program take for indices. What a term declares stands for its own ops too: it knows which labels never reach
  * them.
+ *
+ * @param parts Names of the parts of a batch.
  */
 export function inputRanges(
   limits: ReadonlyMap<string, InputLimit>,
   declared: readonly (LabelRange | undefined)[],
+  parts: readonly string[],
 ): InputRanges {
   const ofOps = (name: string): LabelRange[] => {
     const limit = limits.get(name);
     return limit === undefined ? [] : [{ loss: limit.op, least: 0, most: limit.below - 1 }];
   };
   const known = declared.flatMap((range) => range ?? []);
-  return new Map([
-    ["labels", known.length < declared.length ? [...known, ...ofOps("labels")] : known],
-    ["inputs", ofOps("inputs")],
-  ]);
+  return new Map(parts.map((part) => {
+    const own = known.filter((range) => (range.part ?? "labels") === part);
+    const isSaid = own.length > 0 && known.length === declared.length;
+    return [part, isSaid ? own : [...own, ...ofOps(part)]];
+  }));
 }
 
 /** {@link requireInRange} of a batch of a source, whose examples are named by their places in the data. */
 export function requireBatchInRange(
   ranges: InputRanges,
   source: BatchSource,
-  batch: Batch,
+  batch: Parts<ArrayBufferView>,
   request: BatchRequest,
 ): void {
-  requireInRange(ranges, source, batch, (row) => {
+  requireInRange(ranges, exampleParts(source), batch, (row) => {
     const place = `example ${row} of batch ${request.position} of epoch ${request.epoch + 1}`;
     const index = source.indicesAt?.(request)[row];
     return index === undefined ? place : `example ${index} (${place})`;
@@ -50,14 +56,15 @@ export function requireBatchInRange(
  */
 export function requireInRange(
   ranges: InputRanges,
-  source: Pick<BatchSource, "inputs" | "labels">,
-  batch: Batch,
+  specs: Parts<ExampleSpec>,
+  batch: Parts<ArrayBufferView>,
   nameOf: (row: number) => string,
 ): void {
   for (const [part, ofPart] of ranges) {
-    if (ofPart.length === 0) continue;
-    const { dtype, shape } = source[part];
-    const { buffer, byteOffset, byteLength } = batch[part];
+    const [spec, array] = [specs[part], batch[part]];
+    if (ofPart.length === 0 || spec === undefined || array === undefined) continue;
+    const { dtype, shape } = spec;
+    const { buffer, byteOffset, byteLength } = array;
     const perExample = elementCount(shape);
     const count = perExample === 0 ? 0 : Math.floor(byteLength / byteSizeOf(dtype) / perExample);
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);
@@ -65,7 +72,7 @@ export function requireInRange(
     for (const range of ofPart) {
       const at = elements.findIndex((element) => isOutside(element, range));
       if (at < 0) continue;
-      throw outOfRange(part, elements[at], range, source[part].dtype, nameOf(Math.floor(at / perExample)));
+      throw outOfRange(part, elements[at], range, dtype, nameOf(Math.floor(at / perExample)));
     }
   }
 }
@@ -75,7 +82,7 @@ function isOutside(element: number, { least, most, ignored }: LabelRange): boole
 }
 
 function outOfRange(
-  part: "labels" | "inputs",
+  part: string,
   found: number | undefined,
   { loss, least, most, ignored }: LabelRange,
   dtype: DType,
@@ -87,7 +94,7 @@ function outOfRange(
   }`;
   return new RangeError(
     `The ${
-      part === "labels" ? "label" : "input"
+      partText(part, "singular")
     } of ${example} is ${found}, and ${loss} takes ${expected}; correct the data${
       isFloat ? "" : ", or give the model an output for each class"
     }`,

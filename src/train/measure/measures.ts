@@ -1,15 +1,25 @@
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { constant } from "../../graph/ops/sources.ts";
 import type { Value } from "../../graph/value.ts";
+import type { Values } from "../../graph/values.ts";
 import { requireValue } from "../../nn/layer.ts";
 import type { LabelRange, Loss } from "../../nn/losses/loss.ts";
 import { isSetMetric, type Metric, type SetMetric } from "../../nn/metrics/metric.ts";
-import { type BatchTerm, batchTerms, sumOfValues, sumOfWeights } from "./batch_loss.ts";
+import { type BatchTerm, batchTerms, examplesOf, sumOfValues, sumOfWeights } from "./batch_loss.ts";
+
+/** A loss of one output or several, and of one label or several. */
+export type AnyLoss = Loss<Values, Values>;
+
+/** Metrics of these, by their names. */
+export type AnyMetrics = Readonly<Record<string, Metric<Values, Values>>>;
+
+/** A metric of a set as all are once they are {@link setMetrics}. */
+export type AnySetMetric = SetMetric<string, Values, Values>;
 
 /** What is measured of a model. */
 export interface Measures {
-  readonly loss: Loss;
-  readonly metrics: Readonly<Record<string, Metric>>;
+  readonly loss: AnyLoss;
+  readonly metrics: AnyMetrics;
   /** Where the weights are that are measured, by their names in the model. Default: where the model has them. */
   readonly weights?: ((name: string) => BufferRange) | undefined;
 }
@@ -29,7 +39,7 @@ export interface BatchCounts {
 }
 
 /** The metrics of a set, with those that are means over its examples. */
-export function setMetrics(metrics: Readonly<Record<string, Metric>>): Map<string, SetMetric> {
+export function setMetrics(metrics: AnyMetrics): Map<string, AnySetMetric> {
   return new Map(
     Object.entries(metrics).map(([name, metric]) => [
       name,
@@ -40,12 +50,12 @@ export function setMetrics(metrics: Readonly<Record<string, Metric>>): Map<strin
 
 /** Traces what is counted of a batch. TypeError for an invalid loss or metric of it. */
 export function countsOf(
-  loss: Loss,
-  metrics: ReadonlyMap<string, SetMetric>,
-  output: Value,
-  labels: Value,
+  loss: AnyLoss,
+  metrics: ReadonlyMap<string, AnySetMetric>,
+  output: Values,
+  labels: Values,
 ): BatchCounts {
-  const terms = batchTerms(loss, output, labels, labels.shape[0] ?? 0);
+  const terms = batchTerms(loss, output, labels, examplesOf(labels));
   const ofLoss = terms.flatMap((term, index) => Object.entries(sumsOf(term, String(index))));
   const counted = new Map([["loss", Object.fromEntries(ofLoss)]]);
   for (const [name, metric] of metrics) {
@@ -83,14 +93,14 @@ function meanOf(totals: Readonly<Record<string, Float64Array>>, suffix: string):
   return (totals[`value${suffix}`]?.[0] ?? NaN) / (totals[`weight${suffix}`]?.[0] ?? NaN);
 }
 
-function meanMetric(name: string, metric: Loss): SetMetric {
+function meanMetric(name: string, metric: AnyLoss): AnySetMetric {
   return {
     count(output, labels) {
       const [term, ...others] = batchTerms(
         metric,
         output,
         labels,
-        labels.shape[0] ?? 0,
+        examplesOf(labels),
         `The metric "${name}"`,
       );
       if (term !== undefined && others.length === 0) return sumsOf(term, "");
@@ -100,8 +110,8 @@ function meanMetric(name: string, metric: Loss): SetMetric {
   };
 }
 
-function checked(name: string, metric: SetMetric): SetMetric {
-  const found: Partial<SetMetric> | null = metric;
+function checked(name: string, metric: AnySetMetric): AnySetMetric {
+  const found: Partial<AnySetMetric> | null = metric;
   if (typeof found?.count === "function" && typeof found.result === "function") return metric;
   throw new TypeError(
     `The metric "${name}" is a function of output and labels, or { count, result }, found ${

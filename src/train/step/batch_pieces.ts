@@ -1,4 +1,4 @@
-import type { Batch } from "../../data/batch_source.ts";
+import type { Parts } from "../../base/named.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { div } from "../../graph/ops/arithmetic.ts";
 import { equal, where } from "../../graph/ops/comparison.ts";
@@ -25,12 +25,16 @@ export function piecesOf(size: number, most: number = size): BatchPiece[] {
 }
 
 /** The examples of a piece, of a batch of `size` examples, as bytes. */
-export function pieceOf({ inputs, labels }: Batch, size: number, { first, size: count }: BatchPiece): Batch {
+export function pieceOf(
+  batch: Parts<ArrayBufferView>,
+  size: number,
+  { first, size: count }: BatchPiece,
+): Parts<ArrayBufferView> {
   const part = (all: ArrayBufferView): Uint8Array => {
     const perExample = all.byteLength / size;
     return new Uint8Array(all.buffer, all.byteOffset + first * perExample, count * perExample);
   };
-  return { inputs: part(inputs), labels: part(labels) };
+  return Object.fromEntries(Object.entries(batch).map(([name, all]) => [name, part(all)]));
 }
 
 /** What a piece knows of the whole batch: by what its sums are divided. */

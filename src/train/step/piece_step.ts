@@ -1,4 +1,4 @@
-import type { Batch } from "../../data/batch_source.ts";
+import type { Parts } from "../../base/named.ts";
 import { allOrNone } from "./all_or_none.ts";
 import { type CompileListener, sharedListener } from "../../gpu/compile_pipelines.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
@@ -10,10 +10,18 @@ import { accumulate } from "../../kernels/optimizer/accumulate.ts";
 import type { StepScalars } from "../../kernels/step_scalars.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
 import { batchTerms, labelsOf, sumOfWeights } from "../measure/batch_loss.ts";
+import type { AnyLoss } from "../measure/measures.ts";
 import { type BatchPiece, PieceMemory, pieceOf, WHOLE_BATCH, wholeWeight } from "./batch_pieces.ts";
 import { copyBuffers, updatedBuffers } from "./buffer_updates.ts";
 import { type StepMemory, stepProgram, type StepProgramParts } from "./step_program.ts";
-import { forwardOf, type StepDefinition, type StepPart, type StepValues, stepValues } from "./step_values.ts";
+import {
+  batchValues,
+  forwardOf,
+  type StepDefinition,
+  type StepPart,
+  type StepValues,
+  stepValues,
+} from "./step_values.ts";
 
 /** What is compiled for pieces of one size. */
 interface PiecePrograms {
@@ -21,11 +29,19 @@ interface PiecePrograms {
   readonly values: StepValues;
   /** Adds up the weights of the examples; none where each weighs 1. */
   readonly weighing: Executable | undefined;
-  readonly weighed: readonly ("inputs" | "labels")[];
+  /** The parts of a batch that it reads. */
+  readonly weighed: readonly string[];
   /** Forward, backward and adding up; then, after the last piece, what every step does with its gradients. */
   readonly step: Executable;
   /** How many of its updates add up. */
   readonly additions: number;
+}
+
+/** A piece of a batch, and what computes it. */
+interface WeighedPiece {
+  readonly piece: Parts<ArrayBufferView>;
+  readonly programs: PiecePrograms;
+  readonly scalars: StepScalars;
 }
 
 /** What a step in pieces is made of. */
@@ -75,10 +91,15 @@ export class PieceStep {
   }
 
   /** Submits a step on `batch`, of `size` examples. */
-  run(batch: Batch, size: number, pieces: readonly BatchPiece[], scalars: StepScalars): void {
+  run(
+    batch: Parts<ArrayBufferView>,
+    size: number,
+    pieces: readonly BatchPiece[],
+    scalars: StepScalars,
+  ): void {
     const each = this.#weigh(batch, size, pieces, scalars);
-    each.forEach(({ programs: { step, additions }, scalars, inputs, labels }, index) => {
-      step.run({ inputs, labels }, scalars, [], index < pieces.length - 1 ? additions : undefined);
+    each.forEach(({ programs: { step, additions }, scalars, piece }, index) => {
+      step.run(piece, scalars, [], index < pieces.length - 1 ? additions : undefined);
     });
   }
 
@@ -86,10 +107,15 @@ export class PieceStep {
    * The values of each piece of a step on `batch`, as {@link PieceStep.run} computes them, for programs of other
    * outputs. Submits what tells them how much the whole batch weighs.
    */
-  parts(batch: Batch, size: number, pieces: readonly BatchPiece[], scalars: StepScalars): StepPart[] {
-    return this.#weigh(batch, size, pieces, scalars).map(({ programs, scalars, inputs, labels }) => {
+  parts(
+    batch: Parts<ArrayBufferView>,
+    size: number,
+    pieces: readonly BatchPiece[],
+    scalars: StepScalars,
+  ): StepPart[] {
+    return this.#weigh(batch, size, pieces, scalars).map(({ programs, scalars, piece }) => {
       const parameters = (name: string): BufferRange => this.#memory.locate(name);
-      return { values: programs.values, batch: { inputs, labels }, scalars, parameters };
+      return { values: programs.values, batch: piece, scalars, parameters };
     });
   }
 
@@ -111,7 +137,7 @@ export class PieceStep {
 
   /** The program of the first piece, with the times of its kernels. What is `unchanged` gets its bytes back. */
   async explainTimed(
-    batch: Batch,
+    batch: Parts<ArrayBufferView>,
     size: number,
     pieces: readonly BatchPiece[],
     scalars: StepScalars,
@@ -119,26 +145,27 @@ export class PieceStep {
   ): Promise<ProgramExplanation> {
     const [first] = this.#weigh(batch, size, pieces, scalars);
     if (first === undefined) throw new RangeError("A step in pieces has at least one piece");
-    const { programs, inputs, labels } = first;
-    return explainPiece(programs, await programs.step.time({ inputs, labels }, first.scalars, unchanged));
+    const { programs, piece } = first;
+    return explainPiece(programs, await programs.step.time(piece, first.scalars, unchanged));
   }
 
   /** Adds up the weights of the whole batch, and gives its pieces. */
   #weigh(
-    batch: Batch,
+    batch: Parts<ArrayBufferView>,
     size: number,
     pieces: readonly BatchPiece[],
     scalars: StepScalars,
-  ): (Batch & { readonly programs: PiecePrograms; readonly scalars: StepScalars })[] {
+  ): WeighedPiece[] {
     this.#memory.begin(size, pieces.length);
     const each = pieces.map((piece) => {
       const programs = this.#programs.get(piece.size);
       if (programs === undefined) throw new RangeError(`There is no program for ${piece.size} examples`);
-      const { inputs, labels } = pieceOf(batch, size, piece);
-      return { programs, inputs, labels, scalars: { ...scalars, firstExample: piece.first } };
+      const scalarsOfPiece = { ...scalars, firstExample: piece.first };
+      return { programs, piece: pieceOf(batch, size, piece), scalars: scalarsOfPiece };
     });
-    for (const { programs: { weighing, weighed }, scalars, ...given } of each) {
-      weighing?.run(Object.fromEntries(weighed.map((name) => [name, given[name]])), scalars);
+    for (const { programs: { weighing, weighed }, scalars, piece } of each) {
+      const read = Object.entries(piece).filter(([part]) => weighed.includes(part));
+      weighing?.run(Object.fromEntries(read), scalars);
     }
     return each;
   }
@@ -181,9 +208,7 @@ async function programsFor(
     size,
     values,
     weighing: compiled,
-    weighed: (weighing?.inputs ?? []).map(({ attributes: { name } }) =>
-      name === "labels" ? "labels" : "inputs"
-    ),
+    weighed: (weighing?.inputs ?? []).map(({ attributes: { name } }) => String(name)),
     step,
     additions: additions.length,
   };
@@ -215,14 +240,14 @@ function weighingProgram(
 ): Program | undefined {
   const trace = model.trace(size, true);
   const labels = labelsOf(data, size);
-  const weights = batchTerms(loss, trace.output, labels, size).flatMap((term, index) => {
+  const weights = batchTerms(loss as AnyLoss, trace.output, labels, size).flatMap((term, index) => {
     const sum = sumOfWeights(term);
     return typeof sum === "number" ? [] : [[wholeWeight(index), sum] as const];
   });
   if (weights.length === 0) return undefined;
   const needed = new Set(reachable(weights.map(([, sum]) => sum)));
   return {
-    inputs: [trace.input, labels].filter((input) => needed.has(input)),
+    inputs: batchValues(trace.input, labels).filter((input) => needed.has(input)),
     outputs: Object.fromEntries(weights),
     updates: weights.map(([name]) => addition({ output: name }, memory.wholeOf(name))),
     parameters: (name) => memory.locate(name),

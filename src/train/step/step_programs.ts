@@ -9,7 +9,7 @@ import { indexLimits } from "../../graph/index_limits.ts";
 import { type NonFinitePolicy, POLICY_NUMBERS } from "../../kernels/optimizer/step_verdict.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { Schedule } from "../../nn/optim/schedules/schedule.ts";
-import type { Batch } from "../../data/batch_source.ts";
+import type { Parts } from "../../base/named.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
 import { type InputRanges, inputRanges } from "../measure/index_check.ts";
@@ -81,10 +81,11 @@ export class StepPrograms {
   private constructor(
     { programs, pieces, memory }: CompiledStep,
     { model, optimizer, microBatchSize, rateScale = () => undefined }: StepProgramsDefinition,
-    { loss, unreached, labelRanges }: StepValues,
+    { inputs, loss, unreached, labelRanges }: StepValues,
   ) {
     this.unreached = unreached;
-    this.ranges = inputRanges(indexLimits([loss]), labelRanges);
+    const parts = inputs.map(({ attributes: { name } }) => String(name));
+    this.ranges = inputRanges(indexLimits([loss]), labelRanges, parts);
     this.#programs = programs;
     this.#pieces = pieces;
     this.#memory = memory;
@@ -134,16 +135,16 @@ export class StepPrograms {
   }
 
   /** Submits a step on `batch`. Waits for nothing. */
-  run(batch: Batch, { nonFinite, ...request }: StepRequest): void {
+  run(batch: Parts<ArrayBufferView>, { nonFinite, ...request }: StepRequest): void {
     const { size } = request;
     const scalars = { ...this.#scalarsOf(request), policy: POLICY_NUMBERS[nonFinite] };
     const pieces = piecesOf(size, this.#microBatchSize);
     if (pieces.length > 1) return this.#pieces?.run(batch, size, pieces, scalars);
-    this.#programFor(size).executable.run({ inputs: batch.inputs, labels: batch.labels }, scalars);
+    this.#programFor(size).executable.run(batch, scalars);
   }
 
   /** The values of the step on `batch`, a piece after the other, for programs that compute some of them. */
-  partsOf(batch: Batch, request: Omit<StepRequest, "nonFinite">): StepPart[] {
+  partsOf(batch: Parts<ArrayBufferView>, request: Omit<StepRequest, "nonFinite">): StepPart[] {
     const { size } = request;
     const scalars = this.#scalarsOf(request);
     const pieces = piecesOf(size, this.#microBatchSize);
@@ -171,7 +172,7 @@ export class StepPrograms {
    * @param unchanged What gets its bytes back: the state of the run.
    */
   async explainTimed(
-    batch: Batch,
+    batch: Parts<ArrayBufferView>,
     { nonFinite, ...request }: StepRequest,
     unchanged: readonly BufferRange[],
   ): Promise<ProgramExplanation> {
@@ -182,8 +183,7 @@ export class StepPrograms {
       return await this.#pieces.explainTimed(batch, size, pieces, scalars, unchanged);
     }
     const program = this.#programFor(size);
-    const { inputs, labels } = batch;
-    return explainWhole(program, await program.executable.time({ inputs, labels }, scalars, unchanged));
+    return explainWhole(program, await program.executable.time(batch, scalars, unchanged));
   }
 
   #scalarsOf({ seed, step }: Pick<StepRequest, "seed" | "step">): StepScalars {

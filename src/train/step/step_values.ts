@@ -4,8 +4,18 @@ import type { Value } from "../../graph/value.ts";
 import type { LabelRange, Loss } from "../../nn/losses/loss.ts";
 import { penaltyOf, type Regularizer } from "../../nn/losses/regularizers.ts";
 import type { Model, ModelTrace } from "../../nn/model.ts";
-import type { Batch, BatchSpec } from "../../data/batch_source.ts";
-import { batchTerms, labelsOf, meanOfTerm, sumOfWeights, weightedSum } from "../measure/batch_loss.ts";
+import type { Parts } from "../../base/named.ts";
+import { valueParts, type Values } from "../../graph/values.ts";
+import type { BatchSpec } from "../../data/batch_source.ts";
+import {
+  batchTerms,
+  examplesOf,
+  labelsOf,
+  meanOfTerm,
+  sumOfWeights,
+  weightedSum,
+} from "../measure/batch_loss.ts";
+import type { AnyLoss } from "../measure/measures.ts";
 import type { WholeBatch } from "./batch_pieces.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM, type KeptTerms, keptTerms } from "./kept_terms.ts";
@@ -14,7 +24,8 @@ import type { StepScalars } from "../../kernels/step_scalars.ts";
 
 /** What is trained on: what the examples cost, and what the parameters do. */
 export interface Objective {
-  readonly loss: Loss;
+  /** Of one output or several, and of one label or several: which is known once it is traced. */
+  readonly loss: Loss<never, never>;
   /** By name. */
   readonly regularizers?: Readonly<Record<string, Regularizer>> | undefined;
   /** What is done to gradients that are large. */
@@ -46,7 +57,7 @@ export interface StepLoss {
 
 /** The graph of one step: the mean loss of a batch, and what follows from it for the parameters. */
 export interface StepValues extends StepLoss {
-  /** Named "inputs" and "labels". */
+  /** Named "inputs" and "labels", or "inputs.image" of several. */
   readonly inputs: readonly Value[];
   /** Of every parameter that the loss reaches, by its name in the model. */
   readonly gradients: ReadonlyMap<string, Value>;
@@ -59,7 +70,7 @@ export interface StepValues extends StepLoss {
 /** A step on a batch, or on a piece of one: its values, and what they are computed from. */
 export interface StepPart {
   readonly values: StepValues;
-  readonly batch: Batch;
+  readonly batch: Parts<ArrayBufferView>;
   readonly scalars: StepScalars;
   /** Where the parameter `name` of the values is. */
   readonly parameters: (name: string) => BufferRange;
@@ -95,7 +106,12 @@ export function stepValues(
     );
   }
   const { bufferUpdates } = trace;
-  return { inputs: [trace.input, labels], ...stepLoss, gradients, unreached, bufferUpdates };
+  return { inputs: batchValues(trace.input, labels), ...stepLoss, gradients, unreached, bufferUpdates };
+}
+
+/** The inputs of a program over a batch. */
+export function batchValues(inputs: Values, labels: Values): Value[] {
+  return [...Object.values(valueParts("inputs", inputs)), ...Object.values(valueParts("labels", labels))];
 }
 
 /** What of a step is computed on the way to its numbers: the rest is of gradients. */
@@ -107,10 +123,10 @@ export function forwardOf({ loss, kept }: StepLoss): Value[] {
 export function lossOfStep(
   { loss, regularizers = {}, clipGradients }: Objective,
   { output, parameters }: Pick<ModelTrace, "output" | "parameters">,
-  labels: Value,
+  labels: Values,
   whole?: WholeBatch,
 ): StepLoss {
-  const terms = batchTerms(loss, output, labels, labels.shape[0] ?? 0);
+  const terms = batchTerms(loss as AnyLoss, output, labels, examplesOf(labels));
   const means = terms.map((term, index) => {
     return { mean: whole?.shareOf(term, index) ?? meanOfTerm(term), factor: term.factor };
   });

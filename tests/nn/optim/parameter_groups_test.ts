@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { ExampleSpec } from "../../../src/data/batch_source.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { Model } from "../../../src/nn/model.ts";
 import { adamw, cosineDecay, type Optimizer, sgd } from "../../../src/nn/optim/optim.ts";
@@ -45,7 +46,8 @@ async function updated(
   const run = runOf(optimizer);
   const names = Object.entries(SHAPES).map(([name, shape]) => ({ name, shape }));
   const rules = new ParameterRules(optimizer, names);
-  const model = Model.define(store, run.model, run.data.inputs, 1, (parameters) => rules.laidOut(parameters));
+  const input = run.data.inputs as ExampleSpec;
+  const model = Model.define(store, run.model, input, 1, (parameters) => rules.laidOut(parameters));
   rules.defineSlots(model);
   const memory = new StepMemory(model, stepValues({ model, rules, loss: run.loss, data: run.data }));
   try {

@@ -113,7 +113,10 @@ describe("indexLimits", () => {
   });
 
   test("are held for every dtype of integers, and for negative ones", () => {
-    const limits = inputRanges(new Map([["labels", { below: 5, op: "take" }]]), [undefined]);
+    const limits = inputRanges(new Map([["labels", { below: 5, op: "take" }]]), [undefined], [
+      "inputs",
+      "labels",
+    ]);
     const arrays = { u8: Uint8Array, i32: Int32Array, u32: Uint32Array };
     for (const [dtype, ArrayType] of Object.entries(arrays)) {
       const source = {

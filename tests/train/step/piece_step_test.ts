@@ -83,7 +83,8 @@ describe("a batch", () => {
     const all = Float32Array.from({ length: 20 }, (_, index) => index);
     const batch = { inputs: all.subarray(4, 16), labels: Uint8Array.of(0, 1, 2, 3) };
     const { inputs, labels } = pieceOf(batch, 4, { first: 1, size: 2 });
-    expect([...new Float32Array(inputs.buffer, inputs.byteOffset, 6)]).toEqual([7, 8, 9, 10, 11, 12]);
+    const { buffer, byteOffset } = inputs as Uint8Array;
+    expect([...new Float32Array(buffer, byteOffset, 6)]).toEqual([7, 8, 9, 10, 11, 12]);
     expect([...labels as Uint8Array]).toEqual([1, 2]);
   });
 });
