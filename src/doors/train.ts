@@ -36,7 +36,9 @@
  */
 export type { DescribedValue, Description } from "../base/description.ts";
 export type { BatchRequest, ExampleSpec, OrderKey } from "../data/batch_source.ts";
-export type { LoaderState } from "../data/data_loader.ts";
+export type { LoadedBatch, LoaderState } from "../data/data_loader.ts";
+export type { Like, Named } from "../base/named.ts";
+export type { Values } from "../graph/values.ts";
 export type { Seed } from "../data/seed.ts";
 export type { Padding } from "../graph/ops/movement/pad.ts";
 export type {
@@ -68,7 +70,7 @@ export type { AutoSaverState, BestSave } from "../train/loop/auto_saver_state.ts
 export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";
 export type { WeightNames } from "../predict/load_weights.ts";
-export type { PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
+export type { Predicted, PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";
 export { assertResumeExact, type AssertResumeExactOptions } from "../train/assert_resume_exact.ts";

@@ -3,6 +3,7 @@ import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { FileEngine } from "../checkpoint/engine/file_engine.ts";
 import { MemoryStorage } from "../storage/memory_storage.ts";
 import { requireSteps, tensorsOf } from "./first_difference.ts";
+import type { Values } from "../graph/values.ts";
 import type { Run } from "./loop/run.ts";
 import { loadRun, type RestoreTarget } from "./restore.ts";
 import { RunDirectories } from "./run_directories.ts";
@@ -42,7 +43,7 @@ export const ASSERT_RESUME_EXACT_OPTIONS: OptionNames<AssertResumeExactOptions> 
  * @throws TypeError after `autoSave()`: the run would save its trial steps.
  */
 export async function assertResumeExact(
-  trainer: Trainer,
+  trainer: Trainer<Values, Values, Values>,
   options: AssertResumeExactOptions = {},
 ): Promise<void> {
   checkOptions("assertResumeExact()", options, ASSERT_RESUME_EXACT_OPTIONS, "{ steps: 20 }");
@@ -94,7 +95,7 @@ class Trial {
     this.#past = { parent: run.parent, resumedFrom: run.resumedFrom };
   }
 
-  static async of({ run }: Trainer): Promise<Trial> {
+  static async of({ run }: Trainer<Values, Values, Values>): Promise<Trial> {
     const directories = new RunDirectories(run, () => undefined);
     const engine = await FileEngine.open(new MemoryStorage());
     const { target } = await directories.lookIn("assertResumeExact", engine);

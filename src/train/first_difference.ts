@@ -2,6 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import { type TensorDifference, tensorDifference, type Tensors } from "./tensor_difference.ts";
+import type { Values } from "../graph/values.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Options of {@link firstDifference}. Its progress is in steps. */
@@ -30,8 +31,8 @@ export interface RunDivergence extends TensorDifference {
  * @throws TypeError for runs that are not at the same step, or do not have the same tensors; what `train` throws.
  */
 export async function firstDifference(
-  a: Trainer,
-  b: Trainer,
+  a: Trainer<Values, Values, Values>,
+  b: Trainer<Values, Values, Values>,
   options: FirstDifferenceOptions = {},
 ): Promise<RunDivergence | undefined> {
   checkOptions("firstDifference()", options, FIRST_DIFFERENCE_OPTIONS, "{ steps: 100 }");
@@ -56,7 +57,7 @@ export async function firstDifference(
 }
 
 /** All tensors of a run, copied to the host. */
-export async function tensorsOf({ store }: Trainer): Promise<Tensors> {
+export async function tensorsOf({ store }: Pick<Trainer, "store">): Promise<Tensors> {
   return await store.read(store.tensors().map(({ name }) => name));
 }
 

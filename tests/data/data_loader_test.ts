@@ -172,7 +172,7 @@ describe("a loader of one's own", () => {
 
   test("that yields full batches is used as it is", async () => {
     const batch = { inputs: new Float32Array(8), labels: new Uint32Array(4) };
-    expect(await fetchBatch(source(batch), { seed: 1, epoch: 0, position: 0 }, 4)).toBe(batch);
+    expect(await fetchBatch(source(batch), { seed: 1, epoch: 0, position: 0 }, 4)).toEqual(batch);
   });
 });
 

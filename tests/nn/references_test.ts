@@ -26,6 +26,7 @@ const REFERENCES: Readonly<Record<string, string>> = {
   "losses/element_losses_test.ts":
     "binaryCrossEntropy cosineSimilarity huber klDivergence logCosh mae mse nll",
   "../train/loss_terms_test.ts": "combineLosses l1Penalty l2Penalty",
+  "../train/several/two_inputs_twin.ts": "lossByOutput metricsByOutput",
   "metrics/metrics_test.ts": "accuracy confusionMatrix f1 perplexity precision r2 recall rmse topK",
   "initializers_test.ts":
     "calculateGain eye filled kaimingNormal kaimingUniform normal ones orthogonal truncatedNormal uniform " +

@@ -76,14 +76,15 @@ export function checkTrainStep(options: AnyTrainStepOptions): void {
 }
 
 function requireSpecs(what: "inputs" | "labels", specs: Named<ExampleSpec>): void {
-  const isThere = typeof specs === "object" && specs !== null && Object.keys(specs).length > 0;
+  const isThere = typeof specs === "object" && specs !== null && !Array.isArray(specs) &&
+    Object.keys(specs).length > 0;
   const parts: Parts<Partial<ExampleSpec> | null> = isThere ? specParts(what, specs) : {};
   const isSpec = (spec: Partial<ExampleSpec> | null): boolean =>
     typeof spec?.dtype === "string" && Array.isArray(spec.shape);
   if (isThere && Object.values(parts).every(isSpec)) return;
   throw new TypeError(
-    `${what} is what one example is, such as { dtype: "f32", shape: [784] }, or several such by name, ` +
-      `or data.${what} of a loader`,
+    `${what} is what one example is, such as { dtype: "f32", shape: [784] }, or data.${what} of a loader, ` +
+      "or several such by name",
   );
 }
 

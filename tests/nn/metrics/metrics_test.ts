@@ -295,8 +295,10 @@ test("ME-01 every metric is tested", () => {
     )
   );
   expect(exported.length).toBeGreaterThanOrEqual(9);
+  // What only gives others the output of a name is in tests/train/several.
+  const measuring = exported.filter((name) => name !== "metricsByOutput");
   expect(
-    exported.filter((name) => !own.includes(`measured(gpu, ${name}(`) && !own.includes(`values(${name}(`)),
+    measuring.filter((name) => !own.includes(`measured(gpu, ${name}(`) && !own.includes(`values(${name}(`)),
   ).toEqual(
     [],
   );
