@@ -1,4 +1,4 @@
-import { type Named, type Parts, partsOf } from "../base/named.ts";
+import { type Named, type Parts, partsOf, partText } from "../base/parts/named.ts";
 import type { Batch, BatchSource, ExampleSpec } from "./batch_source.ts";
 
 /** What one example of each part is, by the part's name: `inputs` and `labels`, or `inputs.image` of several. */
@@ -29,4 +29,14 @@ function arrayParts(what: "inputs" | "labels", arrays: Named<ArrayBufferView>): 
 /** Whether `specs` say what one example is, and not several by name. */
 export function isExampleSpec(specs: unknown): specs is ExampleSpec {
   return typeof (specs as Partial<ExampleSpec> | null | undefined)?.dtype === "string";
+}
+
+/** A `TypeError` unless `found` are the names of the parts that `specs` has. */
+export function requireSameParts(what: string, specs: Parts<ExampleSpec>, found: readonly string[]): void {
+  const expected = Object.keys(specs);
+  const missing = expected.find((part) => !found.includes(part));
+  const strange = found.find((part) => !expected.includes(part));
+  if (missing === undefined && strange === undefined) return;
+  const list = (parts: readonly string[]): string => parts.map((part) => partText(part)).join(", ");
+  throw new TypeError(`${what} has ${list(found)}, expected ${list(expected)}; give each under its name`);
 }

@@ -1,10 +1,7 @@
 import type { Description } from "../base/description.ts";
 import type { DType } from "../base/dtype.ts";
-import { byteSizeOf } from "../base/dtype.ts";
-import { CairnError } from "../base/errors.ts";
-import { type Named, type Parts, partText } from "../base/named.ts";
-import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
-import { batchParts, exampleParts } from "./batch_parts.ts";
+import type { Named } from "../base/parts/named.ts";
+import type { Shape } from "../tensor/shape.ts";
 import type { Seed } from "./seed.ts";
 
 /** The tensor of one example, without the batch axis. */
@@ -138,78 +135,4 @@ function requireInteger(name: string, value: number, least: number): void {
 /** Batches that cover every example once; the last one may be smaller. */
 export function evaluationBatches(source: BatchSource): number {
   return Math.ceil(source.exampleCount / source.batchSize);
-}
-
-/**
- * The batch that `request` names, part by part, if each has `size` examples. Throws `short_batch` if one has fewer, or
- * more.
- *
- * @param from What is asked for it. Default: the source.
- */
-export async function fetchBatch(
-  source: BatchSource,
-  request: BatchRequest,
-  size: number,
-  from: Pick<BatchReader, "batchAt"> = source,
-): Promise<Parts<ArrayBufferView>> {
-  const parts = batchParts(await from.batchAt(request));
-  const specs = exampleParts(source);
-  requireSameParts("A batch", specs, Object.keys(parts));
-  for (const [part, spec] of Object.entries(specs)) {
-    const found = parts[part];
-    if (found !== undefined) requireSize(part, found, spec, request, size);
-  }
-  return parts;
-}
-
-/** A `TypeError` unless `found` are the names of the parts that `specs` has. */
-export function requireSameParts(what: string, specs: Parts<ExampleSpec>, found: readonly string[]): void {
-  const expected = Object.keys(specs);
-  const missing = expected.find((part) => !found.includes(part));
-  const strange = found.find((part) => !expected.includes(part));
-  if (missing === undefined && strange === undefined) return;
-  const list = (parts: readonly string[]): string => parts.map((part) => partText(part)).join(", ");
-  throw new TypeError(`${what} has ${list(found)}, expected ${list(expected)}; give each under its name`);
-}
-
-function requireSize(
-  part: string,
-  found: ArrayBufferView,
-  example: ExampleSpec,
-  request: BatchRequest,
-  size: number,
-): void {
-  const count = countExamples(part, found, example);
-  if (found.byteLength === size * exampleBytes(example)) return;
-  const relation = count < size ? "is short" : "is too long";
-  const epoch = request.epoch + 1;
-  const expectedBytes = size * exampleBytes(example);
-  throw new CairnError(
-    "short_batch",
-    `Batch ${request.position} of epoch ${epoch} ${relation}: its ${
-      partText(part)
-    } hold ${count} examples of ` +
-      `${example.dtype} ${formatShape(example.shape)} (${found.byteLength} bytes), expected ${size} ` +
-      `(${expectedBytes} bytes); let batchAt() give what exampleCount promises, or leave out a smaller last batch with dropLast`,
-    { details: { value: count, limit: size } },
-  );
-}
-
-/**
- * How many examples a part of a batch holds; a fraction where the last one is cut off.
- *
- * @throws TypeError for what is no typed array.
- */
-export function countExamples(part: string, found: ArrayBufferView, example: ExampleSpec): number {
-  if (!ArrayBuffer.isView(found)) {
-    throw new TypeError(
-      `The ${partText(part)} of a batch are a typed array, found ${found === null ? "null" : typeof found}`,
-    );
-  }
-  const perExample = exampleBytes(example);
-  return perExample === 0 ? 0 : found.byteLength / perExample;
-}
-
-function exampleBytes({ dtype, shape }: ExampleSpec): number {
-  return elementCount(shape) * byteSizeOf(dtype);
 }

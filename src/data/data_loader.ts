@@ -1,7 +1,7 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
 import { crc32 } from "../base/crc32/crc32.ts";
 import { nextTurn } from "../base/event_loop.ts";
-import { type Like, type Named, namedOf, type Parts, partsOf, partText } from "../base/named.ts";
+import { type Like, type Named, namedOf, type Parts, partsOf, partText } from "../base/parts/named.ts";
 import type { Description } from "../base/description.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { byteSizeOf } from "../base/dtype.ts";

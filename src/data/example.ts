@@ -1,4 +1,4 @@
-import { type Named, namedOf, type Parts, partsIn, partsOf, partText } from "../base/named.ts";
+import { type Named, namedOf, type Parts, partsIn, partsOf, partText } from "../base/parts/named.ts";
 import { byteSizeOf } from "../base/dtype.ts";
 import { allocate } from "../base/allocate.ts";
 import { requireAwaited } from "../base/options/kind_of.ts";

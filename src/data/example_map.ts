@@ -1,4 +1,4 @@
-import type { Named } from "../base/named.ts";
+import type { Named } from "../base/parts/named.ts";
 import type { Description } from "../base/description.ts";
 import type { Batch, ExampleSpec } from "./batch_source.ts";
 import type { Example } from "./example.ts";

@@ -1,4 +1,4 @@
-import type { Named } from "../base/named.ts";
+import type { Named } from "../base/parts/named.ts";
 import type { OptionNames } from "../base/options/options.ts";
 import type { ExampleSpec } from "./batch_source.ts";
 import type { Example } from "./example.ts";

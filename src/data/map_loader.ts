@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { definedFields } from "../base/defined_fields.ts";
-import type { Named } from "../base/named.ts";
+import type { Named } from "../base/parts/named.ts";
 import type { Description } from "../base/description.ts";
 import { Breather } from "../base/event_loop.ts";
 import { isPromise, kindOf } from "../base/options/kind_of.ts";

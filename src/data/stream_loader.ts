@@ -1,5 +1,5 @@
 import { definedFields } from "../base/defined_fields.ts";
-import type { Named } from "../base/named.ts";
+import type { Named } from "../base/parts/named.ts";
 import type { Description } from "../base/description.ts";
 import { kindOf } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";

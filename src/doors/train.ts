@@ -37,7 +37,7 @@
 export type { DescribedValue, Description } from "../base/description.ts";
 export type { BatchRequest, ExampleSpec, OrderKey } from "../data/batch_source.ts";
 export type { LoadedBatch, LoaderState } from "../data/data_loader.ts";
-export type { Like, Named } from "../base/named.ts";
+export type { Like, Named } from "../base/parts/named.ts";
 export type { Values } from "../graph/values.ts";
 export type { Seed } from "../data/seed.ts";
 export type { Padding } from "../graph/ops/movement/pad.ts";

@@ -1,4 +1,4 @@
-import { type Named, type Parts, partsOf } from "../base/named.ts";
+import { type Named, type Parts, partsOf } from "../base/parts/named.ts";
 import type { Value } from "./value.ts";
 
 /**

@@ -3,7 +3,7 @@ import type { DType } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { Executable } from "../graph/executable.ts";
 import { cast } from "../graph/ops/cast.ts";
-import { type Like, type Named, namedOf, partsOf } from "../base/named.ts";
+import { type Like, type Named, namedOf, partsOf } from "../base/parts/named.ts";
 import { input } from "../graph/ops/sources.ts";
 import type { Value } from "../graph/value.ts";
 import type { Values } from "../graph/values.ts";

@@ -3,7 +3,7 @@ import { requireAwaited } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { type Named, namedOf, partsOf } from "../base/named.ts";
+import { type Named, namedOf, partsOf } from "../base/parts/named.ts";
 import type { Value } from "../graph/value.ts";
 import type { Values } from "../graph/values.ts";
 import { isTensorLike, type TensorLike } from "../tensor/tensor_like.ts";

@@ -32,7 +32,7 @@ import {
 import type { RestoreTarget } from "./restore.ts";
 import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
-import { type AnyRunOptions, RUN_OPTIONS, untyped } from "./loop/run_options.ts";
+import { type AnyRun, RUN_OPTIONS, untyped } from "./loop/run_options.ts";
 import { OneAtATime } from "./one_at_a_time.ts";
 import { rollbackSettings } from "./past/rollback_options.ts";
 import { TRAINER_SAVE_OPTIONS, type TrainerSaveOptions } from "./save_options.ts";
@@ -92,7 +92,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
     const rollback = rollbackSettings(options.rollback);
     this.store = store;
     this.#callbacks = new CallbackList(options.callbacks ?? []);
-    this.#run = new Run(store, pickOptions<AnyRunOptions>(untyped(options), RUN_OPTIONS), this.#callbacks);
+    this.#run = new Run(store, pickOptions<AnyRun>(untyped(options), RUN_OPTIONS), this.#callbacks);
     const autoSaver = (): AutoSaver | undefined => this.#autoSaver;
     this.#directories = new RunDirectories(this.#run, autoSaver);
     this.#past = new TimeTravel(this.#run, rollback, { directories: this.#directories, autoSaver });

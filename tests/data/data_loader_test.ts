@@ -5,10 +5,10 @@ import {
   type Batch,
   type BatchSource,
   evaluationBatches,
-  fetchBatch,
   sizeOfBatch,
   trainingBatches,
 } from "../../src/data/batch_source.ts";
+import { fetchBatch } from "../../src/data/fetch_batch.ts";
 import { DataLoader, type DataLoaderOptions } from "../../src/data/data_loader.ts";
 
 /** Example `n` has the inputs `[n, -n]` and the label `n`. */

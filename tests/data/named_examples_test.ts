@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { fetchBatch } from "../../src/data/batch_source.ts";
+import { fetchBatch } from "../../src/data/fetch_batch.ts";
 import { MapLoader } from "../../src/data/map_loader.ts";
 import { StreamLoader } from "../../src/data/stream_loader.ts";
 import type { Example } from "../../src/data/example.ts";

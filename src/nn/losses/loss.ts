@@ -75,7 +75,7 @@ export interface LabelRange {
   readonly most: number;
   /** What stands for no label, wherever it is. */
   readonly ignored?: number | undefined;
-  /** The name of the labels in the program, `labels.digit` of several; where it is left out those are meant that are one. */
+  /** Which labels, `labels.digit` of several. Where it is left out those are meant that have no name. */
   readonly part?: string | undefined;
 }
 

@@ -2,7 +2,7 @@ import type { Printable } from "../../base/printable.ts";
 import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { Values } from "../../graph/values.ts";
-import type { Named, Parts } from "../../base/named.ts";
+import type { Named, Parts } from "../../base/parts/named.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
@@ -10,12 +10,8 @@ import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { AutoSaverState } from "./auto_saver_state.ts";
 import type { CallbackStates } from "./callback_states.ts";
 import { BatchFeed } from "../../data/batch_feed.ts";
-import {
-  type BatchReader,
-  type BatchRequest,
-  type BatchSource,
-  fetchBatch,
-} from "../../data/batch_source.ts";
+import type { BatchReader, BatchRequest, BatchSource } from "../../data/batch_source.ts";
+import { fetchBatch } from "../../data/fetch_batch.ts";
 import type { EvaluationReport } from "../measure/evaluation.ts";
 import type { AnyMetrics } from "../measure/measures.ts";
 import type { PredictInputs, PredictOptions } from "../measure/prediction_source.ts";
@@ -26,7 +22,7 @@ import { type InputRanges, requireBatchInRange } from "../measure/index_check.ts
 import { slotGroup } from "../../tensor/group_names.ts";
 import { type KeptTerms, requireOtherNames } from "../step/kept_terms.ts";
 import { LossRing } from "./loss_ring.ts";
-import { type AnyRunOptions, defaultMetrics, requireOptions } from "./run_options.ts";
+import { type AnyRun, defaultMetrics, requireOptions } from "./run_options.ts";
 import { checkedSeed, type Seed } from "../../data/seed.ts";
 import type { ExplainOptions, StepExplanation } from "../step/explain_step.ts";
 import type { ModelSummary } from "../step/summarize_model.ts";
@@ -35,7 +31,7 @@ import type { RateScale } from "./rate_scales.ts";
 import type { RunDifference } from "./run_identity.ts";
 import { RunPrograms } from "./run_programs.ts";
 import { RunRecord } from "./run_record.ts";
-import { StepRunner } from "./step_runner.ts";
+import { type SizedBatch, StepRunner } from "./step_runner.ts";
 import type { TrainingState } from "./training_state.ts";
 import { Walltime } from "./walltime.ts";
 import { validationOf, type ValidationSettings } from "./validation_settings.ts";
@@ -54,7 +50,7 @@ export class Run {
   /** Which batch each of its steps has. */
   readonly order: BatchOrder;
   readonly now: () => number;
-  readonly #options: AnyRunOptions;
+  readonly #options: AnyRun;
   readonly #steps: StepRunner;
   readonly #programs: RunPrograms;
   /** The batches of the training that runs. */
@@ -76,7 +72,7 @@ export class Run {
    *
    * @param callbacks What checkpoints keep of them is a part of its state.
    */
-  constructor(store: TensorStore, options: AnyRunOptions, callbacks?: CallbackStates) {
+  constructor(store: TensorStore, options: AnyRun, callbacks?: CallbackStates) {
     requireOptions(options);
     this.callbacks = callbacks;
     const { data, validation, seed = 0, metrics } = options;
@@ -284,10 +280,7 @@ export class Run {
     );
   }
 
-  async #sizedBatchOf(
-    step: number,
-    ranges: InputRanges,
-  ): Promise<{ batch: Parts<ArrayBufferView>; size: number }> {
+  async #sizedBatchOf(step: number, ranges: InputRanges): Promise<SizedBatch> {
     return { batch: await this.#batchOf(step, ranges), size: this.order.sizeOf(step) };
   }
 

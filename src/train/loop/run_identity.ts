@@ -4,7 +4,7 @@ import { type DescribedValue, type Description, descriptionOf } from "../../base
 import { functionDescription } from "../../nn/function_description.ts";
 import { describeClipping } from "../step/clip_gradients.ts";
 import { NUMERICS_VERSION } from "./numerics_version.ts";
-import type { AnyRunOptions } from "./run_options.ts";
+import type { AnyRun } from "./run_options.ts";
 import type { Seed } from "../../data/seed.ts";
 
 /** What a run depends on besides its model. `resume({ allow })` names those that are changed on purpose. */
@@ -94,7 +94,7 @@ export type RunChange = {
 /** What of a run there is to record. */
 export function recordedSettings(
   { optimizer, loss, regularizers = {}, clipGradients, microBatchSize }: Pick<
-    AnyRunOptions,
+    AnyRun,
     "optimizer" | "loss" | "regularizers" | "clipGradients" | "microBatchSize"
   >,
   data: Description | undefined,

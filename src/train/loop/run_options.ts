@@ -52,7 +52,7 @@ export interface RunOptions<
 }
 
 /** Those of any run. */
-export type AnyRunOptions = RunOptions<Values, Values, Values>;
+export type AnyRun = RunOptions<Values, Values, Values>;
 
 /** What of a run is typed by what its model takes and gives. */
 interface TypedParts {
@@ -66,7 +66,7 @@ export function untyped<T extends TypedParts>(options: T): Omit<T, keyof TypedPa
   return options as Omit<T, keyof TypedParts> & AnyRunParts;
 }
 
-type AnyRunParts = Pick<AnyRunOptions, keyof TypedParts>;
+type AnyRunParts = Pick<AnyRun, keyof TypedParts>;
 
 /** Every option of {@link RunOptions}. */
 export const RUN_OPTIONS: OptionNames<RunOptions> = {
@@ -84,7 +84,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
 };
 
 /** A `TypeError` that names the option of a run that is missing or is something else. */
-export function requireOptions(options: AnyRunOptions): void {
+export function requireOptions(options: AnyRun): void {
   const { data } = checkOptions("A trainer", options, RUN_OPTIONS, "{ model, loss, optimizer, data }");
   requireParts(options);
   const source: Partial<BatchSource> | null | undefined = data;
@@ -94,7 +94,7 @@ export function requireOptions(options: AnyRunOptions): void {
 /** A `TypeError` or a `RangeError` for what a step cannot be made of. */
 export function requireParts(
   { model, loss, optimizer, clipGradients, microBatchSize = 1 }: Pick<
-    AnyRunOptions,
+    AnyRun,
     "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize"
   >,
 ): void {

@@ -1,4 +1,4 @@
-import type { Named } from "../../base/named.ts";
+import type { Named } from "../../base/parts/named.ts";
 import type { Values } from "../../graph/values.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { BatchSource, OrderKey } from "../../data/batch_source.ts";
@@ -8,7 +8,7 @@ import type { PredictInputs, PredictOptions } from "../measure/prediction_source
 import { type PredictionContext, Predictions } from "../measure/predictions.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { AnyMetrics } from "../measure/measures.ts";
-import type { AnyRunOptions } from "./run_options.ts";
+import type { AnyRun } from "./run_options.ts";
 import type { StepRunner } from "./step_runner.ts";
 
 /** What is compiled for a run beside its steps, for the device that its store is on. */
@@ -21,7 +21,7 @@ export class RunPrograms {
   readonly #steps: Pick<StepRunner, "model" | "rules" | "ring" | "requireOpen">;
 
   constructor(
-    { loss }: Pick<AnyRunOptions, "loss">,
+    { loss }: Pick<AnyRun, "loss">,
     steps: Pick<StepRunner, "model" | "rules" | "ring" | "requireOpen">,
     metrics: AnyMetrics,
   ) {

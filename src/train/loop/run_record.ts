@@ -7,19 +7,19 @@ import {
   type RunDifference,
   type RunIdentity,
 } from "./run_identity.ts";
-import type { AnyRunOptions } from "./run_options.ts";
+import type { AnyRun } from "./run_options.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { TrainingState } from "./training_state.ts";
 
 /** What a checkpoint says of the run that it is of, and what was changed of that on purpose. */
 export class RunRecord {
-  readonly #options: AnyRunOptions;
+  readonly #options: AnyRun;
   readonly #seed: Seed;
   readonly #order: BatchOrder;
   #data: Description | undefined;
   #changes: readonly RunChange[] = [];
 
-  constructor(options: AnyRunOptions, seed: Seed, order: BatchOrder) {
+  constructor(options: AnyRun, seed: Seed, order: BatchOrder) {
     this.#options = options;
     this.#seed = seed;
     this.#order = order;

@@ -1,5 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
-import type { Parts } from "../../base/named.ts";
+import type { Parts } from "../../base/parts/named.ts";
 import type { Values } from "../../graph/values.ts";
 import type { BatchSpec } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
@@ -9,7 +9,6 @@ import { Pace } from "../../gpu/pace.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import type { Printable } from "../../base/printable.ts";
 import { tellsTime } from "../../gpu/time_dispatches.ts";
-import type { ProgramExplanation } from "../../graph/explain_program.ts";
 import type { MemoryNeeds } from "../../gpu/memory_room.ts";
 import { recordCalls } from "../../nn/layer_call.ts";
 import type { Layer } from "../../nn/layer.ts";
@@ -53,11 +52,14 @@ export interface RestoredSteps {
   readonly variants: Readonly<Record<string, string>>;
 }
 
-/** The batch of step `step`, from 0, and how many examples it has. */
-export type StepBatch = (
-  step: number,
-  ranges: InputRanges,
-) => Promise<{ readonly batch: Parts<ArrayBufferView>; readonly size: number }>;
+/** A batch, part by part, and how many examples it has. */
+export interface SizedBatch {
+  readonly batch: Parts<ArrayBufferView>;
+  readonly size: number;
+}
+
+/** The batch of step `step`, from 0. */
+export type StepBatch = (step: number, ranges: InputRanges) => Promise<SizedBatch>;
 
 /** What was measured of a run that goes on from a checkpoint. */
 type MeasuredHistory = Partial<Pick<TrainingState["history"], "epochs" | "validations">>;
@@ -293,8 +295,7 @@ export class StepRunner {
     await this.initialize();
     const programs = await this.programs();
     const all = programs.explain();
-    const { gpu, variants } = this.store;
-    if (timed !== undefined && tellsTime(gpu)) {
+    if (timed !== undefined && tellsTime(this.store.gpu)) {
       const { batch, size } = await timed(this.#step, programs.ranges);
       this.requireOpen();
       const slabs = this.store.groups().flatMap((group) => group.slabs);
@@ -304,19 +305,7 @@ export class StepRunner {
       const explained = await programs.explainTimed(batch, request, unchanged.filter(({ size }) => size > 0));
       all.splice(all.findIndex(({ label }) => label === explained.label), 1, explained);
     }
-    const sumOf = (of: (program: ProgramExplanation) => number): number =>
-      all.reduce((sum, program) => sum + of(program), 0);
-    return explainStep({
-      adapter: gpu.adapterName,
-      programs: all,
-      memory: {
-        store: this.store.stats().bytes,
-        gradients: programs.gradientBytes,
-        workspace: sumOf(({ workspaceBytes }) => workspaceBytes),
-        leastWorkspace: sumOf(({ leastBytes }) => leastBytes),
-      },
-      variants: Object.fromEntries(variants),
-    });
+    return explainStep(this.store, all, programs.gradientBytes);
   }
 
   /** Resolves when nothing is under way that would write over what is loaded. How it ends does not matter by then. */

@@ -1,10 +1,11 @@
 import { requireAwaited } from "../../base/options/kind_of.ts";
 import type { HostState, Stateful, StateInput } from "../../checkpoint/capture/state_types.ts";
-import { type Parts, partText } from "../../base/named.ts";
+import { partText } from "../../base/parts/named.ts";
 import type { Value } from "../../graph/value.ts";
 import type { Values } from "../../graph/values.ts";
-import { batchParts, exampleParts } from "../../data/batch_parts.ts";
-import { type Batch, type BatchSpec, countExamples, requireSameParts } from "../../data/batch_source.ts";
+import { batchParts, exampleParts, requireSameParts } from "../../data/batch_parts.ts";
+import type { Batch, BatchSpec } from "../../data/batch_source.ts";
+import { countExamples } from "../../data/fetch_batch.ts";
 import { checkedSeed } from "../../data/seed.ts";
 import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
@@ -17,15 +18,10 @@ import type { NonFiniteResult } from "./find_non_finite.ts";
 import type { TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
 import { allowing, recordedSettings } from "./run_identity.ts";
-import { StepRunner } from "./step_runner.ts";
+import { type SizedBatch, StepRunner } from "./step_runner.ts";
 import { untyped } from "./run_options.ts";
 import { stepStateOf, stepStateTree, type TrainStepState } from "./train_step_state.ts";
-import {
-  type AnyTrainStepOptions,
-  checkTrainStep,
-  sizesOf,
-  type TrainStepOptions,
-} from "./train_step_options.ts";
+import { type AnyTrainStep, checkTrainStep, sizesOf, type TrainStepOptions } from "./train_step_options.ts";
 
 /**
  * A training step for a loop of one's own: forward, backward, the check of every gradient and the optimiser, as one
@@ -51,13 +47,13 @@ import {
  * ```
  */
 export class TrainStep<In extends Values = Value, Out extends Values = Value> implements Stateful {
-  readonly #options: AnyTrainStepOptions;
+  readonly #options: AnyTrainStep;
   readonly #spec: BatchSpec;
   /** How many examples batches may have. */
   readonly #sizes: readonly number[];
   readonly #steps: StepRunner;
 
-  private constructor(store: TensorStore, options: AnyTrainStepOptions) {
+  private constructor(store: TensorStore, options: AnyTrainStep) {
     const { inputs, labels, seed = 0 } = options;
     this.#sizes = sizesOf(options);
     const [batchSize = 1] = this.#sizes;
@@ -233,7 +229,7 @@ export class TrainStep<In extends Values = Value, Out extends Values = Value> im
   }
 
   /** The parts of a batch, and how many examples each of them has. */
-  #sized(batch: Batch): { readonly batch: Parts<ArrayBufferView>; readonly size: number } {
+  #sized(batch: Batch): SizedBatch {
     const specs = exampleParts(this.#spec);
     const parts = batchParts(batch);
     requireSameParts("A batch", specs, Object.keys(parts));

@@ -1,6 +1,6 @@
 import type { WorkProgress } from "../../base/work.ts";
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import type { Named, Parts } from "../../base/named.ts";
+import type { Named, Parts } from "../../base/parts/named.ts";
 import type { Value } from "../../graph/value.ts";
 import type { Values } from "../../graph/values.ts";
 import { specParts } from "../../data/batch_parts.ts";
@@ -38,7 +38,7 @@ export interface TrainStepOptions<
 }
 
 /** Those of any step. */
-export type AnyTrainStepOptions = TrainStepOptions<Values, Values, Values>;
+export type AnyTrainStep = TrainStepOptions<Values, Values, Values>;
 
 /** Every option of {@link TrainStepOptions}. */
 export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
@@ -58,7 +58,7 @@ export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
 };
 
 /** @throws TypeError or RangeError for options that a step cannot be made of. */
-export function checkTrainStep(options: AnyTrainStepOptions): void {
+export function checkTrainStep(options: AnyTrainStep): void {
   const { inputs, labels, onNonFinite } = checkOptions(
     "TrainStep.compile()",
     options,

@@ -5,7 +5,7 @@ import { sum } from "../../graph/ops/sum.ts";
 import type { Value } from "../../graph/value.ts";
 import { valueParts, type Values } from "../../graph/values.ts";
 import { type CountedLosses, countedLosses, type Loss } from "../../nn/losses/loss.ts";
-import type { Like, Named } from "../../base/named.ts";
+import type { Like, Named } from "../../base/parts/named.ts";
 import type { ExampleSpec } from "../../data/batch_source.ts";
 import { batchInputs } from "../../nn/model.ts";
 import { maskedTerms } from "../../nn/losses/masked_loss.ts";

@@ -8,10 +8,10 @@ import {
   type BatchRequest,
   type BatchSource,
   evaluationBatches,
-  fetchBatch,
   type OrderKey,
   sizeOfBatch,
 } from "../../data/batch_source.ts";
+import { fetchBatch } from "../../data/fetch_batch.ts";
 import { nextTurn } from "../../base/event_loop.ts";
 import { CountRows } from "./count_rows.ts";
 import { type EvaluationProgram, evaluationProgram } from "./evaluation_program.ts";

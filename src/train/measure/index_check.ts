@@ -3,7 +3,7 @@ import type { InputLimit } from "../../graph/index_limits.ts";
 import type { LabelRange } from "../../nn/losses/loss.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
 import { elementCount } from "../../tensor/shape.ts";
-import { type Parts, partText } from "../../base/named.ts";
+import { type Parts, partText } from "../../base/parts/named.ts";
 import { exampleParts } from "../../data/batch_parts.ts";
 import type { BatchRequest, BatchSource, ExampleSpec } from "../../data/batch_source.ts";
 

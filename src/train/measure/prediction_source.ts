@@ -1,14 +1,9 @@
 import { CairnError } from "../../base/errors.ts";
 import type { OptionNames } from "../../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../../base/work.ts";
-import { type Like, type Named, namedOf, type Parts, partsOf, partText } from "../../base/named.ts";
-import { specParts } from "../../data/batch_parts.ts";
-import {
-  type BatchSource,
-  type ExampleSpec,
-  requireExamples,
-  requireSameParts,
-} from "../../data/batch_source.ts";
+import { type Like, type Named, namedOf, type Parts, partsOf, partText } from "../../base/parts/named.ts";
+import { requireSameParts, specParts } from "../../data/batch_parts.ts";
+import { type BatchSource, type ExampleSpec, requireExamples } from "../../data/batch_source.ts";
 import { DataLoader } from "../../data/data_loader.ts";
 import type { Value } from "../../graph/value.ts";
 import type { Values } from "../../graph/values.ts";

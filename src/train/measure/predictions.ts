@@ -2,17 +2,17 @@ import { throwIfAborted } from "../../base/abort.ts";
 import { allocate } from "../../base/allocate.ts";
 import { byteSizeOf } from "../../base/dtype.ts";
 import { nextTurn } from "../../base/event_loop.ts";
-import { type Named, namedOf, type Parts, partsIn, partText } from "../../base/named.ts";
+import { type Named, namedOf, type Parts, partsIn, partText } from "../../base/parts/named.ts";
 import { withFeed } from "../../data/batch_feed.ts";
 import {
   type BatchReader,
   type BatchRequest,
   type BatchSource,
   evaluationBatches,
-  fetchBatch,
   type OrderKey,
   sizeOfBatch,
 } from "../../data/batch_source.ts";
+import { fetchBatch } from "../../data/fetch_batch.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { Executable } from "../../graph/executable.ts";
 import { indexLimits } from "../../graph/index_limits.ts";

@@ -1,4 +1,4 @@
-import type { Parts } from "../../base/named.ts";
+import type { Parts } from "../../base/parts/named.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { div } from "../../graph/ops/arithmetic.ts";
 import { equal, where } from "../../graph/ops/comparison.ts";

@@ -1,5 +1,6 @@
 import type { OptionNames } from "../../base/options/options.ts";
 import { type Printable, printable, shortNumber, textTable } from "../../base/printable.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { KernelExplanation, ProgramExplanation } from "../../graph/explain_program.ts";
 
 /** Options of `Trainer.explain`. */
@@ -38,8 +39,30 @@ export interface StepExplanation {
   readonly variants: Readonly<Record<string, string>>;
 }
 
-/** A step as data that prints as tables. */
-export function explainStep(explanation: StepExplanation): Printable<StepExplanation> {
+/**
+ * A step of a run in `store` as data that prints as tables.
+ *
+ * @param programs Those of the step, taken apart.
+ * @param gradients Bytes of its gradients, and of what their check leaves.
+ */
+export function explainStep(
+  store: TensorStore,
+  programs: readonly ProgramExplanation[],
+  gradients: number,
+): Printable<StepExplanation> {
+  const sumOf = (of: (program: ProgramExplanation) => number): number =>
+    programs.reduce((sum, program) => sum + of(program), 0);
+  const explanation = {
+    adapter: store.gpu.adapterName,
+    programs,
+    memory: {
+      store: store.stats().bytes,
+      gradients,
+      workspace: sumOf(({ workspaceBytes }) => workspaceBytes),
+      leastWorkspace: sumOf(({ leastBytes }) => leastBytes),
+    },
+    variants: Object.fromEntries(store.variants),
+  };
   return printable(explanation, formatExplanation);
 }
 

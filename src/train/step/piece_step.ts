@@ -1,4 +1,4 @@
-import type { Parts } from "../../base/named.ts";
+import type { Parts } from "../../base/parts/named.ts";
 import { allOrNone } from "./all_or_none.ts";
 import { type CompileListener, sharedListener } from "../../gpu/compile_pipelines.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";

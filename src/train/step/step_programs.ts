@@ -9,7 +9,7 @@ import { indexLimits } from "../../graph/index_limits.ts";
 import { type NonFinitePolicy, POLICY_NUMBERS } from "../../kernels/optimizer/step_verdict.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { Schedule } from "../../nn/optim/schedules/schedule.ts";
-import type { Parts } from "../../base/named.ts";
+import type { Parts } from "../../base/parts/named.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
 import { type InputRanges, inputRanges } from "../measure/index_check.ts";

@@ -4,7 +4,7 @@ import type { Value } from "../../graph/value.ts";
 import type { LabelRange, Loss } from "../../nn/losses/loss.ts";
 import { penaltyOf, type Regularizer } from "../../nn/losses/regularizers.ts";
 import type { Model, ModelTrace } from "../../nn/model.ts";
-import type { Parts } from "../../base/named.ts";
+import type { Parts } from "../../base/parts/named.ts";
 import { valueParts, type Values } from "../../graph/values.ts";
 import type { BatchSpec } from "../../data/batch_source.ts";
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Named, namedOf, partsIn, partsOf, partText } from "../../src/base/named.ts";
+import { type Named, namedOf, partsIn, partsOf, partText } from "../../../src/base/parts/named.ts";
 
 const isNumber = (given: unknown): given is number => typeof given === "number";
 
