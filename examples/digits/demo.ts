@@ -1,7 +1,7 @@
 // Trains on real handwritten digits, is killed three times (once while a save is being written), resumes by itself,
 // and compares the result bit for bit with a run that was never disturbed. With `--kill saves` it is killed twenty
-// times, each time while a save is being written. With `--goto 137` nothing is killed: it trains, goes back to that step,
-// and compares it bit for bit with what was there.
+// times, each time while a save is being written. With `--goto 137` it trains undisturbed, goes back to that step, and
+// compares it bit for bit with what was there.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
