@@ -132,6 +132,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
   data: ["base", "tensor", "kernels", "kernels/random", "nn"],
+  generate: BEFORE_TRAIN,
   "train/measure": BEFORE_TRAIN,
   "train/step": [...BEFORE_TRAIN, "train/measure"],
   "train/show": ["base"],
@@ -152,7 +153,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "train/log",
   ],
 };
-MAY_IMPORT.predict = [...BEFORE_TRAIN, "train/measure", "exchange/safetensors", "checkpoint/file"];
+MAY_IMPORT.predict = [
+  ...BEFORE_TRAIN,
+  "generate",
+  "train/measure",
+  "exchange/safetensors",
+  "checkpoint/file",
+];
 // The doors only export, and nothing imports them.
 const BEFORE_DOORS = Object.keys(MAY_IMPORT);
 MAY_IMPORT.doors = BEFORE_DOORS;

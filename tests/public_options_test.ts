@@ -369,6 +369,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
       }),
   ],
   EvaluateOptions: [detached(cairn.Trainer.prototype.evaluate, {})],
+  GenerateOptions: [
+    detached(cairn.Predictor.prototype.generate, [1]),
+    detached(cairn.Predictor.prototype.generateMany, [[1]]),
+  ],
   PredictOptions: [detached(cairn.Trainer.prototype.predict, [])],
   ResumeOptions: [detached(cairn.Trainer.prototype.resume)],
   RecoverRunOptions: [detached(cairn.Trainer.prototype.recover)],

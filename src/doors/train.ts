@@ -70,6 +70,8 @@ export type { AutoSaverState, BestSave } from "../train/loop/auto_saver_state.ts
 export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";
 export type { WeightNames } from "../predict/load_weights.ts";
+export type { GenerateOptions } from "../generate/generate_options.ts";
+export type { GeneratedToken } from "../generate/generations.ts";
 export type { Predicted, PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";

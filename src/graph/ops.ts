@@ -28,7 +28,7 @@
  */
 export { argmax, type ArgmaxOptions, argmin } from "./ops/argmax.ts";
 export { add, div, mul, neg, reciprocal, square, sub } from "./ops/arithmetic.ts";
-export { attention, type AttentionOptions } from "./ops/attention.ts";
+export { attention, type AttentionOptions } from "./ops/attention/attention.ts";
 export { cast } from "./ops/cast.ts";
 export {
   equal,

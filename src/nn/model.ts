@@ -10,6 +10,7 @@ import type { Values } from "../graph/values.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 import type { StoredTensor, TensorGroup } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
+import type { DecodingCache } from "./decoding_cache.ts";
 import { type Layer, requireValues } from "./layer.ts";
 import { type ModelBuffer, type Parameter, Scope } from "./scope.ts";
 
@@ -127,10 +128,26 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
   /** The model as graph values for one batch size. */
   trace(batchSize: number, isTraining: boolean): ModelTrace<In, Out> {
     const layer = this.#layer as Layer<In, Out>;
-    const trace = traceModel(layer, this.input as Like<In, Value, ModelInput>, batchSize, isTraining);
+    return this.#known(traceModel(layer, this.input as Like<In, Value, ModelInput>, batchSize, isTraining));
+  }
+
+  #known<Trace extends ModelTrace>(trace: Trace): Trace {
     for (const { name, shape } of trace.parameters) requireKnown("parameter", this.parameters, name, shape);
     for (const { name, shape } of trace.buffers) requireKnown("buffer", this.buffers, name, shape);
     return trace;
+  }
+
+  /**
+   * The model as graph values for positions that follow others, of which `cache` is asked for what is kept.
+   * @internal
+   */
+  traceDecoding(
+    example: Like<In, Value, ModelInput>,
+    batchSize: number,
+    cache: DecodingCache,
+  ): ModelTrace<In, Out> {
+    const layer = this.#layer as Layer<In, Out>;
+    return this.#known(traceIn(Scope.decoding(cache), layer, example, batchSize));
   }
 
   /** The tensor of the parameter or buffer called `name`. */
@@ -191,7 +208,15 @@ export function traceModel<In extends Values, Out extends Values>(
   batchSize: number,
   isTraining: boolean,
 ): ModelTrace<In, Out> {
-  const scope = Scope.root({ isTraining });
+  return traceIn(Scope.root({ isTraining }), layer, example, batchSize);
+}
+
+function traceIn<In extends Values, Out extends Values>(
+  scope: Scope,
+  layer: Layer<In, Out>,
+  example: Like<In, Value, ModelInput>,
+  batchSize: number,
+): ModelTrace<In, Out> {
   const inputs = batchInputs<Named<ModelInput>>("inputs", example, batchSize) as In;
   const output = requireValues("The model", layer(inputs, scope));
   const { parameters, buffers, bufferUpdates } = scope;
@@ -210,6 +235,7 @@ export function batchInputs<T extends Named<ModelInput>>(
   return namedOf(what, Object.fromEntries(inputs)) as Like<T, ModelInput, Value>;
 }
 
-function isModelInput(examples: unknown): examples is ModelInput {
+/** Whether `examples` is one input, and not several by name. */
+export function isModelInput(examples: unknown): examples is ModelInput {
   return typeof (examples as Partial<ModelInput> | null | undefined)?.dtype === "string";
 }

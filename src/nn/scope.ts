@@ -3,6 +3,7 @@ import { parameter } from "../graph/ops/sources.ts";
 import { stopGradient } from "../graph/ops/views.ts";
 import type { Value } from "../graph/value.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
+import type { DecodingCache } from "./decoding_cache.ts";
 import { type Initializer, zeros } from "./initializers.ts";
 
 /** A parameter that a model asked for: f32, trained, and saved under its name. */
@@ -75,6 +76,7 @@ type Taken =
 /** What all scopes of one trace share. */
 interface Trace {
   readonly isTraining: boolean;
+  readonly cache: DecodingCache | undefined;
   readonly taken: Map<string, Taken>;
   /** What buffers become in this step, by their names. */
   readonly updates: Map<string, Value>;
@@ -102,12 +104,28 @@ export class Scope {
   /** The scope of a whole model. */
   static root(options: ScopeOptions): Scope {
     const { isTraining } = checkOptions("Scope.root()", options, SCOPE_OPTIONS, "{ isTraining: true }");
-    return new Scope({ isTraining, taken: new Map(), updates: new Map(), streams: 0 }, "", undefined);
+    return new Scope(newTrace(isTraining, undefined), "", undefined);
+  }
+
+  /**
+   * The scope of a whole model, in evaluation, for positions that follow those of which `cache` has what is needed.
+   * @internal
+   */
+  static decoding(cache: DecodingCache): Scope {
+    return new Scope(newTrace(false, cache), "", undefined);
   }
 
   /** Whether this trace is for training; dropout does nothing otherwise. */
   get isTraining(): boolean {
     return this.#trace.isTraining;
+  }
+
+  /**
+   * What layers keep of the positions before, where the model is given only those that follow them.
+   * @internal
+   */
+  get cache(): DecodingCache | undefined {
+    return this.#trace.cache;
   }
 
   /** Its dotted name in the model, such as `0.attention`; empty for the whole model's. */
@@ -271,6 +289,10 @@ export class Scope {
     }
     return this.#prefix === "" ? name : `${this.#prefix}.${name}`;
   }
+}
+
+function newTrace(isTraining: boolean, cache: DecodingCache | undefined): Trace {
+  return { isTraining, cache, taken: new Map(), updates: new Map(), streams: 0 };
 }
 
 /** Whether one and the same layer was at work both times, in two calls: it, or one that they were made in. */

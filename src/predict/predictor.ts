@@ -1,14 +1,21 @@
 import { CairnError } from "../base/errors.ts";
-import { requireAwaited } from "../base/options/kind_of.ts";
+import { kindOf, requireAwaited } from "../base/options/kind_of.ts";
+import type { DType } from "../base/dtype.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
+import {
+  type GenerateOptions,
+  type GenerateSettings,
+  generateSettings,
+} from "../generate/generate_options.ts";
+import type { GeneratedToken, Generations } from "../generate/generations.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { type Named, namedOf, partsOf } from "../base/parts/named.ts";
 import type { Value } from "../graph/value.ts";
 import type { Values } from "../graph/values.ts";
 import { isTensorLike, type TensorLike } from "../tensor/tensor_like.ts";
 import type { Layer } from "../nn/layer.ts";
-import { Model, type ModelInput } from "../nn/model.ts";
+import { isModelInput, Model, type ModelInput } from "../nn/model.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import {
@@ -73,10 +80,19 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
   readonly #layer: Layer<never, Values>;
   readonly #path: string;
   readonly #batchSize: number;
+  readonly #tokenDType: DType;
+  #generations: Generations | undefined;
   #predictions: { readonly model: Model; readonly run: Predictions } | undefined;
   #isClosed = false;
 
-  private constructor(store: TensorStore, layer: Layer<In, Out>, path: string, batchSize: number) {
+  private constructor(
+    store: TensorStore,
+    layer: Layer<In, Out>,
+    path: string,
+    { batchSize = DEFAULT_BATCH_SIZE, input }: PredictorOptions,
+  ) {
+    // What the model takes in training may be bytes.
+    this.#tokenDType = isModelInput(input) && ["u8", "i32"].includes(input.dtype) ? input.dtype : "u32";
     this.#store = store;
     this.#layer = layer;
     this.#path = path;
@@ -107,7 +123,7 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
       const store = gpu === undefined ? await TensorStore.open() : TensorStore.on(gpu);
       try {
         await loadWeights(store, file.weights, options);
-        const predictor = new Predictor<In, Out>(store, layer, String(path), batchSize);
+        const predictor = new Predictor<In, Out>(store, layer, String(path), options);
         if (input !== undefined) predictor.#modelFor(input);
         return predictor;
       } catch (error) {
@@ -135,11 +151,57 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
     return await run.run(inputs, context, options) as Predicted<Out>;
   }
 
+  /**
+   * What a text goes on with, token by token, by a model that gives a score for each token that may be next: f32
+   * `[batch, positions, tokens]` for token numbers `[batch, positions]`, or `[batch, tokens]` for the last. Each
+   * position is computed once: what those that follow need of it, keys and values of attention and states of
+   * recurrent layers, stays on the GPU. Two iterations may be under way at once; each has its own.
+   *
+   * The iteration may be left at any time. It throws TypeError for a model that looks at other positions in a way that
+   * no cache knows of, naming the layer; RangeError for a prompt that is empty or too long, or has a token that the
+   * model does not take; CairnError `state_mismatch` as `predict`, `non_finite` for scores that are NaN, `closed`;
+   * `signal.reason`.
+   *
+   * @param prompt The tokens that the text begins with. They are not given back.
+   * @throws TypeError or RangeError for options that it cannot have.
+   *
+   * @example
+   * ```ts
+   * const tokens = nn.embedding(96, 64);
+   * const model = nn.sequential(tokens, nn.transformerBlock(64, 4, { causal: true, rotary: true }), tokens.attend);
+   * const predictor = await Predictor.open(model, "checkpoints/language.cairn");
+   * for await (const token of predictor.generate([7, 3], { maxTokens: 100, temperature: 0.8, topK: 40, seed: 1 })) {
+   *   console.log(token);
+   * }
+   * await predictor.close();
+   * ```
+   */
+  generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, void> {
+    const settings = generateSettings("generate()", options);
+    const texts = this.#generate([tokensOf(prompt)], settings);
+    return (async function* () {
+      for await (const { token } of texts) yield token;
+    })();
+  }
+
+  /**
+   * As {@link Predictor.generate}, for several prompts at once, of any lengths: their tokens as they are made. Each
+   * prompt draws random numbers of its own.
+   */
+  generateMany(
+    prompts: readonly ArrayLike<number>[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<GeneratedToken, void> {
+    const settings = generateSettings("generateMany()", options);
+    return this.#generate(prompts.map(tokensOf), settings);
+  }
+
   /** Frees the weights and what was compiled. Safe to call twice. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#predictions?.run.free();
+    this.#generations?.free();
     await this.#store.close();
   }
 
@@ -147,12 +209,41 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
     return this.close();
   }
 
-  #modelFor(input: Named<ModelInput>): { readonly model: Model; readonly run: Predictions } {
-    const model = Model.over(this.#store, this.#layer as Layer<Values, Values>, input);
+  async *#generate(
+    prompts: readonly (readonly number[])[],
+    settings: GenerateSettings,
+  ): AsyncGenerator<GeneratedToken, void> {
+    if (this.#isClosed) throw new CairnError("closed", "Cannot generate: the predictor was closed");
+    // Imported when it is needed, so that a bundle that only predicts is without it.
+    const { Generations } = await import("../generate/generations.ts");
+    this.#generations ??= new Generations((positions) =>
+      this.#checked(
+        Model.over(this.#store, this.#layer as Layer<Value, Value>, {
+          dtype: this.#tokenDType,
+          shape: [positions],
+        }),
+      )
+    );
+    yield* this.#generations.run(prompts, settings);
+  }
+
+  #checked<M extends Model>(model: M): M {
     const unmet = model.unmet();
     if (unmet.length > 0) throw mismatch(this.#path, unmet);
+    return model;
+  }
+
+  #modelFor(input: Named<ModelInput>): { readonly model: Model; readonly run: Predictions } {
+    const model = this.#checked(Model.over(this.#store, this.#layer as Layer<Values, Values>, input));
     return this.#predictions = { model, run: new Predictions(model) };
   }
+}
+
+function tokensOf(prompt: ArrayLike<number>): number[] {
+  if (typeof prompt === "object" && prompt !== null && typeof prompt.length === "number") {
+    return Array.from(prompt);
+  }
+  throw new TypeError(`A prompt is a list of token numbers, found ${kindOf(prompt)}; encode the text first`);
 }
 
 /** What one example of `inputs` is. */

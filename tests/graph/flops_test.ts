@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { flopsOf } from "../../src/graph/flops.ts";
 import { add, mul } from "../../src/graph/ops/arithmetic.ts";
-import { attention } from "../../src/graph/ops/attention.ts";
+import { attention } from "../../src/graph/ops/attention/attention.ts";
 import { exp } from "../../src/graph/ops/transcendental.ts";
 import { matmul } from "../../src/graph/ops/matmul.ts";
 import { input } from "../../src/graph/ops/sources.ts";

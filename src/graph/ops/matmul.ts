@@ -135,7 +135,7 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
 };
 
 const MATMUL_VARIANTS: VariantChoices<MatmulVariant> = {
-  all: ["packed", "register", "workgroup"],
+  all: ["packed", "register", "workgroup", "thinPacked", "thinWorkgroup"],
   cpu: "packed",
   gpu: "workgroup",
 };

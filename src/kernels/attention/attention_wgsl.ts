@@ -18,6 +18,12 @@ override dropped_below: u32;
 override kept_scale: f32;
 override stream: u32;`;
 
+/** An exponential that keeps NaN. */
+export const EXPONENTIAL_WGSL = `fn exp_of(x: f32) -> f32 {
+  return select(exp(x), x, is_nan(x));
+}
+`;
+
 /**
  * What all kernels of an attention share: constants, the mask, dropout, and an exponential that keeps NaN. Bindings
  * from `firstBinding` on are the mask's and the step's scalars, as {@link extraBindings} lists them.
@@ -26,10 +32,7 @@ export function attentionWgsl(manner: AttentionManner, firstBinding: number): st
   return [
     CONSTANTS_WGSL,
     floatBitsWgsl("f32"),
-    `fn exp_of(x: f32) -> f32 {
-  return select(exp(x), x, is_nan(x));
-}
-`,
+    EXPONENTIAL_WGSL,
     ...manner.mask === "none" ? [] : [maskWgsl(manner.mask, firstBinding)],
     ...manner.drops ? [dropoutWgsl(firstBinding + (manner.mask === "none" ? 0 : 1))] : [],
   ].join("\n\n");

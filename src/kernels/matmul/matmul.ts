@@ -17,8 +17,11 @@ export type TiledVariant = "register" | "workgroup";
 /**
  * Besides those, `packed`: operands are copied into blocks for uniform buffers, which CPU adapters read fastest. It
  * takes several dispatches; see `matmulSteps`.
+ *
+ * `thinPacked` and `thinWorkgroup`: products of few rows have a kernel of their own, all others are `packed` or
+ * `workgroup`. For programs that compute one position of a sequence after the other.
  */
-export type MatmulVariant = TiledVariant | "packed";
+export type MatmulVariant = TiledVariant | "packed" | "thinPacked" | "thinWorkgroup";
 
 /** What a matmul binds. */
 export interface MatmulBindings<B> {

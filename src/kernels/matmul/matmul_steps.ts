@@ -8,6 +8,7 @@ import {
   requireMatmulSizes,
 } from "./matmul.ts";
 import { packedMatmul } from "./packed_matmul.ts";
+import { isThin, thinMatmul } from "./thin_matmul.ts";
 
 /** Rows of the result from which on copying B costs less than it saves. */
 const FEWEST_ROWS = 16;
@@ -28,6 +29,13 @@ export function matmulSteps<B>(
   joins: MatmulJoins<B> = {},
 ): KernelStep<B>[] {
   requireMatmulSizes(sizes);
+  if (variant === "thinPacked" || variant === "thinWorkgroup") {
+    const isCpuAdapter = variant === "thinPacked";
+    if (!isThin(sizes)) return matmulSteps(bindings, sizes, isCpuAdapter ? "packed" : "workgroup", memory);
+    return sizes.n === 0
+      ? []
+      : [{ dispatch: thinMatmul(bindings, sizes, isCpuAdapter), writes: [bindings.out] }];
+  }
   if (variant === "packed" && isWorthPacking(sizes)) return packedMatmul(bindings, sizes, memory);
   const dispatch = matmul(bindings, {
     ...sizes,

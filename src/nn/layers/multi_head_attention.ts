@@ -1,13 +1,16 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import { attention } from "../../graph/ops/attention.ts";
+import { attention } from "../../graph/ops/attention/attention.ts";
+import { cachedAttention } from "../../graph/ops/attention/cached_attention.ts";
 import {
   ROTARY_EMBEDDING_OPTIONS,
   rotaryEmbedding,
+  rotaryEmbeddingBy,
   type RotaryEmbeddingOptions,
 } from "../../graph/ops/norm/rotary_embedding.ts";
 import { reshape, transpose } from "../../graph/ops/views.ts";
 import type { Value } from "../../graph/value.ts";
 import { formatShape } from "../../tensor/shape.ts";
+import type { DecodingCache } from "../decoding_cache.ts";
 import { callLayer } from "../layer_call.ts";
 import type { Scope } from "../scope.ts";
 import { linear, LINEAR_OPTIONS, type LinearOptions } from "./linear.ts";
@@ -106,12 +109,15 @@ export function multiHeadAttention(
     const mask = maskOf(name, scope, context, given);
     // Taken in evaluation too, so that the layers behind have the same streams in both.
     const stream = scope.randomStream();
+    const cache = causal && given.context === undefined && mask === undefined ? scope.cache : undefined;
     const parts = [
-      turned(headsOf(query(x, scope.child("query")), heads)),
-      turned(headsOf(key(context, scope.child("key")), keyHeads)),
+      turned(headsOf(query(x, scope.child("query")), heads), cache),
+      turned(headsOf(key(context, scope.child("key")), keyHeads), cache),
       headsOf(value(context, scope.child("value")), keyHeads),
     ] as const;
-    const result = attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 });
+    const result = cache === undefined
+      ? attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 })
+      : attentionOver(cache, ...parts);
     return output(reshape(transpose(result, [0, 2, 1, 3]), x.shape), scope.child("output"));
   };
   const attend: AttentionLayer = (x, outer, given = {}) => {
@@ -137,7 +143,7 @@ function turning(
   name: string,
   rotary: boolean | RotaryEmbeddingOptions,
   headWidth: number,
-): (heads: Value) => Value {
+): (heads: Value, cache: DecodingCache | undefined) => Value {
   if (rotary === false) return (heads) => heads;
   const options = rotary === true ? {} : rotary;
   checkOptions(`${name}'s rotary`, options, ROTARY_EMBEDDING_OPTIONS, "{ base: 500_000 }");
@@ -147,7 +153,21 @@ function turning(
         "of heads, or rotary: { width }",
     );
   }
-  return (heads) => rotaryEmbedding(heads, options);
+  return (heads, cache) =>
+    cache === undefined
+      ? rotaryEmbedding(heads, options)
+      : rotaryEmbeddingBy(heads, options, ({ key, table }) => cache.rowsOf(key, table));
+}
+
+/** Causal attention of `[batch, heads, positions, width]` to what is kept of the positions before, and to their own. */
+function attentionOver(
+  cache: DecodingCache,
+  queries: Value,
+  ...parts: readonly [keys: Value, values: Value]
+): Value {
+  const [keys, values] = parts.map((part) => transpose(part, [2, 0, 1, 3])) as [Value, Value];
+  const [pastKeys, pastValues] = [cache.keepRows(keys), cache.keepRows(values)];
+  return cachedAttention({ queries, keys, values, pastKeys, pastValues, positions: cache.positions });
 }
 
 /** `[batch, positions, heads * width]` as `[batch, heads, positions, width]`. */

@@ -1,7 +1,7 @@
 import { argmaxTwins } from "./argmax_twins.ts";
 import { convolutionTwins } from "./spatial/convolution_twins.ts";
 import { poolingTwins } from "./spatial/pooling_twins.ts";
-import { attentionTwins } from "./attention_twins.ts";
+import { attentionTwins } from "./attention/attention_twins.ts";
 import { castTwins } from "./cast_twins.ts";
 import { whereTwins } from "./comparison_twins.ts";
 import { customTwins } from "./custom_twins.ts";

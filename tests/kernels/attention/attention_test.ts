@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { gradients } from "../../../src/graph/autodiff.ts";
 import { mul } from "../../../src/graph/ops/arithmetic.ts";
-import { attention, type AttentionOptions } from "../../../src/graph/ops/attention.ts";
+import { attention, type AttentionOptions } from "../../../src/graph/ops/attention/attention.ts";
 import { input } from "../../../src/graph/ops/sources.ts";
 import { sum } from "../../../src/graph/ops/sum.ts";
 import type { Value } from "../../../src/graph/value.ts";

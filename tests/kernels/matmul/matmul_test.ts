@@ -12,7 +12,7 @@ import { expectClose, expectSame, randomNumbers, smallIntegers } from "../number
 import { type MatmulShape, matmulTwin } from "../twins/matmul_twin.ts";
 
 const TILED: readonly TiledVariant[] = ["register", "workgroup"];
-const VARIANTS: readonly MatmulVariant[] = [...TILED, "packed"];
+const VARIANTS: readonly MatmulVariant[] = [...TILED, "packed", "thinPacked", "thinWorkgroup"];
 /** On a CPU adapter a kernel takes up to a second to compile, and the machine may be busy. */
 const TIMEOUT_MS = 120_000;
 const LAYOUTS = [
@@ -110,6 +110,26 @@ describe("matmul", () => {
     for (const layout of LAYOUTS) await expectExact(gpu, { m: 150, n: 135, k: 130, ...layout }, "packed");
     await expectExact(gpu, { m: 260, n: 300, k: 1037 }, "packed");
     await expectExact(gpu, { m: 20, n: 140, k: 1100, transposeB: true }, "packed");
+  }, TIMEOUT_MS);
+
+  gpuTest("multiplies few rows in one dispatch, the last columns too", async (gpu) => {
+    for (const variant of ["thinPacked", "thinWorkgroup"] as const) {
+      for (const [m, n, k] of [[1, 1, 4], [1, 65, 36], [2, 8, 32], [3, 63, 260], [4, 257, 64]] as const) {
+        await expectExact(gpu, { m, n, k, transposeB: true }, variant);
+        const bindings = { a: new Float32Array(1), b: new Float32Array(1), out: new Float32Array(1) };
+        const [step, ...others] = matmulSteps<HostArray>(
+          bindings,
+          { m, n, k, transposeB: true },
+          variant,
+          HOST_MEMORY,
+        );
+        expect([step?.dispatch.label.endsWith("thin"), others.length]).toEqual([true, 0]);
+      }
+      // Numbers that are not whole: sums are in another order than the twin's.
+      const shape = { m: 3, n: 70, k: 784, transposeB: true };
+      const [a, b] = [randomNumbers(3 * 784, 5), randomNumbers(784 * 70, 6)];
+      expectClose(await product(gpu, a, b, shape, variant), matmulTwin(a, b, shape), { absolute: 1e-4 });
+    }
   }, TIMEOUT_MS);
 
   test("packs where that is faster, which the sizes decide", () => {

@@ -40,12 +40,27 @@ export const ROTARY_EMBEDDING_OPTIONS: OptionNames<RotaryEmbeddingOptions> = {
  * are computed in float64 and uploaded once.
  */
 export function rotaryEmbedding(value: Value, options: RotaryEmbeddingOptions = {}): Value {
-  const { interleaved = false, base = 10_000, offset = 0, ...rest } = checkOptions(
-    "rotaryEmbedding()",
-    options,
-    ROTARY_EMBEDDING_OPTIONS,
-    "{ interleaved: true }",
-  );
+  checkOptions("rotaryEmbedding()", options, ROTARY_EMBEDDING_OPTIONS, "{ interleaved: true }");
+  return rotaryEmbeddingBy(value, options, ({ table, positions }) => constant(table(positions)));
+}
+
+/** Sines or cosines by which elements are multiplied, all that there are up to a number of positions. */
+export interface RotaryTable {
+  /** What tells tables apart. */
+  readonly key: string;
+  /** Positions of the value that is turned. */
+  readonly positions: number;
+  /** Those of the first positions, `[positions, …]`. */
+  table(positions: number): HostTensor;
+}
+
+/** As {@link rotaryEmbedding}, where `rowsOf` gives the rows of a table for the positions of the value. */
+export function rotaryEmbeddingBy(
+  value: Value,
+  options: RotaryEmbeddingOptions,
+  rowsOf: (table: RotaryTable) => Value,
+): Value {
+  const { interleaved = false, base = 10_000, offset = 0, ...rest } = options;
   requireDType("rotaryEmbedding", value, ["f32"]);
   const { shape } = value;
   const [positions, all] = shape.slice(-2);
@@ -56,15 +71,22 @@ export function rotaryEmbedding(value: Value, options: RotaryEmbeddingOptions = 
   requireNumbers(width, all, base, offset);
   if (width < all) {
     const turned = slice(value, { axis: -1, end: width });
-    const rotated = rotaryEmbedding(turned, { interleaved, base, offset });
+    const rotated = rotaryEmbeddingBy(turned, { interleaved, base, offset }, rowsOf);
     return concat([rotated, slice(value, { axis: -1, start: width })], { axis: -1 });
   }
   const pairs = interleaved ? [width / 2, 2] : [2, width / 2];
   const paired = reshape(value, [...shape.slice(0, -1), ...pairs]);
   const other = flip(paired, { axes: interleaved ? -1 : -2 });
-  const tables = tablesOf(positions, width, base, offset, interleaved);
-  const of = (numbers: Float32Array): Value => constant(HostTensor.from(numbers, [positions, ...pairs]));
-  return reshape(add(mul(paired, of(tables.cosines)), mul(other, of(tables.sines))), shape);
+  const of = (which: "cosines" | "sines"): Value =>
+    rowsOf({
+      key: `${which} ${width} ${base} ${offset} ${interleaved}`,
+      positions,
+      table(count) {
+        const numbers = tablesOf(count, width, base, offset, interleaved)[which];
+        return HostTensor.from(numbers, [count, ...pairs]);
+      },
+    });
+  return reshape(add(mul(paired, of("cosines")), mul(other, of("sines"))), shape);
 }
 
 function requireNumbers(width: number, all: number, base: number, offset: number): void {

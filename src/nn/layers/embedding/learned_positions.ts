@@ -1,5 +1,6 @@
 import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
 import { add } from "../../../graph/ops/arithmetic.ts";
+import { take } from "../../../graph/ops/indexing/take.ts";
 import { slice } from "../../../graph/ops/movement/slice.ts";
 import { formatShape } from "../../../tensor/shape.ts";
 import { type Initializer, normal } from "../../initializers.ts";
@@ -40,6 +41,9 @@ export function learnedPositions(most: number, dim: number, options: LearnedPosi
       );
     }
     const weight = scope.parameter("weight", [most, dim], weightInitializer);
-    return add(x, slice(weight, { end: positions }));
+    const { cache } = scope;
+    if (cache === undefined) return add(x, slice(weight, { end: positions }));
+    cache.limitPositions(most);
+    return add(x, take(weight, cache.positions));
   }, name);
 }

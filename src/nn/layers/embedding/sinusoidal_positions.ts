@@ -15,7 +15,9 @@ export function sinusoidalPositions(dim: number): Layer {
   return layer((x, scope) => {
     requireInput(name, scope, x, ["batch", "positions", dim]);
     const [, positions = 0] = x.shape;
-    return add(x, constant(sinusoids(positions, dim)));
+    const { cache } = scope;
+    const rows = cache?.rowsOf(name, (room) => sinusoids(room, dim)) ?? constant(sinusoids(positions, dim));
+    return add(x, rows);
   }, name);
 }
 

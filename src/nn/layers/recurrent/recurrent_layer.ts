@@ -11,6 +11,7 @@ import { reshape } from "../../../graph/ops/views.ts";
 import type { Value } from "../../../graph/value.ts";
 import { formatShape, shapesEqual } from "../../../tensor/shape.ts";
 import { type Initializer, uniform } from "../../initializers.ts";
+import type { DecodingCache } from "../../decoding_cache.ts";
 import { callLayer } from "../../layer_call.ts";
 import type { Scope } from "../../scope.ts";
 import { placeOf, requireInput, requireSize } from "../require_input.ts";
@@ -78,7 +79,9 @@ export function recurrentLayer<State extends RecurrentState>(
           `${placeOf(kind.name, scope)}: takes at least one step, found ${formatShape(x.shape)}`,
         );
       }
-      const result = runLayers(settings, x, scope, state);
+      const result = state === undefined && !settings.bidirectional && scope.cache !== undefined
+        ? runOn(scope.cache, settings, x, scope)
+        : runLayers(settings, x, scope, state);
       after = result.state;
       return result.output;
     });
@@ -116,11 +119,29 @@ function settingsOf(kind: RecurrentKind, options: RecurrentOptions): Settings {
   return { ...kind, layers, bidirectional, bias, dropout, returns, ofInput, ofState, biases };
 }
 
+/** As {@link runLayers}, from the state after the positions before, which it leaves for those that follow. */
+function runOn(
+  cache: DecodingCache,
+  settings: Settings,
+  x: Value,
+  scope: Scope,
+): { output: Value; state: LstmState | RecurrentState } {
+  const shape = [settings.layers, x.shape[0] ?? 0, settings.hidden];
+  const hidden = cache.state(shape);
+  const cell = settings.cell === "lstm" ? cache.state(shape) : undefined;
+  const before = { hidden: hidden.before, ...cell === undefined ? {} : { cell: cell.before } };
+  const result = runLayers(settings, x, scope, before, (states) => cache.continues(states));
+  hidden.keep(result.state.hidden);
+  if ("cell" in result.state) cell?.keep(result.state.cell);
+  return result;
+}
+
 function runLayers(
   settings: Settings,
   x: Value,
   scope: Scope,
   state: Partial<LstmState> | undefined,
+  onStates: (states: Value) => void = () => {},
 ): { output: Value; state: LstmState | RecurrentState } {
   const { layers, bidirectional, dropout, returns } = settings;
   const directions = bidirectional ? ["", "_reverse"] : [""];
@@ -136,7 +157,14 @@ function runLayers(
     }
     const given = value;
     last = directions.map((direction, index) =>
-      runDirection(settings, given, scope, `l${layer}${direction}`, first(layer * directions.length + index))
+      runDirection(
+        settings,
+        given,
+        scope,
+        `l${layer}${direction}`,
+        first(layer * directions.length + index),
+        onStates,
+      )
     );
     runs.push(...last);
     value = beside(last.map(({ output }) => output));
@@ -195,6 +223,7 @@ function runDirection(
   scope: Scope,
   suffix: string,
   first: FirstState,
+  onStates: (states: Value) => void,
 ): Run {
   const { cell, gates, hidden } = settings;
   const isReverse = suffix.endsWith("reverse");
@@ -209,6 +238,7 @@ function runDirection(
     state: first.hidden,
     cells: first.cell,
   });
+  onStates(states);
   const [batch = 0] = x.shape;
   return {
     output: isReverse ? flip(states, { axes: 1 }) : states,

@@ -1,20 +1,30 @@
-import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
 import {
   type AttentionGradientInputs,
   attentionKeyGradients,
   attentionQueryGradient,
-} from "../../kernels/attention/attention_backward.ts";
-import { attentionForward } from "../../kernels/attention/attention_forward.ts";
-import { type Attention, type AttentionSizes, MOST_WIDTH } from "../../kernels/attention/attention_sizes.ts";
-import type { AttentionVariant } from "../../kernels/attention/row_source.ts";
-import { formatShape, type Shape } from "../../tensor/shape.ts";
-import { createValue } from "../create_value.ts";
-import { type Binding, item, type LoweringContext, type OpDefinition, type VariantChoices } from "../op.ts";
-import type { Value } from "../value.ts";
-import { mul } from "./arithmetic.ts";
-import { memoryOf, stepsOf } from "../kernel_steps.ts";
-import { requireDType } from "./requirements.ts";
-import { sum } from "./sum.ts";
+} from "../../../kernels/attention/attention_backward.ts";
+import { attentionForward } from "../../../kernels/attention/attention_forward.ts";
+import {
+  type Attention,
+  type AttentionSizes,
+  MOST_WIDTH,
+} from "../../../kernels/attention/attention_sizes.ts";
+import type { AttentionVariant } from "../../../kernels/attention/row_source.ts";
+import { formatShape, type Shape } from "../../../tensor/shape.ts";
+import { createValue } from "../../create_value.ts";
+import {
+  type Binding,
+  item,
+  type LoweringContext,
+  type OpDefinition,
+  type VariantChoices,
+} from "../../op.ts";
+import type { Value } from "../../value.ts";
+import { mul } from "../arithmetic.ts";
+import { memoryOf, stepsOf } from "../../kernel_steps.ts";
+import { requireDType } from "../requirements.ts";
+import { sum } from "../sum.ts";
 
 /** Options of {@link attention}. */
 export interface AttentionOptions {

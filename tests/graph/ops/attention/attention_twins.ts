@@ -1,12 +1,12 @@
-import { attention, type AttentionAttributes } from "../../../src/graph/ops/attention.ts";
-import { constant } from "../../../src/graph/ops/sources.ts";
-import type { Value } from "../../../src/graph/value.ts";
-import { HostTensor } from "../../../src/tensor/host_tensor.ts";
-import { ANYTHING, between, type Enclosure } from "../../helpers/enclosure.ts";
-import { f32, opCase, u32 } from "../op_case.ts";
-import { at } from "./elements.ts";
-import type { Enclosures, OpTwin, OpTwins } from "./op_twin.ts";
-import { leafLike } from "./spatial/leaves.ts";
+import { attention, type AttentionAttributes } from "../../../../src/graph/ops/attention/attention.ts";
+import { constant } from "../../../../src/graph/ops/sources.ts";
+import type { Value } from "../../../../src/graph/value.ts";
+import { HostTensor } from "../../../../src/tensor/host_tensor.ts";
+import { ANYTHING, between, type Enclosure } from "../../../helpers/enclosure.ts";
+import { f32, opCase, u32 } from "../../op_case.ts";
+import { at } from "../elements.ts";
+import type { Enclosures, OpTwin, OpTwins } from "../op_twin.ts";
+import { leafLike } from "../spatial/leaves.ts";
 
 /** Elements and, beside each, the sum of the magnitudes that it was added up from. */
 interface Computed {
@@ -186,7 +186,7 @@ const logSumsTwin: OpTwin = {
   },
 };
 
-/** Twins of `src/graph/ops/attention.ts`. */
+/** Twins of `src/graph/ops/attention/attention.ts`. */
 export const attentionTwins: OpTwins = {
   attention: {
     ...twinOf(forward),

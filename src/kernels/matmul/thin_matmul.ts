@@ -1,0 +1,84 @@
+import type { Dispatch } from "../../gpu/dispatch.ts";
+import { gridFor, workgroupMainWgsl } from "../../gpu/dispatch.ts";
+import { each, lines } from "./matmul_layout.ts";
+import type { MatmulBindings, MatmulSizes } from "./matmul.ts";
+
+/** Rows that share what is loaded of B. */
+const MOST_ROWS = 4;
+
+/** How a workgroup divides the work: how many invocations it has, and how many of them share a column of the result. */
+interface ThinShape {
+  readonly invocations: number;
+  readonly sharers: number;
+}
+
+/** An invocation a column: a CPU adapter reads A once for all columns, since its address is the same for all. */
+const ON_CPU: ThinShape = { invocations: 8, sharers: 1 };
+/** Eight invocations a column, whose loads of B are neighbours. */
+const ON_GPU: ThinShape = { invocations: 64, sharers: 8 };
+
+/** Whether {@link thinMatmul} takes a product of these sizes: `A Bᵀ` of few rows, in whole vectors. */
+export function isThin({ m, k, transposeA = false, transposeB = false }: MatmulSizes): boolean {
+  return m > 0 && m <= MOST_ROWS && k > 0 && k % 4 === 0 && !transposeA && transposeB;
+}
+
+/**
+ * `out[m, n] = A[m, k] B[n, k]ᵀ` for at most four rows, as the layers of a model have them that computes one position
+ * after the other. It reads B once, as vectors along k. An element is summed up in a fixed order, so equal inputs give
+ * equal bits; the bound of `matmul` holds.
+ */
+export function thinMatmul<B>(
+  { a, b, out }: MatmulBindings<B>,
+  { m, n, k }: MatmulSizes,
+  isCpuAdapter: boolean,
+): Dispatch<B> {
+  const shape = isCpuAdapter ? ON_CPU : ON_GPU;
+  return {
+    label: `matmul ${m}x${k} ${k}x${n}ᵀ thin`,
+    code: thinWgsl(m, shape),
+    constants: { n, depth: k / 4 },
+    bindings: [a, b, out],
+    workgroups: gridFor(Math.ceil(n * shape.sharers / shape.invocations)),
+  };
+}
+
+function thinWgsl(rows: number, { invocations, sharers }: ThinShape): string {
+  const isShared = sharers > 1;
+  const all = (r: number) => `(sum_${r}.x + sum_${r}.y) + (sum_${r}.z + sum_${r}.w)`;
+  const store = isShared
+    ? [
+      ...each(rows, (r) => `parts[local * ${rows}u + ${r}u] = ${all(r)};`),
+      "workgroupBarrier();",
+      "if (part != 0u || column >= n) {",
+      "  return;",
+      "}",
+      ...each(rows, (r) => [
+        `var total_${r} = 0.0;`,
+        `for (var other = 0u; other < ${sharers}u; other++) {`,
+        `  total_${r} += parts[(local + other) * ${rows}u + ${r}u];`,
+        "}",
+        `out[${r}u * n + column] = total_${r};`,
+      ]),
+    ]
+    : ["if (column < n) {", ...each(rows, (r) => `  out[${r}u * n + column] = ${all(r)};`), "}"];
+  return `// ${rows} rows, and ${sharers === 1 ? "an invocation" : `${sharers} invocations`} a column.
+override n: u32;
+override depth: u32; // vectors of a row
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+${isShared ? `var<workgroup> parts: array<f32, ${invocations * rows}>;\n` : ""}
+${workgroupMainWgsl(invocations, "tile")}
+  let column = tile * ${invocations / sharers}u + local / ${sharers}u;
+  let part = local % ${sharers}u;
+  let first = min(column, n - 1u) * depth;
+${lines(1, each(rows, (r) => `var sum_${r} = vec4<f32>();`))}
+  for (var p = ${isShared ? "part" : "0u"}; p < depth; p += ${sharers}u) {
+    let weight = b[first + p];
+${lines(2, each(rows, (r) => `sum_${r} = fma(a[${r === 0 ? "" : `${r}u * depth + `}p], weight, sum_${r});`))}
+  }
+${lines(1, store)}
+}
+`;
+}
