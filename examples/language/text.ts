@@ -1,5 +1,3 @@
-import { type Dataset, HostTensor } from "@cairn-ml/cairn";
-
 /** A text as numbers: each character is its place in the alphabet. */
 export interface EncodedText {
   readonly alphabet: readonly string[];
@@ -18,14 +16,5 @@ export async function loadMobyDick(heldOutLength: number): Promise<EncodedText> 
     alphabet,
     training: encoded.subarray(0, -heldOutLength),
     heldOut: encoded.subarray(-heldOutLength),
-  };
-}
-
-/** Windows of `length` characters, one after the other. The labels are the characters that follow each of them. */
-export function windows(text: Uint8Array, length: number): Dataset {
-  const count = Math.floor((text.length - 1) / length);
-  return {
-    inputs: HostTensor.from(text.subarray(0, count * length), [count, length]),
-    labels: HostTensor.from(text.subarray(1, count * length + 1), [count, length]),
   };
 }

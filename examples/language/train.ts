@@ -5,9 +5,10 @@
 //
 // Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with the same bits.
 import { parseArgs } from "node:util";
-import { DataLoader, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+import { nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+import { MapLoader, tokenWindows } from "@cairn-ml/cairn/data";
 import { NGrams } from "./ngrams.ts";
-import { loadMobyDick, windows } from "./text.ts";
+import { loadMobyDick } from "./text.ts";
 import { write } from "./write.ts";
 
 const [CONTEXT, WIDTH, HEADS, LAYERS] = [64, 64, 4, 2];
@@ -43,8 +44,8 @@ const trainer = new Trainer(store, {
     weightDecay: 0.1,
     decayBiasesAndNorms: false,
   }),
-  data: DataLoader.from(windows(training, CONTEXT), { batchSize: 16, shuffle: true }),
-  validation: DataLoader.from(windows(heldOut, CONTEXT), { batchSize: 64 }),
+  data: await MapLoader.open(tokenWindows(training, { length: CONTEXT }), { batchSize: 16, shuffle: true }),
+  validation: await MapLoader.open(tokenWindows(heldOut, { length: CONTEXT }), { batchSize: 64 }),
   seed: 1,
 });
 trainer.autoSave({

@@ -1,13 +1,10 @@
 import { requireAwaited } from "../base/options/kind_of.ts";
-import { crc32 } from "../base/crc32/crc32.ts";
-import { nextTurn } from "../base/event_loop.ts";
 import { type Like, type Named, namedOf, type Parts, partsOf, partText } from "../base/parts/named.ts";
 import type { Description } from "../base/description.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
-import { byteSizeOf } from "../base/dtype.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { isTensorLike, type TensorLike, tensorOf } from "../tensor/tensor_like.ts";
-import { elementCount, formatShape } from "../tensor/shape.ts";
+import { formatShape } from "../tensor/shape.ts";
 import {
   type Batch,
   type BatchRequest,
@@ -15,9 +12,9 @@ import {
   evaluationBatches,
   type ExampleSpec,
 } from "./batch_source.ts";
-import { batchArray } from "./example.ts";
 import { ExampleOrder, type Sampler } from "./example_order.ts";
 import type { Seed } from "./seed.ts";
+import { TensorRows } from "./rows/tensor_rows.ts";
 
 /** Examples in memory: the first axis of each tensor counts them. */
 export interface Dataset<Inputs = HostTensor, Labels = Inputs> {
@@ -64,9 +61,6 @@ export interface LoadedBatch<Inputs = TensorLike, Labels = TensorLike> extends B
   readonly labels: Like<Labels, TensorLike, ArrayBufferView>;
 }
 
-/** What takes a few milliseconds. */
-const CHECKSUM_SLICE_BYTES = 16 * 1024 * 1024;
-
 /** Where a loader stands: before batch `position` of `epoch`, both from 0. */
 export interface LoaderState {
   /** Number of the epoch, from 0. */
@@ -91,12 +85,12 @@ export class DataLoader<Inputs = TensorLike, Labels = TensorLike> implements Bat
   readonly dropLast: boolean | undefined;
   /** Seed of the order; `undefined` where it is that of the run. */
   readonly seed: Seed | undefined;
-  readonly #rows: Parts<Rows>;
+  readonly #rows: Parts<TensorRows>;
   readonly #order: ExampleOrder;
   #state: LoaderState = { epoch: 0, position: 0 };
   #checksums: Promise<Parts<number>> | undefined;
 
-  private constructor(rows: Parts<Rows>, exampleCount: number, options: DataLoaderOptions) {
+  private constructor(rows: Parts<TensorRows>, exampleCount: number, options: DataLoaderOptions) {
     this.batchSize = options.batchSize;
     this.#order = new ExampleOrder(exampleCount, options);
     this.exampleCount = this.#order.length;
@@ -104,7 +98,7 @@ export class DataLoader<Inputs = TensorLike, Labels = TensorLike> implements Bat
     this.dropLast = options.dropLast;
     this.seed = this.#order.seed;
     this.#rows = rows;
-    const specs = mapParts(rows, ({ example }) => example);
+    const specs = mapParts(rows, ({ row }) => row);
     this.inputs = namedOf("inputs", specs) as Like<Inputs, TensorLike, ExampleSpec>;
     this.labels = namedOf("labels", specs) as Like<Labels, TensorLike, ExampleSpec>;
   }
@@ -129,7 +123,7 @@ export class DataLoader<Inputs = TensorLike, Labels = TensorLike> implements Bat
     }
     const tensors = { ...tensorsIn(dataset, "inputs"), ...tensorsIn(dataset, "labels") };
     const exampleCount = examplesOf(tensors);
-    return new DataLoader(mapParts(tensors, (tensor) => new Rows(tensor)), exampleCount, options);
+    return new DataLoader(mapParts(tensors, (tensor) => new TensorRows(tensor)), exampleCount, options);
   }
 
   /**
@@ -238,36 +232,4 @@ function examplesOf(tensors: Parts<HostTensor>): number {
 
 function mapParts<T, U>(parts: Parts<T>, change: (each: T) => U): Parts<U> {
   return Object.fromEntries(Object.entries(parts).map(([part, each]) => [part, change(each)]));
-}
-
-/** The first axis of a tensor as rows of bytes. */
-class Rows {
-  readonly example: ExampleSpec;
-  readonly #bytes: Uint8Array;
-  readonly #rowBytes: number;
-
-  constructor(tensor: HostTensor) {
-    this.example = { dtype: tensor.dtype, shape: tensor.shape.slice(1) };
-    this.#bytes = tensor.bytes;
-    this.#rowBytes = elementCount(this.example.shape) * byteSizeOf(tensor.dtype);
-  }
-
-  /** Of all bytes. The thread does other things in between. */
-  async checksum(): Promise<number> {
-    let checksum = 0;
-    for (let start = 0; start < this.#bytes.byteLength; start += CHECKSUM_SLICE_BYTES) {
-      if (start > 0) await nextTurn();
-      checksum = crc32(this.#bytes.subarray(start, start + CHECKSUM_SLICE_BYTES), checksum);
-    }
-    return checksum;
-  }
-
-  gather(rows: readonly number[]): ArrayBufferView {
-    const rowBytes = this.#rowBytes;
-    const gathered = new Uint8Array(rows.length * rowBytes);
-    rows.forEach((row, index) =>
-      gathered.set(this.#bytes.subarray(row * rowBytes, (row + 1) * rowBytes), index * rowBytes)
-    );
-    return batchArray(gathered, this.example, rows.length);
-  }
 }

@@ -1,5 +1,5 @@
 import type { OrderKey } from "./batch_source.ts";
-import { KeyedWords } from "./keyed_words.ts";
+import { KeyedWords, partOfSeed } from "./keyed_words.ts";
 
 /** Keeps the words of examples apart from those of other uses of the same seed: "exam". */
 const EXAMPLES = 0x6578_616d;
@@ -19,8 +19,7 @@ export class ExampleRandom {
    * @param index The number of the example.
    */
   constructor({ seed }: OrderKey, epoch: number, index: number) {
-    const ofEpoch = new KeyedWords(seed, [epoch >>> 0, Math.floor(epoch / 2 ** 32), EXAMPLES]);
-    const epochSeed = (BigInt(ofEpoch.next()) << 32n) | BigInt(ofEpoch.next());
+    const epochSeed = partOfSeed(seed, [epoch >>> 0, Math.floor(epoch / 2 ** 32), EXAMPLES]);
     this.#words = new KeyedWords(epochSeed, [index >>> 0, Math.floor(index / 2 ** 32), EXAMPLES]);
   }
 

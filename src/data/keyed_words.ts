@@ -39,6 +39,12 @@ export class KeyedWords {
   }
 }
 
+/** A seed for a part of what `seed` is for, such as an epoch, so that the parts have nothing in common. */
+export function partOfSeed(seed: Seed, counter: readonly [number, number, number]): bigint {
+  const words = new KeyedWords(seed, counter);
+  return (BigInt(words.next()) << 32n) | BigInt(words.next());
+}
+
 /**
  * Philox 4x32-10 of `block` and `counter`, into `words`. No arrays and no tuples in between: an order takes thousands
  * of blocks.

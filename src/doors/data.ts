@@ -36,8 +36,24 @@ export type { Example, ExampleSpecs } from "../data/example.ts";
 export type { ExampleMap, ReadContext } from "../data/example_map.ts";
 export type { ExampleOrderOptions, OrderedEpoch, Sampler } from "../data/example_order.ts";
 export { ExampleRandom } from "../data/example_random.ts";
-export type { ExampleStream, Streamed, StreamRequest } from "../data/example_stream.ts";
+export type { ExampleStream, Streamed, StreamRequest } from "../data/stream/example_stream.ts";
+export {
+  type ExampleParts,
+  examplesOf,
+  type RowsLike,
+  type TensorExample,
+} from "../data/rows/examples_of.ts";
 export type { LoaderFailure } from "../data/loader_failure.ts";
 export type { ExampleLoaderOptions, Transform } from "../data/loader_options.ts";
 export { MapLoader, type MapLoaderOptions } from "../data/map_loader.ts";
-export { StreamLoader, type StreamLoaderOptions } from "../data/stream_loader.ts";
+export { balancedSampler } from "../data/sampling/balanced_sampler.ts";
+export type { SamplerOptions } from "../data/sampling/sampler_options.ts";
+export { weightedSampler } from "../data/sampling/weighted_sampler.ts";
+export type { StoredRows } from "../data/rows/stored_rows.ts";
+export { StreamLoader, type StreamLoaderOptions } from "../data/stream/stream_loader.ts";
+export {
+  type TokenArray,
+  type TokenWindow,
+  tokenWindows,
+  type TokenWindowsOptions,
+} from "../data/rows/token_windows.ts";

@@ -101,6 +101,7 @@ export type { Layer } from "../nn/layer.ts";
 export type { BatchNormOptions } from "../nn/layers/batch_norm.ts";
 export type { Conv1dLayerOptions, Conv2dLayerOptions } from "../nn/layers/conv.ts";
 export type { ConvTranspose2dLayerOptions } from "../nn/layers/conv_transpose.ts";
+export type { FromImagesOptions } from "../nn/layers/from_images.ts";
 export type { GroupNormOptions } from "../nn/layers/group_norm.ts";
 export type { LinearOptions } from "../nn/layers/linear.ts";
 export type {

@@ -36,6 +36,7 @@ export { embedding, type EmbeddingLayer, type EmbeddingLayerOptions } from "./la
 export { learnedPositions, type LearnedPositionsOptions } from "./layers/embedding/learned_positions.ts";
 export { sinusoidalPositions } from "./layers/embedding/sinusoidal_positions.ts";
 export { flatten } from "./layers/flatten.ts";
+export { fromImages, type FromImagesOptions } from "./layers/from_images.ts";
 export { groupNorm, type GroupNormOptions } from "./layers/group_norm.ts";
 export {
   calculateGain,

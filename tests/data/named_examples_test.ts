@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { fetchBatch } from "../../src/data/fetch_batch.ts";
 import { MapLoader } from "../../src/data/map_loader.ts";
-import { StreamLoader } from "../../src/data/stream_loader.ts";
+import { StreamLoader } from "../../src/data/stream/stream_loader.ts";
 import type { Example } from "../../src/data/example.ts";
 
 const example = (index: number): Example => ({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { NGrams } from "../../examples/language/ngrams.ts";
-import { loadMobyDick, windows } from "../../examples/language/text.ts";
+import { loadMobyDick } from "../../examples/language/text.ts";
 
 describe("n-gram models", () => {
   // a b a b a c: after a come b, b and c; after b comes a twice.
@@ -47,11 +47,5 @@ describe("the text of the language example", () => {
     expect(heldOut).toHaveLength(5000);
     expect(read(heldOut)).toContain("found another orphan");
     expect(training.length + heldOut.length).toBeGreaterThan(1_190_000);
-  });
-
-  test("is cut into windows whose labels are what follows", () => {
-    const { inputs, labels } = windows(Uint8Array.from({ length: 12 }, (_, at) => at), 4);
-    expect([inputs.shape, Array.from(inputs.toArray(), Number)]).toEqual([[2, 4], [0, 1, 2, 3, 4, 5, 6, 7]]);
-    expect([labels.shape, Array.from(labels.toArray(), Number)]).toEqual([[2, 4], [1, 2, 3, 4, 5, 6, 7, 8]]);
   });
 });

@@ -1,9 +1,9 @@
 import { describe, expect } from "bun:test";
 import type { BatchSource } from "../../src/data/batch_source.ts";
 import type { ExampleMap } from "../../src/data/example_map.ts";
-import type { ExampleStream } from "../../src/data/example_stream.ts";
+import type { ExampleStream } from "../../src/data/stream/example_stream.ts";
 import { MapLoader } from "../../src/data/map_loader.ts";
-import { StreamLoader } from "../../src/data/stream_loader.ts";
+import { StreamLoader } from "../../src/data/stream/stream_loader.ts";
 import { assertResumeExact } from "../../src/train/assert_resume_exact.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { gpuTest } from "../helpers/gpu.ts";

@@ -3,6 +3,7 @@ import type { ComputeDType } from "../../kernels/elementwise/expression.ts";
 import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
 import type { Value } from "../value.ts";
+import { transposeOp } from "./views.ts";
 
 /**
  * `value` in a dtype that shaders compute in. `f32` to an integer rounds towards zero and clamps to its range, NaN
@@ -16,6 +17,15 @@ export function cast(value: Value, dtype: ComputeDType): Value {
     );
   }
   return value.dtype === dtype ? value : createValue(castOp, [value], {}, dtype, value.shape);
+}
+
+/**
+ * `cast(value, dtype)` with the axes in the order of `permutation`: one kernel that reads `value` where it is, also in
+ * a dtype that no shader computes in, which `transpose` by itself has to refuse.
+ */
+export function castTransposed(value: Value, dtype: ComputeDType, permutation: readonly number[]): Value {
+  const shape = permutation.map((axis) => item(value.shape, axis));
+  return cast(createValue(transposeOp, [value], { permutation }, value.dtype, shape), dtype);
 }
 
 /** Gradients are `f32`, also of `f16` and `bf16` values; none flows through integers. */

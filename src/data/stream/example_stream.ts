@@ -1,6 +1,6 @@
-import type { Description } from "../base/description.ts";
-import type { Example } from "./example.ts";
-import type { Seed } from "./seed.ts";
+import type { Description } from "../../base/description.ts";
+import type { Example } from "../example.ts";
+import type { Seed } from "../seed.ts";
 
 /** Which part of a stream is wanted. */
 export interface StreamRequest {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { type Batch, type BatchRequest, evaluationBatches } from "../../src/data/batch_source.ts";
-import type { ExampleStream, StreamRequest } from "../../src/data/example_stream.ts";
-import { StreamLoader, type StreamLoaderOptions } from "../../src/data/stream_loader.ts";
-import { thrownBy } from "../helpers/thrown.ts";
+import { type Batch, type BatchRequest, evaluationBatches } from "../../../src/data/batch_source.ts";
+import type { ExampleStream, StreamRequest } from "../../../src/data/stream/example_stream.ts";
+import { StreamLoader, type StreamLoaderOptions } from "../../../src/data/stream/stream_loader.ts";
+import { thrownBy } from "../../helpers/thrown.ts";
 
 const SPECS = { inputs: { dtype: "f32", shape: [] }, labels: { dtype: "u32", shape: [] } } as const;
 

@@ -1,6 +1,7 @@
-import type { OrderedEpoch } from "./example_order.ts";
-import { KeyedWords } from "./keyed_words.ts";
-import { Permutation } from "./permutation.ts";
+import type { OrderedEpoch } from "../example_order.ts";
+import { KeyedWords, partOfSeed } from "../keyed_words.ts";
+import { Permutation } from "../permutation.ts";
+import type { Seed } from "../seed.ts";
 
 /** Keeps the words of blocks apart from those of other uses of the same seed: "bloc". */
 const BLOCKS = 0x626c_6f63;
@@ -31,7 +32,7 @@ export class ShuffleBlocks {
     this.#length = Math.min(blockLength, exampleCount);
     this.#epoch = epoch;
     const isWhole = this.#length === 1 || this.#length === exampleCount;
-    this.#offset = isWhole ? this.#length : 1 + this.#wordsOf(0).below(this.#length);
+    this.#offset = isWhole ? this.#length : 1 + new KeyedWords(...this.#keyOf(0)).below(this.#length);
   }
 
   /** The block that `place` of the epoch is in. */
@@ -44,15 +45,14 @@ export class ShuffleBlocks {
 
   #orderOf(number: number, length: number): readonly number[] {
     if (length === 1) return [0];
-    const words = this.#wordsOf(1 + number);
-    const seed = (BigInt(words.next()) << 32n) | BigInt(words.next());
     const { epoch, orderVersion } = this.#epoch;
-    const order = new Permutation(length, seed, epoch, orderVersion);
+    const order = new Permutation(length, partOfSeed(...this.#keyOf(1 + number)), epoch, orderVersion);
     return Array.from({ length }, (_, at) => order.at(at));
   }
 
-  #wordsOf(number: number): KeyedWords {
+  /** Of what is random of block `number - 1`; 0 stands for where the blocks begin. */
+  #keyOf(number: number): [Seed, [number, number, number]] {
     const { seed, epoch } = this.#epoch;
-    return new KeyedWords(seed, [epoch >>> 0, number >>> 0, BLOCKS]);
+    return [seed, [epoch >>> 0, number >>> 0, BLOCKS]];
   }
 }

@@ -1,6 +1,6 @@
-import { isPromise, kindOf } from "../base/options/kind_of.ts";
+import { isPromise, kindOf } from "../../base/options/kind_of.ts";
 import type { ExampleStream, Streamed } from "./example_stream.ts";
-import type { Seed } from "./seed.ts";
+import type { Seed } from "../seed.ts";
 
 /** A stream that is being read. */
 export class OpenedStream<R> {

@@ -1,12 +1,12 @@
-import { definedFields } from "../base/defined_fields.ts";
-import type { Named } from "../base/parts/named.ts";
-import type { Description } from "../base/description.ts";
-import { kindOf } from "../base/options/kind_of.ts";
-import { checkOptions, type OptionNames } from "../base/options/options.ts";
-import { functionDescription } from "../nn/function_description.ts";
-import type { Batch, BatchReader, BatchRequest, BatchSource, ExampleSpec } from "./batch_source.ts";
-import { type Example, type ExampleSpecs, specsOf } from "./example.ts";
-import { ExampleRandom } from "./example_random.ts";
+import { definedFields } from "../../base/defined_fields.ts";
+import type { Named } from "../../base/parts/named.ts";
+import type { Description } from "../../base/description.ts";
+import { kindOf } from "../../base/options/kind_of.ts";
+import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { functionDescription } from "../../nn/function_description.ts";
+import type { Batch, BatchReader, BatchRequest, BatchSource, ExampleSpec } from "../batch_source.ts";
+import { type Example, type ExampleSpecs, specsOf } from "../example.ts";
+import { ExampleRandom } from "../example_random.ts";
 import type { ExampleStream } from "./example_stream.ts";
 import {
   EXAMPLE_LOADER_OPTIONS,
@@ -14,9 +14,9 @@ import {
   exampleOf,
   requireLoaderOptions,
   type Transform,
-} from "./loader_options.ts";
-import { loaderFailed } from "./loader_failure.ts";
-import { checkedSeed, type Seed } from "./seed.ts";
+} from "../loader_options.ts";
+import { loaderFailed } from "../loader_failure.ts";
+import { checkedSeed, type Seed } from "../seed.ts";
 import { OpenedStream } from "./opened_stream.ts";
 import { type StreamedExamples, StreamReader } from "./stream_reader.ts";
 

@@ -1,20 +1,20 @@
-import { Breather } from "../base/event_loop.ts";
-import { isPromise } from "../base/options/kind_of.ts";
-import { CairnError } from "../base/errors.ts";
+import { Breather } from "../../base/event_loop.ts";
+import { isPromise } from "../../base/options/kind_of.ts";
+import { CairnError } from "../../base/errors.ts";
 import {
   type Batch,
   type BatchReader,
   type BatchRequest,
   type BatchSource,
   sizeOfBatch,
-} from "./batch_source.ts";
-import { BatchRows } from "./example.ts";
-import { ExampleRandom } from "./example_random.ts";
+} from "../batch_source.ts";
+import { BatchRows } from "../example.ts";
+import { ExampleRandom } from "../example_random.ts";
 import type { ExampleStream } from "./example_stream.ts";
-import { exampleOf, type Transform } from "./loader_options.ts";
-import { loaderFailed } from "./loader_failure.ts";
+import { exampleOf, type Transform } from "../loader_options.ts";
+import { loaderFailed } from "../loader_failure.ts";
 import { OpenedStream } from "./opened_stream.ts";
-import { checkedSeed, type Seed } from "./seed.ts";
+import { checkedSeed, type Seed } from "../seed.ts";
 import { ShuffleBlocks } from "./shuffle_blocks.ts";
 
 /** What a stream's examples are made of. */
