@@ -352,6 +352,11 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   ],
   GotoOptions: [detached(cairn.Trainer.prototype.goto, 1)],
   TrainOptions: [detached(cairn.Trainer.prototype.train)],
+  CloseOptions: [
+    (wrong) => Reflect.apply(cairn.Trainer.prototype.close, {}, [wrong]) as Promise<void>,
+    (wrong) => Reflect.apply(cairn.TrainStep.prototype.close, {}, [wrong]) as Promise<void>,
+  ],
+  FrozenOptions: [(wrong) => nn.frozen(nn.relu(), wrong)],
   TrainStepOptions: [(wrong) => cairn.TrainStep.compile(nothing(), wrong)],
   ExplainOptions: [detached(cairn.Trainer.prototype.explain)],
   ValidationOptions: [

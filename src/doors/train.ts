@@ -88,6 +88,7 @@ export type { Printable } from "../base/printable.ts";
 export type { KernelExplanation, ProgramExplanation } from "../graph/explain_program.ts";
 export type { ExplainOptions, StepExplanation, StepMemoryExplanation } from "../train/step/explain_step.ts";
 export type { LayerSummary, ModelSummary } from "../train/step/summarize_model.ts";
+export type { CloseOptions } from "../train/step/close_options.ts";
 export type { ClipGradientsOptions } from "../train/step/clip_gradients.ts";
 export type { GotoOptions, GotoReport } from "../train/goto_options.ts";
 export type { RollbackOptions } from "../train/past/rollback_options.ts";
@@ -109,6 +110,7 @@ export type {
   AttentionLayer,
   MultiHeadAttentionOptions,
 } from "../nn/layers/multi_head_attention.ts";
+export type { FrozenOptions } from "../nn/layers/compose/frozen.ts";
 export type { LoraOptions } from "../nn/layers/compose/lora.ts";
 export type { ParallelOptions } from "../nn/layers/compose/parallel.ts";
 export type { LstmState, RecurrentLayer, RecurrentState } from "../nn/layers/recurrent/recurrent_layer.ts";

@@ -1,4 +1,4 @@
-import { MODEL_GROUP } from "../tensor/group_names.ts";
+import { groupOf, MODEL_GROUP } from "../tensor/group_names.ts";
 import type { DType } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { Executable } from "../graph/executable.ts";
@@ -12,7 +12,7 @@ import type { StoredTensor, TensorGroup } from "../tensor/tensor_group.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
 import type { DecodingCache } from "./decoding_cache.ts";
 import { type Layer, requireValues } from "./layer.ts";
-import { type ModelBuffer, type Parameter, Scope } from "./scope.ts";
+import { type BorrowedTensor, borrowedTensor, type ModelBuffer, type Parameter, Scope } from "./scope.ts";
 
 /** What a model is given: one example, without the batch axis. */
 export interface ModelInput {
@@ -34,6 +34,12 @@ export interface ModelTrace<In extends Values = Values, Out extends Values = Val
   readonly buffers: readonly ModelBuffer[];
   /** What buffers become in a step of training, by their names. */
   readonly bufferUpdates: ReadonlyMap<string, Value>;
+  /**
+   * What it reads of other models in the store.
+   *
+   * @internal
+   */
+  readonly borrowed: readonly BorrowedTensor[];
 }
 
 /** No training step has this number, so that the random numbers of the beginning are used nowhere else. */
@@ -43,6 +49,8 @@ const INITIALIZATION_STEP = 0xffff_ffff;
 export class Model<In extends Values = Values, Out extends Values = Values> {
   /** Where they are. */
   readonly store: TensorStore;
+  /** What it is called among several models in the store; its group is `name.model` then. */
+  readonly name: string | undefined;
   /** What it is given; several inputs by their names. */
   readonly input: Named<ModelInput>;
   /** In the order in which the layer asks for them. */
@@ -56,8 +64,10 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
     layer: Layer<In, Out>,
     input: Named<ModelInput>,
     { parameters, buffers }: Pick<ModelTrace, "parameters" | "buffers">,
+    name: string | undefined,
   ) {
     this.store = store;
+    this.name = name;
     this.input = input;
     this.parameters = parameters;
     this.buffers = buffers;
@@ -70,6 +80,7 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
    * fit, and a `TypeError` for a model without parameters.
    *
    * @param laidOut The order in which the parameters lie in the store; that of the trace unless given.
+   * @param name What it is called among several models in the store.
    */
   static define<In extends Values, Out extends Values>(
     store: TensorStore,
@@ -77,6 +88,7 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
     input: Like<In, Value, ModelInput>,
     batchSize: number,
     laidOut: (parameters: readonly Parameter[]) => readonly Parameter[] = (parameters) => parameters,
+    name?: string,
   ): Model<In, Out> {
     const trace = traceModel(layer, input, batchSize, true);
     const { parameters, buffers } = trace;
@@ -86,20 +98,25 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
       );
     }
     const specs = laidOut(parameters).map(({ name, shape }) => ({ name, dtype: "f32" as const, shape }));
-    store.define(MODEL_GROUP, [
+    store.define(groupOf(name, MODEL_GROUP), [
       ...specs,
       ...buffers.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
     ]);
-    return new Model(store, layer, input, trace);
+    return new Model(store, layer, input, trace, name);
   }
 
-  /** `layer` over the group `model` of `store`, which is to have its parameters and buffers already; see `unmet`. */
+  /**
+   * `layer` over the group `model` of `store`, which is to have its parameters and buffers already; see `unmet`.
+   *
+   * @param name What it is called among several models in the store.
+   */
   static over<In extends Values, Out extends Values>(
     store: TensorStore,
     layer: Layer<In, Out>,
     input: Like<In, Value, ModelInput>,
+    name?: string,
   ): Model<In, Out> {
-    return new Model(store, layer, input, traceModel(layer, input, 1, false));
+    return new Model(store, layer, input, traceModel(layer, input, 1, false), name);
   }
 
   /** How the group differs from what the layer asks for, each difference in words; empty where it fits. */
@@ -122,7 +139,7 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
 
   /** The tensors of parameters and buffers, on the device that the store is on now. */
   get group(): TensorGroup {
-    return this.store.group(MODEL_GROUP);
+    return this.store.group(groupOf(this.name, MODEL_GROUP));
   }
 
   /** The model as graph values for one batch size. */
@@ -134,6 +151,7 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
   #known<Trace extends ModelTrace>(trace: Trace): Trace {
     for (const { name, shape } of trace.parameters) requireKnown("parameter", this.parameters, name, shape);
     for (const { name, shape } of trace.buffers) requireKnown("buffer", this.buffers, name, shape);
+    for (const borrowed of trace.borrowed) requireBorrowed(this.store, borrowed);
     return trace;
   }
 
@@ -152,7 +170,7 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
 
   /** The tensor of the parameter or buffer called `name`. */
   tensorOf(name: string): StoredTensor {
-    return this.store.tensor(`${MODEL_GROUP}.${name}`);
+    return this.store.tensor(borrowedTensor(name) ?? `${groupOf(this.name, MODEL_GROUP)}.${name}`);
   }
 
   /** Where the parameter or buffer called `name` is. */
@@ -201,6 +219,25 @@ function requireKnown(
   );
 }
 
+/** A `TypeError` unless the other model has the tensor in the store, as it is asked for. */
+function requireBorrowed(store: TensorStore, { of, name, dtype, shape }: BorrowedTensor): void {
+  const full = `${groupOf(of, MODEL_GROUP)}.${name}`;
+  const asked = `The model reads "${name}" ${dtype} ${formatShape(shape)} of the model "${of}"`;
+  if (!store.has(full)) {
+    throw new TypeError(
+      `${asked}, and the store has no "${full}"; make the step that trains "${of}" in the same store, before either ` +
+        "is compiled",
+    );
+  }
+  const found = store.tensor(full);
+  if (found.dtype === dtype && shapesEqual(found.shape, shape)) return;
+  throw new TypeError(
+    `${asked}, which has it as ${found.dtype} ${
+      formatShape(found.shape)
+    }; give frozen() the layer that is trained`,
+  );
+}
+
 /** `layer` as graph values for one batch size, without a place for its parameters. Throws what the layer throws. */
 export function traceModel<In extends Values, Out extends Values>(
   layer: Layer<In, Out>,
@@ -219,8 +256,8 @@ function traceIn<In extends Values, Out extends Values>(
 ): ModelTrace<In, Out> {
   const inputs = batchInputs<Named<ModelInput>>("inputs", example, batchSize) as In;
   const output = requireValues("The model", layer(inputs, scope));
-  const { parameters, buffers, bufferUpdates } = scope;
-  return { input: inputs, output, parameters, buffers, bufferUpdates };
+  const { parameters, buffers, bufferUpdates, borrowed } = scope;
+  return { input: inputs, output, parameters, buffers, bufferUpdates, borrowed };
 }
 
 /** What a batch of `size` such examples is as graph values, named `what`, or `what.name` each of several. */

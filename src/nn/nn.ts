@@ -67,7 +67,7 @@ export {
   multiHeadAttention,
   type MultiHeadAttentionOptions,
 } from "./layers/multi_head_attention.ts";
-export { frozen } from "./layers/compose/frozen.ts";
+export { frozen, type FrozenOptions } from "./layers/compose/frozen.ts";
 export { lora, type LoraOptions } from "./layers/compose/lora.ts";
 export { parallel, type ParallelOptions } from "./layers/compose/parallel.ts";
 export { gru } from "./layers/recurrent/gru.ts";

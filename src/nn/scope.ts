@@ -2,6 +2,7 @@ import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { parameter } from "../graph/ops/sources.ts";
 import { stopGradient } from "../graph/ops/views.ts";
 import type { Value } from "../graph/value.ts";
+import { groupOf, MODEL_GROUP } from "../tensor/group_names.ts";
 import { formatShape, type Shape, shapesEqual } from "../tensor/shape.ts";
 import type { DecodingCache } from "./decoding_cache.ts";
 import { type Initializer, zeros } from "./initializers.ts";
@@ -73,14 +74,35 @@ type Taken =
     readonly tensor: ModelBuffer;
   });
 
-/** What all scopes of one trace share. */
+/** A parameter or a buffer of another model in the same store, which a model reads. */
+export interface BorrowedTensor {
+  /** The model's. */
+  readonly of: string;
+  readonly name: string;
+  readonly dtype: BufferDType;
+  readonly shape: Shape;
+}
+
+/** What all scopes of one trace share, or those of another model in it. */
 interface Trace {
   readonly isTraining: boolean;
   readonly cache: DecodingCache | undefined;
+  /** Whose tensors are asked for; `undefined` of the model's own. */
+  readonly of: string | undefined;
   readonly taken: Map<string, Taken>;
   /** What buffers become in this step, by their names. */
   readonly updates: Map<string, Value>;
-  streams: number;
+  /** By the names of other models. */
+  readonly others: Map<string, Trace>;
+  readonly streams: { next: number };
+}
+
+function rootTrace(isTraining: boolean, cache: DecodingCache | undefined): Trace {
+  return newTrace({ isTraining, cache, of: undefined, others: new Map(), streams: { next: 0 } });
+}
+
+function newTrace(base: Omit<Trace, "taken" | "updates">): Trace {
+  return { ...base, taken: new Map(), updates: new Map() };
 }
 
 /**
@@ -104,7 +126,7 @@ export class Scope {
   /** The scope of a whole model. */
   static root(options: ScopeOptions): Scope {
     const { isTraining } = checkOptions("Scope.root()", options, SCOPE_OPTIONS, "{ isTraining: true }");
-    return new Scope(newTrace(isTraining, undefined), "", undefined);
+    return new Scope(rootTrace(isTraining, undefined), "", undefined);
   }
 
   /**
@@ -112,7 +134,7 @@ export class Scope {
    * @internal
    */
   static decoding(cache: DecodingCache): Scope {
-    return new Scope(newTrace(false, cache), "", undefined);
+    return new Scope(rootTrace(false, cache), "", undefined);
   }
 
   /** Whether this trace is for training; dropout does nothing otherwise. */
@@ -145,6 +167,19 @@ export class Scope {
     return [...this.#trace.taken.values()].flatMap((taken) => taken.kind === "Buffer" ? [taken.tensor] : []);
   }
 
+  /**
+   * What is read of other models in the store.
+   *
+   * @internal
+   */
+  get borrowed(): readonly BorrowedTensor[] {
+    return [...this.#trace.others].flatMap(([of, { taken }]) =>
+      [...taken].map(([name, { kind, tensor }]): BorrowedTensor => {
+        return { of, name, dtype: kind === "Buffer" ? tensor.dtype : "f32", shape: tensor.shape };
+      })
+    );
+  }
+
   /** What buffers become in a step of training, by their dotted names. */
   get bufferUpdates(): ReadonlyMap<string, Value> {
     return this.#trace.updates;
@@ -158,6 +193,19 @@ export class Scope {
   /** This scope for one call of `layer`; see {@link layer}. */
   callOf(layer: object): Scope {
     return new Scope(this.#trace, this.#prefix, { layer, within: this.#call });
+  }
+
+  /**
+   * The scope of the whole model that is called `name` in the same store: what is asked of it is read there, and is
+   * neither trained nor initialised here, and no buffer of it is changed.
+   *
+   * @internal
+   */
+  ofModel(name: string): Scope {
+    const known = this.#trace.others.get(name);
+    const trace = known ?? newTrace({ ...this.#trace, of: name });
+    this.#trace.others.set(name, trace);
+    return new Scope(trace, "", this.#call);
   }
 
   /**
@@ -208,7 +256,7 @@ export class Scope {
       this.#requireAgain(known, name);
       return this.#trace.updates.get(path) ?? known.tensor.value;
     }
-    const value = parameter(path, dtype, shape);
+    const value = parameter(this.#place(path), dtype, shape);
     const tensor = { name: path, shape: value.shape, dtype, initializer: initial, value };
     this.#trace.taken.set(path, { kind: "Buffer", tensor, by: this.#call });
     return value;
@@ -245,7 +293,7 @@ export class Scope {
    * trace; when it is called twice in one, each call has its own, so that dropout drops anew.
    */
   randomStream(): number {
-    return this.#trace.streams++;
+    return this.#trace.streams.next++;
   }
 
   /** What is taken under `path`. @throws TypeError where that is of another kind, dtype or shape. */
@@ -277,10 +325,15 @@ export class Scope {
   }
 
   #take(path: string, shape: Shape, initializer: Initializer): Value {
-    const value = parameter(path, "f32", shape);
+    const value = parameter(this.#place(path), "f32", shape);
     const tensor = { name: path, shape: value.shape, initializer, value };
     this.#trace.taken.set(path, { kind: "Parameter", tensor, by: this.#call });
     return value;
+  }
+
+  /** What a tensor of the model's own is called in the graph, or one of another model. */
+  #place(path: string): string {
+    return this.#trace.of === undefined ? path : borrowedName(this.#trace.of, path);
   }
 
   #path(name: string): string {
@@ -291,9 +344,18 @@ export class Scope {
   }
 }
 
-function newTrace(isTraining: boolean, cache: DecodingCache | undefined): Trace {
-  return { isTraining, cache, taken: new Map(), updates: new Map(), streams: 0 };
+/** What the tensor `path` of the model `of` is called in the graph of another one. No name of its own begins so. */
+function borrowedName(of: string, path: string): string {
+  return `${BORROWED}${groupOf(of, MODEL_GROUP)}.${path}`;
 }
+
+/** The full name in the store of a tensor of another model, by its name in the graph; `undefined` for one's own. */
+export function borrowedTensor(name: string): string | undefined {
+  return name.startsWith(BORROWED) ? name.slice(BORROWED.length) : undefined;
+}
+
+/** What stands before the full names of tensors of other models. */
+const BORROWED = ".";
 
 /** Whether one and the same layer was at work both times, in two calls: it, or one that they were made in. */
 function isCalledAgain(before: LayerCall | undefined, now: LayerCall | undefined): boolean {

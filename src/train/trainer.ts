@@ -17,6 +17,7 @@ import { type Printable, showAs } from "../base/printable.ts";
 import { EXPLAIN_OPTIONS, type ExplainOptions, type StepExplanation } from "./step/explain_step.ts";
 import type { ModelSummary } from "./step/summarize_model.ts";
 import { measuredNames } from "./step/kept_terms.ts";
+import { CLOSE_OPTIONS, type CloseOptions } from "./step/close_options.ts";
 import { GOTO_OPTIONS, type GotoOptions, type GotoReport } from "./goto_options.ts";
 import type { TrainingHistory } from "./loop/history.ts";
 import { BASE_FIELDS } from "./saves/name_template.ts";
@@ -103,11 +104,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
     showAs(Trainer.prototype, (trainer) => trainerText(trainer.#run, trainer.#autoSaver?.settings));
   }
 
-  /**
-   * What is trained.
-   *
-   * @internal
-   */
+  /** @internal What is trained. */
   get run(): Run {
     return this.#run;
   }
@@ -379,17 +376,19 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
   }
 
   /**
-   * Waits for the save under way and frees what the trainer made on the GPU. The store stays. Safe to call
-   * twice. A `train` that still runs ends at its next step with the error `closed`.
+   * Waits for the save under way and frees what the trainer made on the GPU. Its tensors stay in the store, where
+   * another trainer may take them over, unless `free` says otherwise. Safe to call twice. A `train` that still runs
+   * ends at its next step with the error `closed`.
    */
-  async close(): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { free = false } = checkOptions("close()", options, CLOSE_OPTIONS, "{ free: true }");
     if (this.#turns.isClosed) return;
     this.#turns.close();
     try {
       await this.#directories.close();
     } finally {
       this.#past.close();
-      await this.#run.close();
+      await this.#run.close(free);
     }
   }
 

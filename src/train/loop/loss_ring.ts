@@ -1,4 +1,4 @@
-import { CONTROL_TENSOR, TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
+import { CONTROL_TENSOR, groupOf, TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import {
@@ -15,7 +15,7 @@ const CAPACITY = 2 * HALF;
 /** The words of a control that say that the run was stopped. */
 const STOP_BYTES = 8;
 
-/** Full name of the ring's tensor. */
+/** Full name of the tensor with the last losses of a run. */
 export const LOSS_RING: string = `${TRAINER_GROUP}.loss_ring`;
 
 /** Full name of the ring of what is kept of a step under `column`, beside its loss. */
@@ -44,6 +44,7 @@ export class LossRing {
   readonly #store: TensorStore;
   readonly #history: TrainingHistory;
   readonly #columns: readonly string[];
+  readonly #owner: string | undefined;
   #reading: Promise<void> = Promise.resolve();
   #stoppedStep: number | undefined;
 
@@ -51,33 +52,40 @@ export class LossRing {
    * Defines the tensors in the store.
    *
    * @param columns What is kept of each step beside its loss.
+   * @param owner The name of the model, among several in the store.
    */
-  constructor(store: TensorStore, history: TrainingHistory, columns: readonly string[] = []) {
+  constructor(store: TensorStore, history: TrainingHistory, columns: readonly string[] = [], owner?: string) {
     this.#store = store;
     this.#history = history;
     this.#columns = columns;
-    store.define(TRAINER_GROUP, [
+    this.#owner = owner;
+    store.define(groupOf(owner, TRAINER_GROUP), [
       { name: "loss_ring", dtype: "f32", shape: [CAPACITY] },
       { name: "control", dtype: "u32", shape: [STEP_CONTROL_WORDS] },
     ]);
-    store.guard(CONTROL_TENSOR, refuseStopped);
+    store.guard(groupOf(owner, CONTROL_TENSOR), refuseStopped);
     if (columns.length === 0) return;
-    store.define(TERMS_GROUP, columns.map((name) => ({ name, dtype: "f32", shape: [CAPACITY] })));
+    store.define(
+      groupOf(owner, TERMS_GROUP),
+      columns.map((name) => ({ name, dtype: "f32", shape: [CAPACITY] })),
+    );
   }
 
   /** Where the losses are. Asked for each time: after a lost device they are elsewhere. */
   get losses(): BufferRange {
-    return this.#store.tensor(LOSS_RING).range;
+    return this.#store.tensor(groupOf(this.#owner, LOSS_RING)).range;
   }
 
   /** Where what else is kept of a step is, by its name. */
   get columns(): ReadonlyMap<string, BufferRange> {
-    return new Map(this.#columns.map((name) => [name, this.#store.tensor(termRing(name)).range]));
+    const range = (name: string): BufferRange =>
+      this.#store.tensor(groupOf(this.#owner, termRing(name))).range;
+    return new Map(this.#columns.map((name) => [name, range(name)]));
   }
 
   /** Where the control is. */
   get control(): BufferRange {
-    return this.#store.tensor(CONTROL_TENSOR).range;
+    return this.#store.tensor(groupOf(this.#owner, CONTROL_TENSOR)).range;
   }
 
   /** How many updates took place. Waits for the GPU. */

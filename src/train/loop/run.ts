@@ -2,7 +2,7 @@ import type { Printable } from "../../base/printable.ts";
 import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { Values } from "../../graph/values.ts";
-import type { Named, Parts } from "../../base/parts/named.ts";
+import type { Named } from "../../base/parts/named.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
 import type { Model } from "../../nn/model.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
@@ -31,7 +31,8 @@ import type { RateScale } from "./rate_scales.ts";
 import type { RunDifference } from "./run_identity.ts";
 import { RunPrograms } from "./run_programs.ts";
 import { RunRecord } from "./run_record.ts";
-import { type SizedBatch, StepRunner } from "./step_runner.ts";
+import type { SizedBatch } from "../step/step_parts.ts";
+import { StepRunner } from "./step_runner.ts";
 import type { TrainingState } from "./training_state.ts";
 import { Walltime } from "./walltime.ts";
 import { validationOf, type ValidationSettings } from "./validation_settings.ts";
@@ -86,6 +87,7 @@ export class Run {
     this.#options = options;
     let measured: AnyMetrics = {};
     this.#steps = new StepRunner(store, options, {
+      kind: "Trainer",
       seed: this.seed,
       sizes: () => this.order.sizes,
       check: (kept, output) => {
@@ -284,11 +286,7 @@ export class Run {
     return { batch: await this.#batchOf(step, ranges), size: this.order.sizeOf(step) };
   }
 
-  async #batchOf(
-    step: number,
-    ranges: InputRanges,
-    from?: Pick<BatchReader, "batchAt">,
-  ): Promise<Parts<ArrayBufferView>> {
+  async #batchOf(step: number, ranges: InputRanges, from?: Pick<BatchReader, "batchAt">) {
     const { data } = this.#options;
     const request = this.requestOf(step);
     const batch = await fetchBatch(data, request, this.order.sizeOf(step), from);
@@ -391,9 +389,9 @@ export class Run {
     return this.#steps.isLost;
   }
 
-  /** Frees what is not the store's. Nothing runs afterwards. */
-  async close(): Promise<void> {
+  /** Frees what is not the store's, and with `frees` its groups there. Nothing runs afterwards. */
+  async close(frees: boolean): Promise<void> {
     this.#programs.free();
-    await this.#steps.close();
+    await this.#steps.close(frees);
   }
 }

@@ -47,6 +47,11 @@ export interface RunOptions<
    * example).
    */
   readonly metrics?: Readonly<Record<string, Metric<Out, Labels>>> | undefined;
+  /**
+   * Whether the group `model` that the store has already, of a trainer or step that was closed, is gone on with: its
+   * weights stay, everything else of that one is freed. Default false, which refuses it.
+   */
+  readonly takeOver?: boolean | undefined;
   /** Milliseconds from any origin; only differences are used. Default `performance.now`. */
   readonly now?: (() => number) | undefined;
 }
@@ -80,6 +85,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   validation: true,
   seed: true,
   metrics: true,
+  takeOver: true,
   now: true,
 };
 

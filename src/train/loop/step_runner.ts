@@ -1,7 +1,6 @@
 import { CairnError } from "../../base/errors.ts";
 import type { Parts } from "../../base/parts/named.ts";
 import type { Values } from "../../graph/values.ts";
-import type { BatchSpec } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
@@ -11,34 +10,25 @@ import type { Printable } from "../../base/printable.ts";
 import { tellsTime } from "../../gpu/time_dispatches.ts";
 import type { MemoryNeeds } from "../../gpu/memory_room.ts";
 import { recordCalls } from "../../nn/layer_call.ts";
-import type { Layer } from "../../nn/layer.ts";
 import { Model, traceModel } from "../../nn/model.ts";
-import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import { HostTensor } from "../../tensor/host_tensor.ts";
-import { MODEL_GROUP, slotGroup, TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { labelsOf } from "../measure/batch_loss.ts";
 import type { InputRanges } from "../measure/index_check.ts";
 import { columnsOf, type KeptTerms } from "../step/kept_terms.ts";
 import { ParameterRules } from "../step/parameter_rules.ts";
+import type { StepBatch, StepParts } from "../step/step_parts.ts";
 import { lacking, stateNeeds } from "../step/state_needs.ts";
+import { leaveStore, placeModel, type StoreUser, userOf } from "../step/store_users.ts";
 import { StepPrograms } from "../step/step_programs.ts";
 import { explainStep, type StepExplanation } from "../step/explain_step.ts";
-import { lossOfStep, type Objective, stepValues } from "../step/step_values.ts";
+import { lossOfStep, stepValues } from "../step/step_values.ts";
 import { type ModelSummary, summarizeModel } from "../step/summarize_model.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { type StepColumns, TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
 import { RateScales } from "./rate_scales.ts";
 import type { TrainingState } from "./training_state.ts";
-
-/** What is trained, and how. */
-export interface StepParts extends Objective {
-  readonly model: Layer<Values, Values>;
-  readonly optimizer: Optimizer;
-  readonly data: BatchSpec;
-  readonly microBatchSize?: number | undefined;
-}
 
 /** What of a run is known beside its tensors, where it goes on from a checkpoint. */
 export interface RestoredSteps {
@@ -51,15 +41,6 @@ export interface RestoredSteps {
   /** Other variants of the kernels round differently, so it takes those of the run that it continues. */
   readonly variants: Readonly<Record<string, string>>;
 }
-
-/** A batch, part by part, and how many examples it has. */
-export interface SizedBatch {
-  readonly batch: Parts<ArrayBufferView>;
-  readonly size: number;
-}
-
-/** The batch of step `step`, from 0. */
-export type StepBatch = (step: number, ranges: InputRanges) => Promise<SizedBatch>;
 
 /** What was measured of a run that goes on from a checkpoint. */
 type MeasuredHistory = Partial<Pick<TrainingState["history"], "epochs" | "validations">>;
@@ -82,6 +63,9 @@ export class StepRunner {
   readonly #options: StepParts;
   readonly #sizes: () => readonly number[];
   readonly #needs: MemoryNeeds;
+  readonly #user: StoreUser;
+  /** Names of other models in the store that its model reads. */
+  readonly #reads: ReadonlySet<string>;
   /** The device that the programs are compiled for, and that has the tensors. */
   #gpu: GpuDevice;
   #pace: Pace;
@@ -105,7 +89,7 @@ export class StepRunner {
   constructor(
     store: TensorStore,
     options: StepParts,
-    { seed, sizes, check = () => {} }: {
+    { kind, seed, sizes, check = () => {} }: Pick<StoreUser, "kind"> & {
       readonly seed: Seed;
       readonly sizes: () => readonly number[];
       readonly check?: (kept: KeptTerms, output: Values) => void;
@@ -124,17 +108,20 @@ export class StepRunner {
     this.seed = seed;
     this.#options = options;
     this.#sizes = sizes;
-    this.model = Model.define(
-      store,
-      model,
-      data.inputs,
-      size,
-      (parameters) => this.rules.laidOut(parameters),
-    );
+    const { name, takeOver = false } = options;
+    this.#user = { kind, name, initialize: () => this.#initializeOwn() };
+    const placed = placeModel(store, this.#user, {
+      takesOver: takeOver,
+      define: () => Model.define(store, model, data.inputs, size, (all) => this.rules.laidOut(all), name),
+      over: () => Model.over(store, model, data.inputs, name),
+    });
+    this.model = placed.model;
+    if (placed.isTakenOver) this.#initialized = Promise.resolve();
+    this.#reads = new Set(trace.borrowed.map(({ of }) => of));
     this.rules.defineSlots(this.model);
     this.#gpu = store.gpu;
     this.#pace = new Pace(store.gpu);
-    this.ring = new LossRing(store, this.history, columnsOf(this.kept));
+    this.ring = new LossRing(store, this.history, columnsOf(this.kept), name);
   }
 
   /** Steps done: optimiser updates, and batches that were skipped. */
@@ -147,20 +134,33 @@ export class StepRunner {
     return this.store.gpu.isLost || this.store.gpu !== this.#gpu;
   }
 
-  /** Gives the parameters their first values, once. Nothing happens after a restore. */
+  /**
+   * Gives the parameters their first values, once, and those of other models that it reads. Nothing happens after a
+   * restore.
+   */
   async initialize(): Promise<void> {
+    await this.#initializeOwn();
+    for (const name of this.#reads) await userOf(this.store, name)?.initialize();
+    this.requireOpen();
+  }
+
+  /** Whether the parameters have values, or are about to. */
+  get isInitialized(): boolean {
+    return this.#initialized !== undefined;
+  }
+
+  async #initializeOwn(): Promise<void> {
     this.#requireTensors();
     // One promise for all callers: a second initialisation could undo the first step.
     this.#initialized ??= this.#begin();
     await this.#initialized;
-    this.requireOpen();
   }
 
   async #begin(): Promise<void> {
     try {
       await this.store.allocated();
     } catch (error) {
-      this.store.remove([MODEL_GROUP, ...this.rules.slots.map(slotGroup), TRAINER_GROUP, TERMS_GROUP]);
+      leaveStore(this.store, this.#user, true);
       throw lacking(this.#needs, error);
     }
     await this.model.initialize(this.seed);
@@ -182,7 +182,7 @@ export class StepRunner {
       sizes: this.#sizes(),
       onCompile,
       rateScale: () => this.rates.schedule,
-      state: { slots: this.rules.slotGroups(this.store), control, losses, columns },
+      state: { slots: this.rules.slotGroups(this.store, this.model.name), control, losses, columns },
     });
     return await this.#programs;
   }
@@ -346,11 +346,16 @@ export class StepRunner {
     });
   }
 
-  /** Frees what is not the store's. Nothing runs afterwards. */
-  async close(): Promise<void> {
+  /**
+   * Frees what is not the store's. Nothing runs afterwards.
+   *
+   * @param frees Whether its groups in the store are freed too.
+   */
+  async close(frees: boolean = false): Promise<void> {
     this.#isClosed = true;
     this.free();
     await this.#freeing;
+    leaveStore(this.store, this.#user, frees);
   }
 
   /** @throws CairnError `closed`. */

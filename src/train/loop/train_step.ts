@@ -1,3 +1,5 @@
+import { checkOptions } from "../../base/options/options.ts";
+import { CLOSE_OPTIONS, type CloseOptions } from "../step/close_options.ts";
 import { requireAwaited } from "../../base/options/kind_of.ts";
 import type { HostState, Stateful, StateInput } from "../../checkpoint/capture/state_types.ts";
 import { partText } from "../../base/parts/named.ts";
@@ -18,7 +20,8 @@ import type { NonFiniteResult } from "./find_non_finite.ts";
 import type { TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
 import { allowing, recordedSettings } from "./run_identity.ts";
-import { type SizedBatch, StepRunner } from "./step_runner.ts";
+import type { SizedBatch } from "../step/step_parts.ts";
+import { StepRunner } from "./step_runner.ts";
 import { untyped } from "./run_options.ts";
 import { stepStateOf, stepStateTree, type TrainStepState } from "./train_step_state.ts";
 import { type AnyTrainStep, checkTrainStep, sizesOf, type TrainStepOptions } from "./train_step_options.ts";
@@ -59,20 +62,19 @@ export class TrainStep<In extends Values = Value, Out extends Values = Value> im
     const [batchSize = 1] = this.#sizes;
     this.#options = options;
     this.#spec = { inputs, labels, batchSize };
-    const { model, loss, regularizers, optimizer, clipGradients, microBatchSize } = options;
-    const parts = { model, loss, regularizers, optimizer, clipGradients, microBatchSize };
-    this.#steps = new StepRunner(store, { ...parts, data: this.#spec }, {
+    this.#steps = new StepRunner(store, { ...options, data: this.#spec }, {
+      kind: "TrainStep",
       seed: checkedSeed(seed),
       sizes: () => this.#sizes,
     });
   }
 
   /**
-   * Defines the groups `model`, `optimizer.<slot>` and `trainer` in `store` (one step or trainer a store), gives the
-   * parameters their first values, and compiles.
+   * Defines the groups `model`, `optimizer.<slot>` and `trainer` in `store`, or those of `name`, gives the parameters
+   * their first values, and compiles.
    *
-   * @throws TypeError or RangeError for a model, a loss or options that do not fit; CairnError `gpu_validation`,
-   * `out_of_memory`.
+   * @throws TypeError or RangeError for a model, a loss or options that do not fit, and for a model that the store has
+   * already; CairnError `gpu_validation`, `out_of_memory`. Then the store is as it was.
    */
   static async compile<
     In extends Values = Value,
@@ -82,18 +84,41 @@ export class TrainStep<In extends Values = Value, Out extends Values = Value> im
     store: TensorStore,
     options: TrainStepOptions<In, Out, Labels>,
   ): Promise<TrainStep<In, Out>> {
+    const step = TrainStep.define(store, options);
+    try {
+      await step.compile();
+      return step;
+    } catch (error) {
+      await step.close({ free: options.takeOver !== true });
+      throw error;
+    }
+  }
+
+  /**
+   * Defines the groups and nothing more: for models that read each other's weights by `nn.frozen(layer, { of })`, which
+   * are all defined before the first of them is compiled. {@link TrainStep.compile} of each follows.
+   *
+   * @throws TypeError or RangeError as `TrainStep.compile` does.
+   */
+  static define<In extends Values = Value, Out extends Values = Value, Labels extends Values = Value>(
+    store: TensorStore,
+    options: TrainStepOptions<In, Out, Labels>,
+  ): TrainStep<In, Out> {
     requireAwaited("The store", store, "TensorStore.open()");
     const untypedOptions = untyped(options);
     checkTrainStep(untypedOptions);
-    const step = new TrainStep<In, Out>(store, untypedOptions);
-    try {
-      await step.#steps.initialize();
-      await step.#steps.programs(options.onCompile);
-      return step;
-    } catch (error) {
-      await step.close();
-      throw error;
-    }
+    return new TrainStep<In, Out>(store, untypedOptions);
+  }
+
+  /**
+   * Gives the parameters their first values, unless they have some, and compiles: what {@link TrainStep.define} left to
+   * be done. Does nothing the second time.
+   *
+   * @throws CairnError `gpu_validation`, `out_of_memory`; TypeError for a model that is read and is not in the store.
+   */
+  async compile(): Promise<void> {
+    await this.#steps.initialize();
+    await this.#steps.programs(this.#options.onCompile);
   }
 
   /** The layer with its parameters, of which programs of one's own can be made: `step.model.trace(…)`. */
@@ -121,6 +146,7 @@ export class TrainStep<In extends Values = Value, Out extends Values = Value> im
    */
   async run(batch: Batch): Promise<void> {
     const { size, batch: parts } = this.#sized(batch);
+    await this.compile();
     await this.#steps.run(size, this.#options.onNonFinite ?? "stop", (ranges) => {
       const specs = exampleParts(this.#spec);
       requireInRange(ranges, specs, parts, (row) => `example ${row} of step ${this.step + 1}`);
@@ -183,8 +209,15 @@ export class TrainStep<In extends Values = Value, Out extends Values = Value> im
     return await this.#steps.explain(() => Promise.resolve(sized));
   }
 
-  /** Everything but the tensors, for a `Snapshot`. */
+  /**
+   * Everything but the tensors, for a `Snapshot`.
+   *
+   * @throws TypeError for one that was only defined, as its tensors have no values.
+   */
   stateDict(): StateInput {
+    if (!this.#steps.isInitialized) {
+      throw new TypeError("This step has no weights yet: await its compile() before a snapshot is saved");
+    }
     return stepStateTree(this.#state());
   }
 
@@ -204,9 +237,13 @@ export class TrainStep<In extends Values = Value, Out extends Values = Value> im
     this.#steps.goOnFrom({ step, losses, columns, variants });
   }
 
-  /** Frees the programs and the gradients. The store stays. Safe to call twice. */
-  async close(): Promise<void> {
-    await this.#steps.close();
+  /**
+   * Frees the programs and the gradients. Its tensors stay in the store, where another step may take them over, unless
+   * `free` says otherwise. Safe to call twice.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { free = false } = checkOptions("close()", options, CLOSE_OPTIONS, "{ free: true }");
+    await this.#steps.close(free);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

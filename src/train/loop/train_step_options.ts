@@ -6,6 +6,7 @@ import type { Values } from "../../graph/values.ts";
 import { specParts } from "../../data/batch_parts.ts";
 import type { ExampleSpec } from "../../data/batch_source.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
+import { requireModelName } from "../../tensor/group_names.ts";
 import { checkedPolicy } from "./non_finite.ts";
 import { requireParts, type RunOptions } from "./run_options.ts";
 import type { RunSetting } from "./run_identity.ts";
@@ -18,8 +19,20 @@ export interface TrainStepOptions<
 > extends
   Pick<
     RunOptions<In, Out, Labels>,
-    "model" | "loss" | "regularizers" | "optimizer" | "clipGradients" | "microBatchSize" | "seed"
+    | "model"
+    | "loss"
+    | "regularizers"
+    | "optimizer"
+    | "clipGradients"
+    | "microBatchSize"
+    | "seed"
+    | "takeOver"
   > {
+  /**
+   * What the model is called in the store, where several are trained in it: its groups are `name.model`,
+   * `name.optimizer.…` and `name.trainer`. Default: it has none, and its groups are `model` and so on.
+   */
+  readonly name?: string | undefined;
   /**
    * What one example of the inputs is, without the batch axis, such as `data.inputs` of a loader; of several inputs
    * each by its name.
@@ -42,6 +55,8 @@ export type AnyTrainStep = TrainStepOptions<Values, Values, Values>;
 
 /** Every option of {@link TrainStepOptions}. */
 export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
+  name: true,
+  takeOver: true,
   model: true,
   loss: true,
   regularizers: true,
@@ -59,12 +74,13 @@ export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
 
 /** @throws TypeError or RangeError for options that a step cannot be made of. */
 export function checkTrainStep(options: AnyTrainStep): void {
-  const { inputs, labels, onNonFinite } = checkOptions(
+  const { name, inputs, labels, onNonFinite } = checkOptions(
     "TrainStep.compile()",
     options,
     TRAIN_STEP_OPTIONS,
     '{ model, loss, optimizer, inputs: { dtype: "f32", shape: [784] }, labels, batchSize: 64 }',
   );
+  if (name !== undefined) requireModelName("TrainStep", name);
   requireParts(options);
   checkedPolicy(onNonFinite);
   requireSpecs("inputs", inputs);

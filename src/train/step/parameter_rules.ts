@@ -2,7 +2,7 @@ import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { isFrozenParameter } from "../../nn/frozen_parameters.ts";
 import type { Model } from "../../nn/model.ts";
 import type { Parameter } from "../../nn/scope.ts";
-import { AVERAGE_SLOT, slotGroup } from "../../tensor/group_names.ts";
+import { AVERAGE_SLOT, groupOf, slotGroup } from "../../tensor/group_names.ts";
 import type { TensorGroup } from "../../tensor/tensor_group.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import type { Optimizer, UpdatedParameter, UpdateRule } from "../../nn/optim/optimizer.ts";
@@ -55,15 +55,22 @@ export class ParameterRules {
   }
 
   /** Defines the groups of the slots in the model's store, of the parameters that have them. */
-  defineSlots({ store, group }: Model): void {
+  defineSlots({ store, group, name: owner }: Model): void {
     for (const slot of this.slots) {
-      store.define(slotGroup(slot), group.specs().filter(({ name }) => this.of(name)?.slots.includes(slot)));
+      store.define(
+        groupOf(owner, slotGroup(slot)),
+        group.specs().filter(({ name }) => this.of(name)?.slots.includes(slot)),
+      );
     }
   }
 
-  /** The groups of the slots, on the device that the store is on now. */
-  slotGroups(store: TensorStore): ReadonlyMap<string, TensorGroup> {
-    return new Map(this.slots.map((slot) => [slot, store.group(slotGroup(slot))]));
+  /**
+   * The groups of the slots, on the device that the store is on now.
+   *
+   * @param owner The name of the model, among several in the store.
+   */
+  slotGroups(store: TensorStore, owner?: string): ReadonlyMap<string, TensorGroup> {
+    return new Map(this.slots.map((slot) => [slot, store.group(groupOf(owner, slotGroup(slot)))]));
   }
 
   /** Whether averages of weights are kept, which are evaluated in place of the weights. */
@@ -74,14 +81,15 @@ export class ParameterRules {
   /** Where the parameter called `name` is to be evaluated: its average, if there is one. */
   averageOf(model: Model, name: string): BufferRange {
     if (this.of(name)?.slots.includes(AVERAGE_SLOT) !== true) return model.rangeOf(name);
-    return model.store.tensor(`${slotGroup(AVERAGE_SLOT)}.${name}`).range;
+    return model.store.tensor(`${groupOf(model.name, slotGroup(AVERAGE_SLOT))}.${name}`).range;
   }
 
   /** Makes the averages of the weights what the weights are. */
-  beginAverage({ store, group }: Model): void {
+  beginAverage({ store, group, name: owner }: Model): void {
+    const averages = groupOf(owner, slotGroup(AVERAGE_SLOT));
     const encoder = store.gpu.device.createCommandEncoder({ label: "averages begin" });
-    for (const { name, range } of store.group(slotGroup(AVERAGE_SLOT)).tensors) {
-      const from = store.tensor(`${group.name}${name.slice(slotGroup(AVERAGE_SLOT).length)}`).range;
+    for (const { name, range } of store.group(averages).tensors) {
+      const from = store.tensor(`${group.name}${name.slice(averages.length)}`).range;
       if (range.size === 0) continue;
       encoder.copyBufferToBuffer(from.buffer, from.offset, range.buffer, range.offset, range.size);
     }
