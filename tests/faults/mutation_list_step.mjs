@@ -114,7 +114,7 @@ export const STEP_MUTATIONS = [
   [
     "guard of a stopped run",
     "src/train/loop/loss_ring.ts",
-    "    store.guard(CONTROL_TENSOR, refuseStopped);\n",
+    "    store.guard(groupOf(owner, CONTROL_TENSOR), refuseStopped);\n",
     "",
     STOPPED,
   ],
