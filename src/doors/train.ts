@@ -71,7 +71,7 @@ export type { NonFiniteResult } from "../train/loop/find_non_finite.ts";
 export type { NonFiniteBatch, NonFinitePolicy } from "../train/loop/non_finite.ts";
 export type { WeightNames } from "../predict/load_weights.ts";
 export type { GenerateOptions } from "../generate/generate_options.ts";
-export type { GeneratedToken } from "../generate/generations.ts";
+export type { GeneratedToken } from "../generate/write_texts.ts";
 export type { Predicted, PredictInputs, PredictOptions } from "../train/measure/prediction_source.ts";
 export type { RunDifference, RunSetting } from "../train/loop/run_identity.ts";
 export type { RunOptions } from "../train/loop/run_options.ts";

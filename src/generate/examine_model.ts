@@ -1,17 +1,15 @@
 import { isResultOf, layerOf } from "../graph/create_value.ts";
 import { indexLimits } from "../graph/index_limits.ts";
-import { numberOp } from "../graph/ops/sources.ts";
+import { input, numberOp } from "../graph/ops/sources.ts";
 import { type SequenceFound, sequenceOf } from "../graph/sequence/sequence_places.ts";
 import { reachable, type Value } from "../graph/value.ts";
 import { isValue, type Values } from "../graph/values.ts";
 import { DecodingCache } from "../nn/decoding_cache.ts";
 import { formatShape } from "../tensor/shape.ts";
-import { type TokenModel, tokensOf } from "./token_inputs.ts";
+import type { TokenModel } from "./token_source.ts";
 
 /** What is known of a model that gives a score for each token that may be next. */
 export interface LanguageModel {
-  /** Tokens that it gives scores for. */
-  readonly classes: number;
   /** What every token that it is given is below. */
   readonly below: number;
   /** How many positions it has at most. */
@@ -32,8 +30,7 @@ export function examineDecoding(modelFor: () => TokenModel): LanguageModel {
   const [traced, shorter] = COUNTS.map((count) => {
     const cache = new DecodingCache(count, 2 * count);
     try {
-      const model = modelFor();
-      return { cache, ...model.traceDecoding(tokensOf(model, count), BATCH, cache) };
+      return { cache, ...modelFor().traceDecoding(input("inputs", "u32", [BATCH, count]), cache) };
     } catch (cause) {
       if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
       throw new TypeError(
@@ -45,11 +42,11 @@ export function examineDecoding(modelFor: () => TokenModel): LanguageModel {
     }
   });
   if (traced === undefined || shorter === undefined) throw new TypeError("Nothing was traced");
-  const { cache, input } = traced;
+  const { cache, input: tokens } = traced;
   const output = requireOne(traced.output);
   const question = {
     count: COUNTS[0],
-    inputs: new Map([[input, 1], [cache.positions, 0]]),
+    inputs: new Map([[tokens, 1], [cache.positions, 0]]),
     isWhole: false,
     continued: cache.continued,
   };
@@ -58,9 +55,8 @@ export function examineDecoding(modelFor: () => TokenModel): LanguageModel {
     if (found.kind === "mixed") throw new TypeError(`${REFUSAL}: ${reasonOf(found.by)}. ${ADVICE}`);
   }
   requireSameNumbers(output, shorter.output);
-  const found = sequenceOf(output, question);
-  const classes = classesOf(output, found, COUNTS[0]);
-  return { classes, below: belowOf(output, input), mostPositions: cache.mostPositions };
+  requireScores(output, sequenceOf(output, question), COUNTS[0]);
+  return { below: belowOf(output, tokens), mostPositions: cache.mostPositions };
 }
 
 /**
@@ -70,14 +66,15 @@ export function examineDecoding(modelFor: () => TokenModel): LanguageModel {
  * @throws TypeError as {@link examineDecoding}.
  */
 export function examineWhole(model: TokenModel, length: number): LanguageModel {
-  const { input, ...traced } = model.trace(BATCH, false);
+  const { input: tokens, ...traced } = model.trace(BATCH, false);
   const output = requireOne(traced.output);
-  const found = sequenceOf(output, { count: length, inputs: new Map([[input, 1]]), isWhole: true });
+  const found = sequenceOf(output, { count: length, inputs: new Map([[tokens, 1]]), isWhole: true });
   if (found.kind === "mixed") {
     throw new TypeError(`generate() needs a causal model: ${reasonOf(found.by)}`);
   }
   if (found.kind !== "each") throw noScores(output, "for each position");
-  return { classes: classesOf(output, found, length), below: belowOf(output, input), mostPositions: length };
+  requireScores(output, found, length);
+  return { below: belowOf(output, tokens), mostPositions: length };
 }
 
 const REFUSAL = "generate() cannot give the model one position after the other";
@@ -90,16 +87,14 @@ function reasonOf(by: Value): string {
   return `${by.op} ${formatShape(by.shape)}${place} depends on other positions${causal}`;
 }
 
-/** How many scores there are for the next token, where the output has them. */
-function classesOf(output: Value, found: SequenceFound, count: number): number {
+/** A TypeError unless the output has scores for the next token. */
+function requireScores(output: Value, found: SequenceFound, count: number): void {
   const { dtype, shape } = output;
-  const classes = shape.at(-1) ?? 0;
   const isEach = found.kind === "each" && shape.length === 3 && shape[1] === count && found.place.axis === 1;
   const isLast = found.kind === "last" && shape.length === 2;
-  if (dtype !== "f32" || shape[0] !== BATCH || classes === 0 || !(isEach || isLast)) {
+  if (dtype !== "f32" || shape[0] !== BATCH || shape.at(-1) === 0 || !(isEach || isLast)) {
     throw noScores(output, "or [batch, tokens] for the last");
   }
-  return classes;
 }
 
 function requireOne(output: Values): Value {
@@ -114,8 +109,8 @@ function noScores({ dtype, shape }: Value, which: string): TypeError {
   );
 }
 
-function belowOf(output: Value, input: Value): number {
-  const { name } = input.attributes;
+function belowOf(output: Value, tokens: Value): number {
+  const { name } = tokens.attributes;
   return typeof name === "string" ? indexLimits([output]).get(name)?.below ?? Infinity : Infinity;
 }
 

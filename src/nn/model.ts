@@ -157,15 +157,12 @@ export class Model<In extends Values = Values, Out extends Values = Values> {
 
   /**
    * The model as graph values for positions that follow others, of which `cache` is asked for what is kept.
+   *
+   * @param inputs Of these positions: `[batch, positions]`.
    * @internal
    */
-  traceDecoding(
-    example: Like<In, Value, ModelInput>,
-    batchSize: number,
-    cache: DecodingCache,
-  ): ModelTrace<In, Out> {
-    const layer = this.#layer as Layer<In, Out>;
-    return this.#known(traceIn(Scope.decoding(cache), layer, example, batchSize));
+  traceDecoding(inputs: In, cache: DecodingCache): ModelTrace<In, Out> {
+    return this.#known(traceIn(Scope.decoding(cache), this.#layer as Layer<In, Out>, inputs));
   }
 
   /** The tensor of the parameter or buffer called `name`. */
@@ -245,16 +242,15 @@ export function traceModel<In extends Values, Out extends Values>(
   batchSize: number,
   isTraining: boolean,
 ): ModelTrace<In, Out> {
-  return traceIn(Scope.root({ isTraining }), layer, example, batchSize);
+  const inputs = batchInputs<Named<ModelInput>>("inputs", example, batchSize) as In;
+  return traceIn(Scope.root({ isTraining }), layer, inputs);
 }
 
 function traceIn<In extends Values, Out extends Values>(
   scope: Scope,
   layer: Layer<In, Out>,
-  example: Like<In, Value, ModelInput>,
-  batchSize: number,
+  inputs: In,
 ): ModelTrace<In, Out> {
-  const inputs = batchInputs<Named<ModelInput>>("inputs", example, batchSize) as In;
   const output = requireValues("The model", layer(inputs, scope));
   const { parameters, buffers, bufferUpdates, borrowed } = scope;
   return { input: inputs, output, parameters, buffers, bufferUpdates, borrowed };
@@ -272,7 +268,6 @@ export function batchInputs<T extends Named<ModelInput>>(
   return namedOf(what, Object.fromEntries(inputs)) as Like<T, ModelInput, Value>;
 }
 
-/** Whether `examples` is one input, and not several by name. */
-export function isModelInput(examples: unknown): examples is ModelInput {
+function isModelInput(examples: unknown): examples is ModelInput {
   return typeof (examples as Partial<ModelInput> | null | undefined)?.dtype === "string";
 }

@@ -1,6 +1,5 @@
 import { CairnError } from "../base/errors.ts";
 import { kindOf, requireAwaited } from "../base/options/kind_of.ts";
-import type { DType } from "../base/dtype.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import {
@@ -8,14 +7,15 @@ import {
   type GenerateSettings,
   generateSettings,
 } from "../generate/generate_options.ts";
-import type { GeneratedToken, Generations } from "../generate/generations.ts";
+import type { Generations } from "../generate/generations.ts";
+import type { GeneratedToken } from "../generate/write_texts.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { type Named, namedOf, partsOf } from "../base/parts/named.ts";
 import type { Value } from "../graph/value.ts";
 import type { Values } from "../graph/values.ts";
 import { isTensorLike, type TensorLike } from "../tensor/tensor_like.ts";
 import type { Layer } from "../nn/layer.ts";
-import { isModelInput, Model, type ModelInput } from "../nn/model.ts";
+import { Model, type ModelInput } from "../nn/model.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { TensorStore } from "../tensor/tensor_store.ts";
 import {
@@ -80,7 +80,6 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
   readonly #layer: Layer<never, Values>;
   readonly #path: string;
   readonly #batchSize: number;
-  readonly #tokenDType: DType;
   #generations: Generations | undefined;
   #predictions: { readonly model: Model; readonly run: Predictions } | undefined;
   #isClosed = false;
@@ -89,10 +88,8 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
     store: TensorStore,
     layer: Layer<In, Out>,
     path: string,
-    { batchSize = DEFAULT_BATCH_SIZE, input }: PredictorOptions,
+    batchSize: number,
   ) {
-    // What the model takes in training may be bytes.
-    this.#tokenDType = isModelInput(input) && ["u8", "i32"].includes(input.dtype) ? input.dtype : "u32";
     this.#store = store;
     this.#layer = layer;
     this.#path = path;
@@ -123,7 +120,7 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
       const store = gpu === undefined ? await TensorStore.open() : TensorStore.on(gpu);
       try {
         await loadWeights(store, file.weights, options);
-        const predictor = new Predictor<In, Out>(store, layer, String(path), options);
+        const predictor = new Predictor<In, Out>(store, layer, String(path), batchSize);
         if (input !== undefined) predictor.#modelFor(input);
         return predictor;
       } catch (error) {
@@ -219,7 +216,7 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
     this.#generations ??= new Generations((positions) =>
       this.#checked(
         Model.over(this.#store, this.#layer as Layer<Value, Value>, {
-          dtype: this.#tokenDType,
+          dtype: "u32",
           shape: [positions],
         }),
       )

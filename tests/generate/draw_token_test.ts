@@ -1,65 +1,114 @@
-import { describe, expect, test } from "bun:test";
-import { type DrawManner, drawToken } from "../../src/generate/draw_token.ts";
-import { thrownBy } from "../helpers/thrown.ts";
+import { describe, expect } from "bun:test";
+import {
+  drawInputs,
+  drawKindOf,
+  type DrawNumbers,
+  drawToken,
+  NO_TOKEN,
+} from "../../src/generate/draw_token.ts";
+import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
+import { Executable } from "../../src/graph/executable.ts";
+import { input } from "../../src/graph/ops/sources.ts";
+import { gpuTest } from "../helpers/gpu.ts";
 
-const ALL: DrawManner = { temperature: 1, topK: Infinity, topP: 1 };
+const ALL: DrawNumbers = { temperature: 1, topK: Infinity, topP: 1 };
 /** Probabilities 0.1, 0.4, 0.2, 0.3 by their logarithms. */
-const SCORES = Float32Array.from([0.1, 0.4, 0.2, 0.3], Math.log);
+const SCORES = [0.1, 0.4, 0.2, 0.3].map(Math.log);
+/** 1,000 shares, evenly spread. */
+const SHARES = Array.from({ length: 1000 }, (_, at) => (at + 0.5) / 1000);
 
-/** How often each of 1,000 shares, evenly spread, falls on each token. */
-function counts(scores: Float32Array, options: Partial<DrawManner> = {}): number[] {
-  const found = Array<number>(scores.length).fill(0);
-  for (let at = 0; at < 1000; at++) {
-    const token = drawToken(scores, { ...ALL, ...options }, (at + 0.5) / 1000);
-    found[token] = (found[token] ?? 0) + 1;
+/** The token that each share falls on. */
+async function drawn(
+  gpu: GpuDevice,
+  scores: readonly number[],
+  options: Partial<DrawNumbers> = {},
+  shares: readonly number[] = SHARES,
+): Promise<number[]> {
+  const numbers = { ...ALL, ...options };
+  const kind = drawKindOf(numbers);
+  const all = input("scores", "f32", [shares.length, scores.length]);
+  const { token, inputs } = drawToken(all, kind);
+  const executable = await Executable.compile(gpu, {
+    inputs: [all, ...inputs],
+    outputs: { token },
+    parameters: (name) => {
+      throw new TypeError(`There is no parameter ${name}`);
+    },
+  });
+  try {
+    const rows = Float32Array.from(shares.flatMap(() => scores));
+    executable.run({ scores: rows, ...drawInputs(kind, numbers, shares) });
+    const [tokens] = await executable.read("token");
+    expect(tokens?.shape).toEqual([shares.length, 1]);
+    return Array.from(tokens?.toArray() as Uint32Array);
+  } finally {
+    executable.close();
   }
-  return found;
+}
+
+/** How many of the shares fall on each token, within one of what is expected. */
+async function expectCounts(
+  gpu: GpuDevice,
+  scores: readonly number[],
+  options: Partial<DrawNumbers>,
+  expected: readonly number[],
+): Promise<void> {
+  const tokens = await drawn(gpu, scores, options);
+  const counts = scores.map((_, token) => tokens.filter((other) => other === token).length);
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(SHARES.length);
+  // A share on the border of two falls on either.
+  expect(counts.map((count, token) => Math.abs(count - (expected[token] ?? NaN)) <= 1 ? "near" : count))
+    .toEqual(
+      expected.map(() => "near"),
+    );
+  expect(counts.filter((count, token) => expected[token] === 0 && count !== 0)).toEqual([]);
 }
 
 describe("drawing a token", () => {
-  test("IN-03 goes by the probabilities that scores say, sharper at a lower temperature", () => {
-    expect(counts(SCORES)).toEqual([100, 400, 200, 300]);
+  gpuTest("IN-03 goes by the probabilities that scores say, sharper at a lower temperature", async (gpu) => {
+    await expectCounts(gpu, SCORES, {}, [100, 400, 200, 300]);
     // Squares: 1, 16, 4 and 9 of 30.
-    expect(counts(SCORES, { temperature: 0.5 })).toEqual([33, 534, 133, 300]);
-    expect(counts(SCORES, { temperature: 1e-9 })).toEqual([0, 1000, 0, 0]);
+    await expectCounts(gpu, SCORES, { temperature: 0.5 }, [33, 533, 133, 300]);
+    await expectCounts(gpu, SCORES, { temperature: 1e-9 }, [0, 1000, 0, 0]);
   });
 
-  test("IN-03 is greedy at temperature 0, and takes the first of equal scores", () => {
-    expect(counts(SCORES, { temperature: 0 })).toEqual([0, 1000, 0, 0]);
-    expect(drawToken(Float32Array.of(1, 2, 2, 0), { ...ALL, temperature: 0 }, 0.9)).toBe(1);
+  gpuTest("IN-03 is greedy at temperature 0, and takes the first of equal scores", async (gpu) => {
+    await expectCounts(gpu, SCORES, { temperature: 0 }, [0, 1000, 0, 0]);
+    await expectCounts(gpu, [1, 2, 2, 0], { temperature: 0, topK: 3 }, [0, 1000, 0, 0]);
   });
 
-  test("IN-03 draws from the k highest scores, of equal ones the first", () => {
-    expect(counts(SCORES, { topK: 2 })).toEqual([0, 571, 0, 429]);
-    expect(counts(SCORES, { topK: 9 })).toEqual([100, 400, 200, 300]);
-    expect(counts(Float32Array.of(1, 1, 1, 0), { topK: 2 })).toEqual([500, 500, 0, 0]);
+  gpuTest("IN-03 draws from the k highest scores, of equal ones the first", async (gpu) => {
+    await expectCounts(gpu, SCORES, { topK: 2 }, [0, 571, 0, 429]);
+    await expectCounts(gpu, SCORES, { topK: 9 }, [100, 400, 200, 300]);
+    await expectCounts(gpu, [1, 1, 1, 0], { topK: 2 }, [500, 500, 0, 0]);
   });
 
-  test("IN-03 draws from as many as have the share p together, the one that reaches it too", () => {
-    expect(counts(SCORES, { topP: 0.69 })).toEqual([0, 571, 0, 429]);
-    expect(counts(SCORES, { topP: 0.71 })).toEqual([0, 444, 223, 333]);
-    expect(counts(SCORES, { topP: 1e-9 })).toEqual([0, 1000, 0, 0]);
-    // Of the three highest, two thirds: 4 and 3 of 9.
-    expect(counts(SCORES, { topK: 3, topP: 0.66 })).toEqual([0, 571, 0, 429]);
-  });
+  gpuTest(
+    "IN-03 draws from as many as have the share p together, the one that reaches it too",
+    async (gpu) => {
+      await expectCounts(gpu, SCORES, { topP: 0.69 }, [0, 571, 0, 429]);
+      await expectCounts(gpu, SCORES, { topP: 0.71 }, [0, 444, 222, 333]);
+      await expectCounts(gpu, SCORES, { topP: 1e-9 }, [0, 1000, 0, 0]);
+      // Of the three highest, two thirds: 4 and 3 of 9.
+      await expectCounts(gpu, SCORES, { topK: 3, topP: 0.66 }, [0, 571, 0, 429]);
+    },
+  );
 
-  test("IN-03 never draws what has the score -Infinity, however near to 1 the share is", () => {
-    const scores = Float32Array.of(0, -Infinity, 0, -Infinity);
-    expect(counts(scores)).toEqual([500, 0, 500, 0]);
-    expect(drawToken(scores, ALL, 1 - 2 ** -53)).toBe(2);
-  });
-
-  test("IN-03 refuses scores that are not finite, and says which", async () => {
-    const messages: string[] = [];
-    for (const scores of [[0, NaN], [Infinity, 1], [-Infinity, -Infinity]]) {
-      const error = await thrownBy(() => drawToken(Float32Array.from(scores), ALL, 0.5));
-      expect(error.code).toBe("non_finite");
-      messages.push(error.message.split(";")[0] ?? "");
+  gpuTest("IN-03 never draws what has the score -Infinity, however near to 1 the share is", async (gpu) => {
+    const scores = Array.from({ length: 301 }, (_, token) => token % 2 === 1 ? -Infinity : token / 300);
+    for (const options of [{}, { topK: 250 }]) {
+      const shares = [0, 2 ** -24, ...SHARES, 1 - 2 ** -24, 1 - 2 ** -53];
+      const tokens = await drawn(gpu, scores, options, shares);
+      expect(tokens.filter((token) => token % 2 === 1 || token > 300)).toEqual([]);
+      expect(new Set(tokens).size).toBeGreaterThan(100);
     }
-    expect(messages).toEqual([
-      "Cannot draw a token: the score of token 1 is NaN",
-      "Cannot draw a token: the score of token 0 is Infinity",
-      "Cannot draw a token: the score of every token is -Infinity",
-    ]);
+  });
+
+  gpuTest("IN-03 gives no token for scores that are not finite", async (gpu) => {
+    for (const scores of [[0, NaN, 1], [Infinity, 1, 2], [-Infinity, -Infinity, -Infinity]]) {
+      for (const options of [{ temperature: 0 }, {}, { topP: 0.5 }, { topK: 1 }]) {
+        expect(await drawn(gpu, scores, options, [0, 0.9])).toEqual([NO_TOKEN, NO_TOKEN]);
+      }
+    }
   });
 });

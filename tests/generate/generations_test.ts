@@ -1,6 +1,6 @@
 import { describe, expect } from "bun:test";
-import { CachedScorer } from "../../src/generate/cached_scorer.ts";
-import { WholeScorer } from "../../src/generate/whole_scorer.ts";
+import { CachedTokens } from "../../src/generate/cached_tokens.ts";
+import { WholeTokens } from "../../src/generate/whole_tokens.ts";
 import { generateSettings } from "../../src/generate/generate_options.ts";
 import * as ops from "../../src/graph/ops.ts";
 import * as nn from "../../src/nn/nn.ts";
@@ -44,14 +44,18 @@ for (const [name, layer] of Object.entries(MODELS)) {
       await withTexts(gpu, layer(), async ({ modelFor }) => {
         const model = modelFor(ROOM);
         const weights = (of: string) => model.rangeOf(of);
-        const whole = await WholeScorer.compile(model, { rows: 2, room: ROOM }, weights);
-        const cached = await CachedScorer.compile(model, { rows: 2, room: ROOM }, weights);
+        const sizes = { rows: 2, room: ROOM, kind: "greedy" } as const;
+        const whole = await WholeTokens.compile(model, sizes, weights);
+        const cached = await CachedTokens.compile(model, sizes, weights);
         try {
           const rows = [text(ROOM), text(ROOM, 11)];
+          const numbers = { temperature: 0, topK: Infinity, topP: 1 };
           // The first is a block and two positions, then one after the other, then a text that begins elsewhere.
           for (const [begin, end] of [[0, 34], [0, 35], [0, 37], [5, 9], [5, ROOM]] as const) {
-            const expected = await whole.scoresBehind(rows, begin, end);
-            expectClose(await cached.scoresBehind(rows, begin, end), expected, NEAR);
+            const request = { rows, begin, end, most: 1, numbers, shareOf: () => 0 };
+            const tokens = await whole.next(request);
+            expect(await cached.next(request)).toEqual(tokens);
+            expectClose(await cached.scores(), await whole.scores(), NEAR);
           }
         } finally {
           whole.close();

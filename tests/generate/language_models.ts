@@ -1,7 +1,7 @@
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { Generations } from "../../src/generate/generations.ts";
 import { type GenerateOptions, generateSettings } from "../../src/generate/generate_options.ts";
-import type { TokenModel } from "../../src/generate/token_inputs.ts";
+import type { TokenModel } from "../../src/generate/token_source.ts";
 import { Model } from "../../src/nn/model.ts";
 import * as nn from "../../src/nn/nn.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";

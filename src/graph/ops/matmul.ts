@@ -1,7 +1,8 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
-import type { MatmulVariant } from "../../kernels/matmul/matmul.ts";
+import type { MatmulSizes, MatmulVariant } from "../../kernels/matmul/matmul.ts";
 import { MOST_EPILOGUE_INPUTS } from "../../kernels/matmul/matmul_joins.ts";
 import { matmulSteps } from "../../kernels/matmul/matmul_steps.ts";
+import { isThin } from "../../kernels/matmul/thin_matmul.ts";
 import { broadcastShapes, elementCount, formatShape } from "../../tensor/shape.ts";
 import { createValue, isResultOf } from "../create_value.ts";
 import { memoryOf, stepsOf } from "../kernel_steps.ts";
@@ -109,8 +110,11 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
   lowering: {
     kind: "kernel",
     joins(value, context) {
-      const isEmpty = innerSizeOf(value) === 0 || sizeOf(value) === 0;
-      if (isEmpty || context.variant("matmul", MATMUL_VARIANTS) !== "workgroup") return undefined;
+      if (innerSizeOf(value) === 0 || sizeOf(value) === 0) return undefined;
+      const variant = context.variant("matmul", MATMUL_VARIANTS);
+      const isThinKernel = variant.startsWith("thin") && isThin(sizesOf(value));
+      if (isThinKernel) return { operands: MOST_EPILOGUE_INPUTS };
+      if (variant !== "workgroup") return undefined;
       const summed = value.attributes.transposeA ? item(value.inputs, 0) : undefined;
       return { operands: MOST_EPILOGUE_INPUTS, summed };
     },
@@ -118,13 +122,10 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
       const a = item(value.inputs, 0);
       const { epilogue, sum: rowSums } = context.joinsOf(value);
       const out = epilogue?.out ?? context.regionOf(value);
-      const { transposeA, transposeB } = value.attributes;
-      const [m, n] = [item(value.shape, 0), item(value.shape, 1)];
-      const k = innerSizeOf(value);
       const variant = context.variant("matmul", MATMUL_VARIANTS);
       const steps = matmulSteps<Binding>(
         { a: context.regionOf(a), b: context.regionOf(item(value.inputs, 1)), out },
-        { m, n, k, transposeA, transposeB },
+        sizesOf(value),
         variant,
         memoryOf(context),
         { epilogue, rowSums },
@@ -171,6 +172,10 @@ function checkShapes(a: Value, b: Value, transposeA: boolean, transposeB: boolea
 function describeOperands(a: Value, b: Value, transposeA: boolean, transposeB: boolean): string {
   const left = `${formatShape(a.shape)}${transposeA ? " transposed" : ""}`;
   return `${left} and ${formatShape(b.shape)}${transposeB ? " transposed" : ""}`;
+}
+
+function sizesOf(value: Value<MatmulAttributes>): MatmulSizes {
+  return { m: item(value.shape, 0), n: item(value.shape, 1), k: innerSizeOf(value), ...value.attributes };
 }
 
 /** How many products each element of a matmul is the sum of. */

@@ -18,7 +18,8 @@ const FEWEST_PRODUCTS = 2 ** 19;
 
 /**
  * `matmul` by any variant, as the dispatches that it takes. Small products of the variant `packed` are those of
- * `register`, as the sizes alone decide. `joins` are for the variant `workgroup`. Throws `RangeError` for sizes that a
+ * `register`, as the sizes alone decide. `joins` are for the variant `workgroup`, and an epilogue for thin
+ * products too. Throws `RangeError` for sizes that a
  * shader cannot index.
  */
 export function matmulSteps<B>(
@@ -32,9 +33,9 @@ export function matmulSteps<B>(
   if (variant === "thinPacked" || variant === "thinWorkgroup") {
     const isCpuAdapter = variant === "thinPacked";
     if (!isThin(sizes)) return matmulSteps(bindings, sizes, isCpuAdapter ? "packed" : "workgroup", memory);
-    return sizes.n === 0
-      ? []
-      : [{ dispatch: thinMatmul(bindings, sizes, isCpuAdapter), writes: [bindings.out] }];
+    if (sizes.n === 0) return [];
+    const dispatch = thinMatmul(bindings, sizes, isCpuAdapter, joins.epilogue);
+    return [{ dispatch, writes: [bindings.out] }];
   }
   if (variant === "packed" && isWorthPacking(sizes)) return packedMatmul(bindings, sizes, memory);
   const dispatch = matmul(bindings, {

@@ -2,6 +2,7 @@ import type { Dispatch } from "../../gpu/dispatch.ts";
 import { gridFor, workgroupMainWgsl } from "../../gpu/dispatch.ts";
 import { each, lines } from "./matmul_layout.ts";
 import type { MatmulBindings, MatmulSizes } from "./matmul.ts";
+import { epilogueCode, epilogueWgsl, type MatmulEpilogue } from "./matmul_joins.ts";
 
 /** Rows that share what is loaded of B. */
 const MOST_ROWS = 4;
@@ -26,24 +27,33 @@ export function isThin({ m, k, transposeA = false, transposeB = false }: MatmulS
  * `out[m, n] = A[m, k] B[n, k]ᵀ` for at most four rows, as the layers of a model have them that computes one position
  * after the other. It reads B once, as vectors along k. An element is summed up in a fixed order, so equal inputs give
  * equal bits; the bound of `matmul` holds.
+ *
+ * @param epilogue What is computed of each element before it is written.
  */
 export function thinMatmul<B>(
   { a, b, out }: MatmulBindings<B>,
   { m, n, k }: MatmulSizes,
   isCpuAdapter: boolean,
+  epilogue?: MatmulEpilogue<B>,
 ): Dispatch<B> {
   const shape = isCpuAdapter ? ON_CPU : ON_GPU;
+  const element = epilogue && epilogueCode(epilogue, false);
+  const finished = element && epilogueWgsl(element, epilogue?.product ?? 0);
   return {
     label: `matmul ${m}x${k} ${k}x${n}ᵀ thin`,
-    code: thinWgsl(m, shape),
-    constants: { n, depth: k / 4 },
-    bindings: [a, b, out],
+    code: thinWgsl(m, shape, finished),
+    constants: { n, depth: k / 4, ...element?.constants },
+    bindings: [a, b, out, ...element?.bindings ?? []],
     workgroups: gridFor(Math.ceil(n * shape.sharers / shape.invocations)),
   };
 }
 
-function thinWgsl(rows: number, { invocations, sharers }: ThinShape): string {
+function thinWgsl(rows: number, { invocations, sharers }: ThinShape, epilogue: string | undefined): string {
   const isShared = sharers > 1;
+  const write = (r: number, sum: string): string => {
+    const place = `${r}u * n + column`;
+    return `out[${place}] = ${epilogue === undefined ? sum : `finished(${place}, ${sum})`};`;
+  };
   const all = (r: number) => `(sum_${r}.x + sum_${r}.y) + (sum_${r}.z + sum_${r}.w)`;
   const store = isShared
     ? [
@@ -57,10 +67,10 @@ function thinWgsl(rows: number, { invocations, sharers }: ThinShape): string {
         `for (var other = 0u; other < ${sharers}u; other++) {`,
         `  total_${r} += parts[(local + other) * ${rows}u + ${r}u];`,
         "}",
-        `out[${r}u * n + column] = total_${r};`,
+        write(r, `total_${r}`),
       ]),
     ]
-    : ["if (column < n) {", ...each(rows, (r) => `  out[${r}u * n + column] = ${all(r)};`), "}"];
+    : ["if (column < n) {", ...each(rows, (r) => `  ${write(r, all(r))}`), "}"];
   return `// ${rows} rows, and ${sharers === 1 ? "an invocation" : `${sharers} invocations`} a column.
 override n: u32;
 override depth: u32; // vectors of a row
@@ -68,6 +78,7 @@ override depth: u32; // vectors of a row
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
+${epilogue ?? ""}
 ${isShared ? `var<workgroup> parts: array<f32, ${invocations * rows}>;\n` : ""}
 ${workgroupMainWgsl(invocations, "tile")}
   let column = tile * ${invocations / sharers}u + local / ${sharers}u;

@@ -118,7 +118,8 @@ export function multiHeadAttention(
     const result = cache === undefined
       ? attention(...parts, { causal, mask, stream, dropout: scope.isTraining ? dropout : 0 })
       : attentionOver(cache, ...parts);
-    return output(reshape(transpose(result, [0, 2, 1, 3]), x.shape), scope.child("output"));
+    const beside = result.shape[2] === 1 ? result : transpose(result, [0, 2, 1, 3]);
+    return output(reshape(beside, x.shape), scope.child("output"));
   };
   const attend: AttentionLayer = (x, outer, given = {}) => {
     const scope = outer.callOf(attend);
@@ -165,7 +166,7 @@ function attentionOver(
   queries: Value,
   ...parts: readonly [keys: Value, values: Value]
 ): Value {
-  const [keys, values] = parts.map((part) => transpose(part, [2, 0, 1, 3])) as [Value, Value];
+  const [keys, values] = parts.map(byPosition) as [Value, Value];
   const [pastKeys, pastValues] = [cache.keepRows(keys), cache.keepRows(values)];
   return cachedAttention({ queries, keys, values, pastKeys, pastValues, positions: cache.positions });
 }
@@ -173,7 +174,16 @@ function attentionOver(
 /** `[batch, positions, heads * width]` as `[batch, heads, positions, width]`. */
 function headsOf(x: Value, heads: number): Value {
   const [batch = 0, positions = 0, width = 0] = x.shape;
+  // Of one position nothing moves.
+  if (positions === 1) return reshape(x, [batch, heads, positions, width / heads]);
   return transpose(reshape(x, [batch, positions, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** `[batch, heads, positions, width]` as `[positions, batch, heads, width]`. */
+function byPosition(part: Value): Value {
+  const [batch = 0, heads = 0, positions = 0, width = 0] = part.shape;
+  if (positions === 1) return reshape(part, [positions, batch, heads, width]);
+  return transpose(part, [2, 0, 1, 3]);
 }
 
 function maskOf(
