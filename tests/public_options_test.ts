@@ -335,6 +335,11 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => cairn.weightedSampler([1], wrong),
     (wrong) => cairn.balancedSampler([1], wrong),
   ],
+  CsvOptions: [
+    (wrong) => cairn.csvRows("a.csv", wrong),
+    (wrong) => cairn.readCsv("a.csv", wrong),
+  ],
+  OpenRowsOptions: [(wrong) => cairn.openRows("a.npy", wrong)],
   TokenWindowsOptions: [(wrong) => cairn.tokenWindows(new Uint8Array(9), wrong)],
   MapLoaderOptions: [(wrong) => cairn.MapLoader.open(nothing<never>(), wrong)],
   StreamLoaderOptions: [(wrong) => cairn.StreamLoader.open(nothing<never>(), wrong)],

@@ -31,9 +31,15 @@
  *
  * @module
  */
+export type { JsonValue } from "../base/canonical_json.ts";
 export type { BatchReader } from "../data/batch_source.ts";
 export type { Example, ExampleSpecs } from "../data/example.ts";
 export type { ExampleMap, ReadContext } from "../data/example_map.ts";
+export type { FileOfData } from "../data/files/byte_location.ts";
+export { type ClassFile, type ClassFolders, openClassFolders } from "../data/files/class_folders.ts";
+export { type CsvOptions, type CsvRow, csvRows, numbersIn, readCsv } from "../data/files/csv_rows.ts";
+export { jsonlRows } from "../data/files/jsonl_rows.ts";
+export { openRows, type OpenRowsOptions } from "../data/files/open_rows.ts";
 export type { ExampleOrderOptions, OrderedEpoch, Sampler } from "../data/example_order.ts";
 export { ExampleRandom } from "../data/example_random.ts";
 export type { ExampleStream, Streamed, StreamRequest } from "../data/stream/example_stream.ts";
