@@ -1,10 +1,10 @@
 import { openCheckpoint } from "@cairn-ml/cairn";
 
-/** What has to be the same in two runs beside their tensors. */
+/** What has to be the same in two runs beside their tensors. A loop of one's own has no epochs. */
 interface RunState {
   step: number;
-  epoch: number;
-  history: { epochs: unknown };
+  epoch?: number;
+  history?: { epochs: unknown };
 }
 
 /** What differs between two checkpoints, in words; nothing when every tensor and the histories have the same bits. */
@@ -19,7 +19,7 @@ export async function compareCheckpoints(pathA: string, pathB: string): Promise<
   const differing = [...names].filter((name) => !sameBytes(a.tensors.get(name), b.tensors.get(name)));
   if (a.state.step !== b.state.step) differing.push(`steps: ${a.state.step} and ${b.state.step}`);
   if (a.state.epoch !== b.state.epoch) differing.push(`epochs: ${a.state.epoch} and ${b.state.epoch}`);
-  if (JSON.stringify(a.state.history.epochs) !== JSON.stringify(b.state.history.epochs)) {
+  if (JSON.stringify(a.state.history?.epochs) !== JSON.stringify(b.state.history?.epochs)) {
     differing.push("metrics of the epochs");
   }
   return differing;
