@@ -57,7 +57,8 @@ async function begin(
   step: number,
 ): Promise<Pick<GotoReport, "checkpoint" | "from">> {
   const state = kept?.newestUpTo(step);
-  const inMemory = run.step <= step ? run.step : state?.moment.step ?? 0;
+  // A checkpoint of step 0 is better than the seed: weights may have been loaded before it was saved.
+  const inMemory = run.step <= step ? run.step : state?.moment.step ?? -1;
   const checkpoint = await checkpoints.restoreNearest(past, { above: inMemory, upTo: step });
   if (checkpoint !== undefined) return { checkpoint, from: run.step };
   if (run.step > step) await (state === undefined ? returnToFirst(run) : kept?.putBack(state));

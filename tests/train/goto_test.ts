@@ -264,6 +264,23 @@ describe("Trainer.goto", () => {
   );
 
   gpuTest(
+    "XT-03 goto begins with a checkpoint of step 0 where the run did not begin with its seed",
+    async (gpu) => {
+      await withTrainer(gpu, smallRun(), async ({ trainer, store, tensors }) => {
+        trainer.autoSave({ savePath: await engineOn(), everySteps: 100 });
+        await trainer.evaluate(blobs(BATCH, { batchSize: BATCH }));
+        store.write({ "model.0.bias": new Float32Array(HIDDEN).fill(0.25) });
+        await trainer.save("first");
+        const seen: unknown[] = [];
+        const onStep = async () => void seen.push(await tensors());
+        await trainer.train({ steps: 9, ...QUIET, onStep });
+        expect(await trainer.goto(4)).toMatchObject({ from: 0, checkpoint: "first" });
+        expect(await tensors()).toEqual(seen[3] as never);
+      });
+    },
+  );
+
+  gpuTest(
     "XT-03 goto that is stopped, and steps that are not the same again, leave the run as it was",
     async (gpu) => {
       let offset = 0;
