@@ -24,13 +24,12 @@ interface Text {
  */
 export const generateRows: MeasureRows = async ({ rounds }) => {
   await using store = await TensorStore.open();
-  const tokens = nn.embedding(VOCABULARY, WIDTH, { weightInitializer: nn.normal(0, WIDTH ** -0.5) });
   const layer = nn.sequential(
-    tokens,
-    nn.learnedPositions(POSITIONS, WIDTH, { weightInitializer: nn.normal(0, 0.02) }),
+    nn.embedding(VOCABULARY, WIDTH),
+    nn.learnedPositions(POSITIONS, WIDTH),
     ...Array.from({ length: LAYERS }, () => nn.transformerBlock(WIDTH, HEADS, { causal: true })),
     nn.layerNorm(WIDTH),
-    tokens.attend,
+    nn.linear(WIDTH, VOCABULARY),
   );
   const input = (positions: number) => ({ dtype: "u32" as const, shape: [positions] });
   await Model.define(store, layer, input(POSITIONS), 1).initialize(1);

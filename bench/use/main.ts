@@ -4,11 +4,15 @@
  * result of every round is checked. The last line is JSON with the targets. Options: `--rounds=11`.
  */
 import process from "node:process";
+import { generateRows } from "./generate.ts";
 import { rollbackRows } from "./rollback.ts";
 import type { MeasureRows, UseRow } from "./row.ts";
 
 /** By the name that runs it alone. */
-const ROWS: Readonly<Record<string, MeasureRows>> = { rollback: rollbackRows };
+const ROWS: Readonly<Record<string, MeasureRows>> = {
+  generate: generateRows,
+  rollback: rollbackRows,
+};
 
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const unknown = names.filter((name) => !(name in ROWS));

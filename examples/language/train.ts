@@ -1,17 +1,17 @@
-// A small transformer that learns to write like Moby-Dick, one character at a time.
+// A small transformer that learns to write like Moby-Dick, one character at a time, and then writes a passage, which a
+// bigram model finds likelier than a unigram model finds the book.
 //
 //   bun examples/language/train.ts [--quick | --long] [directory]
 //   deno run -A examples/language/train.ts [--quick | --long] [directory]
 //
 // Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with the same bits.
 import { parseArgs } from "node:util";
-import { nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+import { getCheckpoint, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
 import { MapLoader, tokenWindows } from "@cairn-ml/cairn/data";
+import { characterModel, CONTEXT } from "./model.ts";
 import { NGrams } from "./ngrams.ts";
 import { loadMobyDick } from "./text.ts";
 import { write } from "./write.ts";
-
-const [CONTEXT, WIDTH, HEADS, LAYERS] = [64, 64, 4, 2];
 
 const { values: { quick, long }, positionals: [directory] } = parseArgs({
   options: { quick: { type: "boolean", default: false }, long: { type: "boolean", default: false } },
@@ -26,18 +26,9 @@ const { steps, order } = quick
 
 const { alphabet, training, heldOut } = await loadMobyDick(quick ? 16_384 : 65_536);
 
-const characters = nn.embedding(alphabet.length, WIDTH, { weightInitializer: nn.normal(0, WIDTH ** -0.5) });
-const model = nn.sequential(
-  characters,
-  nn.learnedPositions(CONTEXT, WIDTH, { weightInitializer: nn.normal(0, 0.02) }),
-  ...Array.from({ length: LAYERS }, () => nn.transformerBlock(WIDTH, HEADS, { causal: true })),
-  nn.layerNorm(WIDTH),
-  characters.attend, // the output's weights are those of the embedding
-);
-
 const store = await TensorStore.open();
 const trainer = new Trainer(store, {
-  model,
+  model: characterModel(alphabet.length),
   loss: nn.crossEntropy(),
   optimizer: optim.adamw({
     learningRate: optim.linearWarmup(10, optim.cosineDecay(4e-3, steps)),
@@ -48,8 +39,9 @@ const trainer = new Trainer(store, {
   validation: await MapLoader.open(tokenWindows(heldOut, { length: CONTEXT }), { batchSize: 64 }),
   seed: 1,
 });
+const savePath = directory ?? `checkpoints/language_${steps}`;
 trainer.autoSave({
-  savePath: directory ?? `checkpoints/language_${steps}`,
+  savePath,
   everySteps: steps / 20,
   keep: { last: 3 },
 });
@@ -66,7 +58,6 @@ await trainer.train({
 });
 const seconds = (performance.now() - start) / 1000;
 const { loss } = await trainer.evaluate();
-if (!quick) console.log(`it writes: ${await write(trainer, alphabet, heldOut.subarray(-CONTEXT), 200)}`);
 await trainer.close();
 await store.close();
 
@@ -78,5 +69,22 @@ console.log({ unigrams, bigrams, trigrams });
 const limit = [unigrams, bigrams, trigrams][order - 1] ?? NaN;
 if (!(loss < limit)) {
   throw new Error(`${loss.toFixed(3)} is not below the ${limit.toFixed(3)} of an n-gram model`);
+}
+
+const beginning = heldOut.subarray(-CONTEXT);
+const passage: number[] = [];
+const length = quick ? 50 : 400;
+for await (
+  const place of write({ path: await getCheckpoint(savePath), alphabet, beginning, length, seed: 1 })
+) {
+  passage.push(place);
+}
+console.log(`it writes: ${passage.map((place) => alphabet[place]).join("")}`);
+const likeness = new NGrams(training, 2, alphabet.length).loss(Uint8Array.from(passage));
+console.log(`what it writes, nats a character by the bigram model: ${likeness.toFixed(3)}`);
+if (!(likeness < (unigrams ?? NaN))) {
+  throw new Error(
+    `${likeness.toFixed(3)} is not below the ${unigrams?.toFixed(3)} of the book by a unigram model`,
+  );
 }
 console.log(`done in ${seconds.toFixed(1)} s`);

@@ -1,26 +1,24 @@
-import { HostTensor, type Trainer } from "@cairn-ml/cairn";
+import { Predictor } from "@cairn-ml/cairn";
+import { characterModel } from "./model.ts";
 
-/** What a model of characters writes after `beginning`, which is as long as its context: `count` characters. */
-export async function write(
-  trainer: Trainer,
-  alphabet: readonly string[],
-  beginning: Uint8Array,
-  count: number,
-): Promise<string> {
-  const text = [...beginning];
-  for (let written = 0; written < count; written++) {
-    const context = text.slice(-beginning.length);
-    const output = await trainer.predict(HostTensor.from([context], [1, context.length], "u8"));
-    const logits = output.toArray().slice(-alphabet.length) as Float32Array;
-    text.push(draw(logits, (written * 0.618034) % 1));
-  }
-  return text.slice(beginning.length).map((place) => alphabet[place]).join("");
+/** A passage to be written. */
+export interface Passage {
+  /** Path of the checkpoint with the weights. */
+  readonly path: string;
+  readonly alphabet: readonly string[];
+  /** What it begins with, as places in the alphabet. */
+  readonly beginning: ArrayLike<number>;
+  /** Characters that are written. */
+  readonly length: number;
+  readonly seed: number;
 }
 
-/** The place that `share`, from 0 to 1, falls on where each has the probability that its logit says. */
-function draw(logits: Float32Array, share: number): number {
-  const highest = Math.max(...logits);
-  const weights = logits.map((logit) => Math.exp(logit - highest));
-  let left = share * weights.reduce((sum, weight) => sum + weight, 0);
-  return Math.max(weights.findIndex((weight) => (left -= weight) < 0), 0);
+/** What the model writes, character by character, each as its place in the alphabet. */
+export async function* write({ path, alphabet, beginning, length, seed }: Passage): AsyncGenerator<number> {
+  const predictor = await Predictor.open(characterModel(alphabet.length), path);
+  try {
+    yield* predictor.generate(beginning, { maxTokens: length, temperature: 0.8, seed });
+  } finally {
+    await predictor.close();
+  }
 }
