@@ -362,7 +362,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
   /**
    * Makes the run what it was when `step` steps were done: takes the nearest state of it, a checkpoint in `savePath` or
    * one in memory, and does the steps in between again, or all of them from the weights of the seed. Tensors, losses
-   * and what was measured have the bits that were there, which the losses of those steps prove. Nothing is saved or
+   * and what was measured have the bits that were there; the losses of those steps are compared. Nothing is saved or
    * told meanwhile; callbacks have the state of the one that it began with, and hear of the losses since when training
    * goes on.
    *
