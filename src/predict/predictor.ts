@@ -42,6 +42,8 @@ export interface PredictorOptions extends WeightNames, Work {
    * Whether averages are taken in place of weights of which the optimiser kept some, as the trainer does. Default true.
    */
   readonly averaged?: boolean | undefined;
+  /** Which of several models in a checkpoint: the name of the `TrainStep` that trained it. */
+  readonly name?: string | undefined;
   /** The device to compute on, which stays open. Default: one of its own, as `TensorStore.open()` finds it. */
   readonly gpu?: GpuDevice | undefined;
 }
@@ -52,6 +54,7 @@ export const PREDICTOR_OPTIONS: OptionNames<PredictorOptions> = {
   input: true,
   batchSize: true,
   averaged: true,
+  name: true,
   gpu: true,
   exclude: true,
   rename: true,
@@ -110,12 +113,12 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
     options: PredictorOptions = {},
   ): Promise<Predictor<In, Out>> {
     checkOptions("Predictor.open()", options, PREDICTOR_OPTIONS, "{ batchSize: 1 }");
-    const { averaged = true, batchSize = DEFAULT_BATCH_SIZE, input, gpu, signal } = options;
+    const { averaged = true, name, batchSize = DEFAULT_BATCH_SIZE, input, gpu, signal } = options;
     if (gpu !== undefined) requireAwaited("The device", gpu, "GpuDevice.open()");
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new RangeError(`batchSize is an integer from 1, found ${batchSize}`);
     }
-    const file = await openWeights(path, { averaged, signal });
+    const file = await openWeights(path, { averaged, name, signal });
     try {
       const store = gpu === undefined ? await TensorStore.open() : TensorStore.on(gpu);
       try {

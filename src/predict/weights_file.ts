@@ -6,7 +6,7 @@ import { openCheckpoint } from "../checkpoint/file/open_path.ts";
 import { isStoreTensor } from "../checkpoint/file/parts/placement.ts";
 import { openSafetensors } from "../exchange/safetensors/open_safetensors.ts";
 import { INDEX_EXTENSION } from "../exchange/safetensors/safetensors_shards.ts";
-import { MODEL_GROUP } from "../tensor/group_names.ts";
+import { groupOf, MODEL_GROUP } from "../tensor/group_names.ts";
 import type { Shape } from "../tensor/shape.ts";
 
 /** A weight in a file, under the name that it has in the model. */
@@ -31,6 +31,8 @@ export interface WeightsFile {
 export interface WeightsTaken {
   /** Whether averages are taken in place of weights of which the optimiser kept some. */
   readonly averaged: boolean;
+  /** Which of several models in a checkpoint. */
+  readonly name?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -44,22 +46,28 @@ export async function openWeights(path: string | URL, options: WeightsTaken): Pr
   const file = isForeign ? await ofSafetensors(path) : await ofCheckpoint(path, options);
   if (file.weights.length > 0) return file;
   await file.close();
-  throw new CairnError("not_found", `There are no weights in "${path}"`, {
-    details: { path: String(path) },
-  });
+  throw new CairnError(
+    "not_found",
+    `There are no weights${options.name === undefined ? "" : ` of a model "${options.name}"`} in "${path}"`,
+    {
+      details: { path: String(path) },
+    },
+  );
 }
 
 async function ofCheckpoint(
   path: string | URL,
-  { averaged, signal }: WeightsTaken,
+  { averaged, name: owner, signal }: WeightsTaken,
 ): Promise<WeightsFile> {
   const checkpoint = await openCheckpoint(path, signal);
   try {
     const { reader } = checkpoint;
-    const averages = averaged ? await averagedWeights(reader, signal) : new Map();
+    const averages = averaged ? await averagedWeights(reader, signal, owner) : new Map();
     const stored = reader.tensors.filter(({ name }) => isStoreTensor(name));
     // A file of exported weights has no groups.
-    const prefix = stored.some(({ name }) => name.startsWith(`${MODEL_GROUP}.`)) ? `${MODEL_GROUP}.` : "";
+    const group = `${groupOf(owner, MODEL_GROUP)}.`;
+    const isRun = owner !== undefined || stored.some(({ name }) => name.startsWith(group));
+    const prefix = isRun ? group : "";
     const weights = stored.filter(({ name }) => name.startsWith(prefix)).map((record): Weight => {
       const { name, dtype, shape, aliasOf } = record;
       const source = averages.get(aliasOf ?? name)?.name ?? name;

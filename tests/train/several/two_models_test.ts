@@ -1,4 +1,8 @@
 import { describe, expect } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Predictor } from "../../../src/predict/predictor.ts";
 import { Snapshot } from "../../../src/checkpoint/snapshot.ts";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import type { Value } from "../../../src/graph/value.ts";
@@ -268,6 +272,40 @@ describe("TR-03 two models in one store", () => {
     } finally {
       await loading.close();
       await second.close();
+    }
+  });
+
+  gpuTest("TR-03 a predictor takes the one of a checkpoint that it is told", async (gpu) => {
+    const { store, critic, generator, turns, close } = await gan(gpu);
+    const folder = await mkdtemp(join(tmpdir(), "cairn-two-models-"));
+    try {
+      await turns(2);
+      const snapshot = new Snapshot(join(folder, "both"));
+      await snapshot.save({ store, critic, generator });
+      await snapshot.close();
+      const path = join(folder, "both.cairn");
+      const points = [[1, -1], [0.5, 0.25]];
+      const predictor = await Predictor.open(criticNet, path, { name: "critic", gpu });
+      const { tensors } = store.group("critic.model");
+      const weights = await store.read(tensors.map(({ name }) => name));
+      const at = (name: string, index: number): number =>
+        (weights.get(`critic.model.${name}`)?.toArray() as Float32Array)[index] ?? NaN;
+      const expected = points.map(([x = NaN, y = NaN]) =>
+        Array.from(
+          { length: 7 },
+          (_, k) =>
+            Math.max(0, at("0.weight", 2 * k) * x + at("0.weight", 2 * k + 1) * y + at("0.bias", k)) *
+            at("3.weight", k),
+        ).reduce((sum, each) => sum + each, at("3.bias", 0))
+      );
+      const found = (await predictor.predict(points)).toArray() as Float32Array;
+      expected.forEach((each, row) => expect(found[row]).toBeCloseTo(each, 5));
+      await predictor.close();
+      const stranger = await thrownBy(() => Predictor.open(criticNet, path, { name: "nobody", gpu }));
+      expect(stranger.message).toContain("There are no weights");
+    } finally {
+      await rm(folder, { recursive: true });
+      await close();
     }
   });
 
