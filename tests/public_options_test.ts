@@ -226,6 +226,8 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (wrong) => new cairn.MemoryStorage().list("", wrong),
     async (wrong) => (await cairn.FileStorage.open(".")).list("", wrong),
   ],
+  S3Options: [(wrong) => cairn.S3Storage.open("s3://bucket/a", wrong)],
+  S3Credentials: [(wrong) => cairn.S3Storage.open("s3://bucket/a", { credentials: wrong })],
   MemoryStorageOptions: [(wrong) => new cairn.MemoryStorage(wrong)],
 
   OpenOptions: [(wrong) => cairn.ContainerReader.open(cairn.bytesSource(new Uint8Array(1)), wrong)],

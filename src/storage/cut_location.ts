@@ -12,7 +12,7 @@ export interface FileLocation {
   readonly full: string;
 }
 
-const IN_MEMORY = /^memory:/i;
+const NOT_OF_FILES = /^(memory:|s3:\/\/)/i;
 
 /**
  * Cuts a path of the file system, a `file:` URL, or a location in a storage of others, at its last slash.
@@ -21,7 +21,7 @@ const IN_MEMORY = /^memory:/i;
  * begins with "~".
  */
 export function cutLocation(location: string | URL, storages: Storages = {}): FileLocation {
-  if (isOfOthers(location, storages) || IN_MEMORY.test(String(location))) {
+  if (isOfOthers(location, storages) || NOT_OF_FILES.test(String(location))) {
     const full = String(location);
     const end = full.lastIndexOf("/");
     // Without a slash it is in the memory that has no name.

@@ -14,6 +14,8 @@ export class FileSource {
   readonly byteLength: number;
   /** Whether {@link read} fills memory that is shared between threads as well as any other. */
   readonly fillsShared: boolean;
+  /** How much is best read at once, where the storage knows. */
+  readonly preferredReadBytes?: number;
   readonly #reader: StorageReader;
   readonly #name: string;
   readonly #breather = new Breather();
@@ -22,6 +24,7 @@ export class FileSource {
   constructor(reader: StorageReader, name: string) {
     this.byteLength = reader.byteLength;
     this.fillsShared = reader.fillsShared === true;
+    if (reader.preferredReadBytes !== undefined) this.preferredReadBytes = reader.preferredReadBytes;
     this.#reader = reader;
     this.#name = name;
   }

@@ -19,7 +19,9 @@ export type Storages = Readonly<Record<string, StorageOpener>>;
 /** Two letters at least: `C:` is a drive. */
 const SCHEME = /^([a-z][a-z0-9+.-]+):(\/\/)?/i;
 const SCHEME_NAME = /^[a-z][a-z0-9+.-]+$/;
-const BUILT_IN = ["file", "memory"];
+const BUILT_IN = ["file", "memory", "s3"];
+/** Those that need no slashes. */
+const SHORT = ["file", "memory"];
 
 const METHODS: readonly (keyof Storage)[] = [
   "describe",
@@ -37,11 +39,12 @@ const METHODS: readonly (keyof Storage)[] = [
 const namedMemory = new Map<string, MemoryStorage>();
 
 /**
- * The storage that a path or a URL names: a directory of the file system for a path or `file:`, and for `memory:name`
- * one in the memory of this process, the same for the same name.
+ * The storage that a path or a URL names: a directory of the file system for a path or `file:`; for `memory:name`
+ * one in the memory of this process, the same for the same name; an `S3Storage` for `s3://bucket/prefix`, with
+ * credentials from the environment.
  *
  * @param storages Those of other schemes; one of a built-in scheme takes its place.
- * @throws CairnError `unsupported` that names the scheme for `gs:`, `s3:`, `hdfs:` and every other that is in
+ * @throws CairnError `unsupported` that names the scheme for `gs:`, `hdfs:` and every other that is in
  * neither; TypeError for an empty path, for an opener that gave something else than a storage, and for a scheme that
  * is none.
  */
@@ -53,6 +56,10 @@ export async function openStorage(location: string | URL, storages: Storages = {
   if (scheme === undefined) return await FileStorage.open(location);
   if (scheme === "file") return await FileStorage.open(fileUrl(text));
   refuseRemote(text, storages);
+  if (scheme === "s3") {
+    const { S3Storage } = await import("./s3/s3_storage.ts");
+    return await S3Storage.open(text);
+  }
   const name = text.slice("memory:".length).replace(/^\/+|\/+$/g, "");
   const known = namedMemory.get(name);
   if (known !== undefined) return known;
@@ -70,7 +77,7 @@ export function refuseRemote(location: string | URL, storages: Storages = {}): v
   const text = String(location);
   const scheme = schemeOf(text, storages);
   if (scheme === undefined || BUILT_IN.includes(scheme) || isOfOthers(text, storages)) return;
-  const known = [...BUILT_IN, ...Object.keys(storages)].map((name) => `${name}:`).join(", ");
+  const known = [...new Set([...BUILT_IN, ...Object.keys(storages)])].map((name) => `${name}:`).join(", ");
   throw new CairnError(
     "unsupported",
     `Cannot open "${
@@ -108,7 +115,7 @@ function schemeOf(text: string, storages: Storages = {}): string | undefined {
   const [, scheme, slashes] = SCHEME.exec(text) ?? [];
   const name = scheme?.toLowerCase();
   if (name === undefined) return undefined;
-  const isKnown = BUILT_IN.includes(name) || Object.hasOwn(storages, name);
+  const isKnown = SHORT.includes(name) || Object.hasOwn(storages, name);
   return slashes === undefined && !isKnown ? undefined : name;
 }
 

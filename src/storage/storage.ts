@@ -52,6 +52,8 @@ export interface StorageWriter {
 export interface StorageReader {
   /** Length when it was opened. */
   readonly byteLength: number;
+  /** How much is best read at once, where that is known: more where each read takes long to begin. */
+  readonly preferredReadBytes?: number | undefined;
   /** Whether `read` fills memory that is shared between threads as well as any other. */
   readonly fillsShared?: boolean;
   /** Fills a part of `into` from `offset` and says how many bytes it got; 0 only at or past the end. */

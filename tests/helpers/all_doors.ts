@@ -9,5 +9,6 @@ export * from "../../src/doors/exchange.ts";
 export * from "../../src/doors/gpu.ts";
 export * from "../../src/doors/log.ts";
 export * from "../../src/doors/ranks.ts";
+export * from "../../src/doors/s3.ts";
 export * from "../../src/doors/storage.ts";
 export * from "../../src/doors/train.ts";

@@ -1,9 +1,8 @@
 import { CairnError } from "../../base/errors.ts";
 import { FILE_KIND_BYTES, fileKind } from "../../base/file_kind.ts";
 import type { Storage } from "../../storage/storage.ts";
-import { FileStorage } from "../../storage/file_storage.ts";
 import { cutLocation } from "../../storage/cut_location.ts";
-import { isOfOthers, openStorage, type Storages } from "../../storage/open_storage.ts";
+import { openStorage, type Storages } from "../../storage/open_storage.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { openSource } from "./storage_source.ts";
 import { CHECKPOINT_EXTENSION } from "./tags.ts";
@@ -51,9 +50,7 @@ export async function openCheckpoint(
   storages: Storages = {},
 ): Promise<Checkpoint> {
   const { directory, fileName } = checkpointPath(path, storages);
-  const storage = isOfOthers(path, storages)
-    ? await openStorage(directory, storages)
-    : await FileStorage.open(directory);
+  const storage = await openStorage(directory, storages);
   const name = fileName.slice(0, -CHECKPOINT_EXTENSION.length);
   try {
     return await Checkpoint.open(storage, fileName, name, signal);

@@ -1,11 +1,11 @@
 import type { HostTensor } from "../../tensor/host_tensor.ts";
+import { openStorage } from "../../storage/open_storage.ts";
 import type { Storage } from "../../storage/storage.ts";
 import { CairnError } from "../../base/errors.ts";
 import { checkOptions } from "../../base/options/options.ts";
 import { HTTP_SOURCE_OPTIONS, type HttpSourceOptions } from "../../storage/http_source.ts";
 import { HttpStorage } from "../../storage/http_storage.ts";
 import { cutLocation } from "../../storage/cut_location.ts";
-import { FileStorage } from "../../storage/file_storage.ts";
 import { directoryOf, joinPath } from "../../storage/storage_path.ts";
 import { withSource } from "../../checkpoint/file/storage_source.ts";
 import { explainKind } from "../explain_kind.ts";
@@ -72,7 +72,7 @@ async function placeOf(
     return { storage, path: storage.name };
   }
   const { directory, name } = cutLocation(from);
-  return { storage: await FileStorage.open(directory), path: name };
+  return { storage: await openStorage(directory), path: name };
 }
 
 /** A model in several files, whose index says which tensor is in which. */

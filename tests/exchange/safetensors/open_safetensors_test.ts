@@ -77,8 +77,8 @@ describe("a safetensors file", () => {
   test("that is not there, or nowhere, is refused under the name that was given", async () => {
     const missing = await thrownBy(() => openSafetensors(join(folder, "none.safetensors")));
     expect([missing.code, missing.message.includes("none.safetensors")]).toEqual(["not_found", true]);
-    const remote = await thrownBy(() => openSafetensors("s3://bucket/m.safetensors"));
-    expect([remote.code, remote.message.includes("s3:")]).toEqual(["unsupported", true]);
+    const remote = await thrownBy(() => openSafetensors("gs://bucket/m.safetensors"));
+    expect([remote.code, remote.message.includes("gs:")]).toEqual(["unsupported", true]);
   });
 
   test("is asked for by one location, or by a storage and a path in it", async () => {

@@ -230,7 +230,7 @@ for (const { name, make, parse } of KINDS) {
 
 test("a path that names no file, or none at all, is refused where the log is made", async () => {
   expect(await thrownBy(() => jsonlLog(""))).toBeInstanceOf(TypeError);
-  expect((await thrownBy(() => jsonlLog("s3://bucket/log"))).message).toContain("no storage for s3:");
+  expect((await thrownBy(() => jsonlLog("gs://bucket/log"))).message).toContain("no storage for gs:");
   expect((await thrownBy(() => csvLog(7 as never))).message).toBe("csvLog() takes a path, found number");
 });
 
