@@ -4,6 +4,8 @@
  * result of every round is checked. The last line is JSON with the targets. Options: `--rounds=11`.
  */
 import process from "node:process";
+import { dataRows } from "./data.ts";
+import { dataMemoryRows } from "./data_memory.ts";
 import { generateRows } from "./generate.ts";
 import { rollbackRows } from "./rollback.ts";
 import type { MeasureRows, UseRow } from "./row.ts";
@@ -12,6 +14,8 @@ import type { MeasureRows, UseRow } from "./row.ts";
 const ROWS: Readonly<Record<string, MeasureRows>> = {
   generate: generateRows,
   rollback: rollbackRows,
+  data: dataRows,
+  memory: dataMemoryRows,
 };
 
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
