@@ -1,4 +1,4 @@
-// `npm run faults -- container`, `-- engine` and `-- numerics`: the fault campaigns, in Bun and then in Deno.
+// `npm run faults -- container`, `-- engine`, `-- numerics` and `-- s3`: the fault campaigns, in Bun and then in Deno.
 // `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations` removes one step of the
 // protocol at a time and requires that a test turns red. The last line is one JSON object; exit 1 unless everything
 // held.
@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
-const CAMPAIGNS = ["container", "engine", "numerics"];
+const CAMPAIGNS = ["container", "engine", "numerics", "s3"];
 const [campaign, ...rows] = process.argv.slice(2);
 
 /** What a campaign counts, and how it names the failures. */
@@ -14,6 +14,7 @@ const NOUNS = {
   container: "faults, % not stood",
   engine: "faults, % not stood",
   numerics: "graphs, % differences",
+  s3: "faults, % not stood",
 };
 
 /**
@@ -65,6 +66,7 @@ function report(results) {
     container: { accepted: sum("failures"), digest: digests.join(" and ") },
     engine: { lost: sum("lost"), mixed: sum("mixed"), images: sum("images"), kills: sum("kills") },
     numerics: { differences: sum("differences") },
+    s3: { lost: sum("lost"), mixed: sum("mixed") },
   }[campaign];
   console.log(`\n== ${campaign}`);
   for (const { runtime, points, failures } of results) {

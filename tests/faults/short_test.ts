@@ -18,6 +18,11 @@ import { partErrors } from "./engine/part_errors.ts";
 import { paths } from "./engine/paths.ts";
 import { signals } from "./engine/signals.ts";
 import { silentFaults } from "./engine/silent_faults.ts";
+import { answers } from "./s3/answers.ts";
+import { cuts } from "./s3/cuts.ts";
+import { S3Outcome } from "./s3/outcome.ts";
+import { stores } from "./s3/stores.ts";
+import { writers } from "./s3/writers.ts";
 
 // The short tier of `npm run faults`: the rows that take no more than a second, and a part of some others.
 
@@ -120,6 +125,24 @@ describe("the fault campaigns", () => {
 
   test("leave everything as it was when a load fails at some of its awaits (K3)", async () => {
     expect(await failuresOf((campaign) => loads(campaign, 11), ["K3"])).toEqual([]);
+  }, 600_000);
+
+  test(
+    "lose no checkpoint in a bucket to a process that ends or an answer that is wrong (S1, S2)",
+    async () => {
+      const outcome = new S3Outcome();
+      expect(await failuresOf((campaign) => cuts(campaign, outcome, 5), ["S1"])).toEqual([]);
+      expect(await failuresOf((campaign) => answers(campaign, outcome, 13), ["S2"])).toEqual([]);
+      expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
+    },
+    600_000,
+  );
+
+  test("lose none there to other writers, and tell no secret (S3, S4, S5, S6)", async () => {
+    const outcome = new S3Outcome();
+    expect(await failuresOf((campaign) => writers(campaign, outcome, 5), ["S3", "S4"])).toEqual([]);
+    expect(await failuresOf(stores, ["S5", "S6"])).toEqual([]);
+    expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
   }, 600_000);
 
   test("count a row that injects nothing, and one that throws, as failed", async () => {

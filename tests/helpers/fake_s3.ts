@@ -74,6 +74,18 @@ export class FakeS3 {
     return await this.faults.after?.(request, answer) ?? answer;
   }
 
+  /** Another one that holds the same. */
+  copy(): FakeS3 {
+    const copy = new FakeS3();
+    for (const [key, object] of this.objects) copy.objects.set(key, object);
+    for (const [id, upload] of this.uploads) {
+      copy.uploads.set(id, { ...upload, parts: new Map(upload.parts) });
+    }
+    Object.assign(copy, { nowMs: this.nowMs, isConditional: this.isConditional });
+    copy.#ids = this.#ids;
+    return copy;
+  }
+
   /** All keys, in order. */
   get keys(): string[] {
     return [...this.objects.keys()].sort();

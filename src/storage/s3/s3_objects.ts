@@ -107,10 +107,11 @@ export async function createOnce(
     if (!(answer instanceof CairnError)) {
       if (answer.status === 200) return { outcome: "created" };
       const isConflict = answer.status === 409;
-      const isRefused = answer.status < 500 && answer.status !== 412 && answer.status !== 429 &&
+      const isRefused = (answer.status < 500 || answer.status === 501) && answer.status !== 412 &&
+        answer.status !== 429 &&
         answer.status !== 408 && !isConflict && !isDamagedOnTheWay(answer);
       if (isRefused && !isUncertain) throw client.failure(request, answer);
-      isUncertain ||= answer.status >= 500 || answer.status === 408;
+      isUncertain ||= (answer.status >= 500 && answer.status !== 501) || answer.status === 408;
     } else isUncertain = true;
     const found = await getObject(client, key).catch((error: unknown) => {
       if (isUncertain && error instanceof CairnError) return error;

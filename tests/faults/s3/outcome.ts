@@ -1,0 +1,5 @@
+/** What the whole campaign counts. */
+export class S3Outcome {
+  lost = 0;
+  mixed = 0;
+}
