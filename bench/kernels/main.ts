@@ -184,8 +184,8 @@ function checkSums(name: string, result: Float32Array, x: Float32Array, run: Red
 }
 
 function sumSteps(input: BufferRange, out: BufferRange, run: ReductionSpan): Dispatch[] {
-  const scratch = (byteLength: number) => upload(new Uint8Array(byteLength));
-  return reduce({ input, out }, { op: "sum", spans: [run] }, scratch).map(({ dispatch }) => dispatch);
+  const steps = reduce({ input, out }, { op: "sum", spans: [run] }, memoryOfSteps());
+  return steps.map(({ dispatch }) => dispatch);
 }
 
 interface MatmulSizes {

@@ -48,19 +48,24 @@ export function linearGrid(count: number): [number, number, number] {
 }
 
 /**
- * The head of such a kernel's entry point: it leaves `index`, the number of this invocation in the grid.
- * `override count` is the number of elements, and invocations beyond it return.
+ * The head of such a kernel's entry point: it leaves `index`, the number of this invocation in the grid. `count` says
+ * in WGSL how many elements there are, and invocations beyond it return.
  */
-export const LINEAR_MAIN_WGSL: string = `@compute @workgroup_size(${WORKGROUP_SIZE})
+export function linearMainWgsl(count: string): string {
+  return `@compute @workgroup_size(${WORKGROUP_SIZE})
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(num_workgroups) workgroups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
   let index = (workgroup.y * workgroups.x + workgroup.x) * ${WORKGROUP_SIZE}u + local;
-  if (index >= count) {
+  if (index >= ${count}) {
     return;
   }`;
+}
+
+/** The same for kernels with an `override count`. */
+export const LINEAR_MAIN_WGSL: string = linearMainWgsl("count");
 
 /**
  * The head of the entry point of a kernel that gives a workgroup to each piece of work: it leaves the number of this

@@ -1,4 +1,5 @@
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
+import type { KernelMemory } from "../../src/kernels/kernel_steps.ts";
 import type { Dispatch } from "../../src/gpu/dispatch.ts";
 import { type HostArray, runDispatch } from "./run_dispatch.ts";
 
@@ -17,3 +18,18 @@ export async function runSteps(
 export function scratchWords(byteLength: number): Uint32Array {
   return new Uint32Array(byteLength / 4).fill(0xdead_beef);
 }
+
+/** Memory of kernels that take several dispatches. */
+export const HOST_MEMORY: KernelMemory<HostArray> = {
+  scratch: (_, byteLength) => scratchWords(byteLength),
+  constant: (_, words) => words,
+  slice: ({ buffer, byteOffset }, offset, byteLength) =>
+    new Uint32Array(buffer, byteOffset + offset, byteLength / 4),
+};
+
+/** Memory by what it is called, for steps that are looked at and do not run. */
+export const NAMED_MEMORY: KernelMemory<string> = {
+  scratch: (label) => label,
+  constant: (label) => label,
+  slice: (memory, offset) => `${memory} @ ${offset}`,
+};

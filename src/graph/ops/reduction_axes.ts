@@ -3,7 +3,8 @@ import { reduce } from "../../kernels/reduce/reduce.ts";
 import type { ReductionSpan } from "../../kernels/reduce/reduction_plan.ts";
 import type { ReduceOp } from "../../kernels/reduce/reduction_totals.ts";
 import { elementCount, formatShape, type Shape } from "../../tensor/shape.ts";
-import { item, type KernelLowering, type Region } from "../op.ts";
+import { memoryOf, stepsOf } from "../kernel_steps.ts";
+import { type Binding, item, type KernelLowering } from "../op.ts";
 import type { Value } from "../value.ts";
 import { requireComputeDType } from "./requirements.ts";
 import { reshape } from "./views.ts";
@@ -46,12 +47,8 @@ export function reductionLowering(op: ReduceOp): KernelLowering<ReductionAttribu
     steps(value, context) {
       const bindings = { input: context.regionOf(item(value.inputs, 0)), out: context.regionOf(value) };
       const options = { op, spans: value.attributes.spans, dtype: requireComputeDType(op, value) };
-      const steps = reduce<Region>(
-        bindings,
-        options,
-        (byteLength) => context.scratch(`partials of a ${op}`, byteLength),
-      );
-      return steps.map(({ dispatch, out }) => ({ dispatch, writes: [out] }));
+      const steps = reduce<Binding>(bindings, options, memoryOf(context));
+      return stepsOf(steps.map(({ dispatch, out }) => ({ dispatch, writes: [out] })));
     },
   };
 }

@@ -2,17 +2,25 @@ import { type Dispatch, gridFor } from "../../gpu/dispatch.ts";
 import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
 import { each, lines } from "../matmul/matmul_layout.ts";
 import { zeros } from "./attention_forward.ts";
-import { type Attention, attentionConstants, requireAttention, vectorsOf } from "./attention_sizes.ts";
+import {
+  type Attention,
+  attentionConstants,
+  type AttentionVariant,
+  requireAttention,
+  vectorsOf,
+} from "./attention_sizes.ts";
 import {
   attentionWgsl,
   extraBindings,
   hides,
+  loadedLines,
   loadRowWgsl,
   scoreLines,
+  storedLines,
   storeRowWgsl,
 } from "./attention_wgsl.ts";
 import { listPages, packPages, planPages } from "./pages.ts";
-import { type AttentionVariant, dotLines, rowSource } from "./row_source.ts";
+import { dotLines, rowSource } from "./row_source.ts";
 
 /** What both gradient kernels read. Rows of queries are `[batch, heads, queries]`. */
 export interface AttentionGradientInputs<B> {
@@ -217,12 +225,12 @@ ${lines(1, source.head("(launch_head / group)", "keys"))}
   let product_sum = products[place];
 ${
     lines(1, [
-      ...each(vectors, (v) => [
-        `let query_${v} = load_query(place, ${v}u) * scale;`,
-        `var sum_${v} = vec4<f32>();`,
-        `if ${source.goesOn} { sum_${v} = load_out(place, ${v}u); }`,
-      ]),
-      ...each(valueVectors, (v) => `let gradient_${v} = load_gradient(place, ${v}u);`),
+      ...loadedLines(variant, "query", vectors, (v) => `load_query(place, ${v}) * scale`),
+      ...loadedLines(variant, "sum", vectors, (v) => `load_out(place, ${v})`, {
+        declare: "var",
+        when: source.goesOn,
+      }),
+      ...loadedLines(variant, "gradient", valueVectors, (v) => `load_gradient(place, ${v})`),
     ])
   }
 ${
@@ -248,7 +256,7 @@ ${
     )
   }
   if (own < queries) {
-${lines(2, each(vectors, (v) => `store_out(place, ${v}u, sum_${v});`))}
+${lines(2, storedLines(variant, "sum", vectors, (v, sum) => `store_out(place, ${v}, ${sum});`))}
   }
 }
 `;
@@ -258,10 +266,11 @@ function keyWgsl({ sizes: { width, valueWidth }, manner }: Attention, variant: A
   const source = rowSource(variant, width, valueWidth);
   const [vectors, valueVectors] = [vectorsOf(width), vectorsOf(valueWidth)];
   const seen = (value: string): string => hides(manner) ? `select(${value}, vec4<f32>(), is_hidden)` : value;
-  const begin = (sum: string, v: number, out: string): string[] => [
-    `var ${sum}_${v} = vec4<f32>();`,
-    `if ${source.goesOn} { ${sum}_${v} = load_${out}(own_place, ${v}u); }`,
-  ];
+  const begin = (sum: string, count: number, out: string): string[] =>
+    loadedLines(variant, sum, count, (v) => `load_${out}(own_place, ${v})`, {
+      declare: "var",
+      when: source.goesOn,
+    });
   return `// An invocation has one key with its value, and goes through the queries of all heads that share it.
 ${LAUNCH_WGSL}
 ${source.declarations}
@@ -281,14 +290,10 @@ ${lines(1, source.head("launch_head", "group * queries"))}
   let own_place = key_head * keys + key_number;
 ${
     lines(1, [
-      ...each(vectors, (v) => [
-        `let key_${v} = load_key(own_place, ${v}u) * scale;`,
-        ...begin("key_sum", v, "key_out"),
-      ]),
-      ...each(valueVectors, (v) => [
-        `let value_${v} = load_value(own_place, ${v}u);`,
-        ...begin("value_sum", v, "value_out"),
-      ]),
+      ...loadedLines(variant, "key", vectors, (v) => `load_key(own_place, ${v}) * scale`),
+      ...begin("key_sum", vectors, "key_out"),
+      ...loadedLines(variant, "value", valueVectors, (v) => `load_value(own_place, ${v})`),
+      ...begin("value_sum", valueVectors, "value_out"),
     ])
   }
 ${
@@ -331,8 +336,9 @@ ${
   if (own < keys) {
 ${
     lines(2, [
-      ...each(vectors, (v) => `store_key_out(own_place, ${v}u, key_sum_${v});`),
-      ...each(valueVectors, (v) => `store_value_out(own_place, ${v}u, value_sum_${v});`),
+      ...storedLines(variant, "key_sum", vectors, (v, sum) => `store_key_out(own_place, ${v}, ${sum});`),
+      ...storedLines(variant, "value_sum", valueVectors, (v, sum) =>
+        `store_value_out(own_place, ${v}, ${sum});`),
     ])
   }
   }

@@ -2,17 +2,25 @@ import { gridFor } from "../../gpu/dispatch.ts";
 import { fill } from "../elementwise/fill.ts";
 import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
 import { each, lines } from "../matmul/matmul_layout.ts";
-import { type Attention, attentionConstants, requireAttention, vectorsOf } from "./attention_sizes.ts";
+import {
+  type Attention,
+  attentionConstants,
+  type AttentionVariant,
+  requireAttention,
+  vectorsOf,
+} from "./attention_sizes.ts";
 import {
   attentionWgsl,
   extraBindings,
   hides,
+  loadedLines,
   loadRowWgsl,
   scoreLines,
+  storedLines,
   storeRowWgsl,
 } from "./attention_wgsl.ts";
 import { listPages, packPages, planPages } from "./pages.ts";
-import { type AttentionVariant, dotLines, rowSource } from "./row_source.ts";
+import { dotLines, rowSource } from "./row_source.ts";
 
 /** What the forward pass binds. */
 export interface AttentionBindings<B> {
@@ -175,8 +183,8 @@ ${
         `let query_${r} = first_query + ${r * source.invocations}u + local;`,
         // What is beyond the last query is computed for the last, and never written.
         `let place_${r} = head * queries + min(query_${r}, queries - 1u);`,
-        ...each(keyVectors, (v) => `let query_${r}_${v} = load_query(place_${r}, ${v}u) * scale;`),
-        ...startLines(r, valueVectors, isCut ? source.goesOn : undefined),
+        ...loadedLines(variant, `query_${r}`, keyVectors, (v) => `load_query(place_${r}, ${v}) * scale`),
+        ...startLines(variant, r, valueVectors, isCut ? source.goesOn : undefined),
       ]),
     )
   }
@@ -194,26 +202,33 @@ ${
       ]).split("\n"),
     )
   }
-${lines(1, perQuery((r) => endLines(r, valueVectors, isCut)))}
+${lines(1, perQuery((r) => endLines(variant, r, valueVectors, isCut)))}
 }
 `;
 }
 
 /** Where a query's sums begin: at nothing, or where the dispatch before left them. */
-function startLines(r: number, valueVectors: number, goesOn: string | undefined): string[] {
-  const begin = [
-    `var largest_${r} = -3.0e38;`,
-    `var total_${r} = 0.0;`,
-    ...each(valueVectors, (v) => `var sum_${r}_${v} = vec4<f32>();`),
-  ];
-  if (goesOn === undefined) return begin;
+function startLines(
+  variant: AttentionVariant,
+  r: number,
+  valueVectors: number,
+  goesOn: string | undefined,
+): string[] {
+  const begin = [`var largest_${r} = -3.0e38;`, `var total_${r} = 0.0;`];
+  if (goesOn === undefined) {
+    return [
+      ...begin,
+      ...each(valueVectors, (v) => `var sum_${r}_${v} = vec4<f32>();`),
+    ];
+  }
+  const load = (v: string): string => `load_out(place_${r}, ${v})`;
   return [
     ...begin,
     `if ${goesOn} {`,
     `  largest_${r} = state[place_${r}];`,
     `  total_${r} = state[all_queries + place_${r}];`,
-    ...each(valueVectors, (v) => `  sum_${r}_${v} = load_out(place_${r}, ${v}u);`),
     "}",
+    ...loadedLines(variant, `sum_${r}`, valueVectors, load, { declare: "var", when: goesOn }),
   ];
 }
 
@@ -237,19 +252,20 @@ function weightLines(
   ];
 }
 
-function endLines(r: number, valueVectors: number, isCut: boolean): string[] {
+function endLines(variant: AttentionVariant, r: number, valueVectors: number, isCut: boolean): string[] {
   const finish = [
-    ...each(
+    ...storedLines(
+      variant,
+      `sum_${r}`,
       valueVectors,
-      (v) =>
-        `store_out(place_${r}, ${v}u, select(sum_${r}_${v} / total_${r}, vec4<f32>(), total_${r} == 0.0));`,
+      (v, sum) => `store_out(place_${r}, ${v}, select(${sum} / total_${r}, vec4<f32>(), total_${r} == 0.0));`,
     ),
     `log_sums[place_${r}] = select(largest_${r} + log(total_${r}), 0.0, total_${r} == 0.0);`,
   ];
   const keep = [
     `state[place_${r}] = largest_${r};`,
     `state[all_queries + place_${r}] = total_${r};`,
-    ...each(valueVectors, (v) => `store_out(place_${r}, ${v}u, sum_${r}_${v});`),
+    ...storedLines(variant, `sum_${r}`, valueVectors, (v, sum) => `store_out(place_${r}, ${v}, ${sum});`),
   ];
   const indented = (text: readonly string[]) => text.map((line) => `  ${line}`);
   const ends = isCut

@@ -23,6 +23,13 @@ export interface AttentionManner {
   readonly drops: boolean;
 }
 
+/**
+ * `page`: rows that all invocations go through are bound as uniform buffers, a page of them a dispatch. For CPU
+ * adapters, where a load from storage costs a bounds check and a branch. `tile`: the invocations of a workgroup copy a
+ * tile of rows into workgroup memory, in turns. For GPUs.
+ */
+export type AttentionVariant = "page" | "tile";
+
 /** Numbers of an attention. */
 export interface AttentionNumbers {
   /** What products of queries and keys are multiplied by. */

@@ -1,7 +1,8 @@
 import { floatBitsWgsl } from "../float_bits.ts";
+import { each } from "../matmul/matmul_layout.ts";
 import { PHILOX_WGSL } from "../random/philox_wgsl.ts";
 import { STEP_SCALARS_WGSL } from "../step_scalars.ts";
-import { type AttentionManner, vectorsOf } from "./attention_sizes.ts";
+import { type AttentionManner, type AttentionVariant, vectorsOf } from "./attention_sizes.ts";
 
 /** Declares `attentionConstants`. */
 const CONSTANTS_WGSL = `override query_heads: u32;
@@ -97,6 +98,51 @@ export function scoreLines(
     `let is_hidden${suffix} = ${hidden.length === 0 ? "false" : hidden.join(" || ")};`,
     `let score${suffix} = ${dot}${added};`,
   ];
+}
+
+/**
+ * Lines that declare `name_0` and so on, `vectors` of them, as what `load` gives of each. A load from memory and a
+ * store become hundreds of instructions on a CPU adapter, so that its variant has one of each in a loop: 16 vectors
+ * written out take a second to compile. The loop's end is not a constant, as compilers would write it out again.
+ */
+export function loadedLines(
+  variant: AttentionVariant,
+  name: string,
+  vectors: number,
+  load: (vector: string) => string,
+  { declare = "let", when }: { readonly declare?: "let" | "var"; readonly when?: string } = {},
+): string[] {
+  if (variant === "tile") {
+    return each(vectors, (v) =>
+      when === undefined ? [`${declare} ${name}_${v} = ${load(`${v}u`)};`] : [
+        `${declare} ${name}_${v} = vec4<f32>();`,
+        `if ${when} { ${name}_${v} = ${load(`${v}u`)}; }`,
+      ]);
+  }
+  const loop = loopLines(vectors, `${name}_loaded[vector] = ${load("vector")};`);
+  return [
+    `var ${name}_loaded = array<vec4<f32>, ${vectors}>();`,
+    ...when === undefined ? loop : [`if ${when} {`, ...loop.map((line) => `  ${line}`), "}"],
+    ...each(vectors, (v) => `${declare} ${name}_${v} = ${name}_loaded[${v}u];`),
+  ];
+}
+
+/** Lines that hand `name_0` and so on to `store`, in a loop where {@link loadedLines} has one. */
+export function storedLines(
+  variant: AttentionVariant,
+  name: string,
+  vectors: number,
+  store: (vector: string, elements: string) => string,
+): string[] {
+  if (variant === "tile") return each(vectors, (v) => store(`${v}u`, `${name}_${v}`));
+  return [
+    `var ${name}_stored = array<vec4<f32>, ${vectors}>(${each(vectors, (v) => `${name}_${v}`).join(", ")});`,
+    ...loopLines(vectors, store("vector", `${name}_stored[vector]`)),
+  ];
+}
+
+function loopLines(vectors: number, line: string): string[] {
+  return [`for (var vector = 0u; vector < ${vectors}u * workgroups.z; vector++) {`, `  ${line}`, "}"];
 }
 
 /** Declares `load_name(row, vector)`, which reads a row of `width` elements as vectors, with zeros behind. */

@@ -1,14 +1,7 @@
 import { each, lines } from "../matmul/matmul_layout.ts";
-import { vectorsOf } from "./attention_sizes.ts";
+import { type AttentionVariant, vectorsOf } from "./attention_sizes.ts";
 import { loadRowWgsl } from "./attention_wgsl.ts";
 import { PAGE_WGSL } from "./pages.ts";
-
-/**
- * `page`: rows that all invocations go through are bound as uniform buffers, a page of them a dispatch. For CPU
- * adapters, where a load from storage costs a bounds check and a branch. `tile`: the invocations of a workgroup copy a
- * tile of rows into workgroup memory, in turns. For GPUs.
- */
-export type AttentionVariant = "page" | "tile";
 
 /** Two tensors whose rows a kernel goes through together. */
 export interface RowSource {

@@ -1,4 +1,6 @@
-import type { Dispatch } from "../../gpu/dispatch.ts";
+import { type Dispatch, linearGrid, linearMainWgsl } from "../../gpu/dispatch.ts";
+import { type KernelMemory, numberRecords } from "../kernel_steps.ts";
+import { requireSizes } from "../sizes.ts";
 import { elementwise } from "./elementwise.ts";
 
 /** What a copy copies. */
@@ -7,8 +9,14 @@ export interface CopyOptions {
   readonly count: number;
 }
 
+/** What a copy binds. */
+export interface CopyBindings<B> {
+  readonly input: B;
+  readonly out: B;
+}
+
 /** Copies elements of 4 bytes, bit for bit whatever they mean. */
-export function copy<B>(bindings: { readonly input: B; readonly out: B }, options: CopyOptions): Dispatch<B> {
+export function copy<B>(bindings: CopyBindings<B>, options: CopyOptions): Dispatch<B> {
   const { count } = options;
   return elementwise({
     label: `copy ${count}`,
@@ -16,4 +24,36 @@ export function copy<B>(bindings: { readonly input: B; readonly out: B }, option
     outputs: [{ binding: bindings.out, dtype: "u32", expression: { kind: "input", index: 0 } }],
     shape: [count],
   });
+}
+
+/**
+ * The same with a count that is bound, so that copies of all sizes share a pipeline: a CPU adapter takes a twentieth of
+ * a second to compile one.
+ */
+export function sharedCopy<B>(
+  { input, out }: CopyBindings<B>,
+  { count }: CopyOptions,
+  memory: KernelMemory<B>,
+): Dispatch<B> {
+  requireSizes("copy", { count });
+  const width = count % 4 === 0 ? 4 : 1;
+  const counts = numberRecords(memory, "elements of a copy", [[count / width]]);
+  return {
+    label: `copy ${count}`,
+    code: sharedWgsl(width === 4 ? "vec4<u32>" : "u32"),
+    constants: {},
+    bindings: [input, out, counts(0)],
+    workgroups: linearGrid(count / width),
+  };
+}
+
+function sharedWgsl(word: "u32" | "vec4<u32>"): string {
+  return `@group(0) @binding(0) var<storage, read> input: array<${word}>;
+@group(0) @binding(1) var<storage, read_write> out: array<${word}>;
+@group(0) @binding(2) var<uniform> count: u32;
+
+${linearMainWgsl("count")}
+  out[index] = input[index];
+}
+`;
 }

@@ -1,9 +1,10 @@
 import { LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
 import type { ComputeDType } from "../elementwise/expression.ts";
+import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
 import { HIDE_WGSL } from "../opaque.ts";
 import { carriesError, totalsWgsl } from "../reduce/reduction_totals.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
-import { sortedPlaces, type SortStep } from "../sort/sort.ts";
+import { sortedPlaces } from "../sort/sort.ts";
 import type { IndexSizes } from "./take.ts";
 
 /**
@@ -45,8 +46,8 @@ const CHUNK = 256;
 export function scatter<B>(
   bindings: ScatterBindings<B>,
   options: ScatterOptions,
-  scratch: (byteLength: number) => B,
-): SortStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { outer, size, inner, count, isShared, dtype, manner } = options;
   requireSizes("scatter", { outer, size, inner, count });
   requireElements("scatter", [outer, size, inner]);
@@ -62,12 +63,12 @@ export function scatter<B>(
       writes: [out],
     }];
   }
-  const order = scratch(4 * Math.max(1, isShared ? count : elements));
+  const order = memory.scratch("sorted places", 4 * Math.max(1, isShared ? count : elements));
   const rows = isShared ? { outer: 1, reduced: count, inner: 1 } : { outer, reduced: count, inner };
   const steps = sortedPlaces(
     { input: indices, out: order },
     { ...rows, dtype: "u32", isDescending: false },
-    scratch,
+    memory,
   );
   const sorted = [indices, order, updates];
   if (manner === "last") {
@@ -81,7 +82,7 @@ export function scatter<B>(
   const chunks = Math.ceil(count / CHUNK);
   const carried = outer * Math.max(chunks - 1, 0) * inner;
   const numbers = carriesError("sum", dtype) ? 2 : 1;
-  const carries = chunks > 1 ? scratch(4 * carried * numbers) : undefined;
+  const carries = chunks > 1 ? memory.scratch("carried sums", 4 * carried * numbers) : undefined;
   if (carries !== undefined) {
     steps.push({
       dispatch: {

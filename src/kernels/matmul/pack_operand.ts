@@ -82,10 +82,14 @@ fn main(
   let line = workgroup.y * blocks.block_lines + group * 4u;
   let first = workgroup.z * blocks.block_steps;
   var place = (workgroup.z * workgroups.y + workgroup.y) * blocks.block_steps * groups + group;
-  for (var p = 0u; p < blocks.block_steps; p += 4u) {
+  for (var p = 0u; p < blocks.block_steps; p += ${isAlongSteps ? 4 : 1}u) {
     let step = first + p;
-${lines(2, each(4, (i) => `let piece_${i} = ${load(i, isAlongSteps, isVector)};`))}
-${lines(2, each(4, (i) => [`out[place] = ${packed(i, isAlongSteps)};`, "place += groups;"]))}
+${
+    lines(
+      2,
+      isAlongSteps ? transposed(isVector) : [`out[place] = ${load(0, false, isVector)};`, "place += groups;"],
+    )
+  }
   }
 }
 `;
@@ -106,8 +110,13 @@ function load(outer: number, isAlongSteps: boolean, isVector: boolean): string {
   return `vec4<f32>(${elements.join(", ")})`;
 }
 
-/** Four neighbouring lines of step `step`. */
-function packed(step: number, isAlongSteps: boolean): string {
-  if (!isAlongSteps) return `piece_${step}`;
-  return `vec4<f32>(${each(4, (line) => `piece_${line}.${component(step)}`).join(", ")})`;
+/** Reads four lines along their steps, and writes four steps along their lines. */
+function transposed(isVector: boolean): string[] {
+  return [
+    ...each(4, (i) => `let piece_${i} = ${load(i, true, isVector)};`),
+    ...each(4, (i) => [
+      `out[place] = vec4<f32>(${each(4, (line) => `piece_${line}.${component(i)}`).join(", ")});`,
+      "place += groups;",
+    ]),
+  ];
 }

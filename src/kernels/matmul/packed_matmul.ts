@@ -8,7 +8,10 @@ import { INVOCATIONS, type MatmulPiece, packedMatmulWgsl, pieceWords, TILE } fro
 /** Steps of k that a block has at most. Longer blocks have fewer lines, and a dispatch then works on fewer threads. */
 const MOST_STEPS = 128;
 
-/** Pairs of blocks that a dispatch multiplies where k is longer than a block: uniform buffers are at most 12. */
+/**
+ * Pairs of blocks that a dispatch multiplies: uniform buffers are at most 12. It is the same where k has fewer blocks,
+ * as a loop without steps costs nothing, and a second pipeline half a second of a compiler.
+ */
 const PAIRS = 4;
 
 /**
@@ -25,10 +28,8 @@ export function packedMatmul<B>(
   const { m, n, k, transposeA = false, transposeB = false } = sizes;
   const { a, b, out } = bindings;
   const [blocksA, blocksB] = [blocksOf(m, k), blocksOf(n, k)];
-  const [, depth] = blockCounts(blocksA);
-  const pairs = depth === 1 ? 1 : PAIRS;
   const vectorOut = n % 4 === 0;
-  const pieces = piecesOf(blocksA, blocksB, pairs, vectorOut ? 4 : 1);
+  const pieces = piecesOf(blocksA, blocksB, vectorOut ? 4 : 1);
   const numbers = numberRecords(memory, "numbers of blocks", [
     ...[blocksA, blocksB].map(blockWords),
     ...pieces.map(({ piece }) => pieceWords(piece)),
@@ -39,7 +40,7 @@ export function packedMatmul<B>(
   const packB = packOperand({ operand: b, numbers: numbers(1), out: packedB }, blocksB, transposeB);
   const block = (of: B, blocks: OperandBlocks, index: number) =>
     memory.slice(of, index * blockBytes(blocks), UNIFORM_BYTES);
-  const code = packedMatmulWgsl(pairs, vectorOut);
+  const code = packedMatmulWgsl(PAIRS, vectorOut);
   const products = pieces.map(({ piece, blockPairs }, index): KernelStep<B> => ({
     dispatch: {
       label: `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} packed`,
@@ -79,7 +80,7 @@ interface PieceOfBlocks {
 }
 
 /** All pieces; those of the same place in the result follow one another, in the order of k. */
-function piecesOf(a: OperandBlocks, b: OperandBlocks, pairs: number, unit: number): PieceOfBlocks[] {
+function piecesOf(a: OperandBlocks, b: OperandBlocks, unit: number): PieceOfBlocks[] {
   const [rowBlocks, depth] = blockCounts(a);
   const [columnBlocks] = blockCounts(b);
   const pieces: PieceOfBlocks[] = [];
@@ -98,8 +99,8 @@ function piecesOf(a: OperandBlocks, b: OperandBlocks, pairs: number, unit: numbe
         first: (i * a.blockLines * b.lines + j * b.blockLines) / unit,
         pitch: b.lines / unit,
       };
-      for (let first = 0; first < depth; first += pairs) {
-        const depths = Array.from({ length: pairs }, (_, pair) => first + pair);
+      for (let first = 0; first < depth; first += PAIRS) {
+        const depths = Array.from({ length: PAIRS }, (_, pair) => first + pair);
         pieces.push({
           piece: {
             ...place,

@@ -74,11 +74,7 @@ export function channelSums<B>(
   const folds = results.flatMap((out, index) => {
     const partial = partials[index];
     if (partial === undefined) return [];
-    const steps = reduce(
-      { input: partial, out },
-      { op: "sum", spans },
-      (byteLength) => memory.scratch("partial sums of partial sums", byteLength),
-    );
+    const steps = reduce({ input: partial, out }, { op: "sum", spans }, memory);
     return steps.map(({ dispatch, out: written }) => ({ dispatch, writes: [written] }));
   });
   return [first, ...folds];

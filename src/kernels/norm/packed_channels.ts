@@ -1,5 +1,5 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
-import { copy } from "../elementwise/copy.ts";
+import { sharedCopy } from "../elementwise/copy.ts";
 import { type KernelMemory, type KernelStep, UNIFORM_BYTES } from "../kernel_steps.ts";
 import type { NormSizes, NormVariant } from "./norm_sizes.ts";
 import type { ChannelBindings } from "./row_walks.ts";
@@ -25,7 +25,7 @@ export function packedChannels<B>(
   if (first === undefined || !isRead || byteLength > UNIFORM_BYTES) return undefined;
   const packed = memory.scratch("weight and bias", byteLength);
   const dispatch = second === undefined
-    ? copy({ input: first, out: packed }, { count: channels })
+    ? sharedCopy({ input: first, out: packed }, { count: channels }, memory)
     : packPair([first, second, packed], channels);
   return { step: { dispatch, writes: [packed] }, packed };
 }

@@ -1,4 +1,4 @@
-import { copy } from "../elementwise/copy.ts";
+import { sharedCopy } from "../elementwise/copy.ts";
 import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
 import { each } from "../matmul/matmul_layout.ts";
 import { CELLS, type CellWgsl } from "./cells.ts";
@@ -68,7 +68,7 @@ export function recurrentBackward<B>(
   const pack = packRecurrentWeights({ weights, out: used.weights }, sizes, blocks, "backward");
   const begin: KernelStep<B>[] = of === "lastCells" && carry !== undefined
     ? [{
-      dispatch: copy({ input: outGradient, out: carry }, { count: batch * hidden }),
+      dispatch: sharedCopy({ input: outGradient, out: carry }, { count: batch * hidden }, memory),
       writes: [carry],
     }]
     : [];

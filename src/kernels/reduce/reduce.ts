@@ -3,10 +3,12 @@ import {
   gridFor,
   LINEAR_MAIN_WGSL,
   linearGrid,
+  linearMainWgsl,
   workgroupMainWgsl,
 } from "../../gpu/dispatch.ts";
 import type { ComputeDType } from "../elementwise/expression.ts";
 import { fill } from "../elementwise/fill.ts";
+import { type KernelMemory, numberRecords } from "../kernel_steps.ts";
 import { HIDE_WGSL } from "../opaque.ts";
 import { planReduction, type ReductionPass, type ReductionSpan } from "./reduction_plan.ts";
 import { carriesError, type ReduceOp, totalsWgsl } from "./reduction_totals.ts";
@@ -33,8 +35,7 @@ export interface ReduceStep<B> {
 const TREE_INVOCATIONS = 128;
 
 /**
- * Reduces `input` over the middle axis of each span: `out` has what is left. `scratch` gives memory for what stands
- * between two dispatches.
+ * Reduces `input` over the middle axis of each span: `out` has what is left.
  *
  * **Sums and means of f32** are off by at most 8 roundings (2^-24 each: 4.8e-7 together) of the sum of the
  * magnitudes, whatever the length; a mean also by one division. A few terms are added as they are; all that follows
@@ -47,7 +48,7 @@ const TREE_INVOCATIONS = 128;
 export function reduce<B>(
   bindings: { readonly input: B; readonly out: B },
   options: ReduceOptions,
-  scratch: (byteLength: number) => B,
+  memory: KernelMemory<B>,
 ): ReduceStep<B>[] {
   const { op, spans, dtype = "f32" } = options;
   const { results, terms } = checkedSizes(op, dtype, spans);
@@ -59,10 +60,12 @@ export function reduce<B>(
   return passes.map((pass, index) => {
     const position = { isFirst: index === 0, isLast: index === passes.length - 1 };
     const numbers = pass.outer * pass.partials * pass.inner * (carriesError(op, dtype) ? 2 : 1);
-    const to = position.isLast ? out : scratch(4 * Math.max(1, numbers));
-    const step = { dispatch: dispatchOf(op, dtype, pass, position, terms, [from, to]), out: to };
+    const to = position.isLast ? out : memory.scratch(`partials of a ${op}`, 4 * Math.max(1, numbers));
+    const dispatch = isPlainPass(pass, position)
+      ? plainDispatch(op, dtype, pass, [from, to], memory)
+      : dispatchOf(op, dtype, pass, position, terms, [from, to]);
     from = to;
-    return step;
+    return { dispatch, out: to };
   });
 }
 
@@ -101,12 +104,10 @@ function dispatchOf<B>(
   bindings: readonly B[],
 ): Dispatch<B> {
   const { outer, reduced, inner, partials, partialTerms, variant } = pass;
-  // Neighbouring terms are read four at a time, where rows are whole vectors.
-  const isWhole = reduced > 0 && reduced % 4 === 0 && (partials === 1 || partialTerms % 4 === 0);
-  const width = position.isFirst && inner === 1 && isWhole ? 4 : 1;
+  const width = widthOf(pass, position);
   const count = outer * partials * inner;
   return {
-    label: `reduce ${op} ${outer}x${reduced}x${inner} to ${partials} ${variant}`,
+    label: labelOf(op, pass),
     code: reduceWgsl(
       totalsWgsl(op, dtype),
       accessWgsl(carriesError(op, dtype), dtype, position, width),
@@ -123,6 +124,87 @@ function dispatchOf<B>(
     bindings,
     workgroups: variant === "tree" ? gridFor(count) : linearGrid(count),
   };
+}
+
+function labelOf(op: ReduceOp, { outer, reduced, inner, partials, variant }: ReductionPass): string {
+  return `reduce ${op} ${outer}x${reduced}x${inner} to ${partials} ${variant}`;
+}
+
+/** Neighbouring terms are read four at a time, where rows are whole vectors. */
+function widthOf(
+  { reduced, inner, partials, partialTerms }: ReductionPass,
+  { isFirst }: PassPosition,
+): 1 | 4 {
+  const isWhole = reduced > 0 && reduced % 4 === 0 && (partials === 1 || partialTerms % 4 === 0);
+  return isFirst && inner === 1 && isWhole ? 4 : 1;
+}
+
+const ALONE: PassPosition = { isFirst: true, isLast: true };
+
+/** Whether one dispatch reduces the rows, or the columns, of a matrix: most do. */
+function isPlainPass(
+  { outer, inner, partials, variant }: ReductionPass,
+  { isFirst, isLast }: PassPosition,
+): boolean {
+  return isFirst && isLast && variant === "sequential" && partials === 1 && (outer === 1 || inner === 1);
+}
+
+/** Sizes are bound, so that matrices of all sizes share a pipeline, which takes a CPU adapter a tenth of a second. */
+function plainDispatch<B>(
+  op: ReduceOp,
+  dtype: ComputeDType,
+  pass: ReductionPass,
+  bindings: readonly B[],
+  memory: KernelMemory<B>,
+): Dispatch<B> {
+  const { outer, reduced, inner } = pass;
+  const width = widthOf(pass, ALONE);
+  const results = outer * inner;
+  const isCarried = carriesError(op, dtype);
+  const access = accessWgsl(isCarried, dtype, ALONE, width);
+  const divisor = op === "mean" ? reduced : 1;
+  const sizes = numberRecords(memory, "sizes of a reduction", [[results, reduced / width, divisor]]);
+  return {
+    label: labelOf(op, pass),
+    // A sum of f32 is a mean that is divided by nothing.
+    code: plainWgsl(totalsWgsl(isCarried ? "mean" : op, dtype), access, inner === 1),
+    constants: {},
+    bindings: [...bindings, sizes(0)],
+    workgroups: linearGrid(results),
+  };
+}
+
+/** WGSL that reduces the rows of a matrix, or its columns. */
+function plainWgsl(totals: string, access: string, isOfRows: boolean): string {
+  return `// ${isOfRows ? "[results, terms]" : "[terms, results]"} becomes [results].
+struct Sizes {
+  results: u32,
+  terms: u32, // loads of one result
+  divisor: u32, // of a mean
+}
+
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+var<private> all_terms: u32;
+
+${totals}
+${access}
+
+${linearMainWgsl("sizes.results")}
+${HIDE_WGSL}
+  all_terms = sizes.divisor;
+  let terms = sizes.terms;
+${sequentialWgsl(isOfRows ? ["index * terms", "1u"] : ["index", "sizes.results"])}
+  store(index, total);
+}
+`;
+}
+
+/** Adds up `terms`, from an address on, and a number of loads apart. */
+function sequentialWgsl([first, stride]: readonly [string, string]): string {
+  return `  var total = nothing();
+  for (var term = 0u; term < terms; term += TURN) {
+    total = join(total, turn_at(${first} + term * ${stride}, ${stride}, min(TURN, terms - term)));
+  }`;
 }
 
 /**
@@ -217,11 +299,9 @@ ${variant === "tree" ? TREE_WGSL : SEQUENTIAL_WGSL}
 const SEQUENTIAL_WGSL = `${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
   let first = address_of(index);
-  let terms = terms_of(index);
-  var total = nothing();
-  for (var term = 0u; term < terms; term += TURN) {
-    total = join(total, turn_at(first + term * inner, inner, min(TURN, terms - term)));
-  }`;
+  // No constant, because compilers for CPU adapters unroll constant loops, which takes them many times longer.
+  let terms = terms_of(index) * workgroups.z;
+${sequentialWgsl(["first", "inner"])}`;
 
 const TREE_WGSL = `var<workgroup> totals: array<Total, ${TREE_INVOCATIONS}>;
 

@@ -47,7 +47,7 @@ fn total_of(element: Element) -> Total {
 fn finish(total: Total) -> Element {
   let is_finite = (bitcast<u32>(total.sum) & 0x7f800000u) != 0x7f800000u;
   let sum = select(total.sum, total.sum + total.lost, is_finite);
-  return ${op === "mean" ? "sum / f32(all_terms)" : "sum"};
+  return ${op === "mean" ? "select(sum / f32(all_terms), sum, all_terms == 1u)" : "sum"};
 }
 `;
 }

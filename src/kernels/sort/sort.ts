@@ -1,6 +1,7 @@
-import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
+import { LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
 import type { ComputeDType } from "../elementwise/expression.ts";
 import { floatBitsWgsl } from "../float_bits.ts";
+import { type KernelMemory, type KernelStep, numberRecords } from "../kernel_steps.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
 
 /** What is sorted: along `reduced` of a tensor `[outer, reduced, inner]`. */
@@ -11,12 +12,6 @@ export interface SortOptions {
   readonly dtype: ComputeDType;
   /** Whether the largest comes first. */
   readonly isDescending: boolean;
-}
-
-/** A dispatch with what it writes. */
-export interface SortStep<B> {
-  readonly dispatch: Dispatch<B>;
-  readonly writes: readonly B[];
 }
 
 /** Neighbours that are sorted by counting, for each, how many come before it. */
@@ -33,15 +28,16 @@ const BLOCK = 32;
 export function sortedPlaces<B>(
   bindings: { readonly input: B; readonly out: B },
   options: SortOptions,
-  scratch: (byteLength: number) => B,
-): SortStep<B>[] {
+  memory: KernelMemory<B>,
+): KernelStep<B>[] {
   const { outer, reduced, inner, dtype, isDescending } = options;
   requireSizes("sort", { outer, reduced, inner });
   const count = requireElements("sort", [outer, reduced, inner]);
   const byteLength = 4 * Math.max(1, count);
   const common = { constants: { count, reduced, inner }, workgroups: linearGrid(count) };
-  const keys = scratch(byteLength);
-  const steps: SortStep<B>[] = [{
+  const runs = (): B => memory.scratch("sorted runs", byteLength);
+  const keys = runs();
+  const steps: KernelStep<B>[] = [{
     dispatch: {
       ...common,
       label: `sort keys ${outer}x${reduced}x${inner}`,
@@ -52,17 +48,20 @@ export function sortedPlaces<B>(
   }];
   const lengths = [0];
   for (let length = BLOCK; length < reduced; length *= 2) lengths.push(length);
+  const numbers = numberRecords(memory, "lengths of sorted runs", lengths.map((length) => [length]));
   let reads = [keys];
-  for (const length of lengths) {
+  for (const [index, length] of lengths.entries()) {
     const isLast = length === lengths.at(-1);
-    const writes = isLast ? [bindings.out] : [scratch(byteLength), scratch(byteLength)];
+    // Places of rows that lie together are written as runs are, by the same kernel.
+    const isResult = isLast && (length === 0 || inner > 1);
+    const writes = isResult ? [bindings.out] : [runs(), isLast ? bindings.out : runs()];
     steps.push({
       dispatch: {
         ...common,
         label: `sort ${length === 0 ? "blocks" : `pairs of ${length}`} ${outer}x${reduced}x${inner}`,
-        code: length === 0 ? blocksWgsl(isLast) : mergeWgsl(isLast),
-        constants: length === 0 ? common.constants : { ...common.constants, sorted_length: length },
-        bindings: [...reads, ...writes],
+        code: length === 0 ? blocksWgsl(isResult) : mergeWgsl(isResult),
+        // Bound, and no constant: merges of all lengths share a pipeline.
+        bindings: [...reads, ...writes, ...length === 0 ? [] : [numbers(index)]],
       },
       writes,
     });
@@ -151,10 +150,12 @@ ${LINEAR_MAIN_WGSL}
 }
 
 function mergeWgsl(isLast: boolean): string {
-  return `${SIZES_WGSL}override sorted_length: u32; // of the two halves of a pair
-@group(0) @binding(0) var<storage, read> keys: array<u32>;
+  return `${SIZES_WGSL}@group(0) @binding(0) var<storage, read> keys: array<u32>;
 @group(0) @binding(1) var<storage, read> places: array<u32>;
 ${putWgsl(isLast, 2)}
+// Of the two halves of a pair.
+@group(0) @binding(${isLast ? 3 : 4}) var<uniform> sorted_length: u32;
+
 ${LINEAR_MAIN_WGSL}
   let row = index / reduced;
   let position = index % reduced;

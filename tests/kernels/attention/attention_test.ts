@@ -8,7 +8,7 @@ import { sum } from "../../../src/graph/ops/sum.ts";
 import type { Value } from "../../../src/graph/value.ts";
 import { attentionConstants } from "../../../src/kernels/attention/attention_sizes.ts";
 import { listPages, planPages } from "../../../src/kernels/attention/pages.ts";
-import type { AttentionVariant } from "../../../src/kernels/attention/row_source.ts";
+import type { AttentionVariant } from "../../../src/kernels/attention/attention_sizes.ts";
 import type { Shape } from "../../../src/tensor/shape.ts";
 import { expectNear, runValues } from "../../graph/run_values.ts";
 import { gpuTest } from "../../helpers/gpu.ts";

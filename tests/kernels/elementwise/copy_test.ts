@@ -1,7 +1,8 @@
-import { describe } from "bun:test";
-import { copy } from "../../../src/kernels/elementwise/copy.ts";
+import { describe, expect } from "bun:test";
+import { copy, sharedCopy } from "../../../src/kernels/elementwise/copy.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
+import { HOST_MEMORY } from "../../helpers/run_steps.ts";
 import { expectSame, SIZES } from "../numbers.ts";
 
 describe("copy", () => {
@@ -18,5 +19,16 @@ describe("copy", () => {
       ]);
       expectSame(copied, words(count));
     }
+  });
+
+  gpuTest("copies the same where copies of all sizes share a pipeline", async (gpu) => {
+    const codes = new Set<string>();
+    for (const count of SIZES) {
+      const out = new Uint32Array(count);
+      const dispatch = sharedCopy<HostArray>({ input: words(count), out }, { count }, HOST_MEMORY);
+      expectSame((await runDispatch(gpu, dispatch, [out]))[0], words(count));
+      codes.add(dispatch.code);
+    }
+    expect(codes.size).toBe(2);
   });
 });

@@ -4,7 +4,7 @@ import { scatter, type ScatterOptions } from "../../../src/kernels/indexing/scat
 import { take } from "../../../src/kernels/indexing/take.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
-import { runSteps, scratchWords } from "../../helpers/run_steps.ts";
+import { HOST_MEMORY, NAMED_MEMORY, runSteps } from "../../helpers/run_steps.ts";
 import { randomNumbers, smallIntegers } from "../numbers.ts";
 
 type Sizes = Omit<ScatterOptions, "dtype" | "manner">;
@@ -35,7 +35,7 @@ async function scattered(
 ): Promise<Float32Array | Uint32Array> {
   const { outer, size, inner } = options;
   const out = new (updates.constructor as Float32ArrayConstructor)(outer * size * inner).fill(7);
-  await runSteps(gpu, scatter<HostArray>({ indices, updates, out }, options, scratchWords));
+  await runSteps(gpu, scatter<HostArray>({ indices, updates, out }, options, HOST_MEMORY));
   return out;
 }
 
@@ -93,7 +93,7 @@ describe("scatter", () => {
       scatter<string>(
         { indices: "i", updates: "u", out: "o" },
         { outer: 1, size, inner: 64, count: 1000, isShared: true, dtype: "f32", manner: "sum" },
-        (byteLength) => `${byteLength}`,
+        NAMED_MEMORY,
       ).reduce((total, { dispatch: { workgroups: [x, y, z] } }) => total + x * y * z, 0);
     expect(work(50_000_000 / 64)).toBe(work(10));
   });

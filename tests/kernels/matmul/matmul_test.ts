@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
-import type { KernelMemory } from "../../../src/kernels/kernel_steps.ts";
 import type { Expression } from "../../../src/kernels/elementwise/expression.ts";
 import { matmul, type MatmulVariant, type TiledVariant } from "../../../src/kernels/matmul/matmul.ts";
 import { matmulSteps } from "../../../src/kernels/matmul/matmul_steps.ts";
 import { packedMatmul } from "../../../src/kernels/matmul/packed_matmul.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import type { HostArray } from "../../helpers/run_dispatch.ts";
-import { runSteps, scratchWords } from "../../helpers/run_steps.ts";
+import { HOST_MEMORY, runSteps } from "../../helpers/run_steps.ts";
 import { expectClose, expectSame, randomNumbers, smallIntegers } from "../numbers.ts";
 import { type MatmulShape, matmulTwin } from "../twins/matmul_twin.ts";
 
@@ -37,13 +36,6 @@ async function product(
   await runSteps(gpu, steps);
   return out;
 }
-
-const HOST_MEMORY: KernelMemory<HostArray> = {
-  scratch: (_, byteLength) => scratchWords(byteLength),
-  constant: (_, words) => words,
-  slice: ({ buffer, byteOffset }, offset, byteLength) =>
-    new Uint32Array(buffer, byteOffset + offset, byteLength / 4),
-};
 
 /** Whole numbers, so that every sum is exact and has to be the twin's. */
 async function expectExact(gpu: GpuDevice, shape: MatmulShape, variant: MatmulVariant): Promise<void> {

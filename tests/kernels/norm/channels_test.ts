@@ -3,21 +3,10 @@ import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { planChannels } from "../../../src/kernels/norm/channel_plan.ts";
 import { channelStatistics } from "../../../src/kernels/norm/channel_statistics.ts";
 import { channelSums } from "../../../src/kernels/norm/channel_sums.ts";
-import type { KernelMemory } from "../../../src/kernels/kernel_steps.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import type { HostArray } from "../../helpers/run_dispatch.ts";
-import { runSteps, scratchWords } from "../../helpers/run_steps.ts";
+import { HOST_MEMORY, runSteps } from "../../helpers/run_steps.ts";
 import { expectClose, randomNumbers } from "../numbers.ts";
-
-const MEMORY: KernelMemory<HostArray> = {
-  scratch: (_label, byteLength) => scratchWords(byteLength),
-  constant: () => {
-    throw new Error("No constants are needed");
-  },
-  slice: () => {
-    throw new Error("No slices are needed");
-  },
-};
 
 /** `[batch, channels, inner]`: vectors of channels, of neighbours, and none; one partial and several. */
 const SIZES: readonly (readonly [number, number, number])[] = [
@@ -43,7 +32,7 @@ async function statisticsOf(
   input: Float32Array,
 ): Promise<Float32Array> {
   const out = new Float32Array(2 * channels);
-  await runSteps(gpu, channelStatistics<HostArray>({ input, out }, { batch, channels, inner }, MEMORY));
+  await runSteps(gpu, channelStatistics<HostArray>({ input, out }, { batch, channels, inner }, HOST_MEMORY));
   return out;
 }
 
@@ -115,7 +104,7 @@ describe("sums of channels", () => {
               rowsOfExample,
               channelsOfRow,
               rows,
-            }, MEMORY),
+            }, HOST_MEMORY),
           );
           const expected = {
             products: Array<number>(channels).fill(0),

@@ -4,6 +4,7 @@ import type { ComputeDType } from "../../../src/kernels/elementwise/expression.t
 import { reduce, type ReduceOptions, type ReduceStep } from "../../../src/kernels/reduce/reduce.ts";
 import type { ReduceVariant, ReductionSpan } from "../../../src/kernels/reduce/reduction_plan.ts";
 import type { ReduceOp } from "../../../src/kernels/reduce/reduction_totals.ts";
+import { HOST_MEMORY, NAMED_MEMORY } from "../../helpers/run_steps.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { type HostArray, runDispatch } from "../../helpers/run_dispatch.ts";
 import { expectClose, expectSame, randomNumbers, SIZES, smallIntegers } from "../numbers.ts";
@@ -27,7 +28,7 @@ async function reduced(gpu: GpuDevice, input: Numbers, reduction: Reduction): Pr
   const steps = reduce<HostArray>(
     { input: bound, out: result },
     optionsOf(reduction),
-    (byteLength) => new Float32Array(byteLength / 4),
+    HOST_MEMORY,
   );
   for (const { dispatch, out } of steps) {
     const [values] = await runDispatch(gpu, dispatch, [out]);
@@ -132,7 +133,10 @@ for (const variant of VARIANTS) {
 
 /** The steps of `reduction` with names for memory. */
 function steps(reduction: Reduction): ReduceStep<string>[] {
-  return reduce<string>({ input: "input", out: "out" }, optionsOf(reduction), (bytes) => `${bytes} bytes`);
+  return reduce<string>({ input: "input", out: "out" }, optionsOf(reduction), {
+    ...NAMED_MEMORY,
+    scratch: (_, byteLength) => `${byteLength} bytes`,
+  });
 }
 
 describe("reduce", () => {
@@ -162,7 +166,7 @@ describe("reduce", () => {
     const staged = reduce<HostArray>(
       { input, out },
       { op: "sum", spans: [shape], passes: [cut, joined] },
-      (byteLength) => new Float32Array(byteLength / 4),
+      HOST_MEMORY,
     );
     for (const step of staged) step.out.set((await runDispatch(gpu, step.dispatch, [step.out]))[0]);
     expectSame(out, [300]);
@@ -204,6 +208,8 @@ describe("reduce", () => {
     expect(() => steps({ op: "min", ...nothing })).toThrow("no elements have no minimum");
     expect(() => steps({ op: "mean", outer: 1, reduced: 2, inner: 1, dtype: "i32" })).toThrow("mean of i32");
     expect(() => steps({ op: "sum", outer: -1, reduced: 2, inner: 1 })).toThrow("outer has to be");
-    expect(() => reduce({ input: "input", out: "out" }, { op: "sum", spans: [] }, String)).toThrow("no axis");
+    expect(() => reduce({ input: "input", out: "out" }, { op: "sum", spans: [] }, NAMED_MEMORY)).toThrow(
+      "no axis",
+    );
   });
 });

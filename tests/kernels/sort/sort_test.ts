@@ -3,14 +3,14 @@ import type { GpuDevice } from "../../../src/gpu/gpu_device.ts";
 import { sortedPlaces, type SortOptions } from "../../../src/kernels/sort/sort.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import type { HostArray } from "../../helpers/run_dispatch.ts";
-import { runSteps, scratchWords } from "../../helpers/run_steps.ts";
+import { HOST_MEMORY, NAMED_MEMORY, runSteps } from "../../helpers/run_steps.ts";
 import { randomNumbers, smallIntegers } from "../numbers.ts";
 
 type Numbers = Float32Array | Int32Array | Uint32Array;
 
 async function sorted(gpu: GpuDevice, input: Numbers, options: SortOptions): Promise<number[]> {
   const out = new Uint32Array(input.length);
-  await runSteps(gpu, sortedPlaces<HostArray>({ input, out }, options, scratchWords));
+  await runSteps(gpu, sortedPlaces<HostArray>({ input, out }, options, HOST_MEMORY));
   return [...out];
 }
 
@@ -71,7 +71,7 @@ describe("sort", () => {
       sortedPlaces<string>(
         { input: "x", out: "y" },
         { outer: 1, reduced, inner: 1, dtype: "f32", isDescending: false },
-        (byteLength) => `${byteLength}`,
+        NAMED_MEMORY,
       );
     expect(steps(32)).toHaveLength(2);
     expect(steps(1024)).toHaveLength(7);

@@ -8,9 +8,9 @@ import { attentionForward } from "../../../kernels/attention/attention_forward.t
 import {
   type Attention,
   type AttentionSizes,
+  type AttentionVariant,
   MOST_WIDTH,
 } from "../../../kernels/attention/attention_sizes.ts";
-import type { AttentionVariant } from "../../../kernels/attention/row_source.ts";
 import { formatShape, type Shape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
 import {

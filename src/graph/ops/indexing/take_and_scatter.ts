@@ -1,9 +1,10 @@
-import { copy } from "../../../kernels/elementwise/copy.ts";
+import { sharedCopy } from "../../../kernels/elementwise/copy.ts";
 import { fill } from "../../../kernels/elementwise/fill.ts";
 import { scatter as launchScatter, type ScatterManner } from "../../../kernels/indexing/scatter.ts";
 import { take as launchTake } from "../../../kernels/indexing/take.ts";
 import type { Shape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
+import { memoryOf, stepsOf } from "../../kernel_steps.ts";
 import { type Binding, item, type LoweringContext, type OpDefinition, type Step } from "../../op.ts";
 import { sizeOf, type Value } from "../../value.ts";
 import { sizesAround } from "../reduction_axes.ts";
@@ -107,7 +108,7 @@ export const replaceAtOp: OpDefinition<IndexAttributes> = {
       const out = context.regionOf(value);
       const base = context.regionOf(item(value.inputs, 0));
       const copied: Step = {
-        dispatch: copy<Binding>({ input: base, out }, { count: sizeOf(value) }),
+        dispatch: sharedCopy<Binding>({ input: base, out }, { count: sizeOf(value) }, memoryOf(context)),
         writes: [out],
       };
       return [copied, ...scatterSteps(value, 1, value.attributes.isUnique ? "unique" : "last", context)];
@@ -130,8 +131,7 @@ function scatterSteps(
   };
   const sizes = indexSizes(value.shape, updates.shape, value.attributes);
   const options = { ...sizes, dtype: requireComputeDType("scatter", value), manner };
-  return launchScatter(bindings, options, (byteLength) => context.scratch("sorted indices", byteLength))
-    .map(({ dispatch, writes }) => ({ dispatch, writes }));
+  return stepsOf(launchScatter<Binding>(bindings, options, memoryOf(context)));
 }
 
 /** The sizes of a tensor of `shape` and of the places along its axis that `named`, the shape of the elements, has. */

@@ -2,7 +2,8 @@ import { checkOptions, type OptionNames } from "../../../base/options/options.ts
 import { sortedPlaces } from "../../../kernels/sort/sort.ts";
 import { formatShape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
-import { item, type OpDefinition, type Region } from "../../op.ts";
+import { memoryOf, stepsOf } from "../../kernel_steps.ts";
+import { type Binding, item, type OpDefinition } from "../../op.ts";
 import type { Value } from "../../value.ts";
 import { takeAt } from "../indexing/take_and_scatter.ts";
 import { slice } from "../movement/slice.ts";
@@ -91,11 +92,12 @@ export const argsortOp: OpDefinition<SortAttributes> = {
     steps(value, context) {
       const input = item(value.inputs, 0);
       const { axis, isDescending } = value.attributes;
-      return sortedPlaces<Region>(
+      const steps = sortedPlaces<Binding>(
         { input: context.regionOf(input), out: context.regionOf(value) },
         { ...sizesAround(value.shape, axis), dtype: requireComputeDType("argsort", input), isDescending },
-        (byteLength) => context.scratch("sorted runs", byteLength),
-      ).map(({ dispatch, writes }) => ({ dispatch, writes }));
+        memoryOf(context),
+      );
+      return stepsOf(steps);
     },
   },
 };
