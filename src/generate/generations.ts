@@ -57,9 +57,14 @@ export class Generations {
       for await (
         const made of writeTexts(prompts, source, { positions: limit, below: language.below }, settings)
       ) {
+        this.#requireOpen();
         yield made;
         this.#requireOpen();
       }
+    } catch (error) {
+      // What else went wrong came of that.
+      this.#requireOpen();
+      throw error;
     } finally {
       this.#idle.set(key, [...this.#idle.get(key) ?? [], source]);
     }

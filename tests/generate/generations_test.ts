@@ -7,7 +7,7 @@ import * as nn from "../../src/nn/nn.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { expectClose } from "../kernels/numbers.ts";
-import { block, languageModel, VOCABULARY, WIDTH, withTexts } from "./language_models.ts";
+import { block, languageModel, VOCABULARY, WIDE, WIDTH, withTexts } from "./language_models.ts";
 
 const ROOM = 48;
 const NEAR = { absolute: 1e-5, relative: 1e-5 };
@@ -16,6 +16,20 @@ const NEAR = { absolute: 1e-5, relative: 1e-5 };
 function text(length: number, seed = 5): number[] {
   return Array.from({ length }, (_, at) => (at * at * 7 + at * seed + seed) % VOCABULARY);
 }
+
+/** Three layers, of which each position takes the two that its gate rates highest. */
+const experts: nn.Layer = (x, scope) => {
+  const gate = ops.softmax(nn.linear(WIDTH, 3, WIDE)(x, scope.child("gate")));
+  const [, positions = 0] = x.shape;
+  const least = ops.slice(ops.topK(gate, 2).values, { axis: 2, start: 1 });
+  const shares = ops.where(ops.greaterEqual(gate, least), gate, 0);
+  const all = [0, 1, 2].map((expert) => nn.linear(WIDTH, WIDTH, WIDE)(x, scope.child(`expert${expert}`)));
+  const weighed = ops.mul(
+    ops.stack(all, { axis: 2 }),
+    ops.reshape(shares, [x.shape[0] ?? 0, positions, 3, 1]),
+  );
+  return ops.add(x, ops.sum(weighed, { axes: 2 }));
+};
 
 /** Models by what is special about them. */
 const MODELS: Readonly<Record<string, () => nn.Layer>> = {
@@ -35,6 +49,13 @@ const MODELS: Readonly<Record<string, () => nn.Layer>> = {
     );
   },
   "an lstm of two layers": () => languageModel(nn.lstm(WIDTH, WIDTH, { layers: 2 })),
+  "layers inside of others": () =>
+    languageModel(
+      nn.remat(block(2, { rotary: true })),
+      nn.residual(nn.sequential(nn.rmsNorm(WIDTH), nn.lora(nn.linear(WIDTH, WIDTH), { rank: 2 }))),
+      nn.parallel([nn.frozen(nn.linear(WIDTH, 6)), nn.linear(WIDTH, 10)], { axis: 2 }),
+    ),
+  "experts of its own, which a gate weighs": () => languageModel(block(2), nn.layer(experts, "experts")),
   "a gru before attention": () => languageModel(nn.gru(WIDTH, WIDTH), block(2)),
 };
 

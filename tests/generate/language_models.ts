@@ -10,7 +10,7 @@ export const VOCABULARY = 23;
 export const WIDTH = 16;
 
 /** Wide enough for texts that vary. */
-const WIDE = { weightInitializer: nn.normal(0, 0.35) };
+export const WIDE: nn.LinearOptions = { weightInitializer: nn.normal(0, 0.35) };
 
 /** Embedding, `inner`, and scores for each token. */
 export function languageModel(...inner: readonly nn.Layer[]): nn.Layer {

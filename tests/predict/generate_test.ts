@@ -75,9 +75,13 @@ describe("a Predictor of a language model", () => {
           }
           expect(many).toEqual([[3, 4, 0, 1], [4, 0, 1, 2]]);
           // What is under way ends when the predictor is closed.
-          const texts = predictor.generate([1], { temperature: 0 });
+          const [texts, waiting] = [0, 1].map(() => predictor.generate([1], { temperature: 0 }));
+          if (texts === undefined || waiting === undefined) throw new Error("there are two");
           expect(await texts.next()).toEqual({ value: 2, done: false });
+          await waiting.next();
+          const error = thrownBy(() => waiting.next());
           await predictor.close();
+          expect((await error).code).toBe("closed");
           expect((await thrownBy(() => texts.next())).code).toBe("closed");
           expect((await thrownBy(() => predictor.generate([1]).next())).code).toBe("closed");
         } finally {
