@@ -93,6 +93,23 @@ describe("training on data that is read on the way", () => {
       },
     );
 
+    gpuTest(
+      `XT-03 ${name} is gone back in by goto and by rollback, and gone on with from there`,
+      async (gpu) => {
+        const seen: Record<string, string>[] = [];
+        const options = { ...smallRun({ data: await open() }), rollback: { last: 2, everySteps: 5 } };
+        await withTrainer(gpu, options, async ({ trainer, tensors }) => {
+          const onStep = async () => void seen.push(await tensors());
+          await trainer.train({ steps: 18, progress: false, onStep });
+          expect([await trainer.goto(4), await tensors()]).toMatchObject([{ from: 0 }, seen[3] ?? {}]);
+          await trainer.train({ steps: 18, progress: false });
+          expect([await trainer.rollback(2), await tensors()]).toEqual([15, seen[14] ?? {}]);
+          await trainer.train({ steps: 18, progress: false });
+          expect(await tensors()).toEqual(seen[17] ?? {});
+        });
+      },
+    );
+
     gpuTest(`DA-01 ${name}: another process goes on with the same examples`, async (gpu) => {
       const engine = await engineOn();
       const straight = await withTrainer(
