@@ -1,5 +1,5 @@
 /**
- * What the everyday uses of a trainer cost beside the least that they could. `bun bench/use/main.ts` or
+ * What everyday uses cost beside the least that they could, or beside the plain way. `bun bench/use/main.ts` or
  * `deno run -A bench/use/main.ts`, with names of rows for some of them only. Contender and baseline take turns, and the
  * result of every round is checked. The last line is JSON with the targets. Options: `--rounds=11`.
  */
