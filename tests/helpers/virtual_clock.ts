@@ -43,31 +43,35 @@ export class VirtualClock implements Clock {
     });
   }
 
+  /** Lets time pass until `work` is done. Throws when it waits for something else than this clock. */
+  async run<T>(work: Promise<T>): Promise<T> {
+    await this.settled([work]);
+    return await work;
+  }
+
   /**
-   * Lets time pass until `work` is done. Throws when it waits for something else than this clock.
-   *
-   * @param least How many have to sleep before time passes. Turns do not tell when a thread of the system is done, such
-   * as the one that makes a digest: where some of `work` waits for one, all that will sleep are to be counted here.
+   * What becomes of each of `works`, which go on beside each other: time passes when as many sleep as are not done. So
+   * it waits for one that waits for a thread of the system, such as the one that makes a digest, which turns of the
+   * event loop do not tell.
    */
-  async run<T>(work: Promise<T>, least = 1): Promise<T> {
-    let isDone = false;
-    const done = (): void => void (isDone = true);
-    work.then(done, done);
-    for (let turns = 0;; turns++) {
-      for (let turn = 0; turn < QUIET_TURNS && !isDone; turn++) await nextTurn();
-      if (isDone) return await work;
-      const next = this.#timers.reduce<Timer | undefined>(
-        (first, timer) => first === undefined || timer.at < first.at ? timer : first,
-        undefined,
-      );
-      if (next === undefined || this.sleepers < least) {
-        if (turns > MOST_TURNS) throw new Error("Nobody sleeps, and yet the work is not done");
-        continue;
-      }
-      turns = 0;
-      this.#timers = this.#timers.filter((timer) => timer !== next);
-      this.#elapsedMs = next.at;
-      next.wake();
+  async settled<T>(works: readonly Promise<T>[]): Promise<PromiseSettledResult<T>[]> {
+    let left = works.length;
+    const done = (): void => void left--;
+    for (const work of works) work.then(done, done);
+    for (let turns = 0; left > 0; turns++) {
+      for (let turn = 0; turn < QUIET_TURNS && left > 0; turn++) await nextTurn();
+      if (left > 0 && this.sleepers >= left) {
+        this.#wakeFirst();
+        turns = 0;
+      } else if (turns > MOST_TURNS) throw new Error(`${this.sleepers} sleep, and ${left} are not done`);
     }
+    return await Promise.allSettled(works);
+  }
+
+  #wakeFirst(): void {
+    const first = this.#timers.reduce((one, other) => other.at < one.at ? other : one);
+    this.#timers = this.#timers.filter((timer) => timer !== first);
+    this.#elapsedMs = first.at;
+    first.wake();
   }
 }

@@ -3,8 +3,9 @@ import { PARTS_DIRECTORY } from "../../../src/checkpoint/file/parts/part_files.t
 import { RANKS_DIRECTORY } from "../../../src/checkpoint/ranks/over_directory/message_directory.ts";
 import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { until } from "../../helpers/turns.ts";
+import { VirtualClock } from "../../helpers/virtual_clock.ts";
 import { errorOf, FaultStorage } from "../fixtures.ts";
-import { codes, DONE_OF_1, engineOf, filesIn, messages, saveRank, whenSent } from "./rank_saves.ts";
+import { codes, DONE_OF_1, engineOf, filesIn, messages, saveRank, waiting, whenSent } from "./rank_saves.ts";
 
 describe("a rank that waits for the first one's commit", () => {
   test("leaves its part when it is aborted, and the others may still commit", async () => {
@@ -27,9 +28,10 @@ describe("a rank that waits for the first one's commit", () => {
     const disk = new MemoryStorage();
     const first = new FaultStorage(disk);
     const storage = whenSent(disk, DONE_OF_1, () => first.crashAt(first.operations.length));
-    const results = await Promise.allSettled([
-      saveRank(first, 0, 2, { ranks: { timeoutMs: 50 } }),
-      saveRank(storage, 1, 2, { ranks: { timeoutMs: 50 } }),
+    const clock = new VirtualClock();
+    const results = await clock.settled([
+      saveRank(first, 0, 2, waiting(clock, 50)),
+      saveRank(storage, 1, 2, waiting(clock, 50)),
     ]);
     expect(messages(results)[1]).toMatch(
       /: rank 0 of 2 did not (finish its part|commit) after 50 ms; look whether/,

@@ -9,6 +9,7 @@ import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { counterRandom, FaultStorage, memoryEngine } from "../fixtures.ts";
 import { frozenTensors, type TensorsByName } from "../file/parts/frozen_tensors.ts";
 import { LookClock } from "../../helpers/turns.ts";
+import type { VirtualClock } from "../../helpers/virtual_clock.ts";
 
 export const ROWS = 7;
 export const WIDTH = 3;
@@ -102,6 +103,11 @@ export function saveAll(
   return Promise.allSettled(
     Array.from({ length: worldSize }, (_, rank) => saveRank(storage, rank, worldSize, of(rank))),
   );
+}
+
+/** Options of ranks that wait so long for each other by a clock that they share. */
+export function waiting(clock: VirtualClock, timeoutMs: number): Pick<Attempt, "ranks"> {
+  return { ranks: { clock, pollMs: 1, timeoutMs } };
 }
 
 /** What rank 1 leaves when it has said what it has, and when its part is durable: its letters in calls of a save. */

@@ -12,6 +12,7 @@ import { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../../src/tensor/tensor_store.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
+import { VirtualClock } from "../../helpers/virtual_clock.ts";
 import { errorOf, FaultStorage, memoryEngine, RUN_ID } from "../fixtures.ts";
 import { frozenTensors } from "../file/parts/frozen_tensors.ts";
 import {
@@ -27,6 +28,7 @@ import {
   saveRank,
   STATE_OF_1,
   tensorsOf,
+  waiting,
   whenSent,
   WIDTH,
 } from "./rank_saves.ts";
@@ -307,9 +309,10 @@ describe("ranks that save together", () => {
 
   test("a missing rank fails all others in time, nothing is published, and the next attempt works", async () => {
     const storage = new MemoryStorage();
-    const results = await Promise.allSettled([
-      saveRank(storage, 0, 3, { ranks: { timeoutMs: 60 } }),
-      saveRank(storage, 2, 3, { ranks: { timeoutMs: 1000 } }),
+    const clock = new VirtualClock();
+    const results = await clock.settled([
+      saveRank(storage, 0, 3, waiting(clock, 60)),
+      saveRank(storage, 2, 3, waiting(clock, 1000)),
     ]);
     expect(messages(results)).toEqual([
       expect.stringContaining("rank 1 of 3 did not answer after 60 ms"),
@@ -367,7 +370,7 @@ describe("ranks that save together", () => {
       const results = await saveAll(
         storage,
         2,
-        (rank) => rank === aborted ? { signal: AbortSignal.abort(reason) } : { ranks: { timeoutMs: 60 } },
+        (rank) => rank === aborted ? { signal: AbortSignal.abort(reason) } : {},
       );
       const result = results[aborted];
       expect(result?.status === "rejected" ? result.reason : undefined).toBe(reason);
@@ -392,10 +395,7 @@ describe("ranks that save together", () => {
     ];
     for (const [attempts, message] of cases) {
       const storage = new MemoryStorage();
-      const results = await saveAll(storage, 2, (rank) => ({
-        ...attempts[rank as 0 | 1],
-        ranks: { timeoutMs: 300, ...attempts[rank as 0 | 1]?.ranks },
-      }));
+      const results = await saveAll(storage, 2, (rank) => attempts[rank as 0 | 1] ?? {});
       expect(messages(results).join("\n")).toContain(message);
       expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
       expect(await (await engineOf(storage, 0)).list()).toEqual([]);
@@ -422,9 +422,10 @@ describe("ranks that save together", () => {
     for (const name of [STATE_OF_1, DONE_OF_1]) {
       const first = new FaultStorage(storage);
       const other = whenSent(storage, name, () => first.crashAt(first.operations.length));
-      const results = await Promise.allSettled([
-        saveRank(first, 0, 2, { ranks: { timeoutMs: 60 } }),
-        saveRank(other, 1, 2, { ranks: { timeoutMs: 60 } }),
+      const clock = new VirtualClock();
+      const results = await clock.settled([
+        saveRank(first, 0, 2, waiting(clock, 60)),
+        saveRank(other, 1, 2, waiting(clock, 60)),
       ]);
       expect([name, first.hasFired, results[0]?.status]).toEqual([name, true, "rejected"]);
     }

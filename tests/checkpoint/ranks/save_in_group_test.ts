@@ -22,18 +22,23 @@ function over(group: ProcessGroup): Attempt["ranks"] {
 }
 
 /** All ranks of these groups at the same time, each on the storage and with what `of` says of it. */
-function saveIn(
+function savesIn(
   groups: readonly ProcessGroup[],
   storageOf: (rank: number) => Storage,
   of: (rank: number) => Attempt = () => ({}),
-): Promise<PromiseSettledResult<unknown>[]> {
-  return Promise.allSettled(groups.map((group) => {
+): Promise<unknown>[] {
+  return groups.map((group) => {
     const { ranks, ...attempt } = of(group.rank);
     return saveRank(storageOf(group.rank), group.rank, group.size, {
       ...attempt,
       ranks: { ...over(group), ...ranks },
     });
-  }));
+  });
+}
+
+/** What becomes of {@link savesIn}. */
+function saveIn(...saves: Parameters<typeof savesIn>): Promise<PromiseSettledResult<unknown>[]> {
+  return Promise.allSettled(savesIn(...saves));
 }
 
 async function stepOf(storage: Storage, tag: string): Promise<number | undefined> {
@@ -105,9 +110,8 @@ describe("a save over a group that the ranks have", () => {
     const clock = new VirtualClock();
     const groups = ProcessGroup.inMemory(3, { clock }).filter(({ rank }) => rank !== 1);
     const timeoutMs = [1000, 0, 5000];
-    const results = await clock.run(
-      saveIn(groups, () => disk, (rank) => ({ ranks: { timeoutMs: timeoutMs[rank] } })),
-      groups.length,
+    const results = await clock.settled(
+      savesIn(groups, () => disk, (rank) => ({ ranks: { timeoutMs: timeoutMs[rank] } })),
     );
     expect(codes(results)).toEqual(["commit_failed", "commit_failed"]);
     const missing = "Cannot save together: rank 1 of 3 did not answer after 1000 ms";
