@@ -34,12 +34,17 @@ export interface AttentionBindings<B> {
   readonly logSums: B;
 }
 
+/** Queries of a head that are worth a kernel of four each, which takes a CPU adapter a second longer to compile. */
+const ENOUGH_QUERIES = 512;
+
 /**
- * Queries that one invocation has, of rows of so many vectors: two share what is loaded, unless that takes too many
- * registers.
+ * Queries that one invocation has: they share what is loaded, unless that takes too many registers. The bits are the
+ * same, however many they are.
  */
-function queriesEach(variant: AttentionVariant, vectors: number): number {
-  return variant === "page" && vectors <= 16 ? 2 : 1;
+function queriesEach(variant: AttentionVariant, { width, valueWidth, queries }: Attention["sizes"]): number {
+  const vectors = Math.max(vectorsOf(width), vectorsOf(valueWidth));
+  if (variant === "tile" || vectors > 16) return 1;
+  return vectors <= 8 && queries >= ENOUGH_QUERIES ? 4 : 2;
 }
 
 /**
@@ -115,8 +120,7 @@ function forwardDispatch<B>(
 ): KernelStep<B> {
   const { sizes, manner } = attention;
   const source = rowSource(variant, sizes.width, sizes.valueWidth);
-  const vectors = Math.max(vectorsOf(sizes.width), vectorsOf(sizes.valueWidth));
-  const queryTiles = Math.ceil(sizes.queries / (source.invocations * queriesEach(variant, vectors)));
+  const queryTiles = Math.ceil(sizes.queries / (source.invocations * queriesEach(variant, sizes)));
   const heads = headCount * (sizes.heads / sizes.keyHeads);
   const written = [out, logSums, ...state === undefined ? [] : [state]];
   return {
@@ -136,13 +140,14 @@ function forwardDispatch<B>(
 }
 
 function forwardWgsl(
-  { sizes: { width, valueWidth }, manner }: Attention,
+  { sizes, manner }: Attention,
   variant: AttentionVariant,
   isCut: boolean,
 ): string {
+  const { width, valueWidth } = sizes;
   const source = rowSource(variant, width, valueWidth);
   const [keyVectors, valueVectors] = [vectorsOf(width), vectorsOf(valueWidth)];
-  const own = queriesEach(variant, Math.max(keyVectors, valueVectors));
+  const own = queriesEach(variant, sizes);
   // What is not seen gives nothing, whatever it is.
   const seen = (value: string, r: number): string =>
     hides(manner) ? `select(${value}, vec4<f32>(), is_hidden_${r})` : value;

@@ -72,6 +72,16 @@ for (const variant of VARIANTS) {
       await expectRight(gpu, { q: [1, 2, 400, 26], k: [1, 1, 3, 26] });
     });
 
+    gpuTest("OP-09 a query's result does not depend on how many others there are", async (gpu) => {
+      const results = async (queries: number): Promise<number[]> => {
+        const { values: [output], elements } = attentionOf({ q: [1, 1, queries, 6], k: [1, 1, 37, 6] });
+        if (output === undefined) throw new Error("no output");
+        const given = { ...elements, q: Array.from(randomNumbers(515 * 6, 9)).slice(0, queries * 6) };
+        return (await found(gpu, [output], given, variant))[0] ?? [];
+      };
+      expect((await results(515)).slice(0, 511 * 6)).toEqual(await results(511));
+    });
+
     gpuTest("OP-09 a query that sees no key gives zeros, and its gradients are zeros", async (gpu) => {
       const { values, elements } = attentionOf(
         { q: [1, 1, 2, 4], k: [1, 1, 3, 4] },
