@@ -89,6 +89,7 @@ export type { KernelExplanation, ProgramExplanation } from "../graph/explain_pro
 export type { ExplainOptions, StepExplanation, StepMemoryExplanation } from "../train/step/explain_step.ts";
 export type { LayerSummary, ModelSummary } from "../train/step/summarize_model.ts";
 export type { CloseOptions } from "../train/step/close_options.ts";
+export type { Precision } from "../train/step/precision.ts";
 export type { ClipGradientsOptions } from "../train/step/clip_gradients.ts";
 export type { GotoOptions, GotoReport } from "../train/goto_options.ts";
 export type { RollbackOptions } from "../train/past/rollback_options.ts";

@@ -10,7 +10,7 @@ import { encodeStepScalars, STEP_SCALARS_BYTES, type StepScalars } from "../kern
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { checkProgram } from "./check_program.ts";
 import { describeProgram } from "./describe_program.ts";
-import { explainKernels, type ProgramExplanation } from "./explain_program.ts";
+import { explainKernels, keptBytes, type ProgramExplanation } from "./explain_program.ts";
 import { ProgramLowering, storageBytes } from "./lower_program.ts";
 import { type LoweredUpdates, lowerUpdates } from "./lower_updates.ts";
 import { item } from "./op.ts";
@@ -192,14 +192,15 @@ export class Executable {
   explain(forward?: Iterable<Value>, ms?: readonly number[]): ProgramExplanation {
     const { label, lowering, updates, results, memory } = this.#compiled;
     const { dispatches, pipelines, fusedOps, workspaceBytes } = this.stats;
+    const explained = {
+      steps: [...lowering.steps, ...updates.steps],
+      updatesFrom: lowering.steps.length,
+      forward: [...forward ?? [...results.outputs.values()].map(({ value }) => value)],
+    };
     return {
       label,
-      kernels: explainKernels({
-        steps: [...lowering.steps, ...updates.steps],
-        updatesFrom: lowering.steps.length,
-        forward: forward ?? [...results.outputs.values()].map(({ value }) => value),
-        ms,
-      }),
+      kernels: explainKernels({ ...explained, ms }),
+      activationBytes: keptBytes(explained, lowering.computed),
       dispatches,
       pipelines,
       fusedOps,

@@ -1,7 +1,8 @@
 import { layerOf } from "./create_value.ts";
 import { flopsOf } from "./flops.ts";
 import type { LoweredStep } from "./lower_program.ts";
-import type { Binding } from "./op.ts";
+import { regionsOf } from "./memory_plan.ts";
+import type { Binding, Region } from "./op.ts";
 import { reachable, type Value } from "./value.ts";
 
 /** Some dispatches of a program, one after the other, that compute one result. */
@@ -36,6 +37,8 @@ export interface ProgramExplanation {
   readonly pipelines: number;
   /** Elementwise ops that run inside the kernel of another. */
   readonly fusedOps: number;
+  /** Bytes of what is kept from the way to the loss for the way back. */
+  readonly activationBytes: number;
   /** Bytes of memory that its results take, and its inputs and constants: all GPU buffers of the program. */
   readonly workspaceBytes: number;
   /** The most bytes of those that are needed at one time: no plan for the same order of dispatches takes less. */
@@ -51,6 +54,24 @@ export interface ExplainedSteps {
   readonly forward: Iterable<Value>;
   /** Of each step, where they were measured. */
   readonly ms: readonly number[] | undefined;
+}
+
+/** Bytes of the regions among `computed` that a step on the way to the loss uses, and one of the way back after it. */
+export function keptBytes(
+  { steps, updatesFrom, forward }: Omit<ExplainedSteps, "ms">,
+  computed: ReadonlySet<Region>,
+): number {
+  const isForward = new Set(reachable(forward));
+  const begun = new Set<Region>();
+  const kept = new Set<Region>();
+  for (const step of steps.slice(0, updatesFrom)) {
+    const isOnTheWay = step.values?.some((value) => isForward.has(value)) ?? false;
+    for (const region of regionsOf(step).filter((each) => computed.has(each))) {
+      if (isOnTheWay) begun.add(region);
+      else if (begun.has(region)) kept.add(region);
+    }
+  }
+  return [...kept].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** The steps of a program, those of one result in one row. */

@@ -1,6 +1,7 @@
 import type { Expression } from "../kernels/elementwise/expression.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import { definitionOf } from "./create_value.ts";
+import { sixteenBitsOf } from "./kernel_context.ts";
 import type { ElementwiseCost, ElementwiseLowering } from "./op.ts";
 import { reachable, type Value } from "./value.ts";
 import { isIdentity, isRead, isScattered, type ReadWalk, unwrap, walkOf } from "./walks.ts";
@@ -169,7 +170,9 @@ function valuesInMemory(
       }
     } else if (inMemory.has(value) || !isRead(value)) {
       const isCopied = definitionOf(value).lowering.kind === "read";
-      for (const input of inputs) inMemory.add(isCopied ? walkOf(value).source : input);
+      for (const input of inputs) {
+        inMemory.add(isCopied ? walkOf(value).source : sixteenBitsOf(input) ?? input);
+      }
     }
   }
   return inMemory;

@@ -4,11 +4,13 @@ import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { ElementwiseInput } from "../kernels/elementwise/element_code.ts";
 import type { ComputeDType } from "../kernels/elementwise/expression.ts";
 import { elementwise } from "../kernels/elementwise/elementwise.ts";
+import { isSixteenBits, type SixteenBits } from "../kernels/elementwise/sixteen_bits.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
 import { definitionOf, isResultOf } from "./create_value.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";
 import { type Joins, joinWork } from "./joins.ts";
+import { kernelContext } from "./kernel_context.ts";
 import { type Binding, item, type JoinedKernel, type LoweringContext, type Region, type Step } from "./op.ts";
 import { requireComputeDType } from "./ops/requirements.ts";
 import { constantOp, inputOp, parameterOp } from "./ops/sources.ts";
@@ -166,7 +168,8 @@ export class ProgramLowering implements LoweringContext {
     if (group === undefined) this.#computedRegion(value);
     const text = this.#textOf(group?.root ?? value, [...value.inputs, ...others]);
     const values = [...members.slice(0, -1), value, ...members.slice(-1), ...sum === undefined ? [] : [sum]];
-    for (const step of lowering.steps(value, this)) this.add(step, text, values);
+    const context = kernelContext(this, (source) => this.#widened(source, text, values));
+    for (const step of lowering.steps(value, context)) this.add(step, text, values);
   }
 
   #lowerSource(value: Value): void {
@@ -198,7 +201,7 @@ export class ProgramLowering implements LoweringContext {
     const dispatch = elementwise<Binding>({
       label: `${ops} ${formatShape(root.shape)}`,
       inputs: this.#inputsOf(group),
-      outputs: [{ binding: output, dtype: requireComputeDType(root.op, root), expression }],
+      outputs: [{ binding: output, dtype: storedDType(root), expression }],
       shape: root.shape,
       scalars: usesScalars ? "scalars" : undefined,
     });
@@ -216,6 +219,19 @@ export class ProgramLowering implements LoweringContext {
     }));
   }
 
+  /** The elements of `source`, in 16 bits, as f32 for the kernel of `values` alone, which is described by `text`. */
+  #widened(source: Value, text: string, values: readonly Value[]): Region {
+    const out = this.scratch(`f32 of ${this.nameOf(source)}`, 4 * sizeOf(source));
+    const dispatch = elementwise<Binding>({
+      label: `widen ${formatShape(source.shape)}`,
+      inputs: [{ binding: this.regionOf(source), dtype: source.dtype, strides: [1] }],
+      outputs: [{ binding: out, dtype: "f32", expression: { kind: "input", index: 0 } }],
+      shape: [sizeOf(source)],
+    });
+    this.add({ dispatch, writes: [out] }, text, values);
+    return out;
+  }
+
   #computedRegion(value: Value): Region {
     const region = this.regionOf(value);
     this.computed.add(region);
@@ -231,6 +247,11 @@ export class ProgramLowering implements LoweringContext {
 function repeatedNumber(value: number, dtype: ComputeDType, shape: Shape): HostTensor {
   const Elements = { f32: Float32Array, i32: Int32Array, u32: Uint32Array }[dtype];
   return HostTensor.from(new Elements(elementCount(shape)).fill(value), shape);
+}
+
+/** What the elements of `value` are stored as. */
+function storedDType(value: Value): ComputeDType | SixteenBits {
+  return isSixteenBits(value.dtype) ? value.dtype : requireComputeDType(value.op, value);
 }
 
 /** How many bytes the elements of `value` take. */

@@ -92,6 +92,11 @@ export interface Read {
 /** An op with kernels of its own. */
 export interface KernelLowering<A extends Attributes = Attributes> {
   readonly kind: "kernel";
+  /**
+   * What of it may be in 16 bits where that is asked for: inputs that are `factors` of products, but not a result of
+   * `sums`. When left out, its result, and no input for its sake.
+   */
+  readonly precision?: "factors" | "sums";
   steps(value: Value<A>, context: LoweringContext): readonly Step[];
   /** What its kernel can compute besides; see `LoweringContext.joinsOf`. Nothing when left out. */
   joins?(value: Value<A>, context: Pick<LoweringContext, "variant">): JoinableWork | undefined;

@@ -59,6 +59,7 @@ export const batchedMatmulOp: OpDefinition<BatchedMatmulAttributes> = {
   },
   lowering: {
     kind: "kernel",
+    precision: "factors",
     steps(value, context) {
       const [a, b] = [item(value.inputs, 0), item(value.inputs, 1)];
       const { permutationA, permutationB } = value.attributes;

@@ -109,6 +109,7 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
   },
   lowering: {
     kind: "kernel",
+    precision: "factors",
     joins(value, context) {
       if (innerSizeOf(value) === 0 || sizeOf(value) === 0) return undefined;
       const variant = context.variant("matmul", MATMUL_VARIANTS);

@@ -44,6 +44,7 @@ export type CreateReduction = (attributes: ReductionAttributes, shape: Shape) =>
 export function reductionLowering(op: ReduceOp): KernelLowering<ReductionAttributes> {
   return {
     kind: "kernel",
+    precision: "sums",
     steps(value, context) {
       const bindings = { input: context.regionOf(item(value.inputs, 0)), out: context.regionOf(value) };
       const options = { op, spans: value.attributes.spans, dtype: requireComputeDType(op, value) };

@@ -107,6 +107,7 @@ export const softmaxCrossEntropyOp: OpDefinition<CrossEntropyAttributes> = {
   },
   lowering: {
     kind: "kernel",
+    precision: "sums",
     steps(value, context) {
       const [logits, labels, weights] = [item(value.inputs, 0), item(value.inputs, 1), value.inputs[2]];
       const losses = context.regionOf(value);

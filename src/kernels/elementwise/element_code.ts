@@ -4,6 +4,7 @@ import { type ComputeDType, type Expression, operandsOf } from "./expression.ts"
 import { computeDTypeOf } from "./expression_dtype.ts";
 import { expressionFunctionsWgsl, expressionTypesWgsl } from "./expression_functions.ts";
 import { ExpressionWriter, opaqueLiteral } from "./expression_wgsl.ts";
+import type { SixteenBits } from "./sixteen_bits.ts";
 import {
   type Bounds,
   collapse,
@@ -62,7 +63,7 @@ const NOWHERE: readonly Bounds[] = [{ axis: 0, from: 0, to: 0 }];
 
 /** The code of `outputs`. Throws `TypeError` for an expression of another dtype than its output. */
 export function elementCode<B>(
-  outputs: readonly { readonly dtype: ComputeDType; readonly expression: Expression }[],
+  outputs: readonly { readonly dtype: ComputeDType | SixteenBits; readonly expression: Expression }[],
   source: ElementSource<B>,
 ): ElementCode<B> {
   const { inputs, shape, label, firstBinding = 0, given } = source;
@@ -84,7 +85,7 @@ export function elementCode<B>(
   );
   const results = outputs.map(({ dtype, expression }, which) => {
     const result = writer.write(expression);
-    if (result.dtype === dtype) return result.text;
+    if (result.dtype === computeDTypeOf(dtype)) return result.text;
     throw new TypeError(`Output ${which} is ${dtype}, and its expression ${result.dtype}`);
   });
   const declarations = [

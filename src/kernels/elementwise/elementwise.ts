@@ -5,12 +5,14 @@ import { STEP_SCALARS_WGSL } from "../step_scalars.ts";
 import { type ElementCode, elementCode, type ElementwiseInput } from "./element_code.ts";
 import type { ComputeDType, Expression } from "./expression.ts";
 import { TYPE_NAMES } from "./expression_wgsl.ts";
+import { isSixteenBits, packPairWgsl, type SixteenBits } from "./sixteen_bits.ts";
 import type { Walk } from "./strided_access.ts";
 
 /** A contiguous tensor of the kernel's shape that it writes. */
 export interface ElementwiseOutput<B> {
   readonly binding: B;
-  readonly dtype: ComputeDType;
+  /** In 16 bits, the expression has to be rounded to them, and there is one output. */
+  readonly dtype: ComputeDType | SixteenBits;
   readonly expression: Expression;
 }
 
@@ -49,22 +51,32 @@ export function elementwise<B>(options: ElementwiseOptions<B>): Dispatch<B> {
       `${label}: ${bindings.length} inputs and ${outputs.length} outputs are more than ${MAX_STORAGE_BINDINGS} bindings`,
     );
   }
+  // A word has two elements of 16 bits, so an invocation computes both.
+  const isPaired = width === 1 && outputs.some(({ dtype }) => isSixteenBits(dtype));
+  const invocations = isPaired ? Math.ceil(count / 2) : count / width;
   return {
     label,
-    code: kernelWgsl(element, outputs),
-    constants: { count: count / width, ...element.constants },
+    code: kernelWgsl(element, outputs, isPaired),
+    constants: {
+      count: invocations,
+      ...isPaired ? { elements: count } : {},
+      ...element.constants,
+    },
     bindings: [
       ...bindings,
       ...outputs.map(({ binding }) => binding),
       ...usesScalars && scalars !== undefined ? [scalars] : [],
     ],
-    workgroups: linearGrid(count / width),
+    workgroups: linearGrid(invocations),
   };
 }
 
 function checkShape<B>({ inputs, outputs, shape }: ElementwiseOptions<B>, label: string): number {
   requireSizes(label, Object.fromEntries(shape.map((size, axis) => [`dimension ${axis}`, size])));
   if (outputs.length === 0) throw new TypeError(`${label}: has no output`);
+  if (outputs.length > 1 && outputs.some(({ dtype }) => isSixteenBits(dtype))) {
+    throw new TypeError(`${label}: has an output in 16 bits, which has to be its only one`);
+  }
   inputs.forEach((input, index) => checkWalk(input, shape, `${label}: input ${index}`));
   return requireElements(label, shape);
 }
@@ -88,29 +100,62 @@ function checkWalk(
   }
 }
 
-function kernelWgsl<B>(element: ElementCode<B>, outputs: readonly ElementwiseOutput<B>[]): string {
+function kernelWgsl<B>(
+  element: ElementCode<B>,
+  outputs: readonly ElementwiseOutput<B>[],
+  isPaired: boolean,
+): string {
   const { bindings, usesScalars, declarations, statements, results } = element;
   const declared = [
     usesScalars ? STEP_SCALARS_WGSL : "",
     declarations,
     outputs.map(({ dtype }, which) =>
       `@group(0) @binding(${bindings.length + which}) var<storage, read_write> output_${which}: array<${
-        TYPE_NAMES[dtype]
+        isSixteenBits(dtype) ? isPaired ? "u32" : "vec2<u32>" : TYPE_NAMES[dtype]
       }>;`
     ).join("\n"),
+    ...outputs.map(({ dtype }) => isSixteenBits(dtype) ? packPairWgsl(dtype) : ""),
     usesScalars
       ? `@group(0) @binding(${bindings.length + outputs.length}) var<uniform> scalars: StepScalars;`
       : "",
   ];
-  const body = [
-    ...statements,
-    ...results.map((result, which) => `output_${which}[index] = ${result};`),
-  ];
-  return `override count: u32;
+  const stores = results.map((result, which) => {
+    if (isPaired) return `return ${result};`;
+    const isPacked = outputs.some(({ dtype }) => isSixteenBits(dtype));
+    return `output_${which}[index] = ${isPacked ? packed(result) : result};`;
+  });
+  const body = [...statements, ...stores].map((line) => `  ${line}`).join("\n");
+  const head = `override count: u32;
 ${declared.filter((text) => text !== "").join("\n")}
+`;
+  if (isPaired) return head + pairedWgsl(body);
+  return `${head}${LINEAR_MAIN_WGSL}
+${HIDE_WGSL}
+${body}
+}
+`;
+}
+
+/** Four rounded elements as the words that they are stored in. */
+function packed(four: string): string {
+  return `vec2<u32>(pack_pair(${four}.x, ${four}.y), pack_pair(${four}.z, ${four}.w))`;
+}
+
+/** Two elements at a time, each computed by `body`, which returns it. */
+function pairedWgsl(body: string): string {
+  return `override elements: u32;
+
+fn result_at(index: u32) -> f32 {
+${body}
+}
+
 ${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
-${body.map((line) => `  ${line}`).join("\n")}
+  var high = 0.0;
+  if (2u * index + 1u < elements) {
+    high = result_at(2u * index + 1u);
+  }
+  output_0[index] = pack_pair(result_at(2u * index), high);
 }
 `;
 }

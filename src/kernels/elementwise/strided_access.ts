@@ -1,6 +1,7 @@
 import type { DType } from "../../base/dtype.ts";
 import { computeDTypeOf } from "./expression_dtype.ts";
 import { TYPE_NAMES } from "./expression_wgsl.ts";
+import { isSixteenBits, unpackFourWgsl } from "./sixteen_bits.ts";
 
 /** Where along a dimension an input is read: from `from` to below `to`. */
 export interface Bounds {
@@ -114,9 +115,10 @@ export function inputAccess(
   const inner = strides.at(-1) ?? 0;
   const isUniform = strides.every((stride) => stride === 0);
   const isLinear = isContiguous(sizes, strides);
-  const isVector = width === 4 && !(dtype in PACKED) && offset % 4 === 0 &&
+  const isVector = width === 4 && (!(dtype in PACKED) || isSixteenBits(dtype)) && offset % 4 === 0 &&
     (isLinear || inner === 1 && strides.slice(0, -1).every((stride) => stride % 4 === 0));
-  const element = isVector ? TYPE_NAMES[computeDTypeOf(dtype)] : word;
+  const vector = isSixteenBits(dtype) ? "vec2<u32>" : TYPE_NAMES[computeDTypeOf(dtype)];
+  const element = isVector ? vector : word;
   const used = isUniform || isLinear ? [] : [...strides.keys()].filter((axis) => strides[axis] !== 0);
   const terms = isLinear
     ? [width === 4 ? "index * 4u" : "index"]
@@ -137,7 +139,11 @@ export function inputAccess(
     declarations: [
       ...Object.keys(constants).map((name) => `override ${name}: u32;`),
       `@group(0) @binding(${binding}) var<storage, read> input_${input}: array<${element}>;`,
-      packedLoad(dtype, input),
+      isVector && isSixteenBits(dtype)
+        ? `fn unpack_${input}(words: vec2<u32>) -> vec4<f32> {\n  return ${
+          unpackFourWgsl(dtype, "words")
+        };\n}`
+        : packedLoad(dtype, input),
     ].filter((line) => line !== "").join("\n"),
     guard: bounds.length === 0
       ? undefined
@@ -187,7 +193,10 @@ interface LoadShape {
 
 function loadText(shape: LoadShape): string {
   const { dtype, input, offset, innerStride, inner, isVector, isLinear, width } = shape;
-  if (isVector) return isLinear ? `input_${input}[index]` : `input_${input}[(${offset}) / 4u]`;
+  if (isVector) {
+    const vector = isLinear ? `input_${input}[index]` : `input_${input}[(${offset}) / 4u]`;
+    return isSixteenBits(dtype) ? `unpack_${input}(${vector})` : vector;
+  }
   const one = (address: string) =>
     dtype in PACKED ? `unpack_${input}(${address})` : `input_${input}[${address}]`;
   const type = TYPE_NAMES[computeDTypeOf(dtype)];

@@ -93,9 +93,9 @@ export type RunChange = {
 
 /** What of a run there is to record. */
 export function recordedSettings(
-  { optimizer, loss, regularizers = {}, clipGradients, microBatchSize }: Pick<
+  { optimizer, loss, regularizers = {}, clipGradients, microBatchSize, precision = "f32" }: Pick<
     AnyRun,
-    "optimizer" | "loss" | "regularizers" | "clipGradients" | "microBatchSize"
+    "optimizer" | "loss" | "regularizers" | "clipGradients" | "microBatchSize" | "precision"
   >,
   data: Description | undefined,
 ): RecordedSettings {
@@ -109,7 +109,7 @@ export function recordedSettings(
     regularizers: penalties.length === 0
       ? undefined
       : { ...NO_REGULARIZERS, ...Object.fromEntries(penalties) },
-    precision: "f32",
+    precision,
     microBatchSize,
     data,
     numerics: NUMERICS_VERSION,

@@ -9,6 +9,7 @@ import type { Regularizer } from "../../nn/losses/regularizers.ts";
 import { accuracy } from "../../nn/metrics/accuracy.ts";
 import { type Metric } from "../../nn/metrics/metric.ts";
 import { checkClipGradients, type ClipGradientsOptions } from "../step/clip_gradients.ts";
+import { checkPrecision, type Precision } from "../step/precision.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
@@ -38,6 +39,12 @@ export interface RunOptions<
    * batch norm does, it looks at those of a piece. Default: the whole batch.
    */
   readonly microBatchSize?: number | undefined;
+  /**
+   * `"bf16"`: activations, and the factors of matrix products, convolutions and attention, are rounded to 16 bits, and
+   * activations stored so until the way back, in half the memory. Sums, norms, losses, weights, gradients of weights
+   * and the optimiser are f32. Default `"f32"`.
+   */
+  readonly precision?: Precision | undefined;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */
   readonly validation?: BatchSource | ValidationOptions | undefined;
   /** Of the initial weights, the order of the data and every random number. Default 0. */
@@ -82,6 +89,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   clipGradients: true,
   data: true,
   microBatchSize: true,
+  precision: true,
   validation: true,
   seed: true,
   metrics: true,
@@ -99,9 +107,9 @@ export function requireOptions(options: AnyRun): void {
 
 /** A `TypeError` or a `RangeError` for what a step cannot be made of. */
 export function requireParts(
-  { model, loss, optimizer, clipGradients, microBatchSize = 1 }: Pick<
+  { model, loss, optimizer, clipGradients, microBatchSize = 1, precision }: Pick<
     AnyRun,
-    "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize"
+    "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize" | "precision"
   >,
 ): void {
   requireType(typeof model === "function", "model is a layer", model);
@@ -109,6 +117,7 @@ export function requireParts(
   const isOptimizer = typeof optimizer?.rulesFor === "function";
   requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
   checkClipGradients(clipGradients);
+  checkPrecision(precision);
   if (!Number.isSafeInteger(microBatchSize) || microBatchSize < 1) {
     throw new RangeError(`microBatchSize is an integer from 1, found ${microBatchSize}`);
   }

@@ -25,6 +25,7 @@ export interface TrainStepOptions<
     | "optimizer"
     | "clipGradients"
     | "microBatchSize"
+    | "precision"
     | "seed"
     | "takeOver"
   > {
@@ -63,6 +64,7 @@ export const TRAIN_STEP_OPTIONS: OptionNames<TrainStepOptions> = {
   optimizer: true,
   clipGradients: true,
   microBatchSize: true,
+  precision: true,
   seed: true,
   inputs: true,
   labels: true,

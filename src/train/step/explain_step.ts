@@ -21,6 +21,11 @@ export interface StepMemoryExplanation {
   readonly store: number;
   /** Gradients of all parameters, and what their check leaves. */
   readonly gradients: number;
+  /**
+   * What is kept from the way to the loss for the way back, of the program that needs most: a part of the workspace,
+   * and half as much in 16 bits.
+   */
+  readonly activations: number;
   /** What the programs compute with, all of them together: each keeps its memory between its runs. */
   readonly workspace: number;
   /** What no memory plan for the same kernels in the same order takes less than, instead of `workspace`. */
@@ -58,6 +63,7 @@ export function explainStep(
     memory: {
       store: store.stats().bytes,
       gradients,
+      activations: Math.max(0, ...programs.map(({ activationBytes }) => activationBytes)),
       workspace: sumOf(({ workspaceBytes }) => workspaceBytes),
       leastWorkspace: sumOf(({ leastBytes }) => leastBytes),
     },
@@ -73,7 +79,8 @@ function formatExplanation({ adapter, programs, memory, variants }: StepExplanat
     ...programs.map(formatProgram),
     `on ${adapter}`,
     `memory: ${bytesOf(sum)}: store ${bytesOf(memory.store)}, gradients ${bytesOf(memory.gradients)}, ` +
-    `workspace ${bytesOf(memory.workspace)} (at least ${bytesOf(memory.leastWorkspace)})`,
+    `workspace ${bytesOf(memory.workspace)} (at least ${bytesOf(memory.leastWorkspace)}, ` +
+    `activations ${bytesOf(memory.activations)})`,
     `variants: ${chosen.length === 0 ? "none to choose" : chosen.join(", ")}`,
   ].join("\n");
 }

@@ -4,6 +4,7 @@ import type { Values } from "../../graph/values.ts";
 import type { Layer } from "../../nn/layer.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { InputRanges } from "../measure/index_check.ts";
+import type { Precision } from "./precision.ts";
 import type { Objective } from "./step_values.ts";
 
 /** What is trained, and how. */
@@ -12,6 +13,7 @@ export interface StepParts extends Objective {
   readonly optimizer: Optimizer;
   readonly data: BatchSpec;
   readonly microBatchSize?: number | undefined;
+  readonly precision?: Precision | undefined;
   /** What the model is called among several in the store. */
   readonly name?: string | undefined;
   /** Whether it goes on with the weights of one that was closed. */

@@ -20,6 +20,7 @@ import type { WholeBatch } from "./batch_pieces.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM, type KeptTerms, keptTerms } from "./kept_terms.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
+import { type Precision, withPrecision } from "./precision.ts";
 import type { StepScalars } from "../../kernels/step_scalars.ts";
 
 /** What is trained on: what the examples cost, and what the parameters do. */
@@ -42,6 +43,8 @@ export interface StepDefinition extends Objective {
   readonly size?: number | undefined;
   /** Where the examples are a piece of a batch. */
   readonly whole?: WholeBatch | undefined;
+  /** In what activations are, and the factors of products. Default: f32. */
+  readonly precision?: Precision | undefined;
 }
 
 /** The loss of a batch, in training. */
@@ -83,7 +86,7 @@ export interface StepPart {
  * example, or reaches no parameter, so that nothing would ever be trained.
  */
 export function stepValues(
-  { model, data, rules, size = data.batchSize, whole, ...objective }: StepDefinition,
+  { model, data, rules, size = data.batchSize, whole, precision = "f32", ...objective }: StepDefinition,
 ): StepValues {
   const trace = model.trace(size, true);
   const labels = labelsOf(data, size);
@@ -106,7 +109,9 @@ export function stepValues(
     );
   }
   const { bufferUpdates } = trace;
-  return { inputs: batchValues(trace.input, labels), ...stepLoss, gradients, unreached, bufferUpdates };
+  const inputs = batchValues(trace.input, labels);
+  const values = { inputs, ...stepLoss, gradients, unreached, bufferUpdates };
+  return withPrecision(values, Object.values(valueParts("output", trace.output)), precision);
 }
 
 /** The inputs of a program over a batch. */

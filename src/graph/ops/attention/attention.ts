@@ -234,6 +234,7 @@ export const attentionOp: OpDefinition<AttentionAttributes> = {
   },
   lowering: {
     kind: "kernel",
+    precision: "factors",
     steps(value, context) {
       const { sizes } = value.attributes;
       const logSums = context.companionOf(value) ??
@@ -262,6 +263,7 @@ export const attentionQueryGradientOp: OpDefinition<AttentionAttributes> = {
   gradient: noGradient,
   lowering: {
     kind: "kernel",
+    precision: "factors",
     steps(value, context) {
       const variant = context.variant("attention", ATTENTION_VARIANTS);
       const inputs = gradientInputs(value, context);
@@ -280,6 +282,7 @@ export const attentionKeyGradientOp: OpDefinition<AttentionAttributes> = {
   gradient: noGradient,
   lowering: {
     kind: "kernel",
+    precision: "factors",
     steps(value, context) {
       const { batch, keyHeads, keys, valueWidth } = value.attributes.sizes;
       const variant = context.variant("attention", ATTENTION_VARIANTS);

@@ -118,6 +118,7 @@ export const batchStatisticsOp: OpDefinition<ChannelSizes> = {
   },
   lowering: {
     kind: "kernel",
+    precision: "sums",
     steps(value, context) {
       const bindings = { input: context.regionOf(item(value.inputs, 0)), out: context.regionOf(value) };
       const { batch, channels, inner } = value.attributes;

@@ -42,6 +42,7 @@ export const normWeightGradientOp: OpDefinition<ChannelSumsSizes> = {
     composedGradients(inputs, outGrad, (apart) => composedProducts(apart, attributes)),
   lowering: {
     kind: "kernel",
+    precision: "sums",
     steps(value, context) {
       const [input, outGrad, statistics] = [0, 1, 2].map((index) =>
         context.regionOf(item(value.inputs, index))

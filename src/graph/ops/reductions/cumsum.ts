@@ -40,6 +40,7 @@ export const cumsumOp: OpDefinition<CumsumAttributes> = {
   },
   lowering: {
     kind: "kernel",
+    precision: "sums",
     steps(value, context) {
       const { axis, isReverse } = value.attributes;
       const bindings = { input: context.regionOf(item(value.inputs, 0)), out: context.regionOf(value) };

@@ -188,6 +188,7 @@ const CONVOLUTION_VARIANTS: VariantChoices<ConvolutionVariant> = {
 function loweringOf(product: ConvolutionProduct): KernelLowering<ConvolutionAttributes> {
   return {
     kind: "kernel",
+    precision: "factors",
     steps(value, context) {
       const [first, second] = [item(value.inputs, 0), item(value.inputs, 1)];
       const bindings = {
