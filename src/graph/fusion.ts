@@ -1,7 +1,7 @@
 import type { Expression } from "../kernels/elementwise/expression.ts";
 import { shapesEqual } from "../tensor/shape.ts";
 import { definitionOf } from "./create_value.ts";
-import { sixteenBitsOf } from "./kernel_context.ts";
+import { sixteenBitsOf } from "./precision/kernel_context.ts";
 import type { ElementwiseCost, ElementwiseLowering } from "./op.ts";
 import { reachable, type Value } from "./value.ts";
 import { isIdentity, isRead, isScattered, type ReadWalk, unwrap, walkOf } from "./walks.ts";

@@ -10,7 +10,7 @@ import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
 import { definitionOf, isResultOf } from "./create_value.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";
 import { type Joins, joinWork } from "./joins.ts";
-import { kernelContext } from "./kernel_context.ts";
+import { kernelContext } from "./precision/kernel_context.ts";
 import { type Binding, item, type JoinedKernel, type LoweringContext, type Region, type Step } from "./op.ts";
 import { requireComputeDType } from "./ops/requirements.ts";
 import { constantOp, inputOp, parameterOp } from "./ops/sources.ts";

@@ -25,6 +25,9 @@ export const TRAINER_GROUP = "trainer";
 /** Full name of the tensor with the control of a run: u32 words, of which the third counts its updates. */
 export const CONTROL_TENSOR: string = `${TRAINER_GROUP}.control`;
 
+/** Full name of the tensor that says by what the loss is multiplied, where it is. */
+export const LOSS_SCALE_TENSOR: string = `${TRAINER_GROUP}.loss_scale`;
+
 /** Group of a store that holds what a trainer keeps of its last steps beside the loss, a tensor each. */
 export const TERMS_GROUP = "step_terms";
 

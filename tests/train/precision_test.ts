@@ -6,6 +6,7 @@ import { reshape } from "../../src/graph/ops/views.ts";
 import { mse } from "../../src/nn/losses/mse.ts";
 import type { Layer } from "../../src/nn/layer.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
+import type { TensorStore } from "../../src/tensor/tensor_store.ts";
 import { DataLoader } from "../../src/data/data_loader.ts";
 import { MemoryStorage } from "../../src/storage/memory_storage.ts";
 import type { TrainerOptions } from "../../src/train/trainer.ts";
@@ -113,6 +114,84 @@ describe("training in 16 bits", () => {
   gpuTest("MP-01 a precision that there is not is refused", async (gpu) => {
     const wrong = smallRun({ precision: "fp8" as "bf16" });
     const error = await thrownBy(() => withTrainer(gpu, wrong, () => Promise.resolve()));
-    expect(error.message).toContain('precision is "f32" or "bf16", found "fp8"');
+    expect(error.message).toContain('precision is "f32", "bf16" or "f16", found "fp8"');
+  });
+});
+
+/** The scale of the loss, and updates since it changed. */
+async function lossScale(store: TensorStore): Promise<{ scale: number; updates: number }> {
+  const read = await store.read(["trainer.loss_scale", "trainer.control"]);
+  const words = Uint32Array.from(read.get("trainer.loss_scale")?.toArray() as Uint32Array);
+  return { scale: new Float32Array(words.buffer)[0] ?? NaN, updates: words[1] ?? NaN };
+}
+
+function setLossScale(store: TensorStore, scale: number, updates: number): void {
+  const words = Uint32Array.of(0, updates);
+  new Float32Array(words.buffer)[0] = scale;
+  store.write({ "trainer.loss_scale": HostTensor.from(words) });
+}
+
+describe("training in f16", () => {
+  gpuTest("MP-01 f16 takes half of the memory of activations, and trains as f32 does", async (gpu) => {
+    const measure = (precision: "f32" | "f16") =>
+      withTrainer(gpu, wideRun({ precision }), async ({ trainer }) => {
+        const { memory } = await trainer.explain({ times: false });
+        await trainer.train({ steps: 12, ...QUIET });
+        return { ...memory, loss: trainer.history.lastLoss ?? NaN };
+      });
+    const [full, half] = [await measure("f32"), await measure("f16")];
+    expect(half.activations).toBe(full.activations / 2);
+    expect(half.loss).not.toBe(full.loss);
+    expect(Math.abs(half.loss - full.loss)).toBeLessThan(Math.max(0.01 * full.loss, 0.005));
+  });
+
+  gpuTest(
+    "MP-01 the scale of the loss is kept in the store, and doubled after 2,000 updates",
+    async (gpu) => {
+      await withTrainer(gpu, smallRun({ precision: "f16" }), async ({ trainer, store }) => {
+        await trainer.train({ steps: 3, ...QUIET });
+        expect(await lossScale(store)).toEqual({ scale: 65_536, updates: 3 });
+        setLossScale(store, 1024, 1999);
+        await trainer.train({ steps: 4, ...QUIET });
+        expect(await lossScale(store)).toEqual({ scale: 2048, updates: 0 });
+      });
+    },
+  );
+
+  gpuTest("MP-01 a scale that makes gradients overflow is halved until they do not", async (gpu) => {
+    await withTrainer(gpu, smallRun({ precision: "f16" }), async ({ trainer, store }) => {
+      await trainer.train({ steps: 2, ...QUIET });
+      const updates = async () =>
+        (await store.read(["trainer.control"])).get("trainer.control")?.toArray()[2];
+      setLossScale(store, 2 ** 24, 7);
+      const weights = async () => (await store.read(["model.0.weight"])).get("model.0.weight");
+      const before = await weights();
+      await trainer.train({ steps: 3, ...QUIET });
+      expect(await lossScale(store)).toEqual({ scale: 2 ** 23, updates: 0 });
+      expect(await weights()).toEqual(before);
+      expect(await updates()).toBe(2);
+      await trainer.train({ steps: 20, ...QUIET });
+      const { scale } = await lossScale(store);
+      expect(scale).toBeGreaterThan(1);
+      expect(scale).toBeLessThan(2 ** 23);
+      // Each halving was a step without an update, and its loss is there all the same.
+      expect(await updates()).toBe(20 - Math.log2(2 ** 24 / scale));
+      expect([...trainer.history.loss].every(Number.isFinite)).toBe(true);
+      await assertResumeExact(trainer, { steps: 3 });
+    });
+  });
+
+  gpuTest("MP-01 what is not finite at a scale of 1 stops the run, as a loss that is not", async (gpu) => {
+    for (const injected of ["weight", "scale"]) {
+      await withTrainer(gpu, smallRun({ precision: "f16" }), async ({ trainer, store }) => {
+        await trainer.train({ steps: 2, ...QUIET });
+        if (injected === "scale") setLossScale(store, 1, 0);
+        const [bias] = (await store.read(["model.3.bias"])).values();
+        const elements = Float32Array.from(bias?.toArray() as Float32Array).fill(NaN);
+        store.write({ "model.3.bias": HostTensor.from(elements) });
+        const error = await thrownBy(() => trainer.train({ steps: 4, ...QUIET })) as CairnError;
+        expect(error.code).toBe("non_finite");
+      });
+    }
   });
 });

@@ -1,6 +1,7 @@
 import { biasCorrectionsWgsl } from "./bias_corrections.ts";
 import type { Dispatch } from "../../gpu/dispatch.ts";
 import { PARTIAL_WGSL } from "./gradient_check.ts";
+import { LOSS_SCALE_WGSL } from "./loss_scale.ts";
 import { NAN_BITS } from "../float_bits.ts";
 import { requireSizes } from "../sizes.ts";
 import { STEP_SCALARS_WGSL } from "../step_scalars.ts";
@@ -106,6 +107,8 @@ export interface StepVerdictBindings<B> {
    * f32, the norms of all gradients of the last steps: written as the losses are. Not bound unless they are asked for.
    */
   readonly norms?: B | undefined;
+  /** `LossScale`, read and written. Not bound unless the loss is scaled. */
+  readonly lossScale?: B | undefined;
 }
 
 /** Sizes of {@link stepVerdict}. */
@@ -130,28 +133,38 @@ const NORM_EPSILON = 1e-6;
  *
  * A step that counts leaves its loss, and is one more update. Under "skip" the loss of one that does not is NaN,
  * whatever it was. Under "stop" such a step changes `stopped` and `stoppedStep` and nothing else, and a step after it
- * nothing at all.
+ * nothing at all. Where the loss is scaled and finite, and gradients are not, the scale is halved instead, as long as
+ * it is above 1: the step keeps its loss, and changes nothing else.
  */
 export function stepVerdict<B>(bindings: StepVerdictBindings<B>, options: StepVerdictOptions): Dispatch<B> {
   const { partialCount, lossCount, decays, clipNorm = Infinity, clipValue = 0 } = options;
   requireSizes("stepVerdict", { partialCount, lossCount });
-  const { partials, loss, scalars, control, losses, verdict, norms } = bindings;
+  const { partials, loss, scalars, control, losses, verdict, norms, lossScale } = bindings;
   const isScaled = clipNorm < Infinity;
   return {
     label: `stepVerdict ${partialCount}`,
-    code: stepVerdictWgsl(decays, isScaled, norms !== undefined),
+    code: stepVerdictWgsl(decays, isScaled, norms !== undefined, lossScale !== undefined),
     constants: {
       partial_count: partialCount,
       loss_count: lossCount,
       clip_value: clipValue,
       ...isScaled ? { clip_norm: clipNorm } : {},
     },
-    bindings: [partials, loss, scalars, control, losses, verdict, ...norms === undefined ? [] : [norms]],
+    bindings: [
+      ...[partials, loss, scalars, control, losses, verdict],
+      ...norms === undefined ? [] : [norms],
+      ...lossScale === undefined ? [] : [lossScale],
+    ],
     workgroups: [1, 1, 1],
   };
 }
 
-function stepVerdictWgsl(decays: readonly number[], isScaled: boolean, hasNorms: boolean): string {
+function stepVerdictWgsl(
+  decays: readonly number[],
+  isScaled: boolean,
+  hasNorms: boolean,
+  hasLossScale: boolean,
+): string {
   const record = (number: string): string =>
     hasNorms ? `\n    norms[scalars.step % loss_count] = ${number};` : "";
   return `override partial_count: u32;
@@ -169,8 +182,8 @@ ${PARTIAL_WGSL}
 @group(0) @binding(4) var<storage, read_write> losses: array<u32>;
 @group(0) @binding(5) var<storage, read_write> verdict: StepVerdict;
 ${hasNorms ? "@group(0) @binding(6) var<storage, read_write> norms: array<u32>;\n" : ""}${
-    biasCorrectionsWgsl(decays)
-  }
+    hasLossScale ? lossScaleWgsl(hasNorms ? 7 : 6) : ""
+  }${biasCorrectionsWgsl(decays)}
 @compute @workgroup_size(1)
 fn main() {
   var largest = loss & 0x7fffffffu;
@@ -195,8 +208,8 @@ fn main() {
   if (is_stopped) {
     return;
   }
-  control.updates = updates;
-  if (is_finite) {
+  control.updates = updates;${hasLossScale ? RESCALE_WGSL : ""}
+  if (${hasLossScale ? "is_finite || is_overflow" : "is_finite"}) {
     losses[scalars.step % loss_count] = loss;${record("bitcast<u32>(sqrt(sum_of_squares))")}
   } else if (scalars.policy == ${POLICY_NUMBERS.skip}u) {
     losses[scalars.step % loss_count] = ${NAN_BITS}u;${record(`${NAN_BITS}u`)}
@@ -208,6 +221,18 @@ fn main() {
 }
 `;
 }
+
+function lossScaleWgsl(binding: number): string {
+  return `@group(0) @binding(${binding}) var<storage, read_write> loss_scale: LossScale;
+${LOSS_SCALE_WGSL}`;
+}
+
+/** A scale that was too large is no reason to stop, and its loss is one like any other. */
+const RESCALE_WGSL = `
+  let is_overflow = !is_finite && (loss & 0x7fffffffu) < 0x7f800000u && loss_scale.scale != 1.0;
+  if (is_finite || is_overflow) {
+    loss_scale = rescaled(loss_scale, is_finite);
+  }`;
 
 /** The words of a control, from its bytes. */
 export function decodeStepControl(bytes: Uint8Array): StepControl {

@@ -1,4 +1,10 @@
-import { CONTROL_TENSOR, groupOf, TERMS_GROUP, TRAINER_GROUP } from "../../tensor/group_names.ts";
+import {
+  CONTROL_TENSOR,
+  groupOf,
+  LOSS_SCALE_TENSOR,
+  TERMS_GROUP,
+  TRAINER_GROUP,
+} from "../../tensor/group_names.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import {
@@ -6,7 +12,9 @@ import {
   encodeStepControl,
   STEP_CONTROL_WORDS,
 } from "../../kernels/optimizer/step_verdict.ts";
+import { LOSS_SCALE_WORDS } from "../../kernels/optimizer/loss_scale.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
+import type { StepState } from "../step/step_program.ts";
 import type { TrainingHistory } from "./history.ts";
 
 /** The ring is read half by half. */
@@ -45,6 +53,7 @@ export class LossRing {
   readonly #history: TrainingHistory;
   readonly #columns: readonly string[];
   readonly #owner: string | undefined;
+  readonly #isScaled: boolean;
   #reading: Promise<void> = Promise.resolve();
   #stoppedStep: number | undefined;
 
@@ -53,8 +62,15 @@ export class LossRing {
    *
    * @param columns What is kept of each step beside its loss.
    * @param owner The name of the model, among several in the store.
+   * @param isScaled Whether the loss is multiplied by something, which is kept, too.
    */
-  constructor(store: TensorStore, history: TrainingHistory, columns: readonly string[] = [], owner?: string) {
+  constructor(
+    store: TensorStore,
+    history: TrainingHistory,
+    columns: readonly string[] = [],
+    owner?: string,
+    isScaled = false,
+  ) {
     this.#store = store;
     this.#history = history;
     this.#columns = columns;
@@ -62,7 +78,9 @@ export class LossRing {
     store.define(groupOf(owner, TRAINER_GROUP), [
       { name: "loss_ring", dtype: "f32", shape: [CAPACITY] },
       { name: "control", dtype: "u32", shape: [STEP_CONTROL_WORDS] },
+      ...isScaled ? [{ name: "loss_scale", dtype: "u32" as const, shape: [LOSS_SCALE_WORDS] }] : [],
     ]);
+    this.#isScaled = isScaled;
     store.guard(groupOf(owner, CONTROL_TENSOR), refuseStopped);
     if (columns.length === 0) return;
     store.define(
@@ -83,9 +101,20 @@ export class LossRing {
     return new Map(this.#columns.map((name) => [name, range(name)]));
   }
 
+  /** Where it is by what the loss is multiplied; `undefined` where it is not. */
+  get lossScale(): BufferRange | undefined {
+    return this.#isScaled ? this.#store.tensor(groupOf(this.#owner, LOSS_SCALE_TENSOR)).range : undefined;
+  }
+
   /** Where the control is. */
   get control(): BufferRange {
     return this.#store.tensor(groupOf(this.#owner, CONTROL_TENSOR)).range;
+  }
+
+  /** All that a step changes besides the parameters, of which `slots` are the optimiser's. */
+  stepState(slots: StepState["slots"]): StepState {
+    const { control, losses, columns, lossScale } = this;
+    return { slots, control, losses, columns, lossScale };
   }
 
   /** How many updates took place. Waits for the GPU. */

@@ -3,7 +3,13 @@ import type { Checkpoint } from "../../checkpoint/file/checkpoint.ts";
 import { requireMatch } from "../../checkpoint/restore/load_report.ts";
 import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
-import { AVERAGE_SLOT, CONTROL_TENSOR, slotGroup, TERMS_GROUP } from "../../tensor/group_names.ts";
+import {
+  AVERAGE_SLOT,
+  CONTROL_TENSOR,
+  LOSS_SCALE_TENSOR,
+  slotGroup,
+  TERMS_GROUP,
+} from "../../tensor/group_names.ts";
 import { columnsOf } from "../step/kept_terms.ts";
 import { emptyRing, LossRing, termRing } from "./loss_ring.ts";
 import type { Run } from "./run.ts";
@@ -105,14 +111,14 @@ function planOf(
     !isPartial || groups.includes(name)
   );
   const left = reader.tensors.map(({ name }) => name).filter((name) =>
-    changing.some((group) => name.startsWith(`${group}.`)) && !store.has(name)
+    !store.has(name) && (name === LOSS_SCALE_TENSOR || changing.some((group) => name.startsWith(`${group}.`)))
   );
   return {
     plan: {
       groups: isPartial ? groups : undefined,
       exclude: left,
       defaults: new Map([...zeros, ...unknown]),
-      optional: [CONTROL_TENSOR],
+      optional: [CONTROL_TENSOR, LOSS_SCALE_TENSOR],
     },
     updates: fresh.length > 0 && !beginsAverage ? 0 : reader.has(CONTROL_TENSOR) ? undefined : step,
     beginsAverage,

@@ -40,9 +40,10 @@ export interface RunOptions<
    */
   readonly microBatchSize?: number | undefined;
   /**
-   * `"bf16"`: activations, and the factors of matrix products, convolutions and attention, are rounded to 16 bits, and
-   * activations stored so until the way back, in half the memory. Sums, norms, losses, weights, gradients of weights
-   * and the optimiser are f32. Default `"f32"`.
+   * `"bf16"` or `"f16"`: activations, and the factors of matrix products, convolutions and attention, are rounded to
+   * 16 bits, and activations stored so until the way back, in half the memory. Sums, norms, losses, weights, gradients
+   * of weights and the optimiser are f32. In f16 the loss is scaled, and a step whose gradients overflow makes the
+   * scale smaller and nothing else. Default `"f32"`.
    */
   readonly precision?: Precision | undefined;
   /** Measured after each epoch; with `{ data, everySteps }` also within it. */

@@ -121,7 +121,7 @@ export class StepRunner {
     this.rules.defineSlots(this.model);
     this.#gpu = store.gpu;
     this.#pace = new Pace(store.gpu);
-    this.ring = new LossRing(store, this.history, columnsOf(this.kept), name);
+    this.ring = new LossRing(store, this.history, columnsOf(this.kept), name, options.precision === "f16");
   }
 
   /** Steps done: optimiser updates, and batches that were skipped. */
@@ -174,7 +174,6 @@ export class StepRunner {
   async programs(onCompile?: CompileListener): Promise<StepPrograms> {
     this.requireOpen();
     this.#requireTensors();
-    const { control, losses, columns } = this.ring;
     this.#programs ??= StepPrograms.compile({
       ...this.#options,
       model: this.model,
@@ -182,7 +181,7 @@ export class StepRunner {
       sizes: this.#sizes(),
       onCompile,
       rateScale: () => this.rates.schedule,
-      state: { slots: this.rules.slotGroups(this.store, this.model.name), control, losses, columns },
+      state: this.ring.stepState(this.rules.slotGroups(this.store, this.model.name)),
     });
     return await this.#programs;
   }

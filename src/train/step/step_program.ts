@@ -21,6 +21,7 @@ import type { PieceMemory } from "./batch_pieces.ts";
 import { allocateBuffers, bufferStores, commitBuffers, updatedBuffers } from "./buffer_updates.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM } from "./kept_terms.ts";
+import { lossScaleAt } from "./loss_scale.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 import type { StepValues } from "./step_values.ts";
 import { nameOf, type UpdateRange, updateRanges } from "./update_ranges.ts";
@@ -34,6 +35,8 @@ export interface StepState {
   readonly losses: BufferRange;
   /** What else is kept of the last steps, by its name; as many of each as losses. */
   readonly columns: ReadonlyMap<string, BufferRange>;
+  /** By what the loss is multiplied, where it is. */
+  readonly lossScale?: BufferRange | undefined;
 }
 
 /** Partial results that one invocation adds up at the end; more are folded first. */
@@ -130,7 +133,7 @@ export function stepProgram(
         memory.verdictRange,
       ),
     ],
-    parameters: (name) => pieces?.memory.locate(name) ?? model.rangeOf(name),
+    parameters: (name) => lossScaleAt(name, state) ?? pieces?.memory.locate(name) ?? model.rangeOf(name),
   };
 }
 
@@ -153,7 +156,7 @@ function updatesOf(
 function checks(
   { gradients, partials, verdictRange: verdict }: StepMemory,
   { decays }: Optimizer,
-  { control, losses, columns }: StepState,
+  { control, losses, columns, lossScale }: StepState,
   { norm: clipNorm, value: clipValue }: ClipGradientsOptions,
   loss: UpdateBinding,
 ): Dispatch<UpdateBinding>[] {
@@ -181,6 +184,7 @@ function checks(
     losses,
     verdict,
     norms: columns.get(GRADIENT_NORM),
+    lossScale,
   };
   const lossCount = losses.size / 4;
   const options = { partialCount: count, lossCount, decays, clipNorm, clipValue };

@@ -14,6 +14,7 @@ import type { Seed } from "../../data/seed.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
 import { type InputRanges, inputRanges } from "../measure/index_check.ts";
 import { piecesOf } from "./batch_pieces.ts";
+import { lossScaleAt } from "./loss_scale.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 import { PieceStep } from "./piece_step.ts";
 import { StepMemory, stepProgram, type StepState } from "./step_program.ts";
@@ -74,13 +75,14 @@ export class StepPrograms {
   readonly #pieces: PieceStep | undefined;
   readonly #memory: StepMemory;
   readonly #model: Model;
+  readonly #state: StepState;
   readonly #optimizer: Optimizer;
   readonly #microBatchSize: number | undefined;
   readonly #rateScale: () => Schedule | undefined;
 
   private constructor(
     { programs, pieces, memory }: CompiledStep,
-    { model, optimizer, microBatchSize, rateScale = () => undefined }: StepProgramsDefinition,
+    { model, optimizer, microBatchSize, state, rateScale = () => undefined }: StepProgramsDefinition,
     { inputs, loss, unreached, labelRanges }: StepValues,
   ) {
     this.unreached = unreached;
@@ -90,6 +92,7 @@ export class StepPrograms {
     this.#pieces = pieces;
     this.#memory = memory;
     this.#model = model;
+    this.#state = state;
     this.#optimizer = optimizer;
     this.#microBatchSize = microBatchSize;
     this.#rateScale = rateScale;
@@ -148,8 +151,13 @@ export class StepPrograms {
     const { size } = request;
     const scalars = this.#scalarsOf(request);
     const pieces = piecesOf(size, this.#microBatchSize);
-    if (pieces.length > 1) return this.#pieces?.parts(batch, size, pieces, scalars) ?? [];
-    const parameters = (name: string): BufferRange => this.#model.rangeOf(name);
+    const located = (locate: (name: string) => BufferRange) => (name: string): BufferRange =>
+      lossScaleAt(name, this.#state) ?? locate(name);
+    if (pieces.length > 1) {
+      const parts = this.#pieces?.parts(batch, size, pieces, scalars) ?? [];
+      return parts.map((part) => ({ ...part, parameters: located(part.parameters) }));
+    }
+    const parameters = located((name) => this.#model.rangeOf(name));
     return [{ values: this.#programFor(size).values, batch, scalars, parameters }];
   }
 

@@ -19,6 +19,7 @@ import type { AnyLoss } from "../measure/measures.ts";
 import type { WholeBatch } from "./batch_pieces.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
 import { GRADIENT_NORM, type KeptTerms, keptTerms } from "./kept_terms.ts";
+import { lossScaling } from "./loss_scale.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 import { type Precision, withPrecision } from "./precision.ts";
 import type { StepScalars } from "../../kernels/step_scalars.ts";
@@ -92,13 +93,15 @@ export function stepValues(
   const labels = labelsOf(data, size);
   const stepLoss = lossOfStep(objective, trace, labels, whole);
   const trained = trace.parameters.filter(({ name }) => rules.of(name) !== undefined);
-  const found = flowingGradients(stepLoss.loss, trained.map(({ value }) => value));
+  const scaling = precision === "f16" ? lossScaling() : undefined;
+  const loss = scaling?.scaled(stepLoss.loss) ?? stepLoss.loss;
+  const found = flowingGradients(loss, trained.map(({ value }) => value));
   const gradients = new Map<string, Value>();
   const unreached: string[] = [];
   trained.forEach(({ name }, index) => {
     const gradient = found[index];
     if (gradient === undefined) unreached.push(name);
-    else gradients.set(name, gradient);
+    else gradients.set(name, scaling?.unscaled(gradient) ?? gradient);
   });
   if (gradients.size === 0) {
     throw new TypeError(

@@ -1,10 +1,10 @@
-import type { SixteenBits } from "../kernels/elementwise/sixteen_bits.ts";
-import { createValue, definitionOf, isResultOf, layerOf, madeIn, recomputed } from "./create_value.ts";
-import { fuse } from "./fusion.ts";
-import { item } from "./op.ts";
-import { inputOp } from "./ops/sources.ts";
-import { narrow, roundTo, widen } from "./ops/sixteen_bits.ts";
-import { reachable, type Value } from "./value.ts";
+import type { SixteenBits } from "../../kernels/elementwise/sixteen_bits.ts";
+import { createValue, definitionOf, isResultOf, layerOf, madeIn, recomputed } from "../create_value.ts";
+import { fuse } from "../fusion.ts";
+import { item } from "../op.ts";
+import { inputOp } from "../ops/sources.ts";
+import { narrow, roundTo, widen } from "../ops/sixteen_bits.ts";
+import { reachable, type Value } from "../value.ts";
 
 /** Values of a step that are to be computed with less precision. */
 export interface PreciseStep {

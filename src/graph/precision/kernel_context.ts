@@ -1,9 +1,9 @@
-import type { LoweringContext, Region } from "./op.ts";
-import { widenOp } from "./ops/sixteen_bits.ts";
-import { isResultOf } from "./create_value.ts";
-import { item } from "./op.ts";
-import type { Value } from "./value.ts";
-import { unwrap } from "./walks.ts";
+import type { LoweringContext, Region } from "../op.ts";
+import { widenOp } from "../ops/sixteen_bits.ts";
+import { isResultOf } from "../create_value.ts";
+import { item } from "../op.ts";
+import type { Value } from "../value.ts";
+import { unwrap } from "../walks.ts";
 
 /** The value in 16 bits that `value` is the f32 of; `undefined` for every other. */
 export function sixteenBitsOf(value: Value): Value | undefined {
