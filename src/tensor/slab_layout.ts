@@ -1,5 +1,6 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { layoutTensors, type TensorRecord, type TensorSpec } from "../container/format/layout.ts";
 
 /** A tensor with its place in the slabs of its group. */
@@ -17,13 +18,20 @@ export interface SlabLayout {
 }
 
 /**
- * Places tensors in order into slabs of at most `slabBytes`. The slabs one after the other are exactly the raw space of
- * `layoutTensors`, cut between tensors: that is why a checkpoint is the slabs in order.
+ * Places tensors in order into slabs of at most `slabBytes`; a larger tensor has a slab of its own. The slabs one after
+ * the other are exactly the raw space of `layoutTensors`, cut between tensors: that is why a checkpoint is the slabs in
+ * order.
  *
  * A group that has only empty tensors has one slab of 0 bytes.
- * @throws CairnError `limit_exceeded` for a tensor larger than a slab; TypeError or RangeError for a bad spec.
+ *
+ * @param largest The most bytes of a tensor.
+ * @throws CairnError `limit_exceeded` for a tensor larger than that; TypeError or RangeError for a bad spec.
  */
-export function layoutSlabs(specs: readonly TensorSpec[], slabBytes: number): SlabLayout {
+export function layoutSlabs(
+  specs: readonly TensorSpec[],
+  slabBytes: number,
+  largest: number = slabBytes,
+): SlabLayout {
   const { tensors } = layoutTensors(specs);
   /** Where each slab starts and ends in the raw space. */
   const slabs: { start: number; end: number }[] = [];
@@ -31,6 +39,7 @@ export function layoutSlabs(specs: readonly TensorSpec[], slabBytes: number): Sl
   const placed = tensors.map((tensor): SlabTensor => {
     const { name, rawOffset, byteLength, aliasOf } = tensor;
     // An alias lies where its target lies, which may be slabs ago.
+    if (byteLength > largest) throw tooLarge(tensor, largest);
     const slab = (aliasOf === undefined ? undefined : slabOf.get(aliasOf)) ??
       slabFor(tensor, slabs, slabBytes);
     const span = slabs[slab] ?? { start: rawOffset, end: rawOffset };
@@ -43,16 +52,23 @@ export function layoutSlabs(specs: readonly TensorSpec[], slabBytes: number): Sl
 
 /** The last slab if the tensor still fits there, else a new one. */
 function slabFor(tensor: TensorRecord, slabs: { start: number; end: number }[], slabBytes: number): number {
-  const { name, rawOffset, byteLength } = tensor;
-  if (byteLength > slabBytes) {
-    throw new CairnError(
-      "limit_exceeded",
-      `Tensor "${name}" has ${byteLength} bytes, but a slab holds at most ${slabBytes}: a kernel binds a tensor as a whole, ` +
-        "and the adapter binds no more (maxStorageBufferBindingSize); split the tensor into smaller ones",
-      { details: { tensor: name, limit: slabBytes, value: byteLength } },
-    );
-  }
+  const { rawOffset, byteLength } = tensor;
   const last = slabs.at(-1);
   if (last !== undefined && rawOffset + byteLength <= last.start + slabBytes) return slabs.length - 1;
   return slabs.push({ start: rawOffset, end: rawOffset }) - 1;
+}
+
+function tooLarge({ name, byteLength }: TensorRecord, limit: number): CairnError {
+  return new CairnError(
+    "limit_exceeded",
+    `Tensor "${name}" has ${byteLength} bytes, but a slab holds at most ${limit}: a kernel binds a tensor as a whole, ` +
+      "and the adapter binds no more (maxStorageBufferBindingSize); split the tensor into smaller ones",
+    { details: { tensor: name, limit, value: byteLength } },
+  );
+}
+
+/** The most bytes that the adapter binds at once, a multiple of 256. */
+export function largestSlab(gpu: GpuDevice): number {
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  return Math.floor(limit / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
 }

@@ -1,5 +1,6 @@
 import { TENSOR_ALIGNMENT } from "../base/checked.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
+import { largestSlab } from "./slab_layout.ts";
 import { TensorGroup } from "./tensor_group.ts";
 
 const DEFAULT_SLAB_BYTES = 128 * 1024 * 1024;
@@ -27,12 +28,6 @@ export async function allocateAgain(
 /** Frees the memory of `groups`. */
 export function freeSlabs(gpu: GpuDevice, groups: readonly TensorGroup[]): void {
   for (const group of groups) for (const { buffer } of group.slabs) gpu.destroyBuffer(buffer);
-}
-
-/** The most bytes that the adapter binds at once, a multiple of 256. */
-export function largestSlab(gpu: GpuDevice): number {
-  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-  return Math.floor(limit / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
 }
 
 /** What slabs have at most, of `wanted` bytes if that is given. Throws `RangeError` for what no slab can have. */

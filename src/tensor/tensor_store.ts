@@ -7,7 +7,8 @@ import { GPU_OPTIONS, type GpuOptions } from "../gpu/find_gpu.ts";
 import { GpuDevice } from "../gpu/gpu_device.ts";
 import { inErrorScopes } from "../gpu/error_scopes.ts";
 import { HostTensor } from "./host_tensor.ts";
-import { allocateAgain, freeSlabs, largestSlab, slabBytesFor } from "./slab_memory.ts";
+import { largestSlab } from "./slab_layout.ts";
+import { allocateAgain, freeSlabs, slabBytesFor } from "./slab_memory.ts";
 import { type TensorLike, tensorOf } from "./tensor_like.ts";
 import { formatShape, shapesEqual } from "./shape.ts";
 import { type StoredTensor, TensorGroup } from "./tensor_group.ts";
@@ -16,7 +17,7 @@ import { type StoredTensor, TensorGroup } from "./tensor_group.ts";
 export interface SlabOptions {
   /**
    * The most bytes of one GPU buffer, a multiple of 256. Default 128 MiB, less where the adapter binds less.
-   * A tensor cannot be larger than this.
+   * A tensor that is larger has a buffer of its own, as large as the adapter binds.
    */
   slabBytes?: number | undefined;
 }
@@ -130,8 +131,8 @@ export class TensorStore {
    * Adds a group of zero-filled tensors. A tensor's full name is the group's, a dot, and the spec's name; `aliasOf`
    * names a tensor of the same group whose memory it shares.
    * @throws TypeError when the group or a tensor of that name exists, or a spec is wrong.
-   * @throws CairnError `limit_exceeded` for a tensor that is larger than a slab, `out_of_memory`; where it is found
-   * later that there is no memory, the next call throws that.
+   * @throws CairnError `limit_exceeded` for a tensor that is larger than what the adapter binds, `out_of_memory`; where
+   * it is found later that there is no memory, the next call throws that.
    */
   define(group: string, specs: readonly TensorSpec[]): TensorGroup {
     this.#assertOpen();

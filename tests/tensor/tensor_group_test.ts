@@ -7,6 +7,7 @@ import { TensorGroup } from "../../src/tensor/tensor_group.ts";
 function gpuWithRoomFor(buffers: number): { gpu: GpuDevice; live: string[] } {
   const live: string[] = [];
   const gpu = {
+    limits: { maxBufferSize: 1 << 20, maxStorageBufferBindingSize: 1 << 20 },
     createBuffer(label: string, size: number): { label: string; size: number } {
       if (live.length === buffers) throw new Error(`no room for ${label}`);
       live.push(label);

@@ -1,9 +1,11 @@
-import { describe, expect } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { byteSizeOf, type DType } from "../../src/base/dtype.ts";
 import type { TensorSpec } from "../../src/container/format/layout.ts";
+import type { CairnError } from "../../src/base/errors.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
+import { FakeDevice } from "../helpers/fake_device.ts";
 import { gpuTest, gpuTestOptions, ownGpuTest } from "../helpers/gpu.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 
@@ -53,9 +55,24 @@ describe("define", () => {
     await store.close();
   });
 
-  gpuTest("refuses a tensor larger than a slab, and leaves nothing behind", async (gpu) => {
-    const store = TensorStore.on(gpu, { slabBytes: 1024 });
-    const before = gpu.counters.buffers;
+  gpuTest("gives a tensor that is larger than a slab a slab of its own", async (gpu) => {
+    const store = TensorStore.on(gpu, { slabBytes: 512 });
+    const group = store.define("model", [
+      { name: "a", dtype: "f32", shape: [64] },
+      { name: "large", dtype: "f32", shape: [300] },
+      { name: "b", dtype: "f32", shape: [64] },
+    ]);
+    expect(group.tensors.map(({ slab, offset }) => [slab, offset])).toEqual([[0, 0], [1, 0], [2, 0]]);
+    expect(group.slabs.map(({ byteLength }) => byteLength)).toEqual([256, 1280, 256]);
+    const large = HostTensor.from(Float32Array.from({ length: 300 }, (_, i) => i));
+    store.write({ "model.large": large });
+    expect((await store.read(["model.large"])).get("model.large")).toEqual(large);
+    await store.close();
+  });
+
+  test("refuses a tensor larger than the adapter binds, and leaves nothing behind", async () => {
+    const fake = new FakeDevice({ limits: { maxStorageBufferBindingSize: 1024 } });
+    const store = await TensorStore.open({ device: fake.device });
     const error = await thrownBy(() =>
       store.define("model", [{ name: "a", dtype: "u8", shape: [4] }, {
         name: "big",
@@ -63,9 +80,9 @@ describe("define", () => {
         shape: [257],
       }])
     );
-    expect(error.code).toBe("limit_exceeded");
+    expect((error as CairnError).code).toBe("limit_exceeded");
     expect(error.message).toMatch(/^Tensor "model\.big" has 1028 bytes, but a slab holds at most 1024: /);
-    expect(gpu.counters.buffers).toBe(before);
+    expect(fake.live).toEqual([]);
     expect([store.groups(), store.has("model.a")]).toEqual([[], false]);
     await store.close();
   });

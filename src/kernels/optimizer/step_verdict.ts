@@ -208,8 +208,8 @@ fn main() {
   if (is_stopped) {
     return;
   }
-  control.updates = updates;${hasLossScale ? RESCALE_WGSL : ""}
-  if (${hasLossScale ? "is_finite || is_overflow" : "is_finite"}) {
+  control.updates = updates;
+${hasLossScale ? RESCALE_WGSL : ""}  if (${hasLossScale ? "is_finite || is_overflow" : "is_finite"}) {
     losses[scalars.step % loss_count] = loss;${record("bitcast<u32>(sqrt(sum_of_squares))")}
   } else if (scalars.policy == ${POLICY_NUMBERS.skip}u) {
     losses[scalars.step % loss_count] = ${NAN_BITS}u;${record(`${NAN_BITS}u`)}
@@ -228,11 +228,12 @@ ${LOSS_SCALE_WGSL}`;
 }
 
 /** A scale that was too large is no reason to stop, and its loss is one like any other. */
-const RESCALE_WGSL = `
-  let is_overflow = !is_finite && (loss & 0x7fffffffu) < 0x7f800000u && loss_scale.scale != 1.0;
+const RESCALE_WGSL =
+  `  let is_overflow = !is_finite && (loss & 0x7fffffffu) < 0x7f800000u && loss_scale.scale != 1.0;
   if (is_finite || is_overflow) {
     loss_scale = rescaled(loss_scale, is_finite);
-  }`;
+  }
+`;
 
 /** The words of a control, from its bytes. */
 export function decodeStepControl(bytes: Uint8Array): StepControl {
