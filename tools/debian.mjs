@@ -41,6 +41,11 @@ function ownSources(suite) {
   return found;
 }
 
+/** Where this machine has Debian's packages from, as `{ uri, signedBy }`; `undefined` where it is no Debian. */
+export function ownSourceOf() {
+  return ownSources(codename())[0];
+}
+
 function deb822Sources(text, suite) {
   return text.split(/\n\s*\n/).flatMap((stanza) => {
     const field = (name) => new RegExp(`^${name}:\\s*(.+)$`, "mi").exec(stanza)?.[1].trim();

@@ -4,6 +4,7 @@
 // held.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { startMoto } from "./moto.mjs";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
 const CAMPAIGNS = ["container", "engine", "numerics", "s3"];
@@ -48,12 +49,17 @@ if (!CAMPAIGNS.includes(campaign)) {
   console.error(`faults: name a campaign: ${CAMPAIGNS.join(", ")} or mutations; rows may follow`);
   process.exit(2);
 }
+const server = campaign === "s3" && process.env.CAIRN_S3_ENDPOINT === undefined
+  ? await startMoto()
+  : undefined;
+if (server !== undefined) process.env.CAIRN_S3_ENDPOINT = server.endpoint;
 const results = [];
 for (const runtime of (process.env.CAIRN_FAULTS_RUNTIMES ?? "bun,deno").split(",")) {
   console.log(`\n== ${campaign} in ${runtime}`);
   const { status, result } = await run(runtimeCommand(runtime), `tests/faults/${campaign}/main.ts`, rows);
   results.push({ ...(result ?? { failures: 1 }), runtime, ended: result !== undefined, status });
 }
+server?.stop();
 process.exit(report(results) ? 0 : 1);
 
 function report(results) {
