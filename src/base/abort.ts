@@ -8,6 +8,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
  * `work` gives afterwards is dropped.
  */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Work that began with an aborted signal fails, too, and nobody waits for it.
+  if (signal.aborted) work.catch(() => {});
   throwIfAborted(signal);
   let abort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {

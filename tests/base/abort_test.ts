@@ -1,3 +1,4 @@
+import process from "node:process";
 import { expect, test } from "bun:test";
 import { throwIfAborted, unlessAborted } from "../../src/base/abort.ts";
 import { thrownBy } from "../helpers/thrown.ts";
@@ -21,4 +22,19 @@ test("unlessAborted gives what the work gives, or the signal's reason when the w
   controller.abort(reason);
   expect(await thrownBy(() => waiting)).toBe(reason);
   expect(await thrownBy(() => unlessAborted(Promise.resolve(1), controller.signal))).toBe(reason);
+});
+
+test("unlessAborted drops what work throws that began with an aborted signal", async () => {
+  const unhandled: unknown[] = [];
+  const listen = (reason: unknown): void => void unhandled.push(reason);
+  process.on("unhandledRejection", listen);
+  try {
+    const reason = new Error("enough");
+    const work = Promise.reject(new Error("aborted as well"));
+    expect(await thrownBy(() => unlessAborted(work, AbortSignal.abort(reason)))).toBe(reason);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    expect(unhandled).toEqual([]);
+  } finally {
+    process.off("unhandledRejection", listen);
+  }
 });

@@ -39,7 +39,6 @@ interface Unnamed {
   readonly key: string;
   byteLength: number;
   readonly beganMs: number;
-  isFinished: boolean;
   /** Whether its object is there. */
   isStored: boolean;
   /** An entry that names it may come to exist, so that it has to stay. */
@@ -144,21 +143,12 @@ export class S3Storage implements Storage {
     const key = `${DATA_PREFIX}${randomHex(16)}`;
     const upload = new S3Upload(this.#client, key, partBytes, partsInFlight);
     const beganMs = this.#client.clock.now();
-    const file: Unnamed = {
-      upload,
-      key,
-      byteLength: 0,
-      beganMs,
-      isFinished: false,
-      isStored: false,
-      isUncertain: false,
-    };
+    const file: Unnamed = { upload, key, byteLength: 0, beganMs, isStored: false, isUncertain: false };
     this.#unnamed.set(path, file);
     return {
       write: (bytes) => upload.write(bytes),
       sync: async () => {
         if (upload.byteLength > SMALL_BYTES) await this.#store(file);
-        file.isFinished = true;
       },
       close: async () => {
         if (!nameOf(path).startsWith(TEMPORARY_PREFIX) && this.#unnamed.get(path) === file) {
@@ -281,8 +271,8 @@ export class S3Storage implements Storage {
     if (nameOf(to).startsWith(TEMPORARY_PREFIX)) {
       const { key, byteLength } = await this.#take(from);
       const beganMs = this.#client.clock.now();
-      const state = { isFinished: true, isStored: true, isUncertain: false };
-      this.#unnamed.set(to, { upload: undefined, key, byteLength, beganMs, ...state });
+      const file = { upload: undefined, key, byteLength, beganMs, isStored: true, isUncertain: false };
+      this.#unnamed.set(to, file);
       return;
     }
     await this.#log.append((files) => {

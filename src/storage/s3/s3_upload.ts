@@ -4,6 +4,8 @@ import { checksumOf, headOf, putObject } from "./s3_objects.ts";
 import { xmlElements, xmlEncoded, xmlText } from "./s3_xml.ts";
 
 const MOST_PARTS = 10_000;
+/** Most files are smaller than a piece. */
+const FIRST_BYTES = 64 * 1024;
 /** A list of uploads has so many pages at most, of which the rest waits for the next collection. */
 const MOST_PAGES = 100;
 
@@ -19,6 +21,7 @@ interface Part {
 export class S3Upload {
   readonly key: string;
   readonly #client: S3Client;
+  readonly #partBytes: number;
   readonly #partsInFlight: number;
   readonly #stop = new AbortController();
   readonly #parts: Part[] = [];
@@ -32,8 +35,9 @@ export class S3Upload {
   constructor(client: S3Client, key: string, partBytes: number, partsInFlight: number) {
     this.key = key;
     this.#client = client;
+    this.#partBytes = partBytes;
     this.#partsInFlight = partsInFlight;
-    this.#piece = new Uint8Array(partBytes);
+    this.#piece = new Uint8Array(Math.min(FIRST_BYTES, partBytes));
   }
 
   /** How many bytes were taken so far. */
@@ -53,7 +57,8 @@ export class S3Upload {
 
   /** Takes a part of `bytes`, which may change again when it resolves, and says how many. */
   async write(bytes: Uint8Array): Promise<number> {
-    if (this.#filled === this.#piece.byteLength) await this.#sendPiece();
+    if (this.#filled === this.#partBytes) await this.#sendPiece();
+    else if (this.#filled === this.#piece.byteLength) this.#growPiece();
     const taken = Math.min(bytes.byteLength, this.#piece.byteLength - this.#filled);
     this.#piece.set(bytes.subarray(0, taken), this.#filled);
     this.#filled += taken;
@@ -80,6 +85,12 @@ export class S3Upload {
     }
   }
 
+  #growPiece(): void {
+    const larger = new Uint8Array(Math.min(this.#partBytes, 4 * this.#filled));
+    larger.set(this.#piece);
+    this.#piece = larger;
+  }
+
   async #sendPiece(): Promise<void> {
     this.#uploadId ??= await this.#begin();
     while (this.#underWay.size >= this.#partsInFlight) await Promise.race(this.#underWay);
@@ -91,7 +102,7 @@ export class S3Upload {
     this.#parts.push({ etag: "", checksum: undefined });
     this.#sent += this.#filled;
     this.#filled = 0;
-    this.#piece = new Uint8Array(this.#piece.byteLength);
+    this.#piece = new Uint8Array(this.#partBytes);
     const sending = this.#send(number, body).catch((error: unknown) => {
       this.#failure ??= error;
     }).finally(() => this.#underWay.delete(sending));
@@ -165,7 +176,7 @@ export class S3Upload {
 
   #tooLong(): CairnError {
     const path = this.#client.describe(this.key);
-    const limit = MOST_PARTS * this.#piece.byteLength;
+    const limit = MOST_PARTS * this.#partBytes;
     return new CairnError(
       "limit_exceeded",
       `Cannot write "${path}": it has more than ${limit} bytes; open the storage with larger partBytes`,
