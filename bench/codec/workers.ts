@@ -1,7 +1,9 @@
 import { Buffer } from "node:buffer";
 import { crc32 } from "../../src/base/crc32/crc32.ts";
-import { CodecPool, type Lent } from "../../src/container/codec/codec_pool.ts";
-import type { ChunkSums } from "../../src/container/codec/decode_checked.ts";
+import { encodeSmallest } from "../../src/container/codec/choose.ts";
+import { CodecPool, type PostedJob } from "../../src/container/codec/codec_pool.ts";
+import type { Lent } from "../../src/container/codec/lent.ts";
+import { type ChunkSums, decodeChecked } from "../../src/container/codec/decode_checked.ts";
 import { planesCodec } from "../../src/container/codec/planes/planes.ts";
 import { CHUNK_BYTES, type Sample } from "./samples.ts";
 import { type Contender, interleavedWithCpu, type Measured, median, ratioOf } from "../interleaved.ts";
@@ -25,6 +27,8 @@ interface BenchChunk {
   readonly sums: ChunkSums;
 }
 
+type Work = "encode" | "decode";
+
 // So many chunks in a round that starting and ending makes no difference.
 const CHUNKS = 64;
 // So many before each: a thread that was just woken is put on the processor of the one that woke it, and is moved to
@@ -33,10 +37,10 @@ const CHUNKS_BEFORE = 256;
 const SPINS: readonly Spin[] = ["count", "encode", "decode"];
 
 /**
- * How much faster two workers are than one, in encoding and decoding chunks in shared memory, as after reading them
- * there. Printed beside it: the same where this thread copies each chunk there and its result back, as a container's
- * writer does; and how much faster two threads are than one where they share nothing, which is the most that a pool can
- * reach.
+ * How much faster this thread and a worker are than this thread alone, in encoding and decoding chunks in shared
+ * memory, as after reading them there. Printed beside it: the same where this thread copies each chunk there and its
+ * result back, as a container's writer does; two workers and this thread; and how much faster two threads are than one
+ * where they share nothing, which is the most that a pool can reach.
  */
 export async function compareWorkers(sample: Sample, rounds: number): Promise<WorkerRow[]> {
   const pools = [CodecPool.open(1), CodecPool.open(2)].filter((pool) => pool !== undefined);
@@ -46,41 +50,40 @@ export async function compareWorkers(sample: Sample, rounds: number): Promise<Wo
   });
   const chunks = chunksOf(sample);
   try {
-    const contenders = [
-      ...pools.flatMap((pool) => [
-        encoding(pool, chunks),
-        decoding(pool, chunks),
-        copying(pool, chunks, "encode"),
-        copying(pool, chunks, "decode"),
-      ]),
-      ...SPINS.flatMap((spin) =>
-        [1, 2].map((count): Contender<number> => ({
-          name: `threads ${spin} ${count}`,
-          run: () => threads.spin(count, spin),
-          check: () => {},
-        }))
-      ),
-    ];
-    const times = await interleavedWithCpu(contenders, rounds);
+    const contenders = (["encode", "decode"] as const).flatMap((work) => [
+      alone(work, chunks),
+      ...pools.flatMap((pool) => [inPlace(work, pool, chunks), copying(work, pool, chunks)]),
+    ]);
+    const spins = SPINS.flatMap((spin) =>
+      [1, 2].map((count): Contender<number> => ({
+        name: `threads ${spin} ${count}`,
+        run: () => threads.spin(count, spin),
+        check: () => {},
+      }))
+    );
+    const times = await interleavedWithCpu([...contenders, ...spins], rounds);
     const timesOf = (name: string): Measured => times.get(name) as Measured;
     // Two of these threads do twice the work of one.
-    const alone = (spin: Spin): number =>
+    const apart = (spin: Spin): number =>
       2 * ratioOf(timesOf(`threads ${spin} 1`).ms, timesOf(`threads ${spin} 2`).ms).measured;
     for (const spin of SPINS) {
-      console.log(`two threads that share nothing and ${spin} do ${alone(spin).toFixed(2)}x the work of one`);
+      console.log(`two threads that share nothing and ${spin} do ${apart(spin).toFixed(2)}x the work of one`);
     }
     return (["encode", "decode"] as const).map((work): WorkerRow => {
-      for (const kind of [work, `${work} copied`]) {
-        const [one, two] = [timesOf(`${kind} 1`), timesOf(`${kind} 2`)];
-        const { measured } = ratioOf(one.ms, two.ms);
-        console.log(`${kind}: one worker ${described(one)}; two ${described(two)}: ${measured.toFixed(2)}x`);
+      const one = timesOf(`${work} alone`);
+      console.log(`${work}: this thread alone ${described(one)}`);
+      for (const { size } of pools) {
+        for (const kind of [work, `${work} copied`]) {
+          const more = timesOf(`${kind} ${size}`);
+          const { measured } = ratioOf(one.ms, more.ms);
+          console.log(`${kind}, with workers, ${size}: ${described(more)}: ${measured.toFixed(2)}x`);
+        }
       }
-      const [one, two] = [timesOf(`${work} 1`), timesOf(`${work} 2`)];
       return {
-        name: `two workers against one, ${work}`,
-        ...ratioOf(one.ms, two.ms),
-        ceiling: alone("count"),
-        alone: alone(work),
+        name: `this thread and a worker against this thread, ${work}`,
+        ...ratioOf(one.ms, timesOf(`${work} 1`).ms),
+        ceiling: apart("count"),
+        alone: apart(work),
       };
     });
   } finally {
@@ -104,74 +107,56 @@ function chunksOf({ chunks, dtype }: Sample): BenchChunk[] {
   return Array.from({ length: CHUNKS }, (_, i) => coded[i % coded.length] as BenchChunk);
 }
 
-function encoding(pool: CodecPool, chunks: readonly BenchChunk[]): Contender<number> {
-  let raws: Uint8Array[] = [];
-  return {
-    name: `encode ${pool.size}`,
-    async prepare() {
-      raws = chunks.map(({ raw }) => filled(pool, raw, raw.byteLength));
-      await warmUp(pool, chunks);
-    },
-    run: () =>
-      inOrder(
-        pool,
-        chunks,
-        ({ sums }, i) => pool.encode(raws[i] as Uint8Array, sums.dtype, ["planes"]),
-        ({ storedCrc }) => storedCrc,
-      ),
-    check(sum) {
-      checkSum(sum, chunks.map(({ sums }) => sums.storedCrc));
-    },
-  };
-}
-
-function decoding(pool: CodecPool, chunks: readonly BenchChunk[]): Contender<number> {
-  let all: Uint8Array[] = [];
-  return {
-    name: `decode ${pool.size}`,
-    async prepare() {
-      all = chunks.map(({ stored, raw }) => filled(pool, stored, raw.byteLength));
-      await warmUp(pool, chunks);
-    },
-    run: () =>
-      inOrder(pool, chunks, ({ sums }, i) => pool.decode(all[i] as Uint8Array, "planes", sums), () => 1),
-    check(count) {
-      // The worker has compared the checksum of each.
-      checkSum(count, chunks.map(() => 1));
-    },
-  };
-}
-
-function copying(
-  pool: CodecPool,
-  chunks: readonly BenchChunk[],
-  work: "encode" | "decode",
-): Contender<number> {
+/** One chunk after the other, with its checksums, to memory that is used again. */
+function alone(work: Work, chunks: readonly BenchChunk[]): Contender<number> {
   const into = new Uint8Array(CHUNK_BYTES);
-  const copied = (bytes: Uint8Array): number => {
-    into.set(bytes);
-    return 1;
+  const code = ({ raw, stored, sums }: BenchChunk): number =>
+    work === "encode"
+      ? encodeSmallest(raw, sums.dtype, ["planes"], into).storedCrc
+      : decodeChecked(planesCodec, stored, sums, into).byteLength;
+  return {
+    name: `${work} alone`,
+    prepare() {
+      for (let i = 0; i < CHUNKS_BEFORE; i++) code(chunks[i % chunks.length] as BenchChunk);
+    },
+    run: () => chunks.reduce((sum, chunk) => sum + code(chunk), 0),
+    check: (sum) => checkSum(sum, work, chunks),
   };
+}
+
+/** In memory of the pool, where the bytes are already. */
+function inPlace(work: Work, pool: CodecPool, chunks: readonly BenchChunk[]): Contender<number> {
+  let inputs: Uint8Array[] = [];
+  return {
+    name: `${work} ${pool.size}`,
+    async prepare() {
+      await warmUp(pool, chunks);
+      inputs = chunks.map(({ raw, stored }) =>
+        filled(pool, work === "encode" ? raw : stored, raw.byteLength)
+      );
+    },
+    run: () => coded(work, pool, chunks, (_, i) => inputs[i] as Uint8Array, () => {}),
+    check: (sum) => checkSum(sum, work, chunks),
+  };
+}
+
+function copying(work: Work, pool: CodecPool, chunks: readonly BenchChunk[]): Contender<number> {
+  const into = new Uint8Array(CHUNK_BYTES);
   const last = chunks.at(-1) as BenchChunk;
   const expected = work === "encode" ? last.stored : last.raw;
   return {
     name: `${work} copied ${pool.size}`,
     prepare: () => warmUp(pool, chunks),
     run: () =>
-      work === "encode"
-        ? inOrder(
-          pool,
-          chunks,
-          ({ raw, sums }) => pool.encode(raw, sums.dtype, ["planes"]),
-          ({ stored }) => copied(stored),
-        )
-        : inOrder(
-          pool,
-          chunks,
-          ({ stored, sums }) => pool.decode(stored, "planes", sums),
-          ({ bytes }) => copied(bytes),
-        ),
-    check() {
+      coded(
+        work,
+        pool,
+        chunks,
+        ({ raw, stored }) => work === "encode" ? raw : stored,
+        (bytes) => into.set(bytes),
+      ),
+    check(sum) {
+      checkSum(sum, work, chunks);
       if (Buffer.compare(into.subarray(0, expected.byteLength), expected) !== 0) {
         throw new Error(`a pool of ${pool.size} did not ${work} the last chunk as expected`);
       }
@@ -179,9 +164,39 @@ function copying(
   };
 }
 
+/** Has all chunks coded, and sums up the stored checksums or the raw lengths: a thread has compared their checksums. */
+function coded(
+  work: Work,
+  pool: CodecPool,
+  chunks: readonly BenchChunk[],
+  inputOf: (chunk: BenchChunk, index: number) => Uint8Array,
+  take: (bytes: Uint8Array) => void,
+): Promise<number> {
+  if (work === "encode") {
+    return inOrder(
+      pool,
+      chunks,
+      (chunk, i) => pool.beginEncode(inputOf(chunk, i), chunk.sums.dtype, ["planes"]),
+      ({ stored, storedCrc }) => {
+        take(stored);
+        return storedCrc;
+      },
+    );
+  }
+  return inOrder(
+    pool,
+    chunks,
+    (chunk, i) => pool.beginDecode(inputOf(chunk, i), "planes", chunk.sums),
+    ({ bytes }) => {
+      take(bytes);
+      return bytes.byteLength;
+    },
+  );
+}
+
 async function warmUp(pool: CodecPool, chunks: readonly BenchChunk[]): Promise<void> {
   const before = Array.from({ length: CHUNKS_BEFORE }, (_, i) => chunks[i % chunks.length] as BenchChunk);
-  await inOrder(pool, before, ({ raw, sums }) => pool.encode(raw, sums.dtype, ["planes"]), () => 1);
+  await coded("encode", pool, before, ({ raw }) => raw, () => {});
 }
 
 function filled(pool: CodecPool, bytes: Uint8Array, rawLength: number): Uint8Array {
@@ -190,25 +205,28 @@ function filled(pool: CodecPool, bytes: Uint8Array, rawLength: number): Uint8Arr
   return memory;
 }
 
-function checkSum(sum: number, expected: readonly number[]): void {
-  const all = expected.reduce((a, b) => a + b, 0);
-  if (sum !== all) throw new Error(`a pool's results sum up to ${sum}, expected ${all}`);
+function checkSum(sum: number, work: Work, chunks: readonly BenchChunk[]): void {
+  const all = chunks.reduce(
+    (all, { sums }) => all + (work === "encode" ? sums.storedCrc : sums.rawLength),
+    0,
+  );
+  if (sum !== all) throw new Error(`the results sum up to ${sum}, expected ${all}`);
 }
 
 /**
- * Hands out all the work, with as much under way as the pool wants, and sums up what `take` makes of the results, in
+ * Posts all the work, with as much under way as the pool wants, and sums up what `take` makes of the results, in
  * order.
  */
 async function inOrder<Result extends Lent>(
   pool: CodecPool,
   chunks: readonly BenchChunk[],
-  begin: (chunk: BenchChunk, index: number) => Promise<Result>,
+  begin: (chunk: BenchChunk, index: number) => PostedJob<Result>,
   take: (result: Result) => number,
 ): Promise<number> {
-  const underWay: Promise<Result>[] = [];
+  const underWay: PostedJob<Result>[] = [];
   let sum = 0;
   const land = async (): Promise<void> => {
-    const result = await (underWay.shift() as Promise<Result>);
+    const result = await (underWay.shift() as PostedJob<Result>).take();
     sum += take(result);
     result.release();
   };

@@ -11,8 +11,8 @@ export function nodeBuiltin<Name extends keyof NodeBuiltins>(name: Name): NodeBu
 export interface NodeBuiltins {
   "node:zlib": typeof import("node:zlib");
   "node:fs": typeof import("node:fs");
-  "node:os": typeof import("node:os");
   "node:http": typeof import("node:http");
+  "node:os": typeof import("node:os");
   "node:path": typeof import("node:path");
   "node:util": typeof import("node:util");
   "node:url": typeof import("node:url");

@@ -24,6 +24,10 @@ export interface ByteSink {
    * `write` takes.
    */
   readonly durableBytesPerSecond?: number | undefined;
+  /** Whether {@link write} takes bytes that are shared between threads as well as any other. */
+  readonly takesShared?: boolean | undefined;
+  /** Is told before the first byte how many there are before compression. */
+  expect?(rawBytes: number): void;
   /**
    * Takes all the bytes, and keeps no reference to them after it resolves. `crc` is their CRC-32, where that is
    * known.

@@ -25,7 +25,8 @@
  */
 export type { CodecChoice, CompressionMode, EncodedChunk } from "../container/codec/choose.ts";
 export type { Codec, Decoder } from "../container/codec/codec.ts";
-export { CodecPool, type Lent, type LentBytes, type LentChunk } from "../container/codec/codec_pool.ts";
+export { CodecPool } from "../container/codec/codec_pool.ts";
+export type { Lent, LentBytes, LentChunk } from "../container/codec/lent.ts";
 export type { GpuCodingRates, WriteRates } from "../container/codec/coding_rates.ts";
 export type { ChunkSums } from "../container/codec/decode_checked.ts";
 export type { CodecName } from "../container/codec/table.ts";

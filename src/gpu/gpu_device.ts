@@ -11,7 +11,7 @@ import { checkedMemoryBytes, machineMemory, type MemoryNeeds, shortageOf } from 
 import { PollingPauses } from "./polling_pauses.ts";
 import { ReadbackRing } from "./readback.ts";
 import { requestDevice } from "./request_device.ts";
-import { unshared } from "./unshared.ts";
+import { UnsharedBytes } from "./unshared_bytes.ts";
 
 /** What a device made and did so far. A training step in its steady state changes only `submits`. */
 export interface GpuCounters {
@@ -58,13 +58,11 @@ export class GpuDevice {
   readonly provider: GpuProvider;
   /** Whether the adapter runs on the CPU (lavapipe, SwiftShader, WARP). */
   readonly isCpuAdapter: boolean;
-  /**
-   * Whether waiting for the GPU blocks the thread until its queue is empty, as Deno's own WebGPU does, rather than
-   * until what was awaited is done.
-   */
+  /** Whether a wait for the GPU blocks the thread until its queue is empty, as Deno's own WebGPU does. */
   readonly hasBlockingFences: boolean;
   /** The most bytes that all buffers together may take; `undefined` where that is not known. */
   readonly memoryBytes: number | undefined;
+  readonly #unshared: UnsharedBytes;
   readonly #gpu: GPU | undefined;
   readonly #counts = { buffersCreated: 0, pipelinesCreated: 0, bindGroupsCreated: 0, submits: 0 };
   readonly #buffers = new Set<GPUBuffer>();
@@ -96,6 +94,7 @@ export class GpuDevice {
     this.isCpuAdapter = isCpuAdapter(info);
     this.hasBlockingFences = runtime === "deno" && provider !== "dawn";
     this.memoryBytes = opened.memoryBytes ?? (this.isCpuAdapter ? machineMemory() : undefined);
+    this.#unshared = new UnsharedBytes(runtime, provider);
     this.#gpu = gpu;
     this.#ring = this.#ownRing();
     this.#pauses = provider === "dawn" && this.isCpuAdapter ? new PollingPauses() : undefined;
@@ -311,7 +310,7 @@ export class GpuDevice {
     }
     const { queue } = this.device;
     const whole = padded === bytes.byteLength ? padded : padded - 4;
-    if (whole > 0) queue.writeBuffer(buffer, offset, unshared(bytes.subarray(0, whole)));
+    if (whole > 0) queue.writeBuffer(buffer, offset, this.#unshared.of(bytes.subarray(0, whole)));
     if (whole < padded) {
       const tail = new Uint8Array(4);
       tail.set(bytes.subarray(whole));

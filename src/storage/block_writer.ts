@@ -101,6 +101,17 @@ export class BlockWriter {
     this.#disk = disk;
   }
 
+  /** Opens the file for direct writes now, where so many bytes will come: that takes up to 30 ms. */
+  expect(byteLength: number): void {
+    if (byteLength < BLOCKS * BLOCK_BYTES || this.#isClosed || this.#blocks.length > 0) return;
+    this.#blocks = this.#memory.take();
+    const [first] = this.#blocks;
+    if (first === undefined) return;
+    this.#direct = this.#openDirect(first.buffer);
+    // It is thrown where the first block is written.
+    this.#direct.catch(() => {});
+  }
+
   /** Takes a part of `bytes` and says how many. @throws what an earlier block's write failed with. */
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#isClosed) throw hostError("EBADF");

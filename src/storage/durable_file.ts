@@ -99,6 +99,11 @@ export class DurableFile {
     return this.#writer?.durableBytesPerSecond;
   }
 
+  /** See `StorageWriter.takesShared`. */
+  get takesShared(): boolean {
+    return this.#writer?.takesShared === true;
+  }
+
   /** Whether the file has its name, which is short of a commit only when syncing the directory failed. */
   get isPublished(): boolean {
     return this.#phase === "published" || this.#phase === "committed";
@@ -107,6 +112,11 @@ export class DurableFile {
   /** Whether the file is there and durable. */
   get isCommitted(): boolean {
     return this.#phase === "committed";
+  }
+
+  /** See `StorageWriter.expect`. */
+  expect(byteLength: number): void {
+    this.#writer?.expect?.(byteLength);
   }
 
   /**

@@ -235,6 +235,8 @@ export class FileStorage implements Storage {
       get durableBytesPerSecond() {
         return disk.durableBytesPerSecond;
       },
+      takesShared: true,
+      expect: (byteLength) => blocks.expect(byteLength),
       write: (bytes) => this.#run("write", path, () => blocks.write(bytes)),
       sync: async () => {
         await this.#run("write", path, () => blocks.flush());

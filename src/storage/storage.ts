@@ -36,6 +36,10 @@ export interface StorageWriter {
    * it.
    */
   readonly durableBytesPerSecond?: number | undefined;
+  /** Whether `write` takes bytes that are shared between threads as well as any other. */
+  readonly takesShared?: boolean;
+  /** Says about how many bytes will come, before the first, so that what takes time for large files begins early. */
+  expect?(byteLength: number): void;
   /**
    * Appends a part of `bytes`, which may change again when it resolves, and says how many it took: 1 to
    * `bytes.byteLength`, or 0 when it can take no more. They need not be written by then: what goes wrong may be

@@ -119,6 +119,39 @@ describe("BlockWriter", () => {
     expect(plain.bytes.slice(0, 4)).toEqual(Uint8Array.of(1, 2, 3, 4));
   });
 
+  test("opens the direct file before the first byte where many are expected, and closes it without any", async () => {
+    const direct = new MemoryFile();
+    let opened = 0;
+    const openDirect = (): Promise<PositionedFile> => Promise.resolve((opened++, direct.file));
+    const small = writerOf(new MemoryFile(), direct, { openDirect });
+    small.expect(MiB);
+    expect(opened).toBe(0);
+    await small.close();
+    const large = writerOf(new MemoryFile(), direct, { openDirect });
+    large.expect(64 * MiB);
+    large.expect(64 * MiB);
+    expect(opened).toBe(1);
+    const bytes = noise(2 * MiB);
+    await writeAll(large, bytes);
+    await large.flush();
+    expect([opened, direct.byteLength]).toEqual([1, 2 * MiB]);
+    await large.close();
+    const unused = writerOf(new MemoryFile(), direct, { openDirect });
+    unused.expect(64 * MiB);
+    await unused.close();
+    expect([opened, direct.closed]).toEqual([2, 2]);
+  });
+
+  test("what opening the direct file early fails with is thrown by the first block that is written", async () => {
+    const failure = new Error("no more files");
+    const writer = writerOf(new MemoryFile(), undefined, { openDirect: () => Promise.reject(failure) });
+    writer.expect(64 * MiB);
+    await writer.write(noise(MiB));
+    await writeAll(writer, noise(MiB));
+    expect(await thrownBy(() => writer.flush())).toBe(failure);
+    expect(await thrownBy(() => writer.close())).toBe(failure);
+  });
+
   test("goes on through the cache where the file system refuses the alignment", async () => {
     const plain = new MemoryFile();
     const direct = new MemoryFile();

@@ -1,4 +1,7 @@
 import { type Work, workOf } from "../../base/work.ts";
+import type { CodecPool } from "../../container/codec/codec_pool.ts";
+import { openHelpers } from "../../container/codec/open_helpers.ts";
+import { layoutTensors } from "../../container/format/layout.ts";
 import type { Coding } from "../../container/write/coding.ts";
 import { ContainerWriter, type WriteReport } from "../../container/write/container_writer.ts";
 import type { Provenance } from "../../container/format/manifest.ts";
@@ -17,16 +20,31 @@ export interface WriteCheckpointOptions extends Work {
   readonly gpuEncoding?: GpuEncoding | undefined;
 }
 
-/** Writes a source as a container, front to back. */
+/** Writes a source as a container, front to back. Of a large one, other threads encode a part. */
 export async function writeCheckpoint(
   sink: ByteSink,
   source: CheckpointSource,
   options: WriteCheckpointOptions,
 ): Promise<WriteReport> {
+  const helpers = helpersFor(source, options.coding);
+  try {
+    return await write(sink, source, options, helpers);
+  } finally {
+    await helpers?.close();
+  }
+}
+
+async function write(
+  sink: ByteSink,
+  source: CheckpointSource,
+  options: WriteCheckpointOptions,
+  helpers: CodecPool | undefined,
+): Promise<WriteReport> {
   const { fileId, provenance, coding, gpuEncoding, signal } = options;
   const writer = await ContainerWriter.create(sink, {
     ...coding,
     ...workOf(options),
+    pool: coding.pool ?? helpers,
     tensors: source.tensors,
     fileId,
   });
@@ -41,6 +59,20 @@ export async function writeCheckpoint(
   const { rates } = written;
   if (rates?.write !== undefined) gpuEncoding?.wrote(rates.write);
   return share?.rates === undefined ? written : { ...written, rates: { ...rates, gpu: share.rates } };
+}
+
+/**
+ * Threads that encode, unless the caller has some. None where a GPU may encode, and none for `fast`: it encodes where
+ * one thread is faster than the disk.
+ */
+function helpersFor(
+  { tensors, encodingGpu }: CheckpointSource,
+  { pool, codec, mode = "balanced" }: Coding,
+): CodecPool | undefined {
+  const choice = codec ?? mode;
+  const isForGpu = encodingGpu !== undefined && choice === "levels";
+  if (pool !== undefined || choice === "raw" || choice === "fast" || isForGpu) return undefined;
+  return openHelpers(layoutTensors(tensors).rawByteLength);
 }
 
 /** What the GPU encodes of it; `undefined` where there is none to ask. */

@@ -1,6 +1,8 @@
 import type { Work } from "../../base/work.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { DType } from "../../base/dtype.ts";
+import type { CodecPool } from "../../container/codec/codec_pool.ts";
+import { openHelpers } from "../../container/codec/open_helpers.ts";
 import type { ContainerReader } from "../../container/read/container_reader.ts";
 import type { TensorRecord } from "../../container/format/layout.ts";
 import { GapCheck } from "../../container/format/raw_gaps.ts";
@@ -104,9 +106,15 @@ export class TensorPlan {
       }
       for (const { target, bytes } of defaults) staged.write(target, 0, bytes);
       const all = { start: 0, end: reader.rawByteLength, segments };
-      const parts = options.readsAll ? [all] : fileRanges(segments);
+      const parts = options.readsAll ? [all] : [...fileRanges(segments)];
       const gaps = options.readsAll ? new GapCheck(reader) : undefined;
-      await copyParts(gpu, reader, parts, { ...options, staged, gaps });
+      // A fence that blocks is one of a runtime that copies on a thread of its own; another finds no core free.
+      const helpers = gpu.hasBlockingFences ? undefined : openHelpers(codedBytes(reader, parts));
+      try {
+        await copyParts(gpu, reader, parts, { ...options, staged, gaps, pool: helpers });
+      } finally {
+        await helpers?.close();
+      }
       await staged.ready();
       return staged;
     } catch (error) {
@@ -176,21 +184,34 @@ function withCasts(
   );
 }
 
+/** Raw bytes of the chunks with a part in these that have to be decoded. */
+function codedBytes({ chunks }: ContainerReader, parts: readonly FileRange[]): number {
+  let coded = 0;
+  let part = 0;
+  for (const { rawOffset, rawLength, codec } of chunks) {
+    while ((parts[part]?.end ?? Infinity) <= rawOffset) part++;
+    const isRead = (parts[part]?.start ?? Infinity) < rawOffset + rawLength;
+    if (isRead && codec.name !== "raw") coded += rawLength;
+  }
+  return coded;
+}
+
 /** @param options With `gaps` where the bytes between tensors were not checked before. */
 async function copyParts(
   gpu: GpuDevice,
   reader: ContainerReader,
   parts: Iterable<FileRange>,
-  { staged, gaps, signal, onProgress }: Work & {
+  { staged, gaps, pool, signal, onProgress }: Work & {
     readonly staged: StagedTensors;
     readonly gaps: GapCheck | undefined;
+    readonly pool: CodecPool | undefined;
   },
 ): Promise<void> {
   const total = reader.rawByteLength;
   let done = 0;
   for (const { start, end, segments } of parts) {
     let first = 0;
-    for await (const { rawOffset, bytes } of reader.rawChunks({ start, end, signal })) {
+    for await (const { rawOffset, bytes } of reader.rawChunks({ start, end, signal, pool })) {
       gpu.assertAlive();
       done = rawOffset + bytes.byteLength;
       for (const { start, end } of gaps?.damagedUpTo(done, rawOffset, bytes) ?? []) {

@@ -1,23 +1,42 @@
 import { CairnError } from "../../base/errors.ts";
 import { nodeBuiltin } from "../../base/node_builtin.ts";
-import type { CodecAnswer, CodecJob } from "./codec_job.ts";
+
+/**
+ * What a thread is told: the board that it takes jobs from, its number there, and compiled code; then the memory of
+ * each slot.
+ */
+export type ThreadMessage =
+  | {
+    readonly kind: "board";
+    readonly board: SharedArrayBuffer;
+    readonly thread: number;
+    readonly kernels?: WebAssembly.Module | undefined;
+  }
+  | {
+    readonly kind: "memory";
+    readonly slot: number;
+    readonly number: number;
+    readonly memory: SharedArrayBuffer;
+  };
 
 /** A worker of a browser, Deno or Bun, or of `node:worker_threads`. */
 export interface CodecThread {
-  post(jobs: readonly CodecJob[], transfer: ArrayBuffer[]): void;
+  post(message: ThreadMessage): void;
   close(): Promise<void>;
 }
 
 /** Is told what a thread does. */
 export interface ThreadListeners {
-  answered(answers: readonly CodecAnswer[]): void;
+  /** A job is done, where that was asked for. */
+  answered(): void;
   /** The thread has died, or never began. */
   failed(error: Error): void;
 }
 
-/** Whether there are threads here. */
+/** Whether there are threads here, and memory that they share: in a browser only for pages that are isolated. */
 export function canStartThreads(): boolean {
-  return typeof Worker === "function" || nodeBuiltin("node:worker_threads") !== undefined;
+  return typeof SharedArrayBuffer === "function" &&
+    (typeof Worker === "function" || nodeBuiltin("node:worker_threads") !== undefined);
 }
 
 /** Starts a thread with the codecs. `url` is for tests: a module that takes jobs and answers. */
@@ -33,7 +52,7 @@ function workerUrl(): URL {
 
 function startWebWorker({ answered, failed }: ThreadListeners, url: URL): CodecThread {
   const worker = new Worker(url, { type: "module" });
-  worker.onmessage = (event: MessageEvent<readonly CodecAnswer[]>) => answered(event.data);
+  worker.onmessage = answered;
   worker.onerror = (event) => {
     event.preventDefault();
     failed(died(event.message));
@@ -41,7 +60,7 @@ function startWebWorker({ answered, failed }: ThreadListeners, url: URL): CodecT
   // Bun says so when a worker ends by itself; the others have no such event, and no way for it to end without an error.
   worker.addEventListener("close", () => failed(died("it has ended")));
   return {
-    post: (jobs, transfer) => worker.postMessage(jobs, transfer),
+    post: (message) => worker.postMessage(message),
     close: () => Promise.resolve(worker.terminate()),
   };
 }
@@ -54,11 +73,11 @@ function startNodeWorker({ answered, failed }: ThreadListeners, url: URL): Codec
   worker.on("error", (cause) => failed(died(cause instanceof Error ? cause.message : String(cause), cause)));
   worker.on("exit", () => failed(died("it has ended")));
   return {
-    post: (jobs, transfer) => worker.postMessage(jobs, transfer),
+    post: (message) => worker.postMessage(message),
     close: async () => void await worker.terminate(),
   };
 }
 
 function died(why: string, cause?: unknown): CairnError {
-  return new CairnError("closed", `A codec worker has failed: ${why}; open another CodecPool`, { cause });
+  return new CairnError("closed", `A codec worker has failed: ${why}`, { cause });
 }

@@ -1,79 +1,67 @@
 /*
- * The module of a worker of `CodecPool`: takes several `CodecJob`s at a time, answers with as many `CodecAnswer`s. It
- * is started, never imported.
+ * The module of a worker of `CodecPool`: takes jobs from a `JobBoard` until that is closed. It is started, never
+ * imported.
  */
-import { CairnError } from "../../base/errors.ts";
 import { nodeBuiltin } from "../../base/node_builtin.ts";
-import { encodeSmallest } from "./choose.ts";
-import type { CodecAnswer, CodecJob, JobInput, JobOutput } from "./codec_job.ts";
-import { decodeChecked } from "./decode_checked.ts";
-import { decoderByName } from "./decoders.ts";
-import { outputHalf } from "./shared_buffers.ts";
+import { type CodecResult, JobRunner } from "./codec_job.ts";
+import type { ThreadMessage } from "./codec_thread.ts";
+import { JobBoard, type TakenJob } from "./job_board.ts";
+import { useKernelsModule } from "./planes/wasm_kernels.ts";
 
-/** Memory of the buffers by their number. */
-const buffers: SharedArrayBuffer[] = [];
-
-interface JobMemory {
-  readonly input: Uint8Array;
-  /** Where the output goes, where both threads see it. */
-  readonly output?: Uint8Array;
+/** A slot's memory and its number. */
+interface SlotMemory {
+  readonly number: number;
+  readonly memory: SharedArrayBuffer;
 }
 
-function answer({ id, input: where, work }: CodecJob): CodecAnswer {
-  try {
-    const { input, output } = memoryOf(where);
-    if (work.kind === "decode") {
-      const raw = decodeChecked(decoderByName(work.name), input, work.chunk, output);
-      return { id, output: given(raw, output) };
+let board: JobBoard | undefined;
+let thread = 0;
+const memories: SlotMemory[] = [];
+const runner = new JobRunner();
+// Workers of Node have no `postMessage` of their own; those of Deno, Bun and browsers do. To ask for a port takes Deno
+// long.
+const isWebWorker = typeof globalThis.postMessage === "function";
+const port = isWebWorker ? undefined : nodeBuiltin("node:worker_threads")?.parentPort;
+
+function answer(): void {
+  if (isWebWorker) globalThis.postMessage(0);
+  else port?.postMessage(0);
+}
+
+function hear(message: ThreadMessage): void {
+  if (message.kind === "board") {
+    board = new JobBoard(message.board);
+    thread = message.thread;
+    if (message.kernels !== undefined) useKernelsModule(message.kernels);
+  } else {
+    memories[message.slot] = { number: message.number, memory: message.memory };
+  }
+  if (board !== undefined) serve(board);
+}
+
+/** Takes jobs while there are any, and sleeps between them. Returns to hear of memory that it does not know. */
+function serve(board: JobBoard): void {
+  while (!board.isClosed) {
+    const bell = board.bell;
+    const taken = board.take(thread, (slot, number) => memories[slot]?.number === number);
+    if (taken === "not mine") return;
+    if (taken === "none") {
+      board.sleep(bell);
+      continue;
     }
-    const { stored, ...encoded } = encodeSmallest(input, work.dtype, work.names, output);
-    return { id, output: given(stored, output), encoded };
-  } catch (error) {
-    const code = error instanceof CairnError ? error.code : undefined;
-    return { id, failure: { code, message: error instanceof Error ? error.message : String(error) } };
+    board.finish(taken.slot, resultOf(taken));
+    if (board.takeAwaited()) answer();
   }
 }
 
-function memoryOf(where: JobInput): JobMemory {
-  if ("bytes" in where) return { input: where.bytes };
-  const memory = where.memory ?? buffers[where.buffer];
-  if (memory === undefined) throw new CairnError("closed", `A codec worker knows no buffer ${where.buffer}`);
-  buffers[where.buffer] = memory;
-  return { input: new Uint8Array(memory, 0, where.byteLength), output: outputHalf(memory) };
+function resultOf({ slot, inputBytes, job }: TakenJob): CodecResult | undefined {
+  const memory = memories[slot]?.memory;
+  try {
+    return memory === undefined ? undefined : runner.run(job, memory, inputBytes);
+  } catch {
+    return undefined;
+  }
 }
 
-/** Puts a codec's result where the other thread finds it. It may be the input, or in `output` already. */
-function given(bytes: Uint8Array, output: Uint8Array | undefined): JobOutput {
-  if (output === undefined) return whole(bytes);
-  if (bytes.buffer === output.buffer) return { at: bytes.byteOffset, byteLength: bytes.byteLength };
-  output.set(bytes);
-  return { at: output.byteOffset, byteLength: bytes.byteLength };
-}
-
-/** Bytes that have a buffer of their own, which can be transferred: one that Node pools cannot. */
-function whole(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
-}
-
-/** The buffers that go back with answers. */
-function buffersOf(answers: readonly CodecAnswer[]): ArrayBuffer[] {
-  return answers.flatMap((answer) =>
-    "output" in answer && answer.output instanceof Uint8Array && answer.output.buffer instanceof ArrayBuffer
-      ? [answer.output.buffer]
-      : []
-  );
-}
-
-const port = nodeBuiltin("node:worker_threads")?.parentPort;
-// Workers of Node have no `postMessage` of their own; those of Deno, Bun and browsers do.
-if (typeof globalThis.postMessage === "function") {
-  globalThis.onmessage = ({ data }: MessageEvent<readonly CodecJob[]>) => {
-    const answers = data.map(answer);
-    globalThis.postMessage(answers, { transfer: buffersOf(answers) });
-  };
-} else {
-  port?.on("message", (jobs: readonly CodecJob[]) => {
-    const answers = jobs.map(answer);
-    port.postMessage(answers, buffersOf(answers));
-  });
-}
+if (isWebWorker) globalThis.onmessage = ({ data }: MessageEvent<ThreadMessage>) => hear(data);
+else port?.on("message", hear);

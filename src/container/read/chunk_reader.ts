@@ -5,12 +5,13 @@ import { allocate } from "../../base/allocate.ts";
 import { chunkAt } from "../format/chunk_at.ts";
 import type { ChunkRecord } from "../format/chunk_table.ts";
 import { ChunksUnderWay, type RawChunk } from "./chunks_under_way.ts";
-import { type CodecPool, type Lent, type LentBytes, MIN_POOL_BYTES } from "../codec/codec_pool.ts";
+import { type CodecPool, MIN_POOL_BYTES, type PostedJob } from "../codec/codec_pool.ts";
+import type { Lent, LentBytes } from "../codec/lent.ts";
 import { checkSum, decodeChecked } from "../codec/decode_checked.ts";
 import type { CodecName } from "../codec/table.ts";
 import { isDamage } from "../format/damage.ts";
 import { DEFAULT_READ_BYTES, paddedLength, planReads } from "./read_plan.ts";
-import { Scratch } from "./scratch.ts";
+import { Scratch } from "../codec/scratch.ts";
 import type { ByteSource } from "../source.ts";
 import type { Tables } from "../format/tail.ts";
 import { TensorsByRange } from "./tensors_by_range.ts";
@@ -22,6 +23,15 @@ interface LentRawChunk extends RawChunk, Lent {}
 interface ChunkScratch {
   readonly stored: Scratch;
   readonly raw: Scratch;
+}
+
+/** How chunks are read. */
+export interface ChunkReading {
+  readonly signal?: AbortSignal | undefined;
+  /** Named where one is damaged, instead of all that have a part in it. */
+  readonly tensor?: string | undefined;
+  /** Where to decode. */
+  readonly pool?: CodecPool | undefined;
 }
 
 /** What came of reading one chunk. */
@@ -74,19 +84,20 @@ export class ChunkReader {
   /**
    * The raw bytes of the chunks `wanted`, whose indices rise, in as few reads as `planReads` needs. The bytes may be
    * overwritten by what comes next, and may be shared with other threads. Throws as {@link read}.
+   *
+   * @param pool Where to decode, instead of the reader's own.
    */
   async *readMany(
     wanted: Iterable<number>,
-    signal?: AbortSignal,
-    tensor?: string,
+    { signal, tensor, pool = this.#pool }: ChunkReading = {},
   ): AsyncGenerator<RawChunk> {
     const scratch = this.#spare ?? { stored: new Scratch(), raw: new Scratch() };
     this.#spare = undefined;
-    const underWay = new ChunksUnderWay<LentRawChunk>(this.#pool?.depth ?? 0);
+    const underWay = new ChunksUnderWay<LentRawChunk>(pool?.depth ?? 0);
     try {
       for (const { offset, byteLength, chunks } of planReads(this.#tables.chunks, wanted, this.readBytes)) {
         throwIfAborted(signal);
-        const lent = chunks.length === 1 ? this.#lend(this.chunk(chunks[0] as number)) : undefined;
+        const lent = chunks.length === 1 ? this.#lend(this.chunk(chunks[0] as number), pool) : undefined;
         const bytes = lent?.bytes.subarray(0, byteLength) ?? scratch.stored.take(byteLength);
         try {
           await this.#source.read(offset, bytes, signal);
@@ -95,12 +106,13 @@ export class ChunkReader {
             const chunk = this.chunk(index);
             const start = chunk.storedOffset - offset;
             const padded = bytes.subarray(start, start + paddedLength(chunk));
-            const atOnce = underWay.isEmpty && !this.#isForPool(chunk);
-            const checked = this.#checked(index, padded, {
+            const atOnce = underWay.isEmpty && !isForPool(chunk, pool);
+            const job = this.#begin(index, padded, {
               tensor,
+              pool,
               scratch: atOnce ? scratch.raw : undefined,
             });
-            yield* underWay.add(checked, atOnce);
+            yield* underWay.add(job, atOnce);
           }
         } finally {
           lent?.release();
@@ -121,21 +133,21 @@ export class ChunkReader {
    */
   async *outcomes(signal?: AbortSignal): AsyncGenerator<ChunkOutcome> {
     const scratch: ChunkScratch = { stored: new Scratch(), raw: new Scratch() };
-    const underWay = new ChunksUnderWay<ChunkOutcome>(this.#pool?.depth ?? 0);
+    const pool = this.#pool;
+    const underWay = new ChunksUnderWay<ChunkOutcome>(pool?.depth ?? 0);
     try {
       for (const [index, chunk] of this.#tables.chunks.entries()) {
         throwIfAborted(signal);
         const length = paddedLength(chunk);
-        const lent = this.#lend(chunk);
+        const lent = this.#lend(chunk, pool);
         const padded = lent?.bytes.subarray(0, length) ?? scratch.stored.take(length);
         try {
           const missing = await this.#load(index, padded, signal);
-          const atOnce = underWay.isEmpty && !this.#isForPool(chunk);
-          const outcome: Promise<ChunkOutcome> = missing === undefined
-            ? this.#checked(index, padded, atOnce ? { scratch: scratch.raw } : {})
-              .catch((error) => damagedChunk(index, error))
-            : Promise.resolve(missing);
-          yield* underWay.add(outcome, atOnce);
+          const atOnce = underWay.isEmpty && !isForPool(chunk, pool);
+          const job = missing === undefined
+            ? this.#begin(index, padded, { pool, scratch: atOnce ? scratch.raw : undefined })
+            : jobOf(() => missing);
+          yield* underWay.add(withDamage(index, job), atOnce);
         } finally {
           lent?.release();
         }
@@ -186,11 +198,9 @@ export class ChunkReader {
   }
 
   /** Memory of the pool to read a chunk's bytes to, which saves copying them there. */
-  #lend(chunk: ChunkRecord): LentBytes | undefined {
-    if (this.#pool === undefined || this.#source.fillsShared !== true || !this.#isForPool(chunk)) {
-      return undefined;
-    }
-    return this.#pool.lend(Math.max(paddedLength(chunk), chunk.rawLength));
+  #lend(chunk: ChunkRecord, pool: CodecPool | undefined): LentBytes | undefined {
+    if (pool === undefined || this.#source.fillsShared !== true || !isForPool(chunk, pool)) return undefined;
+    return pool.lend(Math.max(paddedLength(chunk), chunk.rawLength));
   }
 
   /** Reads a chunk's bytes; what came of it where they are not there. */
@@ -207,33 +217,41 @@ export class ChunkReader {
     }
   }
 
-  #isForPool({ codec, rawLength }: ChunkRecord): boolean {
-    // Summing up a raw chunk takes no longer than copying it to where another thread sees it.
-    return this.#pool !== undefined && codec.name !== "raw" && rawLength >= MIN_POOL_BYTES;
-  }
-
   /**
-   * The chunk whose stored bytes, with the zeros behind them, are `padded`, by the pool where it is for it. `padded`
-   * is not looked at after this has returned; the result may be a view of it or of `scratch`, where that is given.
+   * The chunk whose stored bytes, with the zeros behind them, are `padded`: posted to the pool where it is for it, else
+   * decoded. `padded` is not looked at after this has returned; the result may be a view of it or of `scratch`, where
+   * that is given.
    */
-  async #checked(
+  #begin(
     index: number,
     padded: Uint8Array,
-    { tensor, scratch }: { readonly tensor?: string | undefined; readonly scratch?: Scratch | undefined },
-  ): Promise<LentRawChunk> {
+    { tensor, scratch, pool }: Omit<ChunkReading, "signal"> & { readonly scratch: Scratch | undefined },
+  ): PostedJob<LentRawChunk> {
     const chunk = this.chunk(index);
-    if (this.#pool === undefined || !this.#isForPool(chunk)) {
-      const into = chunk.codec.name === "raw" ? undefined : scratch?.take(chunk.rawLength);
-      const raw = this.#checkedRaw(index, padded, tensor, into);
-      const mayBeView = scratch !== undefined || raw.buffer !== padded.buffer;
-      return { index, raw: mayBeView ? raw : raw.slice(), release: () => {} };
+    if (pool === undefined || !isForPool(chunk, pool)) {
+      return jobOf(() => {
+        const into = chunk.codec.name === "raw" ? undefined : scratch?.take(chunk.rawLength);
+        const raw = this.#checkedRaw(index, padded, tensor, into);
+        const mayBeView = scratch !== undefined || raw.buffer !== padded.buffer;
+        return { index, raw: mayBeView ? raw : raw.slice(), release: () => {} };
+      });
     }
-    const stored = this.#storedOf(index, padded, tensor);
     try {
-      const { bytes, release } = await this.#pool.decode(stored, chunk.codec.name as CodecName, chunk);
-      return { index, raw: bytes, release };
-    } catch (cause) {
-      throw this.#asDamage(index, tensor, cause);
+      const stored = this.#storedOf(index, padded, tensor);
+      const job = pool.beginDecode(stored, chunk.codec.name as CodecName, chunk);
+      return {
+        take: async () => {
+          try {
+            const { bytes, release } = await job.take();
+            return { index, raw: bytes, release };
+          } catch (cause) {
+            throw this.#asDamage(index, tensor, cause);
+          }
+        },
+        abandon: () => job.abandon(),
+      };
+    } catch (error) {
+      return failedJob(error);
     }
   }
 
@@ -292,6 +310,32 @@ export class ChunkReader {
       cause,
     });
   }
+}
+
+function isForPool({ codec, rawLength }: ChunkRecord, pool: CodecPool | undefined): boolean {
+  // Summing up a raw chunk takes no longer than copying it to where another thread sees it.
+  return pool !== undefined && codec.name !== "raw" && rawLength >= MIN_POOL_BYTES;
+}
+
+/** What `work` gives, which is done now; its error comes when its turn does, which may be never. */
+function jobOf<Result>(work: () => Result): PostedJob<Result> {
+  try {
+    const result = work();
+    return { take: () => Promise.resolve(result), abandon: () => {} };
+  } catch (error) {
+    return failedJob(error);
+  }
+}
+
+function failedJob(error: unknown): PostedJob<never> {
+  return { take: () => Promise.reject(error), abandon: () => {} };
+}
+
+function withDamage(index: number, job: PostedJob<ChunkOutcome>): PostedJob<ChunkOutcome> {
+  return {
+    take: () => job.take().catch((error) => damagedChunk(index, error)),
+    abandon: () => job.abandon(),
+  };
 }
 
 /** Throws any error that is no damage. */

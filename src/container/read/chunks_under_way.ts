@@ -1,4 +1,5 @@
-import type { Lent } from "../codec/codec_pool.ts";
+import type { PostedJob } from "../codec/codec_pool.ts";
+import type { Lent } from "../codec/lent.ts";
 
 /** A chunk's index and its raw bytes. */
 export interface RawChunk {
@@ -9,7 +10,7 @@ export interface RawChunk {
 /** Chunks that are decoded at the same time and given back in order: no more than `limit` of them wait. */
 export class ChunksUnderWay<Chunk extends Lent> {
   readonly #limit: number;
-  readonly #queue: Promise<Chunk>[] = [];
+  readonly #queue: PostedJob<Chunk>[] = [];
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -22,11 +23,9 @@ export class ChunksUnderWay<Chunk extends Lent> {
 
   /**
    * Takes one more chunk, and gives the first ones where there are too many; or all, `atOnce`. What is given is
-   * released when the next is asked for. Rejects where they do.
+   * released when the next is asked for. Rejects where taking one does.
    */
-  async *add(chunk: Promise<Chunk>, atOnce = false): AsyncGenerator<Chunk> {
-    // The reader may stop before this one's turn comes; that is no failure.
-    chunk.catch(() => {});
+  async *add(chunk: PostedJob<Chunk>, atOnce = false): AsyncGenerator<Chunk> {
     this.#queue.push(chunk);
     yield* this.#downTo(atOnce ? 0 : this.#limit);
   }
@@ -36,14 +35,14 @@ export class ChunksUnderWay<Chunk extends Lent> {
     yield* this.#downTo(0);
   }
 
-  /** Releases what will not be asked for, as soon as it is there. */
+  /** Gives up what will not be asked for. */
   abandon(): void {
-    for (const chunk of this.#queue.splice(0)) chunk.then(({ release }) => release(), () => {});
+    for (const chunk of this.#queue.splice(0)) chunk.abandon();
   }
 
   async *#downTo(count: number): AsyncGenerator<Chunk> {
     while (this.#queue.length > count) {
-      const chunk = await (this.#queue.shift() as Promise<Chunk>);
+      const chunk = await (this.#queue.shift() as PostedJob<Chunk>).take();
       try {
         yield chunk;
       } finally {

@@ -6,6 +6,7 @@ import { byteSizeOf } from "../../base/dtype.ts";
 import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
 import type { CastDType } from "./cast.ts";
+import type { CodecPool } from "../codec/codec_pool.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import type { ChunkSource } from "./chunk_source.ts";
 import type { ChunkRecord } from "../format/chunk_table.ts";
@@ -54,10 +55,20 @@ export interface RawChunksOptions extends Work {
   readonly start?: number | undefined;
   /** Where to end. Default: at its end. */
   readonly end?: number | undefined;
+  /**
+   * Where to decode, instead of the pool that the reader was opened with. Its opener closes it. The bytes may then be
+   * in memory that threads share, which not everything takes.
+   */
+  readonly pool?: CodecPool | undefined;
 }
 
 /** Every option of {@link RawChunksOptions}. */
-export const RAW_CHUNKS_OPTIONS: OptionNames<RawChunksOptions> = { ...WORK_OPTIONS, start: true, end: true };
+export const RAW_CHUNKS_OPTIONS: OptionNames<RawChunksOptions> = {
+  ...WORK_OPTIONS,
+  start: true,
+  end: true,
+  pool: true,
+};
 
 /**
  * A container, open for reading. It trusts nothing: whatever the bytes of the source are, every method either
@@ -180,7 +191,12 @@ export class ContainerReader {
   ): AsyncGenerator<{ byteOffset: number; bytes: Uint8Array }> {
     const { rawStart, rawEnd, byteLength, convert, resultOffset } = selectionOf(this.tensor(name), options);
     this.#begin(options.signal);
-    for await (const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, options.signal, name)) {
+    for await (
+      const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, {
+        signal: options.signal,
+        tensor: name,
+      })
+    ) {
       yield { byteOffset: resultOffset(rawOffset), bytes: convert(bytes) };
       options.onProgress?.({ done: resultOffset(rawOffset + bytes.byteLength), total: byteLength });
       this.#begin(options.signal);
@@ -241,9 +257,13 @@ export class ContainerReader {
   async *rawChunks(
     options: RawChunksOptions = {},
   ): AsyncGenerator<{ rawOffset: number; bytes: Uint8Array }> {
-    const { start = 0, end = this.rawByteLength } = checkOptions("rawChunks()", options, RAW_CHUNKS_OPTIONS);
-    this.#begin(options.signal);
-    for await (const piece of this.#ranges.pieces(start, end, options.signal)) {
+    const { start = 0, end = this.rawByteLength, signal, pool } = checkOptions(
+      "rawChunks()",
+      options,
+      RAW_CHUNKS_OPTIONS,
+    );
+    this.#begin(signal);
+    for await (const piece of this.#ranges.pieces(start, end, { signal, pool })) {
       yield piece;
       options.onProgress?.({ done: piece.rawOffset + piece.bytes.byteLength, total: this.rawByteLength });
       this.#begin(options.signal);
@@ -281,7 +301,9 @@ export class ContainerReader {
   ): Promise<void> {
     const { rawStart, rawEnd, byteLength, isCast, convert, resultOffset } = selection;
     if (!isCast) return await this.#ranges.fill(into, rawStart, options, tensor);
-    for await (const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, options.signal, tensor)) {
+    for await (
+      const { rawOffset, bytes } of this.#ranges.pieces(rawStart, rawEnd, { signal: options.signal, tensor })
+    ) {
       into.set(convert(bytes), resultOffset(rawOffset));
       options.onProgress?.({ done: resultOffset(rawOffset + bytes.byteLength), total: byteLength });
     }

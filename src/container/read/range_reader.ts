@@ -1,8 +1,9 @@
 import type { Work } from "../../base/work.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { allocate } from "../../base/allocate.ts";
+import type { ChunkReading } from "./chunk_reader.ts";
 import type { ChunkSource } from "./chunk_source.ts";
-import { Scratch } from "./scratch.ts";
+import { Scratch } from "../codec/scratch.ts";
 
 /** A piece of the raw space. */
 export interface RawPiece {
@@ -59,7 +60,9 @@ export class RangeReader {
         report(span.rawEnd);
         continue;
       }
-      for await (const { index, raw, piece } of this.#pieces(span.rawStart, span.rawEnd, signal, tensor)) {
+      for await (
+        const { index, raw, piece } of this.#pieces(span.rawStart, span.rawEnd, { signal, tensor })
+      ) {
         into.set(piece.bytes, piece.rawOffset - rawOffset);
         if (this.#isWorthKeeping(index, rawOffset, end)) this.#remember(index, raw);
         report(piece.rawOffset + piece.bytes.byteLength);
@@ -68,13 +71,13 @@ export class RangeReader {
   }
 
   /**
-   * The raw bytes from `start` to `end`, chunk by chunk, in memory that is not shared. They may be overwritten by the
-   * next piece.
+   * The raw bytes from `start` to `end`, chunk by chunk, in memory that is not shared unless `reading` has a pool. They
+   * may be overwritten by the next piece.
    */
-  async *pieces(start: number, end: number, signal?: AbortSignal, tensor?: string): AsyncGenerator<RawPiece> {
+  async *pieces(start: number, end: number, reading: ChunkReading = {}): AsyncGenerator<RawPiece> {
     let plain = allocate(0);
-    for await (const { piece: { rawOffset, bytes } } of this.#pieces(start, end, signal, tensor)) {
-      if (bytes.buffer instanceof ArrayBuffer) {
+    for await (const { piece: { rawOffset, bytes } } of this.#pieces(start, end, reading)) {
+      if (reading.pool !== undefined || bytes.buffer instanceof ArrayBuffer) {
         yield { rawOffset, bytes };
         continue;
       }
@@ -116,10 +119,9 @@ export class RangeReader {
   async *#pieces(
     start: number,
     end: number,
-    signal: AbortSignal | undefined,
-    tensor: string | undefined,
+    reading: ChunkReading,
   ): AsyncGenerator<{ readonly index: number; readonly raw: Uint8Array; readonly piece: RawPiece }> {
-    for await (const { index, raw } of this.#chunks.readMany(this.indicesOf(start, end), signal, tensor)) {
+    for await (const { index, raw } of this.#chunks.readMany(this.indicesOf(start, end), reading)) {
       const { rawOffset } = this.#chunks.chunk(index);
       const from = Math.max(start, rawOffset);
       const bytes = raw.subarray(from - rawOffset, Math.min(end - rawOffset, raw.byteLength));

@@ -26,7 +26,7 @@ export async function* readTensors<Selection extends TensorSelection>(
   let next = 0;
   let done = 0;
   let pending: Pending<Selection>[] = [];
-  for await (const { index, raw } of chunks.readMany(wantedChunks(ranges, waiting), signal)) {
+  for await (const { index, raw } of chunks.readMany(wantedChunks(ranges, waiting), { signal })) {
     const { rawOffset } = chunks.chunk(index);
     const rawEnd = rawOffset + raw.byteLength;
     for (let item = waiting[next]; item !== undefined && item.rawStart < rawEnd; item = waiting[++next]) {

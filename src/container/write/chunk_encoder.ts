@@ -1,6 +1,7 @@
 import type { ChunkCut } from "../format/chunk_plan.ts";
 import { candidatesFor, type CodecChoice, type EncodedChunk, encodeSmallest } from "../codec/choose.ts";
-import { type CodecPool, MIN_POOL_BYTES } from "../codec/codec_pool.ts";
+import { type CodecPool, MIN_POOL_BYTES, type PostedJob } from "../codec/codec_pool.ts";
+import type { LentChunk } from "../codec/lent.ts";
 import { CodingRates, type WriteRates } from "../codec/coding_rates.ts";
 import type { CodecName } from "../codec/table.ts";
 import type { ByteSink } from "../source.ts";
@@ -24,7 +25,6 @@ export class ChunkEncoder {
   readonly #rates: CodingRates = new CodingRates();
   // New memory for each chunk costs more than copying it.
   readonly #spare: ArrayBuffer[] = [];
-  readonly #spareOnLoan: Set<ArrayBufferLike> = new Set();
   #here = new Uint8Array(0);
 
   /** Throws as `candidatesFor` does for each of the choices. */
@@ -62,38 +62,34 @@ export class ChunkEncoder {
     return encoded;
   }
 
-  /**
-   * Encodes a copy of `raw` in the pool, while `inFlight` others are under way. The result is in memory that is not
-   * shared, since not every sink takes any that is; {@link takeBack} saves the next chunk from allocating some.
-   */
-  async encodeInPool(
+  /** Posts a copy of `raw` to the pool, while `inFlight` others are under way. */
+  beginInPool(
     { dtype, rawLength }: ChunkCut,
     raw: Uint8Array,
     names: readonly CodecName[],
     inFlight: number,
-  ): Promise<EncodedChunk> {
+  ): PostedJob<LentChunk> {
     const start = this.#now();
-    const { release, ...encoded } = await (this.#pool as CodecPool).encode(raw, dtype, names);
-    const stored = this.#plain(encoded.stored, rawLength);
-    release();
-    this.#rates.encoded(rawLength, stored.byteLength, (this.#now() - start) / (inFlight + 1));
-    return { ...encoded, stored };
+    const job = (this.#pool as CodecPool).beginEncode(raw, dtype, names);
+    return {
+      take: async () => {
+        const chunk = await job.take();
+        const ms = (this.#now() - start) / (inFlight + 1);
+        this.#rates.encoded(rawLength, chunk.stored.byteLength, ms);
+        return this.#sink.takesShared === true ? chunk : this.#plain(chunk, rawLength);
+      },
+      abandon: () => job.abandon(),
+    };
   }
 
-  /** Takes back the memory of a chunk that {@link encodeInPool} gave, when it is not used any more. */
-  takeBack({ stored }: EncodedChunk): void {
-    const { buffer } = stored;
-    if (this.#spareOnLoan.delete(buffer) && buffer instanceof ArrayBuffer) this.#spare.push(buffer);
-  }
-
-  #plain(stored: Uint8Array, rawLength: number): Uint8Array {
-    if (stored.buffer instanceof ArrayBuffer) return stored;
+  /** The chunk in memory that is not shared, since not every sink takes any that is. */
+  #plain({ release, ...chunk }: LentChunk, rawLength: number): LentChunk {
     const spare = this.#spare.pop();
     const memory = spare !== undefined && spare.byteLength >= rawLength ? spare : new ArrayBuffer(rawLength);
-    this.#spareOnLoan.add(memory);
-    const plain = new Uint8Array(memory, 0, stored.byteLength);
-    plain.set(stored);
-    return plain;
+    const stored = new Uint8Array(memory, 0, chunk.stored.byteLength);
+    stored.set(chunk.stored);
+    release();
+    return { ...chunk, stored, release: () => this.#spare.push(memory) };
   }
 
   /** Runs `write`, which gives a chunk of so many stored bytes to the sink, and takes its time. */

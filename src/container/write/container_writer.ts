@@ -8,6 +8,8 @@ import { ChunkEncoder } from "./chunk_encoder.ts";
 import { type ChunkCut, DEFAULT_CHUNK_BYTES, planChunks } from "../format/chunk_plan.ts";
 import { type ChunkRecord, chunkTableBytes } from "../format/chunk_table.ts";
 import type { CodecChoice, EncodedChunk } from "../codec/choose.ts";
+import type { PostedJob } from "../codec/codec_pool.ts";
+import type { LentChunk } from "../codec/lent.ts";
 import type { WriteRates } from "../codec/coding_rates.ts";
 import { codecByName } from "../codec/table.ts";
 import { CONTAINER_WRITER_OPTIONS, type ContainerWriterOptions } from "./container_writer_options.ts";
@@ -114,6 +116,7 @@ export class ContainerWriter {
     checkTableBytes(
       encodeTensorTable(writer.layout.tensors).byteLength + chunkTableBytes(writer.#cuts.length),
     );
+    sink.expect?.(layout.rawByteLength);
     await sink.write(bytes);
     return writer;
   }
@@ -213,7 +216,10 @@ export class ContainerWriter {
       await work();
       this.#state = "ready";
     } finally {
-      if (this.#state === "busy") this.#state = "failed";
+      if (this.#state === "busy") {
+        this.#state = "failed";
+        for (const { job } of this.#inFlight.splice(0)) job.abandon();
+      }
     }
   }
 
@@ -264,10 +270,7 @@ export class ContainerWriter {
     this.#begin(cut);
     const names = this.#encoder.candidates(cut);
     if (this.#encoder.isForPool(cut, names)) {
-      const encoded = this.#encoder.encodeInPool(cut, raw, names, this.#inFlight.length);
-      // Its error is thrown when its turn comes, which may be never.
-      encoded.catch(() => {});
-      this.#inFlight.push({ cut, encoded });
+      this.#inFlight.push({ cut, job: this.#encoder.beginInPool(cut, raw, names, this.#inFlight.length) });
       await this.#drain(this.#encoder.maxInFlight - 1);
     } else {
       await this.#drain(0);
@@ -283,10 +286,13 @@ export class ContainerWriter {
   /** Stores what the pool encodes, in order, until no more than `most` chunks are under way. */
   async #drain(most: number): Promise<void> {
     while (this.#inFlight.length > most) {
-      const { cut, encoded } = this.#inFlight.shift() as ChunkInFlight;
-      const chunk = await encoded;
-      await this.#store(cut, chunk);
-      this.#encoder.takeBack(chunk);
+      const { cut, job } = this.#inFlight.shift() as ChunkInFlight;
+      const chunk = await job.take();
+      try {
+        await this.#store(cut, chunk);
+      } finally {
+        chunk.release();
+      }
     }
   }
 
@@ -354,7 +360,7 @@ export class ContainerWriter {
 /** A chunk that another thread is at. */
 interface ChunkInFlight {
   readonly cut: ChunkCut;
-  readonly encoded: Promise<EncodedChunk>;
+  readonly job: PostedJob<LentChunk>;
 }
 
 /** The raw space, and where it is cut. */

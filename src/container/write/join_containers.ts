@@ -5,6 +5,7 @@ import { CairnError } from "../../base/errors.ts";
 import { allocate } from "../../base/allocate.ts";
 import { chunkAt } from "../format/chunk_at.ts";
 import type { RawChunk } from "../read/chunks_under_way.ts";
+import type { ChunkReading } from "../read/chunk_reader.ts";
 import type { ChunkSource } from "../read/chunk_source.ts";
 import type { ChunkRecord } from "../format/chunk_table.ts";
 import { codecByName } from "../codec/table.ts";
@@ -203,7 +204,7 @@ class JoinedChunks implements ChunkSource {
     return bytes;
   }
 
-  async *readMany(wanted: Iterable<number>, signal?: AbortSignal): AsyncGenerator<RawChunk> {
+  async *readMany(wanted: Iterable<number>, { signal }: ChunkReading = {}): AsyncGenerator<RawChunk> {
     let scratch = allocate(0);
     for (const index of wanted) {
       throwIfAborted(signal);

@@ -1,19 +1,33 @@
 import { describe, expect, test } from "bun:test";
 import { ChunksUnderWay } from "../../../src/container/read/chunks_under_way.ts";
-import type { Lent } from "../../../src/container/codec/codec_pool.ts";
+import type { PostedJob } from "../../../src/container/codec/codec_pool.ts";
+import type { Lent } from "../../../src/container/codec/lent.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 
 interface Numbered extends Lent {
   readonly number: number;
 }
 
-/** Chunks that say when they are released. */
-function numbered(): { chunk: (number: number) => Promise<Numbered>; released: number[] } {
+/** Chunks that say when they are released or abandoned. */
+function numbered(): {
+  chunk: (number: number) => PostedJob<Numbered>;
+  released: number[];
+  abandoned: number[];
+} {
   const released: number[] = [];
+  const abandoned: number[] = [];
   return {
-    chunk: (number) => Promise.resolve({ number, release: () => void released.push(number) }),
+    chunk: (number) => ({
+      take: () => Promise.resolve({ number, release: () => void released.push(number) }),
+      abandon: () => void abandoned.push(number),
+    }),
     released,
+    abandoned,
   };
+}
+
+function failing(error: Error): PostedJob<Numbered> {
+  return { take: () => Promise.reject(error), abandon: () => {} };
 }
 
 async function all(chunks: AsyncGenerator<Numbered>): Promise<number[]> {
@@ -40,20 +54,19 @@ describe("ChunksUnderWay", () => {
     expect(released).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test("throws a failure when it is its turn, and releases what is left when it is abandoned", async () => {
-    const { chunk, released } = numbered();
+  test("throws a failure when it is its turn, and abandons what is left", async () => {
+    const { chunk, released, abandoned } = numbered();
     const failure = new Error("damaged");
     const underWay = new ChunksUnderWay<Numbered>(4);
     await all(underWay.add(chunk(1)));
-    await all(underWay.add(Promise.reject(failure)));
+    await all(underWay.add(failing(failure)));
     await all(underWay.add(chunk(3)));
-    await all(underWay.add(Promise.reject(new Error("later"))));
+    await all(underWay.add(failing(new Error("later"))));
     expect(await thrownBy(() => all(underWay.drain()))).toBe(failure);
     expect(released).toEqual([1]);
     underWay.abandon();
     expect(underWay.isEmpty).toBe(true);
-    await Promise.resolve();
-    expect(released).toEqual([1, 3]);
+    expect([released, abandoned]).toEqual([[1], [3]]);
   });
 
   test("releases a chunk whose reader leaves early", async () => {

@@ -22,13 +22,34 @@ interface PlanesModule extends Record<string, unknown> {
   readonly decode: PlaneKernels["decode"];
 }
 
-/** The kernels in WebAssembly, or `undefined` where it is missing, has no SIMD or is forbidden. */
-export function wasmKernels(): PlaneKernels | undefined {
+let compiled: WebAssembly.Module | undefined;
+
+/**
+ * The compiled kernels, for another thread to use: the code that an engine makes faster while it runs is then that of
+ * both. `undefined` where there are none.
+ */
+export function kernelsModule(): WebAssembly.Module | undefined {
   try {
-    const bytes = Uint8Array.from(atob(PLANES_WASM), (letter) => letter.charCodeAt(0));
     // Of eleven kilobytes, which every engine compiles synchronously, also on a browser's main thread (Chrome from 115
     // on).
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes));
+    compiled ??= new WebAssembly.Module(Uint8Array.from(atob(PLANES_WASM), (letter) => letter.charCodeAt(0)));
+    return compiled;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Has this thread use what {@link kernelsModule} gave another, unless it has used its own already. */
+export function useKernelsModule(module: WebAssembly.Module): void {
+  compiled ??= module;
+}
+
+/** The kernels in WebAssembly, or `undefined` where it is missing, has no SIMD or is forbidden. */
+export function wasmKernels(): PlaneKernels | undefined {
+  const module = kernelsModule();
+  if (module === undefined) return undefined;
+  try {
+    const { exports } = new WebAssembly.Instance(module);
     const { memory, ...loops } = exports as PlanesModule;
     return {
       reserve(byteLength) {
