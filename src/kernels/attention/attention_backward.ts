@@ -132,7 +132,7 @@ function queryDispatch<B>(
 ): KernelStep<B> {
   const { sizes } = attention;
   const { invocations } = rowSource(variant, sizes.width, sizes.valueWidth);
-  const tiles = Math.ceil(sizes.queries / invocations);
+  const tiles = Math.ceil(sizes.queries / (invocations * queriesEach(variant, sizes)));
   const heads = headCount * (sizes.heads / sizes.keyHeads);
   const bindings = [...rows, inputs.queries, inputs.outGradient, inputs.logSums, inputs.products, out];
   const dispatch = launchOf("queries", heads, tiles, attention, [
@@ -182,7 +182,7 @@ function launchOf<B>(
 }
 
 /** The entry point of both, up to the number of its own row. A dispatch has `heads` of them. */
-function mainWgsl(invocations: number, heads: string): string {
+function mainWgsl(invocations: number, heads: string, rowsEach: number): string {
   return `@compute @workgroup_size(${invocations})
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -194,17 +194,28 @@ fn main(
   if (launch_head >= ${heads}) {
     return;
   }
-  let first_own = index % tiles * ${invocations}u;
-  let own = first_own + local;`;
+  let first_own = index % tiles * ${invocations * rowsEach}u;`;
 }
 
 const LAUNCH_WGSL = `override tiles: u32; // of a head`;
 
-function queryWgsl({ sizes: { width, valueWidth }, manner }: Attention, variant: AttentionVariant): string {
+/** Queries of a head that are worth a kernel of two each, which takes a CPU adapter longer to compile. */
+const ENOUGH_QUERIES = 512;
+
+/** Queries that one invocation has: they share what is loaded, and their bits are the same, however many they are. */
+function queriesEach(variant: AttentionVariant, { width, valueWidth, queries }: Attention["sizes"]): number {
+  const isSmall = Math.max(vectorsOf(width), vectorsOf(valueWidth)) <= 8;
+  return variant === "page" && isSmall && queries >= ENOUGH_QUERIES ? 2 : 1;
+}
+
+function queryWgsl({ sizes, manner }: Attention, variant: AttentionVariant): string {
+  const { width, valueWidth } = sizes;
   const source = rowSource(variant, width, valueWidth);
   const [vectors, valueVectors] = [vectorsOf(width), vectorsOf(valueWidth)];
-  const seen = (value: string): string => hides(manner) ? `select(${value}, vec4<f32>(), is_hidden)` : value;
-  return `// An invocation has one query, and goes through the keys that it sees.
+  const own = queriesEach(variant, sizes);
+  const perQuery = (line: (r: number) => string[]) => each(own, line);
+  const ends = `min(keys, first_own + ${source.invocations * own}u)`;
+  return `// An invocation has ${own} of the queries, and goes through the keys that they see.
 ${LAUNCH_WGSL}
 ${source.declarations}
 ${loadRowWgsl("query", 2, width)}
@@ -214,52 +225,78 @@ ${loadRowWgsl("gradient", 3, valueWidth)}
 ${storeRowWgsl("out", 6, width)}
 ${attentionWgsl(manner, 7)}
 
-${mainWgsl(source.invocations, `${source.headCount} * group`)}
+${mainWgsl(source.invocations, `${source.headCount} * group`, own)}
   let head = ${source.firstHead} * group + launch_head;
 ${lines(1, source.head("(launch_head / group)", "keys"))}
-  let end = ${manner.isCausal ? `min(keys, first_own + ${source.invocations}u)` : "keys"};
-  // What is beyond the last query is computed for the last, and never written.
-  let query_number = min(own, queries - 1u);
-  let place = head * queries + query_number;
-  let log_sum = log_sums[place];
-  let product_sum = products[place];
+  let end = ${manner.isCausal ? ends : "keys"};
 ${
-    lines(1, [
-      ...loadedLines(variant, "query", vectors, (v) => `load_query(place, ${v}) * scale`),
-      ...loadedLines(variant, "sum", vectors, (v) => `load_out(place, ${v})`, {
-        declare: "var",
-        when: source.goesOn,
-      }),
-      ...loadedLines(variant, "gradient", valueVectors, (v) => `load_gradient(place, ${v})`),
-    ])
+    lines(
+      1,
+      perQuery((r) => [
+        `let own_${r} = first_own + ${r * source.invocations}u + local;`,
+        // What is beyond the last query is computed for the last, and never written.
+        `let query_number_${r} = min(own_${r}, queries - 1u);`,
+        `let place_${r} = head * queries + query_number_${r};`,
+        `let log_sum_${r} = log_sums[place_${r}];`,
+        `let product_sum_${r} = products[place_${r}];`,
+        ...loadedLines(variant, `query_${r}`, vectors, (v) => `load_query(place_${r}, ${v}) * scale`),
+        ...loadedLines(variant, `sum_${r}`, vectors, (v) => `load_out(place_${r}, ${v})`, {
+          declare: "var",
+          when: source.goesOn,
+        }),
+        ...loadedLines(variant, `gradient_${r}`, valueVectors, (v) => `load_gradient(place_${r}, ${v})`),
+      ]),
+    )
   }
 ${
     lines(
       1,
       source.loop("0u", "end", [
         ...each(vectors, (v) => `let key_${v} = ${source.first(v)};`),
-        ...dotLines("dot_of_keys", vectors, "query", (v) => `key_${v}`),
-        ...dotLines("dot_of_values", valueVectors, "gradient", source.second),
-        ...scoreLines(manner, {
-          dot: "dot_of_keys",
-          head: "head",
-          query: "query_number",
-          key: "row",
-          suffix: "",
-        }),
-        "let weight = select(exp_of(score - log_sum), 0.0, is_hidden);",
-        `let of_weight = dot_of_values${manner.drops ? " * kept(head, query_number, row)" : ""};`,
-        // A key that is not seen gives nothing, whatever its elements are.
-        "let of_score = select(weight * (of_weight - product_sum) * scale, 0.0, is_hidden);",
-        ...each(vectors, (v) => `sum_${v} = fma(vec4<f32>(of_score), ${seen(`key_${v}`)}, sum_${v});`),
+        ...each(valueVectors, (v) => `let value_${v} = ${source.second(v)};`),
+        ...perQuery((r) => querySumLines(r, vectors, valueVectors, manner)),
       ]).split("\n"),
     )
   }
-  if (own < queries) {
-${lines(2, storedLines(variant, "sum", vectors, (v, sum) => `store_out(place, ${v}, ${sum});`))}
+${
+    lines(
+      1,
+      perQuery((r) => [
+        `if (own_${r} < queries) {`,
+        ...storedLines(variant, `sum_${r}`, vectors, (v, sum) => `store_out(place_${r}, ${v}, ${sum});`)
+          .map((line) => `  ${line}`),
+        "}",
+      ]),
+    )
   }
 }
 `;
+}
+
+/** What a key adds to the gradient of query `r`. */
+function querySumLines(
+  r: number,
+  vectors: number,
+  valueVectors: number,
+  manner: Attention["manner"],
+): string[] {
+  const query = `query_number_${r}`;
+  const hidden = `is_hidden_${r}`;
+  const seen = (value: string): string => hides(manner) ? `select(${value}, vec4<f32>(), ${hidden})` : value;
+  const of = { dot: `dot_of_keys_${r}`, head: "head", query, key: "row", suffix: `_${r}` };
+  return [
+    ...dotLines(`dot_of_keys_${r}`, vectors, `query_${r}`, (v) => `key_${v}`),
+    ...dotLines(`dot_of_values_${r}`, valueVectors, `gradient_${r}`, (v) => `value_${v}`),
+    ...scoreLines(manner, of),
+    `let weight_${r} = select(exp_of(score_${r} - log_sum_${r}), 0.0, ${hidden});`,
+    `let of_weight_${r} = dot_of_values_${r}${manner.drops ? ` * kept(head, ${query}, row)` : ""};`,
+    // A key that is not seen gives nothing, whatever its elements are.
+    `let of_score_${r} = select(weight_${r} * (of_weight_${r} - product_sum_${r}) * scale, 0.0, ${hidden});`,
+    ...each(
+      vectors,
+      (v) => `sum_${r}_${v} = fma(vec4<f32>(of_score_${r}), ${seen(`key_${v}`)}, sum_${r}_${v});`,
+    ),
+  ];
 }
 
 function keyWgsl({ sizes: { width, valueWidth }, manner }: Attention, variant: AttentionVariant): string {
@@ -282,7 +319,8 @@ ${storeRowWgsl("key_out", 6, width)}
 ${storeRowWgsl("value_out", 7, valueWidth)}
 ${attentionWgsl(manner, 8)}
 
-${mainWgsl(source.invocations, source.headCount)}
+${mainWgsl(source.invocations, source.headCount, 1)}
+  let own = first_own + local;
   let key_head = ${source.firstHead} + launch_head;
 ${lines(1, source.head("launch_head", "group * queries"))}
   // What is beyond the last key is computed for the last, and never written.
