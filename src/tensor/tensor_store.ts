@@ -363,8 +363,9 @@ export class TensorStore {
 
   #assertOpen(): void {
     this.#assertNotClosed();
-    this.gpu.assertAlive();
+    // What has no memory is invalid, and so are commands with it: that error is said first.
     if (this.#shortage !== undefined) throw this.#shortage;
+    this.gpu.assertAlive();
   }
 
   #assertNotClosed(): void {

@@ -19,7 +19,9 @@ describe("a whole script of docs/training.md", () => {
     expect(scripts.filter(({ code }) => code.includes("trainer.stop("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("TrainStep.compile("))).toHaveLength(1);
     expect(scripts.filter(({ code }) => code.includes("trainer.explain("))).toHaveLength(1);
-    expect(scripts.filter(({ code }) => code.includes("trainer.predict("))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => code.includes("trainer.predict(["))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => code.includes("nn.lossByOutput("))).toHaveLength(1);
+    expect(scripts.filter(({ code }) => code.includes("nn.frozen("))).toHaveLength(1);
   });
 
   for (const example of scripts) {

@@ -105,7 +105,7 @@ describe("what a program is computed with", () => {
     );
     expect((error as CairnError).code).toBe("unsupported");
     expect((error as CairnError).message).toBe(
-      'There is no variant "magic" of kernel "matmul"; this version has packed, register, workgroup',
+      'There is no variant "magic" of kernel "matmul"; this version has packed, register, workgroup, thinPacked, thinWorkgroup',
     );
   });
 });

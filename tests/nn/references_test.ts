@@ -11,6 +11,7 @@ const REFERENCES: Readonly<Record<string, string>> = {
   "layers/norms_and_activations_test.ts":
     "elu gelu groupNorm hardSwish layerNorm leakyRelu logSigmoid mish rmsNorm selu sigmoid silu softplus tanh",
   "layers/batch_norm_test.ts": "batchNorm",
+  "layers/from_images_test.ts": "fromImages",
   "layers/layers_gpu_test.ts": "dropout",
   "layers/layers_test.ts": "flatten",
   "torch/torch_layers_test.ts": "linear relu",

@@ -52,9 +52,9 @@ export function fromImages(options: FromImagesOptions = {}): Layer {
     const [means, deviations] = [ofChannel(mean), ofChannel(deviation)];
     if (means.length !== channels || deviations.length !== channels) {
       throw new TypeError(
-        `${
-          placeOf("fromImages()", scope)
-        }: its images have ${channels} channels, and there are ${means.length} ` +
+        `${placeOf("fromImages()", scope)}: its images are ${
+          formatShape(x.shape)
+        }, of ${channels} channels, and there are ${means.length} ` +
           `means and ${deviations.length} deviations; give one number, or one a channel`,
       );
     }

@@ -239,6 +239,8 @@ async function refuseSlabs(row: RowRecorder): Promise<void> {
     let run: DeviceRun | undefined;
     try {
       run = await DeviceRun.open(fake.device, await engineOn(new MemoryStorage()));
+      // As a trainer does before it writes: only then is it known.
+      await run.store.allocated();
       run.become(1);
     } catch (error) {
       code = String((error as { code?: unknown }).code ?? error);

@@ -11,7 +11,7 @@ const NO_LAYERS = new Set([
   ..."filled kaimingNormal kaimingUniform normal ones uniform xavierNormal xavierUniform zeros".split(" "),
   ..."calculateGain eye orthogonal truncatedNormal varianceScaling".split(" "),
   ..."binaryCrossEntropy combineLosses crossEntropy cosineSimilarity huber klDivergence".split(" "),
-  ..."l1Penalty l2Penalty logCosh mae mse nll".split(" "),
+  ..."l1Penalty l2Penalty logCosh lossByOutput mae metricsByOutput mse nll".split(" "),
   ..."accuracy confusionMatrix perplexity f1 precision recall r2 rmse topK".split(" "),
   ..."Model Scope layer sequential".split(" "),
 ]);
@@ -43,6 +43,12 @@ const CASES: Readonly<Record<string, Case>> = {
   hardSwish: anyShape(nn.hardSwish()),
   gelu: anyShape(nn.gelu()),
   dropout: anyShape(nn.dropout(0.5)),
+  fromImages: {
+    layer: nn.fromImages({ mean: [0.5, 0.4, 0.3] }),
+    takes: [2, 4, 4, 3],
+    dtype: "u8",
+    wrong: [[[2, 4], "[batch, rows, columns, channels]"], [[2, 4, 4, 5], "3 means"]],
+  },
   flatten: { layer: nn.flatten(), takes: [2, 3, 4], wrong: [[[], "[batch, …]"]] },
   linear: {
     layer: nn.linear(4, 3),
