@@ -140,13 +140,7 @@ export class DataLoader<Inputs = TensorLike, Labels = TensorLike> implements Bat
 
   /** Rows of the data set that the batch is made of, in its order. */
   indicesAt(request: BatchRequest): number[] {
-    const { position } = request;
-    const batches = evaluationBatches(this);
-    if (!Number.isInteger(position) || position < 0 || position >= batches) {
-      throw new RangeError(`Batch ${position} is not in an epoch of ${batches} batches`);
-    }
-    const first = position * this.batchSize;
-    return this.#order.indices(first, Math.min(this.batchSize, this.exampleCount - first), request);
+    return this.#order.batch(request, this.batchSize);
   }
 
   /** Checksums of inputs and labels, which are computed once, and how they are shuffled. */

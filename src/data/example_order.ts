@@ -1,5 +1,5 @@
 import type { Description } from "../base/description.ts";
-import type { OrderKey } from "./batch_source.ts";
+import type { BatchRequest, OrderKey } from "./batch_source.ts";
 import { ORDER_VERSION, Permutation } from "./permutation.ts";
 import { checkedSeed, type Seed } from "./seed.ts";
 
@@ -52,10 +52,19 @@ export class ExampleOrder {
     this.#shuffle = shuffle;
   }
 
-  /** The examples at `count` places from `first` on. */
-  indices(first: number, count: number, { epoch, orderVersion, ...run }: OrderedEpoch): number[] {
+  /**
+   * The examples of a batch, in its order.
+   *
+   * @throws RangeError for a position that is not in the epoch.
+   */
+  batch({ position, epoch, orderVersion, ...run }: BatchRequest, batchSize: number): number[] {
+    const batches = Math.ceil(this.length / batchSize);
+    if (!Number.isInteger(position) || position < 0 || position >= batches) {
+      throw new RangeError(`Batch ${position} is not in an epoch of ${batches} batches`);
+    }
     const seed = this.seed ?? run.seed;
-    const places = Array.from({ length: count }, (_, at) => first + at);
+    const first = position * batchSize;
+    const places = Array.from({ length: Math.min(batchSize, this.length - first) }, (_, at) => first + at);
     const { sampler } = this;
     if (sampler !== undefined) {
       const of: OrderedEpoch = { seed, epoch, ...orderVersion === undefined ? {} : { orderVersion } };

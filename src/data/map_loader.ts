@@ -7,7 +7,6 @@ import { isPromise, kindOf } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { functionDescription } from "../nn/function_description.ts";
 import type { Batch, BatchReader, BatchRequest, BatchSource, ExampleSpec } from "./batch_source.ts";
-import { evaluationBatches } from "./batch_source.ts";
 import { BatchRows, type Example, type ExampleSpecs, specsOf } from "./example.ts";
 import type { ExampleMap } from "./example_map.ts";
 import { ExampleOrder, type ExampleOrderOptions } from "./example_order.ts";
@@ -116,13 +115,7 @@ export class MapLoader<R = Example> implements BatchSource {
 
   /** Numbers of the batch's examples in the map. */
   indicesAt(request: BatchRequest): number[] {
-    const { position } = request;
-    const batches = evaluationBatches(this);
-    if (!Number.isInteger(position) || position < 0 || position >= batches) {
-      throw new RangeError(`Batch ${position} is not in an epoch of ${batches} batches`);
-    }
-    const first = position * this.batchSize;
-    return this.#order.indices(first, Math.min(this.batchSize, this.exampleCount - first), request);
+    return this.#order.batch(request, this.batchSize);
   }
 
   /** What the map says of itself, its length, how it is ordered, and a checksum of the transform's text. */

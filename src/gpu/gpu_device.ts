@@ -26,6 +26,7 @@ export interface GpuCounters {
   /** Calls of `queue.submit`. */
   readonly submits: number;
 }
+
 /** `queue.writeBuffer` keeps a copy of its bytes until the next submit; this many may pile up. */
 const PENDING_WRITE_BYTES = 16 * 1024 * 1024;
 
