@@ -7,7 +7,10 @@ import { createInterface } from "node:readline";
 import { bunPath, denoPath, environment, root } from "./runtimes.mjs";
 import { setup } from "./setup.mjs";
 
-const tally = { passed: 0, failed: 0, skips: [] };
+const tally = { passed: 0, failed: 0, skips: [], failures: [] };
+
+/** How Bun, Deno, and the tools of this folder show a test that failed. */
+const FAILURE = /^\(fail\) .*$|^.* \.\.\. FAILED .*$|^FAILED  .*$|^.*  FAILED$/gm;
 
 /**
  * Runs a command with its output shown, and resolves to its exit status, the signal that ended it, and that output.
@@ -33,7 +36,13 @@ async function check(program, args) {
   const { status, output } = await run(program, args);
   collectSkips(output);
   if (status === 0) tally.passed++;
-  else tally.failed++;
+  else countFailures(1, [`${args.join(" ")}: ended with ${status}`]);
+}
+
+/** Failures, and the lines by which they are named once more at the end. */
+function countFailures(count, lines, label = "") {
+  tally.failed += count;
+  tally.failures.push(...lines.map((line) => label + line));
 }
 
 /**
@@ -57,8 +66,10 @@ async function suite(program, args, counts, { retriesAfterCrash = 0, summary, la
   }
   const skipped = collectSkips(output);
   tally.passed += passed;
+  if (failed > 0) return countFailures(failed, output.match(FAILURE) ?? [], label);
   const isCrashAtEnd = signal !== null && isComplete && retriesAfterCrash > 0;
-  tally.failed += failed === 0 && !isCrashAtEnd && (status !== 0 || passed + skipped === 0) ? 1 : failed;
+  if (isCrashAtEnd || (status === 0 && passed + skipped > 0)) return;
+  countFailures(1, [`${args.join(" ")}: ended with ${signal ?? status}, ${passed} passed`], label);
 }
 
 /** Keeps what was skipped, and says how much that is. */
@@ -121,7 +132,7 @@ for (const name of names) {
   if (!together.includes(name)) await runStep(name);
   else if (name === together[0]) await Promise.all(together.map((each) => runStep(each, `${each} | `)));
 }
-for (const line of tally.skips) console.log(line);
+for (const line of [...tally.skips, ...tally.failures]) console.log(line);
 const skipped = tally.skips.length > 0 ? `, ${tally.skips.length} skipped` : "";
 console.log(`${tally.passed} passed, ${tally.failed} failed${skipped}`);
 process.exit(tally.failed > 0 || (tally.skips.length > 0 && process.env.REQUIRE_GPU === "1") ? 1 : 0);
