@@ -10,7 +10,7 @@ import { setup } from "./setup.mjs";
 const tally = { passed: 0, failed: 0, skips: [], failures: [] };
 
 /** How Bun, Deno, and the tools of this folder show a test that failed. */
-const FAILURE = /^\(fail\) .*$|^.* \.\.\. FAILED .*$|^FAILED  .*$|^.*  FAILED$/gm;
+const FAILURE = /^\(fail\) .*$|^.* \.\.\. FAILED .*$|^FAILED {2}.*$|^.* {2}FAILED$/gm;
 
 /**
  * Runs a command with its output shown, and resolves to its exit status, the signal that ended it, and that output.
