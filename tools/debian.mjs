@@ -1,5 +1,5 @@
 // Installs Debian packages that the project needs on a machine that may do so: a software Vulkan, and for the tests
-// a browser and Python.
+// a browser, Python, and what a server of S3 is made of.
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -105,6 +105,15 @@ export function installSoftwareVulkan() {
 export function installPython() {
   apt(["update"]);
   apt(["install", "-y", "--no-install-recommends", "python3"]);
+}
+
+/** What moto imports, at the versions of this Debian. */
+export function installMotoDependencies() {
+  const modules = ["boto3", "cryptography", "flask", "flask-cors", "responses", "xmltodict"].map((name) =>
+    `python3-${name}`
+  );
+  apt(["update"]);
+  apt(["install", "-y", "--no-install-recommends", "python3", ...modules]);
 }
 
 export function installChromium() {

@@ -4,7 +4,7 @@
 // held.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { startMoto } from "./moto.mjs";
+import { installMoto, startMoto } from "./moto.mjs";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 
 const CAMPAIGNS = ["container", "engine", "numerics", "s3"];
@@ -49,9 +49,9 @@ if (!CAMPAIGNS.includes(campaign)) {
   console.error(`faults: name a campaign: ${CAMPAIGNS.join(", ")} or mutations; rows may follow`);
   process.exit(2);
 }
-const server = campaign === "s3" && process.env.CAIRN_S3_ENDPOINT === undefined
-  ? await startMoto()
-  : undefined;
+const needsServer = campaign === "s3" && process.env.CAIRN_S3_ENDPOINT === undefined;
+if (needsServer) installMoto();
+const server = needsServer ? await startMoto() : undefined;
 if (server !== undefined) process.env.CAIRN_S3_ENDPOINT = server.endpoint;
 const results = [];
 for (const runtime of (process.env.CAIRN_FAULTS_RUNTIMES ?? "bun,deno").split(",")) {

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { canInstall, installChromium, installPython, installSoftwareVulkan } from "./debian.mjs";
+import { installMoto } from "./moto.mjs";
 import { chromiumPath, environment, NO_CHROMIUM, root, runtimeCommand } from "./runtimes.mjs";
 
 const RUNTIMES = ["bun", "deno", "node"];
@@ -15,7 +16,7 @@ const INSTALL_BY_HAND = `Install a Vulkan driver for your GPU, or a software one
   Arch           pacman -S vulkan-swrast`;
 
 /** Everything that a run needs, or an error that says what to install. */
-export async function setup({ browser = false, python = false } = {}) {
+export async function setup({ browser = false, python = false, s3 = false } = {}) {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 16)) {
     fail(`Node ${process.versions.node} is too old: Cairn needs 20.16 or newer`);
@@ -25,6 +26,8 @@ export async function setup({ browser = false, python = false } = {}) {
   if (process.env.CAIRN_SETUP_WITHOUT_GPU !== "1") await ensureAdapters();
   if (browser) ensureChromium();
   if (python) findPython();
+  // Where there is no server of S3, tests that need it are skipped, counted and printed, too.
+  if (s3) installMoto();
 }
 
 function fail(message) {

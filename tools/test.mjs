@@ -126,7 +126,11 @@ if (unknown.length > 0) {
 }
 const names = Object.keys(steps).filter((name) => wanted.length === 0 || wanted.includes(name));
 const runs = (...some) => some.some((name) => names.includes(name));
-await setup({ browser: runs("browser", "page"), python: runs("bun", "deno") });
+await setup({
+  browser: runs("browser", "page"),
+  python: runs("bun", "deno"),
+  s3: runs("bun", "deno", "package"),
+});
 const together = names.filter((name) => AT_ONCE.includes(name));
 for (const name of names) {
   if (!together.includes(name)) await runStep(name);
