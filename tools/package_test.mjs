@@ -1,10 +1,12 @@
 // Packs the package as it would be published, has publint look at the tarball, installs it in an empty project, has
 // compilers check the types of every door, and runs every TypeScript block of the README there under Bun, Deno and
-// Node. Then each of them reads the golden files and writes them again, and starts the command `cairn`.
+// Node. Then each of them reads the golden files and writes them again, starts the command `cairn`, and saves to a real
+// server of S3.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NO_MOTO, startMoto } from "./moto.mjs";
 import { denoPath, environment, root, runtimeCommand } from "./runtimes.mjs";
 
 const tally = { passed: 0, failed: 0 };
@@ -45,6 +47,30 @@ for (const golden of JSON.parse(readFileSync(new URL("golden.json", folder), "ut
   const again = await rewritten(container, bytes, isCompared ? golden : { ...golden, codec: "planes" });
   if (isCompared && Buffer.compare(again, bytes) !== 0) throw new Error(golden.file + " is written again with other bytes");
 }
+`;
+
+/** The contract of engines in a bucket of the server in the environment; then a run that the command is to look at. */
+const BUCKET = `
+import { engineConformance, FileEngine } from "@cairn-ml/cairn/engine";
+import process from "node:process";
+const location = process.argv[2];
+let places = 0;
+const engines = new WeakMap();
+const open = async (place) => {
+  const engine = await FileEngine.open(place);
+  engines.set(engine, place);
+  return engine;
+};
+const checks = engineConformance({
+  open: () => open(location + "/checks/" + places++),
+  reopen: (engine) => open(engines.get(engine)),
+});
+for (const { name, run } of checks) await run().catch((cause) => { throw new Error(name, { cause }); });
+const engine = await open(location + "/run");
+await engine.create(1);
+await engine.save({ state: { weights: Float32Array.of(1, 2, 3) } });
+await engine.commit(1);
+console.log(checks.length + " checks");
 `;
 
 function installTarball() {
@@ -148,6 +174,35 @@ function checkCommand() {
   }
 }
 
+/** Every runtime on a real server, with the environment that a user sets. */
+async function checkBucket() {
+  const server = await startMoto();
+  if (server === undefined) {
+    for (const runtime of ["bun", "deno", "node"]) {
+      console.log(`SKIP s3: a bucket under ${runtime} (${NO_MOTO})`);
+    }
+    return;
+  }
+  Object.assign(process.env, {
+    AWS_ACCESS_KEY_ID: "a-key-of-the-tests",
+    AWS_SECRET_ACCESS_KEY: "a-secret-of-the-tests",
+    AWS_ENDPOINT_URL_S3: server.endpoint,
+  });
+  await (await fetch(`${server.endpoint}/bucket`, { method: "PUT" })).arrayBuffer();
+  writeFileSync(join(project, "bucket.mjs"), BUCKET);
+  const command = join("node_modules", "@cairn-ml", "cairn", "dist", "bundle", "cli.js");
+  for (const runtime of ["bun", "deno", "node"]) {
+    const [program, ...before] = runtimeCommand(runtime);
+    const location = `s3://bucket/${runtime}`;
+    check(`engines in a bucket under ${runtime}`, program, [...before, "bucket.mjs", location], project);
+    for (const verb of ["ls", "inspect", "verify"]) {
+      const args = [...before, command, verb, `${location}/run`];
+      check(`cairn ${verb} of a bucket under ${runtime}`, program, args, project);
+    }
+  }
+  server.stop();
+}
+
 try {
   const blocks = readmeBlocks();
   if (blocks.length === 0) throw new Error("README.md has no ```ts block to run");
@@ -169,6 +224,7 @@ try {
     }
     checkDenoPermissions();
     checkOldNode();
+    await checkBucket();
     writeFileSync(join(project, "golden.mjs"), GOLDEN);
     for (const runtime of ["bun", "deno", "node"]) {
       const [program, ...before] = runtimeCommand(runtime);

@@ -8,6 +8,7 @@ import { convertedTensors } from "./convert/outgoing_tensors.ts";
 import { sizeOf } from "./convert/size_of.ts";
 import { type Target, writeTensors, WRITTEN } from "./convert/write_tensors.ts";
 import { isAddress } from "./open/locate.ts";
+import { isBucket } from "./open/locate_in_bucket.ts";
 import { openFile } from "./open/open_file.ts";
 import type { OpenedFile } from "./open/opened_file.ts";
 import { jsonLine } from "./print/json.ts";
@@ -115,6 +116,11 @@ async function targetOf(
   if (paths === undefined) throw new CairnError("unsupported", "This runtime has no file system (node:path)");
   if (isAddress(out)) {
     throw new UsageError(`Cannot write to ${out}: a web server only gives files; name a path`);
+  }
+  if (isBucket(out)) {
+    throw new UsageError(
+      `Cannot write to ${out}: files in a bucket have names that only Cairn knows; name a path, and copy the file there`,
+    );
   }
   const ending = WRITTEN.find((each) => out.endsWith(each));
   if (ending === undefined) {

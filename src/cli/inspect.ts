@@ -20,7 +20,8 @@ export const inspect: Verb = defineVerb({
     file: {
       type: "positional",
       required: true,
-      description: "A file, a directory (its newest checkpoint), or an http(s):// address",
+      description:
+        "A file, a directory (its newest checkpoint), an http(s):// address, or s3://bucket/prefix",
     },
     stats: {
       type: "boolean",

@@ -1,11 +1,10 @@
 import { systemClock } from "../base/clock.ts";
 import { DirectoryWatch } from "../checkpoint/keep/evaluators/directory_watch.ts";
 import type { RankedMetric } from "../checkpoint/keep/retention/metric_direction.ts";
-import { FileStorage } from "../storage/file_storage.ts";
 import { listCheckpoints } from "./ls/listing.ts";
 import { parseMetric } from "./ls/parse_metric.ts";
 import { type LabelledListing, listingsJson, listingText } from "./ls/print_listing.ts";
-import { inside, locateDirectory } from "./open/locate.ts";
+import { type Folder, openFolder } from "./open/folder.ts";
 import type { Output } from "./print/output.ts";
 import { jsonLine } from "./print/json.ts";
 import { defineVerb, type ExitCode, JSON_ARG, type Verb } from "./verb.ts";
@@ -22,7 +21,7 @@ export const ls: Verb = defineVerb({
     dir: {
       type: "positional",
       default: ".",
-      description: "The directory of a run, or one with several of them inside",
+      description: "The directory of a run, or one with several of them inside; or s3://bucket/prefix",
     },
     best: {
       type: "string",
@@ -38,17 +37,17 @@ export const ls: Verb = defineVerb({
     "",
   ],
   async run({ dir, best, watch, json }, output) {
-    const directory = await locateDirectory(dir);
+    const folder = await openFolder(dir);
     const metric = best === undefined ? undefined : parseMetric(best);
     const look = async (): Promise<{ text: string; code: ExitCode }> => {
-      const listings = await listRuns(directory, dir, metric);
+      const listings = await listRuns(folder, metric);
       const hasDamage = listings.some(({ damaged }) => damaged.some(({ isQuarantined }) => !isQuarantined));
       const text = json
         ? jsonLine(listingsJson(listings))
         : listings.map((each) => listingText(each, output)).join("\n");
       return { text, code: hasDamage ? 1 : 0 };
     };
-    if (watch) return await watchDirectory(directory, output, look);
+    if (watch) return await watchFolder(folder, output, look);
     const { text, code } = await look();
     output.write(text);
     return code;
@@ -56,31 +55,30 @@ export const ls: Verb = defineVerb({
 });
 
 /** The directory's own checkpoints; where it has none, those of each directory inside. */
-async function listRuns(
-  directory: string,
-  label: string,
-  metric: RankedMetric | undefined,
-): Promise<LabelledListing[]> {
-  const own = { label, ...await listCheckpoints(directory, metric) };
-  if (own.checkpoints.length > 0 || own.damaged.length > 0) return [own];
-  const storage = await FileStorage.open(directory);
+async function listRuns(folder: Folder, metric: RankedMetric | undefined): Promise<LabelledListing[]> {
+  const listingOf = async ({ storage, label }: Folder): Promise<LabelledListing> => ({
+    label,
+    ...await listCheckpoints(storage, metric),
+  });
+  const isAny = ({ checkpoints, damaged }: LabelledListing): boolean =>
+    checkpoints.length > 0 || damaged.length > 0;
+  const own = await listingOf(folder);
+  if (isAny(own)) return [own];
   const runs: LabelledListing[] = [];
-  for (const { name, kind } of await storage.list("")) {
-    if (kind !== "directory") continue;
-    const run = { label: inside(label, name), ...await listCheckpoints(storage.describe(name), metric) };
-    if (run.checkpoints.length > 0 || run.damaged.length > 0) runs.push(run);
+  for (const each of await folder.folders()) {
+    const run = await listingOf(each);
+    if (isAny(run)) runs.push(run);
   }
   return runs.length === 0 ? [own] : runs;
 }
 
 /** Prints what `look` finds, and again whenever that changes, until the output ends it. */
-async function watchDirectory(
-  directory: string,
+async function watchFolder(
+  { storage }: Folder,
   output: Output,
   look: () => Promise<{ text: string; code: ExitCode }>,
 ): Promise<ExitCode> {
-  const folder = { storage: await FileStorage.open(directory), directory: "" };
-  const watch = new DirectoryWatch(folder, (name) => !name.startsWith("."));
+  const watch = new DirectoryWatch({ storage, directory: "" }, (name) => !name.startsWith("."));
   let before: string | undefined;
   let last: ExitCode = 0;
   try {

@@ -1,5 +1,5 @@
 import { safeText } from "../base/printable.ts";
-import { locateDirectory } from "./open/locate.ts";
+import { openFolder } from "./open/folder.ts";
 import { jsonLine } from "./print/json.ts";
 import type { Output } from "./print/output.ts";
 import { bytesText, type Cell, countText, styled, table } from "./print/text.ts";
@@ -12,7 +12,7 @@ export const prune: Verb = defineVerb({
   name: "prune",
   description: "Says which checkpoints retention would delete, and why; deletes them with --yes",
   args: {
-    dir: { type: "positional", required: true, description: "The directory of a run" },
+    dir: { type: "positional", required: true, description: "The directory of a run, or s3://bucket/prefix" },
     keep: {
       type: "string",
       valueHint: "rule",
@@ -31,7 +31,8 @@ export const prune: Verb = defineVerb({
   ],
   async run({ dir, keep, yes, json }, output) {
     const rule = keepRule(listOf(keep) ?? []);
-    const plans = await retainRuns(await locateDirectory(dir), rule, yes === true);
+    const { storage } = await openFolder(dir);
+    const plans = await retainRuns(storage, rule, yes === true);
     if (json) output.write(jsonLine(plans.map((plan) => planJson(plan, yes === true))));
     else if (plans.length === 0) output.write(`${safeText(dir)}  no checkpoints of a run\n`);
     else output.write(plans.map((plan) => planText(plan, yes === true, output)).join("\n"));

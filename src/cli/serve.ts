@@ -5,6 +5,7 @@ import { pageText } from "../page/server/page_text.ts";
 import { servePage } from "../page/server/serve_page.ts";
 import { FileStorage } from "../storage/file_storage.ts";
 import { writeDurably } from "../storage/write_durably.ts";
+import { isBucket } from "./open/locate_in_bucket.ts";
 import { jsonLine } from "./print/json.ts";
 import type { Output } from "./print/output.ts";
 import { bytesText } from "./print/text.ts";
@@ -35,6 +36,9 @@ export const serve: Verb = defineVerb({
   ],
   async run({ path, port, save, json }, output) {
     if (save !== undefined) return await savePage(save, json === true, output);
+    if (isBucket(path)) {
+      throw new UsageError(`Cannot serve ${path}: it is in a bucket; see cairn ls, inspect and verify`);
+    }
     const server = await servePage(path, { port: portOf(port) });
     output.write(
       json ? jsonLine({ url: server.url }) : `${safeText(path)} is shown at ${server.url}\nCtrl-C ends it.\n`,

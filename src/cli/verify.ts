@@ -20,7 +20,7 @@ export const verify: Verb = defineVerb({
     path: {
       type: "positional",
       required: true,
-      description: "Files, directories (all files in them), addresses; one or more",
+      description: "Files, directories (all files in them), addresses, s3://bucket/prefix; one or more",
     },
     json: JSON_ARG,
   },

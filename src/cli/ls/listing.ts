@@ -12,7 +12,7 @@ import {
   type RankedMetric,
   rankedMetric,
 } from "../../checkpoint/keep/retention/metric_direction.ts";
-import { FileStorage } from "../../storage/file_storage.ts";
+import type { Storage } from "../../storage/storage.ts";
 
 /** What is known of a checkpoint in a list. */
 export interface ListedCheckpoint extends CheckpointSummary {
@@ -47,8 +47,7 @@ export interface Listing {
  *
  * @param metric What the best is to be the best of; else one whose name says its direction, `val_loss` before others.
  */
-export async function listCheckpoints(directory: string, metric?: RankedMetric): Promise<Listing> {
-  const storage = await FileStorage.open(directory);
+export async function listCheckpoints(storage: Storage, metric?: RankedMetric): Promise<Listing> {
   const engine = await FileEngine.open(storage);
   const { checkpoints, unreadable } = await readCatalog(engine);
   const { held } = await surveyLeases(engine, Date.now());
@@ -87,7 +86,7 @@ function reasonOf(error: CairnError): string {
 }
 
 /** Bytes of every checkpoint's file by its name, and of every part by its file id. */
-async function sizesIn(storage: FileStorage): Promise<ReadonlyMap<string, number>> {
+async function sizesIn(storage: Storage): Promise<ReadonlyMap<string, number>> {
   const files = await storage.list("");
   const parts = await storage.list(PARTS_DIRECTORY);
   return new Map([

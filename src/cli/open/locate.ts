@@ -7,6 +7,7 @@ import { FileStorage } from "../../storage/file_storage.ts";
 import { HttpStorage } from "../../storage/http_storage.ts";
 import { lookUp } from "../../storage/look_up.ts";
 import type { Storage } from "../../storage/storage.ts";
+import { isBucket, lookUpInBucket } from "./locate_in_bucket.ts";
 
 /** A file that was named: where it is, and how to read it and those beside it. */
 export interface Place {
@@ -25,8 +26,8 @@ export function isAddress(location: string): boolean {
 }
 
 /**
- * The file that `location` means: an address, a path with or without ".cairn", or a directory, which stands for its
- * newest checkpoint, or else for the one file of tensors in it.
+ * The file that `location` means: an address, a path or a location in a bucket with or without ".cairn", or a
+ * directory, which stands for its newest checkpoint, or else for the one file of tensors in it.
  *
  * @throws CairnError `not_found`; `unsupported` for a directory in which no one file can be meant.
  */
@@ -35,23 +36,40 @@ export async function locate(location: string): Promise<Place> {
     const storage = new HttpStorage(location);
     return { storage, path: storage.name, label: location };
   }
-  const found = await lookUp(location) ?? await lookUp(location + CHECKPOINT_EXTENSION);
-  if (found === undefined) throw notFound(location);
-  if (found.isDirectory) return await newestIn(found.path, location);
+  if (isBucket(location)) {
+    const { storage, path } = await lookUpInBucket(location) ?? notFound(location);
+    return path === undefined ? await newestIn(storage, location) : { storage, path, label: location };
+  }
+  const found = await lookUp(location) ?? await lookUp(location + CHECKPOINT_EXTENSION) ?? notFound(location);
+  if (found.isDirectory) return await newestIn(await FileStorage.open(found.path), location);
   return { storage: await FileStorage.open(found.directory), path: found.name, label: location };
 }
 
 /** Every file of tensors that `location` means: of a directory all that are in it, the damaged ones too. */
 export async function locateAll(location: string): Promise<Place[]> {
-  const found = isAddress(location) ? undefined : await lookUp(location);
-  if (found?.isDirectory !== true) return [await locate(location)];
-  const storage = await FileStorage.open(found.path);
+  const storage = await directoryAt(location);
+  if (storage === undefined) return [await locate(location)];
   const names = await fileNames(storage);
   if (names.length === 0) throw nothingIn(location);
   return names.map((path) => ({ storage, path, label: inside(location, path) }));
 }
 
-/** The directory that `location` names. @throws CairnError `not_found`; `unsupported` for an address or a file. */
+/** What is in the directory that `location` names; `undefined` for what is none. */
+async function directoryAt(location: string): Promise<Storage | undefined> {
+  if (isAddress(location)) return undefined;
+  if (isBucket(location)) {
+    const found = await lookUpInBucket(location);
+    return found?.path === undefined ? found?.storage : undefined;
+  }
+  const found = await lookUp(location);
+  return found?.isDirectory === true ? await FileStorage.open(found.path) : undefined;
+}
+
+/**
+ * The directory of a disk that `location` names.
+ *
+ * @throws CairnError `not_found`; `unsupported` for an address, a bucket or a file.
+ */
 export async function locateDirectory(location: string): Promise<string> {
   if (isAddress(location)) {
     throw new CairnError(
@@ -60,8 +78,12 @@ export async function locateDirectory(location: string): Promise<string> {
       { details: { path: location } },
     );
   }
-  const found = await lookUp(location);
-  if (found === undefined) throw notFound(location);
+  if (isBucket(location)) {
+    throw new CairnError("unsupported", `"${location}" is in a bucket; expected a directory of a disk`, {
+      details: { path: location },
+    });
+  }
+  const found = await lookUp(location) ?? notFound(location);
   if (!found.isDirectory) {
     throw new CairnError("unsupported", `"${location}" is a file; expected a directory of checkpoints`, {
       details: { path: location },
@@ -75,8 +97,7 @@ export function inside(directory: string, name: string): string {
   return directory.endsWith("/") ? directory + name : `${directory}/${name}`;
 }
 
-async function newestIn(directory: string, location: string): Promise<Place> {
-  const storage = await FileStorage.open(directory);
+async function newestIn(storage: Storage, location: string): Promise<Place> {
   const names = await fileNames(storage);
   if (names.some((name) => name.endsWith(CHECKPOINT_EXTENSION))) {
     const { checkpoints, unreadable } = await readCatalog(await FileEngine.open(storage));
@@ -113,8 +134,8 @@ async function fileNames(storage: Storage): Promise<string[]> {
   );
 }
 
-function notFound(location: string): CairnError {
-  return new CairnError("not_found", `There is no "${location}"`, { details: { path: location } });
+function notFound(location: string): never {
+  throw new CairnError("not_found", `There is no "${location}"`, { details: { path: location } });
 }
 
 function nothingIn(location: string): CairnError {

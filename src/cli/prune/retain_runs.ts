@@ -4,7 +4,7 @@ import type { CheckpointSummary } from "../../checkpoint/engine/summary.ts";
 import { CHECKPOINT_EXTENSION } from "../../checkpoint/file/tags.ts";
 import { retain, type RetentionReport } from "../../checkpoint/keep/retention/retention.ts";
 import type { RetentionRule } from "../../checkpoint/keep/retention/rule.ts";
-import { FileStorage } from "../../storage/file_storage.ts";
+import type { Storage } from "../../storage/storage.ts";
 
 /** What is to become of the checkpoints of one run. */
 export interface RunPlan extends RetentionReport {
@@ -15,11 +15,10 @@ export interface RunPlan extends RetentionReport {
 
 /** Plans each run of a directory by itself, and carries the plans out where `deletes` says so. */
 export async function retainRuns(
-  directory: string,
+  storage: Storage,
   rule: RetentionRule,
   deletes: boolean,
 ): Promise<RunPlan[]> {
-  const storage = await FileStorage.open(directory);
   const { checkpoints } = await readCatalog(await FileEngine.open(storage));
   const sizes = new Map((await storage.list("")).map(({ name, byteLength }) => [name, byteLength]));
   const plans: RunPlan[] = [];

@@ -13,14 +13,14 @@ import {
   type StorageWriter,
 } from "../storage.ts";
 import { checkDirectoryPath, checkFilePath, nameOf } from "../storage_path.ts";
-import type { LoggedFile } from "./log_entry.ts";
+import { LOG_PREFIX, type LoggedFile } from "./log_entry.ts";
 import { S3Client } from "./s3_client.ts";
 import { collect, DATA_PREFIX, type S3Collected } from "./s3_collect.ts";
 import { parseS3Location } from "./s3_location.ts";
 import { type LoggedFiles, S3Log, UncertainCommit } from "./s3_log.ts";
 import { createOnce, deleteObject, getObject, headOf, listObjects, putObject } from "./s3_objects.ts";
 import { checkS3Options, type S3Options } from "./s3_options.ts";
-import { requireConditionalWrites } from "./s3_probe.ts";
+import { PROBE_PREFIX, requireConditionalWrites } from "./s3_probe.ts";
 import { openLogged, openSmall } from "./s3_reader.ts";
 import { S3Upload } from "./s3_upload.ts";
 
@@ -28,6 +28,8 @@ import { S3Upload } from "./s3_upload.ts";
 const FILES_PREFIX = "files/";
 /** What is longer is in the log. A small file is read by one request. */
 export const SMALL_BYTES: number = 64 * 1024;
+
+const OWN_PREFIXES = [DATA_PREFIX, LOG_PREFIX, FILES_PREFIX, PROBE_PREFIX];
 
 const DEFAULT_PART_BYTES = 8 * 1024 * 1024;
 const DEFAULT_PARTS_IN_FLIGHT = 4;
@@ -210,6 +212,16 @@ export class S3Storage implements Storage {
   syncDirectory(directory: string): Promise<void> {
     checkDirectoryPath(directory);
     return Promise.resolve();
+  }
+
+  /**
+   * Names right below this location that are none of this storage: of `s3://bucket/runs` those of the runs.
+   *
+   * @internal
+   */
+  async below(): Promise<string[]> {
+    const { directories } = await listObjects(this.#client, "", { delimiter: "/" });
+    return directories.filter((name) => !OWN_PREFIXES.includes(`${name}/`));
   }
 
   /** A store does not say. */
