@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeSafetensors } from "../../src/exchange/safetensors/write_safetensors.ts";
 import { BytesSink } from "../../src/container/source.ts";
-import { distanceOf } from "../../src/cli/diff/compare_values.ts";
+import { distanceOf } from "../../src/cli/diff/distance_of.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import type { DType } from "../../src/base/dtype.ts";
 import { expectGolden, run } from "./captured.ts";
@@ -98,17 +98,18 @@ describe("distanceOf", () => {
       stream("f32", values, 8),
       stream("f64", values.map((value) => value + 1), 24),
     );
-    expect(found.hasEqualBits).toBe(false);
+    expect([found.count, found.different]).toEqual([5, 5]);
     expect(found.greatest).toBe(1);
     expect(found.relative).toBeCloseTo(Math.sqrt(5 / 55), 12);
     expect(found.cosine).toBeCloseTo(70 / Math.sqrt(55 * 90), 12);
   });
 
   test("sees one bit, a signed zero, and integers that no number holds", async () => {
-    expect((await distanceOf(stream("f32", [0], 4), stream("f32", [-0], 4))).hasEqualBits).toBe(false);
+    const zeros = await distanceOf(stream("f32", [0], 4), stream("f32", [-0], 4));
+    expect([zeros.different, zeros.greatest]).toEqual([1, 0]);
     const large = 2n ** 60n;
     const found = await distanceOf(stream("i64", [large], 8), stream("i64", [large + 1n], 8));
-    expect([found.hasEqualBits, found.greatest]).toEqual([false, 1]);
+    expect([found.different, found.greatest]).toEqual([1, 1]);
   });
 
   test("takes NaN for NaN, and counts what is only in one", async () => {
@@ -116,6 +117,6 @@ describe("distanceOf", () => {
       stream("f32", [NaN, NaN, Infinity, Infinity, 1], 4),
       stream("f32", [NaN, 1, Infinity, -Infinity, 1], 4),
     );
-    expect([found.notFinite, found.greatest, found.cosine]).toEqual([2, 0, 1]);
+    expect([found.different, found.notFinite, found.greatest, found.cosine]).toEqual([2, 2, 0, 1]);
   });
 });

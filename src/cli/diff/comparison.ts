@@ -1,7 +1,8 @@
 import type { NameSelection } from "../../base/name_pattern.ts";
 import { isDamage } from "../../container/format/damage.ts";
 import type { ListedTensor, OpenedFile } from "../open/opened_file.ts";
-import { type Distance, distanceOf } from "./compare_values.ts";
+import type { TensorDistance } from "../../tensor/tensor_distance.ts";
+import { distanceOf } from "./distance_of.ts";
 import { type StateDifference, stateDifferences } from "./compare_states.ts";
 
 /** What became of one name. */
@@ -14,7 +15,7 @@ export interface TensorComparison {
   readonly status: "equal" | "close" | "differs" | "shape" | "only_a" | "only_b" | "unreadable" | "damaged";
   readonly a?: ListedTensor | undefined;
   readonly b?: ListedTensor | undefined;
-  readonly distance?: Distance | undefined;
+  readonly distance?: TensorDistance | undefined;
   /** What is damaged, in a sentence. */
   readonly problem?: string | undefined;
 }
@@ -74,8 +75,9 @@ async function compareTensor(
       { dtype: a.dtype, pieces: fileA.pieces(name) },
       { dtype: b.dtype, pieces: fileB.pieces(name) },
     );
+    const isEqual = a.dtype === b.dtype && distance.different === 0;
     const isClose = distance.notFinite === 0 && distance.relative <= tolerance && tolerance > 0;
-    return { ...pair, distance, status: distance.hasEqualBits ? "equal" : isClose ? "close" : "differs" };
+    return { ...pair, distance, status: isEqual ? "equal" : isClose ? "close" : "differs" };
   } catch (error) {
     if (!isDamage(error)) throw error;
     return { ...pair, status: "damaged", problem: error.message };

@@ -1,5 +1,4 @@
-import { DifferenceSum, type TensorDifference } from "../numbers/tensor_difference.ts";
-import { elementsOf } from "../../../tensor/tensor_statistics.ts";
+import { DistanceSum, type TensorDistance } from "../../../tensor/tensor_distance.ts";
 import { allParts } from "./look_at_tensor.ts";
 import type { OpenedFile, ShownTensor } from "./opened_file.ts";
 
@@ -8,7 +7,7 @@ export type Verdict =
   | { readonly kind: "only"; readonly in: "a" | "b" }
   | { readonly kind: "form"; readonly a: ShownTensor; readonly b: ShownTensor }
   | { readonly kind: "unreadable"; readonly message: string }
-  | { readonly kind: "compared"; readonly difference: TensorDifference };
+  | { readonly kind: "compared"; readonly distance: TensorDistance };
 
 /** A tensor of one of two files or of both. */
 export interface ComparedTensor {
@@ -58,20 +57,20 @@ async function compareTensor(
   signal: AbortSignal,
 ): Promise<Verdict> {
   if (dtype === undefined) return { kind: "unreadable", message: "Cairn has no such dtype" };
-  const sum = new DifferenceSum();
+  const sum = new DistanceSum(dtype, dtype);
   try {
     for (const { start, end } of allParts(byteLength)) {
       const [bytesA, bytesB] = await Promise.all([
         a.readPart(name, start, end, signal),
         b.readPart(name, start, end, signal),
       ]);
-      sum.add(elementsOf(bytesA, dtype), elementsOf(bytesB, dtype), bytesA, bytesB);
+      sum.add(bytesA, bytesB);
     }
   } catch (error) {
     if (signal.aborted) throw error;
     return { kind: "unreadable", message: error instanceof Error ? error.message : String(error) };
   }
-  return { kind: "compared", difference: sum.result };
+  return { kind: "compared", distance: sum.result };
 }
 
 function isSameForm(a: ShownTensor, b: ShownTensor): boolean {

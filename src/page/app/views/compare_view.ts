@@ -105,7 +105,7 @@ export class CompareView implements View {
 
 function resultOf(a: OpenedFile, b: OpenedFile, compared: readonly ComparedTensor[]): Element[] {
   const isEqual = ({ verdict }: ComparedTensor): boolean =>
-    verdict.kind === "compared" && verdict.difference.different === 0;
+    verdict.kind === "compared" && verdict.distance.different === 0;
   const differing = compared.filter((tensor) => !isEqual(tensor)).toSorted((x, y) =>
     weightOf(y) - weightOf(x)
   );
@@ -137,8 +137,8 @@ function resultOf(a: OpenedFile, b: OpenedFile, compared: readonly ComparedTenso
 /** What differs most comes first. */
 function weightOf({ verdict }: ComparedTensor): number {
   if (verdict.kind !== "compared") return Infinity;
-  const { relative } = verdict.difference;
-  return Number.isNaN(relative) ? Number.MAX_VALUE : relative;
+  const { relative, notFinite } = verdict.distance;
+  return notFinite > 0 ? Number.MAX_VALUE : relative;
 }
 
 /** Steps and metrics of both, where they differ. */
@@ -177,10 +177,12 @@ function cellsOf(verdict: Verdict): HTMLElement[] {
     );
     return [element("td", { colspan: "4", title: isBad ? verdict.message : undefined }, badge)];
   }
-  const { count, different, largest, relative, cosine } = verdict.difference;
+  const { count, different, greatest, relative, cosine, notFinite } = verdict.distance;
   return [
     formatShare(different, count),
-    formatNumber(largest, 3),
+    notFinite === 0
+      ? formatNumber(greatest, 3)
+      : `${formatNumber(greatest, 3)}, NaN or infinite ${notFinite} times`,
     formatNumber(relative, 3),
     formatNumber(cosine, 6),
   ].map((text) => element("td", { class: "number" }, text));

@@ -130,7 +130,7 @@ test("two files are compared tensor by tensor: what is equal, what differs, and 
     found.map(({ name, verdict }) =>
       `${name}: ${
         verdict.kind === "compared"
-          ? verdict.difference.different
+          ? verdict.distance.different
           : verdict.kind === "only"
           ? verdict.in
           : verdict.kind
