@@ -40,6 +40,7 @@ const BEFORE_TRAIN = [
   "checkpoint/keep",
   "checkpoint/ranks",
   "checkpoint",
+  "parallel",
   "data",
 ];
 
@@ -133,6 +134,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/zip": ["base", ...CONTAINER, "container/codec/deflate", "exchange"],
   "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
+  // It knows groups and memory on the GPU, and nothing of training.
+  parallel: ["base", "gpu", "tensor", ...KERNELS, "graph", "checkpoint/ranks"],
   data: ["base", "tensor", "kernels", "kernels/random", "nn"],
   generate: BEFORE_TRAIN,
   // Nothing imports what reads files: loaders are given maps, streams and rows.

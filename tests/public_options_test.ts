@@ -386,6 +386,16 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
         clipGradients,
       }),
   ],
+  DataParallelOptions: [
+    (parallel) =>
+      new cairn.Trainer(nothing(), {
+        model: nn.linear(1, 1),
+        loss: nn.mse(),
+        optimizer: optim.sgd({ learningRate: 0.1 }),
+        data: cairn.DataLoader.from(dataset, { batchSize: 1 }),
+        parallel,
+      }),
+  ],
   EvaluateOptions: [detached(cairn.Trainer.prototype.evaluate, {})],
   GenerateOptions: [
     detached(cairn.Predictor.prototype.generate, [1]),

@@ -91,6 +91,7 @@ export type { LayerSummary, ModelSummary } from "../train/step/summarize_model.t
 export type { CloseOptions } from "../train/step/close_options.ts";
 export type { Precision } from "../train/step/precision.ts";
 export type { ClipGradientsOptions } from "../train/step/clip_gradients.ts";
+export type { DataParallelOptions } from "../parallel/data_parallel_options.ts";
 export type { GotoOptions, GotoReport } from "../train/goto_options.ts";
 export type { RollbackOptions } from "../train/past/rollback_options.ts";
 export type { RecoverRunOptions } from "../train/restore_options.ts";

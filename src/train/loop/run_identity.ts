@@ -40,6 +40,8 @@ export type RecordedSettings = {
   readonly precision: string;
   /** Only where batches are computed in pieces. */
   readonly microBatchSize?: number | undefined;
+  /** Only where batches are computed in shards. */
+  readonly shards?: number | undefined;
   /** What the source says of itself. */
   readonly data?: Description | undefined;
   readonly numerics: number;
@@ -93,9 +95,9 @@ export type RunChange = {
 
 /** What of a run there is to record. */
 export function recordedSettings(
-  { optimizer, loss, regularizers = {}, clipGradients, microBatchSize, precision = "f32" }: Pick<
+  { optimizer, loss, regularizers = {}, clipGradients, microBatchSize, parallel, precision = "f32" }: Pick<
     AnyRun,
-    "optimizer" | "loss" | "regularizers" | "clipGradients" | "microBatchSize" | "precision"
+    "optimizer" | "loss" | "regularizers" | "clipGradients" | "microBatchSize" | "parallel" | "precision"
   >,
   data: Description | undefined,
 ): RecordedSettings {
@@ -111,6 +113,7 @@ export function recordedSettings(
       : { ...NO_REGULARIZERS, ...Object.fromEntries(penalties) },
     precision,
     microBatchSize,
+    shards: parallel?.shards,
     data,
     numerics: NUMERICS_VERSION,
   });
@@ -118,6 +121,9 @@ export function recordedSettings(
 
 /** What stands for the size of a micro-batch where the batch is computed at once. */
 const WHOLE = "the whole batch";
+
+/** What stands for the number of shards where the batch is not cut into any. */
+const NONE = "none";
 
 const NO_REGULARIZERS: Description = { name: "regularizers" };
 
@@ -154,6 +160,7 @@ export function differencesOf(found: RunIdentity, now: RunIdentity): RunDifferen
   describe("loss", penalties[0], penalties[1], "regularizers");
   describe("data", then.data, today.data);
   compare("batchSize", "microBatchSize", then.microBatchSize ?? WHOLE, today.microBatchSize ?? WHOLE);
+  compare("batchSize", "shards", then.shards ?? NONE, today.shards ?? NONE);
   compare("precision", "precision", then.precision, today.precision);
   compare("numerics", "numerics version", then.numerics, today.numerics);
   return differences;

@@ -11,6 +11,7 @@ import { type Metric } from "../../nn/metrics/metric.ts";
 import { checkClipGradients, type ClipGradientsOptions } from "../step/clip_gradients.ts";
 import { checkPrecision, type Precision } from "../step/precision.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import { checkParallel, type DataParallelOptions } from "../../parallel/data_parallel_options.ts";
 import type { BatchSource } from "../../data/batch_source.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { ValidationOptions } from "./validation_settings.ts";
@@ -39,6 +40,12 @@ export interface RunOptions<
    * batch norm does, it looks at those of a piece. Default: the whole batch.
    */
   readonly microBatchSize?: number | undefined;
+  /**
+   * Shares each batch out among the ranks of a group: `{ group, shards: 8 }`. The batch is cut into that many shards,
+   * whose gradients are added up in a fixed order, so that any number of ranks up to it gives the same bits. Not
+   * together with `microBatchSize`. Default: the whole batch, here.
+   */
+  readonly parallel?: DataParallelOptions | undefined;
   /**
    * `"bf16"` or `"f16"`: activations, and the factors of matrix products, convolutions and attention, are rounded to
    * 16 bits, and activations stored so until the way back, in half the memory. Sums, norms, losses, weights, gradients
@@ -90,6 +97,7 @@ export const RUN_OPTIONS: OptionNames<RunOptions> = {
   clipGradients: true,
   data: true,
   microBatchSize: true,
+  parallel: true,
   precision: true,
   validation: true,
   seed: true,
@@ -108,9 +116,9 @@ export function requireOptions(options: AnyRun): void {
 
 /** A `TypeError` or a `RangeError` for what a step cannot be made of. */
 export function requireParts(
-  { model, loss, optimizer, clipGradients, microBatchSize = 1, precision }: Pick<
+  { model, loss, optimizer, clipGradients, microBatchSize, parallel, precision }: Pick<
     AnyRun,
-    "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize" | "precision"
+    "model" | "loss" | "optimizer" | "clipGradients" | "microBatchSize" | "parallel" | "precision"
   >,
 ): void {
   requireType(typeof model === "function", "model is a layer", model);
@@ -119,9 +127,15 @@ export function requireParts(
   requireType(isOptimizer, "optimizer is one, like optim.adamw({ learningRate: 1e-3 })", optimizer);
   checkClipGradients(clipGradients);
   checkPrecision(precision);
+  checkParallel(parallel);
+  if (microBatchSize === undefined) return;
   if (!Number.isSafeInteger(microBatchSize) || microBatchSize < 1) {
     throw new RangeError(`microBatchSize is an integer from 1, found ${microBatchSize}`);
   }
+  if (parallel === undefined) return;
+  throw new RangeError(
+    "A shard is computed at once: leave microBatchSize out, and give parallel more shards",
+  );
 }
 
 function requireType(isOne: boolean, what: string, found: unknown): void {

@@ -11,7 +11,8 @@ import { tellsTime } from "../../gpu/time_dispatches.ts";
 import type { MemoryNeeds } from "../../gpu/memory_room.ts";
 import { recordCalls } from "../../nn/layer_call.ts";
 import { Model, traceModel } from "../../nn/model.ts";
-import { HostTensor } from "../../tensor/host_tensor.ts";
+import { copiesOf } from "../../parallel/open_sums.ts";
+import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 import { labelsOf } from "../measure/batch_loss.ts";
 import type { InputRanges } from "../measure/index_check.ts";
@@ -27,6 +28,7 @@ import { type ModelSummary, summarizeModel } from "../step/summarize_model.ts";
 import { findNonFinite, type NonFiniteResult } from "./find_non_finite.ts";
 import { type StepColumns, TrainingHistory } from "./history.ts";
 import { LossRing } from "./loss_ring.ts";
+import { readGradients } from "../step/read_gradients.ts";
 import { RateScales } from "./rate_scales.ts";
 import type { TrainingState } from "./training_state.ts";
 
@@ -102,7 +104,9 @@ export class StepRunner {
     this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
     check(this.kept, trace.output);
     this.rules = new ParameterRules(optimizer, trace.parameters);
-    this.#needs = stateNeeds(this.rules, trace, options.microBatchSize !== undefined);
+    const { microBatchSize, parallel } = options;
+    const copies = parallel === undefined ? microBatchSize === undefined ? 1 : 2 : copiesOf(parallel);
+    this.#needs = stateNeeds(this.rules, trace, copies);
     store.gpu.requireRoom("The run", this.#needs);
     this.store = store;
     this.seed = seed;
@@ -203,8 +207,12 @@ export class StepRunner {
     this.requireUnstopped();
     const batch = await batchOf(programs.ranges);
     this.requireOpen();
-    const { seed } = this;
-    programs.run(batch, { step: this.#step, seed, nonFinite, size });
+    const request = { step: this.#step, seed: this.seed, nonFinite, size };
+    if (programs.isShared) {
+      await programs.reduce(batch, request, new Uint8Array());
+      this.requireOpen();
+    }
+    programs.run(batch, request);
     // In the tick of the submit, so that in every snapshot tensors and number agree.
     this.#step += 1;
     this.#hasGradients = true;
@@ -224,19 +232,7 @@ export class StepRunner {
     if (!this.#hasGradients) {
       throw new TypeError("There are no gradients before the first step: run one first");
     }
-    const wanted = (names ?? [...gradients.keys()]).map((name) => {
-      const tensor = gradients.get(name);
-      if (tensor !== undefined) return [name, tensor] as const;
-      throw new TypeError(
-        `"${name}" has no gradient; there is one of ${
-          [...gradients.keys()].map((each) => `"${each}"`).join(", ")
-        }`,
-      );
-    });
-    const read = await this.store.gpu.read(wanted.map(([, { range }]) => range));
-    return new Map(wanted.map(([name, { dtype, shape }], index) => {
-      return [name, HostTensor.fromBytes(read[index] ?? new Uint8Array(), dtype, shape)];
-    }));
+    return await readGradients(this.store.gpu, gradients, names);
   }
 
   /** Makes the history complete, and the number of the step what the GPU says: of the last whole one. */

@@ -108,6 +108,7 @@ export function settingsSchema(): z.ZodMiniType<RecordedSettings> {
     regularizers: z.optional(description),
     precision: z.string(),
     microBatchSize: z.optional(z.int().check(z.nonnegative())),
+    shards: z.optional(z.int().check(z.nonnegative())),
     data: z.optional(description),
     numerics: z.number(),
   });

@@ -45,8 +45,10 @@ export interface WholeBatch {
   shareOfPenalty(penalty: Value): Value;
 }
 
-const EXAMPLES = "examples of the batch";
-const PIECES = "pieces of the batch";
+/** How many examples the whole batch has. */
+export const EXAMPLES = "examples of the batch";
+/** In how many pieces it is computed. */
+export const PIECES = "pieces of the batch";
 
 /** What the weight of term `index` of the loss, over the whole batch, is called. */
 export function wholeWeight(index: number): string {

@@ -5,23 +5,15 @@ import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { Executable } from "../../graph/executable.ts";
 import type { ProgramExplanation } from "../../graph/explain_program.ts";
 import type { Program, Update, UpdateBinding } from "../../graph/program.ts";
-import { reachable } from "../../graph/value.ts";
 import { accumulate } from "../../kernels/optimizer/accumulate.ts";
 import type { StepScalars } from "../../kernels/step_scalars.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
-import { batchTerms, labelsOf, sumOfWeights } from "../measure/batch_loss.ts";
-import type { AnyLoss } from "../measure/measures.ts";
-import { type BatchPiece, PieceMemory, pieceOf, WHOLE_BATCH, wholeWeight } from "./batch_pieces.ts";
+import { PieceMemory, pieceOf, piecesOf, WHOLE_BATCH } from "./batch_pieces.ts";
 import { copyBuffers, updatedBuffers } from "./buffer_updates.ts";
+import type { StepInParts } from "./step_in_parts.ts";
 import { type StepMemory, stepProgram, type StepProgramParts } from "./step_program.ts";
-import {
-  batchValues,
-  forwardOf,
-  type StepDefinition,
-  type StepPart,
-  type StepValues,
-  stepValues,
-} from "./step_values.ts";
+import { forwardOf, type StepDefinition, type StepPart, type StepValues, stepValues } from "./step_values.ts";
+import { weighingOf } from "./weighing.ts";
 
 /** What is compiled for pieces of one size. */
 interface PiecePrograms {
@@ -48,6 +40,8 @@ interface WeighedPiece {
 export interface PieceStepDefinition
   extends Omit<StepDefinition, "size" | "rules">, Omit<StepProgramParts, "values" | "pieces"> {
   readonly memory: StepMemory;
+  /** The most examples of a piece. */
+  readonly microBatchSize: number;
   readonly onCompile?: CompileListener | undefined;
 }
 
@@ -56,19 +50,28 @@ export interface PieceStepDefinition
  * else is kept are sums over all pieces, divided by the weights of the whole batch: the step of the whole batch, but
  * for rounding.
  */
-export class PieceStep {
+export class PieceStep implements StepInParts {
   readonly #programs: ReadonlyMap<number, PiecePrograms>;
   readonly #memory: PieceMemory;
+  readonly #microBatchSize: number;
 
-  private constructor(programs: ReadonlyMap<number, PiecePrograms>, memory: PieceMemory) {
+  private constructor(
+    programs: ReadonlyMap<number, PiecePrograms>,
+    memory: PieceMemory,
+    microBatchSize: number,
+  ) {
     this.#programs = programs;
     this.#memory = memory;
+    this.#microBatchSize = microBatchSize;
   }
 
-  /** @param sizes Of pieces. */
+  /** @param sizes Of batches. */
   static async compile(definition: PieceStepDefinition, sizes: readonly number[]): Promise<PieceStep> {
-    const { model, memory: shared } = definition;
-    const values = sizes.map((size) =>
+    const { model, memory: shared, microBatchSize } = definition;
+    const ofPieces = new Set(
+      sizes.flatMap((size) => piecesOf(size, microBatchSize)).map(({ size }) => size),
+    );
+    const values = [...ofPieces].map((size) =>
       [size, stepValues({ ...definition, size, whole: WHOLE_BATCH })] as const
     );
     const [first] = values;
@@ -83,48 +86,32 @@ export class PieceStep {
         ),
         ([, compiled]) => closePrograms(compiled),
       );
-      return new PieceStep(new Map(programs), memory);
+      return new PieceStep(new Map(programs), memory, microBatchSize);
     } catch (error) {
       memory.close();
       throw error;
     }
   }
 
-  /** Submits a step on `batch`, of `size` examples. */
-  run(
-    batch: Parts<ArrayBufferView>,
-    size: number,
-    pieces: readonly BatchPiece[],
-    scalars: StepScalars,
-  ): void {
-    const each = this.#weigh(batch, size, pieces, scalars);
-    each.forEach(({ programs: { step, additions }, scalars, piece }, index) => {
+  run(batch: Parts<ArrayBufferView>, size: number, scalars: StepScalars): void {
+    const pieces = this.#weigh(batch, size, scalars);
+    pieces.forEach(({ programs: { step, additions }, scalars, piece }, index) => {
       step.run(piece, scalars, [], index < pieces.length - 1 ? additions : undefined);
     });
   }
 
-  /**
-   * The values of each piece of a step on `batch`, as {@link PieceStep.run} computes them, for programs of other
-   * outputs. Submits what tells them how much the whole batch weighs.
-   */
-  parts(
-    batch: Parts<ArrayBufferView>,
-    size: number,
-    pieces: readonly BatchPiece[],
-    scalars: StepScalars,
-  ): StepPart[] {
-    return this.#weigh(batch, size, pieces, scalars).map(({ programs, scalars, piece }) => {
+  /** Submits what tells the pieces how much the whole batch weighs. */
+  parts(batch: Parts<ArrayBufferView>, size: number, scalars: StepScalars): StepPart[] {
+    return this.#weigh(batch, size, scalars).map(({ programs, scalars, piece }) => {
       const parameters = (name: string): BufferRange => this.#memory.locate(name);
       return { values: programs.values, batch: piece, scalars, parameters };
     });
   }
 
-  /** Bytes of the gradients of a piece. */
   get gradientBytes(): number {
     return this.#memory.gradients.byteLength;
   }
 
-  /** The programs of every size of pieces, taken apart. */
   explain(): ProgramExplanation[] {
     return [...this.#programs.values()].flatMap((programs) => {
       const { size, weighing } = programs;
@@ -135,27 +122,21 @@ export class PieceStep {
     });
   }
 
-  /** The program of the first piece, with the times of its kernels. What is `unchanged` gets its bytes back. */
   async explainTimed(
     batch: Parts<ArrayBufferView>,
     size: number,
-    pieces: readonly BatchPiece[],
     scalars: StepScalars,
     unchanged: readonly BufferRange[],
   ): Promise<ProgramExplanation> {
-    const [first] = this.#weigh(batch, size, pieces, scalars);
+    const [first] = this.#weigh(batch, size, scalars);
     if (first === undefined) throw new RangeError("A step in pieces has at least one piece");
     const { programs, piece } = first;
     return explainPiece(programs, await programs.step.time(piece, first.scalars, unchanged));
   }
 
   /** Adds up the weights of the whole batch, and gives its pieces. */
-  #weigh(
-    batch: Parts<ArrayBufferView>,
-    size: number,
-    pieces: readonly BatchPiece[],
-    scalars: StepScalars,
-  ): WeighedPiece[] {
+  #weigh(batch: Parts<ArrayBufferView>, size: number, scalars: StepScalars): WeighedPiece[] {
+    const pieces = piecesOf(size, this.#microBatchSize);
     this.#memory.begin(size, pieces.length);
     const each = pieces.map((piece) => {
       const programs = this.#programs.get(piece.size);
@@ -234,20 +215,15 @@ function additionsOf(
 
 /** Adds up the weights of a piece's examples; `undefined` where each weighs 1. It reads only what they depend on. */
 function weighingProgram(
-  { model, data, loss }: PieceStepDefinition,
+  definition: PieceStepDefinition,
   size: number,
   memory: PieceMemory,
 ): Program | undefined {
-  const trace = model.trace(size, true);
-  const labels = labelsOf(data, size);
-  const weights = batchTerms(loss as AnyLoss, trace.output, labels, size).flatMap((term, index) => {
-    const sum = sumOfWeights(term);
-    return typeof sum === "number" ? [] : [[wholeWeight(index), sum] as const];
-  });
-  if (weights.length === 0) return undefined;
-  const needed = new Set(reachable(weights.map(([, sum]) => sum)));
+  const weighing = weighingOf(definition, size);
+  if (weighing === undefined) return undefined;
+  const { inputs, weights } = weighing;
   return {
-    inputs: batchValues(trace.input, labels).filter((input) => needed.has(input)),
+    inputs,
     outputs: Object.fromEntries(weights),
     updates: weights.map(([name]) => addition({ output: name }, memory.wholeOf(name))),
     parameters: (name) => memory.locate(name),

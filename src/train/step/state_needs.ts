@@ -11,12 +11,12 @@ import type { ParameterRules } from "./parameter_rules.ts";
  * Bytes of what is on the GPU from the first step to the last, by what takes them. What a step computes with comes on
  * top, and is known when the step is compiled.
  *
- * @param isInPieces Whether a piece of a batch has gradients of its own.
+ * @param gradients How many copies of all gradients there are: more than one where a part of a batch has its own.
  */
 export function stateNeeds(
   rules: Pick<ParameterRules, "of" | "slots">,
   { parameters, buffers }: Pick<ModelTrace, "parameters" | "buffers">,
-  isInPieces: boolean,
+  gradients: number,
 ): MemoryNeeds {
   const trained = parameters.filter(({ name }) => rules.of(name) !== undefined);
   const slots = rules.slots.map((slot) => {
@@ -26,7 +26,7 @@ export function stateNeeds(
   return {
     parameters: sumOf(parameters),
     buffers: sumOf(buffers),
-    gradients: sumOf(trained) * (isInPieces ? 2 : 1),
+    gradients: sumOf(trained) * gradients,
     ...Object.fromEntries(slots),
   };
 }

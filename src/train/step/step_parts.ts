@@ -3,6 +3,7 @@ import type { BatchSpec } from "../../data/batch_source.ts";
 import type { Values } from "../../graph/values.ts";
 import type { Layer } from "../../nn/layer.ts";
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
+import type { DataParallelOptions } from "../../parallel/data_parallel_options.ts";
 import type { InputRanges } from "../measure/index_check.ts";
 import type { Precision } from "./precision.ts";
 import type { Objective } from "./step_values.ts";
@@ -13,6 +14,7 @@ export interface StepParts extends Objective {
   readonly optimizer: Optimizer;
   readonly data: BatchSpec;
   readonly microBatchSize?: number | undefined;
+  readonly parallel?: DataParallelOptions | undefined;
   readonly precision?: Precision | undefined;
   /** What the model is called among several in the store. */
   readonly name?: string | undefined;

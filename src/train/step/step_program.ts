@@ -16,7 +16,7 @@ import { STEP_VERDICT_BYTES, stepVerdict } from "../../kernels/optimizer/step_ve
 import type { Model } from "../../nn/model.ts";
 import type { Optimizer, UpdateBindings } from "../../nn/optim/optimizer.ts";
 import { type SlabRange, slabRanges } from "../../tensor/slab_ranges.ts";
-import { TensorGroup } from "../../tensor/tensor_group.ts";
+import { type StoredTensor, TensorGroup } from "../../tensor/tensor_group.ts";
 import type { PieceMemory } from "./batch_pieces.ts";
 import { allocateBuffers, bufferStores, commitBuffers, updatedBuffers } from "./buffer_updates.ts";
 import type { ClipGradientsOptions } from "./clip_gradients.ts";
@@ -108,33 +108,56 @@ export interface StepProgramParts {
  * A step as one program: forward and backward, the check of every gradient, and the updates by the optimiser's rules,
  * which the verdict of the check lets through or not.
  */
-export function stepProgram(
-  { model, optimizer, clipGradients = {}, rules, values, memory, state, pieces }: StepProgramParts,
-): Program {
+export function stepProgram({ values, pieces, ...parts }: StepProgramParts): Program {
+  const { model, memory, state } = parts;
   const { gradients } = pieces?.memory ?? memory;
-  const stores = gradients.tensors.flatMap((tensor): Store[] => {
-    const value = values.gradients.get(nameOf(tensor));
-    return value === undefined ? [] : [{ value, into: tensor.range }];
-  });
-  const numberOf = (name: string): UpdateBinding => pieces?.memory.sumOf(name) ?? { output: name };
-  const ranges = updateRanges(model, rules, memory.gradients, state.slots);
+  const updated = updatedBuffers(values.bufferUpdates, memory.nextBuffers);
   return {
     inputs: values.inputs,
     outputs: { loss: values.loss, ...Object.fromEntries(values.kept) },
-    stores: [...stores, ...bufferStores(values.bufferUpdates, memory.nextBuffers)],
+    stores: [...gradientStores(values, gradients), ...bufferStores(values.bufferUpdates, memory.nextBuffers)],
     updates: [
       ...pieces?.additions ?? [],
-      ...checks(memory, optimizer, state, clipGradients, numberOf("loss")),
-      ...records(values, memory, state, numberOf),
-      ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
-      ...commitBuffers(
-        pieces?.memory.buffers.tensors ?? updatedBuffers(values.bufferUpdates, memory.nextBuffers),
-        model,
-        memory.verdictRange,
-      ),
+      ...finishingUpdates({
+        ...parts,
+        kept: [...values.kept.keys()],
+        numberOf: (name) => pieces?.memory.sumOf(name) ?? { output: name },
+        buffers: pieces?.memory.buffers.tensors ?? updated,
+      }),
     ],
     parameters: (name) => lossScaleAt(name, state) ?? pieces?.memory.locate(name) ?? model.rangeOf(name),
   };
+}
+
+/** Leaves the gradients of a step in `into`, each where its parameter's is. */
+export function gradientStores({ gradients }: Pick<StepValues, "gradients">, into: TensorGroup): Store[] {
+  return into.tensors.flatMap((tensor) => {
+    const value = gradients.get(nameOf(tensor));
+    return value === undefined ? [] : [{ value, into: tensor.range }];
+  });
+}
+
+/** What a step does once its gradients are in {@link StepMemory}. */
+export interface FinishingParts extends Omit<StepProgramParts, "values" | "pieces"> {
+  /** Names of what is kept of the step beside its loss. */
+  readonly kept: readonly string[];
+  /** Where "loss" and each of these is. */
+  readonly numberOf: (name: string) => UpdateBinding;
+  /** What buffers of the model become, by their names there. */
+  readonly buffers: readonly StoredTensor[];
+}
+
+/** The check of all gradients, and everything that waits for its verdict: the last part of every step. */
+export function finishingUpdates(
+  { model, optimizer, clipGradients = {}, rules, memory, state, kept, numberOf, buffers }: FinishingParts,
+): Update[] {
+  const ranges = updateRanges(model, rules, memory.gradients, state.slots);
+  return [
+    ...checks(memory, optimizer, state, clipGradients, numberOf("loss")),
+    ...records(kept, memory, state, numberOf),
+    ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
+    ...commitBuffers(buffers, model, memory.verdictRange),
+  ];
 }
 
 function updatesOf(
@@ -193,12 +216,12 @@ function checks(
 
 /** Keeps the numbers of the step beside its loss, under the verdict. */
 function records(
-  { kept }: StepValues,
+  kept: readonly string[],
   { verdictRange: verdict }: StepMemory,
   { control, columns }: StepState,
   numberOf: (name: string) => UpdateBinding,
 ): Dispatch<UpdateBinding>[] {
-  return [...kept.keys()].map((name) => {
+  return kept.map((name) => {
     const ring = columns.get(name);
     if (ring === undefined) throw new RangeError(`There is no place for "${name}" of a step`);
     const bindings = {

@@ -10,13 +10,14 @@ import { type NonFinitePolicy, POLICY_NUMBERS } from "../../kernels/optimizer/st
 import type { Optimizer } from "../../nn/optim/optimizer.ts";
 import type { Schedule } from "../../nn/optim/schedules/schedule.ts";
 import type { Parts } from "../../base/parts/named.ts";
+import type { DataParallelOptions } from "../../parallel/data_parallel_options.ts";
 import type { Seed } from "../../data/seed.ts";
 import type { StoredTensor } from "../../tensor/tensor_group.ts";
 import { type InputRanges, inputRanges } from "../measure/index_check.ts";
-import { piecesOf } from "./batch_pieces.ts";
 import { lossScaleAt } from "./loss_scale.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 import { PieceStep } from "./piece_step.ts";
+import type { StepInParts } from "./step_in_parts.ts";
 import { StepMemory, stepProgram, type StepState } from "./step_program.ts";
 import { forwardOf, type StepDefinition, type StepPart, type StepValues, stepValues } from "./step_values.ts";
 import { nameOf } from "./update_ranges.ts";
@@ -32,6 +33,8 @@ export interface StepProgramsDefinition extends Omit<StepDefinition, "size"> {
   readonly rateScale?: (() => Schedule | undefined) | undefined;
   /** The most examples that are computed at once. Default: all of a batch. */
   readonly microBatchSize?: number | undefined;
+  /** How batches are shared out. Default: this process computes them whole. */
+  readonly parallel?: DataParallelOptions | undefined;
   /** Told of all kernels of all programs. */
   readonly onCompile?: CompileListener | undefined;
 }
@@ -55,7 +58,8 @@ interface WholeProgram {
 
 interface CompiledStep {
   readonly programs: ReadonlyMap<number, WholeProgram>;
-  readonly pieces: PieceStep | undefined;
+  /** For batches that are computed one part after the other. */
+  readonly parts: StepInParts | undefined;
   readonly memory: StepMemory;
 }
 
@@ -72,29 +76,27 @@ export class StepPrograms {
   /** By the size of the batch, where it is computed at once. */
   readonly #programs: ReadonlyMap<number, WholeProgram>;
   /** For all others. */
-  readonly #pieces: PieceStep | undefined;
+  readonly #parts: StepInParts | undefined;
   readonly #memory: StepMemory;
   readonly #model: Model;
   readonly #state: StepState;
   readonly #optimizer: Optimizer;
-  readonly #microBatchSize: number | undefined;
   readonly #rateScale: () => Schedule | undefined;
 
   private constructor(
-    { programs, pieces, memory }: CompiledStep,
-    { model, optimizer, microBatchSize, state, rateScale = () => undefined }: StepProgramsDefinition,
+    { programs, parts, memory }: CompiledStep,
+    { model, optimizer, state, rateScale = () => undefined }: StepProgramsDefinition,
     { inputs, loss, unreached, labelRanges }: StepValues,
   ) {
     this.unreached = unreached;
-    const parts = inputs.map(({ attributes: { name } }) => String(name));
-    this.ranges = inputRanges(indexLimits([loss]), labelRanges, parts);
+    const names = inputs.map(({ attributes: { name } }) => String(name));
+    this.ranges = inputRanges(indexLimits([loss]), labelRanges, names);
     this.#programs = programs;
-    this.#pieces = pieces;
+    this.#parts = parts;
     this.#memory = memory;
     this.#model = model;
     this.#state = state;
     this.#optimizer = optimizer;
-    this.#microBatchSize = microBatchSize;
     this.#rateScale = rateScale;
   }
 
@@ -103,14 +105,11 @@ export class StepPrograms {
    * an example, or reaches no parameter.
    */
   static async compile(definition: StepProgramsDefinition): Promise<StepPrograms> {
-    const { model, sizes, microBatchSize } = definition;
+    const { model, sizes, microBatchSize = Infinity, parallel } = definition;
     const { gpu, variants } = model.store;
-    const cuts = sizes.map((size) => piecesOf(size, microBatchSize));
-    const whole = sizes.filter((_, index) => cuts[index]?.length === 1);
-    const pieceSizes = new Set(
-      cuts.flatMap((pieces) => pieces.length === 1 ? [] : pieces.map(({ size }) => size)),
-    );
-    const [size] = [...whole, ...pieceSizes];
+    const isWhole = (size: number): boolean => parallel === undefined && size <= microBatchSize;
+    const [whole, inParts] = [sizes.filter(isWhole), sizes.filter((size) => !isWhole(size))];
+    const [size] = [...whole, ...inParts];
     if (size === undefined) throw new RangeError("A step has batches of at least one size");
     const values = stepValues({ ...definition, size });
     const memory = new StepMemory(model, values);
@@ -121,61 +120,83 @@ export class StepPrograms {
       const options = { variants, label: "train step", onCompile: listener() };
       return { size: each, values: ofSize, executable: await Executable.compile(gpu, program, options) };
     };
-    const compilePieces = (): Promise<PieceStep> =>
-      PieceStep.compile({ ...definition, memory, onCompile: listener() }, [...pieceSizes]);
+    const compileParts = (): Promise<StepInParts> =>
+      compiledParts({ ...definition, memory, onCompile: listener() }, inParts);
     try {
-      const made = await allOrNone<WholeProgram | PieceStep>(
-        [...whole.map(compileWhole), ...pieceSizes.size === 0 ? [] : [compilePieces()]],
-        (each) => (each instanceof PieceStep ? each : each.executable).close(),
+      const made = await allOrNone<WholeProgram | StepInParts>(
+        [...whole.map(compileWhole), ...inParts.length === 0 ? [] : [compileParts()]],
+        (each) => ("executable" in each ? each.executable : each).close(),
       );
-      const pieces = made.find((each) => each instanceof PieceStep);
-      const programs = made.flatMap((each) => each instanceof PieceStep ? [] : [[each.size, each] as const]);
-      return new StepPrograms({ programs: new Map(programs), pieces, memory }, definition, values);
+      const programs = made.flatMap((each) => "executable" in each ? [[each.size, each] as const] : []);
+      const parts = made.find((each): each is StepInParts => !("executable" in each));
+      return new StepPrograms({ programs: new Map(programs), parts, memory }, definition, values);
     } catch (error) {
       memory.close();
       throw error;
     }
   }
 
+  /**
+   * Whether others compute parts of each batch, so that {@link StepPrograms.reduce} comes before {@link
+   * StepPrograms.run}.
+   */
+  get isShared(): boolean {
+    return this.#parts?.reduce !== undefined;
+  }
+
+  /**
+   * Adds up what all that compute parts of `batch` have of it. Changes nothing of the run.
+   *
+   * @param message What this process tells the others, which tell as much each.
+   * @returns What each of them says, this one included.
+   */
+  async reduce(
+    batch: Parts<ArrayBufferView>,
+    request: Omit<StepRequest, "nonFinite">,
+    message: Uint8Array,
+  ): Promise<Uint8Array[]> {
+    return await this.#parts?.reduce?.(batch, request.size, this.#scalarsOf(request), message) ?? [message];
+  }
+
   /** Submits a step on `batch`. Waits for nothing. */
   run(batch: Parts<ArrayBufferView>, { nonFinite, ...request }: StepRequest): void {
     const { size } = request;
     const scalars = { ...this.#scalarsOf(request), policy: POLICY_NUMBERS[nonFinite] };
-    const pieces = piecesOf(size, this.#microBatchSize);
-    if (pieces.length > 1) return this.#pieces?.run(batch, size, pieces, scalars);
-    this.#programFor(size).executable.run(batch, scalars);
+    const whole = this.#programs.get(size);
+    if (whole === undefined) this.#inParts(size).run(batch, size, scalars);
+    else whole.executable.run(batch, scalars);
   }
 
   /** The values of the step on `batch`, a piece after the other, for programs that compute some of them. */
   partsOf(batch: Parts<ArrayBufferView>, request: Omit<StepRequest, "nonFinite">): StepPart[] {
     const { size } = request;
     const scalars = this.#scalarsOf(request);
-    const pieces = piecesOf(size, this.#microBatchSize);
+    const whole = this.#programs.get(size);
     const located = (locate: (name: string) => BufferRange) => (name: string): BufferRange =>
       lossScaleAt(name, this.#state) ?? locate(name);
-    if (pieces.length > 1) {
-      const parts = this.#pieces?.parts(batch, size, pieces, scalars) ?? [];
+    if (whole === undefined) {
+      const parts = this.#inParts(size).parts(batch, size, scalars);
       return parts.map((part) => ({ ...part, parameters: located(part.parameters) }));
     }
     const parameters = located((name) => this.#model.rangeOf(name));
-    return [{ values: this.#programFor(size).values, batch, scalars, parameters }];
+    return [{ values: whole.values, batch, scalars, parameters }];
   }
 
   /** Bytes of the gradients, and of what their check leaves. */
   get gradientBytes(): number {
     const { gradients, partials, verdict } = this.#memory;
-    return gradients.byteLength + partials.size + verdict.size + (this.#pieces?.gradientBytes ?? 0);
+    return gradients.byteLength + partials.size + verdict.size + (this.#parts?.gradientBytes ?? 0);
   }
 
   /** Every program of the step, that of the usual batch first, taken apart. */
   explain(): ProgramExplanation[] {
     const whole = [...this.#programs.values()].map((program) => explainWhole(program));
-    return [...whole, ...this.#pieces?.explain() ?? []];
+    return [...whole, ...this.#parts?.explain() ?? []];
   }
 
   /**
    * The program that a step on `batch` runs, taken apart, with the time of each of its kernels on the GPU. Runs the
-   * step, or the first of its pieces.
+   * step, or the first of its parts.
    *
    * @param unchanged What gets its bytes back: the state of the run.
    */
@@ -186,21 +207,17 @@ export class StepPrograms {
   ): Promise<ProgramExplanation> {
     const { size } = request;
     const scalars = { ...this.#scalarsOf(request), policy: POLICY_NUMBERS[nonFinite] };
-    const pieces = piecesOf(size, this.#microBatchSize);
-    if (this.#pieces !== undefined && pieces.length > 1) {
-      return await this.#pieces.explainTimed(batch, size, pieces, scalars, unchanged);
-    }
-    const program = this.#programFor(size);
-    return explainWhole(program, await program.executable.time(batch, scalars, unchanged));
+    const whole = this.#programs.get(size);
+    if (whole === undefined) return await this.#inParts(size).explainTimed(batch, size, scalars, unchanged);
+    return explainWhole(whole, await whole.executable.time(batch, scalars, unchanged));
   }
 
   #scalarsOf({ seed, step }: Pick<StepRequest, "seed" | "step">): StepScalars {
     return { seed, step, values: this.#optimizer.scalars(step, this.#rateScale()) };
   }
 
-  #programFor(size: number): WholeProgram {
-    const program = this.#programs.get(size);
-    if (program !== undefined) return program;
+  #inParts(size: number): StepInParts {
+    if (this.#parts !== undefined) return this.#parts;
     throw new RangeError(`There is no program for a batch of ${size} examples`);
   }
 
@@ -212,7 +229,7 @@ export class StepPrograms {
   /** Frees the workspaces and the gradients. */
   close(): void {
     for (const { executable } of this.#programs.values()) executable.close();
-    this.#pieces?.close();
+    this.#parts?.close();
     this.#memory.close();
   }
 }
@@ -222,4 +239,16 @@ function explainWhole(
   ms?: readonly number[],
 ): ProgramExplanation {
   return { ...executable.explain(forwardOf(values), ms), label: `train step of ${size} examples` };
+}
+
+/** What computes batches of `sizes` examples part by part. */
+async function compiledParts(
+  { parallel, microBatchSize = Infinity, ...definition }: StepProgramsDefinition & {
+    readonly memory: StepMemory;
+  },
+  sizes: readonly number[],
+): Promise<StepInParts> {
+  if (parallel === undefined) return await PieceStep.compile({ ...definition, microBatchSize }, sizes);
+  const { ShardStep } = await import("./shard_step.ts");
+  return await ShardStep.compile({ ...definition, parallel }, sizes);
 }
