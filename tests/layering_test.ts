@@ -137,6 +137,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // It knows groups and memory on the GPU, and nothing of training.
   parallel: ["base", "gpu", "tensor", ...KERNELS, "graph", "checkpoint/ranks"],
   data: ["base", "tensor", "kernels", "kernels/random", "nn"],
+  // A transport for ranks: nobody imports it but its door.
+  mpi: ["base", "checkpoint/ranks", "mpi/thread"],
+  // What runs on the thread of MPI, sent there as text.
+  "mpi/thread": ["base", "mpi"],
   generate: BEFORE_TRAIN,
   // Nothing imports what reads files: loaders are given maps, streams and rows.
   "data/files": [

@@ -22,6 +22,7 @@ const INSIDE: readonly string[] = [
   "EvictOptions",
   "MomentOptions",
   "RunDirectoryOptions",
+  "SessionOptions",
   "ReadbackOptions",
   "ReadbackStreamOptions",
   "RemoveDurablyOptions",
@@ -266,6 +267,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   SaveCheckpointOptions: [(wrong) => cairn.saveCheckpoint("memory:x", {}, wrong)],
   RankSaveOptions: [(ranks) => cairn.saveCheckpoint("memory:x", {}, { tag: "a", ranks })],
   GroupOptions: [(wrong) => cairn.ProcessGroup.inMemory(1, wrong)],
+  MpiGroupOptions: [(wrong) => cairn.MpiGroup.open(wrong)],
   GroupCallOptions: [
     (wrong) => cairn.ProcessGroup.inMemory(1)[0]?.barrier(wrong),
     (wrong) => cairn.ProcessGroup.inMemory(1)[0]?.broadcast(0, new Uint8Array(), wrong),

@@ -1,5 +1,5 @@
 // Installs Debian packages that the project needs on a machine that may do so: a software Vulkan, and for the tests
-// a browser, Python, and what a server of S3 is made of.
+// a browser, Python, two MPIs, and what a server of S3 is made of.
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -114,6 +114,12 @@ export function installMotoDependencies() {
   );
   apt(["update"]);
   apt(["install", "-y", "--no-install-recommends", "python3", ...modules]);
+}
+
+/** Both MPIs, side by side: Debian calls their launchers `mpiexec.mpich` and `mpiexec.openmpi`. */
+export function installMpi() {
+  apt(["update"]);
+  apt(["install", "-y", "--no-install-recommends", "mpich", "openmpi-bin"]);
 }
 
 export function installChromium() {

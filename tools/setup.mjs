@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { canInstall, installChromium, installPython, installSoftwareVulkan } from "./debian.mjs";
+import { canInstall, installChromium, installMpi, installPython, installSoftwareVulkan } from "./debian.mjs";
 import { installMoto } from "./moto.mjs";
 import { chromiumPath, environment, NO_CHROMIUM, root, runtimeCommand } from "./runtimes.mjs";
 
@@ -16,7 +16,7 @@ const INSTALL_BY_HAND = `Install a Vulkan driver for your GPU, or a software one
   Arch           pacman -S vulkan-swrast`;
 
 /** Everything that a run needs, or an error that says what to install. */
-export async function setup({ browser = false, python = false, s3 = false } = {}) {
+export async function setup({ browser = false, python = false, s3 = false, mpi = false } = {}) {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 16)) {
     fail(`Node ${process.versions.node} is too old: Cairn needs 20.16 or newer`);
@@ -28,6 +28,7 @@ export async function setup({ browser = false, python = false, s3 = false } = {}
   if (python) findPython();
   // Where there is no server of S3, tests that need it are skipped, counted and printed, too.
   if (s3) installMoto();
+  if (mpi) findMpi();
 }
 
 function fail(message) {
@@ -101,6 +102,14 @@ function findPython() {
   if (spawnSync("python3", ["--version"], { stdio: "ignore" }).status === 0 || !canInstall()) return;
   console.error("setup: installing Debian's Python");
   installPython();
+}
+
+/** The tests that need an MPI skip, count and print where one is not there. */
+function findMpi() {
+  const isThere = (launcher) => spawnSync(launcher, ["--version"], { stdio: "ignore" }).status === 0;
+  if (["mpiexec.mpich", "mpiexec.openmpi"].every(isThere) || !canInstall()) return;
+  console.error("setup: installing Debian's MPICH and Open MPI");
+  installMpi();
 }
 
 function ensureChromium() {

@@ -130,6 +130,7 @@ await setup({
   browser: runs("browser", "page"),
   python: runs("bun", "deno"),
   s3: runs("bun", "deno", "package"),
+  mpi: runs("bun", "deno"),
 });
 const together = names.filter((name) => AT_ONCE.includes(name));
 for (const name of names) {

@@ -19,6 +19,8 @@ describe("the example at the top of", () => {
       const { status, errors } = await runExample(example);
       const isWithoutGpu = /no_webgpu|no_adapter/.test(errors) && process.env.REQUIRE_GPU !== "1";
       if (isWithoutGpu) return console.log(`SKIP gpu: the example of ${file} (no adapter)`);
+      const isWithoutMpi = errors.includes("Found no MPI library");
+      if (isWithoutMpi) return console.log(`SKIP mpi: the example of ${file} (no MPI library)`);
       expect([status, status === 0 ? "" : errors]).toEqual([0, ""]);
     }, 5 * MINUTES);
   }

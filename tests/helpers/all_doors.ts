@@ -8,6 +8,7 @@ export * from "../../src/doors/evaluate.ts";
 export * from "../../src/doors/exchange.ts";
 export * from "../../src/doors/gpu.ts";
 export * from "../../src/doors/log.ts";
+export * from "../../src/doors/mpi.ts";
 export * from "../../src/doors/ranks.ts";
 export * from "../../src/doors/s3.ts";
 export * from "../../src/doors/storage.ts";

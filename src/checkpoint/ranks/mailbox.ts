@@ -14,7 +14,10 @@ export interface Letter {
 export interface Mailbox {
   readonly rank: number;
   readonly size: number;
-  /** Leaves letters: the one piece for all ranks, or one for each. What was passed may change when it resolves. */
+  /**
+   * Leaves letters: the one piece for all ranks, or one for each. What was passed may change when it resolves, but for
+   * what {@link holding} says.
+   */
   send(number: number, call: GroupCallName, pieces: readonly Uint8Array[]): Promise<void>;
   /**
    * Looks once for the letters that these ranks have for this one, and gives those that are there, each in new memory.
@@ -22,6 +25,10 @@ export interface Mailbox {
    * @throws CairnError `rank_failed`, `rank_missing` where one is not there and never will be.
    */
   receive(number: number, from: readonly number[]): Promise<ReadonlyMap<number, Letter>>;
+  /** Ranks that have not yet taken what was passed for them, which has to stay as it is; none unless given. */
+  holding?(): readonly number[];
+  /** The same bytes in new memory, for this rank itself. Copied by the caller unless given. */
+  copy?(bytes: Uint8Array): Promise<Uint8Array>;
   /**
    * Resolves when it makes sense to look again, at once when it is aborted, and after so many milliseconds at the
    * latest.

@@ -71,7 +71,8 @@ export class MailboxGroup {
       }
       if (root !== this.rank) return (await this.#receive(call, [root])).get(root) ?? NOTHING;
       await this.#mailbox.send(call.number, call.name, [sent]);
-      return new Uint8Array(sent);
+      await this.#untilTaken(call);
+      return await this.#copy(sent);
     });
   }
 
@@ -147,11 +148,30 @@ export class MailboxGroup {
     const received = await this.#receive(call, this.#others);
     // Who is in this call has finished all before it.
     await this.#mailbox.forget(call.number);
-    const own = pieces.length === 1 ? pieces[0] : pieces[this.rank];
-    return Array.from(
-      { length: this.size },
-      (_, rank) => received.get(rank) ?? new Uint8Array(own ?? NOTHING),
-    );
+    const own = await this.#copy((pieces.length === 1 ? pieces[0] : pieces[this.rank]) ?? NOTHING);
+    await this.#untilTaken(call);
+    return Array.from({ length: this.size }, (_, rank) => received.get(rank) ?? own);
+  }
+
+  async #copy(bytes: Uint8Array): Promise<Uint8Array> {
+    return await this.#mailbox.copy?.(bytes) ?? new Uint8Array(bytes);
+  }
+
+  /** Waits for the ranks that read what was passed. */
+  async #untilTaken(call: GroupCall): Promise<void> {
+    for (;;) {
+      throwIfAborted(call.signal);
+      const missing = this.#mailbox.holding?.() ?? [];
+      if (missing.length === 0) return;
+      await this.#waitFor(missing, call);
+    }
+  }
+
+  /** @throws CairnError `rank_missing` when the time is up. */
+  async #waitFor(missing: readonly number[], { name, limit, signal }: GroupCall): Promise<void> {
+    const { leftMs, timeoutMs } = limit;
+    if (leftMs === 0) throw rankMissing(missing, { op: name, size: this.size, timeoutMs });
+    await this.#mailbox.wait(Math.min(leftMs, LONGEST_WAIT_MS), signal);
   }
 
   async #receive(call: GroupCall, from: readonly number[]): Promise<ReadonlyMap<number, Uint8Array>> {
@@ -164,9 +184,7 @@ export class MailboxGroup {
       }
       missing = from.filter((rank) => !received.has(rank));
       if (missing.length === 0) break;
-      const { leftMs, timeoutMs } = call.limit;
-      if (leftMs === 0) throw rankMissing(missing, { op: call.name, size: this.size, timeoutMs });
-      await this.#mailbox.wait(Math.min(leftMs, LONGEST_WAIT_MS), call.signal);
+      await this.#waitFor(missing, call);
     }
     return received;
   }
