@@ -1,6 +1,6 @@
 import { CairnError } from "../base/errors.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
-import type { GroupCallOptions } from "../checkpoint/ranks/group_call.ts";
+import { type GroupCallOptions, TimeLimit } from "../checkpoint/ranks/group_call.ts";
 import { MailboxGroup } from "../checkpoint/ranks/mailbox_group.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import { MpiSession } from "./mpi_session.ts";
@@ -54,10 +54,11 @@ export class MpiGroup implements ProcessGroup {
    */
   static async open(options: MpiGroupOptions = {}): Promise<MpiGroup> {
     const { timeoutMs } = checkOptions("MpiGroup.open()", options, MPI_GROUP_OPTIONS);
+    // An invalid time is refused before.
+    new TimeLimit({ timeoutMs });
     if (hasBegun) throw new TypeError("MPI begins once in a process; open the group once, and pass it on");
-    const opening = MpiSession.open({ timeoutMs });
     hasBegun = true;
-    return new MpiGroup(await opening, timeoutMs);
+    return new MpiGroup(await MpiSession.open({ timeoutMs }), timeoutMs);
   }
 
   /** What the MPI library says of itself. */
