@@ -1,13 +1,14 @@
-// `npm run faults -- container`, `-- engine`, `-- numerics` and `-- s3`: the fault campaigns, in Bun and then in Deno.
-// `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations` removes one step of the
-// protocol at a time and requires that a test turns red. The last line is one JSON object; exit 1 unless everything
-// held.
+// `npm run faults -- container`, `-- engine`, `-- numerics`, `-- s3` and `-- ranks`: the fault campaigns, in Bun and then
+// in Deno (of `ranks` also in Node). `npm run faults -- engine A1 K1` runs only these rows; `npm run faults -- mutations`
+// removes one step of the protocol at a time and requires that a test turns red. The last line is one JSON object; exit
+// 1 unless everything held.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { installMoto, startMoto } from "./moto.mjs";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
+import { findMpi } from "./setup.mjs";
 
-const CAMPAIGNS = ["container", "engine", "numerics", "s3"];
+const CAMPAIGNS = ["container", "engine", "numerics", "s3", "ranks"];
 const [campaign, ...rows] = process.argv.slice(2);
 
 /** What a campaign counts, and how it names the failures. */
@@ -16,6 +17,7 @@ const NOUNS = {
   engine: "faults, % not stood",
   numerics: "graphs, % differences",
   s3: "faults, % not stood",
+  ranks: "faults and promises, % not stood",
 };
 
 /**
@@ -49,6 +51,7 @@ if (!CAMPAIGNS.includes(campaign)) {
   console.error(`faults: name a campaign: ${CAMPAIGNS.join(", ")} or mutations; rows may follow`);
   process.exit(2);
 }
+if (campaign === "ranks") findMpi();
 const needsServer = campaign === "s3" && process.env.CAIRN_S3_ENDPOINT === undefined;
 if (needsServer) installMoto();
 const server = needsServer ? await startMoto() : undefined;
@@ -73,6 +76,7 @@ function report(results) {
     engine: { lost: sum("lost"), mixed: sum("mixed"), images: sum("images"), kills: sum("kills") },
     numerics: { differences: sum("differences") },
     s3: { lost: sum("lost"), mixed: sum("mixed") },
+    ranks: {},
   }[campaign];
   console.log(`\n== ${campaign}`);
   for (const { runtime, points, failures } of results) {

@@ -105,7 +105,7 @@ function findPython() {
 }
 
 /** The tests that need an MPI skip, count and print where one is not there. */
-function findMpi() {
+export function findMpi() {
   const isThere = (launcher) => spawnSync(launcher, ["--version"], { stdio: "ignore" }).status === 0;
   if (["mpiexec.mpich", "mpiexec.openmpi"].every(isThere) || !canInstall()) return;
   console.error("setup: installing Debian's MPICH and Open MPI");

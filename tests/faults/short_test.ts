@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { Campaign } from "./campaign.ts";
+import { foundMpis, NodePrograms } from "../mpi/mpi_runs.ts";
+import { Campaign, runtimeName } from "./campaign.ts";
 import { truncation } from "./container/truncation.ts";
 import { bombs } from "./container/bombs.ts";
 import { aborts } from "./engine/aborts.ts";
@@ -18,6 +19,7 @@ import { partErrors } from "./engine/part_errors.ts";
 import { paths } from "./engine/paths.ts";
 import { signals } from "./engine/signals.ts";
 import { silentFaults } from "./engine/silent_faults.ts";
+import { ends } from "./ranks/ends.ts";
 import { answers } from "./s3/answers.ts";
 import { cuts } from "./s3/cuts.ts";
 import { S3Outcome } from "./s3/outcome.ts";
@@ -144,6 +146,23 @@ describe("the fault campaigns", () => {
     expect(await failuresOf(stores, ["S5", "S6"])).toEqual([]);
     expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
   }, 600_000);
+
+  test(
+    "end all ranks of MPI when one of them is killed, exits, is stopped or never comes (R2 to R6)",
+    async () => {
+      const runtime = runtimeName() === "deno" ? "deno" : "bun";
+      const rows = ["R2", "R3", "R4", "R5", "R6"];
+      const modes = ["kill", "exit", "stop", "never", "late", "trap"];
+      const failures = await failuresOf(async (campaign) => {
+        const [mpi] = foundMpis((what) => campaign.skip(what), "ends of ranks");
+        if (mpi === undefined) return;
+        const starts = [{ mpi, runtime, ranks: 2 }] as const;
+        await ends(campaign, { programs: new NodePrograms(), starts, timeoutMs: 8000, odd: [1], modes });
+      }, rows);
+      expect(failures).toEqual([]);
+    },
+    600_000,
+  );
 
   test("count a row that injects nothing, and one that throws, as failed", async () => {
     const campaign = new Campaign("itself");

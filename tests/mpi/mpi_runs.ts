@@ -32,11 +32,15 @@ function launcherOf(mpi: Mpi): string | undefined {
   });
 }
 
-/** The MPIs of this machine; what is missing is printed as skipped. */
-export function foundMpis(what: string): Mpi[] {
+/**
+ * The MPIs of this machine.
+ *
+ * @param skip Told of each that is missing.
+ */
+export function foundMpis(skip: (what: string) => void, what: string): Mpi[] {
   return (["mpich", "openmpi"] as const).filter((mpi) => {
     if (launcherOf(mpi) !== undefined) return true;
-    console.log(`SKIP mpi: ${what} on ${mpi} (no mpiexec)`);
+    skip(`mpi: ${what} over ${mpi} (no mpiexec)`);
     return false;
   });
 }
