@@ -56,31 +56,32 @@ export async function beginMpi(beginning: Beginning): Promise<Begun> {
     { library, libc: name, base, inlineBytes, cutBytes },
     (report) => reports.add(report),
   );
-  const guard: ExitGuard = { isMissing: false, leavingMs: undefined };
+  const guard: ExitGuard = { isMissing: false, isBroken: false, leavingMs: undefined };
   const mpi = foreign.open(library.path, mpiSignatures(library.constants.handle));
   guardExit(guard, { thread, mpi, libc, world: library.constants.world });
   const report = await thread.whileAlive(inTime(reports.first, limit.leftMs));
   if (report === undefined) {
     guard.isMissing = true;
-    throw new CairnError(
-      "rank_missing",
-      `MPI has not begun after ${limit.timeoutMs} ms: it waits for all ${
-        launcher?.size ?? ""
-      } ranks; look whether ` +
-        "each of them has started and opens the group",
-      { details: { op: "open", limit: limit.timeoutMs } },
-    );
+    throw notAllHaveBegun(limit.timeoutMs, launcher);
   }
   if (report.op !== "open") {
-    throw new CairnError(
-      "unsupported",
-      `${library.path} cannot begin: ${"message" in report && report.message}`,
-      {
-        details: { op: "open", path: library.path },
-      },
-    );
+    guard.isBroken = true;
+    const reason = report.op === "failed" ? report.message : report.op;
+    throw new CairnError("unsupported", `MPI cannot begin with ${library.path}: ${reason}`, {
+      details: { op: "open", path: library.path },
+    });
   }
   return { ...report, library, foreign, thread, guard, hear: (listener) => reports.hear(listener) };
+}
+
+function notAllHaveBegun(timeoutMs: number, launcher: Launcher | undefined): CairnError {
+  const ranks = launcher === undefined ? "ranks" : `${launcher.size} ranks`;
+  return new CairnError(
+    "rank_missing",
+    `MPI has not begun after ${timeoutMs} ms, since it waits for all ${ranks}; look whether each of them has started ` +
+      "and opens the group",
+    { details: { op: "open", limit: timeoutMs } },
+  );
 }
 
 /** What the thread says. After the first report all are kept until somebody listens: another rank may be faster. */

@@ -12,6 +12,8 @@ export const EXIT_RANK_MISSING = 75;
 export interface ExitGuard {
   /** Somebody has been waited for in vain. */
   isMissing: boolean;
+  /** MPI has failed here, and nobody is to be waited for. */
+  isBroken: boolean;
   /** Milliseconds to wait for the other ranks at the end; `undefined` until the group was closed. */
   leavingMs: number | undefined;
 }
@@ -32,7 +34,8 @@ export function guardExit(guard: ExitGuard, job: JobEnds): void {
   let isDone = false;
   let isUncaught = false;
   const end = (code: number): void => {
-    if (isDone || job.thread.stage === STAGE.left) return;
+    const { stage } = job.thread;
+    if (isDone || stage === STAGE.left || (stage === STAGE.beginning && guard.isBroken)) return;
     isDone = true;
     endJob(guard, job, { code, isUncaught });
   };
@@ -48,7 +51,7 @@ function endJob(
   { thread, mpi, libc, world }: JobEnds,
   { code, isUncaught }: { code: number; isUncaught: boolean },
 ): void {
-  if (guard.leavingMs !== undefined && code === 0) {
+  if (guard.leavingMs !== undefined && code === 0 && !guard.isBroken) {
     thread.waitUntilLeft(guard.leavingMs);
     if (thread.stage === STAGE.left) return;
     guard.isMissing = true;

@@ -36,6 +36,7 @@ export class MpiGroup implements ProcessGroup {
   readonly size: number;
   readonly #session: MpiSession;
   readonly #group: MailboxGroup;
+  #isClosed = false;
 
   private constructor(session: MpiSession, timeoutMs: number | undefined) {
     this.rank = session.rank;
@@ -86,6 +87,7 @@ export class MpiGroup implements ProcessGroup {
    * Tells the other ranks, and ends all of them with the code 70 after ten seconds, unless this one closes the group.
    */
   async abort(reason: unknown): Promise<void> {
+    if (this.#isClosed) return;
     await this.#group.abort(reason);
     this.#session.endSoon(false);
   }
@@ -104,8 +106,6 @@ export class MpiGroup implements ProcessGroup {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  #isClosed = false;
 
   async #watched<T>(call: Promise<T>): Promise<T> {
     try {

@@ -33,6 +33,14 @@ interface Loan {
   readonly taken: (by: number) => void;
 }
 
+/** A copy that the thread makes. */
+interface Copy {
+  /** What is read, kept until then. */
+  readonly bytes: Uint8Array;
+  readonly resolve: (copy: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** MPI in this process, from its beginning to its end. A process has one, once. */
 export class MpiSession implements Carrier {
   readonly clock: Clock = systemClock;
@@ -42,7 +50,7 @@ export class MpiSession implements Carrier {
   readonly #boxes = new Map<number, MpiMailbox>();
   readonly #dropped = new Set<number>();
   readonly #loans = new Map<number, Loan>();
-  readonly #copies = new Map<number, (bytes: Uint8Array) => void>();
+  readonly #copies = new Map<number, Copy>();
   #groups = 0;
   #ids = 0;
   #hasLeft: () => void = () => {};
@@ -139,12 +147,11 @@ export class MpiSession implements Carrier {
     this.check();
     const id = this.#ids++;
     const { foreign, thread } = this.#begun;
-    const copied = new Promise<Uint8Array>((resolve) => void this.#copies.set(id, resolve));
+    const copied = new Promise<Uint8Array>((resolve, reject) => {
+      this.#copies.set(id, { bytes, resolve, reject });
+    });
     thread.ask({ op: "copy", id, address: addressOf(foreign, bytes), byteLength: bytes.byteLength });
-    const copy = await thread.whileAlive(copied);
-    // It was read until now.
-    void bytes.byteLength;
-    return copy;
+    return await thread.whileAlive(copied);
   }
 
   whileAwaited<T>(wait: Promise<T>): Promise<T> {
@@ -172,7 +179,7 @@ export class MpiSession implements Carrier {
       this.#boxOf(report.heading.group).take(report.from, report.heading, new Uint8Array(report.bytes));
     } else if (report.op === "taken") this.#give(report.id, report.by);
     else if (report.op === "copied") {
-      this.#copies.get(report.id)?.(new Uint8Array(report.bytes));
+      this.#copies.get(report.id)?.resolve(new Uint8Array(report.bytes));
       this.#copies.delete(report.id);
     } else if (report.op === "left") this.#hasLeft();
     else if (report.op === "failed") this.#fail(report.message);
@@ -187,6 +194,10 @@ export class MpiSession implements Carrier {
 
   #fail(message: string): void {
     this.#failure = mpiFailed(this.rank, message);
+    this.#begun.guard.isBroken = true;
+    for (const { reject } of this.#copies.values()) reject(this.#failure);
+    this.#copies.clear();
+    this.#hasLeft();
     for (const box of this.#boxes.values()) box.change();
   }
 }

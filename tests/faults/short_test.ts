@@ -157,7 +157,7 @@ describe("the fault campaigns", () => {
         const [mpi] = foundMpis((what) => campaign.skip(what), "ends of ranks");
         if (mpi === undefined) return;
         const starts = [{ mpi, runtime, ranks: 2 }] as const;
-        await ends(campaign, { programs: new NodePrograms(), starts, timeoutMs: 8000, odd: [1], modes });
+        await ends(campaign, { programs: new NodePrograms(), starts, timeoutMs: 2000, odd: [1], modes });
       }, rows);
       expect(failures).toEqual([]);
     },

@@ -4,7 +4,7 @@ import { type Mpi, type NodePrograms, type RankStart, runRanks } from "../../mpi
 import type { Campaign, RowRecorder } from "../campaign.ts";
 
 const PROGRAM = new URL("../../mpi/rank_program.ts", import.meta.url);
-/** Enough for ranks to begin on a busy machine. */
+/** More than any job here takes. */
 const PATIENT_MS = 120_000;
 
 /** How far ranks are tried. */
@@ -12,7 +12,7 @@ export interface EndsOptions {
   readonly programs: NodePrograms;
   /** What is tried of each MPI and runtime. */
   readonly starts: readonly RankStart[];
-  /** How long ranks wait for one that hangs: they have to begin in that time, too. */
+  /** How long ranks wait for one that hangs. */
   readonly timeoutMs: number;
   /** The ranks that misbehave, one at a time. */
   readonly odd: readonly number[];

@@ -21,7 +21,7 @@ await conformance(campaign, {
 await ends(campaign, {
   programs,
   starts: starts.map((start) => ({ ...start, ranks: 3 })),
-  timeoutMs: 10_000,
+  timeoutMs: 2000,
   odd: [0, 1, 2],
 });
 await wrongLibrary(campaign, { programs, starts: starts.map((start) => ({ ...start, ranks: 2 })) });
