@@ -68,15 +68,11 @@ export type { EvaluateOptions, EvaluationReport } from "./src/train/measure/eval
 export type { EpochRecord, TrainingHistory } from "./src/train/loop/history.ts";
 export type { NonFiniteDetails } from "./src/train/loop/non_finite.ts";
 export type { ValidationOptions } from "./src/train/loop/validation_settings.ts";
-export type { ResumeOptions, ResumeReport } from "./src/train/restore_options.ts";
+export type { ResumeOptions, ResumeReport, TrainerLoadOptions } from "./src/train/restore_options.ts";
 export type { AutoSaveOptions, BestPolicy, KeepPolicy } from "./src/train/saves/auto_save_options.ts";
 export { AutoSaver } from "./src/train/saves/auto_saver.ts";
 export type { SaveRecord } from "./src/train/saves/scheduled_saves.ts";
 export type { StepEvent, TrainOptions, TrainReport } from "./src/train/train_options.ts";
 export { Predictor, type PredictorOptions } from "./src/predict/predictor.ts";
-export {
-  Trainer,
-  type TrainerLoadOptions,
-  type TrainerOptions,
-  type TrainerSaveOptions,
-} from "./src/train/trainer.ts";
+export { Trainer, type TrainerOptions } from "./src/train/trainer.ts";
+export type { TrainerSaveOptions } from "./src/train/save_options.ts";

@@ -402,6 +402,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   GenerateOptions: [
     detached(cairn.Predictor.prototype.generate, [1]),
     detached(cairn.Predictor.prototype.generateMany, [[1]]),
+    detached(cairn.Trainer.prototype.generate, [1]),
   ],
   PredictOptions: [detached(cairn.Trainer.prototype.predict, [])],
   ResumeOptions: [detached(cairn.Trainer.prototype.resume)],

@@ -1,5 +1,5 @@
 import { CairnError } from "../base/errors.ts";
-import { kindOf, requireAwaited } from "../base/options/kind_of.ts";
+import { requireAwaited } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { type Work, WORK_OPTIONS } from "../base/work.ts";
 import {
@@ -8,6 +8,7 @@ import {
   generateSettings,
 } from "../generate/generate_options.ts";
 import type { Generations } from "../generate/generations.ts";
+import { tokensOf, tokensOfOne } from "../generate/prompts.ts";
 import type { GeneratedToken } from "../generate/write_texts.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { type Named, namedOf, partsOf } from "../base/parts/named.ts";
@@ -178,10 +179,7 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
    */
   generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, void> {
     const settings = generateSettings("generate()", options);
-    const texts = this.#generate([tokensOf(prompt)], settings);
-    return (async function* () {
-      for await (const { token } of texts) yield token;
-    })();
+    return tokensOfOne(this.#generate([tokensOf(prompt)], settings));
   }
 
   /**
@@ -237,13 +235,6 @@ export class Predictor<In extends Values = Value, Out extends Values = Value> {
     const model = this.#checked(Model.over(this.#store, this.#layer as Layer<Values, Values>, input));
     return this.#predictions = { model, run: new Predictions(model) };
   }
-}
-
-function tokensOf(prompt: ArrayLike<number>): number[] {
-  if (typeof prompt === "object" && prompt !== null && typeof prompt.length === "number") {
-    return Array.from(prompt);
-  }
-  throw new TypeError(`A prompt is a list of token numbers, found ${kindOf(prompt)}; encode the text first`);
 }
 
 /** What one example of `inputs` is. */

@@ -6,6 +6,7 @@ import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import { isOwnFile, openFrom, runToContinue } from "../checkpoint/engine/open_from.ts";
 import { recover, type RecoverOptions, type Recovery } from "../checkpoint/keep/recovery.ts";
 import { restore } from "../checkpoint/restore/restore.ts";
+import { warmStart } from "../checkpoint/warm_start.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { RunDirectory } from "./saves/run_directory.ts";
 import { LOADABLE, ownState, whyNotOwn } from "./loop/own_checkpoint.ts";
@@ -135,10 +136,24 @@ async function otherRuns(
 }
 
 /**
+ * Begins a run with the weights of a checkpoint anywhere. Null where it is saved and its directory has checkpoints:
+ * those are to be gone on from.
+ */
+export async function warmStartRun(
+  { run, runDirectory, autoSaver }: RestoreTarget,
+  path: string | URL,
+  options: TrainerLoadOptions,
+): Promise<LoadReport | null> {
+  if (autoSaver?.isEnabled === true && !await runDirectory.isEmpty()) return null;
+  await run.initialize();
+  return await warmStart(run.store, path, options);
+}
+
+/**
  * Puts the run on another device and resumes from the newest checkpoint that verifies. That is found first: without
  * one the run stays lost.
  *
- * @throws CairnError `no_checkpoint`; `no_adapter` when there is no device.
+ * @throws CairnError `no_checkpoint`; `no_adapter` when there is no device. TypeError for a run that is not lost.
  */
 export async function recoverRun(
   target: RestoreTarget,
@@ -146,6 +161,9 @@ export async function recoverRun(
   engine: Engine = target.runDirectory.engine,
 ): Promise<ResumeReport> {
   const { run, runDirectory } = target;
+  if (!run.isLost) {
+    throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
+  }
   const { gpu, ...resuming } = options;
   // What was changed on purpose may be newer than the newest checkpoint.
   const allow = [...options.allow ?? [], ...RUN_SETTINGS.filter((setting) => isChanged(run, setting))];

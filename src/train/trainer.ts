@@ -2,6 +2,8 @@ import { requireAwaited } from "../base/options/kind_of.ts";
 import type { LoadReport } from "../checkpoint/restore/load_report.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import { checkOptions, pickOptions } from "../base/options/options.ts";
+import { type GenerateOptions, generateSettings } from "../generate/generate_options.ts";
+import { tokensOf, tokensOfOne } from "../generate/prompts.ts";
 import type { Value } from "../graph/value.ts";
 import type { Values } from "../graph/values.ts";
 import type { TensorStore } from "../tensor/tensor_store.ts";
@@ -30,7 +32,6 @@ import {
   TRAINER_LOAD_OPTIONS,
   type TrainerLoadOptions,
 } from "./restore_options.ts";
-import type { RestoreTarget } from "./restore.ts";
 import { Run } from "./loop/run.ts";
 import { RunDirectories } from "./run_directories.ts";
 import { type AnyRun, RUN_OPTIONS, untyped } from "./loop/run_options.ts";
@@ -44,8 +45,6 @@ import { training } from "./training.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
 export type { TrainerOptions } from "./trainer_options.ts";
-export type { TrainerLoadOptions } from "./restore_options.ts";
-export type { TrainerSaveOptions } from "./save_options.ts";
 
 /**
  * Trains a model, saves it on the way, and resumes.
@@ -124,10 +123,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
     return this.#run.walltime;
   }
 
-  /**
-   * Losses of every step that were read from the GPU, all of them after `train`, and what every epoch
-   * measured.
-   */
+  /** Losses of every step that were read from the GPU, all of them after `train`, and what every epoch measured. */
   get history(): TrainingHistory {
     return this.#run.history;
   }
@@ -190,9 +186,6 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
   async recover(options: RecoverRunOptions = {}): Promise<ResumeReport> {
     checkOptions("recover()", options, RECOVER_RUN_OPTIONS, "{ maxFailures: 3 }");
     return await this.#turns.alone("recover", async () => {
-      if (!this.#run.isLost) {
-        throw new TypeError("The GPU device is not lost; resume() goes on from the newest checkpoint");
-      }
       const { target, engine } = await this.#directories.lookIn("recover", options.directory);
       const { recoverRun } = await import("./restore.ts");
       return await recoverRun(target, options, engine);
@@ -200,19 +193,15 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
   }
 
   /**
-   * Takes the weights, and nothing else, from a checkpoint anywhere: the run begins at step 0 with them. Does
-   * nothing and gives null when the run has begun or `savePath` has a checkpoint already, which `resume` goes
-   * on from.
+   * Takes the weights, and nothing else, from a checkpoint anywhere: the run begins at step 0 with them. Does nothing
+   * and gives null when the run has begun or `savePath` has a checkpoint already, which `resume` goes on from.
    */
   async warmStart(path: string | URL, options: TrainerLoadOptions = {}): Promise<LoadReport | null> {
     checkOptions("warmStart()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
     return await this.#turns.alone("warmStart", async () => {
       if (this.#run.step > 0) return null;
-      const { runDirectory } = await this.#directories.target();
-      if (this.#autoSaver?.isEnabled === true && !await runDirectory.isEmpty()) return null;
-      await this.#run.initialize();
-      const { warmStart } = await import("../checkpoint/warm_start.ts");
-      return await warmStart(this.store, path, options);
+      const { warmStartRun } = await import("./restore.ts");
+      return await warmStartRun(await this.#directories.target(), path, options);
     });
   }
 
@@ -232,13 +221,12 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
    */
   async train(options: TrainOptions): Promise<TrainReport> {
     checkTrainOptions(options);
-    const target = (): Promise<RestoreTarget> => this.#directories.target();
     const context = {
       run: this.#run,
       callbacks: this.#callbacks,
       autoSaver: this.#autoSaver,
       past: this.#past,
-      target,
+      target: () => this.#directories.target(),
       isStopping: () => this.#isStopping,
     };
     return await this.#turns.alone("train", () => {
@@ -312,6 +300,19 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
     checkOptions("predict()", options, PREDICT_OPTIONS, "{ batchSize: 256 }");
     this.#turns.requireStill("predict");
     return await this.#run.predict(inputs, options) as Predicted<Out>;
+  }
+
+  /**
+   * What a text goes on with, token by token, by the weights that `predict` takes: for a model that gives scores for
+   * the token that may be next, as `Predictor.generate` is, which says what is thrown. May come between two steps of a
+   * training, which goes on with the same bits; a text that is under way meanwhile goes on with the newer weights.
+   *
+   * @param prompt The tokens that the text begins with. They are not given back.
+   */
+  generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, void> {
+    const settings = generateSettings("generate()", options);
+    this.#turns.requireStill("generate");
+    return tokensOfOne(this.#run.generate(tokensOf(prompt), settings));
   }
 
   /**

@@ -3,7 +3,8 @@ import { describe, expect } from "bun:test";
 import { DataLoader } from "../../src/data/data_loader.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import * as nn from "../../src/nn/nn.ts";
-import { adamw } from "../../src/nn/optim/optim.ts";
+import { adamw, ema } from "../../src/nn/optim/optim.ts";
+import type { Optimizer } from "../../src/nn/optim/optimizer.ts";
 import { Predictor } from "../../src/predict/predictor.ts";
 import { HostTensor } from "../../src/tensor/host_tensor.ts";
 import { TensorStore } from "../../src/tensor/tensor_store.ts";
@@ -24,8 +25,12 @@ function layers(width = 16): nn.Layer {
   );
 }
 
-/** A checkpoint of a model that has learned to count: 0, 1, 2, 3, 4, 0, 1 … */
-async function trainCounting(gpu: GpuDevice, path: string): Promise<void> {
+/** Trains a model to count: 0, 1, 2, 3, 4, 0, 1 … */
+async function withCounting(
+  gpu: GpuDevice,
+  work: (trainer: Trainer) => Promise<void>,
+  optimizer: Optimizer = adamw({ learningRate: 0.02 }),
+): Promise<void> {
   const tokens = Uint8Array.from({ length: 60 + LENGTH }, (_, at) => at % CLASSES);
   const windows = (offset: number): HostTensor => {
     const all = Array.from(
@@ -38,18 +43,106 @@ async function trainCounting(gpu: GpuDevice, path: string): Promise<void> {
   const trainer = new Trainer(store, {
     model: layers(),
     loss: nn.crossEntropy(),
-    optimizer: adamw({ learningRate: 0.02 }),
+    optimizer,
     data: DataLoader.from({ inputs: windows(0), labels: windows(1) }, {
       batchSize: 20,
       shuffle: true,
     }),
     seed: 1,
   });
-  await trainer.train({ epochs: 8, progress: false });
-  await trainer.save(path);
-  await trainer.close();
-  await store.close();
+  try {
+    await work(trainer);
+  } finally {
+    await trainer.close();
+    await store.close();
+  }
 }
+
+/** A checkpoint of such a model. */
+async function trainCounting(gpu: GpuDevice, path: string): Promise<void> {
+  await withCounting(gpu, async (trainer) => {
+    await trainer.train({ epochs: 8, progress: false });
+    await trainer.save(path);
+  });
+}
+
+async function allOf(tokens: AsyncIterable<number>): Promise<number[]> {
+  const all: number[] = [];
+  for await (const token of tokens) all.push(token);
+  return all;
+}
+
+describe("a Trainer of a language model", () => {
+  const some = { maxTokens: 17, temperature: 2, seed: 4 };
+
+  gpuTest(
+    "IN-03 writes as a Predictor of its checkpoint does, and trains on with the same bits",
+    async (gpu) => {
+      await inFolder(async (folder) => {
+        const path = join(folder, "counting.cairn");
+        const lossesOf = async (writes: boolean): Promise<Float32Array> => {
+          let losses = new Float32Array();
+          await withCounting(gpu, async (trainer) => {
+            await trainer.train({ steps: 9, progress: false });
+            if (writes) {
+              const text = await allOf(trainer.generate(Uint8Array.of(3, 4), some));
+              expect(new Set(text).size).toBeGreaterThan(1);
+              await trainer.save(path);
+              const predictor = await Predictor.open(layers(), path, { gpu });
+              expect(await allOf(predictor.generate([3, 4], some))).toEqual(text);
+              await predictor.close();
+            }
+            await trainer.train({
+              steps: 24,
+              progress: false,
+              onStep: async ({ step }) => {
+                if (writes && step === 12) await allOf(trainer.generate([1], { maxTokens: 3 }));
+              },
+            });
+            if (writes) {
+              expect(await allOf(trainer.generate([3, 4], { maxTokens: 6, temperature: 0 })))
+                .toEqual([0, 1, 2, 3, 4, 0]);
+            }
+            losses = trainer.history.loss.slice();
+          });
+          return losses;
+        };
+        const [written, undisturbed] = [await lossesOf(true), await lossesOf(false)];
+        expect(written).toHaveLength(24);
+        expect(written).toEqual(undisturbed);
+      });
+    },
+  );
+
+  gpuTest("IN-03 writes by the averages of its weights where the optimiser keeps some", async (gpu) => {
+    await inFolder(async (folder) => {
+      const path = join(folder, "averaged.cairn");
+      await withCounting(gpu, async (trainer) => {
+        await trainer.train({ steps: 6, progress: false });
+        const text = await allOf(trainer.generate([3, 4], some));
+        await trainer.save(path);
+        const texts: number[][] = [];
+        for (const averaged of [true, false]) {
+          const predictor = await Predictor.open(layers(), path, { gpu, averaged });
+          texts.push(await allOf(predictor.generate([3, 4], some)));
+          await predictor.close();
+        }
+        expect(texts[0]).toEqual(text);
+        expect(texts[1]).not.toEqual(text);
+      }, ema(adamw({ learningRate: 0.05 }), { decay: 0.95 }));
+    });
+  });
+
+  gpuTest("IN-03 a text of a trainer ends with it", async (gpu) => {
+    await withCounting(gpu, async (trainer) => {
+      const text = trainer.generate([1]);
+      await text.next();
+      await trainer.close();
+      expect((await thrownBy(() => text.next())).code).toBe("closed");
+      expect((await thrownBy(() => trainer.generate([1]))).code).toBe("closed");
+    });
+  });
+});
 
 describe("a Predictor of a language model", () => {
   gpuTest(

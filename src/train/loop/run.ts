@@ -1,6 +1,8 @@
 import type { Printable } from "../../base/printable.ts";
 import type { CompileListener } from "../../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
+import type { GenerateSettings } from "../../generate/generate_options.ts";
+import type { GeneratedToken } from "../../generate/write_texts.ts";
 import type { Values } from "../../graph/values.ts";
 import type { Named } from "../../base/parts/named.ts";
 import type { NonFinitePolicy } from "../../kernels/optimizer/step_verdict.ts";
@@ -261,11 +263,7 @@ export class Run {
     return this.order.requestOf(step);
   }
 
-  /**
-   * Does the next step once more without changing anything, op by op, and gives the first result that is not finite.
-   *
-   * @returns undefined where all are finite.
-   */
+  /** Does the next step once more, op by op, without changing anything: the first result that is not finite, if any. */
   async findNonFinite(): Promise<NonFiniteResult | undefined> {
     return await this.#steps.findNonFinite((step, ranges) => this.#sizedBatchOf(step, ranges));
   }
@@ -296,7 +294,6 @@ export class Run {
 
   /** Means over every example of `source`. Throws a `RangeError` when it has none. */
   async evaluate(source: BatchSource, signal?: AbortSignal): Promise<EvaluationReport> {
-    await this.initialize();
     return await this.#programs.evaluate(source, this.order.key, signal);
   }
 
@@ -307,9 +304,13 @@ export class Run {
 
   /** The model's outputs for `inputs`, in their order. */
   async predict(inputs: PredictInputs<Values>, options: PredictOptions): Promise<Named<HostTensor>> {
-    await this.initialize();
     const { batchSize } = this.data;
     return await this.#programs.predict(inputs, { key: this.order.key, batchSize }, options);
+  }
+
+  /** What a text that begins with `prompt` goes on with, token by token. */
+  generate(prompt: readonly number[], settings: GenerateSettings): AsyncGenerator<GeneratedToken, void> {
+    return this.#programs.generate([prompt], settings);
   }
 
   /**
