@@ -1,7 +1,7 @@
-// `npm run examples [-- names … --runtime bun|deno --quick --long]`: every example in full, in Bun and then in Deno.
-// Those that train for long are trained once with kills and once without, which has to give the same bits; the others
-// hold the result that they state at their top. With `--quick` each runs once, for a few steps, in one runtime. `--long`
-// is for those that have it.
+// `npm run examples [-- names … --runtime bun|deno --quick --long --bf16]`: every example in full, in Bun and then in
+// Deno. Those that train for long are trained once with kills and once without, which has to give the same bits; the
+// others hold the result that they state at their top. With `--quick` each runs once, for a few steps, in one runtime.
+// `--long` and `--bf16` (activations in 16 bits) are for those that have it.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,11 +30,13 @@ const { values: options, positionals } = parseArgs({
     runtime: { type: "string", multiple: true },
     quick: { type: "boolean", default: false },
     long: { type: "boolean", default: false },
+    bf16: { type: "boolean", default: false },
   },
   allowPositionals: true,
 });
 const runtimes = options.runtime ?? (options.quick ? ["bun"] : ["bun", "deno"]);
 const names = positionals.length > 0 ? positionals : all;
+const precision = options.bf16 ? ["--bf16"] : [];
 const unknown = [
   ...names.filter((name) => !all.includes(name)),
   ...runtimes.filter((runtime) => !["bun", "deno"].includes(runtime)),
@@ -69,11 +71,11 @@ function run(runtime, script, args) {
 /** Whether the example does what it says. */
 async function proves(runtime, name) {
   if (name in short) return await runShort(runtime, name);
-  const given = options.long ? ["--long"] : [];
+  const given = [...options.long ? ["--long"] : [], ...precision];
   if (!options.quick) return await run(runtime, join("kills", "prove.ts"), [name, ...given]);
   const directory = mkdtempSync(join(tmpdir(), `cairn-${name}-`));
   try {
-    return await run(runtime, join(name, "train.ts"), ["--quick", directory]);
+    return await run(runtime, join(name, "train.ts"), ["--quick", ...precision, directory]);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -83,7 +85,7 @@ async function runShort(runtime, name) {
   const directory = mkdtempSync(join(tmpdir(), `cairn-${name}-`));
   const quick = options.quick ? ["--quick"] : [];
   /** Of those that save into a directory, or take less time for less. */
-  const args = { custom_loop: [directory], save_load_bench: [...quick, directory] }[name] ?? [];
+  const args = { custom_loop: [...precision, directory], save_load_bench: [...quick, directory] }[name] ?? [];
   try {
     return await run(runtime, join(name, short[name]), args);
   } finally {

@@ -7,6 +7,7 @@ import process from "node:process";
 import { dataRows } from "./data.ts";
 import { dataMemoryRows } from "./data_memory.ts";
 import { generateRows } from "./generate.ts";
+import { precisionRows } from "./precision.ts";
 import { rollbackRows } from "./rollback.ts";
 import type { MeasureRows, UseRow } from "./row.ts";
 
@@ -16,6 +17,7 @@ const ROWS: Readonly<Record<string, MeasureRows>> = {
   rollback: rollbackRows,
   data: dataRows,
   memory: dataMemoryRows,
+  precision: precisionRows,
 };
 
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));

@@ -1,21 +1,19 @@
 // An autoencoder: handwritten digits through sixteen numbers and back.
 //
-//   bun examples/autoencoder/train.ts [--quick] [directory]
-//   deno run -A examples/autoencoder/train.ts [--quick] [directory]
+//   bun examples/autoencoder/train.ts [--quick] [--bf16] [directory]
+//   deno run -A examples/autoencoder/train.ts [--quick] [--bf16] [directory]
 //
 // The result: on 2,000 digits that it has not seen, at most 0.75 of the mean square error of sixteen principal
 // components, which are the best that a linear map can do. Kill it whenever you like and start it again: it goes on from
 // its newest checkpoint, and ends with the same bits.
 import { parseArgs } from "node:util";
-import { DataLoader, type HostTensor, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
-import { assertResumeExact } from "@cairn-ml/cairn/train";
+import { TensorStore } from "@cairn-ml/cairn";
 import { loadDigits } from "../digits/digits.ts";
 import { errorOf, principalComponents } from "./principal.ts";
+import { autoencoderTrainer, NUMBERS, PIXELS } from "./trainer.ts";
 
-const [PIXELS, NUMBERS] = [784, 16];
-
-const { values: { quick }, positionals: [directory] } = parseArgs({
-  options: { quick: { type: "boolean", default: false } },
+const { values: { quick, bf16 }, positionals: [directory] } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, bf16: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 /** How long it trains, and what its error is at most, as a part of that of how many principal components. */
@@ -23,31 +21,11 @@ const { steps, components, part } = quick
   ? { steps: 80, components: 0, part: 0.75 }
   : { steps: 2000, components: NUMBERS, part: 0.75 };
 
-const { training, heldOut } = await loadDigits(1);
-/** What comes out is compared with what went in. */
-const both = ({ inputs }: { inputs: HostTensor }) => ({ inputs, labels: inputs });
-
-const model = nn.sequential(
-  nn.linear(PIXELS, 256),
-  nn.relu(),
-  nn.linear(256, NUMBERS),
-  nn.linear(NUMBERS, 256),
-  nn.relu(),
-  nn.linear(256, PIXELS),
-);
-
+const digits = await loadDigits(1);
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model,
-  loss: nn.mse(),
-  optimizer: optim.adamw({ learningRate: optim.cosineDecay(2e-3, steps), weightDecay: 0 }),
-  data: DataLoader.from(both(training), { batchSize: 64, shuffle: true }),
-  validation: DataLoader.from(both(heldOut), { batchSize: 250 }),
-  seed: 1,
-});
-if (quick) await assertResumeExact(trainer, { steps: 4 });
+const trainer = autoencoderTrainer(store, digits, { steps, precision: bf16 ? "bf16" : "f32" });
 trainer.autoSave({
-  savePath: directory ?? `checkpoints/autoencoder${quick ? "_quick" : ""}`,
+  savePath: directory ?? `checkpoints/autoencoder${quick ? "_quick" : ""}${bf16 ? "_bf16" : ""}`,
   everySteps: steps / 20,
   keep: { last: 3 },
 });
@@ -67,7 +45,9 @@ const { loss } = await trainer.evaluate();
 await trainer.close();
 await store.close();
 
-const [seen, unseen] = [training, heldOut].map(({ inputs }) => inputs.toArray() as Float32Array);
+const [seen, unseen] = [digits.training, digits.heldOut].map(({ inputs }) =>
+  inputs.toArray() as Float32Array
+);
 if (seen === undefined || unseen === undefined) throw new Error("there are no digits");
 const baseline = errorOf(principalComponents(seen, PIXELS, components), unseen);
 console.log(

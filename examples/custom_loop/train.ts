@@ -1,40 +1,37 @@
 // A loop of one's own around a `TrainStep`: points of two spirals are drawn anew for each step, every 100 steps it looks
 // at losses and gradients and saves, and it ends when the loss is low enough.
 //
-//   bun examples/custom_loop/train.ts [directory]
-//   deno run -A examples/custom_loop/train.ts [directory]
+//   bun examples/custom_loop/train.ts [--bf16] [directory]
+//   deno run -A examples/custom_loop/train.ts [--bf16] [directory]
 //
 // The result: at least 99 % of 2,000 new points, in at most 2,000 steps. Kill it at any moment and start it again: it
 // goes on from its last checkpoint and ends with the same bits.
-import { getCheckpoint, nn, optim, Snapshot, TensorStore } from "@cairn-ml/cairn";
+import { parseArgs } from "node:util";
+import { getCheckpoint, Snapshot, TensorStore } from "@cairn-ml/cairn";
 import { Executable } from "@cairn-ml/cairn/gpu";
-import { TrainStep } from "@cairn-ml/cairn/train";
 import { spirals } from "./spirals.ts";
+import { BATCH, spiralStep } from "./step.ts";
 
 const MOST_STEPS = 2000;
 const EVERY = 100;
 const LOW_ENOUGH = 0.02;
 const NEW_POINTS = 2000;
 
-const [directory = "checkpoints/custom_loop"] = process.argv.slice(2);
+const { values: { bf16 }, positionals: [given] } = parseArgs({
+  options: { bf16: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const directory = given ?? `checkpoints/custom_loop${bf16 ? "_bf16" : ""}`;
 const start = performance.now();
 const store = await TensorStore.open();
-const step = await TrainStep.compile(store, {
-  model: nn.sequential(nn.linear(2, 64), nn.tanh(), nn.linear(64, 64), nn.tanh(), nn.linear(64, 2)),
-  loss: nn.crossEntropy(),
-  optimizer: optim.adam({ learningRate: 3e-3 }),
-  inputs: { dtype: "f32", shape: [2] },
-  labels: { dtype: "u32", shape: [] },
-  batchSize: 128,
-  seed: 1,
-});
+const step = await spiralStep(store, bf16 ? "bf16" : "f32");
 const snapshot = new Snapshot(directory, { store, loop: step }, { keep: { last: 2 } });
 const newest = await getCheckpoint(directory, { missingOk: true });
 if (newest !== "") await snapshot.restore(newest);
 console.log(newest === "" ? "beginning" : `going on from step ${step.step}`);
 
 while (!await isDone()) {
-  await step.run(spirals(128, step.step));
+  await step.run(spirals(BATCH, step.step));
   if (step.step % EVERY !== 0) continue;
   console.log(
     `step ${step.step} of ${MOST_STEPS}: loss ${(await recentLoss()).toFixed(4)}, ${await gradients()}`,

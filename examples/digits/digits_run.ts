@@ -1,10 +1,11 @@
 import { DataLoader, nn, optim, type TrainerOptions } from "@cairn-ml/cairn";
+import type { Precision } from "@cairn-ml/cairn/train";
 import { loadDigits } from "./digits.ts";
 
 export const EPOCHS = 8;
 
 /** What the demo trains: two hidden layers with dropout, on 8,000 digits, measured on 2,000 others. */
-export async function digitsRun(seed: number): Promise<TrainerOptions> {
+export async function digitsRun(seed: number, precision: Precision = "f32"): Promise<TrainerOptions> {
   const { training, heldOut } = await loadDigits(seed);
   return {
     model: nn.sequential(
@@ -16,6 +17,7 @@ export async function digitsRun(seed: number): Promise<TrainerOptions> {
     optimizer: optim.adamw({ learningRate: optim.cosineDecay(2e-3, 125 * EPOCHS), weightDecay: 0.1 }),
     data: DataLoader.from(training, { batchSize: 64, shuffle: true }),
     validation: DataLoader.from(heldOut, { batchSize: 500 }),
+    precision,
     seed,
   };
 }

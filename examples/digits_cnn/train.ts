@@ -1,46 +1,25 @@
 // A convolutional network that reads handwritten digits.
 //
-//   bun examples/digits_cnn/train.ts [--quick] [directory]
-//   deno run -A examples/digits_cnn/train.ts [--quick] [directory]
+//   bun examples/digits_cnn/train.ts [--quick] [--bf16] [directory]
+//   deno run -A examples/digits_cnn/train.ts [--quick] [--bf16] [directory]
 //
 // Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with the same bits.
 import { parseArgs } from "node:util";
-import { DataLoader, nn, ops, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
+import { TensorStore } from "@cairn-ml/cairn";
 import { loadDigits } from "../digits/digits.ts";
+import { digitsCnnTrainer } from "./trainer.ts";
 
-const { values: { quick }, positionals: [directory] } = parseArgs({
-  options: { quick: { type: "boolean", default: false } },
+const { values: { quick, bf16 }, positionals: [directory] } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, bf16: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 /** How long it trains (ten epochs of 8,000 digits), and which share of 2,000 others it reads right then. */
 const { steps, expected } = quick ? { steps: 50, expected: 0.8 } : { steps: 10 * 125, expected: 0.975 };
 
-const { training, heldOut } = await loadDigits(1);
-
-const model = nn.sequential(
-  (rows) => ops.reshape(rows, [-1, 1, 28, 28]), // 784 numbers are a picture of one channel
-  nn.conv2d(1, 12, 5),
-  nn.relu(),
-  nn.maxPool2d(2),
-  nn.conv2d(12, 24, 5),
-  nn.relu(),
-  nn.maxPool2d(2),
-  nn.flatten(),
-  nn.dropout(0.4),
-  nn.linear(24 * 4 * 4, 10),
-);
-
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model,
-  loss: nn.crossEntropy(),
-  optimizer: optim.adamw({ learningRate: optim.cosineDecay(3e-3, steps), weightDecay: 0.05 }),
-  data: DataLoader.from(training, { batchSize: 64, shuffle: true }),
-  validation: DataLoader.from(heldOut, { batchSize: 250 }),
-  seed: 1,
-});
+const trainer = digitsCnnTrainer(store, await loadDigits(1), { steps, precision: bf16 ? "bf16" : "f32" });
 trainer.autoSave({
-  savePath: directory ?? `checkpoints/digits_cnn${quick ? "_quick" : ""}`,
+  savePath: directory ?? `checkpoints/digits_cnn${quick ? "_quick" : ""}${bf16 ? "_bf16" : ""}`,
   everySteps: steps / 25,
   keep: { last: 3 },
 });

@@ -1,8 +1,8 @@
 // Takes a network that reads the digits 0 to 4, from a safetensors file with PyTorch's names, and teaches it 5 to 9. Its
 // convolutions are frozen, the linear layer behind them is changed by a low rank (LoRA), the last one is new.
 //
-//   bun examples/finetune/train.ts [--quick] [directory]
-//   deno run -A examples/finetune/train.ts [--quick] [directory]
+//   bun examples/finetune/train.ts [--quick] [--bf16] [directory]
+//   deno run -A examples/finetune/train.ts [--quick] [--bf16] [directory]
 //
 // The result: 95 % of the held-out digits 5 to 9 are read right after 300 steps, in which an eighth of the weights was
 // trained; the others have the bits of the file; and the file that is exported then, without LoRA, reads as many.
@@ -10,45 +10,37 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { DataLoader, type HostTensor, nn, optim, Predictor, TensorStore, Trainer } from "@cairn-ml/cairn";
+import { type HostTensor, Predictor, TensorStore } from "@cairn-ml/cairn";
 import { openSafetensors, saveSafetensors, tensorsOfFile, writeCairn } from "@cairn-ml/cairn/exchange";
 import { FileStorage } from "@cairn-ml/cairn/storage";
 import { loadDigits } from "../digits/digits.ts";
 import { fiveDigits } from "./digits_of.ts";
 import { merged } from "./merge.ts";
 import { digitReader, NAMES, pretrain, torchName } from "./pretrain.ts";
+import { ADAPTER, finetuneTrainer } from "./trainer.ts";
 
-const { values: { quick }, positionals: [given] } = parseArgs({
-  options: { quick: { type: "boolean", default: false } },
+const { values: { quick, bf16 }, positionals: [given] } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, bf16: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 const { steps, expected } = quick ? { steps: 60, expected: 0.8 } : { steps: 300, expected: 0.95 };
-const directory = given ?? `checkpoints/finetune${quick ? "_quick" : ""}`;
-const { training, heldOut } = await loadDigits(1);
+const directory = given ?? `checkpoints/finetune${quick ? "_quick" : ""}${bf16 ? "_bf16" : ""}`;
+const digits = await loadDigits(1);
 
 // Weights that somebody else has trained: made here if they are not there.
 const start = join(directory, "start");
 const file = join(start, "digits_0_to_4.safetensors");
 mkdirSync(start, { recursive: true });
 if (!existsSync(file)) {
-  await pretrain(fiveDigits(training, 0), quick ? 60 : 300, start, "digits_0_to_4.safetensors");
+  await pretrain(fiveDigits(digits.training, 0), quick ? 60 : 300, start, "digits_0_to_4.safetensors");
   console.log(`pretrained on the digits 0 to 4: ${file}`);
 }
 const foreign = await openSafetensors(file);
 await writeCairn(join(start, "digits_0_to_4.cairn"), await tensorsOfFile(foreign), { overwrite: true });
 
-const ADAPTER = { rank: 8, alpha: 16 } as const;
-const tuning = DataLoader.from(fiveDigits(training, 5), { batchSize: 64, shuffle: true });
-const others = fiveDigits(heldOut, 5);
+const others = fiveDigits(digits.heldOut, 5);
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model: digitReader(nn.frozen, (layer) => nn.lora(layer, ADAPTER)),
-  loss: nn.crossEntropy(),
-  optimizer: optim.adamw({ learningRate: optim.cosineDecay(1e-2, steps) }),
-  data: tuning,
-  validation: DataLoader.from(others, { batchSize: 250 }),
-  seed: 2,
-});
+const trainer = finetuneTrainer(store, digits, { steps, precision: bf16 ? "bf16" : "f32" });
 trainer.autoSave({ savePath: directory, everySteps: steps / 20, keep: { last: 3 } });
 
 const { resumedFrom } = await trainer.resume();

@@ -1,20 +1,24 @@
 // A small transformer that learns to write like Moby-Dick, one character at a time, and then writes a passage, which a
 // bigram model finds likelier than a unigram model finds the book.
 //
-//   bun examples/language/train.ts [--quick | --long] [directory]
-//   deno run -A examples/language/train.ts [--quick | --long] [directory]
+//   bun examples/language/train.ts [--quick | --long] [--bf16] [directory]
+//   deno run -A examples/language/train.ts [--quick | --long] [--bf16] [directory]
 //
 // Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with the same bits.
 import { parseArgs } from "node:util";
-import { getCheckpoint, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
-import { MapLoader, tokenWindows } from "@cairn-ml/cairn/data";
-import { characterModel, CONTEXT } from "./model.ts";
+import { getCheckpoint, TensorStore } from "@cairn-ml/cairn";
+import { CONTEXT } from "./model.ts";
 import { NGrams } from "./ngrams.ts";
 import { loadMobyDick } from "./text.ts";
+import { languageTrainer } from "./trainer.ts";
 import { write } from "./write.ts";
 
-const { values: { quick, long }, positionals: [directory] } = parseArgs({
-  options: { quick: { type: "boolean", default: false }, long: { type: "boolean", default: false } },
+const { values: { quick, long, bf16 }, positionals: [directory] } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    long: { type: "boolean", default: false },
+    bf16: { type: "boolean", default: false },
+  },
   allowPositionals: true,
 });
 /** How long it trains, and which n-gram model it is better than then. */
@@ -24,22 +28,12 @@ const { steps, order } = quick
   ? { steps: 6000, order: 3 }
   : { steps: 600, order: 2 };
 
-const { alphabet, training, heldOut } = await loadMobyDick(quick ? 16_384 : 65_536);
+const text = await loadMobyDick(quick ? 16_384 : 65_536);
+const { alphabet, training, heldOut } = text;
 
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model: characterModel(alphabet.length),
-  loss: nn.crossEntropy(),
-  optimizer: optim.adamw({
-    learningRate: optim.linearWarmup(10, optim.cosineDecay(4e-3, steps)),
-    weightDecay: 0.1,
-    decayBiasesAndNorms: false,
-  }),
-  data: await MapLoader.open(tokenWindows(training, { length: CONTEXT }), { batchSize: 16, shuffle: true }),
-  validation: await MapLoader.open(tokenWindows(heldOut, { length: CONTEXT }), { batchSize: 64 }),
-  seed: 1,
-});
-const savePath = directory ?? `checkpoints/language_${steps}`;
+const trainer = await languageTrainer(store, text, { steps, precision: bf16 ? "bf16" : "f32" });
+const savePath = directory ?? `checkpoints/language_${steps}${bf16 ? "_bf16" : ""}`;
 trainer.autoSave({
   savePath,
   everySteps: steps / 20,

@@ -1,19 +1,18 @@
 // An LSTM that says what the next hour of a series will be, from the two days before it.
 //
-//   bun examples/timeseries/train.ts [--quick] [directory]
-//   deno run -A examples/timeseries/train.ts [--quick] [directory]
+//   bun examples/timeseries/train.ts [--quick] [--bf16] [directory]
+//   deno run -A examples/timeseries/train.ts [--quick] [--bf16] [directory]
 //
 // The result: on hours that come after all that it was trained on, its error is at most 0.65 of that of the better one
 // of two naive forecasts: as the hour before, and as the same hour of the day before.
 // Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with the same bits.
 import { parseArgs } from "node:util";
-import { DataLoader, nn, optim, TensorStore, Trainer } from "@cairn-ml/cairn";
-import { DAY, hourly, naiveError, NOISE, windows } from "./series.ts";
+import { TensorStore } from "@cairn-ml/cairn";
+import { DAY, hourly, naiveError, NOISE } from "./series.ts";
+import { timeseriesTrainer, WINDOW } from "./trainer.ts";
 
-const [WINDOW, HIDDEN] = [48, 32];
-
-const { values: { quick }, positionals: [directory] } = parseArgs({
-  options: { quick: { type: "boolean", default: false } },
+const { values: { quick, bf16 }, positionals: [directory] } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, bf16: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 /** How long it trains, and which part of the naive error is left then. */
@@ -23,18 +22,9 @@ const series = hourly(5000);
 const [past, future] = [series.subarray(0, 4000), series.subarray(4000 - WINDOW)];
 
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model: nn.sequential(nn.lstm(1, HIDDEN, { returns: "last" }), nn.linear(HIDDEN, 1)),
-  loss: nn.mse(),
-  optimizer: optim.adamw({ learningRate: optim.cosineDecay(1e-2, steps) }),
-  clipGradients: { norm: 1 },
-  data: DataLoader.from(windows(past, WINDOW), { batchSize: 32, shuffle: true }),
-  validation: DataLoader.from(windows(future, WINDOW), { batchSize: 250 }),
-  metrics: { rmse: nn.rmse() },
-  seed: 1,
-});
+const trainer = timeseriesTrainer(store, { past, future }, { steps, precision: bf16 ? "bf16" : "f32" });
 trainer.autoSave({
-  savePath: directory ?? `checkpoints/timeseries${quick ? "_quick" : ""}`,
+  savePath: directory ?? `checkpoints/timeseries${quick ? "_quick" : ""}${bf16 ? "_bf16" : ""}`,
   everySteps: steps / 20,
   keep: { last: 3 },
 });

@@ -1,20 +1,18 @@
 // A network with two inputs and two outputs: of two handwritten digits it says which is larger, and their sum.
 //
-//   bun examples/two_inputs/train.ts [--quick] [directory]
-//   deno run -A examples/two_inputs/train.ts [--quick] [directory]
+//   bun examples/two_inputs/train.ts [--quick] [--bf16] [directory]
+//   deno run -A examples/two_inputs/train.ts [--quick] [--bf16] [directory]
 //
 // The result: of 4,000 pairs of digits that it has not seen, at least 88 % are compared right, and the sum is off by at
 // most 0.9 on average. Kill it whenever you like and start it again: it goes on from its newest checkpoint, and ends with
 // the same bits.
 import { parseArgs } from "node:util";
-import { nn, ops, optim, TensorStore, Trainer, type Value } from "@cairn-ml/cairn";
-import { MapLoader } from "@cairn-ml/cairn/data";
-import { assertResumeExact } from "@cairn-ml/cairn/train";
+import { TensorStore } from "@cairn-ml/cairn";
 import { loadDigits } from "../digits/digits.ts";
-import { pairsOf } from "./pairs.ts";
+import { twoInputsTrainer } from "./trainer.ts";
 
-const { values: { quick }, positionals: [directory] } = parseArgs({
-  options: { quick: { type: "boolean", default: false } },
+const { values: { quick, bf16 }, positionals: [directory] } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, bf16: { type: "boolean", default: false } },
   allowPositionals: true,
 });
 /** How long it trains, which share it compares right then, and by how much a sum is off. */
@@ -22,30 +20,11 @@ const { steps, right, off } = quick
   ? { steps: 80, right: 0.6, off: 2.6 }
   : { steps: 1500, right: 0.88, off: 0.9 };
 
-const { training, heldOut } = await loadDigits(1);
-
-// Called for both pictures, it has the same weights for both.
-const look = nn.sequential(nn.linear(784, 256), nn.relu(), nn.dropout(0.2), nn.linear(256, 64), nn.relu());
-const compare = nn.sequential(nn.linear(128, 64), nn.relu(), nn.linear(64, 3));
-const add = nn.sequential(nn.linear(128, 64), nn.relu(), nn.linear(64, 1));
-
 const store = await TensorStore.open();
-const trainer = new Trainer(store, {
-  model({ left, right }: { left: Value; right: Value }, scope) {
-    const eye = scope.child("look");
-    const seen = ops.concat([look(left, eye), look(right, eye)], { axis: 1 });
-    return { larger: compare(seen, scope.child("compare")), sum: add(seen, scope.child("add")) };
-  },
-  loss: nn.lossByOutput({ larger: nn.crossEntropy(), sum: nn.huber() }, { factors: { sum: 0.5 } }),
-  metrics: nn.metricsByOutput({ larger: { right: nn.accuracy() }, sum: { off: nn.mae() } }),
-  optimizer: optim.adamw({ learningRate: optim.cosineDecay(3e-3, steps), weightDecay: 0.01 }),
-  data: await MapLoader.open(pairsOf(training, 40_000), { batchSize: 128, shuffle: true }),
-  validation: await MapLoader.open(pairsOf(heldOut, 4000), { batchSize: 250 }),
-  seed: 1,
-});
-if (quick) await assertResumeExact(trainer, { steps: 4 });
+const precision = bf16 ? "bf16" : "f32";
+const trainer = await twoInputsTrainer(store, await loadDigits(1), { steps, precision });
 trainer.autoSave({
-  savePath: directory ?? `checkpoints/two_inputs${quick ? "_quick" : ""}`,
+  savePath: directory ?? `checkpoints/two_inputs${quick ? "_quick" : ""}${bf16 ? "_bf16" : ""}`,
   everySteps: steps / 20,
   keep: { last: 3 },
 });

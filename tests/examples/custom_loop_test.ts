@@ -1,12 +1,10 @@
-import { Buffer } from "node:buffer";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "bun:test";
-import { getCheckpoint } from "../../src/checkpoint/keep/newest_checkpoint.ts";
-import { openCheckpoint } from "../../src/checkpoint/file/open_path.ts";
 import { runChild, runtimeCommand } from "../helpers/child.ts";
+import { lastTensors } from "../helpers/last_tensors.ts";
 
 const SCRIPT = new URL("../../examples/custom_loop/train.ts", import.meta.url);
 
@@ -21,21 +19,6 @@ async function life(directory: string, killAfter?: number): Promise<{ output: st
   if (killAfter !== undefined && !errors.includes("no_")) expect(signal).toBe("SIGKILL");
   else if (!output.includes("done:")) expect([status, errors]).toEqual([0, ""]);
   return { output, errors };
-}
-
-/** Every tensor of the last checkpoint as hexadecimal text, by name. */
-async function lastTensors(directory: string): Promise<Record<string, string>> {
-  const checkpoint = await openCheckpoint(await getCheckpoint(directory));
-  try {
-    const { reader } = checkpoint;
-    const tensors: Record<string, string> = {};
-    for (const { name } of reader.tensors) {
-      tensors[name] = Buffer.from(await reader.read(name)).toString("hex");
-    }
-    return tensors;
-  } finally {
-    await checkpoint.close();
-  }
 }
 
 function endOf(output: string): { accuracy: number; steps: number } {
