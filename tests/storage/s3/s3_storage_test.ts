@@ -7,6 +7,7 @@ import { S3Storage } from "../../../src/storage/s3/s3_storage.ts";
 import { FakeS3 } from "../../helpers/fake_s3.ts";
 import { s3On } from "../../helpers/s3_fixture.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
+import { letTurnsPass, until } from "../../helpers/turns.ts";
 
 const LARGE = 24 * 1024 * 1024;
 
@@ -28,7 +29,9 @@ describe("S3Storage", () => {
     store.faults.before = async ({ query }) => {
       if (!query.has("partNumber")) return undefined;
       most = Math.max(most, ++underWay);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => most === 2);
+      // If there were to be a third, it would come now.
+      await letTurnsPass();
       underWay--;
       return undefined;
     };
