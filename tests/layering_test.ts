@@ -135,7 +135,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "exchange/numpy": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip"],
   "exchange/torch": ["base", ...CONTAINER, "tensor", "exchange", "exchange/zip", "exchange/numpy"],
   // It knows groups and memory on the GPU, and nothing of training.
-  parallel: ["base", "gpu", "tensor", ...KERNELS, "graph", "checkpoint/ranks"],
+  parallel: [...BEFORE_CHECKPOINT, ...KERNELS, "graph", ...UP_TO_ENGINE, "checkpoint/ranks"],
   data: ["base", "tensor", "kernels", "kernels/random", "nn"],
   // A transport for ranks: nobody imports it but its door.
   mpi: ["base", "checkpoint/ranks", "mpi/thread"],
@@ -160,6 +160,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "train/saves": [...BEFORE_TRAIN, "train/loop"],
   "train/past": [...BEFORE_TRAIN, "train/loop", "train/saves"],
   "train/callbacks": [...BEFORE_TRAIN, "train/step", "train/loop", "train/saves"],
+  "train/ranks": [...BEFORE_TRAIN, "train/loop"],
   "train/log": ["base", "storage", "train/show", "train/loop", "train/saves", "train/callbacks"],
   train: [
     ...BEFORE_TRAIN,
@@ -172,6 +173,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "train/past",
     "train/callbacks",
     "train/log",
+    "train/ranks",
   ],
 };
 MAY_IMPORT.predict = [

@@ -15,6 +15,11 @@ export interface DataParallelOptions {
 /** Every option of {@link DataParallelOptions}. */
 export const DATA_PARALLEL_OPTIONS: OptionNames<DataParallelOptions> = { shards: true, group: true };
 
+/** The group, where it has other ranks. */
+export function groupOf({ group }: DataParallelOptions): ProcessGroup | undefined {
+  return group !== undefined && group.size > 1 ? group : undefined;
+}
+
 /** @throws TypeError or RangeError for options that are none, and for more ranks than shards. */
 export function checkParallel(options: DataParallelOptions | undefined): void {
   if (options === undefined) return;

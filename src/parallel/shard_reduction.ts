@@ -1,8 +1,7 @@
-import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import type { CompileListener } from "../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Exchange } from "./exchange.ts";
-import type { DataParallelOptions } from "./data_parallel_options.ts";
+import { type DataParallelOptions, groupOf } from "./data_parallel_options.ts";
 import { ShardSums } from "./shard_sums.ts";
 import { slicesOf } from "./shards.ts";
 import type { SumMemory } from "./sum_memory.ts";
@@ -10,6 +9,14 @@ import { nodesOf } from "./sum_tree.ts";
 
 /** What ranks tell each other beside what is added up: of the same length on all. */
 export type Message = Uint8Array;
+
+/** How a {@link ShardReduction} is made. */
+export interface ReductionSettings {
+  /** Told of its kernels. */
+  readonly listener?: (() => CompileListener | undefined) | undefined;
+  /** How much of a sum is moved at once. */
+  readonly pieceBytes?: number | undefined;
+}
 
 /**
  * Adds up what the shards of a batch give, those of this rank on its GPU and those of all over the group. Wherever a
@@ -31,11 +38,11 @@ export class ShardReduction {
     gpu: GpuDevice,
     options: DataParallelOptions,
     memory: { readonly leaf: SumMemory; readonly slots: readonly SumMemory[] },
-    listener?: () => CompileListener | undefined,
+    { listener, pieceBytes }: ReductionSettings = {},
   ): Promise<ShardReduction> {
     const sums = await ShardSums.compile(gpu, memory, listener);
-    const { group } = options;
-    const exchange = isShared(group) ? new Exchange(gpu, group, memory.slots) : undefined;
+    const group = groupOf(options);
+    const exchange = group === undefined ? undefined : new Exchange(gpu, group, memory.slots, pieceBytes);
     return new ShardReduction(sums, exchange, options);
   }
 
@@ -70,12 +77,18 @@ export class ShardReduction {
     return await this.#exchange.reduce({ byRank }, message);
   }
 
+  /** The same by this rank alone, which computes every shard. Its memory has to be enough for all of them. */
+  sumAlone<Shard>(all: readonly Shard[], compute: (shard: Shard) => void): void {
+    this.#sums.begin(0);
+    for (const shard of all) {
+      compute(shard);
+      this.#sums.add();
+    }
+    this.#sums.finish();
+  }
+
   close(): void {
     this.#sums.close();
     this.#exchange?.close();
   }
-}
-
-function isShared(group: ProcessGroup | undefined): group is ProcessGroup {
-  return group !== undefined && group.size > 1;
 }

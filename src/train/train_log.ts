@@ -5,6 +5,7 @@ import { CallbackSession, type StopRequest } from "./callbacks/callback_session.
 import { RunView } from "./callbacks/run_view.ts";
 import type { TrainingProgress } from "./callbacks/training_progress.ts";
 import { progressCallback } from "./log/progress.ts";
+import { RunLog } from "./log/run_log.ts";
 import type { EpochRecord } from "./loop/history.ts";
 import { LossRing } from "./loop/loss_ring.ts";
 import type { Run } from "./loop/run.ts";
@@ -25,14 +26,18 @@ export class TrainLog implements SaveListener {
   #saving: string | undefined;
   #listenerError: { readonly error: unknown } | undefined;
 
-  /** @throws TypeError for a progress that is none. */
-  constructor(run: Run, options: TrainOptions, callbacks: CallbackList) {
+  /**
+   * @param writes Whether logs are written and progress is shown: of several ranks, one does.
+   * @throws TypeError for a progress that is none.
+   */
+  constructor(run: Run, options: TrainOptions, callbacks: CallbackList, writes: boolean = true) {
     this.#run = run;
     this.#options = options;
-    const progress = progressCallback(options.progress);
+    const progress = writes ? progressCallback(options.progress) : undefined;
     const view = new RunView(run, () => this.#progress());
     this.#callbacks = new CallbackSession(
       callbacks,
+      writes ? callbacks.all : callbacks.all.filter((each) => !(each instanceof RunLog)),
       progress === undefined ? [] : [progress],
       view,
       (message) => this.onWarning(message),

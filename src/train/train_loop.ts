@@ -1,7 +1,8 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
 import { nextTurn } from "../base/event_loop.ts";
-import { exitCodeOf, type Interrupts } from "./interrupts.ts";
+import type { HeardInterrupts } from "./agreed_interrupts.ts";
+import { exitCodeOf } from "./interrupts.ts";
 import { batchOfStep } from "./loop/non_finite.ts";
 import type { Run } from "./loop/run.ts";
 import type { KeptStates } from "./past/kept_states.ts";
@@ -20,7 +21,7 @@ export interface LoopContext {
   readonly autoSaver: AutoSaver | undefined;
   readonly saves: ScheduledSaves | undefined;
   readonly kept: Pick<KeptStates, "takeIfDue"> | undefined;
-  readonly interrupts: Interrupts | undefined;
+  readonly interrupts: HeardInterrupts | undefined;
   /** Whether the loop is to end at the next step. */
   readonly isStopping: () => boolean;
 }
@@ -36,9 +37,14 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
   const { run, options, log, saves, kept, interrupts, isStopping } = context;
   const startStep = run.step;
   const totalSteps = stepsAtEnd(run, options);
+  const { agreement } = run.steps;
   try {
+    await agreement?.agree(run.step);
     for (;;) {
-      if (interrupts?.received === undefined) await measureIfDue(context, startStep);
+      if (interrupts?.received === undefined && await measureIfDue(context, startStep)) {
+        // What was measured may end the training here, and not only after the step that says so.
+        await agreement?.agree(run.step);
+      }
       log.throwIfCallbackFailed();
       throwIfAborted(options.signal);
       if (interrupts?.received !== undefined || isStopping() || run.step >= totalSteps) break;
@@ -46,7 +52,7 @@ export async function trainLoop(context: LoopContext): Promise<LoopEnd> {
       await oneStep(context, startStep);
       tellSkipped(context, startStep);
       // A checkpoint was refused because a step stopped the run: no need to find that out later.
-      if (saves?.hasSeenStop) await run.readLosses();
+      if (saves?.hasSeenStop && agreement?.isShared !== true) await run.readLosses();
       // In this turn signals arrive and a save in the background goes on.
       await nextTurn();
     }
@@ -118,28 +124,36 @@ async function oneStep(
   if (autoSaver?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
 }
 
-/** Measures what is due after the last step, and saves what is due after that. */
-async function measureIfDue(context: LoopContext, startStep: number): Promise<void> {
-  const { run, options, log, autoSaver, saves, interrupts } = context;
+/** Measures what is due after the last step, and saves what is due after that. Says whether anything was due. */
+async function measureIfDue(context: LoopContext, startStep: number): Promise<boolean> {
+  const { run, options, log, interrupts } = context;
   const isEpochEnd = run.isEpochUnmeasured;
-  if (!isEpochEnd && !isValidationDue(run)) return;
+  if (!isEpochEnd && !isValidationDue(run)) return false;
   const stops = [options.signal, interrupts?.stopping].flatMap((signal) => signal ?? []);
   try {
     await (isEpochEnd ? finishEpoch : validateWithinEpoch)(run, AbortSignal.any(stops));
   } catch (error) {
     // The resumed run measures it.
-    if (interrupts?.stopping.aborted && error === interrupts.stopping.reason) return;
+    if (interrupts?.stopping.aborted && error === interrupts.stopping.reason) return true;
     throw error;
   }
   warnOfMetrics(context);
   const record = isEpochEnd ? run.history.lastEpoch : run.history.validations.at(-1);
   if (record !== undefined) await (isEpochEnd ? log.onEpoch(record) : log.onValidation(record));
+  await saveMeasured(context, startStep, isEpochEnd ? "epoch" : "step");
+  return true;
+}
+
+async function saveMeasured(
+  { run, options, autoSaver, saves, interrupts }: LoopContext,
+  startStep: number,
+  moment: "epoch" | "step",
+): Promise<void> {
   if (autoSaver === undefined || saves === undefined || interrupts?.received !== undefined) return;
-  const moment = isEpochEnd ? "epoch" : "step";
   // Also right after a restore: the checkpoint that it came from was not measured.
   if (saves.isBestDue) return await saves.save(moment);
   if (run.step === startStep) return;
-  if (isEpochEnd && autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) {
+  if (moment === "epoch" && autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) {
     await saves.save("epoch");
   } else if (autoSaver.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
 }

@@ -42,6 +42,7 @@ import { TimeTravel } from "./time_travel.ts";
 import { TRAINER_OPTIONS, type TrainerOptions } from "./trainer_options.ts";
 import { trainerText } from "./trainer_text.ts";
 import { training } from "./training.ts";
+import { onFirst, restoring } from "./with_ranks.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
 export type { TrainerOptions } from "./trainer_options.ts";
@@ -165,11 +166,12 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
    */
   async resume(options: ResumeOptions = {}): Promise<ResumeReport> {
     checkOptions("resume()", options, RESUME_OPTIONS, "{ maxFailures: 3 }");
-    return await this.#turns.alone("resume", async () => {
+    const resume = async (): Promise<ResumeReport> => {
       const { target, engine } = await this.#directories.lookIn("resume", options.directory);
       const { resumeNewest } = await import("./restore.ts");
       return await resumeNewest(target, options, engine);
-    });
+    };
+    return await this.#turns.alone("resume", () => restoring(this.#run, resume));
   }
 
   /**
@@ -198,11 +200,12 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
    */
   async warmStart(path: string | URL, options: TrainerLoadOptions = {}): Promise<LoadReport | null> {
     checkOptions("warmStart()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#turns.alone("warmStart", async () => {
+    const warm = async (): Promise<LoadReport | null> => {
       if (this.#run.step > 0) return null;
       const { warmStartRun } = await import("./restore.ts");
       return await warmStartRun(await this.#directories.target(), path, options);
-    });
+    };
+    return await this.#turns.alone("warmStart", () => restoring(this.#run, warm));
   }
 
   /**
@@ -327,7 +330,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
     this.#turns.requireStill("save");
     await this.#run.initialize();
     const { saveRun } = await import("./save_run.ts");
-    return await saveRun(await this.#directories.target(), target, options);
+    return await onFirst(this.#run, async () => saveRun(await this.#directories.target(), target, options));
   }
 
   /**
@@ -340,10 +343,11 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
    */
   async load(target: string | number | URL, options: TrainerLoadOptions = {}): Promise<LoadReport> {
     checkOptions("load()", options, TRAINER_LOAD_OPTIONS, "{ strict: false }");
-    return await this.#turns.alone("load", async () => {
+    const load = async (): Promise<LoadReport> => {
       const { loadRun } = await import("./restore.ts");
       return await loadRun(await this.#directories.target(), target, options);
-    });
+    };
+    return await this.#turns.alone("load", () => restoring(this.#run, load));
   }
 
   /**

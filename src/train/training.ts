@@ -1,3 +1,4 @@
+import { AgreedInterrupts } from "./agreed_interrupts.ts";
 import type { ScheduledSaves } from "./saves/scheduled_saves.ts";
 import type { AutoSaver } from "./saves/auto_saver.ts";
 import type { CallbackList } from "./callbacks/callback_list.ts";
@@ -28,9 +29,10 @@ export interface TrainingContext {
 /** What `Trainer.train` does, once nothing else changes the run. */
 export async function training(context: TrainingContext, options: TrainOptions): Promise<TrainReport> {
   const { run } = context;
-  const startStep = run.step;
   checkedPolicy(options.onNonFinite);
-  const log = new TrainLog(run, options, context.callbacks);
+  await join(run, options);
+  const startStep = run.step;
+  const log = new TrainLog(run, options, context.callbacks, isFirst(run));
   const isDone = run.step >= stepsAtEnd(run, options) && !run.isEpochUnmeasured;
   if (isDone) log.onWarning(nothingLeft(run, options));
   const losses = new DeviceLosses(run, options.onDeviceLost);
@@ -45,6 +47,23 @@ export async function training(context: TrainingContext, options: TrainOptions):
   return { steps: run.step - startStep, ...end, stoppedBy, skipped, saves, failedSaves, warnings };
 }
 
+/** Of several ranks, one saves and writes logs. */
+function isFirst({ steps: { agreement } }: Run): boolean {
+  return (agreement?.group?.rank ?? 0) === 0;
+}
+
+async function join(run: Run, { onDeviceLost }: TrainOptions): Promise<void> {
+  const group = run.steps.agreement?.group;
+  if (group === undefined) return;
+  if (onDeviceLost === "rebuild") {
+    throw new TypeError(
+      'onDeviceLost: "rebuild" is for one process: of several ranks all begin anew, from the newest checkpoint',
+    );
+  }
+  const { joinRanks } = await import("./ranks/join_ranks.ts");
+  await joinRanks(run, group);
+}
+
 async function trainWith(
   context: TrainingContext,
   options: TrainOptions,
@@ -52,18 +71,23 @@ async function trainWith(
   losses: DeviceLosses,
 ): Promise<LoopEnd> {
   const { run } = context;
-  const autoSaver = context.autoSaver?.isEnabled === true ? context.autoSaver : undefined;
+  const { agreement } = run.steps;
+  const isSaved = context.autoSaver?.isEnabled === true;
+  const autoSaver = isSaved && isFirst(run) ? context.autoSaver : undefined;
   const interrupts = Interrupts.of(options.handleSignals);
-  if (interrupts !== undefined && autoSaver === undefined) {
+  if (interrupts !== undefined && !isSaved) {
     log.onWarning(
       "A signal will end the training without saving it; call autoSave() first to have it saved",
     );
   }
-  const isStopping = (): boolean => context.isStopping() || log.stopRequest !== undefined;
+  const isStopWanted = (): boolean => context.isStopping() || log.stopRequest !== undefined;
+  const isStopping = agreement === undefined ? isStopWanted : () => agreement.end === "stop";
+  const heard = agreement === undefined ? interrupts : new AgreedInterrupts(agreement, interrupts);
   const train = async (): Promise<LoopEnd> => {
     for (;;) {
       try {
         await prepare(run, log);
+        await compareVariants(run);
         const kept = await context.past.keeping();
         const saves = autoSaver === undefined
           ? undefined
@@ -71,10 +95,25 @@ async function trainWith(
         await log.onStart();
         run.setClock(true);
         run.expectSteps(stepsAtEnd(run, options));
-        return await trainLoop({ run, options, log, autoSaver, saves, kept, interrupts, isStopping });
+        agreement?.begin(() => ({
+          end: interrupts?.received ?? (isStopWanted() ? "stop" : undefined),
+          hasStopped: run.steps.ring.stoppedStep !== undefined || saves?.hasSeenStop === true,
+        }));
+        const end = await trainLoop({
+          run,
+          options,
+          log,
+          autoSaver,
+          saves,
+          kept,
+          interrupts: heard,
+          isStopping,
+        });
+        return { ...end, exitCode: await agreement?.numberOfFirst(end.exitCode) ?? end.exitCode };
       } catch (error) {
         run.setClock(false);
         if (isNonFinite(error)) throw await explainStop(run);
+        await agreement?.giveUp(error);
         // A process that was told to end has no time for that.
         if (interrupts?.received !== undefined || !await losses.isWorthAnother()) throw error;
         await losses.recover(error, await context.target(), log, options.signal);
@@ -111,6 +150,13 @@ async function prepare(run: Run, log: TrainLog): Promise<void> {
   await run.prepare((progress) => log.onCompile(progress));
   const warning = await run.unreachedWarning();
   if (warning !== undefined) log.onWarning(warning);
+}
+
+async function compareVariants(run: Run): Promise<void> {
+  const group = run.steps.agreement?.group;
+  if (group === undefined) return;
+  const { compareVariants } = await import("./ranks/join_ranks.ts");
+  await compareVariants(run, group);
 }
 
 async function openSaves(

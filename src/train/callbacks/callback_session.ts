@@ -27,18 +27,20 @@ export class CallbackSession {
   #background: Promise<void> = Promise.resolve();
 
   /**
+   * @param told Those of the list that are told.
    * @param others Are told as well, and have no state in checkpoints.
    * @param warn Where warnings of callbacks go.
    */
   constructor(
     list: CallbackList,
+    told: readonly Callback[],
     others: readonly Callback[],
     run: CallbackRun,
     warn: (message: string) => void,
   ) {
     this.#warn = warn;
     this.#list = list;
-    this.#all = [...list.all, ...others];
+    this.#all = [...told, ...others];
     this.#run = run;
   }
 

@@ -54,7 +54,7 @@ export class Run {
   readonly order: BatchOrder;
   readonly now: () => number;
   readonly #options: AnyRun;
-  readonly #steps: StepRunner;
+  readonly steps: StepRunner;
   readonly #programs: RunPrograms;
   /** The batches of the training that runs. */
   readonly #feed: BatchFeed;
@@ -88,7 +88,7 @@ export class Run {
     this.store = store;
     this.#options = options;
     let measured: AnyMetrics = {};
-    this.#steps = new StepRunner(store, options, {
+    this.steps = new StepRunner(store, options, {
       kind: "Trainer",
       seed: this.seed,
       sizes: () => this.order.sizes,
@@ -98,21 +98,21 @@ export class Run {
       },
     });
     this.metrics = measured;
-    this.#programs = new RunPrograms(options, this.#steps, this.metrics);
+    this.#programs = new RunPrograms(options, this.steps, this.metrics);
     this.#feed = new BatchFeed(data, (step) => step < this.#lastStep ? this.requestOf(step) : undefined);
   }
 
   get model(): Model {
-    return this.#steps.model;
+    return this.steps.model;
   }
 
   get history(): TrainingHistory {
-    return this.#steps.history;
+    return this.steps.history;
   }
 
   /** What is kept of each step beside its loss. */
   get kept(): KeptTerms {
-    return this.#steps.kept;
+    return this.steps.kept;
   }
 
   /** What it is trained on. */
@@ -122,7 +122,7 @@ export class Run {
 
   /** Steps done: optimiser updates, and batches that were skipped. */
   get step(): number {
-    return this.#steps.step;
+    return this.steps.step;
   }
 
   /** Seconds of training, those of the processes before included. */
@@ -153,21 +153,21 @@ export class Run {
   /** The learning rate of step `step`, from 0; undefined for an optimiser that does not tell. */
   learningRateAt(step: number): number | undefined {
     const rate = this.#options.optimizer.learningRate?.(step);
-    return rate === undefined ? undefined : rate * (this.#steps.rates.schedule?.(step) ?? 1);
+    return rate === undefined ? undefined : rate * (this.steps.rates.schedule?.(step) ?? 1);
   }
 
   /** Multiplies all learning rates from the next step on. */
   scaleLearningRate(factor: number): void {
-    this.#steps.rates.multiply(this.step, factor);
+    this.steps.rates.multiply(this.step, factor);
   }
 
   /** What {@link Run.scaleLearningRate} made of the rates, from which step on each. */
   get rateScales(): readonly RateScale[] {
-    return this.#steps.rates.changes;
+    return this.steps.rates.changes;
   }
 
   set rateScales(changes: readonly RateScale[]) {
-    this.#steps.rates.replace(changes);
+    this.steps.rates.replace(changes);
   }
 
   /** Steps done when `epochs` epochs are. */
@@ -192,7 +192,7 @@ export class Run {
 
   /** Names of the groups that hold the optimiser's tensors. */
   get slots(): readonly string[] {
-    return this.#steps.rules.slots.map(slotGroup);
+    return this.steps.rules.slots.map(slotGroup);
   }
 
   /** Names of the groups that hold weights and moments. */
@@ -202,7 +202,7 @@ export class Run {
 
   /** Gives the parameters their first values, once. Nothing happens after a restore. */
   async initialize(): Promise<void> {
-    await this.#steps.initialize();
+    await this.steps.initialize();
   }
 
   /**
@@ -214,13 +214,13 @@ export class Run {
   async prepare(onCompile?: CompileListener): Promise<void> {
     await this.record.complete();
     await this.initialize();
-    await this.#steps.programs(onCompile);
-    await this.#steps.retry();
+    await this.steps.programs(onCompile);
+    await this.steps.retry();
   }
 
   /** The warning about parameters that the loss does not reach, once. */
   async unreachedWarning(): Promise<string | undefined> {
-    const { unreached } = await this.#steps.programs();
+    const { unreached } = await this.steps.programs();
     if (this.#hasToldUnreached) return undefined;
     this.#hasToldUnreached = true;
     return unreachedWarning(unreached);
@@ -235,7 +235,7 @@ export class Run {
   async trainStep(nonFinite: NonFinitePolicy = "stop"): Promise<void> {
     const { step } = this;
     const from = { batchAt: (request: BatchRequest) => this.#feed.take(step, request) };
-    await this.#steps.run(this.order.sizeOf(step), nonFinite, (ranges) => this.#batchOf(step, ranges, from));
+    await this.steps.run(this.order.sizeOf(step), nonFinite, (ranges) => this.#batchOf(step, ranges, from));
   }
 
   /** Says that steps up to and without `lastStep` follow, so that no batch beyond them is asked for ahead. */
@@ -250,12 +250,12 @@ export class Run {
 
   /** Makes the history complete. Waits for the GPU. Throws `non_finite` when a step stopped the run. */
   async readLosses(): Promise<void> {
-    await this.#steps.readLosses();
+    await this.steps.readLosses();
   }
 
   /** Makes the history complete, and the number of the step what the GPU says: of the last whole one. */
   async settle(): Promise<void> {
-    await this.#steps.settle();
+    await this.steps.settle();
   }
 
   /** The batch of step `step`, from 0. */
@@ -265,17 +265,17 @@ export class Run {
 
   /** Does the next step once more, op by op, without changing anything: the first result that is not finite, if any. */
   async findNonFinite(): Promise<NonFiniteResult | undefined> {
-    return await this.#steps.findNonFinite((step, ranges) => this.#sizedBatchOf(step, ranges));
+    return await this.steps.findNonFinite((step, ranges) => this.#sizedBatchOf(step, ranges));
   }
 
   /** The model, layer by layer. */
   summary(): Printable<ModelSummary> {
-    return this.#steps.summary();
+    return this.steps.summary();
   }
 
   /** What a step consists of, with the times of its kernels on the next batch where that is wanted. */
   async explain({ times = true }: ExplainOptions): Promise<Printable<StepExplanation>> {
-    return await this.#steps.explain(
+    return await this.steps.explain(
       times ? (step, ranges) => this.#sizedBatchOf(step, ranges) : undefined,
     );
   }
@@ -299,7 +299,7 @@ export class Run {
 
   /** Makes the averages of the weights what the weights are, for an optimiser that keeps some. */
   beginAverage(): void {
-    this.#steps.rules.beginAverage(this.model);
+    this.steps.rules.beginAverage(this.model);
   }
 
   /** The model's outputs for `inputs`, in their order. */
@@ -359,18 +359,18 @@ export class Run {
       readonly differences: readonly RunDifference[];
     },
   ): Promise<() => void> {
-    await this.#steps.quiet();
+    await this.steps.quiet();
     return () => {
       const { step, history } = state;
       this.#restores++;
-      const isStale = this.#steps.goOnFrom({ step, losses, columns, updates, variants }, history);
+      const isStale = this.steps.goOnFrom({ step, losses, columns, updates, variants }, history);
       this.#walltime.set(state.walltime);
       const sizes = this.order.sizes.length;
       this.order.goOnFrom(state);
-      if (this.order.sizes.length !== sizes) this.#steps.free();
+      if (this.order.sizes.length !== sizes) this.steps.free();
       if (isStale) this.#programs.free();
       this.record.goOnFrom(state, differences);
-      this.#steps.rates.replace(state.rateScales ?? []);
+      this.steps.rates.replace(state.rateScales ?? []);
       this.callbacks?.take(state.callbacks, step);
     };
   }
@@ -381,18 +381,18 @@ export class Run {
    */
   async rebuild(gpu?: GpuDevice): Promise<void> {
     // What is under way fails on the lost device first.
-    await this.#steps.quiet();
+    await this.steps.quiet();
     await this.store.rebuild(gpu);
   }
 
   /** Whether the tensors are gone, with the device or because the store was put on another one. */
   get isLost(): boolean {
-    return this.#steps.isLost;
+    return this.steps.isLost;
   }
 
   /** Frees what is not the store's, and with `frees` its groups there. Nothing runs afterwards. */
   async close(frees: boolean): Promise<void> {
     this.#programs.free();
-    await this.#steps.close(frees);
+    await this.steps.close(frees);
   }
 }

@@ -11,6 +11,7 @@ import { tellsTime } from "../../gpu/time_dispatches.ts";
 import type { MemoryNeeds } from "../../gpu/memory_room.ts";
 import { recordCalls } from "../../nn/layer_call.ts";
 import { Model, traceModel } from "../../nn/model.ts";
+import { Agreement } from "../../parallel/agreement.ts";
 import { copiesOf } from "../../parallel/open_sums.ts";
 import type { HostTensor } from "../../tensor/host_tensor.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
@@ -62,6 +63,8 @@ export class StepRunner {
   readonly seed: Seed;
   /** By what learning rates are multiplied. */
   readonly rates: RateScales = new RateScales();
+  /** What ranks that train together do at the same step. */
+  readonly agreement: Agreement | undefined;
   readonly #options: StepParts;
   readonly #sizes: () => readonly number[];
   readonly #needs: MemoryNeeds;
@@ -108,6 +111,7 @@ export class StepRunner {
     const copies = parallel === undefined ? microBatchSize === undefined ? 1 : 2 : copiesOf(parallel);
     this.#needs = stateNeeds(this.rules, trace, copies);
     store.gpu.requireRoom("The run", this.#needs);
+    this.agreement = parallel === undefined ? undefined : new Agreement(parallel);
     this.store = store;
     this.seed = seed;
     this.#options = options;
@@ -204,13 +208,18 @@ export class StepRunner {
     const programs = await this.programs();
     if (this.#lacksLosses) await this.ring.drain(this.#step);
     this.#lacksLosses = false;
-    this.requireUnstopped();
+    // Of several ranks all know it, or none acts upon it.
+    if (!this.agreement?.isShared) this.requireUnstopped();
     const batch = await batchOf(programs.ranges);
     this.requireOpen();
     const request = { step: this.#step, seed: this.seed, nonFinite, size };
-    if (programs.isShared) {
-      await programs.reduce(batch, request, new Uint8Array());
+    if (this.agreement !== undefined) {
+      this.agreement.take(
+        this.#step,
+        await programs.reduce(batch, request, this.agreement.message(this.#step)),
+      );
       this.requireOpen();
+      if (this.agreement.hasStopped) await this.readLosses();
     }
     programs.run(batch, request);
     // In the tick of the submit, so that in every snapshot tensors and number agree.

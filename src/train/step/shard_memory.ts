@@ -37,15 +37,16 @@ export class ShardMemory {
    * @param gradients Where those of the whole batch are to be.
    * @param numbers Names of the numbers of a step.
    * @param terms How many terms the loss has.
-   * @param slots How many sums are open at once.
+   * @param slots How many sums are open at once; of weights, whoever computes the shards.
    */
   constructor(
     model: Model,
     gradients: TensorGroup,
-    { numbers, terms, slots }: {
+    { numbers, terms, slots, weightSlots }: {
       readonly numbers: readonly string[];
       readonly terms: number;
       readonly slots: number;
+      readonly weightSlots: number;
     },
   ) {
     this.#model = model;
@@ -60,7 +61,7 @@ export class ShardMemory {
       this.leaf = one(undefined);
       this.slots = others.map((index) => one(index === 0 ? gradients : undefined));
       const ofWeights = (): TensorGroup => this.#allocate("weights of shards", scalars(weights));
-      this.weights = { leaf: ofWeights(), slots: others.map(ofWeights) };
+      this.weights = { leaf: ofWeights(), slots: Array.from({ length: weightSlots }, ofWeights) };
       this.#whole = this.#allocate("batch", scalars([EXAMPLES, PIECES, SHARD]));
     } catch (error) {
       this.close();

@@ -10,7 +10,7 @@ import type { Program, Store } from "../../graph/program.ts";
 import type { Value } from "../../graph/value.ts";
 import type { StepScalars } from "../../kernels/step_scalars.ts";
 import type { DataParallelOptions } from "../../parallel/data_parallel_options.ts";
-import { copiesOf } from "../../parallel/open_sums.ts";
+import { copiesOf, mostOpenSums } from "../../parallel/open_sums.ts";
 import { ownShards, type Slice, slicesOf } from "../../parallel/shards.ts";
 import { type Message, ShardReduction } from "../../parallel/shard_reduction.ts";
 import type { TensorGroup } from "../../tensor/tensor_group.ts";
@@ -78,6 +78,7 @@ export class ShardStep implements StepInParts {
       numbers: ["loss", ...first.kept.keys()],
       terms: first.labelRanges.length,
       slots: copiesOf(parallel) - 1,
+      weightSlots: mostOpenSums(0, parallel.shards),
     });
     const listener = sharedListener(definition.onCompile);
     const made: { close(): void }[] = [memory];
@@ -90,11 +91,11 @@ export class ShardStep implements StepInParts {
       const update = await compileUpdate(definition, first, memory, listener);
       made.push(update);
       const sums = { leaf: sumMemoryOf(memory.leaf), slots: memory.slots.map(sumMemoryOf) };
-      const reduction = await ShardReduction.compile(gpu, parallel, sums, listener);
+      const reduction = await ShardReduction.compile(gpu, parallel, sums, { listener });
       made.push(reduction);
       const isWeighed = programs.some(({ weighing }) => weighing !== undefined);
       const weights = isWeighed
-        ? await ShardReduction.compile(gpu, parallel, weightsOf(memory), listener)
+        ? await ShardReduction.compile(gpu, parallel, weightsOf(memory), { listener })
         : undefined;
       const bySize = new Map(programs.map((each) => [each.size, each]));
       return new ShardStep({ parallel, programs: bySize, update, memory, reduction, weights });
@@ -131,10 +132,12 @@ export class ShardStep implements StepInParts {
 
   /** The values of each shard of a step on `batch`, also of those that other ranks compute. */
   parts(batch: Parts<ArrayBufferView>, size: number, scalars: StepScalars): StepPart[] {
-    const { memory, parallel } = this.#compiled;
-    return slicesOf(size, parallel.shards).map((shard) => {
-      const { programs, ...part } = this.#shardOf(batch, size, shard, scalars);
-      return { values: programs.values, ...part, parameters: (name) => memory.locate(name) };
+    const { memory, parallel, weights } = this.#compiled;
+    const shards = slicesOf(size, parallel.shards).map((shard) => this.#shardOf(batch, size, shard, scalars));
+    memory.begin(size, shards.length);
+    weights?.sumAlone(shards, (shard) => this.#weigh(shard));
+    return shards.map(({ programs: { values }, ...part }) => {
+      return { values, ...part, parameters: (name) => memory.locate(name) };
     });
   }
 

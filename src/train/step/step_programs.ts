@@ -137,15 +137,8 @@ export class StepPrograms {
   }
 
   /**
-   * Whether others compute parts of each batch, so that {@link StepPrograms.reduce} comes before {@link
-   * StepPrograms.run}.
-   */
-  get isShared(): boolean {
-    return this.#parts?.reduce !== undefined;
-  }
-
-  /**
-   * Adds up what all that compute parts of `batch` have of it. Changes nothing of the run.
+   * Adds up what all that compute parts of `batch` have of it, before {@link StepPrograms.run} where a batch is shared
+   * out. Changes nothing of the run.
    *
    * @param message What this process tells the others, which tell as much each.
    * @returns What each of them says, this one included.
