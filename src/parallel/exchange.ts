@@ -1,49 +1,63 @@
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
-import { BufferUsage } from "../gpu/constants.ts";
-import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { Executable } from "../graph/executable.ts";
-import type { UpdateBinding } from "../graph/program.ts";
-import { addInto } from "../kernels/optimizer/add_into.ts";
+import { NodeSums } from "./node_sums.ts";
+import { type Slice, slicesOf } from "./shards.ts";
 import { piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
-import { additionsOf, type SumNode } from "./sum_tree.ts";
+import type { SumNode } from "./sum_tree.ts";
 
-/** The most bytes of a sum that are on the host at once, as one rank has them. */
+/** How an {@link Exchange} moves what it adds up. */
+export interface ExchangeSettings {
+  /** The most bytes of a sum that are moved at once. Default 8 MiB. */
+  readonly pieceBytes?: number | undefined;
+  /**
+   * From how many bytes on more than two ranks share the additions of a piece: each gets its part of it from all, and
+   * gives the sum of that to all. Of less, each gets everything, which takes one call instead of two. Default 64 KiB.
+   */
+  readonly sharedBytes?: number | undefined;
+}
+
 const PIECE_BYTES = 8 * 1024 * 1024;
+const SHARED_BYTES = 64 * 1024;
+/** Parts of a piece are multiples of this. */
+const PART_BYTES = 256;
+const NOTHING = new Uint8Array();
 
-const STORAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+/** Of each rank, in order: node `i` of this rank is in slot `i`. */
+export type NodesByRank = readonly (readonly SumNode[])[];
 
-/** What each rank has to add. */
-export interface ExchangedNodes {
-  /** Of each rank, in order: node `i` of this rank is in slot `i`. */
-  readonly byRank: readonly (readonly SumNode[])[];
+/** A piece of which this rank has the sum of its part, or is about to. */
+interface PartialSum {
+  readonly piece: SumPiece;
+  readonly sum: Promise<Uint8Array>;
 }
 
 /**
  * Adds up what the ranks of a group have on their GPUs, in the order of the tree over shards, so that every rank has
- * the same sum in its first slot. The group only moves bytes: they are added on each GPU, by the kernel that adds up
- * the shards of one rank, so that it does not matter which rank had which shard.
+ * the same sum in its first slot. The group only moves bytes: they are added on the GPUs, by the kernel that adds up
+ * the shards of one rank, so that it does not matter which rank had which shard, nor which one adds what.
  */
 export class Exchange {
   readonly #gpu: GpuDevice;
   readonly #group: ProcessGroup;
   readonly #slots: readonly SumMemory[];
   readonly #pieces: readonly SumPiece[];
-  /** Where a piece of each node is while they are added up. */
-  readonly #scratch: GPUBuffer[] = [];
-  readonly #adders = new Map<string, Executable>();
+  readonly #sharedBytes: number;
+  /** Two, as the sum of one piece is read while the next one is added up. */
+  readonly #sums: readonly [NodeSums, NodeSums];
 
-  /** @param pieceBytes How much of the sum is moved at once. */
   constructor(
     gpu: GpuDevice,
     group: ProcessGroup,
     slots: readonly SumMemory[],
-    pieceBytes: number = PIECE_BYTES,
+    { pieceBytes = PIECE_BYTES, sharedBytes = SHARED_BYTES }: ExchangeSettings = {},
   ) {
     this.#gpu = gpu;
     this.#group = group;
     this.#slots = slots;
+    this.#sharedBytes = sharedBytes;
     this.#pieces = piecesOf(slots[0] ?? [], pieceBytes);
+    const most = this.#pieces.reduce((bytes, piece) => Math.max(bytes, this.#ownPartOf(piece).size), 0);
+    this.#sums = [new NodeSums(gpu, most), new NodeSums(gpu, most)];
   }
 
   /**
@@ -53,106 +67,131 @@ export class Exchange {
    * @returns The messages of all ranks.
    * @throws what the group throws.
    */
-  async reduce({ byRank }: ExchangedNodes, message: Uint8Array): Promise<Uint8Array[]> {
+  async reduce(byRank: NodesByRank, message: Uint8Array): Promise<Uint8Array[]> {
     const own = byRank[this.#group.rank] ?? [];
     const messages: Uint8Array[] = [];
-    let coming = this.#read(0, own.length, message);
+    let coming = this.#read(this.#pieces[0], own.length);
+    let before: PartialSum | undefined;
     for (const [index, piece] of this.#pieces.entries()) {
       const bytes = await coming;
       // The next piece comes from the GPU while this one is on its way.
-      coming = this.#read(index + 1, own.length, NOTHING);
-      const received = await this.#group.allGather(bytes).catch(async (error: unknown) => {
-        await coming.catch(() => undefined);
-        throw error;
-      });
-      const length = index === 0 ? message.byteLength : 0;
-      if (index === 0) messages.push(...received.map((each) => each.subarray(0, length)));
-      await this.#sum(piece, byRank, received.map((each) => each.subarray(length)));
+      coming = this.#read(this.#pieces[index + 1], own.length);
+      const head = index === 0 ? message : NOTHING;
+      const received = await this.#move(piece, bytes, own.length, head);
+      if (index === 0) messages.push(...received.map((each) => each.subarray(0, head.byteLength)));
+      const sums = this.#sums[index % 2 === 0 ? 0 : 1];
+      await this.#add(sums, piece, byRank, received.map((each) => each.subarray(head.byteLength)));
+      const next = this.#keep(sums, piece);
+      if (before !== undefined) await this.#give(before);
+      before = next;
     }
+    if (before !== undefined) await this.#give(before);
     return messages;
   }
 
   close(): void {
-    for (const buffer of this.#scratch) this.#gpu.destroyBuffer(buffer);
-    this.#scratch.length = 0;
-    for (const adder of this.#adders.values()) adder.close();
-    this.#adders.clear();
+    for (const sums of this.#sums) sums.close();
+  }
+
+  #isShared({ byteLength }: SumPiece): boolean {
+    return this.#group.size > 2 && byteLength >= this.#sharedBytes;
+  }
+
+  /** The part of a piece that each rank adds up, in bytes; it may be empty. */
+  #partsOf({ byteLength }: SumPiece): Slice[] {
+    const { size } = this.#group;
+    const parts = slicesOf(byteLength / PART_BYTES, size);
+    return Array.from({ length: size }, (_, rank): Slice => {
+      const { first, size } = parts[rank] ?? { first: 0, size: 0 };
+      return { first: first * PART_BYTES, size: size * PART_BYTES };
+    });
+  }
+
+  /** What this rank adds up of a piece. */
+  #ownPartOf(piece: SumPiece): Slice {
+    const whole = { first: 0, size: piece.byteLength };
+    return this.#isShared(piece) ? this.#partsOf(piece)[this.#group.rank] ?? whole : whole;
   }
 
   /** A piece of every node of this rank, one behind the other. */
-  async #read(index: number, nodes: number, head: Uint8Array): Promise<Uint8Array> {
-    const piece = this.#pieces[index];
-    if (piece === undefined) return NOTHING;
-    const spans = this.#slots.slice(0, nodes).flatMap((slot) => spansOf(slot, piece));
-    const bytes = new Uint8Array(head.byteLength + nodes * piece.byteLength);
-    bytes.set(head);
-    let at = head.byteLength;
-    for (const each of spans.length === 0 ? [] : await this.#gpu.read(spans.map(({ range }) => range))) {
-      bytes.set(each, at);
-      at += each.byteLength;
-    }
-    return bytes;
+  #read(piece: SumPiece | undefined, nodes: number): Promise<Uint8Array> {
+    const reading = piece === undefined || nodes === 0
+      ? Promise.resolve(NOTHING)
+      : this.#readNodes(piece, nodes);
+    // It is waited for later, if nothing else fails until then.
+    reading.catch(() => undefined);
+    return reading;
   }
 
-  /** Adds up a piece of all nodes, and leaves it in the first slot. */
-  async #sum(
+  async #readNodes(piece: SumPiece, nodes: number): Promise<Uint8Array> {
+    const spans = this.#slots.slice(0, nodes).flatMap((slot) => spansOf(slot, piece));
+    return joined(await this.#gpu.read(spans.map(({ range }) => range)));
+  }
+
+  /** Gives every rank what it adds up, and gets the same from all. */
+  async #move(piece: SumPiece, bytes: Uint8Array, nodes: number, head: Uint8Array): Promise<Uint8Array[]> {
+    if (!this.#isShared(piece)) return await this.#group.allGather(joined([head, bytes]));
+    const parts = this.#partsOf(piece).map(({ first, size }) => {
+      const ofNodes = Array.from({ length: nodes }, (_, node) => {
+        const from = node * piece.byteLength + first;
+        return bytes.subarray(from, from + size);
+      });
+      return joined([head, ...ofNodes]);
+    });
+    return await this.#group.allToAll(parts);
+  }
+
+  async #add(
+    sums: NodeSums,
     piece: SumPiece,
-    byRank: ExchangedNodes["byRank"],
+    byRank: NodesByRank,
     received: readonly Uint8Array[],
   ): Promise<void> {
-    const { byteLength } = piece;
-    const nodes = byRank.flat();
-    const additions = additionsOf(nodes);
-    const adders: Executable[] = [];
-    for (const { into, from } of additions) adders.push(await this.#adder(into, from, piece.integersFrom));
-    let place = 0;
-    byRank.forEach((ofRank, rank) => {
-      ofRank.forEach((_, index) => {
-        const bytes = received[rank]?.subarray(index * byteLength, (index + 1) * byteLength) ?? NOTHING;
-        this.#gpu.write(this.#scratchAt(place++), 0, bytes);
-      });
-    });
-    for (const adder of adders) adder.run({});
+    const { first, size } = this.#ownPartOf(piece);
+    if (size === 0) return;
+    const bytes = byRank.flatMap((nodes, rank) =>
+      nodes.map((_, index) => received[rank]?.subarray(index * size, (index + 1) * size) ?? NOTHING)
+    );
+    await sums.add(byRank.flat(), bytes, Math.max(0, piece.integersFrom - first / 4));
+  }
+
+  /** Leaves the sum of a piece in the first slot; where this is a part of it, that still has to be given to all. */
+  #keep({ sum: buffer }: NodeSums, piece: SumPiece): PartialSum | undefined {
+    if (this.#isShared(piece)) {
+      const { size } = this.#ownPartOf(piece);
+      const sum = size === 0
+        ? Promise.resolve(NOTHING)
+        : this.#gpu.read([{ buffer, offset: 0, size }]).then(([bytes = NOTHING]) => bytes);
+      sum.catch(() => undefined);
+      return { piece, sum };
+    }
     const encoder = this.#gpu.device.createCommandEncoder({ label: "sum of all ranks" });
-    const sum = this.#scratchAt(0);
-    for (const { range: { buffer, offset, size }, at } of spansOf(this.#slots[0] ?? [], piece)) {
-      encoder.copyBufferToBuffer(sum, at, buffer, offset, size);
+    for (const { range, at } of spansOf(this.#slots[0] ?? [], piece)) {
+      encoder.copyBufferToBuffer(buffer, at, range.buffer, range.offset, range.size);
     }
     this.#gpu.submit(encoder);
+    return undefined;
   }
 
-  #scratchAt(place: number): GPUBuffer {
-    const known = this.#scratch[place];
-    if (known !== undefined) return known;
-    const made = this.#gpu.createBuffer(`sum of ranks ${place}`, this.#scratchBytes, STORAGE);
-    this.#scratch[place] = made;
-    return made;
-  }
-
-  get #scratchBytes(): number {
-    return this.#pieces.reduce((most, { byteLength }) => Math.max(most, byteLength), 0);
-  }
-
-  /** What adds a piece of one node to that of another. It adds a whole piece, also where that is shorter. */
-  async #adder(into: number, from: number, integersFrom: number): Promise<Executable> {
-    const key = `${into} ${from} ${integersFrom}`;
-    const known = this.#adders.get(key);
-    if (known !== undefined) return known;
-    const size = this.#scratchBytes;
-    const range = (place: number): BufferRange => ({ buffer: this.#scratchAt(place), offset: 0, size });
-    const update = addInto<UpdateBinding>(
-      { addend: range(from), sum: range(into) },
-      { count: size / 4, integersFrom },
-    );
-    const program = { inputs: [], outputs: {}, updates: [update], parameters: unknown };
-    const made = await Executable.compile(this.#gpu, program, { label: "sum over ranks" });
-    this.#adders.set(key, made);
-    return made;
+  /** Gives the part of this rank to all, and leaves those of all in the first slot. */
+  async #give({ piece, sum }: PartialSum): Promise<void> {
+    const whole = joined(await this.#group.allGather(await sum));
+    for (const { range: { buffer, offset, size }, at } of spansOf(this.#slots[0] ?? [], piece)) {
+      this.#gpu.write(buffer, offset, whole.subarray(at, at + size));
+    }
   }
 }
 
-const NOTHING = new Uint8Array();
-
-function unknown(name: string): never {
-  throw new RangeError(`A sum over ranks has no parameter "${name}"`);
+/** Some bytes behind one another; where these are of one array, that one. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const some = parts.filter(({ byteLength }) => byteLength > 0);
+  const [first = NOTHING] = some;
+  if (some.length <= 1) return first;
+  const all = new Uint8Array(some.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const part of some) {
+    all.set(part, at);
+    at += part.byteLength;
+  }
+  return all;
 }

@@ -1,6 +1,6 @@
 import type { CompileListener } from "../gpu/compile_pipelines.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, type ExchangeSettings } from "./exchange.ts";
 import { type DataParallelOptions, groupOf } from "./data_parallel_options.ts";
 import { ShardSums } from "./shard_sums.ts";
 import { slicesOf } from "./shards.ts";
@@ -11,11 +11,9 @@ import { nodesOf } from "./sum_tree.ts";
 export type Message = Uint8Array;
 
 /** How a {@link ShardReduction} is made. */
-export interface ReductionSettings {
+export interface ReductionSettings extends ExchangeSettings {
   /** Told of its kernels. */
   readonly listener?: (() => CompileListener | undefined) | undefined;
-  /** How much of a sum is moved at once. */
-  readonly pieceBytes?: number | undefined;
 }
 
 /**
@@ -38,11 +36,11 @@ export class ShardReduction {
     gpu: GpuDevice,
     options: DataParallelOptions,
     memory: { readonly leaf: SumMemory; readonly slots: readonly SumMemory[] },
-    { listener, pieceBytes }: ReductionSettings = {},
+    { listener, ...settings }: ReductionSettings = {},
   ): Promise<ShardReduction> {
     const sums = await ShardSums.compile(gpu, memory, listener);
     const group = groupOf(options);
-    const exchange = group === undefined ? undefined : new Exchange(gpu, group, memory.slots, pieceBytes);
+    const exchange = group === undefined ? undefined : new Exchange(gpu, group, memory.slots, settings);
     return new ShardReduction(sums, exchange, options);
   }
 
@@ -74,7 +72,7 @@ export class ShardReduction {
       return [message];
     }
     const byRank = ranks.map(({ first, size }) => nodesOf(first, Math.min(first + size, count)));
-    return await this.#exchange.reduce({ byRank }, message);
+    return await this.#exchange.reduce(byRank, message);
   }
 
   /** The same by this rank alone, which computes every shard. Its memory has to be enough for all of them. */

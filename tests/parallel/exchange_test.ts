@@ -3,7 +3,7 @@ import { ProcessGroup } from "../../src/checkpoint/ranks/process_group.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import type { GpuDevice } from "../../src/gpu/gpu_device.ts";
 import { mostOpenSums } from "../../src/parallel/open_sums.ts";
-import { ShardReduction } from "../../src/parallel/shard_reduction.ts";
+import { type ReductionSettings, ShardReduction } from "../../src/parallel/shard_reduction.ts";
 import { slicesOf } from "../../src/parallel/shards.ts";
 import { piecesOf, type SumMemory } from "../../src/parallel/sum_memory.ts";
 import { gpuTest } from "../helpers/gpu.ts";
@@ -35,14 +35,20 @@ function shardBytes(shard: number, index: number): Uint8Array {
 }
 
 /** The sum over `count` shards, as every rank of so many has it. */
-async function sums(gpu: GpuDevice, ranks: number, shards: number, count: number, pieceBytes: number) {
+async function sums(
+  gpu: GpuDevice,
+  ranks: number,
+  shards: number,
+  count: number,
+  settings: ReductionSettings,
+) {
   return await Promise.all(
     ProcessGroup.inMemory(ranks, { timeoutMs: 60_000 }).map(async (group, rank) => {
       const { first = 0, size = 0 } = slicesOf(shards, ranks)[rank] ?? {};
       const leaf = allocate(gpu);
       const slots = Array.from({ length: mostOpenSums(first, first + size) }, () => allocate(gpu));
       const memory = { leaf: leaf.memory, slots: slots.map((slot) => slot.memory) };
-      const reduction = await ShardReduction.compile(gpu, { group, shards }, memory, { pieceBytes });
+      const reduction = await ShardReduction.compile(gpu, { group, shards }, memory, settings);
       try {
         const own = Array.from({ length: size }, (_, index) => first + index).filter((shard) =>
           shard < count
@@ -68,17 +74,21 @@ async function sums(gpu: GpuDevice, ranks: number, shards: number, count: number
 describe("a sum over ranks", () => {
   gpuTest("has the same bits on any number of them, in pieces of any size", async (gpu) => {
     for (const [shards, count] of [[8, 8], [8, 5], [5, 5]] as const) {
-      const [alone] = await sums(gpu, 1, shards, count, 1 << 20);
-      for (const [ranks, pieceBytes] of [[2, 1 << 20], [3, 512], [5, 1536], [4, 256]] as const) {
-        for (const each of await sums(gpu, ranks, shards, count, pieceBytes)) {
-          expect(each).toEqual(alone ?? []);
+      const [alone = []] = await sums(gpu, 1, shards, count, {});
+      for (const ranks of [2, 3, 5]) {
+        for (
+          const settings of [{}, { pieceBytes: 512 }, { pieceBytes: 1536, sharedBytes: 0 }, {
+            sharedBytes: 0,
+          }]
+        ) {
+          for (const each of await sums(gpu, ranks, shards, count, settings)) expect(each).toEqual(alone);
         }
       }
     }
   });
 
   gpuTest("adds whole numbers as such", async (gpu) => {
-    const [, [, , integers = []] = []] = await sums(gpu, 2, 4, 4, 512);
+    const [, [, , integers = []] = []] = await sums(gpu, 3, 4, 4, { pieceBytes: 512, sharedBytes: 0 });
     const words = new Uint32Array(Uint8Array.from(integers).buffer);
     expect([...words.slice(0, 3)]).toEqual([6, 4006, 8006]);
   });
