@@ -53,8 +53,6 @@ export type { TrainerOptions } from "./trainer_options.ts";
  * The tensors are in the store, which stays the caller's; everything else of a run is a few integers and its history.
  * A resumed run has the same bits as one that was never disturbed, on the same adapter and runtime.
  *
- * What saves and loads is imported when it is first used, so that a page that only trains does not load it.
- *
  * @example
  * ```ts
  * const trainer = new Trainer(store, {
@@ -248,8 +246,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
 
   /**
    * Does the next step on its batch without changing anything, op by op, and gives the first result that is not
-   * finite: after `non_finite` that of the step that stopped the run. Compiles programs of its own, which takes a
-   * while.
+   * finite: after `non_finite` that of the step that stopped the run. Compiles programs of its own.
    *
    * @returns undefined where every result is finite.
    */
