@@ -7,6 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";
+import { mostBindingBytes } from "../../src/gpu/binding_parts.ts";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { BufferUsage } from "../../src/gpu/constants.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
@@ -142,9 +143,11 @@ function upload(values: Float32Array | Uint8Array): BufferRange {
 /** Memory of a kernel of several dispatches. */
 function memoryOfSteps(): KernelMemory<BufferRange> {
   return {
+    bindingBytes: mostBindingBytes(gpu),
     scratch: (_, byteLength) => upload(new Uint8Array(byteLength)),
     constant: (_, words) => upload(new Uint8Array(words.buffer)),
     slice: ({ buffer, offset }, from, size) => ({ buffer, offset: offset + from, size }),
+    bytesOf: ({ size }) => size,
   };
 }
 

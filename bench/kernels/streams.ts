@@ -8,6 +8,7 @@
  */
 import process from "node:process";
 import { BufferUsage } from "../../src/gpu/constants.ts";
+import { mostBindingBytes } from "../../src/gpu/binding_parts.ts";
 import type { BufferRange } from "../../src/gpu/buffer_range.ts";
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../src/gpu/dispatch.ts";
 import { GpuDevice } from "../../src/gpu/gpu_device.ts";
@@ -171,11 +172,13 @@ function momentsOf(row: Float32Array): [mean: number, deviation: number] {
 
 function memory(): KernelMemory<BufferRange> {
   return {
+    bindingBytes: mostBindingBytes(gpu),
     scratch: (_, byteLength) => upload(new Float32Array(byteLength / 4)),
     constant: () => {
       throw new Error("No constants are needed");
     },
     slice: ({ buffer, offset }, from, size) => ({ buffer, offset: offset + from, size }),
+    bytesOf: ({ size }) => size,
   };
 }
 

@@ -1,6 +1,7 @@
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import type { WorkProgress } from "../base/work.ts";
 import { CairnError } from "../base/errors.ts";
+import { mostBindingBytes } from "../gpu/binding_parts.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import { compilePipelines } from "../gpu/compile_pipelines.ts";
 import { type ReadyDispatch, timeDispatches } from "../gpu/time_dispatches.ts";
@@ -8,6 +9,7 @@ import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { Dispatch } from "../gpu/dispatch.ts";
 import { encodeStepScalars, STEP_SCALARS_BYTES, type StepScalars } from "../kernels/step_scalars.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
+import { requireBindable } from "./bindable.ts";
 import { checkProgram } from "./check_program.ts";
 import { describeProgram } from "./describe_program.ts";
 import { explainKernels, keptBytes, type ProgramExplanation } from "./explain_program.ts";
@@ -108,9 +110,17 @@ export class Executable {
     checkProgram(program);
     const roots = [...Object.values(program.outputs), ...(program.stores ?? []).map(({ value }) => value)];
     const chooser = variantChooser(options.variants ?? new Map(), gpu.isCpuAdapter);
-    const lowering = new ProgramLowering(roots, program.inputs, program.parameters, chooser);
+    const bindingBytes = mostBindingBytes(gpu);
+    const lowering = new ProgramLowering(
+      roots,
+      program.inputs,
+      program.parameters,
+      chooser,
+      bindingBytes,
+    );
     const results = planResults(program, lowering);
-    const updates = lowerUpdates(program.updates ?? [], results.outputs, chooser);
+    const updates = lowerUpdates(program.updates ?? [], results.outputs, chooser, bindingBytes);
+    requireBindable([...lowering.steps, ...updates.steps], gpu);
     const memory = await ProgramMemory.allocate(gpu, label, lowering, results, updates);
     try {
       const steps = [...lowering.steps, ...updates.steps].map(({ dispatch }) => {

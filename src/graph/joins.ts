@@ -1,7 +1,8 @@
+import { byteSizeOf } from "../base/dtype.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { definitionOf, isResultOf } from "./create_value.ts";
 import type { FusedGroup } from "./fusion.ts";
-import { item, type JoinableWork, type LoweringContext } from "./op.ts";
+import { item, type JoinableWork, type JoiningContext } from "./op.ts";
 import { sumOp } from "./ops/sum.ts";
 import { reachable, sizeOf, type Value } from "./value.ts";
 import { broadcastWalk } from "./walks.ts";
@@ -35,13 +36,13 @@ type Reader = Value | FusedGroup | "program";
 export function joinWork(
   roots: readonly Value[],
   groups: ReadonlyMap<Value, FusedGroup>,
-  variant: LoweringContext["variant"],
+  context: JoiningContext,
 ): Joins {
   const values = reachable(roots);
   const offers = new Map<Value, JoinableWork>();
   for (const value of values) {
     const { lowering } = definitionOf(value);
-    const offer = lowering.kind === "kernel" ? lowering.joins?.(value, { variant }) : undefined;
+    const offer = lowering.kind === "kernel" ? lowering.joins?.(value, context) : undefined;
     if (offer !== undefined) offers.set(value, offer);
   }
   const joins = new Map<Value, JoinedWork>();
@@ -51,7 +52,7 @@ export function joinWork(
   for (const group of groups.values()) {
     const leaf = group.leaves.findIndex(({ source }, index) => {
       const offer = offers.get(memoryOf(source));
-      return offer !== undefined && !joins.has(memoryOf(source)) &&
+      return offer !== undefined && !joins.has(memoryOf(source)) && canBeBound(group, context) &&
         (readers.get(memoryOf(source))?.size ?? 0) === 1 && canEnd(group, index, offer);
     });
     if (leaf < 0) continue;
@@ -77,6 +78,11 @@ function canEnd({ root, leaves, usesScalars }: FusedGroup, index: number, offer:
     sizeOf(root) === sizeOf(kernel) && walk.offset === 0 && walk.bounds.length === 0 &&
     isWhole(root.shape, walk.strides) &&
     leaves.every(({ source }, other) => other === index || memoryOf(source) !== kernel);
+}
+
+/** Whether a kernel can bind all that the group reads. */
+function canBeBound({ leaves }: FusedGroup, { bindingBytes }: JoiningContext): boolean {
+  return leaves.every(({ source }) => sizeOf(source) * byteSizeOf(source.dtype) <= bindingBytes);
 }
 
 /** Whether `strides` are those of a row-major tensor of `shape`; those of axes of size 1 do not matter. */

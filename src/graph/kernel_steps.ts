@@ -4,13 +4,16 @@ import { type Binding, type LoweringContext, regionOf, type Step } from "./op.ts
 /** Memory of a program for the steps of a kernel. */
 export function memoryOf(context: LoweringContext): KernelMemory<Binding> {
   return {
+    bindingBytes: context.bindingBytes,
     scratch: (label, byteLength) => context.scratch(label, byteLength),
     constant: (label, words) => context.constant(label, words),
     slice(memory, offset, byteLength) {
-      const region = regionOf(memory);
-      if (region === undefined || region !== memory) throw new TypeError("Only a whole region has slices");
-      return { region, offset, byteLength };
+      if (memory === "scalars") throw new TypeError("The step's scalars have no slices");
+      return "region" in memory
+        ? { region: memory.region, offset: memory.offset + offset, byteLength }
+        : { region: memory, offset, byteLength };
     },
+    bytesOf: (memory) => memory === "scalars" ? 0 : memory.byteLength,
   };
 }
 

@@ -3,13 +3,15 @@ import { byteSizeOf } from "../base/dtype.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { ElementwiseInput } from "../kernels/elementwise/element_code.ts";
 import type { ComputeDType } from "../kernels/elementwise/expression.ts";
-import { elementwise } from "../kernels/elementwise/elementwise.ts";
+import type { ElementwiseOptions } from "../kernels/elementwise/elementwise.ts";
+import { elementwiseParts } from "../kernels/elementwise/elementwise_parts.ts";
 import { isSixteenBits, type SixteenBits } from "../kernels/elementwise/sixteen_bits.ts";
 import { HostTensor } from "../tensor/host_tensor.ts";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.ts";
 import { definitionOf, isResultOf } from "./create_value.ts";
 import { fuse, type FusedGroup } from "./fusion.ts";
 import { type Joins, joinWork } from "./joins.ts";
+import { memoryOf } from "./kernel_steps.ts";
 import { kernelContext } from "./precision/kernel_context.ts";
 import { type Binding, item, type JoinedKernel, type LoweringContext, type Region, type Step } from "./op.ts";
 import { requireComputeDType } from "./ops/requirements.ts";
@@ -46,6 +48,7 @@ export class ProgramLowering implements LoweringContext {
   /** How many elementwise ops run inside the kernel of another op. */
   fusedOps = 0;
   readonly variant: ChooseVariant;
+  readonly bindingBytes: number;
   readonly #locate: Program["parameters"];
   readonly #numbers: Map<Value, number>;
   readonly #regions = new Map<Value, Region>();
@@ -59,8 +62,10 @@ export class ProgramLowering implements LoweringContext {
     inputs: readonly Value[],
     locate: Program["parameters"],
     variant: ChooseVariant,
+    bindingBytes: number = Infinity,
   ) {
     this.variant = variant;
+    this.bindingBytes = bindingBytes;
     this.#locate = locate;
     const values = reachable([...inputs, ...roots]);
     this.#numbers = new Map(values.map((value, index) => [value, index]));
@@ -68,7 +73,7 @@ export class ProgramLowering implements LoweringContext {
       if (definitionOf(value).lowering.kind === "companion") this.#addCompanion(value);
     }
     const groups = fuse(roots);
-    this.#joins = joinWork(roots, groups, variant);
+    this.#joins = joinWork(roots, groups, this);
     for (const value of values) this.#lower(value, groups.get(value));
   }
 
@@ -198,15 +203,25 @@ export class ProgramLowering implements LoweringContext {
     const output = this.#computedRegion(root);
     this.fusedOps += members.length - 1;
     const ops = members.map((member) => member.op).join(" ");
-    const dispatch = elementwise<Binding>({
+    const text = this.#textOf(root, leaves.map(({ source }) => source));
+    this.#addElementwise(output, text, [...members.filter((member) => member !== root), root], {
       label: `${ops} ${formatShape(root.shape)}`,
       inputs: this.#inputsOf(group),
       outputs: [{ binding: output, dtype: storedDType(root), expression }],
       shape: root.shape,
       scalars: usesScalars ? "scalars" : undefined,
     });
-    const text = this.#textOf(root, leaves.map(({ source }) => source));
-    this.add({ dispatch, writes: [output] }, text, [...members.filter((member) => member !== root), root]);
+  }
+
+  #addElementwise(
+    written: Region,
+    text: string,
+    values: readonly Value[],
+    options: ElementwiseOptions<Binding>,
+  ): void {
+    for (const dispatch of elementwiseParts(options, memoryOf(this))) {
+      this.add({ dispatch, writes: [written] }, text, values);
+    }
   }
 
   /** What a group reads. Input `given` is in no memory: the kernel that the group joined has it. */
@@ -222,13 +237,12 @@ export class ProgramLowering implements LoweringContext {
   /** The elements of `source`, in 16 bits, as f32 for the kernel of `values` alone, which is described by `text`. */
   #widened(source: Value, text: string, values: readonly Value[]): Region {
     const out = this.scratch(`f32 of ${this.nameOf(source)}`, 4 * sizeOf(source));
-    const dispatch = elementwise<Binding>({
+    this.#addElementwise(out, text, values, {
       label: `widen ${formatShape(source.shape)}`,
       inputs: [{ binding: this.regionOf(source), dtype: source.dtype, strides: [1] }],
       outputs: [{ binding: out, dtype: "f32", expression: { kind: "input", index: 0 } }],
       shape: [sizeOf(source)],
     });
-    this.add({ dispatch, writes: [out] }, text, values);
     return out;
   }
 

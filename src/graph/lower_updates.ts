@@ -27,6 +27,7 @@ export function lowerUpdates(
   updates: readonly Update[],
   outputs: ReadonlyMap<string, OutputRegion>,
   variant: ChooseVariant,
+  bindingBytes: number = Infinity,
 ): LoweredUpdates {
   const steps: LoweredStep[] = [];
   const ends: number[] = [];
@@ -36,7 +37,7 @@ export function lowerUpdates(
   const known = new Map(outputs);
   for (const update of updates) {
     if ("values" in update) {
-      const lowered = lowerValues(update, variant);
+      const lowered = lowerValues(update, variant, bindingBytes);
       steps.push(...lowered.lowering.steps);
       computed.push(...lowered.lowering.computed);
       for (const [region, tensor] of lowered.lowering.constants) constants.set(region, tensor);
@@ -54,9 +55,9 @@ export function lowerUpdates(
   return { steps, ends, computed, constants, fixed };
 }
 
-function lowerValues({ values, parameters }: UpdateValues, variant: ChooseVariant) {
+function lowerValues({ values, parameters }: UpdateValues, variant: ChooseVariant, bindingBytes: number) {
   const program: Program = { inputs: [], outputs: values, parameters };
-  const lowering = new ProgramLowering(Object.values(values), [], parameters, variant);
+  const lowering = new ProgramLowering(Object.values(values), [], parameters, variant, bindingBytes);
   return { lowering, results: planResults(program, lowering) };
 }
 

@@ -99,8 +99,11 @@ export interface KernelLowering<A extends Attributes = Attributes> {
   readonly precision?: "factors" | "sums";
   steps(value: Value<A>, context: LoweringContext): readonly Step[];
   /** What its kernel can compute besides; see `LoweringContext.joinsOf`. Nothing when left out. */
-  joins?(value: Value<A>, context: Pick<LoweringContext, "variant">): JoinableWork | undefined;
+  joins?(value: Value<A>, context: JoiningContext): JoinableWork | undefined;
 }
+
+/** What is known before there is memory. */
+export type JoiningContext = Pick<LoweringContext, "variant" | "bindingBytes">;
 
 /** What a kernel can compute besides its result. */
 export interface JoinableWork {
@@ -157,6 +160,8 @@ export interface Step {
 
 /** What an op's lowering may ask for. */
 export interface LoweringContext {
+  /** The most bytes that a dispatch binds at once, a multiple of 256: of larger tensors it binds a part. */
+  readonly bindingBytes: number;
   /** Where the elements of `value` are: an input of the op, or its own output. */
   regionOf(value: Value): Region;
   /** Where the second output of its kernel goes. `undefined` when the program has no use for it. */

@@ -1,10 +1,10 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
-import { sharedCopy } from "../kernels/elementwise/copy.ts";
+import { copyParts } from "../kernels/elementwise/copy.ts";
 import { formatShape } from "../tensor/shape.ts";
 import { type ProgramLowering, storageBytes } from "./lower_program.ts";
 import { memoryOf } from "./kernel_steps.ts";
 import { regionsOf } from "./memory_plan.ts";
-import type { Binding, Region, Step } from "./op.ts";
+import type { Binding, Region } from "./op.ts";
 import type { Program, Store } from "./program.ts";
 import type { Value } from "./value.ts";
 
@@ -55,7 +55,7 @@ export function planResults(program: Program, lowering: ProgramLowering): Result
     if (source === undefined) return;
     const target = lowering.scratch(`store of ${source.label}`, source.byteLength);
     fixed.set(target, { ...into, size: target.byteLength });
-    lowering.add(copyStep(source, target, lowering), target.label);
+    addCopy(source, target, lowering);
   });
   return { fixed, outputs };
 }
@@ -86,17 +86,17 @@ function overlap(a: BufferRange, b: BufferRange): boolean {
 
 function copyAway(region: Region, lowering: ProgramLowering): Region {
   const copy = lowering.scratch(`copy of ${region.label}`, region.byteLength);
-  lowering.add(copyStep(region, copy, lowering), copy.label);
+  addCopy(region, copy, lowering);
   return copy;
 }
 
 /** Copies bits. */
-function copyStep(from: Region, to: Region, lowering: ProgramLowering): Step {
-  const count = from.byteLength / 4;
-  return {
-    dispatch: sharedCopy<Binding>({ input: from, out: to }, { count }, memoryOf(lowering)),
-    writes: [to],
-  };
+function addCopy(from: Region, to: Region, lowering: ProgramLowering): void {
+  for (
+    const dispatch of copyParts<Binding>({ input: from, out: to }, from.byteLength / 4, memoryOf(lowering))
+  ) {
+    lowering.add({ dispatch, writes: [to] }, to.label);
+  }
 }
 
 /** Stores that overlap would leave what the order of copies happens to give. */

@@ -4,6 +4,7 @@ import { add, mul, sub } from "../../src/graph/ops/arithmetic.ts";
 import { full } from "../../src/graph/ops/fill.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { input, parameter } from "../../src/graph/ops/sources.ts";
+import { sum } from "../../src/graph/ops/sum.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 import { expectFailure, failureOf } from "./executable_helpers.ts";
 import { noParameters } from "./run_values.ts";
@@ -49,12 +50,14 @@ describe("inconsistent programs", () => {
     slab.close();
   });
 
-  gpuTest("a tensor that the adapter cannot bind is refused with the limit", async (gpu) => {
+  gpuTest("a kernel that binds more than the adapter can is refused with the limit", async (gpu) => {
     const elements = Math.floor(gpu.limits.maxStorageBufferBindingSize / 4) + 64;
-    const outputs = { y: sub(full([elements], 1), 1) };
+    const outputs = { y: sum(sub(full([elements], 1), 1)) };
+    const before = gpu.counters;
     const error = await failureOf(() =>
       Executable.compile(gpu, { inputs: [], outputs, parameters: noParameters })
     );
     expectFailure(error, "limit_exceeded", "(maxStorageBufferBindingSize)");
+    expect(gpu.counters).toEqual(before);
   });
 });

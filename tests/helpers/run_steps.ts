@@ -21,15 +21,19 @@ export function scratchWords(byteLength: number): Uint32Array {
 
 /** Memory of kernels that take several dispatches. */
 export const HOST_MEMORY: KernelMemory<HostArray> = {
+  bindingBytes: Infinity,
   scratch: (_, byteLength) => scratchWords(byteLength),
   constant: (_, words) => words,
   slice: ({ buffer, byteOffset }, offset, byteLength) =>
     new Uint32Array(buffer, byteOffset + offset, byteLength / 4),
+  bytesOf: ({ byteLength }) => byteLength,
 };
 
 /** Memory by what it is called, for steps that are looked at and do not run. */
 export const NAMED_MEMORY: KernelMemory<string> = {
+  bindingBytes: Infinity,
   scratch: (label) => label,
   constant: (label) => label,
   slice: (memory, offset) => `${memory} @ ${offset}`,
+  bytesOf: () => 0,
 };

@@ -1,6 +1,7 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
 import type { MatmulSizes, MatmulVariant } from "../../kernels/matmul/matmul.ts";
 import { MOST_EPILOGUE_INPUTS } from "../../kernels/matmul/matmul_joins.ts";
+import { exceedsBinding } from "../../kernels/matmul/matmul_parts.ts";
 import { matmulSteps } from "../../kernels/matmul/matmul_steps.ts";
 import { isThin } from "../../kernels/matmul/thin_matmul.ts";
 import { broadcastShapes, elementCount, formatShape } from "../../tensor/shape.ts";
@@ -112,6 +113,7 @@ export const matmulOp: OpDefinition<MatmulAttributes> = {
     precision: "factors",
     joins(value, context) {
       if (innerSizeOf(value) === 0 || sizeOf(value) === 0) return undefined;
+      if (exceedsBinding(sizesOf(value), context.bindingBytes)) return undefined;
       const variant = context.variant("matmul", MATMUL_VARIANTS);
       const isThinKernel = variant.startsWith("thin") && isThin(sizesOf(value));
       if (isThinKernel) return { operands: MOST_EPILOGUE_INPUTS };

@@ -1,7 +1,9 @@
 import { checkOptions, type OptionNames } from "../../base/options/options.ts";
+import { boundParts } from "../../kernels/kernel_steps.ts";
 import { type Distribution, philox } from "../../kernels/random/philox.ts";
 import { elementCount, type Shape, validateShape } from "../../tensor/shape.ts";
 import { createValue } from "../create_value.ts";
+import { memoryOf } from "../kernel_steps.ts";
 import type { Binding, KernelLowering, OpDefinition } from "../op.ts";
 import { sizeOf, type Value } from "../value.ts";
 import { div } from "./arithmetic.ts";
@@ -87,13 +89,11 @@ function randomLowering(distribution: Distribution): KernelLowering<RandomAttrib
     steps(value, context) {
       const out = context.regionOf(value);
       const { stream, perExample } = value.attributes;
-      const dispatch = philox<Binding>({ out, scalars: "scalars" }, {
-        distribution,
-        count: sizeOf(value),
-        stream,
-        perExample: perExample ? elementCount(value.shape.slice(1)) : undefined,
+      const ofExamples = perExample ? elementCount(value.shape.slice(1)) : undefined;
+      return boundParts(memoryOf(context), out, sizeOf(value)).map(({ binding, first, count }) => {
+        const options = { distribution, count, first, stream, perExample: ofExamples };
+        return { dispatch: philox<Binding>({ out: binding, scalars: "scalars" }, options), writes: [out] };
       });
-      return [{ dispatch, writes: [out] }];
     },
   };
 }

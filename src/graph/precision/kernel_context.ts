@@ -23,6 +23,7 @@ export function kernelContext(
 ): LoweringContext {
   const regions = new Map<Value, Region>();
   return {
+    bindingBytes: context.bindingBytes,
     companionOf: (value) => context.companionOf(value),
     joinsOf: (value) => context.joinsOf(value),
     scratch: (label, byteLength) => context.scratch(label, byteLength),

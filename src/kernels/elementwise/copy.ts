@@ -1,5 +1,5 @@
 import { type Dispatch, linearGrid, linearMainWgsl } from "../../gpu/dispatch.ts";
-import { type KernelMemory, numberRecords } from "../kernel_steps.ts";
+import { boundParts, type KernelMemory, numberRecords } from "../kernel_steps.ts";
 import { requireSizes } from "../sizes.ts";
 import { elementwise } from "./elementwise.ts";
 
@@ -45,6 +45,19 @@ export function sharedCopy<B>(
     bindings: [input, out, counts(0)],
     workgroups: linearGrid(count / width),
   };
+}
+
+/** {@link sharedCopy} of `count` elements, a dispatch for each part of what is larger than a binding. */
+export function copyParts<B>(
+  { input, out }: CopyBindings<B>,
+  count: number,
+  memory: KernelMemory<B>,
+): Dispatch<B>[] {
+  const targets = boundParts(memory, out, count);
+  return boundParts(memory, input, count).map((part, index) => {
+    const target = targets[index] ?? part;
+    return sharedCopy({ input: part.binding, out: target.binding }, { count: part.count }, memory);
+  });
 }
 
 function sharedWgsl(word: "u32" | "vec4<u32>"): string {

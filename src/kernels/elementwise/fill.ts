@@ -1,6 +1,7 @@
 import { type Dispatch, LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
 import type { ComputeDType } from "./expression.ts";
 import { bitsOf } from "../float_bits.ts";
+import { boundParts, type KernelMemory } from "../kernel_steps.ts";
 import { requireSizes } from "../sizes.ts";
 
 /** What a fill writes. */
@@ -25,6 +26,17 @@ export function fill<B>(bindings: { readonly out: B }, options: FillOptions): Di
     bindings: [bindings.out],
     workgroups: linearGrid(isVector ? count / 4 : count),
   };
+}
+
+/** {@link fill}, as a dispatch for each part of what is larger than a binding. */
+export function fillParts<B>(
+  { out }: { readonly out: B },
+  options: FillOptions,
+  memory: KernelMemory<B>,
+): Dispatch<B>[] {
+  return boundParts(memory, out, options.count).map(({ binding, count }) =>
+    fill({ out: binding }, { ...options, count })
+  );
 }
 
 /** The 32 bits of a value, since a pipeline constant cannot be NaN or infinite. */

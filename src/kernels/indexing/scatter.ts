@@ -1,6 +1,6 @@
 import { LINEAR_MAIN_WGSL, linearGrid } from "../../gpu/dispatch.ts";
 import type { ComputeDType } from "../elementwise/expression.ts";
-import type { KernelMemory, KernelStep } from "../kernel_steps.ts";
+import { boundParts, type KernelMemory, type KernelStep } from "../kernel_steps.ts";
 import { HIDE_WGSL } from "../opaque.ts";
 import { carriesError, totalsWgsl } from "../reduce/reduction_totals.ts";
 import { requireElements, requireSizes } from "../sizes.ts";
@@ -50,18 +50,24 @@ export function scatter<B>(
 ): KernelStep<B>[] {
   const { outer, size, inner, count, isShared, dtype, manner } = options;
   requireSizes("scatter", { outer, size, inner, count });
-  requireElements("scatter", [outer, size, inner]);
+  const parts = boundParts(memory, bindings.out, requireElements("scatter", [outer, size, inner]));
   const elements = requireElements("scatter", [outer, count, inner]);
   const { indices, updates, out } = bindings;
+  // Each part of what is larger than a binding is written by a dispatch of its own.
+  const writing = (code: string, constants: Record<string, number>, read: readonly B[]): KernelStep<B>[] =>
+    parts.map(({ binding, first, count }) => {
+      const part = parts.length === 1 ? {} : { part_first: first, part_count: count };
+      const bindings = [...read, binding];
+      return {
+        dispatch: { label, code, constants: { ...constants, ...part }, bindings, workgroups },
+        writes: [out],
+      };
+    });
   const label = `scatter ${manner} ${outer}x${count}x${inner} to ${size}`;
   const constants = { count: elements, size, inner, places: count };
   const workgroups = linearGrid(elements);
   if (manner === "unique") {
-    const code = uniqueWgsl(isShared, dtype);
-    return [{
-      dispatch: { label, code, constants, bindings: [indices, updates, out], workgroups },
-      writes: [out],
-    }];
+    return writing(uniqueWgsl(isShared, dtype), constants, [indices, updates]);
   }
   const order = memory.scratch("sorted places", 4 * Math.max(1, isShared ? count : elements));
   const rows = isShared ? { outer: 1, reduced: count, inner: 1 } : { outer, reduced: count, inner };
@@ -72,12 +78,7 @@ export function scatter<B>(
   );
   const sorted = [indices, order, updates];
   if (manner === "last") {
-    const code = lastWgsl(isShared, dtype);
-    steps.push({
-      dispatch: { label, code, constants, bindings: [...sorted, out], workgroups },
-      writes: [out],
-    });
-    return steps;
+    return [...steps, ...writing(lastWgsl(isShared, dtype), constants, sorted)];
   }
   const chunks = Math.ceil(count / CHUNK);
   const carried = outer * Math.max(chunks - 1, 0) * inner;
@@ -95,17 +96,9 @@ export function scatter<B>(
       writes: [carries],
     });
   }
-  steps.push({
-    dispatch: {
-      label,
-      code: sumsWgsl(isShared, dtype, carries !== undefined),
-      constants: carries === undefined ? constants : { ...constants, chunks },
-      bindings: [...sorted, ...carries === undefined ? [] : [carries], out],
-      workgroups,
-    },
-    writes: [out],
-  });
-  return steps;
+  const read = carries === undefined ? sorted : [...sorted, carries];
+  const numbersOf = carries === undefined ? constants : { ...constants, chunks };
+  return [...steps, ...writing(sumsWgsl(isShared, dtype, carries !== undefined), numbersOf, read)];
 }
 
 const SIZES_WGSL = `override count: u32;
@@ -114,8 +107,13 @@ override inner: u32;
 override places: u32; // updates along the middle axis
 `;
 
+/** What is bound of the result: everything, unless it is said. */
+const PART_WGSL = `override part_first: u32 = 0u;
+override part_count: u32 = 0xffffffffu;
+`;
+
 function uniqueWgsl(isShared: boolean, dtype: ComputeDType): string {
-  return `${SIZES_WGSL}
+  return `${SIZES_WGSL}${PART_WGSL}
 @group(0) @binding(0) var<storage, read> indices: array<u32>;
 @group(0) @binding(1) var<storage, read> updates: array<${dtype}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${dtype}>;
@@ -123,8 +121,9 @@ function uniqueWgsl(isShared: boolean, dtype: ComputeDType): string {
 ${LINEAR_MAIN_WGSL}
   let row = index / inner;
   let place = indices[${isShared ? "row % places" : "index"}];
-  if (place < size) {
-    out[(row / places * size + place) * inner + index % inner] = updates[index];
+  let address = (row / places * size + place) * inner + index % inner - part_first;
+  if (place < size && address < part_count) {
+    out[address] = updates[index];
   }
 }
 `;
@@ -162,14 +161,15 @@ const COLUMN_WGSL = `  let row = index / inner;
 `;
 
 function lastWgsl(isShared: boolean, dtype: ComputeDType): string {
-  return `${sortedWgsl(isShared, dtype)}
+  return `${sortedWgsl(isShared, dtype)}${PART_WGSL}
 @group(0) @binding(3) var<storage, read_write> out: array<${dtype}>;
 
 ${LINEAR_MAIN_WGSL}
 ${COLUMN_WGSL}
   let is_last = sorted + 1u == places || key_at(first, min(sorted + 1u, places - 1u)) != key;
-  if (is_last && key < size) {
-    out[(outer_index * size + key) * inner + index % inner] = update_at(first, sorted);
+  let address = (outer_index * size + key) * inner + index % inner - part_first;
+  if (is_last && key < size && address < part_count) {
+    out[address] = update_at(first, sorted);
   }
 }
 `;
@@ -207,7 +207,7 @@ function sumsWgsl(isShared: boolean, dtype: ComputeDType, hasCarries: boolean): 
   const carry = isCarried
     ? "Total(carries[address], carries[address + count / places * (chunks - 1u)])"
     : "carries[address]";
-  return `${sortedWgsl(isShared, dtype)}${hasCarries ? "override chunks: u32;" : ""}
+  return `${sortedWgsl(isShared, dtype)}${PART_WGSL}${hasCarries ? "override chunks: u32;" : ""}
 ${hasCarries ? `@group(0) @binding(3) var<storage, read> carries: array<${dtype}>;` : ""}
 @group(0) @binding(${hasCarries ? 4 : 3}) var<storage, read_write> out: array<${dtype}>;
 
@@ -216,7 +216,8 @@ ${LINEAR_MAIN_WGSL}
 ${HIDE_WGSL}
 ${COLUMN_WGSL}
   let is_first = sorted == 0u || key_at(first, max(sorted, 1u) - 1u) != key;
-  if (!is_first || key >= size) {
+  let place = (outer_index * size + key) * inner + index % inner - part_first;
+  if (!is_first || key >= size || place >= part_count) {
     return;
   }
   let end = min((sorted / ${CHUNK}u + 1u) * ${CHUNK}u, places);
@@ -239,7 +240,7 @@ ${
   }
 `
       : ""
-  }  out[(outer_index * size + key) * inner + index % inner] = finish(total);
+  }  out[place] = finish(total);
 }
 `;
 }

@@ -60,7 +60,7 @@ export interface MatmulOptions<B> extends MatmulSizes {
  * sizes that a shader cannot index.
  */
 export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions<B>): Dispatch<B> {
-  const { m, n, k, transposeA = false, transposeB = false, variant, joins = {} } = options;
+  const { m, n, k, variant, joins = {} } = options;
   requireMatmulSizes(options);
   const { epilogue, rowSums } = joins;
   if ((epilogue !== undefined || rowSums !== undefined) && (k === 0 || variant !== "workgroup")) {
@@ -74,18 +74,16 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions<B>
   if (k === 0) return fill({ out: bindings.out }, { count: m * n, value: 0 });
   const element = epilogue === undefined ? undefined : epilogueCode(epilogue, n % 4 === 0);
   const layout: MatmulLayout = {
-    transposeA,
-    transposeB,
-    vectorA: transposeA && m % 4 === 0,
-    vectorB: !transposeB && n % 4 === 0,
-    vectorOut: n % 4 === 0 && element?.width !== 1,
-    vectorDepth: !transposeA && transposeB && readsBetterAlongDepth(n, k),
-    epilogue: element === undefined ? undefined : epilogueWgsl(element, epilogue?.product ?? 0),
+    ...layoutOf(options),
+    ...element === undefined ? {} : {
+      vectorOut: n % 4 === 0 && element.width !== 1,
+      epilogue: epilogueWgsl(element, epilogue?.product ?? 0),
+    },
     sumsRows: rowSums !== undefined,
   };
   const { code, tile } = sourceOf(variant, layout, m, n);
   return {
-    label: `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} ${variant}`,
+    label: labelOf(options, variant),
     code,
     constants: { m, n, k, ...element?.constants },
     bindings: [
@@ -97,18 +95,42 @@ export function matmul<B>(bindings: MatmulBindings<B>, options: MatmulOptions<B>
   };
 }
 
+/** What a product is called in messages. */
+export function labelOf(
+  { m, n, k, transposeA = false, transposeB = false }: MatmulSizes,
+  variant: string,
+): string {
+  return `matmul ${m}x${k}${transposeA ? "ᵀ" : ""} ${k}x${n}${transposeB ? "ᵀ" : ""} ${variant}`;
+}
+
+/** How a product of nothing else than matrices reads and writes memory. */
+export function layoutOf(
+  { m, n, k, transposeA = false, transposeB = false }: MatmulSizes,
+): MatmulLayout {
+  return {
+    transposeA,
+    transposeB,
+    vectorA: transposeA && m % 4 === 0,
+    vectorB: !transposeB && n % 4 === 0,
+    vectorOut: n % 4 === 0,
+    vectorDepth: !transposeA && transposeB && readsBetterAlongDepth(n, k),
+  };
+}
+
 /** Throws `RangeError` for sizes that a shader cannot index. */
 export function requireMatmulSizes({ m, n, k }: MatmulSizes): void {
   requireSizes("matmul", { m, n, k });
   for (const sizes of [[m, k], [k, n], [m, n]]) requireElements("matmul", sizes);
 }
 
-function sourceOf(variant: TiledVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
+/** The source of a variant, for a result of m x n. */
+export function sourceOf(variant: TiledVariant, layout: MatmulLayout, m: number, n: number): MatmulSource {
   if (variant === "register") return { code: registerMatmulWgsl(layout), tile: registerTileOf(layout) };
   const tile = workgroupTileFor(m, n);
   return { code: workgroupMatmulWgsl(layout, tile), tile };
 }
 
+/** A kernel's source. */
 interface MatmulSource {
   readonly code: string;
   /** What one workgroup computes. */

@@ -9,7 +9,8 @@ import {
   lines,
   type MatmulLayout,
   pitchOf,
-  tileOfBatch,
+  placesWgsl,
+  sizeDeclarations,
 } from "./matmul_layout.ts";
 
 /**
@@ -53,28 +54,30 @@ export function registerMatmulWgsl(layout: MatmulLayout): string {
   const { vectorA, vectorB, vectorOut, vectorDepth } = layout;
   const vectors = vectorsOf(layout);
   return `// out[m, n] = A[m, k] B[k, n]: an invocation computes ${ROWS} rows of ${vectors * 4} columns.
-override m: u32;
-override n: u32;
-override k: u32;
-
+${sizeDeclarations(layout)}
 @group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(vectorA || vectorDepth)}>;
 @group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(vectorB || vectorDepth)}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(vectorOut)}>;
 ${batchDeclarations(layout)}
 // Workgroups with neighbouring numbers share columns of B, which stay in the cache.
-${workgroupMainWgsl(INVOCATIONS, isBatch(layout) ? "number" : "tile")}${tileOfBatch(layout)}
+${workgroupMainWgsl(INVOCATIONS, isBatch(layout) ? "number" : "tile")}${placesWgsl(layout)}
   let row_tiles = (m + ${ROWS - 1}u) / ${ROWS}u;
   let row = (tile % row_tiles) * ${ROWS}u;
   let column = ((tile / row_tiles) * ${INVOCATIONS}u + local) * ${vectors * 4}u;
 
 ${lines(1, edges(layout))}
 
-${lines(1, each(ROWS, (r) => each(vectors, (v) => `var sum_${r}_${v} = vec4<f32>();`)))}
+${
+    lines(1, [
+      ...each(ROWS, (r) => each(vectors, (v) => `var sum_${r}_${v} = vec4<f32>();`)),
+      ...layout.isPart === true ? loadSums(layout) : [],
+    ])
+  }
   for (var p = 0u; p < ${vectorDepth ? "k / 4u" : "k"}; p++) {
 ${lines(2, vectorDepth ? depthStep(layout) : step(layout))}
   }
 
-${lines(1, each(ROWS, (r) => store(layout, r)))}
+${lines(1, each(ROWS, (r) => storeSums(layout, r)))}
 }
 `;
 }
@@ -143,19 +146,34 @@ function depthStep(layout: MatmulLayout): string[] {
   ];
 }
 
-function store(layout: MatmulLayout, r: number): string[] {
+function storeSums(layout: MatmulLayout, r: number): string[] {
+  return inResult(layout, r, (place, sum) => `out[${place}] = ${sum};`);
+}
+
+/** The sums of a part that goes on begin with what is in the result. */
+function loadSums(layout: MatmulLayout): string[] {
+  const loads = each(ROWS, (r) => inResult(layout, r, (place, sum) => `${sum} = out[${place}];`));
+  return ["if (goes_on == 1u) {", ...loads.map((line) => `  ${line}`), "}"];
+}
+
+/** What is done in row `r` of a tile, for each place of it that is in the result. */
+function inResult(layout: MatmulLayout, r: number, line: (place: string, sum: string) => string): string[] {
   const vectors = vectorsOf(layout);
-  const first = firstOf(layout, "out");
-  const writes = layout.vectorOut
+  const [first, pitch] = [
+    firstOf(layout, "out"),
+    pitchOf(layout, "out", layout.vectorOut ? "(n / 4u)" : "n"),
+  ];
+  const row = `${first}(row + ${r}u) * ${pitch}`;
+  const places = layout.vectorOut
     ? each(vectors, (v) => [
       `if (column + ${v * 4}u < n) {`,
-      `  out[${first}(row + ${r}u) * (n / 4u) + column / 4u + ${v}u] = sum_${r}_${v};`,
+      `  ${line(`${row} + column / 4u + ${v}u`, `sum_${r}_${v}`)}`,
       "}",
     ])
     : each(vectors * 4, (c) => [
       `if (column + ${c}u < n) {`,
-      `  out[${first}(row + ${r}u) * n + column + ${c}u] = sum_${r}_${Math.floor(c / 4)}.${component(c)};`,
+      `  ${line(`${row} + column + ${c}u`, `sum_${r}_${Math.floor(c / 4)}.${component(c)}`)}`,
       "}",
     ]);
-  return [`if (row + ${r}u < m) {`, ...writes.map((line) => `  ${line}`), "}"];
+  return [`if (row + ${r}u < m) {`, ...places.map((each) => `  ${each}`), "}"];
 }

@@ -11,7 +11,8 @@ import {
   lines,
   type MatmulLayout,
   pitchOf,
-  tileOfBatch,
+  placesWgsl,
+  sizeDeclarations,
 } from "./matmul_layout.ts";
 
 /** What one workgroup computes. */
@@ -52,12 +53,11 @@ export function workgroupMatmulWgsl(layout: MatmulLayout, tile: WorkgroupTile): 
   const { slots, fetch, keep, use } = sliceSteps(layout, tile);
   const { epilogue = "", sumsRows = false } = layout;
   const rowSums = sumsRows ? rowSumsWgsl(rowsEach / 4) : undefined;
+  // WebGPU wants a loop with barriers to end by a constant or a uniform.
+  const depthEnd = layout.isPart === true ? "part.k" : "k";
   const isHiding = epilogue !== "" || sumsRows;
   return `// out[m, n] = A[m, k] B[k, n]: a workgroup computes ${rows} x ${columns}, an invocation ${rowsEach} x ${columnsEach}.
-override m: u32;
-override n: u32;
-override k: u32;
-
+${sizeDeclarations(layout)}
 @group(0) @binding(0) var<storage, read> a: array<${elementTypeOf(layout.vectorA)}>;
 @group(0) @binding(1) var<storage, read> b: array<${elementTypeOf(layout.vectorB)}>;
 @group(0) @binding(2) var<storage, read_write> out: array<${elementTypeOf(layout.vectorOut)}>;
@@ -68,7 +68,7 @@ var<workgroup> b_slice: array<vec4<f32>, ${depth * columns / 4}>;
 
 ${epilogue}${rowSums?.declarations ?? ""}${loaders(layout)}
 
-${workgroupMainWgsl(invocationsOf(tile), isBatch(layout) ? "number" : "tile")}${tileOfBatch(layout)}${
+${workgroupMainWgsl(invocationsOf(tile), isBatch(layout) ? "number" : "tile")}${placesWgsl(layout)}${
     isHiding ? `\n${HIDE_WGSL}` : ""
   }
   let row_tiles = (m + ${rows - 1}u) / ${rows}u;
@@ -77,10 +77,19 @@ ${workgroupMainWgsl(invocationsOf(tile), isBatch(layout) ? "number" : "tile")}${
   let row_thread = local / ${columns / columnsEach}u;
   let column_thread = local % ${columns / columnsEach}u;
 ${lines(1, slots)}
-${lines(1, [...sums((r, v) => `var sum_${r}_${v} = vec4<f32>();`), ...rowSums?.before ?? []])}
+${
+    lines(1, [
+      ...sums((r, v) =>
+        `var sum_${r}_${v} = ${
+          layout.isPart === true ? `sums_before(${rowOf(r, tile)}, ${columnOf(v, tile)})` : "vec4<f32>()"
+        };`
+      ),
+      ...rowSums?.before ?? [],
+    ])
+  }
 
   // The slice that begins at step \`next\` is fetched while the one before is used.
-  for (var next = 0u; next < k + ${depth}u; next += ${depth}u) {
+  for (var next = 0u; next < ${depthEnd} + ${depth}u; next += ${depth}u) {
 ${lines(2, fetch)}
     // Not the constant ${depth}: compilers for CPU adapters unroll constant loops, which takes them many times
     // longer.
@@ -237,19 +246,40 @@ ${
       vectorOut ? storeVector(layout) : storeElements(layout),
     )
   }
+}
+${layout.isPart === true ? sumsBeforeWgsl(layout) : ""}`;
+}
+
+/** A function that reads four neighbouring columns of the result, 0 where sums do not go on and beyond the edges. */
+function sumsBeforeWgsl(layout: MatmulLayout): string {
+  const row = rowInResult(layout);
+  const read = layout.vectorOut
+    ? [`return out[${row} + column / 4u];`]
+    : ["return vec4<f32>(", ...each(4, (i) => `  out[${row} + min(column + ${i}u, n - 1u)],`), ");"];
+  return `
+fn sums_before(row: u32, column: u32) -> vec4<f32> {
+  if (goes_on == 0u || row >= m || column >= n) {
+    return vec4<f32>();
+  }
+${lines(1, read)}
 }`;
+}
+
+/** Where a row of the result begins, as WGSL. */
+function rowInResult(layout: MatmulLayout): string {
+  return `${firstOf(layout, "out")}row * ${pitchOf(layout, "out", layout.vectorOut ? "(n / 4u)" : "n")}`;
 }
 
 function storeVector(layout: MatmulLayout): string[] {
   return [
-    `let place = ${firstOf(layout, "out")}row * (n / 4u) + column / 4u;`,
+    `let place = ${rowInResult(layout)} + column / 4u;`,
     `out[place] = ${finished(layout, "place", "sums")};`,
   ];
 }
 
 function storeElements(layout: MatmulLayout): string[] {
   return [
-    `let first = ${firstOf(layout, "out")}row * n + column;`,
+    `let first = ${rowInResult(layout)} + column;`,
     ...each(
       4,
       (i) =>

@@ -21,9 +21,18 @@ export function blockBytes({ blockLines, blockSteps }: OperandBlocks): number {
   return blockLines * blockSteps * 4;
 }
 
-/** The four numbers as words, in the order in which the kernel binds them. */
-export function blockWords({ lines, steps, blockLines, blockSteps }: OperandBlocks): number[] {
-  return [lines, steps, blockLines, blockSteps];
+/**
+ * The four numbers as words, in the order in which the kernel binds them, and the element that the operand begins with
+ * in what is bound.
+ */
+export function blockWords(blocks: OperandBlocks, isAlongSteps: boolean, first: number): number[] {
+  const { lines, steps, blockLines, blockSteps } = blocks;
+  return [lines, steps, blockLines, blockSteps, first / (isVector(blocks, isAlongSteps) ? 4 : 1)];
+}
+
+/** Whether the rows in memory are whole vectors. */
+function isVector({ lines, steps }: OperandBlocks, isAlongSteps: boolean): boolean {
+  return (isAlongSteps ? steps : lines) % 4 === 0;
 }
 
 /** Invocations of a workgroup. */
@@ -40,10 +49,9 @@ export function packOperand<B>(
   isAlongSteps: boolean,
 ): Dispatch<B> {
   const { lines: lineCount, steps, blockLines } = blocks;
-  const isVector = (isAlongSteps ? steps : lineCount) % 4 === 0;
   return {
     label: `pack ${lineCount} lines of ${steps}`,
-    code: packWgsl(isAlongSteps, isVector),
+    code: packWgsl(isAlongSteps, isVector(blocks, isAlongSteps)),
     constants: {},
     bindings: [bindings.operand, bindings.numbers, bindings.out],
     workgroups: [Math.ceil(blockLines / 4 / INVOCATIONS), ...blockCounts(blocks)],
@@ -60,6 +68,7 @@ function packWgsl(isAlongSteps: boolean, isVector: boolean): string {
   steps: u32,
   block_lines: u32,
   block_steps: u32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<storage, read> operand: array<${elementTypeOf(isVector)}>;
@@ -80,6 +89,7 @@ fn main(
     return;
   }
   let line = workgroup.y * blocks.block_lines + group * 4u;
+  let operand_first = blocks.first;
   let first = workgroup.z * blocks.block_steps;
   var place = (workgroup.z * workgroups.y + workgroup.y) * blocks.block_steps * groups + group;
   for (var p = 0u; p < blocks.block_steps; p += ${isAlongSteps ? 4 : 1}u) {
@@ -99,13 +109,15 @@ ${
 function load(outer: number, isAlongSteps: boolean, isVector: boolean): string {
   if (isVector) {
     return isAlongSteps
-      ? `operand[min(line + ${outer}u, lines - 1u) * (steps / 4u) + min(step, steps - 4u) / 4u]`
-      : `operand[min(step + ${outer}u, steps - 1u) * (lines / 4u) + min(line, lines - 4u) / 4u]`;
+      ? `operand[operand_first + min(line + ${outer}u, lines - 1u) * (steps / 4u) + min(step, steps - 4u) / 4u]`
+      : `operand[operand_first + min(step + ${outer}u, steps - 1u) * (lines / 4u) + min(line, lines - 4u) / 4u]`;
   }
   const elements = each(4, (inner) => {
     const line = `min(line + ${isAlongSteps ? outer : inner}u, lines - 1u)`;
     const step = `min(step + ${isAlongSteps ? inner : outer}u, steps - 1u)`;
-    return isAlongSteps ? `operand[${line} * steps + ${step}]` : `operand[${step} * lines + ${line}]`;
+    return isAlongSteps
+      ? `operand[operand_first + ${line} * steps + ${step}]`
+      : `operand[operand_first + ${step} * lines + ${line}]`;
   });
   return `vec4<f32>(${elements.join(", ")})`;
 }

@@ -21,6 +21,8 @@ export interface PhiloxOptions {
    * step's scalars say where the first one is. Unless given, they are those of the places in `out`.
    */
   readonly perExample?: number | undefined;
+  /** Where `out` begins in a tensor of which it is a part: a multiple of 4. Default 0. */
+  readonly first?: number | undefined;
   /** Used when no scalars are bound. Default 0. */
   readonly seed?: number | bigint;
   /** Used when no scalars are bound. Default 0. */
@@ -39,8 +41,8 @@ export function philox<B>(
   bindings: { readonly out: B; readonly scalars?: B | undefined },
   options: PhiloxOptions,
 ): Dispatch<B> {
-  const { distribution, count, stream, perExample = 0, seed = 0, step = 0 } = options;
-  requireSizes("philox", { count, stream, step, perExample });
+  const { distribution, count, stream, perExample = 0, first = 0, seed = 0, step = 0 } = options;
+  requireSizes("philox", { count, stream, step, perExample, first });
   const [seed_low, seed_high] = splitSeed(seed);
   const { out, scalars } = bindings;
   const fromScalars = scalars !== undefined;
@@ -56,6 +58,7 @@ export function philox<B>(
       count: groups,
       ...isMoved ? { per_example: perExample } : {},
       stream,
+      ...first > 0 ? { first_counter: first / 4 } : {},
       ...isVector ? {} : { element_count: count },
       ...fromScalars ? {} : { seed_low, seed_high, step },
     },
@@ -75,7 +78,7 @@ function philoxWgsl(
 override stream: u32;${isVector ? "" : "\noverride element_count: u32;"}${
     isMoved ? "\noverride per_example: u32;" : ""
   }
-// For known answers: where the counter starts, and its last word.
+// Where the counter starts, and, for known answers, its last word.
 override first_counter: u32 = 0u;
 override last_word: u32 = 0u;
 ${fromScalars ? SCALARS_WGSL : OVERRIDES_WGSL}

@@ -84,7 +84,8 @@ function packState<B>(
   memory: KernelMemory<B>,
 ): Dispatch<B> {
   const blocks = { lines: batch, steps: hidden, blockLines: rows, blockSteps: depth };
-  const numbers = memory.constant("numbers of the first state", Uint32Array.from(blockWords(blocks)));
+  const words = Uint32Array.from(blockWords(blocks, true, 0));
+  const numbers = memory.constant("numbers of the first state", words);
   return packOperand({ operand: state, numbers, out }, blocks, true);
 }
 

@@ -12,6 +12,7 @@ import type { Shape } from "../../../src/tensor/shape.ts";
 import { runValues } from "../../graph/run_values.ts";
 import { gpuTest } from "../../helpers/gpu.ts";
 import { interpret } from "../../helpers/interpreter.ts";
+import { NAMED_MEMORY } from "../../helpers/run_steps.ts";
 import { expectClose, expectSame, smallIntegers } from "../numbers.ts";
 
 const VARIANTS: readonly ConvolutionVariant[] = ["direct", "element"];
@@ -171,13 +172,8 @@ function sizesOf(
 
 /** What the steps of the direct variant are called. */
 function labelsOf(product: ConvolutionProduct, sizes: ConvolutionSizes): string[] {
-  const memory = {
-    scratch: (label: string) => label,
-    constant: (label: string) => label,
-    slice: (slice: string) => slice,
-  };
   const bindings = { factors: ["a", "b"], out: "out" } as const;
-  return convolution<string>(product, bindings, sizes, "direct", memory).map(({ dispatch }) =>
+  return convolution<string>(product, bindings, sizes, "direct", NAMED_MEMORY).map(({ dispatch }) =>
     dispatch.label
   );
 }

@@ -1,7 +1,7 @@
-import { sharedCopy } from "../../../kernels/elementwise/copy.ts";
-import { fill } from "../../../kernels/elementwise/fill.ts";
+import { copyParts } from "../../../kernels/elementwise/copy.ts";
+import { fillParts } from "../../../kernels/elementwise/fill.ts";
 import { scatter as launchScatter, type ScatterManner } from "../../../kernels/indexing/scatter.ts";
-import { take as launchTake } from "../../../kernels/indexing/take.ts";
+import { takeParts } from "../../../kernels/indexing/take.ts";
 import type { Shape } from "../../../tensor/shape.ts";
 import { createValue } from "../../create_value.ts";
 import { memoryOf, stepsOf } from "../../kernel_steps.ts";
@@ -48,7 +48,9 @@ export const takeOp: OpDefinition<IndexAttributes> = {
       const bindings = { input: context.regionOf(input), indices: context.regionOf(indices), out };
       const dtype = requireComputeDType("take", value);
       const sizes = indexSizes(input.shape, value.shape, value.attributes);
-      return [{ dispatch: launchTake<Binding>(bindings, { ...sizes, dtype }), writes: [out] }];
+      return takeParts<Binding>(bindings, { ...sizes, dtype }, memoryOf(context)).map((dispatch) => {
+        return { dispatch, writes: [out] };
+      });
     },
   },
 };
@@ -75,11 +77,11 @@ export const sumAtOp: OpDefinition<IndexAttributes> = {
     kind: "kernel",
     steps(value, context) {
       const out = context.regionOf(value);
-      const empty: Step = {
-        dispatch: fill<Binding>({ out }, { count: sizeOf(value), value: 0, dtype: "u32" }),
-        writes: [out],
-      };
-      return [empty, ...scatterSteps(value, 0, value.attributes.isUnique ? "unique" : "sum", context)];
+      const zeros = { count: sizeOf(value), value: 0, dtype: "u32" } as const;
+      const empty = fillParts<Binding>({ out }, zeros, memoryOf(context)).map((dispatch): Step => {
+        return { dispatch, writes: [out] };
+      });
+      return [...empty, ...scatterSteps(value, 0, value.attributes.isUnique ? "unique" : "sum", context)];
     },
   },
 };
@@ -107,11 +109,11 @@ export const replaceAtOp: OpDefinition<IndexAttributes> = {
     steps(value, context) {
       const out = context.regionOf(value);
       const base = context.regionOf(item(value.inputs, 0));
-      const copied: Step = {
-        dispatch: sharedCopy<Binding>({ input: base, out }, { count: sizeOf(value) }, memoryOf(context)),
-        writes: [out],
-      };
-      return [copied, ...scatterSteps(value, 1, value.attributes.isUnique ? "unique" : "last", context)];
+      const copied = copyParts<Binding>({ input: base, out }, sizeOf(value), memoryOf(context));
+      return [
+        ...copied.map((dispatch): Step => ({ dispatch, writes: [out] })),
+        ...scatterSteps(value, 1, value.attributes.isUnique ? "unique" : "last", context),
+      ];
     },
   },
 };
