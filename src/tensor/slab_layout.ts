@@ -1,5 +1,6 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
+import { bindingStart, mostBindingBytes } from "../gpu/binding_parts.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { layoutTensors, type TensorRecord, type TensorSpec } from "../container/format/layout.ts";
 
@@ -61,14 +62,18 @@ function slabFor(tensor: TensorRecord, slabs: { start: number; end: number }[], 
 function tooLarge({ name, byteLength }: TensorRecord, limit: number): CairnError {
   return new CairnError(
     "limit_exceeded",
-    `Tensor "${name}" has ${byteLength} bytes, but a slab holds at most ${limit}: a kernel binds a tensor as a whole, ` +
-      "and the adapter binds no more (maxStorageBufferBindingSize); split the tensor into smaller ones",
+    `Tensor "${name}" has ${byteLength} bytes, but a slab holds at most ${limit}: it is one GPU buffer, and the ` +
+      "adapter has no larger ones (maxBufferSize); split the tensor into smaller ones",
     { details: { tensor: name, limit, value: byteLength } },
   );
 }
 
-/** The most bytes that the adapter binds at once, a multiple of 256. */
+/** The most bytes of a slab that kernels bind as a whole, a multiple of 256. */
 export function largestSlab(gpu: GpuDevice): number {
-  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
-  return Math.floor(limit / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+  return Math.min(mostBindingBytes(gpu), largestTensor(gpu));
+}
+
+/** The most bytes of a tensor, a multiple of 256: what the adapter binds no more of at once is bound in parts. */
+export function largestTensor({ limits }: GpuDevice): number {
+  return bindingStart(limits.maxBufferSize);
 }

@@ -1,7 +1,10 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../base/checked.ts";
+import { bindingParts } from "../gpu/binding_parts.ts";
 import type { StoredTensor } from "./tensor_group.ts";
 
-/** A part of a slab: whole tensors with the padding behind each, so that its size is a multiple of 256. */
+/**
+ * A part of a slab: whole tensors with the padding behind each, or a part of a tensor. Its size is a multiple of 256.
+ */
 export interface SlabRange {
   /** Index of the slab in its group: a group that mirrors this one has the range there, too. */
   readonly slab: number;
@@ -13,8 +16,10 @@ export interface SlabRange {
 /**
  * Memory of tensors that are given in their order: as few ranges as there are gaps, one for a slab of which none is
  * left out. Tied tensors have no memory of their own, and empty ones none.
+ *
+ * @param most The most bytes of a range; larger ones are cut. Default: as many as there are.
  */
-export function slabRanges(tensors: Iterable<StoredTensor>): SlabRange[] {
+export function slabRanges(tensors: Iterable<StoredTensor>, most: number = Infinity): SlabRange[] {
   const ranges: { -readonly [Key in keyof SlabRange]: SlabRange[Key] }[] = [];
   for (const { slab, range: { buffer }, offset, byteLength, aliasOf } of tensors) {
     if (aliasOf !== undefined || byteLength === 0) continue;
@@ -26,5 +31,9 @@ export function slabRanges(tensors: Iterable<StoredTensor>): SlabRange[] {
       ranges.push({ slab, buffer, offset, byteLength: end - offset });
     }
   }
-  return ranges;
+  return ranges.flatMap((range) =>
+    bindingParts(range.byteLength, most).map(({ offset, byteLength }) => {
+      return { ...range, offset: range.offset + offset, byteLength };
+    })
+  );
 }

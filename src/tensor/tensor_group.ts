@@ -4,7 +4,7 @@ import type { BufferRange } from "../gpu/buffer_range.ts";
 import { BufferUsage } from "../gpu/constants.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { Shape } from "./shape.ts";
-import { largestSlab, layoutSlabs, type SlabLayout } from "./slab_layout.ts";
+import { largestTensor, layoutSlabs, type SlabLayout } from "./slab_layout.ts";
 
 /** A tensor of a store. Its memory belongs to the store. */
 export interface StoredTensor {
@@ -69,7 +69,7 @@ export class TensorGroup {
     specs: readonly TensorSpec[],
     slabBytes: number,
   ): TensorGroup {
-    const layout = layoutSlabs(specs.map((spec) => inGroup(name, spec)), slabBytes, largestSlab(gpu));
+    const layout = layoutSlabs(specs.map((spec) => inGroup(name, spec)), slabBytes, largestTensor(gpu));
     const slabs = allocateSlabs(gpu, name, layout);
     const tensors = layout.tensors.flatMap((placed): StoredTensor[] => {
       const slab = slabs[placed.slab];

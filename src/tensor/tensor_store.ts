@@ -17,7 +17,7 @@ import { type StoredTensor, TensorGroup } from "./tensor_group.ts";
 export interface SlabOptions {
   /**
    * The most bytes of one GPU buffer, a multiple of 256. Default 128 MiB, less where the adapter binds less.
-   * A tensor that is larger has a buffer of its own, as large as the adapter binds.
+   * A tensor that is larger has a buffer of its own, as large as the adapter has them; kernels bind it in parts.
    */
   slabBytes?: number | undefined;
 }
@@ -131,8 +131,8 @@ export class TensorStore {
    * Adds a group of zero-filled tensors. A tensor's full name is the group's, a dot, and the spec's name; `aliasOf`
    * names a tensor of the same group whose memory it shares.
    * @throws TypeError when the group or a tensor of that name exists, or a spec is wrong.
-   * @throws CairnError `limit_exceeded` for a tensor that is larger than what the adapter binds, `out_of_memory`; where
-   * it is found later that there is no memory, the next call throws that.
+   * @throws CairnError `limit_exceeded` for a tensor that is larger than a buffer of the adapter, `out_of_memory`;
+   * where it is found later that there is no memory, the next call throws that.
    */
   define(group: string, specs: readonly TensorSpec[]): TensorGroup {
     this.#assertOpen();

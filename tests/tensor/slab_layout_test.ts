@@ -70,8 +70,8 @@ describe("layoutSlabs", () => {
     expect(error.code).toBe("limit_exceeded");
     expect(error.details).toEqual({ tensor: "embedding", limit: 1024, value: 1025 });
     expect(error.message).toBe(
-      'Tensor "embedding" has 1025 bytes, but a slab holds at most 1024: a kernel binds a tensor as a whole, and the ' +
-        "adapter binds no more (maxStorageBufferBindingSize); split the tensor into smaller ones",
+      'Tensor "embedding" has 1025 bytes, but a slab holds at most 1024: it is one GPU buffer, and the adapter has no ' +
+        "larger ones (maxBufferSize); split the tensor into smaller ones",
     );
   });
 

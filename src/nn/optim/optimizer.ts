@@ -45,7 +45,10 @@ export interface UpdateRule {
    * `average` is what the model is evaluated and exported with, once there was an update.
    */
   readonly slots: readonly string[];
-  /** Whether an update is of all neighbours in a slab, or of each tensor by itself. */
+  /**
+   * Whether an update is of all neighbours in a slab, or of each tensor by itself. Of a tensor that is larger than a
+   * binding there are several updates over ranges, and none of the tensor.
+   */
   readonly over: "ranges" | "tensors";
   /**
    * What updates the elements, in its order. Each dispatch binds the verdict, and changes

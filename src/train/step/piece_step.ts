@@ -1,6 +1,7 @@
 import type { Parts } from "../../base/parts/named.ts";
 import { allOrNone } from "./all_or_none.ts";
 import { type CompileListener, sharedListener } from "../../gpu/compile_pipelines.ts";
+import { mostBindingBytes } from "../../gpu/binding_parts.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { Executable } from "../../graph/executable.ts";
 import type { ProgramExplanation } from "../../graph/explain_program.ts";
@@ -174,7 +175,7 @@ async function programsFor(
   listener: () => CompileListener | undefined,
 ): Promise<PiecePrograms> {
   const { gpu, variants } = definition.model.store;
-  const additions = additionsOf(definition.memory, memory, values);
+  const additions = additionsOf(definition.memory, memory, values, mostBindingBytes(gpu));
   const program = stepProgram({ ...definition, values, pieces: { memory, additions } });
   const weighing = weighingProgram(definition, size, memory);
   const compiling = [
@@ -200,9 +201,10 @@ function additionsOf(
   { gradients, nextBuffers }: StepMemory,
   memory: PieceMemory,
   values: StepValues,
+  bindingBytes: number,
 ): Update[] {
-  const sums = slabRanges(gradients.tensors);
-  const ofGradients = slabRanges(memory.gradients.tensors).flatMap((piece, index): Update[] => {
+  const sums = slabRanges(gradients.tensors, bindingBytes);
+  const ofGradients = slabRanges(memory.gradients.tensors, bindingBytes).flatMap((piece, index): Update[] => {
     const sum = sums[index];
     return sum === undefined ? [] : [addition(rangeOf(piece), rangeOf(sum))];
   });

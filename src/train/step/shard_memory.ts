@@ -124,11 +124,14 @@ export function sumMemoryOf({ gradients, numbers, buffers }: ShardNumbers): SumM
   return [...rangesOf(gradients.tensors), ...rangesOf(numbers.tensors), ...rangesOf(buffers.tensors)];
 }
 
+/** What every adapter binds at once, in bytes. */
+const EVERY_BINDING = 128 * 1024 * 1024;
+
 /** The ranges of a group of f32, or of one in which whole numbers come last. */
 export function rangesOf(tensors: readonly StoredTensor[]): SumMemory {
   const isReal = ({ dtype }: StoredTensor): boolean => dtype === "f32";
   const ranges = (some: readonly StoredTensor[], integersFrom: number | undefined): SumMemory =>
-    slabRanges(some).map(({ buffer, offset, byteLength }) => {
+    slabRanges(some, EVERY_BINDING).map(({ buffer, offset, byteLength }) => {
       return { range: { buffer, offset, size: byteLength }, integersFrom };
     });
   const reals = ranges(tensors.filter(isReal), undefined);

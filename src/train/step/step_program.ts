@@ -1,4 +1,5 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
+import { mostBindingBytes } from "../../gpu/binding_parts.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { BufferUsage } from "../../gpu/constants.ts";
 import type { GpuDevice } from "../../gpu/gpu_device.ts";
@@ -70,7 +71,8 @@ export class StepMemory {
       return buffer;
     };
     try {
-      const partials = 2 * PARTIAL_BYTES * partialCount(slabRanges(this.gradients.tensors));
+      const partials = 2 * PARTIAL_BYTES *
+        partialCount(slabRanges(this.gradients.tensors, mostBindingBytes(gpu)));
       this.partials = create("gradient check", partials, STORAGE);
       this.verdict = create("step verdict", STEP_VERDICT_BYTES, STORAGE | BufferUsage.UNIFORM);
       this.nextBuffers = allocateBuffers(model, "next buffers");
@@ -153,7 +155,7 @@ export function finishingUpdates(
 ): Update[] {
   const ranges = updateRanges(model, rules, memory.gradients, state.slots);
   return [
-    ...checks(memory, optimizer, state, clipGradients, numberOf("loss")),
+    ...checks(memory, optimizer, state, clipGradients, numberOf("loss"), mostBindingBytes(model.store.gpu)),
     ...records(kept, memory, state, numberOf),
     ...ranges.flatMap((range) => updatesOf(range, memory, optimizer)),
     ...commitBuffers(buffers, model, memory.verdictRange),
@@ -182,9 +184,10 @@ function checks(
   { control, losses, columns, lossScale }: StepState,
   { norm: clipNorm, value: clipValue }: ClipGradientsOptions,
   loss: UpdateBinding,
+  bindingBytes: number,
 ): Dispatch<UpdateBinding>[] {
   let count = 0;
-  const dispatches = slabRanges(gradients.tensors).map(({ buffer, offset, byteLength }) => {
+  const dispatches = slabRanges(gradients.tensors, bindingBytes).map(({ buffer, offset, byteLength }) => {
     const own = gradientCheckPartials(byteLength / 4);
     const into = partialRange(partials, count, own);
     count += own;

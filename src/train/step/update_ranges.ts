@@ -1,11 +1,16 @@
 import { alignUp, TENSOR_ALIGNMENT } from "../../base/checked.ts";
+import { CairnError } from "../../base/errors.ts";
+import { bindingParts, mostBindingBytes } from "../../gpu/binding_parts.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import type { Model } from "../../nn/model.ts";
 import type { UpdatedParameter, UpdateRule } from "../../nn/optim/optimizer.ts";
 import type { StoredTensor, TensorGroup } from "../../tensor/tensor_group.ts";
 import type { ParameterRules } from "./parameter_rules.ts";
 
-/** Neighbours that one call of a rule updates: whole tensors with the padding behind each. */
+/**
+ * Neighbours that one call of a rule updates: whole tensors with the padding behind each, or a part of a tensor that is
+ * larger than a binding.
+ */
 export interface UpdateRange {
   readonly rule: UpdateRule;
   readonly parameters: readonly UpdatedParameter[];
@@ -37,8 +42,38 @@ export function updateRanges(
         slots: rule.slots.map((slot) => paddedRange(tensorOf(slots.get(slot), slot, name))),
       }];
     });
-    return rule.over === "tensors" ? single : joined(single);
+    const most = mostBindingBytes(model.store.gpu);
+    if (rule.over === "ranges") return joined(single).flatMap((range) => inParts(range, most));
+    for (const range of single) requireBindable(range, most);
+    return single;
   });
+}
+
+/** A range of a tensor that is larger than a binding, as several. */
+function inParts(range: UpdateRange, most: number): UpdateRange[] {
+  return bindingParts(range.parameter.size, most).map(({ offset, byteLength }) => {
+    const part = (whole: BufferRange): BufferRange => {
+      return { ...whole, offset: whole.offset + offset, size: byteLength };
+    };
+    return {
+      ...range,
+      parameter: part(range.parameter),
+      gradient: part(range.gradient),
+      slots: range.slots.map(part),
+    };
+  });
+}
+
+function requireBindable({ parameters, parameter: { size } }: UpdateRange, most: number): void {
+  if (size <= most) return;
+  const tensor = parameters.map(({ name }) => name).join(", ");
+  throw new CairnError(
+    "limit_exceeded",
+    `The optimizer updates the parameter "${tensor}" as a whole, which has ${size} bytes, and the adapter binds ` +
+      `at most ${most} (maxStorageBufferBindingSize); give it one that updates ranges, such as adamw or sgd, or ` +
+      "split the parameter",
+    { details: { tensor, limit: most, value: size } },
+  );
 }
 
 /** Joins what lies one behind the other in every buffer. */
