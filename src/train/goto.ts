@@ -80,7 +80,7 @@ async function doAgain(
     while (run.step < step) {
       throwIfAborted(signal);
       // What was left out is left out again, and what stopped the run is no step of its past.
-      await run.trainStep("skip");
+      await run.trainStep("skip", signal);
       onProgress?.({ done: run.step - from, total: step - from });
       await nextTurn();
     }

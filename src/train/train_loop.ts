@@ -24,6 +24,8 @@ export interface LoopContext {
   readonly interrupts: HeardInterrupts | undefined;
   /** Whether the loop is to end at the next step. */
   readonly isStopping: () => boolean;
+  /** Aborted when it is, by whatever: then no batch is waited for. */
+  readonly hurry: AbortSignal | undefined;
 }
 
 /** How a {@link trainLoop} ended. */
@@ -113,11 +115,17 @@ function tellSkipped({ run, log }: LoopContext, startStep: number): void {
 }
 
 async function oneStep(
-  { run, options, log, autoSaver, saves, interrupts }: LoopContext,
+  { run, options, log, autoSaver, saves, interrupts, hurry }: LoopContext,
   startStep: number,
 ): Promise<void> {
   const size = run.order.sizeOf(run.step);
-  await run.trainStep(options.onNonFinite);
+  try {
+    await run.trainStep(options.onNonFinite, hurry);
+  } catch (error) {
+    // Data that hang are no reason to go on: the step was not begun.
+    if (hurry?.aborted === true && error === hurry.reason) return;
+    throw error;
+  }
   await log.onStep(size);
   // Where something is measured first, the save has it; after a signal, the last one follows.
   if (run.isEpochUnmeasured || isValidationDue(run) || interrupts?.received !== undefined) return;

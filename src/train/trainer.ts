@@ -77,7 +77,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
   readonly #directories: RunDirectories;
   readonly #past: TimeTravel;
   readonly #turns = new OneAtATime();
-  #isStopping = false;
+  #stopping = new AbortController();
 
   /**
    * Defines the groups `model`, `optimizer.<slot>` and `trainer` in `store`; one trainer a store.
@@ -228,20 +228,20 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
       autoSaver: this.#autoSaver,
       past: this.#past,
       target: () => this.#directories.target(),
-      isStopping: () => this.#isStopping,
     };
     return await this.#turns.alone("train", () => {
-      this.#isStopping = false;
-      return training(context, options);
+      this.#stopping = new AbortController();
+      return training({ ...context, stopping: this.#stopping.signal }, options);
     });
   }
 
   /**
    * Lets the `train` that is running end at its next step: it saves as at the end of a training and resolves with
-   * `endedBy: "stop"`. What is being measured is finished first. Does nothing when none is running.
+   * `endedBy: "stop"`. What is being measured is finished first; a batch that is being read is not waited for. Does
+   * nothing when none is running.
    */
   stop(): void {
-    this.#isStopping = true;
+    this.#stopping.abort(new DOMException("The training is stopped", "AbortError"));
   }
 
   /**

@@ -22,8 +22,8 @@ export interface TrainingContext {
   readonly past: Pick<TimeTravel, "keeping">;
   /** The run with the directory that it is saved into. */
   readonly target: () => Promise<RestoreTarget>;
-  /** Whether the training is to end at the next step. */
-  readonly isStopping: () => boolean;
+  /** Aborted when the training is to end at the next step. */
+  readonly stopping: AbortSignal;
 }
 
 /** What `Trainer.train` does, once nothing else changes the run. */
@@ -80,9 +80,14 @@ async function trainWith(
       "A signal will end the training without saving it; call autoSave() first to have it saved",
     );
   }
-  const isStopWanted = (): boolean => context.isStopping() || log.stopRequest !== undefined;
+  const isStopWanted = (): boolean => context.stopping.aborted || log.stopRequest !== undefined;
   const isStopping = agreement === undefined ? isStopWanted : () => agreement.end === "stop";
   const heard = agreement === undefined ? interrupts : new AgreedInterrupts(agreement, interrupts);
+  const ending = [context.stopping, options.signal, interrupts?.stopping];
+  // A rank that left out a step by itself would not act as the others do.
+  const hurry = agreement === undefined
+    ? AbortSignal.any(ending.flatMap((signal) => signal ?? []))
+    : undefined;
   const train = async (): Promise<LoopEnd> => {
     for (;;) {
       try {
@@ -108,6 +113,7 @@ async function trainWith(
           kept,
           interrupts: heard,
           isStopping,
+          hurry,
         });
         return { ...end, exitCode: await agreement?.numberOfFirst(end.exitCode) ?? end.exitCode };
       } catch (error) {
@@ -121,7 +127,7 @@ async function trainWith(
     }
   };
   try {
-    const end = await withBatches(run, train).catch(async (error: unknown) => {
+    const end = await withBatches(run, log, train).catch(async (error: unknown) => {
       // What they throw now would hide it.
       await log.onEnd({ endedBy: "error", error }).catch(() => undefined);
       throw error;
@@ -136,13 +142,18 @@ async function trainWith(
 }
 
 /** Does `train`, and gives back what the data hold open, however it ends. */
-async function withBatches<T>(run: Run, train: () => Promise<T>): Promise<T> {
+async function withBatches<T>(run: Run, log: TrainLog, train: () => Promise<T>): Promise<T> {
   const end = await train().catch(async (error: unknown) => {
     // What goes wrong now would hide it.
     await run.closeBatches().catch(() => undefined);
     throw error;
   });
-  await run.closeBatches();
+  if (!await run.closeBatches()) {
+    log.onWarning(
+      "The data were still at a batch five seconds after the training had ended, and are left behind; let what reads " +
+        "them end when its signal is aborted",
+    );
+  }
   return end;
 }
 

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { BatchFeed, withFeed } from "../../src/data/batch_feed.ts";
 import type { Batch, BatchRequest, BatchSource } from "../../src/data/batch_source.ts";
 import { thrownBy } from "../helpers/thrown.ts";
+import { VirtualClock } from "../helpers/virtual_clock.ts";
 
 /** Three batches an epoch; says what was asked for, and how often its readers were opened and closed. */
 function source(prefetch: number, failsAt = -1) {
@@ -75,3 +76,39 @@ test("DA-01 a reader is closed when its work is done and when it fails", async (
   ).toBe(3);
   expect(events).toEqual(["open", "0/0", "close"]);
 });
+
+test("DA-01 a batch that hangs is not waited for once its signal is aborted", async () => {
+  const { made } = source(0);
+  const hanging: BatchSource = {
+    ...made,
+    openReader: () => ({ batchAt: hangs, close: () => Promise.resolve() }),
+  };
+  const feed = new BatchFeed(hanging, requestOf);
+  const abort = new AbortController();
+  const taken = feed.take(0, requestOf(0), abort.signal);
+  abort.abort(new Error("enough"));
+  expect((await thrownBy(() => taken)).message).toBe("enough");
+  expect(await feed.close()).toBe(true);
+});
+
+test("DA-01 a source that hangs is left behind after five seconds", async () => {
+  const { made } = source(0);
+  const clock = new VirtualClock();
+  const hanging: BatchSource = { ...made, openReader: () => ({ batchAt: hangs, close: hangs }) };
+  const feed = new BatchFeed(hanging, requestOf, clock);
+  const abort = new AbortController();
+  const taken = feed.take(0, requestOf(0), abort.signal);
+  abort.abort(new Error("enough"));
+  await thrownBy(() => taken);
+  expect(await clock.run(feed.close())).toBe(false);
+  expect(clock.elapsedMs).toBe(5_000);
+  // What is not at a batch is waited for.
+  const idle = new BatchFeed(made, requestOf, clock);
+  await idle.take(0, requestOf(0));
+  expect(await idle.close()).toBe(true);
+  expect(clock.sleepers).toBe(0);
+});
+
+function hangs(): Promise<never> {
+  return new Promise(() => {});
+}

@@ -166,6 +166,39 @@ describe("training on data that is read on the way", () => {
     });
   });
 
+  gpuTest("DA-01 a loader that hangs does not keep a training from being stopped", async (gpu) => {
+    let onHang: (() => void) | undefined;
+    const signals: AbortSignal[] = [];
+    const data = await MapLoader.open({
+      length: COUNT,
+      get(index, { signal }) {
+        if (index !== 21 || onHang === undefined) return exampleOf(index);
+        signals.push(signal);
+        onHang();
+        return new Promise<never>(() => {});
+      },
+    }, { batchSize: BATCH, prefetch: 0, ...SPECS });
+    const engine = await engineOn();
+    const straight = await withTrainer(gpu, smallRun({ data }), async ({ trainer, tensors }) => {
+      await trainer.train({ steps: 6, progress: false });
+      return await tensors();
+    });
+    await withTrainer(gpu, smallRun({ data }), async ({ trainer, tensors }) => {
+      trainer.autoSave({ savePath: engine, everySteps: 100 });
+      onHang = () => trainer.stop();
+      const report = await trainer.train({ steps: 6, progress: false });
+      expect([report.endedBy, report.steps, report.saves.length]).toEqual(["stop", 2, 1]);
+      const abort = new AbortController();
+      onHang = () => abort.abort(new Error("enough"));
+      const aborted = trainer.train({ steps: 6, progress: false, signal: abort.signal });
+      expect((await thrownBy(() => aborted)).message).toBe("enough");
+      expect(signals.map((signal) => signal.aborted)).toEqual([true, true]);
+      onHang = undefined;
+      await trainer.train({ steps: 6, progress: false });
+      expect(await tensors()).toEqual(straight);
+    });
+  });
+
   gpuTest(
     "DA-01 an exception of a loader ends the training, names the example, and the next call tries again",
     async (gpu) => {

@@ -230,11 +230,12 @@ export class Run {
    * One step: submits it and, almost always, waits for nothing.
    *
    * @throws CairnError `short_batch`; RangeError for a label that is no class; `non_finite` when it is known by now
-   * that an earlier step stopped the run.
+   * that an earlier step stopped the run; `signal.reason` when it is aborted before the batch is there, so that
+   * nothing was done.
    */
-  async trainStep(nonFinite: NonFinitePolicy = "stop"): Promise<void> {
+  async trainStep(nonFinite: NonFinitePolicy = "stop", signal?: AbortSignal): Promise<void> {
     const { step } = this;
-    const from = { batchAt: (request: BatchRequest) => this.#feed.take(step, request) };
+    const from = { batchAt: (request: BatchRequest) => this.#feed.take(step, request, signal) };
     await this.steps.run(this.order.sizeOf(step), nonFinite, (ranges) => this.#batchOf(step, ranges, from));
   }
 
@@ -243,9 +244,9 @@ export class Run {
     this.#lastStep = lastStep;
   }
 
-  /** Gives back what the data hold open for the steps so far. The next step opens it again. */
-  async closeBatches(): Promise<void> {
-    await this.#feed.close();
+  /** Gives back what the data hold open. The next step opens it again. False where they hang and are left behind. */
+  async closeBatches(): Promise<boolean> {
+    return await this.#feed.close();
   }
 
   /** Makes the history complete. Waits for the GPU. Throws `non_finite` when a step stopped the run. */

@@ -64,13 +64,13 @@ export class Evaluation {
   }
 
   /**
-   * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches,
+   * Every example of `source` once, in epoch 0. Throws `signal.reason` between two batches, or while it waits for one,
    * `short_batch`, and a `RangeError` for a label that the loss does not take.
    */
   run(source: BatchSource, order: OrderKey, options: EvaluateOptions = {}): Promise<EvaluationReport> {
     // One after the other, as they share the memory for what is counted.
     const report = this.#running.then(() =>
-      withFeed(source, order, (from) => this.#run(source, order, options, from))
+      withFeed(source, order, (from) => this.#run(source, order, options, from), options.signal)
     );
     this.#running = report.catch(() => undefined);
     return report;

@@ -107,7 +107,9 @@ export class Predictions {
         await nextTurn();
       }
     };
-    if (source !== undefined) await withFeed(source, key, (from) => predictAll(source, from));
+    if (source !== undefined) {
+      await withFeed(source, key, (from) => predictAll(source, from), options.signal);
+    }
     return namedOf(
       "output",
       Object.fromEntries(all.map(({ part, dtype, shape, rows }) => {
