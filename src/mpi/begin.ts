@@ -7,6 +7,7 @@ import type { Environment, Launcher } from "./launcher.ts";
 import { type Libc, openLibc, textForC } from "./libc.ts";
 import { mpiSignatures } from "./mpi_functions.ts";
 import { MpiThread } from "./mpi_thread.ts";
+import { Reports } from "./reports.ts";
 import type { Report } from "./thread/protocol.ts";
 
 /**
@@ -82,31 +83,6 @@ function notAllHaveBegun(timeoutMs: number, launcher: Launcher | undefined): Cai
       "and opens the group",
     { details: { op: "open", limit: timeoutMs } },
   );
-}
-
-/** What the thread says. After the first report all are kept until somebody listens: another rank may be faster. */
-class Reports {
-  readonly first: Promise<Report>;
-  #listener: (report: Report) => void = () => {};
-  readonly #kept: Report[] = [];
-
-  constructor() {
-    this.first = new Promise((resolve) => {
-      this.#listener = (report) => {
-        this.#listener = (later) => void this.#kept.push(later);
-        resolve(report);
-      };
-    });
-  }
-
-  add(report: Report): void {
-    this.#listener(report);
-  }
-
-  hear(listener: (report: Report) => void): void {
-    this.#listener = listener;
-    for (const report of this.#kept.splice(0)) listener(report);
-  }
 }
 
 /** @throws CairnError `unsupported` where the runtime cannot call libraries in C. */

@@ -51,7 +51,8 @@ interface KoffiCalls {
 
 /** Deno's `Deno.dlopen`. */
 const openInDeno: OpenForeign = () => {
-  const { Deno } = globalThis as object as { Deno: DenoCalls };
+  const { Deno } = globalThis as { Deno?: DenoCalls };
+  if (Deno === undefined) throw new Error("there is no Deno here");
   const typeOf = (type: NativeType): string => type === "i32" ? "i32" : "usize";
   return {
     open: (path, functions) => {
@@ -67,7 +68,8 @@ const openInDeno: OpenForeign = () => {
 
 /** Bun's `bun:ffi`. */
 const openInBun: OpenForeign = () => {
-  const bun = process.getBuiltinModule("bun:ffi") as object as BunCalls;
+  const builtin = (name: string): unknown => process.getBuiltinModule(name);
+  const bun = builtin("bun:ffi") as BunCalls;
   return {
     open: (path, functions) => {
       const described = Object.entries<NativeSignature>(functions).map(([name, { takes, gives }]) => [
