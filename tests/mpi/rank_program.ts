@@ -1,9 +1,11 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import { MpiGroup } from "../../src/mpi/mpi_group.ts";
 
 // One rank of several that mpiexec starts. It says what it does, and ends as it is told to.
 
-const [mode = "", rankText = "-1", timeoutText = "5000"] = process.argv.slice(2);
+const [mode = "", rankText = "-1", timeoutText = "5000", directory] = process.argv.slice(2);
 /** The rank that misbehaves. */
 const odd = Number(rankText);
 const timeoutMs = Number(timeoutText);
@@ -43,7 +45,9 @@ if (rankOfLauncher() === odd) {
 }
 const group = await MpiGroup.open({ timeoutMs: beginMs });
 await group.barrier();
-say(`open of ${group.size}, pid ${process.pid}`);
+// What a rank prints may be lost when its launcher ends it.
+if (directory !== undefined) writeFileSync(join(directory, String(process.pid)), "");
+await group.barrier();
 if (group.rank === odd) {
   if (mode === "exit") process.exit(0);
   if (mode === "throw") throw new Error("an error of this program");

@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import type { ChildEnd } from "../../helpers/child.ts";
 import { type Mpi, type NodePrograms, type RankStart, runRanks } from "../../mpi/mpi_runs.ts";
@@ -27,25 +30,36 @@ interface Trial extends RankStart {
   readonly timeoutMs: number;
 }
 
+/** How a job ended, and how many of its ranks had opened the group. */
+interface TrialEnd extends ChildEnd {
+  readonly opened: number;
+}
+
 /** The job has to end, with a code other than 0 unless `isGood`, and nobody may be left. */
 async function tryOne(
   row: RowRecorder,
   trial: Trial,
   programs: NodePrograms,
   isGood = false,
-): Promise<ChildEnd> {
+): Promise<TrialEnd> {
   const { mode, odd, timeoutMs, mpi, runtime, ranks } = trial;
   const what = `"${mode}" of rank ${odd} of ${ranks} in ${runtime} over ${mpi}`;
   row.point();
-  const end = await runRanks(trial, PROGRAM, { args: [mode, String(odd), String(timeoutMs)], programs });
-  const shown = `${end.output}${end.errors}`.slice(-2000);
-  if ((end.status === 0) !== isGood) row.fail(`${what}: mpiexec ended with ${end.status}: ${shown}`);
-  if (!isGood && end.output.includes("gathered")) {
-    row.fail(`${what}: a call resolved without that rank: ${shown}`);
+  const directory = mkdtempSync(join(tmpdir(), "cairn-ranks-"));
+  try {
+    const args = [mode, String(odd), String(timeoutMs), directory];
+    const end = await runRanks(trial, PROGRAM, { args, programs });
+    const shown = `${end.output}${end.errors}`.slice(-2000);
+    if ((end.status === 0) !== isGood) row.fail(`${what}: mpiexec ended with ${end.status}: ${shown}`);
+    if (!isGood && end.output.includes("gathered")) {
+      row.fail(`${what}: a call resolved without that rank: ${shown}`);
+    }
+    const pids = readdirSync(directory).map(Number);
+    for (const pid of pids) if (!await isGone(pid)) row.fail(`${what}: the process ${pid} goes on`);
+    return { ...end, opened: pids.length };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
-  const pids = [...end.output.matchAll(/open of \d+, pid (\d+)/g)].map(([, pid]) => Number(pid));
-  for (const pid of pids) if (!await isGone(pid)) row.fail(`${what}: the process ${pid} goes on`);
-  return end;
 }
 
 /** Whether a process has ended, or does so soon. */
@@ -74,7 +88,7 @@ export async function ends(
     row: RowRecorder,
     modes: readonly string[],
     limitMs: number,
-    check: (end: ChildEnd, trial: Trial) => string | undefined = () => undefined,
+    check: (end: TrialEnd, trial: Trial) => string | undefined = () => undefined,
     isGood = false,
   ): Promise<void> => {
     for (const start of starts) {
@@ -87,8 +101,8 @@ export async function ends(
       }
     }
   };
-  const hasBegun = ({ output }: ChildEnd): string | undefined =>
-    output.includes("open of") ? undefined : "the ranks had not begun when it ended";
+  const hasBegun = ({ opened }: TrialEnd, { ranks }: Trial): string | undefined =>
+    opened === ranks ? undefined : `${opened} of ${ranks} ranks had opened the group when it ended`;
   await campaign.row(
     "R2",
     "a rank is killed, exits, throws, aborts: all end at once",
