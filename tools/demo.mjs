@@ -1,4 +1,5 @@
-// `npm run demo [-- --runtime bun|deno|node] [-- options of the demo]`: set-up, then examples/digits in that runtime.
+// `npm run demo [-- --runtime bun|deno|node] [-- options of the demo]`: set-up, then examples/digits in that runtime; with
+// `--ranks 4`, examples/parallel.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { build, buildExamples } from "./build.mjs";
@@ -16,12 +17,13 @@ function takeRuntime(args) {
 
 const args = process.argv.slice(2);
 const runtime = takeRuntime(args);
-await setup();
+const example = args.includes("--ranks") ? "parallel" : "digits";
+await setup({ mpi: example === "parallel" });
 if (runtime === "node") {
   build();
   buildExamples();
 }
-const script = runtime === "node" ? "build/examples/digits/demo.js" : "examples/digits/demo.ts";
+const script = runtime === "node" ? `build/examples/${example}/demo.js` : `examples/${example}/demo.ts`;
 const [program, ...before] = runtimeCommand(runtime);
 const { status } = spawnSync(program, [...before, join(root, script), ...args], {
   cwd: root,

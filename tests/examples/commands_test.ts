@@ -28,8 +28,8 @@ test("every example is one command of npm and of Deno, and says what its result 
     const text = read(`examples/${name}/${script}`);
     expect([name, /^\/\/ The result: /m.test(text)]).toEqual([name, true]);
   }
-  // `npm run demo` has digits, and the browser's test the page.
-  const elsewhere = ["digits", "browser"];
+  // `npm run demo` has digits and parallel, and the browser's test the page.
+  const elsewhere = ["digits", "parallel", "browser"];
   const known = folders.filter((name) => elsewhere.includes(name) || runner.includes(name));
   expect(known).toEqual(folders);
 });
