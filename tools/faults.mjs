@@ -4,7 +4,7 @@
 // 1 unless everything held.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { installMoto, startMoto } from "./moto.mjs";
+import { installMoto } from "./moto.mjs";
 import { environment, root, runtimeCommand } from "./runtimes.mjs";
 import { findMpi } from "./setup.mjs";
 
@@ -52,17 +52,13 @@ if (!CAMPAIGNS.includes(campaign)) {
   process.exit(2);
 }
 if (campaign === "ranks") findMpi();
-const needsServer = campaign === "s3" && process.env.CAIRN_S3_ENDPOINT === undefined;
-if (needsServer) installMoto();
-const server = needsServer ? await startMoto() : undefined;
-if (server !== undefined) process.env.CAIRN_S3_ENDPOINT = server.endpoint;
+if (campaign === "s3" && process.env.CAIRN_S3_ENDPOINT === undefined) installMoto();
 const results = [];
 for (const runtime of (process.env.CAIRN_FAULTS_RUNTIMES ?? "bun,deno").split(",")) {
   console.log(`\n== ${campaign} in ${runtime}`);
   const { status, result } = await run(runtimeCommand(runtime), `tests/faults/${campaign}/main.ts`, rows);
   results.push({ ...(result ?? { failures: 1 }), runtime, ended: result !== undefined, status });
 }
-server?.stop();
 process.exit(report(results) ? 0 : 1);
 
 function report(results) {

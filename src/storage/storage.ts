@@ -112,6 +112,12 @@ export interface Storage {
   remove(path: string): Promise<void>;
   /** Resolves when the names in `directory` are durable. */
   syncDirectory(directory: string): Promise<void>;
+  /**
+   * Takes a directory over, under a token of this call's own: an object of this class that has claimed it before can
+   * change no file there any more that others see, and gets `locked`. Gives what ends that claim for this process. Not
+   * needed: a storage without it cannot keep out a process that believes to have a lock still.
+   */
+  claim?(directory: string, token: string): Promise<() => void>;
   /** Bytes free for new files, where the storage can tell. `undefined` holds up no save, 0 means full. */
   freeBytes(directory: string): Promise<number | undefined>;
 }

@@ -1,22 +1,5 @@
-/** One request, as a fault is chosen by. */
-export interface FakeRequest {
-  readonly index: number;
-  readonly method: string;
-  readonly key: string;
-  readonly query: URLSearchParams;
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-  /** Such as `PUT log/0000000000000001`, `POST data/… ?uploads`, for messages. */
-  readonly name: string;
-}
-
-/** What may happen to a request besides being answered. */
-export interface FakeS3Faults {
-  /** Before it has an effect: an answer in its place, or an error. */
-  before?(request: FakeRequest): Response | undefined | Promise<Response | undefined>;
-  /** After it had its effect: an answer in the place of the true one, or an error. */
-  after?(request: FakeRequest, response: Response): Response | undefined | Promise<Response | undefined>;
-}
+import type { S3Options } from "../../src/storage/s3/s3_options.ts";
+import { type FakeRequest, FaultyS3 } from "./faulty_s3.ts";
 
 interface StoredObject {
   readonly bytes: Uint8Array;
@@ -35,47 +18,28 @@ interface PendingUpload {
  * uploads in pieces, lists in pages, checksums. Requests have to be signed and their bodies have to have the hash that
  * they were signed with.
  */
-export class FakeS3 {
+export class FakeS3 extends FaultyS3 {
+  readonly location = "s3://bucket/runs/a";
   readonly objects: Map<string, StoredObject> = new Map();
   readonly uploads: Map<string, PendingUpload> = new Map();
-  readonly requests: FakeRequest[] = [];
-  readonly faults: FakeS3Faults = {};
   /** Whether a name that is taken is refused. */
   isConditional = true;
   pageLength = 1000;
   nowMs: number = Date.UTC(2026, 0, 1);
   #ids = 0;
 
-  /** As the global `fetch`, for `S3Storage.open`. */
-  readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
-    init.signal?.throwIfAborted();
-    return await this.handle(new Request(url, init as RequestInit & { duplex?: string }));
-  };
-
-  async handle(incoming: Request): Promise<Response> {
-    const url = new URL(incoming.url);
-    const [, , ...segments] = url.pathname.split("/").map(decodeURIComponent);
-    const key = segments.join("/");
-    const request: FakeRequest = {
-      index: this.requests.length,
-      method: incoming.method,
-      key,
-      query: url.searchParams,
-      headers: incoming.headers,
-      body: new Uint8Array(await incoming.arrayBuffer()),
-      name: `${incoming.method} ${key.replace(/^.*?(log|data|files|probe)\//, "$1/")}${
-        url.search.slice(0, 40)
-      }`,
+  override get connection(): S3Options {
+    return {
+      endpoint: "http://127.0.0.1:9",
+      fetch: async (url, init) => {
+        init.signal?.throwIfAborted();
+        return await this.handle(new Request(url, init as RequestInit & { duplex?: string }));
+      },
     };
-    this.requests.push(request);
-    const early = await this.faults.before?.(request);
-    if (early !== undefined) return early;
-    const answer = await this.#answer(request);
-    return await this.faults.after?.(request, answer) ?? answer;
   }
 
   /** Another one that holds the same. */
-  copy(): FakeS3 {
+  override copy(): Promise<FakeS3> {
     const copy = new FakeS3();
     for (const [key, object] of this.objects) copy.objects.set(key, object);
     for (const [id, upload] of this.uploads) {
@@ -83,7 +47,7 @@ export class FakeS3 {
     }
     Object.assign(copy, { nowMs: this.nowMs, isConditional: this.isConditional });
     copy.#ids = this.#ids;
-    return copy;
+    return Promise.resolve(copy);
   }
 
   /** All keys, in order. */
@@ -91,9 +55,11 @@ export class FakeS3 {
     return [...this.objects.keys()].sort();
   }
 
-  async #answer(request: FakeRequest): Promise<Response> {
-    const refusal = await this.#refusal(request);
-    if (refusal !== undefined) return refusal;
+  protected override answer(request: FakeRequest): Promise<Response> {
+    return Promise.resolve(this.#answer(request));
+  }
+
+  #answer(request: FakeRequest): Response {
     const { method, key, query } = request;
     if (key === "") return query.has("uploads") ? this.#listUploads(query) : this.#list(query);
     if (method === "GET") return this.#get(request);
@@ -101,21 +67,7 @@ export class FakeS3 {
     if (method === "POST") return query.has("uploads") ? this.#createUpload(key) : this.#complete(request);
     if (query.has("uploadId")) this.uploads.delete(query.get("uploadId") ?? "");
     else this.objects.delete(key);
-    return this.#response(204, null);
-  }
-
-  async #refusal({ headers, body }: FakeRequest): Promise<Response | undefined> {
-    if (!(headers.get("authorization") ?? "").startsWith("AWS4-HMAC-SHA256 Credential=")) {
-      return this.error(403, "AccessDenied");
-    }
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(body)));
-    const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (headers.get("x-amz-content-sha256") !== hex) return this.error(400, "XAmzContentSHA256Mismatch");
-    const checksum = headers.get("x-amz-checksum-sha256");
-    if (checksum !== null && checksum !== btoa(String.fromCharCode(...digest))) {
-      return this.error(400, "BadDigest");
-    }
-    return undefined;
+    return this.response(204, null);
   }
 
   #get({ key, headers }: FakeRequest): Response {
@@ -123,18 +75,18 @@ export class FakeS3 {
     if (object === undefined) return this.error(404, "NoSuchKey");
     const { bytes, etag } = object;
     const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(headers.get("range") ?? "") ?? [];
-    if (start === undefined) return this.#response(200, bytes, { etag });
+    if (start === undefined) return this.response(200, bytes, { etag });
     if (Number(start) >= bytes.byteLength) return this.error(416, "InvalidRange");
     const part = bytes.subarray(Number(start), Number(end) + 1);
     const range = `bytes ${start}-${Number(start) + part.byteLength - 1}/${bytes.byteLength}`;
-    return this.#response(206, part, { etag, "content-range": range });
+    return this.response(206, part, { etag, "content-range": range });
   }
 
   #put({ key, headers, body }: FakeRequest): Response {
     if (this.isConditional && headers.get("if-none-match") === "*" && this.objects.has(key)) {
       return this.error(412, "PreconditionFailed");
     }
-    return this.#response(200, null, { etag: this.#store(key, body) });
+    return this.response(200, null, { etag: this.#store(key, body) });
   }
 
   #store(key: string, bytes: Uint8Array): string {
@@ -146,7 +98,7 @@ export class FakeS3 {
   #createUpload(key: string): Response {
     const id = `upload-${++this.#ids}`;
     this.uploads.set(id, { key, initiatedMs: this.nowMs, parts: new Map() });
-    return this.#response(200, `<R><UploadId>${id}</UploadId></R>`);
+    return this.response(200, `<R><UploadId>${id}</UploadId></R>`);
   }
 
   #putPart({ query, body, headers }: FakeRequest): Response {
@@ -155,7 +107,7 @@ export class FakeS3 {
     const etag = `"part-${++this.#ids}"`;
     const checksum = headers.get("x-amz-checksum-sha256");
     upload.parts.set(Number(query.get("partNumber")), { bytes: body, etag, checksum });
-    return this.#response(200, null, {
+    return this.response(200, null, {
       etag,
       ...checksum === null ? {} : { "x-amz-checksum-sha256": checksum },
     });
@@ -178,7 +130,7 @@ export class FakeS3 {
       offset += part?.byteLength ?? 0;
     }
     this.uploads.delete(id);
-    return this.#response(
+    return this.response(
       200,
       `<R><ETag>${this.#store(upload.key, whole).replaceAll('"', "&quot;")}</ETag></R>`,
     );
@@ -209,7 +161,7 @@ export class FakeS3 {
     const more = page.length < found.length
       ? `<IsTruncated>true</IsTruncated><NextContinuationToken>${page.at(-1)}</NextContinuationToken>`
       : "<IsTruncated>false</IsTruncated>";
-    return this.#response(200, `<R>${more}${contents.join("")}${common.join("")}</R>`);
+    return this.response(200, `<R>${more}${contents.join("")}${common.join("")}</R>`);
   }
 
   #listUploads(query: URLSearchParams): Response {
@@ -219,27 +171,6 @@ export class FakeS3 {
         new Date(initiatedMs).toISOString()
       }</Initiated></Upload>`
     );
-    return this.#response(200, `<R><IsTruncated>false</IsTruncated>${elements.join("")}</R>`);
-  }
-
-  error(status: number, code: string): Response {
-    return this.#response(
-      status,
-      `<Error><Code>${code}</Code><Message>as the test wants it</Message></Error>`,
-    );
-  }
-
-  #response(
-    status: number,
-    body: Uint8Array | string | null,
-    headers: Record<string, string> = {},
-  ): Response {
-    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-    const length = bytes === null ? {} : { "content-length": String(bytes.byteLength) };
-    const date = new Date(this.nowMs).toUTCString();
-    return new Response(bytes === null ? null : new Uint8Array(bytes), {
-      status,
-      headers: { date, ...length, ...headers },
-    });
+    return this.response(200, `<R><IsTruncated>false</IsTruncated>${elements.join("")}</R>`);
   }
 }

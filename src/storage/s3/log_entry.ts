@@ -21,10 +21,15 @@ export interface LogEntry {
   /** The nonces of the entries before it, the last one first. */
   readonly before: readonly string[];
   readonly files: ReadonlyMap<string, LoggedFile>;
+  /** Who alone may change what is in a directory, by its path: the token of the writer that took it over last. */
+  readonly owners: ReadonlyMap<string, string>;
 }
 
+/** What an entry says that its writer chose. */
+export type LogContent = Pick<LogEntry, "files" | "owners">;
+
 /** What a log is before its first entry. */
-export const EMPTY_LOG: LogEntry = { number: 0, nonce: "", before: [], files: new Map() };
+export const EMPTY_LOG: LogEntry = { number: 0, nonce: "", before: [], files: new Map(), owners: new Map() };
 
 /** Where the entries are, below the prefix. */
 export const LOG_PREFIX = "log/";
@@ -45,10 +50,10 @@ export function numberOfEntry(key: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The entry after `base`, with other files. */
-export function entryAfter(base: LogEntry, nonce: string, files: ReadonlyMap<string, LoggedFile>): LogEntry {
+/** The entry after `base`, with another content. */
+export function entryAfter(base: LogEntry, nonce: string, content: LogContent): LogEntry {
   const before = base.number === 0 ? [] : [base.nonce, ...base.before].slice(0, MOST_BEFORE);
-  return { number: base.number + 1, nonce, before, files };
+  return { number: base.number + 1, nonce, before, ...content };
 }
 
 /**
@@ -62,12 +67,23 @@ export function includes(newest: LogEntry, ours: LogEntry): boolean | undefined 
 }
 
 /** An entry as it is stored: a line of canonical JSON, and its CRC-32. */
-export function encodeEntry({ number, nonce, before, files }: LogEntry): Uint8Array<ArrayBuffer> {
+export function encodeEntry({ number, nonce, before, files, owners }: LogEntry): Uint8Array<ArrayBuffer> {
   const fileObject: Record<string, JsonValue> = Object.create(null);
   for (const [path, { key, byteLength, modifiedMs }] of files) {
     fileObject[path] = { key, byteLength, modifiedMs };
   }
-  const json = toCanonicalJson({ format: FORMAT, number, nonce, before: [...before], files: fileObject });
+  const ownerObject: Record<string, JsonValue> = Object.assign(
+    Object.create(null),
+    Object.fromEntries(owners),
+  );
+  const json = toCanonicalJson({
+    format: FORMAT,
+    number,
+    nonce,
+    before: [...before],
+    files: fileObject,
+    owners: ownerObject,
+  });
   const line = new TextEncoder().encode(`${json}\n`);
   const checksum = new TextEncoder().encode(`${hexOf(crc32(line))}\n`);
   const bytes = new Uint8Array(line.byteLength + checksum.byteLength);
@@ -96,7 +112,7 @@ export function decodeEntry(bytes: Uint8Array, number: number, name: string): Lo
     );
   }
   const value = parseCanonicalJson(new TextDecoder().decode(line).trimEnd(), name);
-  const { format, nonce, before, files } = asObject(value, name);
+  const { format, nonce, before, files, owners } = asObject(value, name);
   if (format !== FORMAT) {
     throw new CairnError(
       "unsupported",
@@ -111,7 +127,10 @@ export function decodeEntry(bytes: Uint8Array, number: number, name: string): Lo
   const entries = Object.entries(asObject(files, name)).map(([path, file]) =>
     [path, fileOf(file, name)] as const
   );
-  return { number, nonce, before: nonces, files: new Map(entries) };
+  const tokens = Object.entries(asObject(owners, name)).map(([path, token]) =>
+    [path, String(token)] as const
+  );
+  return { number, nonce, before: nonces, files: new Map(entries), owners: new Map(tokens) };
 }
 
 function fileOf(value: JsonValue | undefined, name: string): LoggedFile {

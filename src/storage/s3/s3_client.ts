@@ -37,11 +37,13 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** SHA-256 of nothing. */
 const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-/** What may have passed by the next time, and damage on the way. */
+/** Refusals of what came there damaged or late, which had no effect. The answer to one has the store's time. */
 const PASSING_CODES = [
   "RequestTimeout",
+  "RequestTimeTooSkewed",
   "BadDigest",
   "InvalidDigest",
+  "IncompleteBody",
   "XAmzContentSHA256Mismatch",
   "SlowDown",
 ];
@@ -227,11 +229,16 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
 
-function isPassing({ status, body }: S3Answer): boolean {
+function isPassing(answer: S3Answer): boolean {
+  const { status } = answer;
   // What is not implemented now is not in a moment.
   if (status === 501) return false;
-  if (status >= 500 || status === 429 || status === 408 || status === 409) return true;
-  if (status !== 400) return false;
+  return status >= 500 || status === 429 || status === 408 || status === 409 || isPassingRefusal(answer);
+}
+
+/** Whether the request had no effect only because it came damaged, or at another time than it said. */
+export function isPassingRefusal({ status, body }: S3Answer): boolean {
+  if (status !== 400 && status !== 403) return false;
   return PASSING_CODES.includes(xmlText(new TextDecoder().decode(body), "Code") ?? "");
 }
 

@@ -8,6 +8,7 @@ import {
   includes,
   keyOfEntry,
   LOG_PREFIX,
+  type LogContent,
   type LogEntry,
   type LoggedFile,
   numberOfEntry,
@@ -30,6 +31,8 @@ export class UncertainCommit extends CairnError {}
  */
 export class S3Log {
   readonly #client: S3Client;
+  /** Directories that this process has taken over, with its tokens. */
+  readonly #claims = new Map<string, string>();
   #known: LogEntry = EMPTY_LOG;
 
   constructor(client: S3Client) {
@@ -78,16 +81,35 @@ export class S3Log {
   /**
    * Makes a change exist. It is made anew on the newest entry each time another writer was faster.
    *
-   * @param change Gives the files that there are to be, or throws when the change cannot be made any more.
-   * @returns The entry that it became.
-   * @throws UncertainCommit where nobody can say whether it was made; CairnError `locked` when so many others wrote
-   * meanwhile that this writer's number had been taken and collected: it was not made.
+   * @param path What is changed. @param change Gives the files that there are to be, or throws when the change cannot
+   * be made any more.
+   * @throws UncertainCommit where nobody can say whether it was made; CairnError `locked`, and nothing was made, when
+   * another writer has taken over a directory that this one has claimed, or when so many others wrote meanwhile that
+   * this writer's number had been taken and collected.
    */
-  async append(change: (files: LoggedFiles) => LoggedFiles): Promise<LogEntry> {
+  async append(path: string, change: (files: LoggedFiles) => LoggedFiles): Promise<void> {
+    await this.#append((base) => {
+      this.#requireOwned(base, path);
+      return { files: change(base.files), owners: base.owners };
+    });
+  }
+
+  /**
+   * Takes a directory over: whoever had claimed it before commits nothing there from now on.
+   *
+   * @returns What gives it back, so that this process may write there beside others again.
+   */
+  async claim(directory: string, token: string): Promise<() => void> {
+    await this.#append(({ files, owners }) => ({ files, owners: new Map(owners).set(directory, token) }));
+    this.#claims.set(directory, token);
+    return () => void (this.#claims.get(directory) === token && this.#claims.delete(directory));
+  }
+
+  async #append(contentAfter: (base: LogEntry) => LogContent): Promise<void> {
     const nonce = randomHex(16);
     let base = await this.newest();
     for (let rebases = 0; rebases < MOST_REBASES; rebases++) {
-      const entry = entryAfter(base, nonce, change(base.files));
+      const entry = entryAfter(base, nonce, contentAfter(base));
       const key = keyOfEntry(entry.number);
       const created = await createOnce(this.#client, key, encodeEntry(entry)); // COMMIT POINT
       if (created.outcome === "unknown") throw uncertain(this.#client.describe(key), created.error);
@@ -100,11 +122,25 @@ export class S3Log {
     throw this.#overtaken("write");
   }
 
+  #requireOwned({ number, owners }: LogEntry, path: string): void {
+    for (const [directory, token] of this.#claims) {
+      const isInside = directory === "" || path.startsWith(`${directory}/`);
+      if (!isInside || owners.get(directory) === token) continue;
+      const [file, place] = [path, directory].map((each) => this.#client.describe(each));
+      throw new CairnError(
+        "locked",
+        `Cannot commit "${file}": another process has taken over "${place}", as entry ${number} of its log says; ` +
+          "nothing was changed. Make sure that one process writes there, and open a new engine",
+        { details: { op: "commit", path: file ?? path, value: number } },
+      );
+    }
+  }
+
   /**
    * The number of an entry that was collected is free again. A writer that slept for so long creates its entry, and
    * finds here that a higher one does not follow from it.
    */
-  async #confirm(ours: LogEntry): Promise<LogEntry> {
+  async #confirm(ours: LogEntry): Promise<void> {
     const key = this.#client.describe(keyOfEntry(ours.number));
     this.#known = ours;
     let newest: LogEntry;
@@ -115,7 +151,7 @@ export class S3Log {
       throw error;
     }
     const isIn = includes(newest, ours);
-    if (isIn === true) return ours;
+    if (isIn === true) return;
     const error = new CairnError(
       "locked",
       `Cannot commit "${key}": other writers are at ${newest.number} already and know nothing of it; ` +

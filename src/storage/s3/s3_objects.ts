@@ -1,5 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
-import { type S3Answer, type S3Client, type S3Request, sha256 } from "./s3_client.ts";
+import { isPassingRefusal, type S3Answer, type S3Client, type S3Request, sha256 } from "./s3_client.ts";
 import { xmlElements, xmlText } from "./s3_xml.ts";
 
 /** One object of a list. */
@@ -109,7 +109,7 @@ export async function createOnce(
       const isConflict = answer.status === 409;
       const isRefused = (answer.status < 500 || answer.status === 501) && answer.status !== 412 &&
         answer.status !== 429 &&
-        answer.status !== 408 && !isConflict && !isDamagedOnTheWay(answer);
+        answer.status !== 408 && !isConflict && !isPassingRefusal(answer);
       if (isRefused && !isUncertain) throw client.failure(request, answer);
       isUncertain ||= (answer.status >= 500 && answer.status !== 501) || answer.status === 408;
     } else isUncertain = true;
@@ -194,10 +194,6 @@ function asNoAnswer(error: unknown): CairnError {
 /** Whether there is no such object; a bucket that is not there is something else. */
 function isMissing({ status, body }: S3Answer): boolean {
   return status === 404 && xmlText(new TextDecoder().decode(body), "Code") !== "NoSuchBucket";
-}
-
-function isDamagedOnTheWay({ status, body }: S3Answer): boolean {
-  return status === 400 && /Digest|SHA256Mismatch|RequestTimeout/.test(new TextDecoder().decode(body));
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

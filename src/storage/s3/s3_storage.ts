@@ -214,6 +214,13 @@ export class S3Storage implements Storage {
     return Promise.resolve();
   }
 
+  /** From its return on, whoever had claimed the directory before gets `locked` and commits nothing there. */
+  async claim(directory: string, token: string): Promise<() => void> {
+    checkDirectoryPath(directory);
+    await this.makeDirectory(directory);
+    return await this.#log.claim(directory, token);
+  }
+
   /**
    * Names right below this location that are none of this storage: of `s3://bucket/runs` those of the runs.
    *
@@ -261,7 +268,7 @@ export class S3Storage implements Storage {
     const { key, byteLength } = file;
     let replaced: string | undefined;
     try {
-      await this.#log.append((files) => {
+      await this.#log.append(to, (files) => {
         replaced = files.get(to)?.key;
         if (replaced !== undefined && !replace) throw this.#error("already_exists", "move", to);
         return new Map(files).set(to, { key, byteLength, modifiedMs: this.#client.serverMs });
@@ -287,7 +294,7 @@ export class S3Storage implements Storage {
       this.#unnamed.set(to, file);
       return;
     }
-    await this.#log.append((files) => {
+    await this.#log.append(to, (files) => {
       const file = files.get(from) ?? this.#missing("move", from);
       if (files.has(to) && !replace) throw this.#error("already_exists", "move", to);
       return new Map(without(files, from)).set(to, file);
@@ -297,7 +304,7 @@ export class S3Storage implements Storage {
   /** Takes a name away. */
   async #take(path: string): Promise<LoggedFile> {
     let taken: LoggedFile | undefined;
-    await this.#log.append((files) => {
+    await this.#log.append(path, (files) => {
       taken = files.get(path) ?? this.#missing("remove", path);
       return without(files, path);
     });

@@ -131,15 +131,22 @@ export class S3Upload {
       body,
       signal: this.#stop.signal,
     };
-    const answer = await this.#client.repeat(request);
-    if (answer.status !== 200) throw this.#client.failure(request, answer);
     const checksum = headers["x-amz-checksum-sha256"];
-    const found = answer.headers.get("x-amz-checksum-sha256");
-    if (found !== null && checksum !== undefined && found !== checksum) {
-      const why = `the store has a piece with the checksum ${found}, expected ${checksum}; save again`;
-      throw this.#client.error("storage_failed", request, why);
+    for (let attempt = 1;; attempt++) {
+      const answer = await this.#client.repeat(request);
+      if (answer.status !== 200) throw this.#client.failure(request, answer);
+      const found = answer.headers.get("x-amz-checksum-sha256");
+      if (found === null || checksum === undefined || found === checksum) {
+        this.#parts[number - 1] = { etag: answer.headers.get("etag") ?? "", checksum };
+        return;
+      }
+      if (attempt >= this.#client.attempts) {
+        const why = `the store has a piece with the checksum ${found}, expected ${checksum}; save again`;
+        throw this.#client.error("storage_failed", request, why);
+      }
+      // The same number again takes the place of the wrong piece.
+      await this.#client.pause(attempt, this.#stop.signal);
     }
-    this.#parts[number - 1] = { etag: answer.headers.get("etag") ?? "", checksum };
   }
 
   async #complete(): Promise<void> {

@@ -1,11 +1,13 @@
 import { CairnError } from "../../../src/base/errors.ts";
-import type { FakeRequest, FakeS3, FakeS3Faults } from "../../helpers/fake_s3.ts";
+import type { FakeRequest, FaultyS3, S3Faults } from "../../helpers/faulty_s3.ts";
 import type { Campaign, RowRecorder } from "../campaign.ts";
 import type { S3Outcome } from "./outcome.ts";
 import {
+  inMemory,
   prepared,
   recoveredFrom,
   stepsIn,
+  type StoreMaker,
   tellsSecrets,
   type Workload,
   WORKLOADS,
@@ -17,19 +19,23 @@ interface Fault {
   readonly name: string;
   /** Whether it makes sense for this request. */
   readonly fits: (request: FakeRequest) => boolean;
-  readonly make: (store: FakeS3, isChosen: (request: FakeRequest) => boolean) => FakeS3Faults;
+  readonly make: (store: FaultyS3, isChosen: (request: FakeRequest) => boolean) => S3Faults;
 }
 
 const always = (): boolean => true;
 const isRead = ({ method }: FakeRequest): boolean => method === "GET";
+const hasAnswer = ({ method, query }: FakeRequest): boolean => method === "GET" || query.has("uploads");
+const hasBody = ({ body }: FakeRequest): boolean => body.byteLength > 0;
 
-function before(answer: (store: FakeS3, request: FakeRequest) => Response): Fault["make"] {
+function before(
+  answer: (store: FaultyS3, request: FakeRequest) => Response | Promise<Response>,
+): Fault["make"] {
   return (store, isChosen) => ({
     before: (request) => isChosen(request) ? answer(store, request) : undefined,
   });
 }
 
-function after(answer: (store: FakeS3, response: Response) => Response | Promise<Response>): Fault["make"] {
+function after(answer: (store: FaultyS3, response: Response) => Response | Promise<Response>): Fault["make"] {
   return (store, isChosen) => ({
     after: (request, response) => isChosen(request) ? answer(store, response) : undefined,
   });
@@ -37,6 +43,38 @@ function after(answer: (store: FakeS3, response: Response) => Response | Promise
 
 function dropped(): never {
   throw new TypeError("connection reset");
+}
+
+/** Nothing comes any more, until the time limit is over. */
+function silent(store: FaultyS3): Promise<Response> {
+  setTimeout(() => store.passTime());
+  return new Promise(() => {});
+}
+
+/** The first half of a body, and then nothing. */
+async function stalling(store: FaultyS3, response: Response): Promise<Response> {
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  let isBegun = false;
+  const body = new ReadableStream<Uint8Array>({
+    pull: (controller) => {
+      if (isBegun) return void setTimeout(() => store.passTime());
+      isBegun = true;
+      controller.enqueue(bytes.subarray(0, bytes.byteLength >> 1));
+    },
+  }, { highWaterMark: 0 });
+  return new Response(body, { status: response.status, headers: response.headers });
+}
+
+/** On its way there: other bytes under the same hashes. */
+function sent(change: (bytes: Uint8Array) => Uint8Array): Fault["make"] {
+  return (_, isChosen) => ({
+    sent: (request) => isChosen(request) ? change(new Uint8Array(request.body)) : undefined,
+  });
+}
+
+function withOtherBit(bytes: Uint8Array): Uint8Array {
+  bytes[bytes.byteLength >> 1] = (bytes[bytes.byteLength >> 1] ?? 0) ^ 1;
+  return bytes;
 }
 
 /** The same answer with other bytes under its length. */
@@ -65,30 +103,63 @@ const FAULTS: readonly Fault[] = [
   {
     name: "a bit of the answer is another one",
     fits: ({ method, name }) => method === "GET" && /^GET (log|data)\//.test(name),
-    make: after((_, response) =>
-      withBody(response, (bytes) => {
-        bytes[bytes.byteLength >> 1] = (bytes[bytes.byteLength >> 1] ?? 0) ^ 1;
-        return bytes;
-      })
-    ),
+    make: after((_, response) => withBody(response, withOtherBit)),
+  },
+  { name: "nothing comes back", fits: always, make: before(silent) },
+  { name: "the body of the answer stops half way", fits: hasAnswer, make: after(stalling) },
+  { name: "a bit of the body is another one on its way", fits: hasBody, make: sent(withOtherBit) },
+  {
+    name: "the body is cut on its way",
+    fits: hasBody,
+    make: sent((bytes) => bytes.subarray(0, bytes.byteLength >> 1)),
+  },
+  {
+    name: "the store says that a piece has another checksum",
+    fits: ({ query }) => query.has("partNumber"),
+    make: after((_, response) => {
+      const headers = new Headers(response.headers);
+      headers.set("x-amz-checksum-sha256", btoa("another".padEnd(32)));
+      return new Response(null, { status: response.status, headers });
+    }),
   },
 ];
 
 /** Row S2: one request goes wrong once, or for good. */
 export async function answers(campaign: Campaign, outcome: S3Outcome, stride = 1): Promise<void> {
-  await campaign.row("S2", "answers that are missing, late or wrong, once and for good", async (row) => {
-    for (const fault of FAULTS) {
-      for (const workload of WORKLOADS) {
-        for (const mode of ["once", "for good"] as const) {
-          for (let at = 0; await faultAt(workload, fault, mode, at, row, outcome); at += stride);
+  await campaign.row(
+    "S2",
+    "answers that are missing, late or wrong, once and for good",
+    async (row) => await goWrongEverywhere(row, outcome, inMemory, stride),
+  );
+}
+
+/** Has every fault happen at every request, or at one of `stride`. */
+export async function goWrongEverywhere(
+  row: RowRecorder,
+  outcome: S3Outcome,
+  newStore: StoreMaker,
+  stride: number,
+): Promise<void> {
+  // Where some requests are left out, they are others for each fault.
+  let first = 0;
+  for (const fault of FAULTS) {
+    for (const workload of WORKLOADS) {
+      for (const mode of ["once", "for good"] as const) {
+        const store = async (): Promise<FaultyS3> => await prepared(workload, newStore);
+        for (
+          let at = first++ % stride;
+          await faultAt(await store(), workload, fault, mode, at, row, outcome);
+        ) {
+          at += stride;
         }
       }
     }
-  });
+  }
 }
 
 /** @returns Whether the work came as far as request `at`. */
 async function faultAt(
+  store: FaultyS3,
   workload: Workload,
   fault: Fault,
   mode: "once" | "for good",
@@ -96,7 +167,6 @@ async function faultAt(
   row: RowRecorder,
   outcome: S3Outcome,
 ): Promise<boolean> {
-  const store = await prepared(workload);
   let reached: string | undefined;
   let isInjected = false;
   const isChosen = (request: FakeRequest): boolean => {

@@ -1,31 +1,57 @@
 import type { Campaign, RowRecorder } from "../campaign.ts";
+import type { FaultyS3 } from "../../helpers/faulty_s3.ts";
 import type { S3Outcome } from "./outcome.ts";
-import { Cut, prepared, recoveredFrom, stepsIn, type Workload, WORKLOADS, workWith } from "./runs.ts";
+import {
+  Cut,
+  inMemory,
+  prepared,
+  recoveredFrom,
+  stepsIn,
+  type StoreMaker,
+  type Workload,
+  WORKLOADS,
+  workWith,
+} from "./runs.ts";
 import { engineOfProcess } from "./runs.ts";
 import { saveStep } from "../engine/runs.ts";
 
 /** Row S1: the process ends before or after any single request. From then on it asks for nothing more. */
 export async function cuts(campaign: Campaign, outcome: S3Outcome, stride = 1): Promise<void> {
-  await campaign.row("S1", "the process ends before or after every request", async (row) => {
-    for (const workload of WORKLOADS) {
-      let requests = 0;
-      for (const moment of ["before", "after"] as const) {
-        for (let at = 0; await cutAt(workload, moment, at, row, outcome); at += stride) requests++;
+  await campaign.row(
+    "S1",
+    "the process ends before or after every request",
+    async (row) => await cutEverywhere(row, outcome, inMemory, stride),
+  );
+}
+
+/** Ends the process at every request, or at one of `stride`. */
+export async function cutEverywhere(
+  row: RowRecorder,
+  outcome: S3Outcome,
+  newStore: StoreMaker,
+  stride: number,
+): Promise<void> {
+  for (const workload of WORKLOADS) {
+    let requests = 0;
+    for (const moment of ["before", "after"] as const) {
+      for (let at = 0; await cutAt(await prepared(workload, newStore), workload, moment, at, row, outcome);) {
+        requests++;
+        at += stride;
       }
-      row.note(`${workload.name}: ${requests} cuts`);
     }
-  });
+    row.note(`${workload.name}: ${requests} cuts`);
+  }
 }
 
 /** @returns Whether the work came as far as request `at`. */
 async function cutAt(
+  store: FaultyS3,
   workload: Workload,
   moment: "before" | "after",
   at: number,
   row: RowRecorder,
   outcome: S3Outcome,
 ): Promise<boolean> {
-  const store = await prepared(workload);
   let cutIn: string | undefined;
   let hasCommitted = false;
   const error = await workWith(store, workload, {

@@ -1,51 +1,40 @@
-import process from "node:process";
+import { NO_MOTO } from "../../../tools/moto.mjs";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { engineConformance } from "../../../src/checkpoint/compose/engine_conformance.ts";
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
-import { S3Client } from "../../../src/storage/s3/s3_client.ts";
-import { parseS3Location } from "../../../src/storage/s3/s3_location.ts";
-import type { S3Options } from "../../../src/storage/s3/s3_options.ts";
 import { S3Storage } from "../../../src/storage/s3/s3_storage.ts";
+import { realS3 } from "../../helpers/real_s3.ts";
 import type { Campaign, RowRecorder } from "../campaign.ts";
 import { saveStep, stateOf, stepOfState } from "../engine/runs.ts";
 
 const WRITERS = 8;
-const BUCKET = "cairn-faults";
 
-/** Row S7: a real server, whose address is in `CAIRN_S3_ENDPOINT`; it may be lost afterwards. */
+/** Row S7: a real server, the one in `CAIRN_S3_ENDPOINT` or one that is started. */
 export async function realStore(campaign: Campaign): Promise<void> {
-  const endpoint = process.env["CAIRN_S3_ENDPOINT"];
-  if (endpoint === undefined) return campaign.skip("S7: no server; CAIRN_S3_ENDPOINT says where one is");
-  const options: S3Options = { endpoint, credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+  const s3 = await realS3();
+  if (s3 === undefined) return campaign.skip(`S7: ${NO_MOTO}`);
   await campaign.row(
     "S7",
     "the same protocol on a real server: engines, races, a file in pieces",
     async (row) => {
-      const bucket = new S3Client(parseS3Location(`s3://${BUCKET}`), options);
-      await bucket.once({ method: "PUT" });
       let places = 0;
-      const run = `run-${Date.now()}`;
-      const engines = new WeakMap<object, string>();
+      const locations = new WeakMap<object, string>();
       const open = async (location: string): Promise<FileEngine> => {
-        const engine = await FileEngine.open(await S3Storage.open(location, options), { verifyEvery: 1 });
-        engines.set(engine, location);
+        const storage = await S3Storage.open(location, s3.options);
+        const engine = await FileEngine.open(storage, { verifyEvery: 1 });
+        locations.set(engine, location);
         return engine;
       };
-      const fresh = (): string => `s3://${BUCKET}/${run}/${places++} with ä+space`;
+      const fresh = (): string => `s3://${s3.bucket}/${places++} with ä+space`;
       const checks = engineConformance({
         open: () => open(fresh()),
-        reopen: (engine) => open(engines.get(engine) ?? fresh()),
+        reopen: (engine) => open(locations.get(engine) ?? fresh()),
       });
       for (const { name, run } of checks) {
         row.point();
         await run().catch((error: unknown) => row.fail(`${name}: ${error}`));
       }
-      for (let round = 0; round < 5; round++) {
-        await race(
-          row,
-          () => open(`s3://${BUCKET}/${run}/race-${round}`),
-        );
-      }
+      for (let round = 0; round < 5; round++) await race(row, () => open(`s3://${s3.bucket}/race-${round}`));
       await inPieces(row, await open(fresh()));
     },
   );

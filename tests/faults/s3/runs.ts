@@ -1,7 +1,8 @@
 import { FileEngine, type FileEngineOptions } from "../../../src/checkpoint/engine/file_engine.ts";
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import type { S3Storage } from "../../../src/storage/s3/s3_storage.ts";
-import { FakeS3, type FakeS3Faults } from "../../helpers/fake_s3.ts";
+import { FakeS3 } from "../../helpers/fake_s3.ts";
+import type { FaultyS3, S3Faults } from "../../helpers/faulty_s3.ts";
 import { s3On, SECRETS } from "../../helpers/s3_fixture.ts";
 import { RUN_ID, saveStep, stateOf, stepOfState } from "../engine/runs.ts";
 
@@ -10,7 +11,7 @@ export class Cut extends Error {}
 
 /** An engine of a new process on what is in a store. */
 export async function engineOfProcess(
-  store: FakeS3,
+  store: FaultyS3,
   options: FileEngineOptions = {},
 ): Promise<{ readonly engine: FileEngine; readonly storage: S3Storage }> {
   const storage = await s3On(store, { partBytes: 5 << 20 });
@@ -19,7 +20,7 @@ export async function engineOfProcess(
 }
 
 /** What a new process recovers: a step, 0 for nothing, "mixed" for a state that nobody saved. */
-export async function recoveredFrom(store: FakeS3): Promise<number | "mixed"> {
+export async function recoveredFrom(store: FaultyS3): Promise<number | "mixed"> {
   const { engine } = await engineOfProcess(store);
   const { checkpoint, skipped } = await recover(engine);
   if (skipped.length > 0) return "mixed";
@@ -32,7 +33,7 @@ export async function recoveredFrom(store: FakeS3): Promise<number | "mixed"> {
 }
 
 /** The steps of all checkpoints that there are, each verified; "mixed" where one is not sound. */
-export async function stepsIn(store: FakeS3): Promise<readonly (number | "mixed")[]> {
+export async function stepsIn(store: FaultyS3): Promise<readonly (number | "mixed")[]> {
   const { engine } = await engineOfProcess(store);
   const steps: (number | "mixed")[] = [];
   for (const tag of await engine.list()) {
@@ -52,8 +53,8 @@ export async function stepsIn(store: FakeS3): Promise<readonly (number | "mixed"
 /** A piece of work, what was there before, and what may be recovered while it is under way. */
 export interface Workload {
   readonly name: string;
-  readonly before: (store: FakeS3) => Promise<void>;
-  readonly work: (store: FakeS3) => Promise<void>;
+  readonly before: (store: FaultyS3) => Promise<void>;
+  readonly work: (store: FaultyS3) => Promise<void>;
   /** What is recovered without it, and with it. */
   readonly old: number;
   readonly new: number;
@@ -118,7 +119,7 @@ export const WORKLOADS: readonly Workload[] = [
 ];
 
 /** What killed saves leave, two days ago: an object without an entry, and an upload. */
-async function saveLeftovers(store: FakeS3): Promise<void> {
+async function saveLeftovers(store: FaultyS3): Promise<void> {
   const { engine } = await engineOfProcess(store);
   for (const [step, cut] of [[21, "PUT log/"], [22, "POST data/"]] as const) {
     let posts = 0;
@@ -143,22 +144,26 @@ export function tellsSecrets(error: unknown): boolean {
   return SECRETS.some((secret) => texts.some((text) => text.includes(secret)));
 }
 
-const preparedStores = new Map<Workload, FakeS3>();
+/** Makes an empty store. */
+export type StoreMaker = () => FaultyS3;
+
+/** In memory, as most rows have it. */
+export const inMemory: StoreMaker = () => new FakeS3();
+
+const preparedStores = new Map<StoreMaker, Map<Workload, FaultyS3>>();
 
 /** A store in which the work was prepared. */
-export async function prepared(workload: Workload): Promise<FakeS3> {
-  const known = preparedStores.get(workload) ?? new FakeS3();
-  if (!preparedStores.has(workload)) await workload.before(known);
-  preparedStores.set(workload, known);
-  return known.copy();
+export async function prepared(workload: Workload, newStore: StoreMaker = inMemory): Promise<FaultyS3> {
+  const known = preparedStores.get(newStore) ?? new Map<Workload, FaultyS3>();
+  preparedStores.set(newStore, known);
+  const store = known.get(workload) ?? newStore();
+  if (!known.has(workload)) await workload.before(store);
+  known.set(workload, store);
+  return await store.copy();
 }
 
 /** Runs the work with faults, and gives what it threw. */
-export async function workWith(
-  store: FakeS3,
-  workload: Workload,
-  faults: FakeS3Faults,
-): Promise<unknown> {
+export async function workWith(store: FaultyS3, workload: Workload, faults: S3Faults): Promise<unknown> {
   Object.assign(store.faults, faults);
   try {
     await workload.work(store);
@@ -166,7 +171,6 @@ export async function workWith(
   } catch (error) {
     return error;
   } finally {
-    delete store.faults.before;
-    delete store.faults.after;
+    for (const name of ["sent", "before", "after"] as const) delete store.faults[name];
   }
 }

@@ -1,12 +1,13 @@
 import { CairnError } from "../../../src/base/errors.ts";
 import { numberOfEntry } from "../../../src/storage/s3/log_entry.ts";
 import { FakeS3 } from "../../helpers/fake_s3.ts";
+import type { FaultyS3 } from "../../helpers/faulty_s3.ts";
 import { Scheduler } from "../../helpers/scheduler.ts";
 import { randomNumbers } from "../../container/samples.ts";
 import { saveStep } from "../engine/runs.ts";
 import type { Campaign, RowRecorder } from "../campaign.ts";
 import { S3Outcome } from "./outcome.ts";
-import { engineOfProcess, stepsIn } from "./runs.ts";
+import { engineOfProcess, inMemory, stepsIn, type StoreMaker } from "./runs.ts";
 
 const WRITERS = 8;
 
@@ -17,10 +18,20 @@ export async function writers(campaign: Campaign, outcome: S3Outcome, rounds = 1
     for (let seed = 1; seed <= rounds; seed++) await race(seed, row, outcome);
   });
   await campaign.row("S4", "a process sleeps at every request of a save while others go on", async (row) => {
-    for (const isCollected of [false, true]) {
-      for (let at = 0; await sleepAt(at, isCollected, row, outcome); at++);
-    }
+    await sleepEverywhere(row, outcome, inMemory, 1);
   });
+}
+
+/** Has a process sleep at every request of a save, or at one of `stride`. */
+export async function sleepEverywhere(
+  row: RowRecorder,
+  outcome: S3Outcome,
+  newStore: StoreMaker,
+  stride: number,
+): Promise<void> {
+  for (const isCollected of [false, true]) {
+    for (let at = 0; await sleepAt(newStore(), at, isCollected, row, outcome); at += stride);
+  }
 }
 
 /** The harness itself: behind a store that does not look at the condition, and says otherwise when it is tried. */
@@ -90,12 +101,12 @@ async function race(
 
 /** @returns Whether the save came as far as request `at`. */
 async function sleepAt(
+  store: FaultyS3,
   at: number,
   isCollected: boolean,
   row: RowRecorder,
   outcome: S3Outcome,
 ): Promise<boolean> {
-  const store = new FakeS3();
   await saveStep((await engineOfProcess(store)).engine, 1);
   const sleeper = await engineOfProcess(store);
   const from = store.requests.length;
@@ -129,7 +140,7 @@ async function sleepAt(
 }
 
 /** Other processes save often enough that the sleeper's number is free again; or once. */
-async function othersGoOn(store: FakeS3, isCollected: boolean): Promise<void> {
+async function othersGoOn(store: FaultyS3, isCollected: boolean): Promise<void> {
   const awake = store.faults.before;
   delete store.faults.before;
   const { engine, storage } = await engineOfProcess(store, { runId: "f".repeat(32) });

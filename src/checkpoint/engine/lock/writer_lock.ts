@@ -41,7 +41,8 @@ const MAX_ATTEMPTS = 100;
  * second would remove the lock of the first. It creates the file with the next number, which only one process can,
  * checks that no other lock has appeared, and only then removes the dead ones. On a file system without hard links
  * two processes that come at the same moment may both believe that they have it; {@link assertHeld} before each
- * commit finds that.
+ * commit finds that. A storage that can keep the one before out is told to (`Storage.claim`): then a process that
+ * slept while another one took its lock over commits nothing, however late it looks.
  */
 export class WriterLock {
   /** Full name of the file. */
@@ -49,6 +50,7 @@ export class WriterLock {
   readonly #storage: Storage;
   readonly #file: string;
   readonly #owner: string;
+  #endClaim: (() => void) | undefined;
 
   private constructor(storage: Storage, file: string, owner: LockOwner) {
     this.path = storage.describe(file);
@@ -82,6 +84,7 @@ export class WriterLock {
         const others = (await locksOf(storage, directory)).filter(({ path }) => path !== file);
         for (const other of others) await requireDead(storage, other, self, options);
         await lock.assertHeld();
+        lock.#endClaim = await storage.claim?.(directory, owner.token);
         for (const other of others) await storage.remove(other.path).catch(() => {});
         return lock;
       } catch (error) {
@@ -114,6 +117,7 @@ export class WriterLock {
 
   /** Gives the lock back, durably or not: a lock that comes back after a power cut has a dead owner. Never throws. */
   async release(): Promise<void> {
+    this.#endClaim?.();
     try {
       await this.assertHeld();
       await this.#storage.remove(this.#file);
