@@ -23,6 +23,7 @@ import { ends } from "./ranks/ends.ts";
 import { answers } from "./s3/answers.ts";
 import { cuts } from "./s3/cuts.ts";
 import { S3Outcome } from "./s3/outcome.ts";
+import { proxied } from "./s3/proxied.ts";
 import { stores } from "./s3/stores.ts";
 import { writers } from "./s3/writers.ts";
 
@@ -134,7 +135,7 @@ describe("the fault campaigns", () => {
     async () => {
       const outcome = new S3Outcome();
       expect(await failuresOf((campaign) => cuts(campaign, outcome, 5), ["S1"])).toEqual([]);
-      expect(await failuresOf((campaign) => answers(campaign, outcome, 13), ["S2"])).toEqual([]);
+      expect(await failuresOf((campaign) => answers(campaign, outcome, 29), ["S2"])).toEqual([]);
       expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
     },
     600_000,
@@ -163,6 +164,14 @@ describe("the fault campaigns", () => {
     },
     600_000,
   );
+
+  test("lose and mix nothing on a real server to connections that end (S8, S9, S10)", async () => {
+    const outcome = new S3Outcome();
+    const strides = { cuts: 61, answers: 211, sleeps: 29 };
+    const rows = ["S8", "S9", "S10"];
+    expect(await failuresOf((campaign) => proxied(campaign, outcome, strides), rows)).toEqual([]);
+    expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);
+  }, 600_000);
 
   test("count a row that injects nothing, and one that throws, as failed", async () => {
     const campaign = new Campaign("itself");
