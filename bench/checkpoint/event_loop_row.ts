@@ -1,12 +1,12 @@
 import { constants, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SaveReport } from "../../src/checkpoint/pending_snapshot.ts";
+import { eventLoopBlocks } from "./event_loop.ts";
 import { medianOf, quantile } from "./figures.ts";
 import type { RowContext } from "./rows.ts";
 import { MODES, Saver } from "./saver.ts";
 import { median } from "../interleaved.ts";
 
-const INTERVAL_MS = 1;
 /** Each gives hundreds of samples. */
 const SAVES = 7;
 const PIECE_BYTES = 8 * 1024 * 1024;
@@ -70,29 +70,4 @@ async function writeOnThread({ state, disk }: RowContext, path: string): Promise
   await file.close();
   await thread.end();
   rmSync(path);
-}
-
-/**
- * How long the event loop was held, while `work` was under way: a timer of 1 ms is started again and again, and each
- * sample is how much later than that it came. A loop that nothing holds gives samples near 0.
- */
-async function eventLoopBlocks(work: () => Promise<unknown>): Promise<number[]> {
-  const samples: number[] = [];
-  let since = performance.now();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const tick = (): void => {
-    const now = performance.now();
-    samples.push(Math.max(0, now - since - INTERVAL_MS));
-    since = performance.now();
-    timer = setTimeout(tick, INTERVAL_MS);
-  };
-  timer = setTimeout(tick, INTERVAL_MS);
-  try {
-    await work();
-  } finally {
-    clearTimeout(timer);
-  }
-  // A block that lasts to the end counts as well.
-  samples.push(Math.max(0, performance.now() - since - INTERVAL_MS));
-  return samples;
 }

@@ -22,7 +22,7 @@ const LONGEST_BLOCK_MS = 3000;
 /** One block of 20 steps, with a save at its start or without. */
 export interface Block {
   readonly wallMs: number;
-  /** Of the process: training and save together, and on a software adapter the GPU's work too. */
+  /** Of the process, and of others that a save keeps busy: training and save together, and on a software adapter the GPU's work too. */
   readonly cpuMs: number;
   /** How long the block's save took, the training beside it. */
   readonly saveMs?: number;
@@ -43,6 +43,8 @@ export interface TrainingOptions {
   readonly rounds: number;
   /** About how long a save takes, on its own. */
   readonly saveMs: number;
+  /** CPU time of other processes that a save keeps busy. None unless given. */
+  readonly otherCpuMs?: () => number;
   /** Given the file of each save; not timed. */
   readonly check: (path: string) => Promise<void>;
 }
@@ -55,7 +57,8 @@ export interface TrainingOptions {
 export async function trainWithSaves(
   options: TrainingOptions,
 ): Promise<{ blocks: Blocks; batchSize: number }> {
-  const { store, modes, rounds } = options;
+  const { store, modes, rounds, otherCpuMs = () => 0 } = options;
+  const usedMs = (): number => cpuMs() + otherCpuMs();
   const batchSize = await batchSizeFor(store, Math.min(LONGEST_BLOCK_MS, ROOM * options.saveMs));
   const trainer = trainerOn(store, batchSize);
   const snapshots = new Map(
@@ -75,14 +78,14 @@ export async function trainWithSaves(
     const snapshot = kind === "none" ? undefined : snapshots.get(kind);
     await store.gpu.idle();
     const report = await snapshot?.pending?.wait();
-    const used = { wallMs: performance.now() - wall, cpuMs: cpuMs() - cpu };
+    const used = { wallMs: performance.now() - wall, cpuMs: usedMs() - cpu };
     const { saveMs } = running;
     blocks.get(kind)?.push(saveMs === undefined ? used : { ...used, saveMs: await saveMs });
     if (report !== undefined) await options.check(report.path);
   };
   const beginBlock = async (kind: BlockKind, step: number): Promise<void> => {
     const start = performance.now();
-    running = { kind, wall: start, cpu: cpuMs() };
+    running = { kind, wall: start, cpu: usedMs() };
     const pending = kind === "none" ? undefined : await snapshots.get(kind)?.save(step);
     if (pending !== undefined) running.saveMs = pending.settled().then(() => performance.now() - start);
   };

@@ -21,7 +21,7 @@ export interface Strides {
 export async function proxied(
   campaign: Campaign,
   outcome: S3Outcome,
-  strides: Strides = { cuts: 1, answers: 5, sleeps: 1 },
+  strides: Strides = { cuts: 1, answers: 11, sleeps: 1 },
 ): Promise<void> {
   const target = await realS3();
   if (target === undefined) return campaign.skip(`S8 to S10: ${NO_MOTO}`);
