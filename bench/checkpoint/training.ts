@@ -22,7 +22,10 @@ const LONGEST_BLOCK_MS = 3000;
 /** One block of 20 steps, with a save at its start or without. */
 export interface Block {
   readonly wallMs: number;
-  /** Of the process, and of others that a save keeps busy: training and save together, and on a software adapter the GPU's work too. */
+  /**
+   * Of the process, and of others that a save keeps busy: training and save together, and on a software adapter the
+   * GPU's work too.
+   */
   readonly cpuMs: number;
   /** How long the block's save took, the training beside it. */
   readonly saveMs?: number;

@@ -1,6 +1,7 @@
 import { throwIfAborted, unlessAborted } from "../base/abort.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CairnError, type CairnErrorCode } from "../base/errors.ts";
+import { withoutAddressSecrets } from "../base/text/without_secrets.ts";
 import { IdleTimeout } from "./idle_timeout.ts";
 
 const REDIRECTS = [301, 302, 303, 307, 308];
@@ -148,7 +149,12 @@ function discard(response: Response | undefined): void {
   response?.body?.cancel().catch(() => {});
 }
 
-/** An error that says which file was asked for. */
+/** An error that says which file was asked for, and not by which signature; nor does what caused it. */
 export function requestFailure(code: CairnErrorCode, url: string, why: string, cause?: unknown): CairnError {
-  return new CairnError(code, `Cannot read ${url}: ${why}`, { details: { path: url, op: "read" }, cause });
+  // Some runtimes put the address into a field of the error.
+  const shown = cause instanceof Error ? `${cause.stack} ${Object.values(cause).join(" ")}` : String(cause);
+  return new CairnError(code, withoutAddressSecrets(`Cannot read ${url}: ${why}`), {
+    details: { path: withoutAddressSecrets(url), op: "read" },
+    cause: withoutAddressSecrets(shown) === shown ? cause : undefined,
+  });
 }

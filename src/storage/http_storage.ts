@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import { withoutAddressSecrets } from "../base/text/without_secrets.ts";
 import { HttpSource, type HttpSourceOptions } from "./http_source.ts";
 import type { Storage, StorageReader } from "./storage.ts";
 
@@ -21,8 +22,9 @@ export class HttpStorage implements Storage {
     this.name = decoded(this.#url.pathname.slice(this.#url.pathname.lastIndexOf("/") + 1));
   }
 
+  /** Without credentials and the query, which may be a signature. */
   describe(path: string): string {
-    return this.#urlOf(path).href;
+    return withoutAddressSecrets(this.#urlOf(path).href);
   }
 
   async openRead(path: string): Promise<StorageReader> {
@@ -75,7 +77,7 @@ export class HttpStorage implements Storage {
   }
 
   #refuse(what: string): Promise<never> {
-    const path = new URL(".", this.#url).href;
+    const path = withoutAddressSecrets(new URL(".", this.#url).href);
     return Promise.reject(
       new CairnError(
         "unsupported",

@@ -1,4 +1,5 @@
 import { CairnError } from "../base/errors.ts";
+import { withoutAddressSecrets } from "../base/text/without_secrets.ts";
 import { FileStorage } from "./file_storage.ts";
 import { MemoryStorage } from "./memory_storage.ts";
 import type { Storage } from "./storage.ts";
@@ -81,10 +82,10 @@ export function refuseRemote(location: string | URL, storages: Storages = {}): v
   throw new CairnError(
     "unsupported",
     `Cannot open "${
-      text.slice(0, 200)
+      withoutAddressSecrets(text).slice(0, 200)
     }": there is no storage for ${scheme}: here; there is ${known}, and any path. ` +
       `Pass storages: { ${quotedKey(scheme)}: (location) => … } with a Storage of your own`,
-    { details: { path: text, value: scheme } },
+    { details: { path: withoutAddressSecrets(text), value: scheme } },
   );
 }
 
@@ -127,7 +128,9 @@ function requireStorage(storage: Storage, location: string): Storage {
   const missing = METHODS.filter((method) => typeof Reflect.get(Object(storage), method) !== "function");
   if (missing.length === 0) return storage;
   throw new TypeError(
-    `What was opened for "${location.slice(0, 200)}" is no Storage: it has no ${missing.join(", ")}`,
+    `What was opened for "${withoutAddressSecrets(location).slice(0, 200)}" is no Storage: it has no ${
+      missing.join(", ")
+    }`,
   );
 }
 

@@ -2,6 +2,7 @@ import { AwsV4Signer } from "aws4fetch";
 import { throwIfAborted, unlessAborted } from "../../base/abort.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
+import { withoutAddressSecrets } from "../../base/text/without_secrets.ts";
 import { bytesAsHex } from "../../base/hex.ts";
 import { IdleTimeout } from "../idle_timeout.ts";
 import type { S3Location } from "./s3_location.ts";
@@ -37,6 +38,11 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** SHA-256 of nothing. */
 const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+/** Three of each credentials, and twice where they are written otherwise in an address. */
+const MOST_SECRETS = 60;
+/** A header of authorization, what signs an address, and a signature by itself. */
+const SIGNED =
+  /AWS4-HMAC-SHA256 Credential=[^<>"]*|X-Amz-(?:Signature|Credential|Security-Token)=[^&\s<>"]*|\b[0-9a-f]{64}\b/gi;
 /** Refusals of what came there damaged or late, which had no effect. The answer to one has the store's time. */
 const PASSING_CODES = [
   "RequestTimeout",
@@ -59,7 +65,8 @@ export class S3Client {
   readonly #region: string;
   readonly #signingKeys = new Map<string, ArrayBuffer>();
   #serverAheadMs = 0;
-  #lastCredentials: S3Credentials | undefined;
+  /** Of the last credentials; older ones may be in what a store still says. */
+  readonly #secrets = new Set<string>();
 
   constructor(location: S3Location, options: S3Options) {
     this.#location = location;
@@ -175,7 +182,7 @@ export class S3Client {
 
   async #signed(request: S3Request): Promise<RequestInit & { readonly url: string }> {
     const credentials = await credentialsOf(this.#options);
-    this.#lastCredentials = credentials;
+    this.#remember(credentials);
     const { method, key, query = {}, headers, body } = request;
     const path = key === undefined
       ? ""
@@ -214,13 +221,22 @@ export class S3Client {
     );
   }
 
+  #remember({ accessKeyId, secretAccessKey, sessionToken = "" }: S3Credentials): void {
+    for (const secret of [secretAccessKey, sessionToken, accessKeyId]) {
+      if (secret === "") continue;
+      for (const form of [secret, encodeURIComponent(secret)]) this.#secrets.add(form);
+    }
+    for (const oldest of this.#secrets) {
+      if (this.#secrets.size <= MOST_SECRETS) break;
+      this.#secrets.delete(oldest);
+    }
+  }
+
   /** A store or a runtime may repeat what it was sent. */
   #withoutSecrets(text: string): string {
-    const { accessKeyId, secretAccessKey, sessionToken } = this.#lastCredentials ?? {};
-    return [secretAccessKey, sessionToken, accessKeyId].reduce<string>(
-      (clean, secret) => secret === undefined || secret === "" ? clean : clean.replaceAll(secret, "…"),
-      text,
-    );
+    const known = [...this.#secrets].sort((a, b) => b.length - a.length);
+    const clean = known.reduce((rest, secret) => rest.replaceAll(secret, "…"), withoutAddressSecrets(text));
+    return clean.replace(SIGNED, "…");
   }
 }
 

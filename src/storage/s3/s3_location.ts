@@ -1,4 +1,5 @@
 import { CairnError } from "../../base/errors.ts";
+import { withoutAddressSecrets } from "../../base/text/without_secrets.ts";
 
 /** A bucket, and what all names of a storage begin with in it. */
 export interface S3Location {
@@ -19,20 +20,24 @@ const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/;
  */
 export function parseS3Location(location: string | URL): S3Location {
   const text = String(location);
+  const shown = withoutAddressSecrets(text);
   const [, bucket = "", path = ""] = LOCATION.exec(text) ?? [];
   if (!BUCKET.test(bucket)) {
-    throw new TypeError(`${JSON.stringify(text)} names no bucket; expected one such as "s3://bucket/runs/a"`);
+    const advice = text.includes("@") ? "; credentials are no part of it: see docs/s3.md" : "";
+    throw new TypeError(
+      `${JSON.stringify(shown)} names no bucket; expected one such as "s3://bucket/runs/a"${advice}`,
+    );
   }
   if (/[?#]/.test(path)) {
     throw new CairnError(
       "unsupported",
-      `Cannot open "${text}": a location has no query; pass what it says as options of S3Storage.open()`,
+      `Cannot open "${shown}": a location has no query; pass what it says as options of S3Storage.open()`,
     );
   }
   if (
     path !== "" && path.split("/").some((segment) => segment === "" || segment === "." || segment === "..")
   ) {
-    throw new TypeError(`${JSON.stringify(text)} has a segment that is empty, "." or ".."`);
+    throw new TypeError(`${JSON.stringify(shown)} has a segment that is empty, "." or ".."`);
   }
   return { bucket, prefix: path === "" ? "" : `${path}/` };
 }

@@ -1,10 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { TieredEngine } from "../../../src/checkpoint/compose/tiered_engine.ts";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
-import { MemoryStorage } from "../../../src/storage/memory_storage.ts";
 import { S3Storage } from "../../../src/storage/s3/s3_storage.ts";
 import { FakeS3 } from "../../helpers/fake_s3.ts";
+import type { FakeRequest } from "../../helpers/faulty_s3.ts";
 import { s3On } from "../../helpers/s3_fixture.ts";
 import { thrownBy } from "../../helpers/thrown.ts";
 import { letTurnsPass, until } from "../../helpers/turns.ts";
@@ -44,6 +43,20 @@ describe("S3Storage", () => {
     const checkpoint = await engine.load("1");
     expect(await checkpoint.state()).toEqual(state);
     await checkpoint.close();
+  });
+
+  test("says how far a save is, to its end", async () => {
+    const store = new FakeS3();
+    const engine = await FileEngine.open(await s3On(store), { codec: "raw" });
+    const seen: { done: number; total: number }[] = [];
+    const onProgress = ({ done, total }: { done: number; total: number }): void =>
+      void seen.push({ done, total });
+    await engine.create("1");
+    await engine.save({ state: largeState() }, undefined, { onProgress });
+    await engine.commit("1");
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen.map(({ done }) => done)).toEqual(seen.map(({ done }) => done).sort((a, b) => a - b));
+    expect(seen.at(-1)).toEqual({ done: LARGE, total: LARGE });
   });
 
   test("a save that is aborted on its way leaves no object and no upload", async () => {
@@ -95,21 +108,64 @@ describe("S3Storage", () => {
     expect((await recover(next)).checkpoint?.tag).toBe("5");
   });
 
-  test("is the last tier behind memory, and what the next process recovers from", async () => {
+  test("gives up an answer that never comes and a body that stops, and asks again", async () => {
     const store = new FakeS3();
-    const bucket = await FileEngine.open(await s3On(store));
-    const memory = await FileEngine.open(new MemoryStorage(), { runId: bucket.runId });
-    const tiers = new TieredEngine([{ engine: memory, keep: { last: 1 } }, { engine: bucket, every: 2 }]);
-    for (const step of [1, 2, 3, 4, 5]) {
-      await tiers.create(step);
-      await tiers.save({ state: { step }, provenance: { step, savedBy: "auto" } });
-      await tiers.commit(step);
+    const engine = await FileEngine.open(await s3On(store));
+    await engine.create("1");
+    await engine.save({ state: { large: new Float32Array(100_000).map((_, index) => Math.sin(index)) } });
+    await engine.commit("1");
+    for (const half of [false, true]) {
+      let stalled = 0;
+      store.faults.after = (request, response) => {
+        // Of a range: what was read so far comes, and then nothing.
+        if (stalled > 0 || !request.name.startsWith("GET data/")) return undefined;
+        stalled++;
+        setTimeout(() => store.passTime(), 10);
+        if (!half) return new Promise<Response>(() => {});
+        const body = new ReadableStream<Uint8Array>({
+          start: (stream) => stream.enqueue(new Uint8Array(100)),
+        });
+        return new Response(body, { status: response.status, headers: response.headers });
+      };
+      const checkpoint = await (await FileEngine.open(await s3On(store))).load("1");
+      await checkpoint.verify();
+      await checkpoint.close();
+      expect([half, stalled]).toEqual([half, 1]);
     }
-    const next = await FileEngine.open(await s3On(store));
-    expect((await next.list()).length).toBeGreaterThan(1);
-    const { checkpoint } = await recover(next);
-    expect(["4", "5"]).toContain(checkpoint?.tag as string);
-    await checkpoint?.close();
+  });
+
+  test("says for how long nothing was heard where the store stays silent", async () => {
+    const store = new FakeS3();
+    const storage = await s3On(store, { timeoutMs: 30_000, attempts: 2 });
+    store.faults.before = () => {
+      setTimeout(() => store.passTime());
+      return new Promise<Response>(() => {});
+    };
+    const error = await thrownBy(() => storage.list(""));
+    expect(error).toMatchObject({ code: "storage_failed" });
+    expect((error as Error).message).toContain("nothing was heard for 30000 ms); check the network");
+    expect(store.requests.length).toBe(2);
+  });
+
+  test("takes the store's time where this machine's clock is wrong", async () => {
+    const store = new FakeS3();
+    const isRight = ({ headers }: FakeRequest): boolean => {
+      const [, y, mo, d, h, mi, s] = /^(....)(..)(..)T(..)(..)(..)Z$/.exec(headers.get("x-amz-date") ?? "") ??
+        [];
+      const saidMs = Date.parse(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`);
+      return Math.abs(saidMs - store.nowMs) < 15 * 60 * 1000;
+    };
+    store.faults.before = (request) =>
+      isRight(request) ? undefined : store.error(403, "RequestTimeTooSkewed");
+    const clock = {
+      now: () => store.nowMs - 7200_000,
+      sleep: (ms: number, signal?: AbortSignal) => ms <= 5000 ? Promise.resolve() : store.waitLong(signal),
+    };
+    const engine = await FileEngine.open(await s3On(store, { clock }));
+    await engine.create("1");
+    await engine.save({ state: {} });
+    await engine.commit("1");
+    expect(await engine.list()).toEqual(["1"]);
   });
 
   test("says what is wrong with a location or a number before any request", async () => {
