@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { describe, expect, test } from "bun:test";
 import { FileEngine } from "../../../src/checkpoint/engine/file_engine.ts";
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
@@ -41,7 +42,9 @@ describe("S3Storage", () => {
     await engine.commit("1");
     expect(most).toBe(2);
     const checkpoint = await engine.load("1");
-    expect(await checkpoint.state()).toEqual(state);
+    const { large } = await checkpoint.state() as { large: Uint8Array };
+    // As a comparison of values it takes a minute in Deno.
+    expect(Buffer.compare(large, state.large)).toBe(0);
     await checkpoint.close();
   });
 
