@@ -46,6 +46,8 @@ export interface TrainingOptions {
   readonly rounds: number;
   /** About how long a save takes, on its own. */
   readonly saveMs: number;
+  /** How long a block is at most. Default 3000. */
+  readonly longestBlockMs?: number;
   /** CPU time of other processes that a save keeps busy. None unless given. */
   readonly otherCpuMs?: () => number;
   /** Given the file of each save; not timed. */
@@ -62,7 +64,8 @@ export async function trainWithSaves(
 ): Promise<{ blocks: Blocks; batchSize: number }> {
   const { store, modes, rounds, otherCpuMs = () => 0 } = options;
   const usedMs = (): number => cpuMs() + otherCpuMs();
-  const batchSize = await batchSizeFor(store, Math.min(LONGEST_BLOCK_MS, ROOM * options.saveMs));
+  const longestMs = options.longestBlockMs ?? LONGEST_BLOCK_MS;
+  const batchSize = await batchSizeFor(store, Math.min(longestMs, ROOM * options.saveMs));
   const trainer = trainerOn(store, batchSize);
   const snapshots = new Map(
     modes.map((mode) => [mode, new Snapshot(options.directoryOf(mode), { store }, { mode })]),
