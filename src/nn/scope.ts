@@ -266,7 +266,8 @@ export class Scope {
    * Says what the buffer `name` of this scope is after this step; the last word of a trace counts. It happens in steps
    * of training only, and in those only that count: a step that is not finite, or that is skipped, changes no buffer.
    * In evaluation and prediction it does nothing. Where a step computes its batch in pieces (`microBatchSize`), each
-   * piece in turn sees what the one before left, as in PyTorch.
+   * piece in turn sees what the one before left, as in PyTorch; in shards (`parallel`), each begins with the same, and
+   * the buffer becomes the mean of what they say, of whole numbers what the first one says.
    *
    * @throws TypeError for a name that is no buffer's, and for a value of another dtype or shape.
    */

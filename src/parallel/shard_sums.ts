@@ -15,23 +15,24 @@ export class ShardSums {
   readonly #gpu: GpuDevice;
   readonly #leaf: SumMemory;
   readonly #slots: readonly SumMemory[];
-  /** Adds the leaf to a slot; a slot to the one before. */
-  readonly #addLeaf: readonly Executable[];
-  readonly #addSlot: readonly Executable[];
+  /** Each adds the leaf to a slot, that to the one before, and so on: one submit for a shard. */
+  readonly #chains: readonly Executable[];
+  /** The same without the leaf. */
+  readonly #joins: readonly Executable[];
   readonly #open: SumNode[] = [];
   #next = 0;
 
   private constructor(
     gpu: GpuDevice,
     { leaf, slots }: { readonly leaf: SumMemory; readonly slots: readonly SumMemory[] },
-    addLeaf: readonly Executable[],
-    addSlot: readonly Executable[],
+    chains: readonly Executable[],
+    joins: readonly Executable[],
   ) {
     this.#gpu = gpu;
     this.#leaf = leaf;
     this.#slots = slots;
-    this.#addLeaf = addLeaf;
-    this.#addSlot = addSlot;
+    this.#chains = chains;
+    this.#joins = joins;
   }
 
   /**
@@ -43,21 +44,24 @@ export class ShardSums {
     listener: () => CompileListener | undefined = () => undefined,
   ): Promise<ShardSums> {
     const { leaf, slots } = memory;
-    const compile = (from: SumMemory, into: SumMemory): Promise<Executable> => {
-      const program = { inputs: [], outputs: {}, updates: additionsOf(from, into), parameters: unknown };
+    const compile = (updates: readonly Update[]): Promise<Executable> => {
+      const program = { inputs: [], outputs: {}, updates, parameters: unknown };
       return Executable.compile(gpu, program, { label: "sum over shards", onCompile: listener() });
     };
+    /** Adds slot `from` to the one before, and so on. */
+    const joinsFrom = (from: number): Update[] =>
+      slots.slice(0, from).flatMap((into, index) => additionsOf(slots[index + 1] ?? [], into)).reverse();
     const made: Executable[] = [];
     try {
-      for (const slot of slots) made.push(await compile(leaf, slot));
-      for (const [index, slot] of slots.slice(1).entries()) {
-        made.push(await compile(slot, slots[index] ?? []));
+      for (const [index, slot] of slots.entries()) {
+        made.push(await compile([...additionsOf(leaf, slot), ...joinsFrom(index)]));
       }
+      for (let from = 1; from < slots.length; from++) made.push(await compile(joinsFrom(from)));
+      return new ShardSums(gpu, memory, made.slice(0, slots.length), made.slice(slots.length));
     } catch (error) {
       for (const each of made) each.close();
       throw error;
     }
-    return new ShardSums(gpu, memory, made.slice(0, slots.length), made.slice(slots.length));
   }
 
   /** Begins anew, with shard `first`. */
@@ -71,8 +75,7 @@ export class ShardSums {
     const joins = pushed(this.#open, this.#next++);
     const at = this.#open.length - 1;
     if (joins === 0) return this.#keepLeaf(at);
-    this.#addLeaf[at + joins - 1]?.run({});
-    for (let slot = at + joins - 2; slot >= at; slot--) this.#addSlot[slot]?.run({});
+    this.#chains[at + joins - 1]?.run({}, undefined, [], joins * this.#leaf.length);
   }
 
   /** What is added up so far: node `i` is in slot `i`. */
@@ -82,11 +85,11 @@ export class ShardSums {
 
   /** Adds up the nodes, which are those of all shards. The sum is in the first slot. */
   finish(): void {
-    for (let slot = this.#open.length - 2; slot >= 0; slot--) this.#addSlot[slot]?.run({});
+    if (this.#open.length > 1) this.#joins[this.#open.length - 2]?.run({});
   }
 
   close(): void {
-    for (const each of [...this.#addLeaf, ...this.#addSlot]) each.close();
+    for (const each of [...this.#chains, ...this.#joins]) each.close();
   }
 
   #keepLeaf(at: number): void {

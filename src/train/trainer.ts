@@ -42,7 +42,7 @@ import { TimeTravel } from "./time_travel.ts";
 import { TRAINER_OPTIONS, type TrainerOptions } from "./trainer_options.ts";
 import { trainerText } from "./trainer_text.ts";
 import { training } from "./training.ts";
-import { onFirst, restoring } from "./with_ranks.ts";
+import { restoring, saveOnce } from "./with_ranks.ts";
 import { checkTrainOptions, type TrainOptions, type TrainReport } from "./train_options.ts";
 
 export type { TrainerOptions } from "./trainer_options.ts";
@@ -326,8 +326,7 @@ export class Trainer<In extends Values = Value, Out extends Values = Value, Labe
     checkOptions("save()", options, TRAINER_SAVE_OPTIONS, "{ overwrite: true }");
     this.#turns.requireStill("save");
     await this.#run.initialize();
-    const { saveRun } = await import("./save_run.ts");
-    return await onFirst(this.#run, async () => saveRun(await this.#directories.target(), target, options));
+    return await saveOnce(this.#run, () => this.#directories.target(), target, options);
   }
 
   /**

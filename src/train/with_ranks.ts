@@ -1,3 +1,6 @@
+import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
+import type { RestoreTarget } from "./restore.ts";
+import type { TrainerSaveOptions } from "./save_options.ts";
 import type { Run } from "./loop/run.ts";
 
 /** Does `restore`, which loads something into `run`: of several ranks on rank 0, which gives the run to all. */
@@ -8,10 +11,21 @@ export async function restoring<T>(run: Run, restore: () => Promise<T>): Promise
   return await restoreTogether(run, group, restore);
 }
 
-/** Does `work`, such as a save: of several ranks on rank 0 alone, while the others wait. All get what it gives. */
-export async function onFirst<T>(run: Run, work: () => Promise<T>): Promise<T> {
+/** Saves a run: of several ranks rank 0 does it, while the others wait. All get its report. */
+export async function saveOnce(
+  run: Run,
+  target: () => Promise<RestoreTarget>,
+  name: string | URL,
+  options: TrainerSaveOptions,
+): Promise<SaveReport> {
+  const { saveRun } = await import("./save_run.ts");
   const group = run.steps.agreement?.group;
-  if (group === undefined) return await work();
+  if (group === undefined) return await saveRun(await target(), name, options);
   const { onFirstRank } = await import("../parallel/first_rank.ts");
-  return await onFirstRank(group, work);
+  const { CommitInfo } = await import("../checkpoint/engine/commit_info.ts");
+  const { info, ...report } = await onFirstRank(group, async () => {
+    const { info, ...report } = await saveRun(await target(), name, options);
+    return { info: { ...info }, ...report };
+  });
+  return { info: CommitInfo.of(info), ...report };
 }

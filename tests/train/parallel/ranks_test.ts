@@ -101,6 +101,23 @@ describe("ranks that train together", () => {
     },
   );
 
+  gpuTest("save and load by name together, through rank 0", async (gpu) => {
+    const engine = await engineOn();
+    const all = await asRanks(gpu, 2, SHARDS, () => options(), async ({ trainer, tensors }, rank) => {
+      if (rank === 0) trainer.autoSave({ savePath: engine, everySteps: 1000 });
+      await trainer.train({ steps: 3, progress: false });
+      const { info } = await trainer.save("mine");
+      await trainer.train({ steps: 5, progress: false });
+      const { missing } = await trainer.load("mine");
+      const { step } = trainer;
+      await trainer.train({ steps: 5, progress: false });
+      return { tag: info.tag, missing, step, tensors: await tensors(), loss: [...trainer.history.loss] };
+    });
+    const alone = await undisturbed(gpu, 5);
+    const expected = { tag: "mine", missing: [], step: 3, ...alone };
+    expect(all).toEqual([expected, expected]);
+  });
+
   gpuTest("of another number of shards are another run", async (gpu) => {
     const engine = await engineOn();
     const resumed = async (shards: number) =>
