@@ -7,10 +7,12 @@ import {
   attentionConstants,
   type AttentionVariant,
   requireAttention,
+  rowsEach,
   vectorsOf,
 } from "./attention_sizes.ts";
 import {
   attentionWgsl,
+  begunLines,
   extraBindings,
   hides,
   loadedLines,
@@ -34,17 +36,10 @@ export interface AttentionBindings<B> {
   readonly logSums: B;
 }
 
-/** Queries of a head that are worth a kernel of four each, which takes a CPU adapter a second longer to compile. */
-const ENOUGH_QUERIES = 512;
-
-/**
- * Queries that one invocation has: they share what is loaded, unless that takes too many registers. The bits are the
- * same, however many they are.
- */
-function queriesEach(variant: AttentionVariant, { width, valueWidth, queries }: Attention["sizes"]): number {
-  const vectors = Math.max(vectorsOf(width), vectorsOf(valueWidth));
-  if (variant === "tile" || vectors > 16) return 1;
-  return vectors <= 8 && queries >= ENOUGH_QUERIES ? 4 : 2;
+/** Queries that one invocation has, two of them at least where they are short. */
+function queriesEach(variant: AttentionVariant, sizes: Attention["sizes"]): number {
+  const isShort = Math.max(vectorsOf(sizes.width), vectorsOf(sizes.valueWidth)) <= 16;
+  return Math.max(variant === "page" && isShort ? 2 : 1, rowsEach(variant, sizes, sizes.queries, 8));
 }
 
 /**
@@ -219,21 +214,16 @@ function startLines(
   valueVectors: number,
   goesOn: string | undefined,
 ): string[] {
-  const begin = [`var largest_${r} = -3.0e38;`, `var total_${r} = 0.0;`];
-  if (goesOn === undefined) {
-    return [
-      ...begin,
-      ...each(valueVectors, (v) => `var sum_${r}_${v} = vec4<f32>();`),
-    ];
-  }
-  const load = (v: string): string => `load_out(place_${r}, ${v})`;
   return [
-    ...begin,
-    `if ${goesOn} {`,
-    `  largest_${r} = state[place_${r}];`,
-    `  total_${r} = state[all_queries + place_${r}];`,
-    "}",
-    ...loadedLines(variant, `sum_${r}`, valueVectors, load, { declare: "var", when: goesOn }),
+    `var largest_${r} = -3.0e38;`,
+    `var total_${r} = 0.0;`,
+    ...goesOn === undefined ? [] : [
+      `if ${goesOn} {`,
+      `  largest_${r} = state[place_${r}];`,
+      `  total_${r} = state[all_queries + place_${r}];`,
+      "}",
+    ],
+    ...begunLines(variant, `sum_${r}`, valueVectors, (v) => `load_out(place_${r}, ${v})`, goesOn),
   ];
 }
 

@@ -89,3 +89,22 @@ export function attentionConstants({ sizes, manner, numbers }: Attention): Recor
     stream: manner.drops ? numbers.stream : 0,
   };
 }
+
+/** Rows of a head that are worth a kernel of many each, which takes a CPU adapter seconds longer to compile. */
+const ENOUGH_ROWS = 512;
+
+/**
+ * Rows that one invocation of the page variant has, `most` of them where they are short. They share what is loaded of
+ * the rows that it goes through, which is what takes a CPU adapter longest; but its loop should fit the cache for
+ * instructions. The bits are the same, however many they are.
+ */
+export function rowsEach(
+  variant: AttentionVariant,
+  { width, valueWidth }: AttentionSizes,
+  rows: number,
+  most: number,
+): number {
+  const vectors = Math.max(vectorsOf(width), vectorsOf(valueWidth));
+  if (variant === "tile" || rows < ENOUGH_ROWS || vectors > 16) return 1;
+  return vectors <= 8 ? most : Math.ceil(most / 2);
+}

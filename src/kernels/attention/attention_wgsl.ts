@@ -110,7 +110,7 @@ export function loadedLines(
   name: string,
   vectors: number,
   load: (vector: string) => string,
-  { declare = "let", when }: { readonly declare?: "let" | "var"; readonly when?: string } = {},
+  { declare = "let", when }: { readonly declare?: "let" | "var"; readonly when?: string | undefined } = {},
 ): string[] {
   if (variant === "tile") {
     return each(vectors, (v) =>
@@ -125,6 +125,21 @@ export function loadedLines(
     ...when === undefined ? loop : [`if ${when} {`, ...loop.map((line) => `  ${line}`), "}"],
     ...each(vectors, (v) => `${declare} ${name}_${v} = ${name}_loaded[${v}u];`),
   ];
+}
+
+/**
+ * Lines that declare variables as {@link loadedLines} does, for sums: of 0, or of what another dispatch left where
+ * `goesOn` says that this one goes on from there. Without `goesOn` there is nothing to load, and less to compile.
+ */
+export function begunLines(
+  variant: AttentionVariant,
+  name: string,
+  vectors: number,
+  load: (vector: string) => string,
+  goesOn: string | undefined,
+): string[] {
+  if (goesOn === undefined) return each(vectors, (v) => `var ${name}_${v} = vec4<f32>();`);
+  return loadedLines(variant, name, vectors, load, { declare: "var", when: goesOn });
 }
 
 /** Lines that hand `name_0` and so on to `store`, in a loop where {@link loadedLines} has one. */

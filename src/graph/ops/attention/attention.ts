@@ -1,10 +1,8 @@
 import { checkOptions, type OptionNames } from "../../../base/options/options.ts";
-import {
-  type AttentionGradientInputs,
-  attentionKeyGradients,
-  attentionQueryGradient,
-} from "../../../kernels/attention/attention_backward.ts";
 import { attentionForward } from "../../../kernels/attention/attention_forward.ts";
+import type { AttentionGradientInputs } from "../../../kernels/attention/attention_gradient.ts";
+import { attentionKeyGradients } from "../../../kernels/attention/attention_key_gradient.ts";
+import { attentionQueryGradient } from "../../../kernels/attention/attention_query_gradient.ts";
 import {
   type Attention,
   type AttentionSizes,
