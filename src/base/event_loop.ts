@@ -20,13 +20,37 @@ export function nextTurn(): Promise<void> {
   });
 }
 
+/** How many want the thread again in the next turn. */
+let wanting = 0;
+
+/**
+ * Whether somebody has work for this thread as soon as the event loop has had its turn, so that it is not to be held up
+ * by a pause.
+ */
+export function isThreadWanted(): boolean {
+  return wanting > 0;
+}
+
 /** Lets the event loop run at intervals: call {@link Breather.breathe} between pieces of long work. */
 export class Breather {
+  readonly #isWanted: boolean;
   #since = performance.now();
+
+  /** @param isWanted Whether others wait for this work, so that nobody is to pause the thread meanwhile. */
+  constructor({ isWanted = false }: { readonly isWanted?: boolean } = {}) {
+    this.#isWanted = isWanted;
+  }
+
+  /** The time until now does not count: it was waited, so that the event loop had its turns. */
+  restart(): void {
+    this.#since = performance.now();
+  }
 
   async breathe(): Promise<void> {
     if (performance.now() - this.#since < HOLD_MS) return;
+    if (this.#isWanted) wanting += 1;
     await nextTurn();
+    if (this.#isWanted) wanting -= 1;
     this.#since = performance.now();
   }
 }

@@ -1,4 +1,5 @@
 import { throwIfAborted } from "../base/abort.ts";
+import { deferred } from "../base/deferred.ts";
 import { definedFields } from "../base/defined_fields.ts";
 import type { Named } from "../base/parts/named.ts";
 import type { Description } from "../base/description.ts";
@@ -139,7 +140,7 @@ export class MapLoader<R = Example> implements BatchSource {
 
   /** What hangs when it is closed holds no slot of the next one. */
   #newReading(signal: AbortSignal): Reading {
-    return { signal, slots: new Slots("concurrency", this.#concurrency) };
+    return { signal, slots: new Slots("concurrency", this.#concurrency), asking: Promise.resolve() };
   }
 
   async #read(request: BatchRequest, reading: Reading): Promise<Batch> {
@@ -156,30 +157,47 @@ export class MapLoader<R = Example> implements BatchSource {
     return await this.#readEach(request, indices, reading);
   }
 
-  async #readEach(
+  async #readEach(request: BatchRequest, indices: readonly number[], reading: Reading): Promise<Batch> {
+    const before = reading.asking;
+    const asking = deferred();
+    reading.asking = asking.promise;
+    // The batch that is needed first has all slots first: otherwise all that are read ahead are done at the same time.
+    await before;
+    const rows = new BatchRows(this, indices.length);
+    const reads: Promise<void>[] = [];
+    try {
+      await this.#ask(request, indices, reading, { rows, reads });
+    } finally {
+      asking.resolve();
+    }
+    await Promise.all(reads);
+    throwIfAborted(reading.signal);
+    return rows.toBatch();
+  }
+
+  /** Begins to read each example of a batch, as soon as there is a slot. */
+  async #ask(
     request: BatchRequest,
     indices: readonly number[],
     { signal, slots }: Reading,
-  ): Promise<Batch> {
-    const rows = new BatchRows(this, indices.length);
-    const breather = new Breather();
-    const reads: Promise<void>[] = [];
+    { rows, reads }: { readonly rows: BatchRows; readonly reads: Promise<void>[] },
+  ): Promise<void> {
+    const breather = new Breather({ isWanted: true });
     let hasFailed = false;
     for (const [row, index] of indices.entries()) {
-      await slots.take();
+      // What waits for the next example is to begin in the very turn in which another one came: behind it, a step of the
+      // training may hold the thread for as long as it takes.
+      if (await slots.take()) breather.restart();
       if (hasFailed || signal.aborted) {
         slots.give();
         break;
       }
       const read = this.#readOne(rows, row, index, request, signal).finally(() => slots.give());
-      // All of them are awaited below; until then an error is no unhandled one.
+      // All of them are awaited in the end; until then an error is no unhandled one.
       read.catch(() => hasFailed = true);
       reads.push(read);
       await breather.breathe();
     }
-    await Promise.all(reads);
-    throwIfAborted(signal);
-    return rows.toBatch();
   }
 
   async #readOne(
@@ -208,6 +226,8 @@ export class MapLoader<R = Example> implements BatchSource {
 interface Reading {
   readonly signal: AbortSignal;
   readonly slots: Slots;
+  /** Done when the last batch so far has asked for all its examples. */
+  asking: Promise<void>;
 }
 
 function requireMap(map: object): void {

@@ -14,10 +14,14 @@ export class Slots {
     this.#free = count;
   }
 
-  /** Resolves when there is one, which is then taken. */
-  async take(): Promise<void> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** Resolves when there is one, which is then taken. @returns Whether it had to be waited for. */
+  async take(): Promise<boolean> {
+    if (this.#free > 0) {
+      this.#free--;
+      return false;
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return true;
   }
 
   /** Gives one back. */

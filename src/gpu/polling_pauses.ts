@@ -1,4 +1,4 @@
-import { nextTurn } from "../base/event_loop.ts";
+import { isThreadWanted, nextTurn } from "../base/event_loop.ts";
 
 /** Milliseconds of a pause: many in the time of a training step, and few beside what holds an event loop up. */
 const PAUSE_MS = 0.5;
@@ -10,8 +10,8 @@ const TURNS_BEFORE = 2;
  * Pauses the thread now and then while it waits for the GPU.
  *
  * While a promise of its is pending, Dawn polls in every turn of the event loop, which takes a whole processor core. An
- * adapter that is a processor computes on that core otherwise. So the thread sleeps for a moment in each turn; what
- * else it has to do is held up by as much.
+ * adapter that is a processor computes on that core otherwise. So the thread sleeps for a moment in each turn in which
+ * nobody has work for it; what begins meanwhile is held up by as much.
  */
 export class PollingPauses {
   readonly #cell = new Int32Array(new SharedArrayBuffer(4));
@@ -32,7 +32,7 @@ export class PollingPauses {
   async #run(): Promise<void> {
     this.#isRunning = true;
     for (let turn = 0; this.#waits > 0; turn++) {
-      if (turn >= TURNS_BEFORE) Atomics.wait(this.#cell, 0, 0, PAUSE_MS);
+      if (turn >= TURNS_BEFORE && !isThreadWanted()) Atomics.wait(this.#cell, 0, 0, PAUSE_MS);
       await nextTurn();
     }
     this.#isRunning = false;

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { deferred } from "../../src/base/deferred.ts";
+import { nextTurn } from "../../src/base/event_loop.ts";
 import type { Batch, BatchRequest } from "../../src/data/batch_source.ts";
 import { BatchFeed } from "../../src/data/batch_feed.ts";
 import { evaluationBatches } from "../../src/data/batch_source.ts";
@@ -89,6 +91,46 @@ describe("MapLoader", () => {
     const reader = loader.openReader();
     await Promise.all([reader.batchAt(request(0)), reader.batchAt(request(1))]);
     expect(most).toBe(3);
+  });
+
+  test("DA-01 asks for a batch after the one before it, in the very turn in which there is room", async () => {
+    const asked: { readonly index: number; readonly come: () => void }[] = [];
+    const map: ExampleMap = {
+      length: 40,
+      async get(index) {
+        const { promise, resolve } = deferred();
+        asked.push({ index, come: resolve });
+        await promise;
+        return { inputs: [index], labels: index };
+      },
+    };
+    const loader = await MapLoader.open(map, {
+      batchSize: 8,
+      concurrency: 8,
+      inputs: { dtype: "f32", shape: [1] },
+      ...LABEL,
+    });
+    const { now } = performance;
+    let ms = 0;
+    performance.now = () => ms;
+    try {
+      const reader = loader.openReader();
+      const batches = [0, 1].map((position) => reader.batchAt(request(position)));
+      for (let turn = 0; turn < 3; turn++) await nextTurn();
+      expect(asked).toHaveLength(8);
+      // As long as they were waited for, the event loop was held up by nobody.
+      ms = 1000;
+      for (const { come } of asked.splice(0)) come();
+      for (let task = 0; task < 200; task++) await Promise.resolve();
+      expect(asked.map(({ index }) => index)).toEqual([8, 9, 10, 11, 12, 13, 14, 15]);
+      for (const { come } of asked) come();
+      expect((await Promise.all(batches)).map(labelsOf)).toEqual([
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        [8, 9, 10, 11, 12, 13, 14, 15],
+      ]);
+    } finally {
+      performance.now = now;
+    }
   });
 
   test("DA-01 an exception names the epoch, the batch and the index, and has its cause", async () => {

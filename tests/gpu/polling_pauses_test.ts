@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { deferred } from "../../src/base/deferred.ts";
-import { nextTurn } from "../../src/base/event_loop.ts";
+import { Breather, nextTurn } from "../../src/base/event_loop.ts";
 import { PollingPauses } from "../../src/gpu/polling_pauses.ts";
 import { gpuTest } from "../helpers/gpu.ts";
 
@@ -44,6 +44,31 @@ describe("PollingPauses", () => {
     expect(pauses).toBeLessThanOrEqual(10);
     resolve();
     await all;
+  });
+
+  test("does not pause while somebody has work for the thread", async () => {
+    const { promise, resolve } = deferred();
+    const waiting = new PollingPauses().during(promise);
+    await turns(4);
+    const before = pauses;
+    expect(before).toBeGreaterThan(0);
+    const [calm, wanted] = [new Breather(), new Breather({ isWanted: true })];
+    const workFor = async (breather: Breather): Promise<void> => {
+      for (let piece = 0; piece < 8; piece++) {
+        const { now } = performance;
+        // As if a piece took a second.
+        performance.now = () => now.call(performance) + 1000;
+        const breathing = breather.breathe();
+        performance.now = now;
+        await breathing;
+      }
+    };
+    await workFor(wanted);
+    expect(pauses).toBe(before);
+    await workFor(calm);
+    expect(pauses).toBeGreaterThan(before);
+    resolve();
+    await waiting;
   });
 
   test("ends with the last wait, and begins again with the next", async () => {

@@ -62,7 +62,7 @@ export class StreamReader<R> implements BatchReader {
   async #read(request: BatchRequest): Promise<Batch> {
     const first = request.position * this.#source.batchSize;
     const rows = new BatchRows(this.#source, sizeOfBatch(this.#source, request.position));
-    const breather = new Breather();
+    const breather = new Breather({ isWanted: true });
     const epoch = await this.#epochAt(request, first);
     try {
       for (let row = 0; row < sizeOfBatch(this.#source, request.position); row++) {

@@ -39,6 +39,7 @@ export const EARLY_STOPPING_OPTIONS: OptionNames<EarlyStoppingOptions> = {
  *
  * The last checkpoint of the run has the last weights, and all else that it takes to go on; `keep: { best }` keeps the
  * best one beside it. A run that was ended stays ended: resumed, `train` does no step and puts the best weights back.
+ * Resumed with a larger `patience`, it goes on from the last weights.
  *
  * @example
  * ```ts
@@ -93,7 +94,8 @@ class EarlyStopping implements Callback {
     this.#isOver = false;
     if (!this.#plateau.load(state)) return;
     const { isOver, weights } = recordOf(this.name, state);
-    this.#isOver = isOver === true;
+    // With more patience than it had, there is more to come.
+    this.#isOver = isOver === true && this.#plateau.isReached;
     if (weights === null || !this.#restoresBest) return;
     const tensors = Object.entries(recordOf(this.name, weights)).map(([name, tensor]) => {
       if (tensor instanceof HostTensor) return [name, tensor] as const;

@@ -67,6 +67,19 @@ describe("earlyStopping", () => {
     }
   });
 
+  test("a run that it ended goes on when it is resumed with more patience, and ends by that", async () => {
+    const ended = earlyStopping({ patience: 2 });
+    expect(await epochsUntilStop(new FakeRun(ended), [3, 1, 2, 2])).toBe(4);
+    for (const { patience, more } of [{ patience: 2, more: 0 }, { patience: 4, more: 2 }]) {
+      const callback = earlyStopping({ patience });
+      await callback.loadState?.(ended.state?.() as HostState);
+      const after = new FakeRun(callback);
+      await after.start();
+      expect(after.stopped === undefined).toBe(more > 0);
+      if (more > 0) expect(await epochsUntilStop(after, [2, 2, 2])).toBe(more);
+    }
+  });
+
   test("begins afresh without a state, and with that of another metric", async () => {
     const other = earlyStopping({ metric: "loss", patience: 1 });
     await new FakeRun(other).train({ loss: 1 });
