@@ -185,8 +185,8 @@ export class MapLoader<R = Example> implements BatchSource {
     const breather = new Breather({ isWanted: true });
     let hasFailed = false;
     for (const [row, index] of indices.entries()) {
-      // What waits for the next example is to begin in the very turn in which another one came: behind it, a step of the
-      // training may hold the thread for as long as it takes.
+      // The next example begins in the very turn in which another one came: behind it, a step of the training may hold
+      // the thread for as long as it takes.
       if (await slots.take()) breather.restart();
       if (hasFailed || signal.aborted) {
         slots.give();
