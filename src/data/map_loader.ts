@@ -158,12 +158,12 @@ export class MapLoader<R = Example> implements BatchSource {
   }
 
   async #readEach(request: BatchRequest, indices: readonly number[], reading: Reading): Promise<Batch> {
+    const rows = new BatchRows(this, indices.length);
     const before = reading.asking;
     const asking = deferred();
     reading.asking = asking.promise;
     // The batch that is needed first has all slots first: otherwise all that are read ahead are done at the same time.
     await before;
-    const rows = new BatchRows(this, indices.length);
     const reads: Promise<void>[] = [];
     try {
       await this.#ask(request, indices, reading, { rows, reads });
