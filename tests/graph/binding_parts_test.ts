@@ -83,15 +83,15 @@ async function expectSameInParts(
 const TABLES = [input("odd", "f32", [999, 50]), input("even", "f32", [999, 64])] as const;
 const INDICES = input("indices", "u32", [37]);
 
-describe("MP-02 tensors above the binding limit", () => {
-  gpuTest("rows are taken part by part, and what is outside of the axis is NaN", async (gpu) => {
+describe("tensors above the binding limit", () => {
+  gpuTest("MP-02 rows are taken part by part, and what is outside of the axis is NaN", async (gpu) => {
     for (const table of TABLES) await expectSameInParts(gpu, [embedding(table, INDICES)]);
     await expectSameInParts(gpu, [take(input("wide", "f32", [50, 999]), INDICES, { axis: 1 })]);
     const each = input("each", "u32", [40, 50]);
     await expectSameInParts(gpu, [takeAlongAxis(TABLES[0], each)]);
   });
 
-  gpuTest("gradients of rows are added up part by part", async (gpu) => {
+  gpuTest("MP-02 gradients of rows are added up part by part", async (gpu) => {
     for (const table of TABLES) {
       const rows = embedding(table, INDICES);
       const weight = input("weight", "f32", rows.shape);
@@ -106,7 +106,7 @@ describe("MP-02 tensors above the binding limit", () => {
     await expectSameInParts(gpu, [scatter(TABLES[0], few, updates)]);
   });
 
-  gpuTest("elementwise ops compute some rows at a time, whatever they read", async (gpu) => {
+  gpuTest("MP-02 elementwise ops compute some rows at a time, whatever they read", async (gpu) => {
     const [odd, even] = TABLES;
     const row = input("row", "f32", [64]);
     const column = input("column", "f32", [999, 1]);
@@ -121,17 +121,17 @@ describe("MP-02 tensors above the binding limit", () => {
     await expectSameInParts(gpu, [mul(slice(even, { start: 700, end: 703 }), 2), add(even, 1)]);
   });
 
-  gpuTest("random numbers are those of their places in the whole tensor", async (gpu) => {
+  gpuTest("MP-02 random numbers are those of their places in the whole tensor", async (gpu) => {
     await expectSameInParts(gpu, [randomNormal([999, 50], { stream: 3 })]);
     await expectSameInParts(gpu, [randomNormal([999, 49], { stream: 3, perExample: true })]);
   });
 
-  gpuTest("inputs of a program are kept as they are", async (gpu) => {
+  gpuTest("MP-02 inputs of a program are kept as they are", async (gpu) => {
     await expectSameInParts(gpu, [TABLES[0], add(TABLES[0], 1)]);
   });
 
   for (const variant of ["packed", "register", "workgroup", "thinPacked", "thinWorkgroup"]) {
-    gpuTest(`products have the same bits, by the variant ${variant}`, async (gpu) => {
+    gpuTest(`MP-02 products have the same bits, by the variant ${variant}`, async (gpu) => {
       const large = input("large", "f32", [700, 300]);
       const other = input("other", "f32", [300, 500]);
       const few = input("few rows", "f32", [3, 300]);
@@ -145,17 +145,20 @@ describe("MP-02 tensors above the binding limit", () => {
     });
   }
 
-  gpuTest("what binds a tensor as a whole is refused by its name, with what takes parts", async (gpu) => {
-    await withLimits(gpu, { maxStorageBufferBindingSize: LIMIT }, async (limited) => {
-      const program = { inputs: [TABLES[0]], outputs: { y: softmax(TABLES[0]) }, parameters: noParameters };
-      const error = await failureOf(() => Executable.compile(limited, program));
-      expectFailure(error, "limit_exceeded", "softmax f32 [999, 50]");
-      expectFailure(
-        error,
-        "limit_exceeded",
-        `binds 199800 bytes of %0 input "odd" f32 [999, 50] at once, and the adapter "${limited.adapterName}" ` +
-          `allows ${LIMIT} (maxStorageBufferBindingSize); embeddings, matrix products`,
-      );
-    });
-  });
+  gpuTest(
+    "MP-02 what binds a tensor as a whole is refused by its name, with what takes parts",
+    async (gpu) => {
+      await withLimits(gpu, { maxStorageBufferBindingSize: LIMIT }, async (limited) => {
+        const program = { inputs: [TABLES[0]], outputs: { y: softmax(TABLES[0]) }, parameters: noParameters };
+        const error = await failureOf(() => Executable.compile(limited, program));
+        expectFailure(error, "limit_exceeded", "softmax f32 [999, 50]");
+        expectFailure(
+          error,
+          "limit_exceeded",
+          `binds 199800 bytes of %0 input "odd" f32 [999, 50] at once, and the adapter "${limited.adapterName}" ` +
+            `allows ${LIMIT} (maxStorageBufferBindingSize); embeddings, matrix products`,
+        );
+      });
+    },
+  );
 });

@@ -29,7 +29,7 @@ function run(): TrainerOptions {
 }
 
 describe("an embedding that is larger than a slab", () => {
-  gpuTest("has the bits that it has within one, trained, saved and resumed", async (gpu) => {
+  gpuTest("MP-02 has the bits that it has within one, trained, saved and resumed", async (gpu) => {
     const storage = new MemoryStorage();
     const trainTo = async (slabBytes: number | undefined, steps: number): Promise<unknown> => {
       const store = TensorStore.on(gpu, { slabBytes });

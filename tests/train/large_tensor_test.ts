@@ -93,16 +93,19 @@ async function onLimited<T>(gpu: GpuDevice, body: (limited: GpuDevice) => Promis
   return await withLimits(gpu, { maxStorageBufferBindingSize: LIMIT }, body);
 }
 
-describe("MP-02 a model with a tensor above the binding limit", () => {
-  gpuTest("trains, saves and resumes with the bits of one binding, its output tied to it", async (gpu) => {
-    const storage = new MemoryStorage();
-    const parts = await onLimited(gpu, async (limited) => {
-      await trainTo(limited, 3, languageRun(), await engineOn(storage));
-      return await trainTo(limited, 6, languageRun(), await engineOn(storage));
-    });
-    const whole = await trainTo(gpu, 6, languageRun());
-    expect(parts).toEqual(whole);
-  });
+describe("a model with a tensor above the binding limit", () => {
+  gpuTest(
+    "MP-02 trains, saves and resumes with the bits of one binding, its output tied to it",
+    async (gpu) => {
+      const storage = new MemoryStorage();
+      const parts = await onLimited(gpu, async (limited) => {
+        await trainTo(limited, 3, languageRun(), await engineOn(storage));
+        return await trainTo(limited, 6, languageRun(), await engineOn(storage));
+      });
+      const whole = await trainTo(gpu, 6, languageRun());
+      expect(parts).toEqual(whole);
+    },
+  );
 
   const variants: [what: string, options: () => Partial<TrainerOptions>][] = [
     ["a batch in pieces", () => ({ microBatchSize: 2 })],
@@ -110,13 +113,13 @@ describe("MP-02 a model with a tensor above the binding limit", () => {
     ["sgd with momentum", () => ({ optimizer: sgd({ learningRate: 0.1, momentum: 0.9 }) })],
   ];
   for (const [what, overrides] of variants) {
-    gpuTest(`has the bits of one binding in ${what}`, async (gpu) => {
+    gpuTest(`MP-02 has the bits of one binding in ${what}`, async (gpu) => {
       const parts = await onLimited(gpu, (limited) => trainTo(limited, 2, languageRun(overrides())));
       expect(parts).toEqual(await trainTo(gpu, 2, languageRun(overrides())));
     });
   }
 
-  gpuTest("keeps its bits where it is frozen", async (gpu) => {
+  gpuTest("MP-02 keeps its bits where it is frozen", async (gpu) => {
     const optimizer = (): TrainerOptions["optimizer"] =>
       adamw({ learningRate: 0.01, groups: [{ parameters: "0.weight", frozen: true }] });
     await onLimited(
@@ -133,42 +136,45 @@ describe("MP-02 a model with a tensor above the binding limit", () => {
     );
   });
 
-  gpuTest("predicts, is exported and opened again, and is searched for what is not finite", async (gpu) => {
-    const inputs = HostTensor.from(Uint32Array.from({ length: 2 * POSITIONS }, (_, i) => i * 71 % WORDS), [
-      2,
-      4,
-    ]);
-    const hex = (tensor: HostTensor): string => Buffer.from(tensor.bytes).toString("hex");
-    await inFolder(async (folder) => {
-      const predictions = async (device: GpuDevice, path: string): Promise<string[]> => {
-        const trained = await withTrainer(device, languageRun(), async (trainer, store) => {
-          await trainer.train({ steps: 2, ...QUIET });
-          await trainer.save(path);
-          const predicted = hex(await trainer.predict(inputs, { batchSize: 2 }) as HostTensor);
-          store.write({
-            "model.0.weight": HostTensor.from(new Float32Array(WORDS * WIDTH).fill(NaN), [WORDS, WIDTH]),
+  gpuTest(
+    "MP-02 predicts, is exported and opened again, and is searched for what is not finite",
+    async (gpu) => {
+      const inputs = HostTensor.from(Uint32Array.from({ length: 2 * POSITIONS }, (_, i) => i * 71 % WORDS), [
+        2,
+        4,
+      ]);
+      const hex = (tensor: HostTensor): string => Buffer.from(tensor.bytes).toString("hex");
+      await inFolder(async (folder) => {
+        const predictions = async (device: GpuDevice, path: string): Promise<string[]> => {
+          const trained = await withTrainer(device, languageRun(), async (trainer, store) => {
+            await trainer.train({ steps: 2, ...QUIET });
+            await trainer.save(path);
+            const predicted = hex(await trainer.predict(inputs, { batchSize: 2 }) as HostTensor);
+            store.write({
+              "model.0.weight": HostTensor.from(new Float32Array(WORDS * WIDTH).fill(NaN), [WORDS, WIDTH]),
+            });
+            expect((await trainer.findNonFinite())?.op).toBe('parameter "0.weight"');
+            return predicted;
           });
-          expect((await trainer.findNonFinite())?.op).toBe('parameter "0.weight"');
-          return predicted;
-        });
-        const predictor = await Predictor.open(language(), path, { gpu: device, batchSize: 2 });
-        const opened = hex(await predictor.predict(inputs));
-        await predictor.close();
-        return [trained, opened];
-      };
-      const parts = await onLimited(gpu, (limited) => predictions(limited, `${folder}/parts.cairn`));
-      expect(parts[0]).toBe(parts[1] ?? "");
-      expect(await predictions(gpu, `${folder}/whole.cairn`)).toEqual(parts);
-      const { tensors } = await exportWeights(
-        await openCheckpoint(`${folder}/parts.cairn`),
-        await FileStorage.open(folder),
-        "weights.cairn",
-      );
-      expect(tensors).toContain("0.weight");
-    });
-  });
+          const predictor = await Predictor.open(language(), path, { gpu: device, batchSize: 2 });
+          const opened = hex(await predictor.predict(inputs));
+          await predictor.close();
+          return [trained, opened];
+        };
+        const parts = await onLimited(gpu, (limited) => predictions(limited, `${folder}/parts.cairn`));
+        expect(parts[0]).toBe(parts[1] ?? "");
+        expect(await predictions(gpu, `${folder}/whole.cairn`)).toEqual(parts);
+        const { tensors } = await exportWeights(
+          await openCheckpoint(`${folder}/parts.cairn`),
+          await FileStorage.open(folder),
+          "weights.cairn",
+        );
+        expect(tensors).toContain("0.weight");
+      });
+    },
+  );
 
-  gpuTest("is refused by name with an optimiser that updates whole tensors", async (gpu) => {
+  gpuTest("MP-02 is refused by name with an optimiser that updates whole tensors", async (gpu) => {
     await onLimited(
       gpu,
       (limited) =>
@@ -184,7 +190,7 @@ describe("MP-02 a model with a tensor above the binding limit", () => {
     );
   });
 
-  gpuTest("an embedding of 200 MiB trains with WebGPU's default limits, and resumes", async (gpu) => {
+  gpuTest("MP-02 an embedding of 200 MiB trains with WebGPU's default limits, and resumes", async (gpu) => {
     const wide = await openWithDefaults();
     try {
       expect(wide.limits.maxStorageBufferBindingSize).toBe(128 * MIB);

@@ -27,8 +27,8 @@ function run(): TrainerOptions {
 
 const STATE_BYTES = 4 * 20_480;
 
-describe("MP-03 a model that does not fit", () => {
-  test("is refused before anything is allocated, with the sum", async () => {
+describe("a model that does not fit", () => {
+  test("MP-03 is refused before anything is allocated, with the sum", async () => {
     const fake = new FakeDevice();
     const store = await TensorStore.open({ device: fake.device, memoryBytes: STATE_BYTES - 1 });
     const error = await thrownBy(() => new Trainer(store, run())) as CairnError;
@@ -43,7 +43,7 @@ describe("MP-03 a model that does not fit", () => {
     await store.close();
   });
 
-  test("counts the gradients of a piece, where batches are computed in pieces", async () => {
+  test("MP-03 counts the gradients of a piece, where batches are computed in pieces", async () => {
     const fake = new FakeDevice();
     const store = await TensorStore.open({ device: fake.device, memoryBytes: STATE_BYTES + 10_000 });
     const error = await thrownBy(() => new Trainer(store, { ...run(), microBatchSize: 2 })) as CairnError;
@@ -52,7 +52,7 @@ describe("MP-03 a model that does not fit", () => {
     await store.close();
   });
 
-  test("leaves nothing behind where only the GPU knows that it is full", async () => {
+  test("MP-03 leaves nothing behind where only the GPU knows that it is full", async () => {
     for (let full = 0; full < 3; full++) {
       const fake = new FakeDevice();
       fake.allocate = (index) => index === full ? "out-of-memory" : undefined;
@@ -70,7 +70,7 @@ describe("MP-03 a model that does not fit", () => {
     }
   });
 
-  test("of a store of one's own is refused by the next call", async () => {
+  test("MP-03 of a store of one's own is refused by the next call", async () => {
     const fake = new FakeDevice();
     fake.allocate = () => "out-of-memory";
     const store = await TensorStore.open({ device: fake.device });
@@ -83,7 +83,7 @@ describe("MP-03 a model that does not fit", () => {
     await store.close();
   });
 
-  gpuTest("is refused when its step does not fit, and its gradients are freed", async () => {
+  gpuTest("MP-03 is refused when its step does not fit, and its gradients are freed", async () => {
     const gpu = await GpuDevice.open({ ...gpuTestOptions(), memoryBytes: STATE_BYTES + 4_000 });
     const store = TensorStore.on(gpu);
     const trainer = new Trainer(store, run());
