@@ -83,24 +83,29 @@ for (const variant of VARIANTS) {
       expect(await results(515)).toEqual(await results(511));
     });
 
-    gpuTest("OP-09 a key's gradient does not depend on how many others there are", async (gpu) => {
-      const width = 6;
-      const results = async (keys: number): Promise<number[]> => {
-        const mask = input("mask", "u32", [keys]);
-        const { values, elements } = attentionOf({ q: [1, 1, 37, width], k: [1, 1, keys, width] }, { mask });
-        const some = (seed: number) => Array.from(randomNumbers(515 * width, seed)).slice(0, keys * width);
-        // Those that only the longer one has are hidden.
-        const seen = Array.from({ length: keys }, (_, key) => Number(key < 511));
-        const lists = await found(
-          gpu,
-          values.slice(2),
-          { ...elements, k: some(9), v: some(10), mask: seen },
-          variant,
-        );
-        return lists.flatMap((list) => list.slice(0, 511 * width));
-      };
-      expect(await results(515)).toEqual(await results(511));
-    });
+    // Tiles have one key an invocation, however many there are; and older drivers take minutes to compile this one.
+    if (variant === "page") {
+      gpuTest("OP-09 a key's gradient does not depend on how many others there are", async (gpu) => {
+        const width = 6;
+        const results = async (keys: number): Promise<number[]> => {
+          const mask = input("mask", "u32", [keys]);
+          const { values, elements } = attentionOf({ q: [1, 1, 37, width], k: [1, 1, keys, width] }, {
+            mask,
+          });
+          const some = (seed: number) => Array.from(randomNumbers(515 * width, seed)).slice(0, keys * width);
+          // Those that only the longer one has are hidden.
+          const seen = Array.from({ length: keys }, (_, key) => Number(key < 511));
+          const lists = await found(
+            gpu,
+            values.slice(2),
+            { ...elements, k: some(9), v: some(10), mask: seen },
+            variant,
+          );
+          return lists.flatMap((list) => list.slice(0, 511 * width));
+        };
+        expect(await results(515)).toEqual(await results(511));
+      });
+    }
 
     gpuTest("OP-09 a query that sees no key gives zeros, and its gradients are zeros", async (gpu) => {
       const { values, elements } = attentionOf(
