@@ -15,8 +15,10 @@ import {
   begunLines,
   extraBindings,
   hides,
+  LAUNCH_WGSL,
   loadedLines,
   loadRowWgsl,
+  mainWgsl,
   scoreLines,
   storedLines,
   storeRowWgsl,
@@ -115,7 +117,7 @@ function forwardDispatch<B>(
 ): KernelStep<B> {
   const { sizes, manner } = attention;
   const source = rowSource(variant, sizes.width, sizes.valueWidth);
-  const queryTiles = Math.ceil(sizes.queries / (source.invocations * queriesEach(variant, sizes)));
+  const tiles = Math.ceil(sizes.queries / (source.invocations * queriesEach(variant, sizes)));
   const heads = headCount * (sizes.heads / sizes.keyHeads);
   const written = [out, logSums, ...state === undefined ? [] : [state]];
   return {
@@ -124,11 +126,11 @@ function forwardDispatch<B>(
       code: forwardWgsl(attention, variant, state !== undefined),
       constants: {
         ...attentionConstants(attention),
-        query_tiles: queryTiles,
+        tiles,
         ...state === undefined ? {} : { all_queries: sizes.batch * sizes.heads * sizes.queries },
       },
       bindings: [...rows, queries, ...written, ...extraBindings(manner, { mask, scalars })],
-      workgroups: gridFor(heads * queryTiles),
+      workgroups: gridFor(heads * tiles),
     },
     writes: written,
   };
@@ -148,7 +150,7 @@ function forwardWgsl(
     hides(manner) ? `select(${value}, vec4<f32>(), is_hidden_${r})` : value;
   const perQuery = (line: (r: number) => string | string[]) => each(own, line);
   return `// An invocation has ${own} of the queries, and goes through the keys that they see.
-override query_tiles: u32;
+${LAUNCH_WGSL}
 ${isCut ? "override all_queries: u32;\n" : ""}
 ${source.declarations}
 ${loadRowWgsl("query", 2, width)}
@@ -161,30 +163,19 @@ ${
   }
 ${attentionWgsl(manner, isCut ? 6 : 5)}
 
-@compute @workgroup_size(${source.invocations})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = workgroup.y * workgroups.x + workgroup.x;
-  let launch_head = index / query_tiles;
-  if (launch_head >= ${source.headCount} * group) {
-    return;
-  }
-  let first_query = index % query_tiles * ${source.invocations * own}u;
+${mainWgsl(source.invocations, `${source.headCount} * group`, own)}
   let head = ${source.firstHead} * group + launch_head;
 ${lines(1, source.head("(launch_head / group)", "keys"))}
-  let end = ${manner.isCausal ? `min(keys, first_query + ${source.invocations * own}u)` : "keys"};
+  let end = ${manner.isCausal ? `min(keys, first_own + ${source.invocations * own}u)` : "keys"};
 ${
     lines(
       1,
       perQuery((r) => [
-        `let query_${r} = first_query + ${r * source.invocations}u + local;`,
+        `let query_${r} = first_own + ${r * source.invocations}u + local;`,
         // What is beyond the last query is computed for the last, and never written.
         `let place_${r} = head * queries + min(query_${r}, queries - 1u);`,
         ...loadedLines(variant, `query_${r}`, keyVectors, (v) => `load_query(place_${r}, ${v}) * scale`),
-        ...startLines(variant, r, valueVectors, isCut ? source.goesOn : undefined),
+        ...startLines(r, valueVectors, isCut ? source.goesOn : undefined),
       ]),
     )
   }
@@ -209,7 +200,6 @@ ${lines(1, perQuery((r) => endLines(variant, r, valueVectors, isCut)))}
 
 /** Where a query's sums begin: at nothing, or where the dispatch before left them. */
 function startLines(
-  variant: AttentionVariant,
   r: number,
   valueVectors: number,
   goesOn: string | undefined,
@@ -223,7 +213,7 @@ function startLines(
       `  total_${r} = state[all_queries + place_${r}];`,
       "}",
     ],
-    ...begunLines(variant, `sum_${r}`, valueVectors, (v) => `load_out(place_${r}, ${v})`, goesOn),
+    ...begunLines(`sum_${r}`, valueVectors, (v) => `load_out(place_${r}, ${v})`, goesOn),
   ];
 }
 

@@ -6,6 +6,7 @@ import {
   type AttentionVariant,
   requireAttention,
 } from "./attention_sizes.ts";
+import { scoreLines } from "./attention_wgsl.ts";
 import { listPages, packPages, planPages } from "./pages.ts";
 
 /** What both gradient kernels read. Rows of queries are `[batch, heads, queries]`. */
@@ -87,21 +88,22 @@ export function launchOf<B>(
   };
 }
 
-/** The entry point of both, up to the number of its own row. A dispatch has `heads` of them. */
-export function mainWgsl(invocations: number, heads: string, rowsEach: number): string {
-  return `@compute @workgroup_size(${invocations})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = workgroup.y * workgroups.x + workgroup.x;
-  let launch_head = index / tiles;
-  if (launch_head >= ${heads}) {
-    return;
-  }
-  let first_own = index % tiles * ${invocations * rowsEach}u;`;
+/**
+ * Lines that leave what a score gives, of the row `r` that an invocation has and the row that the kernel is at: its
+ * `weight`, by what that is multiplied where weights are left out (`factor`), and the gradient of the score
+ * (`of_score`). They go by `dot_of_keys` and `dot_of_values`.
+ */
+export function scoreGradientLines(
+  r: number,
+  manner: Attention["manner"],
+  { query, key, logSum, productSum }: Readonly<Record<"query" | "key" | "logSum" | "productSum", string>>,
+): string[] {
+  const hidden = `is_hidden_${r}`;
+  return [
+    ...scoreLines(manner, { dot: `dot_of_keys_${r}`, head: "head", query, key, suffix: `_${r}` }),
+    `let weight_${r} = select(exp_of(score_${r} - ${logSum}), 0.0, ${hidden});`,
+    ...manner.drops ? [`let factor_${r} = kept(head, ${query}, ${key});`] : [],
+    `let of_weight_${r} = dot_of_values_${r}${manner.drops ? ` * factor_${r}` : ""};`,
+    `let of_score_${r} = select(weight_${r} * (of_weight_${r} - ${productSum}) * scale, 0.0, ${hidden});`,
+  ];
 }
-
-/** Declares what `mainWgsl` goes by, besides the constants of an attention. */
-export const LAUNCH_WGSL: string = `override tiles: u32; // of a head`;

@@ -5,9 +5,8 @@ import {
   type AttentionGradientInputs,
   type GradientLaunch,
   gradientSteps,
-  LAUNCH_WGSL,
   launchOf,
-  mainWgsl,
+  scoreGradientLines,
 } from "./attention_gradient.ts";
 import { type Attention, type AttentionVariant, rowsEach, vectorsOf } from "./attention_sizes.ts";
 import {
@@ -15,9 +14,10 @@ import {
   begunLines,
   extraBindings,
   hides,
+  LAUNCH_WGSL,
   loadedLines,
   loadRowWgsl,
-  scoreLines,
+  mainWgsl,
   storedLines,
   storeRowWgsl,
 } from "./attention_wgsl.ts";
@@ -130,7 +130,7 @@ function beginLines(
 ): string[] {
   const goesOn = isCut ? source.goesOn : undefined;
   const begin = (sum: string, count: number, out: string): string[] =>
-    begunLines(variant, `${sum}_${r}`, count, (v) => `load_${out}(place_${r}, ${v})`, goesOn);
+    begunLines(`${sum}_${r}`, count, (v) => `load_${out}(place_${r}, ${v})`, goesOn);
   return [
     `let own_${r} = first_own + ${r * source.invocations}u + local;`,
     // What is beyond the last key is computed for the last, and never written.
@@ -150,25 +150,19 @@ function keySumLines(
   valueVectors: number,
   manner: Attention["manner"],
 ): string[] {
-  const hidden = `is_hidden_${r}`;
-  const seen = (value: string): string => hides(manner) ? `select(${value}, vec4<f32>(), ${hidden})` : value;
-  const factor = manner.drops ? ` * factor_${r}` : "";
+  // A query that does not see the key gives nothing, whatever its elements are.
+  const seen = (value: string): string =>
+    hides(manner) ? `select(${value}, vec4<f32>(), is_hidden_${r})` : value;
   return [
     ...dotLines(`dot_of_keys_${r}`, vectors, `key_${r}`, (v) => `query_${v}`),
     ...dotLines(`dot_of_values_${r}`, valueVectors, `value_${r}`, (v) => `gradient_${v}`),
-    ...scoreLines(manner, {
-      dot: `dot_of_keys_${r}`,
-      head: "head",
+    ...scoreGradientLines(r, manner, {
       query: "query_number",
       key: `key_number_${r}`,
-      suffix: `_${r}`,
+      logSum: "log_sum",
+      productSum: "product_sum",
     }),
-    `let weight_${r} = select(exp_of(score_${r} - log_sum), 0.0, ${hidden});`,
-    ...manner.drops ? [`let factor_${r} = kept(head, query_number, key_number_${r});`] : [],
-    `let share_${r} = weight_${r}${factor};`,
-    `let of_weight_${r} = dot_of_values_${r}${factor};`,
-    `let of_score_${r} = select(weight_${r} * (of_weight_${r} - product_sum) * scale, 0.0, ${hidden});`,
-    // A query that does not see the key gives nothing, whatever its elements are.
+    `let share_${r} = weight_${r}${manner.drops ? ` * factor_${r}` : ""};`,
     ...each(
       valueVectors,
       (v) =>

@@ -5,9 +5,8 @@ import {
   type AttentionGradientInputs,
   type GradientLaunch,
   gradientSteps,
-  LAUNCH_WGSL,
   launchOf,
-  mainWgsl,
+  scoreGradientLines,
 } from "./attention_gradient.ts";
 import { type Attention, type AttentionVariant, rowsEach, vectorsOf } from "./attention_sizes.ts";
 import {
@@ -15,9 +14,10 @@ import {
   begunLines,
   extraBindings,
   hides,
+  LAUNCH_WGSL,
   loadedLines,
   loadRowWgsl,
-  scoreLines,
+  mainWgsl,
   storedLines,
   storeRowWgsl,
 } from "./attention_wgsl.ts";
@@ -110,7 +110,7 @@ ${
         `let log_sum_${r} = log_sums[place_${r}];`,
         `let product_sum_${r} = products[place_${r}];`,
         ...loadedLines(variant, `query_${r}`, vectors, (v) => `load_query(place_${r}, ${v}) * scale`),
-        ...begunLines(variant, `sum_${r}`, vectors, (v) => `load_out(place_${r}, ${v})`, goesOn),
+        ...begunLines(`sum_${r}`, vectors, (v) => `load_out(place_${r}, ${v})`, goesOn),
         ...loadedLines(variant, `gradient_${r}`, valueVectors, (v) => `load_gradient(place_${r}, ${v})`),
       ]),
     )
@@ -147,18 +147,18 @@ function querySumLines(
   valueVectors: number,
   manner: Attention["manner"],
 ): string[] {
-  const query = `query_number_${r}`;
-  const hidden = `is_hidden_${r}`;
-  const seen = (value: string): string => hides(manner) ? `select(${value}, vec4<f32>(), ${hidden})` : value;
-  const of = { dot: `dot_of_keys_${r}`, head: "head", query, key: "row", suffix: `_${r}` };
+  // A key that is not seen gives nothing, whatever its elements are.
+  const seen = (value: string): string =>
+    hides(manner) ? `select(${value}, vec4<f32>(), is_hidden_${r})` : value;
   return [
     ...dotLines(`dot_of_keys_${r}`, vectors, `query_${r}`, (v) => `key_${v}`),
     ...dotLines(`dot_of_values_${r}`, valueVectors, `gradient_${r}`, (v) => `value_${v}`),
-    ...scoreLines(manner, of),
-    `let weight_${r} = select(exp_of(score_${r} - log_sum_${r}), 0.0, ${hidden});`,
-    `let of_weight_${r} = dot_of_values_${r}${manner.drops ? ` * kept(head, ${query}, row)` : ""};`,
-    // A key that is not seen gives nothing, whatever its elements are.
-    `let of_score_${r} = select(weight_${r} * (of_weight_${r} - product_sum_${r}) * scale, 0.0, ${hidden});`,
+    ...scoreGradientLines(r, manner, {
+      query: `query_number_${r}`,
+      key: "row",
+      logSum: `log_sum_${r}`,
+      productSum: `product_sum_${r}`,
+    }),
     ...each(
       vectors,
       (v) => `sum_${r}_${v} = fma(vec4<f32>(of_score_${r}), ${seen(`key_${v}`)}, sum_${r}_${v});`,

@@ -110,36 +110,33 @@ export function loadedLines(
   name: string,
   vectors: number,
   load: (vector: string) => string,
-  { declare = "let", when }: { readonly declare?: "let" | "var"; readonly when?: string | undefined } = {},
 ): string[] {
-  if (variant === "tile") {
-    return each(vectors, (v) =>
-      when === undefined ? [`${declare} ${name}_${v} = ${load(`${v}u`)};`] : [
-        `${declare} ${name}_${v} = vec4<f32>();`,
-        `if ${when} { ${name}_${v} = ${load(`${v}u`)}; }`,
-      ]);
-  }
-  const loop = loopLines(vectors, `${name}_loaded[vector] = ${load("vector")};`);
+  if (variant === "tile") return each(vectors, (v) => `let ${name}_${v} = ${load(`${v}u`)};`);
   return [
     `var ${name}_loaded = array<vec4<f32>, ${vectors}>();`,
-    ...when === undefined ? loop : [`if ${when} {`, ...loop.map((line) => `  ${line}`), "}"],
-    ...each(vectors, (v) => `${declare} ${name}_${v} = ${name}_loaded[${v}u];`),
+    ...loopLines(vectors, `${name}_loaded[vector] = ${load("vector")};`),
+    ...each(vectors, (v) => `let ${name}_${v} = ${name}_loaded[${v}u];`),
   ];
 }
 
 /**
- * Lines that declare variables as {@link loadedLines} does, for sums: of 0, or of what another dispatch left where
- * `goesOn` says that this one goes on from there. Without `goesOn` there is nothing to load, and less to compile.
+ * Lines that declare variables `name_0` and so on for sums: of 0, or of what another dispatch left where `goesOn` says
+ * that this one goes on from there. Without `goesOn` there is nothing to load, and less to compile.
  */
 export function begunLines(
-  variant: AttentionVariant,
   name: string,
   vectors: number,
   load: (vector: string) => string,
   goesOn: string | undefined,
 ): string[] {
   if (goesOn === undefined) return each(vectors, (v) => `var ${name}_${v} = vec4<f32>();`);
-  return loadedLines(variant, name, vectors, load, { declare: "var", when: goesOn });
+  return [
+    `var ${name}_loaded = array<vec4<f32>, ${vectors}>();`,
+    `if ${goesOn} {`,
+    ...loopLines(vectors, `${name}_loaded[vector] = ${load("vector")};`).map((line) => `  ${line}`),
+    "}",
+    ...each(vectors, (v) => `var ${name}_${v} = ${name}_loaded[${v}u];`),
+  ];
 }
 
 /** Lines that hand `name_0` and so on to `store`, in a loop where {@link loadedLines} has one. */
@@ -201,3 +198,25 @@ ${body}
 }
 `;
 }
+
+/**
+ * The entry point of a kernel whose invocations have `rowsEach` rows each, up to the number of the first one of the
+ * workgroup. A dispatch has so many `heads`.
+ */
+export function mainWgsl(invocations: number, heads: string, rowsEach: number): string {
+  return `@compute @workgroup_size(${invocations})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) workgroups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = workgroup.y * workgroups.x + workgroup.x;
+  let launch_head = index / tiles;
+  if (launch_head >= ${heads}) {
+    return;
+  }
+  let first_own = index % tiles * ${invocations * rowsEach}u;`;
+}
+
+/** Declares what `mainWgsl` goes by, besides the constants of an attention. */
+export const LAUNCH_WGSL: string = `override tiles: u32; // of a head`;

@@ -15,8 +15,8 @@ export interface RowSource {
    * rows.
    */
   head(headInLaunch: string, rowsOfHead: string): readonly string[];
-  /** Whether sums go on from those of another dispatch, as WGSL. */
-  readonly goesOn: string;
+  /** Whether sums go on from those of another dispatch, as WGSL; absent where one dispatch has all rows of a head. */
+  readonly goesOn?: string;
   /** Invocations of a workgroup. */
   readonly invocations: number;
   /**
@@ -85,7 +85,6 @@ var<workgroup> tile_second: array<vec4<f32>, ${rows * second}>;
       `let head_first = ${headInLaunch} * ${rowsOfHead};`,
       `let rows_of_head = ${rowsOfHead};`,
     ],
-    goesOn: "(false)",
     invocations,
     loop: (begin, end, body) =>
       `for (var tile = ${begin} / ${rows}u * ${rows}u; tile < ${end}; tile += ${rows}u) {
