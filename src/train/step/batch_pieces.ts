@@ -1,4 +1,5 @@
 import type { Parts } from "../../base/parts/named.ts";
+import type { TensorSpec } from "../../container/format/layout.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { div } from "../../graph/ops/arithmetic.ts";
 import { equal, where } from "../../graph/ops/comparison.ts";
@@ -55,6 +56,11 @@ export function wholeWeight(index: number): string {
   return `weight ${index} of the batch`;
 }
 
+/** Numbers that stand in memory of their own, by their names. */
+export function scalarSpecs(names: readonly string[]): TensorSpec[] {
+  return names.map((name) => ({ name, dtype: "f32", shape: [] }));
+}
+
 /** The numbers of the whole batch, which are in {@link PieceMemory}. */
 export const WHOLE_BATCH: WholeBatch = {
   shareOf(term, index) {
@@ -87,8 +93,6 @@ export class PieceMemory {
     this.#model = model;
     const { gpu, slabBytes } = model.store;
     const made: TensorGroup[] = [];
-    const scalars = (names: readonly string[]) =>
-      names.map((name) => ({ name, dtype: "f32" as const, shape: [] }));
     const create = (name: string, specs: Parameters<typeof TensorGroup.allocate>[2]): TensorGroup => {
       const group = TensorGroup.allocate(gpu, name, specs, slabBytes);
       made.push(group);
@@ -96,11 +100,11 @@ export class PieceMemory {
     };
     try {
       this.gradients = create("gradients of a piece", gradients.specs());
-      this.sums = create("sums", scalars(numbers));
+      this.sums = create("sums", scalarSpecs(numbers));
       this.buffers = allocateBuffers(model, "buffers of a piece");
       made.push(this.buffers);
       const weights = Array.from({ length: terms }, (_, index) => wholeWeight(index));
-      this.#whole = create("batch", scalars([EXAMPLES, PIECES, ...weights]));
+      this.#whole = create("batch", scalarSpecs([EXAMPLES, PIECES, ...weights]));
     } catch (error) {
       free(model, made);
       throw error;
@@ -163,7 +167,8 @@ function free({ store: { gpu } }: Model, groups: readonly TensorGroup[]): void {
   for (const { buffer } of groups.flatMap(({ slabs }) => slabs)) gpu.destroyBuffer(buffer);
 }
 
-function rangeIn(group: TensorGroup, name: string): BufferRange {
+/** @throws RangeError where the group has no such tensor. */
+export function rangeIn(group: TensorGroup, name: string): BufferRange {
   return tensorIn(group, name).range;
 }
 

@@ -14,16 +14,14 @@ import { copyBuffers, updatedBuffers } from "./buffer_updates.ts";
 import type { StepInParts } from "./step_in_parts.ts";
 import { type StepMemory, stepProgram, type StepProgramParts } from "./step_program.ts";
 import { forwardOf, type StepDefinition, type StepPart, type StepValues, stepValues } from "./step_values.ts";
-import { weighingOf } from "./weighing.ts";
+import { weighingOf, WeighingProgram } from "./weighing.ts";
 
 /** What is compiled for pieces of one size. */
 interface PiecePrograms {
   readonly size: number;
   readonly values: StepValues;
   /** Adds up the weights of the examples; none where each weighs 1. */
-  readonly weighing: Executable | undefined;
-  /** The parts of a batch that it reads. */
-  readonly weighed: readonly string[];
+  readonly weighing: WeighingProgram | undefined;
   /** Forward, backward and adding up; then, after the last piece, what every step does with its gradients. */
   readonly step: Executable;
   /** How many of its updates add up. */
@@ -116,10 +114,7 @@ export class PieceStep implements StepInParts {
   explain(): ProgramExplanation[] {
     return [...this.#programs.values()].flatMap((programs) => {
       const { size, weighing } = programs;
-      return [
-        explainPiece(programs),
-        ...weighing === undefined ? [] : [{ ...weighing.explain(), label: `weights of ${size} examples` }],
-      ];
+      return [explainPiece(programs), ...weighing === undefined ? [] : [weighing.explain(size)]];
     });
   }
 
@@ -145,10 +140,7 @@ export class PieceStep implements StepInParts {
       const scalarsOfPiece = { ...scalars, firstExample: piece.first };
       return { programs, piece: pieceOf(batch, size, piece), scalars: scalarsOfPiece };
     });
-    for (const { programs: { weighing, weighed }, scalars, piece } of each) {
-      const read = Object.entries(piece).filter(([part]) => weighed.includes(part));
-      weighing?.run(Object.fromEntries(read), scalars);
-    }
+    for (const { programs: { weighing }, scalars, piece } of each) weighing?.run(piece, scalars);
     return each;
   }
 
@@ -178,19 +170,17 @@ async function programsFor(
   const additions = additionsOf(definition.memory, memory, values, mostBindingBytes(gpu));
   const program = stepProgram({ ...definition, values, pieces: { memory, additions } });
   const weighing = weighingProgram(definition, size, memory);
-  const compiling = [
-    Executable.compile(gpu, program, { variants, label: "train step of a piece", onCompile: listener() }),
-    ...weighing === undefined
-      ? []
-      : [Executable.compile(gpu, weighing, { variants, label: "weights of a piece", onCompile: listener() })],
-  ];
-  const [step, compiled] = await allOrNone(compiling, (each) => each.close());
+  const options = (label: string) => ({ variants, label, onCompile: listener() });
+  const made = await allOrNone<Executable | WeighingProgram>([
+    Executable.compile(gpu, program, options("train step of a piece")),
+    ...weighing === undefined ? [] : [WeighingProgram.compile(gpu, weighing, options("weights of a piece"))],
+  ], (each) => each.close());
+  const step = made.find((each) => each instanceof Executable);
   if (step === undefined) throw new RangeError("A step of a piece was not compiled");
   return {
     size,
     values,
-    weighing: compiled,
-    weighed: (weighing?.inputs ?? []).map(({ attributes: { name } }) => String(name)),
+    weighing: made.find((each) => each instanceof WeighingProgram),
     step,
     additions: additions.length,
   };

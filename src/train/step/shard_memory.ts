@@ -3,7 +3,7 @@ import type { Model } from "../../nn/model.ts";
 import { bytesOf, type SumMemory } from "../../parallel/sum_memory.ts";
 import { slabRanges } from "../../tensor/slab_ranges.ts";
 import { type StoredTensor, TensorGroup } from "../../tensor/tensor_group.ts";
-import { EXAMPLES, PIECES, wholeWeight } from "./batch_pieces.ts";
+import { EXAMPLES, PIECES, scalarSpecs, wholeWeight } from "./batch_pieces.ts";
 import { nameOf } from "./update_ranges.ts";
 
 /** Which shard is being computed, for what only the first one says. */
@@ -54,15 +54,15 @@ export class ShardMemory {
     const others = Array.from({ length: slots }, (_, index) => index);
     const one = (of: TensorGroup | undefined): ShardNumbers => ({
       gradients: of ?? this.#allocate("gradients of shards", gradients.specs()),
-      numbers: this.#allocate("numbers of shards", scalars(numbers)),
+      numbers: this.#allocate("numbers of shards", scalarSpecs(numbers)),
       buffers: this.#allocate("buffers of shards", bufferSpecs(model)),
     });
     try {
       this.leaf = one(undefined);
       this.slots = others.map((index) => one(index === 0 ? gradients : undefined));
-      const ofWeights = (): TensorGroup => this.#allocate("weights of shards", scalars(weights));
+      const ofWeights = (): TensorGroup => this.#allocate("weights of shards", scalarSpecs(weights));
       this.weights = { leaf: ofWeights(), slots: Array.from({ length: weightSlots }, ofWeights) };
-      this.#whole = this.#allocate("batch", scalars([EXAMPLES, PIECES, SHARD]));
+      this.#whole = this.#allocate("batch", scalarSpecs([EXAMPLES, PIECES, SHARD]));
     } catch (error) {
       this.close();
       throw error;
@@ -137,10 +137,6 @@ export function rangesOf(tensors: readonly StoredTensor[]): SumMemory {
   const reals = ranges(tensors.filter(isReal), undefined);
   const integers = ranges(tensors.filter((tensor) => !isReal(tensor)), 0);
   return bytesOf(integers) === 0 ? reals : [...reals, ...integers];
-}
-
-function scalars(names: readonly string[]) {
-  return names.map((name) => ({ name, dtype: "f32" as const, shape: [] }));
 }
 
 function bufferSpecs({ buffers }: Model) {

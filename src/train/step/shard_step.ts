@@ -15,7 +15,7 @@ import { ownShards, type Slice, slicesOf } from "../../parallel/shards.ts";
 import { type Message, ShardReduction } from "../../parallel/shard_reduction.ts";
 import type { TensorGroup } from "../../tensor/tensor_group.ts";
 import { allOrNone } from "./all_or_none.ts";
-import { pieceOf, PIECES, WHOLE_BATCH } from "./batch_pieces.ts";
+import { pieceOf, PIECES, rangeIn, WHOLE_BATCH } from "./batch_pieces.ts";
 import { bufferStores, updatedBuffers } from "./buffer_updates.ts";
 import { lossScaleAt } from "./loss_scale.ts";
 import { rangesOf, SHARD, ShardMemory, sumMemoryOf } from "./shard_memory.ts";
@@ -23,7 +23,7 @@ import type { StepInParts } from "./step_in_parts.ts";
 import { finishingUpdates, gradientStores, type StepMemory, type StepProgramParts } from "./step_program.ts";
 import { forwardOf, type StepDefinition, type StepPart, type StepValues, stepValues } from "./step_values.ts";
 import { nameOf } from "./update_ranges.ts";
-import { weighingOf } from "./weighing.ts";
+import { weighingOf, WeighingProgram } from "./weighing.ts";
 
 /** What is compiled for shards of one size. */
 interface ShardPrograms {
@@ -32,9 +32,7 @@ interface ShardPrograms {
   /** Forward and backward. */
   readonly step: Executable;
   /** Adds up the weights of the examples; none where each weighs 1. */
-  readonly weighing: Executable | undefined;
-  /** The parts of a batch that it reads. */
-  readonly weighed: readonly string[];
+  readonly weighing: WeighingProgram | undefined;
 }
 
 /** What a step in shards is made of. */
@@ -117,7 +115,7 @@ export class ShardStep implements StepInParts {
     const each = this.#own(shards).map((shard) => this.#shardOf(batch, size, shard, scalars));
     memory.begin(size, shards.length);
     if (weights !== undefined) {
-      await weights.sum(shards.length, each, (shard) => this.#weigh(shard), message);
+      await weights.sum(shards.length, each, weigh, message);
     }
     return await reduction.sum(shards.length, each, (shard, index) => {
       memory.beginShard(index);
@@ -135,7 +133,7 @@ export class ShardStep implements StepInParts {
     const { memory, parallel, weights } = this.#compiled;
     const shards = slicesOf(size, parallel.shards).map((shard) => this.#shardOf(batch, size, shard, scalars));
     memory.begin(size, shards.length);
-    weights?.sumAlone(shards, (shard) => this.#weigh(shard));
+    weights?.sumAlone(shards, weigh);
     return shards.map(({ programs: { values }, ...part }) => {
       return { values, ...part, parameters: (name) => memory.locate(name) };
     });
@@ -151,7 +149,7 @@ export class ShardStep implements StepInParts {
     return [
       ...[...programs.values()].flatMap(({ size, values, step, weighing }) => [
         { ...step.explain(forwardOf(values)), label: `train step of a shard of ${size} examples` },
-        ...weighing === undefined ? [] : [{ ...weighing.explain(), label: `weights of ${size} examples` }],
+        ...weighing === undefined ? [] : [weighing.explain(size)],
       ]),
       update.explain([]),
     ];
@@ -200,11 +198,6 @@ export class ShardStep implements StepInParts {
       scalars: { ...scalars, firstExample: shard.first },
     };
   }
-
-  #weigh({ programs: { weighing, weighed }, batch, scalars }: ShardOfBatch): void {
-    const read = Object.entries(batch).filter(([part]) => weighed.includes(part));
-    weighing?.run(Object.fromEntries(read), scalars);
-  }
 }
 
 /** A shard, and what computes it. */
@@ -212,6 +205,10 @@ interface ShardOfBatch {
   readonly programs: ShardPrograms;
   readonly batch: Parts<ArrayBufferView>;
   readonly scalars: StepScalars;
+}
+
+function weigh({ programs: { weighing }, batch, scalars }: ShardOfBatch): void {
+  weighing?.run(batch, scalars);
 }
 
 /** The values of a step on a shard, for every size that there is. */
@@ -243,8 +240,7 @@ async function programsFor(
 ): Promise<ShardPrograms> {
   const { gpu, variants } = definition.model.store;
   const { leaf, weights } = memory;
-  const compile = (program: Program, label: string): Promise<Executable> =>
-    Executable.compile(gpu, program, { variants, label, onCompile: listener() });
+  const options = (label: string) => ({ variants, label, onCompile: listener() });
   const step: Program = {
     inputs: values.inputs,
     outputs: {},
@@ -256,18 +252,18 @@ async function programsFor(
     parameters: (name) => lossScaleAt(name, definition.state) ?? memory.locate(name),
   };
   const weighing = weighingOf(definition, size);
-  const [compiled, weigher] = await allOrNone([
-    compile(step, "train step of a shard"),
-    ...weighing === undefined ? [] : [compile({
+  const made = await allOrNone<Executable | WeighingProgram>([
+    Executable.compile(gpu, step, options("train step of a shard")),
+    ...weighing === undefined ? [] : [WeighingProgram.compile(gpu, {
       inputs: weighing.inputs,
       outputs: {},
       stores: numberStores(new Map(weighing.weights), weights.leaf),
       parameters: (name) => memory.locate(name),
-    }, "weights of a shard")],
+    }, options("weights of a shard"))],
   ], (each) => each.close());
+  const compiled = made.find((each) => each instanceof Executable);
   if (compiled === undefined) throw new RangeError("A step of a shard was not compiled");
-  const weighed = (weighing?.inputs ?? []).map(({ attributes: { name } }) => String(name));
-  return { size, values, step: compiled, weighing: weigher, weighed };
+  return { size, values, step: compiled, weighing: made.find((each) => each instanceof WeighingProgram) };
 }
 
 function numberStores(numbers: ReadonlyMap<string, Value>, into: TensorGroup): Store[] {
@@ -303,12 +299,6 @@ async function compileUpdate(
 
 function weightsOf({ weights: { leaf, slots } }: ShardMemory) {
   return { leaf: rangesOf(leaf.tensors), slots: slots.map(({ tensors }) => rangesOf(tensors)) };
-}
-
-function rangeIn({ tensors }: TensorGroup, name: string): BufferRange {
-  const found = tensors.find((tensor) => nameOf(tensor) === name);
-  if (found === undefined) throw new RangeError(`A shard leaves no number "${name}"`);
-  return found.range;
 }
 
 function closePrograms({ step, weighing }: ShardPrograms): void {

@@ -1,4 +1,10 @@
+import type { Parts } from "../../base/parts/named.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
+import { type CompileOptions, Executable } from "../../graph/executable.ts";
+import type { ProgramExplanation } from "../../graph/explain_program.ts";
+import type { Program } from "../../graph/program.ts";
 import { reachable, type Value } from "../../graph/value.ts";
+import type { StepScalars } from "../../kernels/step_scalars.ts";
 import type { Model } from "../../nn/model.ts";
 import type { BatchSpec } from "../../data/batch_source.ts";
 import { batchTerms, labelsOf, sumOfWeights } from "../measure/batch_loss.ts";
@@ -28,4 +34,35 @@ export function weighingOf(
   if (weights.length === 0) return undefined;
   const needed = new Set(reachable(weights.map(([, sum]) => sum)));
   return { inputs: batchValues(trace.input, labels).filter((input) => needed.has(input)), weights };
+}
+
+/** A compiled program that weighs some examples of a batch. */
+export class WeighingProgram {
+  readonly #executable: Executable;
+  /** The parts of a batch that it reads. */
+  readonly #read: ReadonlySet<string>;
+
+  private constructor(executable: Executable, { inputs }: Program) {
+    this.#executable = executable;
+    this.#read = new Set(inputs.map(({ attributes: { name } }) => String(name)));
+  }
+
+  static async compile(gpu: GpuDevice, program: Program, options: CompileOptions): Promise<WeighingProgram> {
+    return new WeighingProgram(await Executable.compile(gpu, program, options), program);
+  }
+
+  /** Weighs the examples of `batch`. Waits for nothing. */
+  run(batch: Parts<ArrayBufferView>, scalars: StepScalars): void {
+    const read = Object.entries(batch).filter(([part]) => this.#read.has(part));
+    this.#executable.run(Object.fromEntries(read), scalars);
+  }
+
+  /** Taken apart, as that of `size` examples. */
+  explain(size: number): ProgramExplanation {
+    return { ...this.#executable.explain(), label: `weights of ${size} examples` };
+  }
+
+  close(): void {
+    this.#executable.close();
+  }
 }
