@@ -2,6 +2,7 @@ import type { HostState } from "../../checkpoint/capture/state_types.ts";
 import type { ProcessGroup } from "../../checkpoint/ranks/process_group.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { decodeState, encodeState } from "../../parallel/state_message.ts";
+import { slabRanges } from "../../tensor/slab_ranges.ts";
 import type { StepColumns } from "../loop/history.ts";
 import type { Run } from "../loop/run.ts";
 import { fromStateTree, toStateTree } from "../loop/training_state.ts";
@@ -66,13 +67,8 @@ async function receive(run: Run, group: ProcessGroup): Promise<void> {
   run.resumedFrom = resumedFrom;
 }
 
-/** All slabs of the store, piece by piece. */
+/** All memory of the store, piece by piece. */
 function piecesOf({ store }: Run): BufferRange[] {
-  return store.groups().flatMap(({ slabs }) => slabs).flatMap(({ buffer, byteLength }) => {
-    const count = Math.ceil(byteLength / PIECE_BYTES);
-    return Array.from({ length: count }, (_, index): BufferRange => {
-      const offset = index * PIECE_BYTES;
-      return { buffer, offset, size: Math.min(PIECE_BYTES, byteLength - offset) };
-    });
-  });
+  return store.groups().flatMap(({ tensors }) => slabRanges(tensors, PIECE_BYTES))
+    .map(({ buffer, offset, byteLength }) => ({ buffer, offset, size: byteLength }));
 }
