@@ -1,3 +1,4 @@
+import { concatenated } from "../base/bytes/concatenated.ts";
 import { CairnError } from "../base/errors.ts";
 
 /** Where a container's bytes are read from: anything that can be read at an offset. */
@@ -62,22 +63,14 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
 /** A sink that collects what is written in memory. */
 export class BytesSink implements ByteSink {
   readonly #pieces: Uint8Array[] = [];
-  #byteLength = 0;
 
   write(bytes: Uint8Array): Promise<void> {
     this.#pieces.push(bytes.slice());
-    this.#byteLength += bytes.byteLength;
     return Promise.resolve();
   }
 
   /** All that was written so far, as one copy. */
   toBytes(): Uint8Array {
-    const all = new Uint8Array(this.#byteLength);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      all.set(piece, at);
-      at += piece.byteLength;
-    }
-    return all;
+    return concatenated(this.#pieces);
   }
 }

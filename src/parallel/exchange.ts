@@ -1,3 +1,4 @@
+import { concatenated } from "../base/bytes/concatenated.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { NodeSums } from "./node_sums.ts";
@@ -186,12 +187,5 @@ export class Exchange {
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   const some = parts.filter(({ byteLength }) => byteLength > 0);
   const [first = NOTHING] = some;
-  if (some.length <= 1) return first;
-  const all = new Uint8Array(some.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const part of some) {
-    all.set(part, at);
-    at += part.byteLength;
-  }
-  return all;
+  return some.length <= 1 ? first : concatenated(some);
 }

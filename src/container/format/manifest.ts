@@ -1,3 +1,4 @@
+import { concatenated } from "../../base/bytes/concatenated.ts";
 import * as z from "zod/mini";
 import { canonicalJsonPieces, type JsonValue, parseCanonicalJsonSliced } from "../../base/canonical_json.ts";
 import { definedFields } from "../../base/defined_fields.ts";
@@ -152,7 +153,7 @@ export function* encodeManifest(
     pieces.push(encoder.encode(text));
     yield;
   }
-  return joined(pieces);
+  return concatenated(pieces);
 }
 
 /**
@@ -244,16 +245,6 @@ function* decodeUtf8(bytes: Uint8Array): Sliced<string> {
   } catch (cause) {
     throw invalid("it is no UTF-8", cause);
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let end = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, end);
-    end += piece.byteLength;
-  }
-  return bytes;
 }
 
 function invalid(problem: string, cause?: unknown): CairnError {

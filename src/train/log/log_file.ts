@@ -1,3 +1,4 @@
+import { concatenated } from "../../base/bytes/concatenated.ts";
 import { CairnError } from "../../base/errors.ts";
 import { cutLocation } from "../../storage/cut_location.ts";
 import { openStorage, type Storages } from "../../storage/open_storage.ts";
@@ -128,14 +129,4 @@ export async function closeDurably(writer: StorageWriter): Promise<void> {
   } finally {
     await writer.close();
   }
-}
-
-export function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -1,5 +1,5 @@
+import { concatenated } from "../../base/bytes/concatenated.ts";
 import type { KnownEntry, LogEntry } from "./log_entry.ts";
-import { concatenated } from "./log_file.ts";
 
 /**
  * The message `Event` of TensorBoard (event.proto), as much of it as scalars need: wall_time 1, step 2, file_version 3,

@@ -1,9 +1,9 @@
+import { concatenated } from "../../base/bytes/concatenated.ts";
 import type { StorageWriter } from "../../storage/storage.ts";
 import type { Callback, CallbackRun } from "../callbacks/callback.ts";
 import type { KnownEntry, LogEntry } from "./log_entry.ts";
 import {
   closeDurably,
-  concatenated,
   keepRecords,
   type LogStorage,
   openLogStorage,
