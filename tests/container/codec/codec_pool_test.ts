@@ -276,9 +276,11 @@ describe("CodecPool", () => {
       const first = await pool.encode(weights, "f32", ["planes"]);
       const { buffer } = first.stored;
       first.release();
-      pool.beginEncode(weights, "f32", ["planes"]).abandon();
-      // Done behind it, by the same thread.
-      const second = await pool.encode(weights, "f32", ["planes"]);
+      const abandoned = pool.beginEncode(weights, "f32", ["planes"]);
+      // Done behind it, by the same thread; posted before it is given up, as it may be done by then.
+      const next = pool.encode(weights, "f32", ["planes"]);
+      abandoned.abandon();
+      const second = await next;
       expect(second.stored.buffer === buffer).toBe(false);
       const third = await pool.encode(weights, "f32", ["planes"]);
       expect(third.stored.buffer === buffer).toBe(true);
