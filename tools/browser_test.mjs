@@ -1,14 +1,15 @@
 // Serves the built package and the pages of tests/browser/ on this machine's loopback, opens each page in headless
 // Chromium, and prints what it reports: one line a check.
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
+import { openChromium } from "./chromium.mjs";
 import { bundleExamplePage } from "./example_page.mjs";
-import { bunPath, chromiumPath, environment, NO_CHROMIUM, root } from "./runtimes.mjs";
+import { bunPath, chromiumPath, NO_CHROMIUM, root } from "./runtimes.mjs";
 
 const DEADLINE_MS = 120_000;
+const WITH_GPU = ["--enable-unsafe-webgpu", "--disable-gpu-sandbox"];
 const TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -43,20 +44,6 @@ function serve() {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve({ server, reported })));
 }
 
-function openChromium(program, url, profile) {
-  const flags = [
-    "--headless=new",
-    "--no-sandbox",
-    "--enable-unsafe-webgpu",
-    "--disable-gpu-sandbox",
-    "--no-first-run",
-  ];
-  return spawn(program, [...flags, `--user-data-dir=${profile}`, url], {
-    stdio: "ignore",
-    env: environment(),
-  });
-}
-
 const program = chromiumPath();
 if (program === undefined || !existsSync(program)) {
   console.error(
@@ -67,10 +54,8 @@ if (program === undefined || !existsSync(program)) {
 /** What a page of tests/browser/ reports. */
 async function checksOf(page) {
   const { server, reported } = await serve();
-  const profile = mkdtempSync(join(tmpdir(), "cairn-chromium-"));
   const url = `http://127.0.0.1:${server.address().port}/tests/browser/${page}`;
-  const chromium = openChromium(program, url, profile);
-  const closed = new Promise((resolve) => chromium.on("close", resolve));
+  const chromium = openChromium(program, WITH_GPU, url, "ignore");
   let timer;
   const late = new Promise((resolve) => {
     const error = `no report within ${DEADLINE_MS} ms`;
@@ -78,10 +63,8 @@ async function checksOf(page) {
   });
   const checks = await Promise.race([reported, late]);
   clearTimeout(timer);
-  chromium.kill("SIGTERM");
-  await closed;
+  await chromium.close();
   server.close();
-  rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
   return checks;
 }
 

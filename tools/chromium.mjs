@@ -6,29 +6,51 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { environment } from "./runtimes.mjs";
 
-const FLAGS = [
-  "--headless=new",
-  "--no-sandbox",
-  "--no-first-run",
-  "--disable-gpu",
-  "--hide-scrollbars",
-  "--remote-debugging-pipe",
-];
+const FLAGS = ["--headless=new", "--no-sandbox", "--no-first-run"];
+const DRIVEN = ["--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe"];
 /** A machine that does other work as well takes its time. */
 const DEADLINE_MS = 60_000;
+const LAST_WRITES_MS = 10_000;
+
+/** Chromium on an address, with a profile of its own: `{ child, close }`. */
+export function openChromium(program, flags, url, stdio) {
+  const profile = mkdtempSync(join(tmpdir(), "cairn-chromium-"));
+  const child = spawn(program, [...FLAGS, ...flags, `--user-data-dir=${profile}`, url], {
+    stdio,
+    env: environment(),
+  });
+  const closed = new Promise((resolve) => child.on("close", resolve));
+  const close = async () => {
+    child.kill("SIGTERM");
+    await closed;
+    await removeProfile(profile);
+  };
+  return { child, close };
+}
+
+/** Helpers of Chromium outlive it for a moment and may write a file into a folder that was just cleared. */
+async function removeProfile(profile) {
+  const end = Date.now() + LAST_WRITES_MS;
+  for (;;) {
+    try {
+      return rmSync(profile, { recursive: true, force: true });
+    } catch (error) {
+      if (error.code !== "ENOTEMPTY" || Date.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 export class Chromium {
   #child;
-  #profile = mkdtempSync(join(tmpdir(), "cairn-chromium-"));
+  #close;
   #waiting = new Map();
   #listeners = new Map();
   #calls = 0;
 
   constructor(program) {
-    this.#child = spawn(program, [...FLAGS, `--user-data-dir=${this.#profile}`, "about:blank"], {
-      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
-      env: environment(),
-    });
+    const pipes = ["ignore", "ignore", "ignore", "pipe", "pipe"];
+    ({ child: this.#child, close: this.#close } = openChromium(program, DRIVEN, "about:blank", pipes));
     let text = "";
     this.#child.stdio[4].on("data", (bytes) => {
       const messages = (text + bytes).split("\0");
@@ -64,10 +86,7 @@ export class Chromium {
   }
 
   async close() {
-    const closed = new Promise((resolve) => this.#child.on("close", resolve));
-    this.#child.kill("SIGTERM");
-    await closed;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20 });
+    await this.#close();
   }
 
   #take(message) {
