@@ -1,7 +1,7 @@
-import { CairnError } from "../../base/errors.ts";
+import { CHECKPOINT_EXTENSION } from "../../checkpoint/file/tags.ts";
 import { FileStorage } from "../../storage/file_storage.ts";
 import type { Storage } from "../../storage/storage.ts";
-import { inside, locateDirectory } from "./locate.ts";
+import { inside, locateDirectory, refuseFile } from "./locate.ts";
 import { isBucket } from "./locate_in_bucket.ts";
 
 /** A directory of checkpoints that was named, on a disk or in a bucket. */
@@ -40,11 +40,7 @@ function diskFolder(storage: FileStorage, label: string): Folder {
 
 /** Whoever names no bucket loads nothing of them. */
 async function bucketFolder(location: string): Promise<Folder> {
-  if (/\.cairn$/.test(location)) {
-    throw new CairnError("unsupported", `"${location}" is a file; expected a directory of checkpoints`, {
-      details: { path: location },
-    });
-  }
+  if (location.endsWith(CHECKPOINT_EXTENSION)) refuseFile(location);
   const { S3Storage } = await import("../../storage/s3/s3_storage.ts");
   const storage = await S3Storage.open(location);
   return {

@@ -84,12 +84,7 @@ export async function locateDirectory(location: string): Promise<string> {
     });
   }
   const found = await lookUp(location) ?? notFound(location);
-  if (!found.isDirectory) {
-    throw new CairnError("unsupported", `"${location}" is a file; expected a directory of checkpoints`, {
-      details: { path: location },
-    });
-  }
-  return found.path;
+  return found.isDirectory ? found.path : refuseFile(location);
 }
 
 /** A file's name behind the directory that was given. */
@@ -132,6 +127,13 @@ async function fileNames(storage: Storage): Promise<string[]> {
     !name.startsWith(".") && !isShard(name) &&
     [CHECKPOINT_EXTENSION, ...FOREIGN].some((ending) => name.endsWith(ending))
   );
+}
+
+/** Refuses a file where a directory has to be. */
+export function refuseFile(location: string): never {
+  throw new CairnError("unsupported", `"${location}" is a file; expected a directory of checkpoints`, {
+    details: { path: location },
+  });
 }
 
 function notFound(location: string): never {
