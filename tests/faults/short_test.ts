@@ -167,7 +167,7 @@ describe("the fault campaigns", () => {
 
   test("lose and mix nothing on a real server to connections that end (S8, S9, S10)", async () => {
     const outcome = new S3Outcome();
-    const strides = { cuts: 61, answers: 211, sleeps: 29 };
+    const strides = { cuts: 151, answers: 907, sleeps: 29 };
     const rows = ["S8", "S9", "S10"];
     expect(await failuresOf((campaign) => proxied(campaign, outcome, strides), rows)).toEqual([]);
     expect([outcome.lost, outcome.mixed]).toEqual([0, 0]);

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { MpiGroup } from "../../src/mpi/mpi_group.ts";
@@ -21,6 +21,9 @@ function say(text: string): void {
   console.log(`RANK ${rankOfLauncher()} ${text}`);
 }
 
+/** What names of files end with, of ranks that are through the last barrier. */
+const THROUGH = ".through";
+
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A module whose function `f` reads outside of its memory, which is a trap. */
@@ -38,6 +41,12 @@ function trap(): string {
   }
 }
 
+/** What a rank that is stopped has sent may still be in its hands: it waits until the others have it. */
+async function untilAllAreThrough(directory: string): Promise<void> {
+  writeFileSync(join(directory, `${process.pid}${THROUGH}`), "");
+  while (readdirSync(directory).filter((name) => name.endsWith(THROUGH)).length < group.size) await sleep(5);
+}
+
 if (rankOfLauncher() === odd) {
   if (mode === "never") await sleep(600_000);
   if (mode === "exit before") process.exit(0);
@@ -48,6 +57,7 @@ await group.barrier();
 // What a rank prints may be lost when its launcher ends it.
 if (directory !== undefined) writeFileSync(join(directory, String(process.pid)), "");
 await group.barrier();
+if (directory !== undefined) await untilAllAreThrough(directory);
 if (group.rank === odd) {
   if (mode === "exit") process.exit(0);
   if (mode === "throw") throw new Error("an error of this program");

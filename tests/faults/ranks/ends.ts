@@ -54,7 +54,7 @@ async function tryOne(
     if (!isGood && end.output.includes("gathered")) {
       row.fail(`${what}: a call resolved without that rank: ${shown}`);
     }
-    const pids = readdirSync(directory).map(Number);
+    const pids = readdirSync(directory).map(Number).filter(Number.isInteger);
     for (const pid of pids) if (!await isGone(pid)) row.fail(`${what}: the process ${pid} goes on`);
     return { ...end, opened: pids.length };
   } finally {
