@@ -8,6 +8,7 @@ import type { PartPlan } from "../file/parts/components.ts";
 import { isStoreTensor } from "../file/parts/placement.ts";
 import { checkShard } from "../file/parts/rank_view.ts";
 import { byRows, flawInRows } from "../file/parts/rows_once.ts";
+import { shareOut } from "./share_out.ts";
 import { type TagValidation, validateTagDigests } from "./tag_validation.ts";
 import type { RankSaveOptions } from "./rank_options.ts";
 
@@ -101,15 +102,8 @@ export function planWrites(states: readonly RankState[], mode: TagValidation = "
       if (!replicated.has(tensor.name)) load[rank] = (load[rank] ?? 0) + bytesOf(tensor);
     }
   }
-  const writers = new Map<string, number>();
-  const largestFirst = [...replicated.values()].sort((a, b) =>
-    bytesOf(b) - bytesOf(a) || (a.name < b.name ? -1 : 1)
-  );
-  for (const tensor of largestFirst) {
-    const rank = load.indexOf(Math.min(...load));
-    load[rank] = (load[rank] ?? 0) + bytesOf(tensor);
-    writers.set(tensor.name, rank);
-  }
+  const sizes = [...replicated.values()].map((tensor) => [tensor.name, bytesOf(tensor)] as const);
+  const writers = shareOut(sizes, load);
   return { writers, warning };
 }
 
