@@ -153,6 +153,7 @@ export class BackgroundSaver {
       // The caller goes on first: in Deno a read from the GPU holds the thread until the GPU has done all its work.
       if (staging.streamedBytes === 0) await nextTurn();
       const engine = await this.#engine;
+      requireOnce(frozen, engine);
       frozen.listen(onceFixed(listener, engine));
       await engine.create(info, { overwrite });
       try {
@@ -236,6 +237,14 @@ function markedBy({ keep }: BackgroundSaveOptions, state: CheckpointState): Chec
 function onceFixed(listener: SaveListener, engine: Engine): BytesListener {
   if (engine.readsStateOnce?.() === true) return listener;
   return { ...listener, onPhase: (phase) => phase === "fixed" ? undefined : listener.onPhase(phase) };
+}
+
+function requireOnce({ isStreamed }: FrozenCheckpoint, engine: Engine): void {
+  if (!isStreamed || engine.readsStateOnce?.() === true) return;
+  throw new TypeError(
+    "Some tensors of this state come from other ranks and are sent once, and an engine of several (a mirror, tiers) " +
+      "may read them again: save to one directory, or leave optimizerSharding out",
+  );
 }
 
 /** The checkpoint is durable by now, so that nothing that goes wrong here makes the save a failure. */

@@ -19,6 +19,7 @@ import type { HostBytes, StateInput } from "./state_types.ts";
 import type { ModelCode } from "./model_code.ts";
 import type { GpuChunkSink } from "./checkpoint_source.ts";
 import { includedTensors, specOf } from "./included_tensors.ts";
+import type { StreamedTensors } from "./streamed_tensors.ts";
 import { StoreCopy } from "./store_copy.ts";
 import type { Staging, StoreMoment } from "./store_moment.ts";
 
@@ -31,6 +32,12 @@ export interface CheckpointState {
    * they can be loaded into one that has the names, and read one by one. For one process, not for several ranks.
    */
   readonly tensors?: Readonly<Record<string, TensorLike>> | undefined;
+  /**
+   * Tensors that are neither here nor in the store, read while it is written.
+   *
+   * @internal
+   */
+  readonly streamed?: StreamedTensors | undefined;
   /** Everything else that the run needs to go on: counters, histories, state of the data loader. */
   readonly state?: StateInput | undefined;
   /** Numbers by name, by which the best checkpoint is chosen. NaN and infinities are allowed, and never the best. */
@@ -51,6 +58,7 @@ export interface CheckpointState {
 export const CHECKPOINT_STATE: OptionNames<CheckpointState> = {
   store: true,
   tensors: true,
+  streamed: true,
   state: true,
   metrics: true,
   provenance: true,
@@ -95,7 +103,7 @@ const PADDING = new Uint8Array(TENSOR_ALIGNMENT);
  * copy, {@link staging} says how much of it has to be read before the store may change.
  */
 export class FrozenCheckpoint {
-  /** All tensors in file order: those of the store, those in memory, then those of the host state. */
+  /** All tensors in file order: what is streamed, those of the store, those in memory, then those of the host state. */
   readonly tensors: readonly TensorSpec[];
   /** What the file will say besides its tensors, as it was in the tick of the snapshot. */
   readonly manifest: Manifest;
@@ -103,6 +111,7 @@ export class FrozenCheckpoint {
   /** Those of the store, as they are written. */
   readonly #storedTensors: readonly TensorSpec[];
   readonly #hostTensors: readonly HostBytes[];
+  readonly #streamed: StreamedTensors | undefined;
   readonly #store: TensorStore | undefined;
   readonly #ownCopy: StoreCopy | undefined;
   #isReleased = false;
@@ -120,10 +129,15 @@ export class FrozenCheckpoint {
     // Last, so that nothing is held when the state cannot be saved.
     this.#moment = store === undefined ? undefined : (copy ?? ownCopy)?.take(excluded);
     this.#hostTensors = [...named, ...run.tensors, ...user.tensors];
+    this.#streamed = source.streamed;
     this.#store = store;
     this.#ownCopy = ownCopy;
     this.#storedTensors = casts?.tensors ?? this.#moment?.tensors ?? [];
-    this.tensors = [...this.#storedTensors, ...this.#hostTensors.map(({ spec }) => spec)];
+    this.tensors = [
+      ...source.streamed?.tensors ?? [],
+      ...this.#storedTensors,
+      ...this.#hostTensors.map(({ spec }) => spec),
+    ];
     this.manifest = {
       kind: "checkpoint",
       state: run.state,
@@ -166,11 +180,16 @@ export class FrozenCheckpoint {
 
   /** Bytes of the raw space of {@link tensors}. */
   get rawByteLength(): number {
-    // Not by laying them out, which checks every name: this runs while training waits.
-    return this.tensors.reduce((sum, { dtype, shape, aliasOf }) => {
-      if (aliasOf !== undefined) return sum;
-      return sum + alignUp(elementCount(shape) * byteSizeOf(dtype), TENSOR_ALIGNMENT);
-    }, 0);
+    return rawBytesOf(this.tensors);
+  }
+
+  /**
+   * Whether there are tensors that can be written once only.
+   *
+   * @internal
+   */
+  get isStreamed(): boolean {
+    return this.#streamed !== undefined;
   }
 
   /** Whether there are tensors that have to come from the GPU. */
@@ -183,7 +202,9 @@ export class FrozenCheckpoint {
    * allocated.
    */
   async staging(): Promise<Staging> {
-    return await this.#moment?.staging() ?? { shadowBytes: 0, streamedBytes: 0 };
+    const { shadowBytes, streamedBytes } = await this.#moment?.staging() ??
+      { shadowBytes: 0, streamedBytes: 0 };
+    return { shadowBytes, streamedBytes: streamedBytes + rawBytesOf(this.#streamed?.tensors ?? []) };
   }
 
   /**
@@ -196,13 +217,14 @@ export class FrozenCheckpoint {
   }
 
   /**
-   * The GPU that its tensors are on as they are written; `undefined` where none are there, or not with the dtype of
-   * the file.
+   * The GPU that its tensors are on as they are written; `undefined` where none are there, not with the dtype of the
+   * file, or behind what is streamed.
    *
    * @internal
    */
   get encodingGpu(): GpuDevice | undefined {
-    return this.#moment?.tensors === this.#storedTensors ? this.#store?.gpu : undefined;
+    const isFirst = this.#streamed === undefined && this.#moment?.tensors === this.#storedTensors;
+    return isFirst ? this.#store?.gpu : undefined;
   }
 
   /**
@@ -225,6 +247,7 @@ export class FrozenCheckpoint {
     this.#requireHeld();
     const listener = this.#listener;
     listener?.onPhase("reading");
+    await this.#streamed?.writeTo(sink, signal, (byteLength) => listener?.onRead(byteLength));
     if (this.#moment === undefined) listener?.onPhase("fixed");
     else {
       await this.#writeMoment(this.#moment, sink, signal, encoded);
@@ -293,6 +316,14 @@ export class FrozenCheckpoint {
     this.#moment?.release();
     this.#ownCopy?.close();
   }
+}
+
+function rawBytesOf(tensors: readonly TensorSpec[]): number {
+  // Not by laying them out, which checks every name: this runs while training waits.
+  return tensors.reduce((sum, { dtype, shape, aliasOf }) => {
+    if (aliasOf !== undefined) return sum;
+    return sum + alignUp(elementCount(shape) * byteSizeOf(dtype), TENSOR_ALIGNMENT);
+  }, 0);
 }
 
 /** The fields that Cairn keeps in a manifest's `user`: each only where there is something to say. */
