@@ -8,9 +8,17 @@ import { decodeState, encodeState } from "./state_message.ts";
  * own. The group can be used again after either.
  *
  * @param work Gives plain data, in which errors may be.
+ * @param help What the others do for it meanwhile.
  */
-export async function onFirstRank<T>(group: ProcessGroup, work: () => Promise<T>): Promise<T> {
-  if (group.rank > 0) return await heardFromFirst(group);
+export async function onFirstRank<T>(
+  group: ProcessGroup,
+  work: () => Promise<T>,
+  help?: () => Promise<void>,
+): Promise<T> {
+  if (group.rank > 0) {
+    await help?.();
+    return await heardFromFirst(group);
+  }
   let value: T;
   try {
     value = await work();

@@ -1,0 +1,64 @@
+import { concatenated } from "../base/bytes/concatenated.ts";
+import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
+import type { GpuDevice } from "../gpu/gpu_device.ts";
+import { piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
+
+/** The most bytes that all ranks together give at once. */
+const PIECE_BYTES = 8 * 1024 * 1024;
+const ALIGNMENT = 256;
+
+/** Has every rank get what each of them has computed of a row of memory, piece by piece. */
+export class Gather {
+  readonly #gpu: GpuDevice;
+  readonly #group: ProcessGroup;
+  /** What each rank gives, and where the others have it. */
+  readonly #memory: readonly SumMemory[];
+  readonly #pieces: readonly (readonly SumPiece[])[];
+
+  /** @param memory Of each rank in order, what it gives: as long on all ranks. */
+  constructor(
+    gpu: GpuDevice,
+    group: ProcessGroup,
+    memory: readonly SumMemory[],
+    pieceBytes: number = PIECE_BYTES,
+  ) {
+    this.#gpu = gpu;
+    this.#group = group;
+    this.#memory = memory;
+    const most = Math.max(ALIGNMENT, Math.floor(pieceBytes / group.size / ALIGNMENT) * ALIGNMENT);
+    this.#pieces = memory.map((each) => piecesOf(each, most));
+  }
+
+  /** Every rank calls it. @throws what the group throws. */
+  async run(): Promise<void> {
+    const rounds = Math.max(...this.#pieces.map(({ length }) => length));
+    let coming = this.#read(0);
+    for (let round = 0; round < rounds; round++) {
+      const bytes = await coming;
+      // The next piece comes from the GPU while this one is on its way.
+      coming = this.#read(round + 1);
+      (await this.#group.allGather(bytes)).forEach((received, rank) => this.#write(rank, round, received));
+    }
+  }
+
+  #read(round: number): Promise<Uint8Array> {
+    const reading = this.#gpu.read(this.#spans(this.#group.rank, round).map(({ range }) => range)).then(
+      concatenated,
+    );
+    // It is waited for later, if nothing else fails until then.
+    reading.catch(() => undefined);
+    return reading;
+  }
+
+  #write(rank: number, round: number, bytes: Uint8Array): void {
+    if (rank === this.#group.rank) return;
+    for (const { range: { buffer, offset, size }, at } of this.#spans(rank, round)) {
+      this.#gpu.write(buffer, offset, bytes.subarray(at, at + size));
+    }
+  }
+
+  #spans(rank: number, round: number) {
+    const [memory, piece] = [this.#memory[rank], this.#pieces[rank]?.[round]];
+    return memory === undefined || piece === undefined ? [] : spansOf(memory, piece);
+  }
+}
