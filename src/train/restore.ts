@@ -252,6 +252,12 @@ export async function loadRun(
       await run.record.complete();
       return (await restoreRun(target, checkpoint, { signal, isAllowed: LOADABLE })).tensors;
     }
+    if (run.steps.rules.owners !== undefined) {
+      throw new TypeError(
+        "Of a checkpoint all is loaded where each rank keeps a part of what the optimiser has (optimizerSharding): " +
+          "leave the options of load() out, or take weights with warmStart()",
+      );
+    }
     if (!dryRun) await run.initialize();
     const groups = isWhole ? {} : { groups: run.trainedGroups };
     return (await restore(checkpoint.source, { store: run.store }, { ...options, ...groups })).tensors;
@@ -290,7 +296,7 @@ export async function restoreRun(
   const { tag, provenance } = checkpoint;
   const isOwn = isOwnFile(runDirectory.engine, checkpoint);
   const runId = runToContinue(runDirectory.engine, checkpoint);
-  const { state, differences, plan, updates, beginsAverage } = await ownState(run, checkpoint, isAllowed);
+  const { state, differences, plan, updates, ...moments } = await ownState(run, checkpoint, isAllowed);
   const { tensors } = await restore(checkpoint.source, { store: run.store }, {
     signal,
     ...plan,
@@ -319,7 +325,12 @@ export async function restoreRun(
       };
     },
   });
-  if (beginsAverage) run.beginAverage();
+  const { owners } = run.steps.rules;
+  if (owners !== undefined) {
+    const { giveMoments } = await import("./ranks/moment_loads.ts");
+    await giveMoments(run, owners.group, moments.takesMoments ? checkpoint.source : undefined);
+  }
+  if (moments.beginsAverage) run.beginAverage();
   return { tensors, changed: differences, strangers: run.callbacks?.strangersIn(state.callbacks) ?? [] };
 }
 

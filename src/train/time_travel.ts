@@ -62,6 +62,12 @@ export class TimeTravel {
     if (!Number.isSafeInteger(step) || step < 0) {
       throw new RangeError(`goto() goes to a number of steps from 0, found ${step}`);
     }
+    if (this.#run.steps.rules.owners !== undefined) {
+      throw new TypeError(
+        "goto() is not for ranks that keep a part each of what the optimiser has (optimizerSharding): resume from a " +
+          "checkpoint, or go back by rollback()",
+      );
+    }
     const { gotoStep } = await import("./goto.ts");
     const autoSaver = this.#autoSaver();
     const target = this.#directories.isKnown ? await this.#directories.target() : undefined;

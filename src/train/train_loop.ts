@@ -114,10 +114,8 @@ function tellSkipped({ run, log }: LoopContext, startStep: number): void {
   );
 }
 
-async function oneStep(
-  { run, options, log, autoSaver, saves, interrupts, hurry }: LoopContext,
-  startStep: number,
-): Promise<void> {
+async function oneStep(context: LoopContext, startStep: number): Promise<void> {
+  const { run, options, log, autoSaver, saves, interrupts, hurry } = context;
   const size = run.order.sizeOf(run.step);
   try {
     await run.trainStep(options.onNonFinite, hurry);
@@ -129,7 +127,18 @@ async function oneStep(
   await log.onStep(size);
   // Where something is measured first, the save has it; after a signal, the last one follows.
   if (run.isEpochUnmeasured || isValidationDue(run) || interrupts?.received !== undefined) return;
-  if (autoSaver?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue) await saves?.save("step");
+  await saveIf(context, autoSaver?.isDueAfterStep(run.step, startStep) || saves?.isRetryDue === true, "step");
+}
+
+/** Saves if that is due. Where each rank keeps a part of the optimiser, rank 0 says so, and all take part. */
+async function saveIf({ run, saves }: LoopContext, isDue: boolean, moment: "epoch" | "step"): Promise<void> {
+  const { owners } = run.steps.rules;
+  if (owners === undefined) return isDue ? await saves?.save(moment) : undefined;
+  const [said] = await owners.group.broadcast(0, Uint8Array.of(isDue && saves !== undefined ? 1 : 0));
+  if (said !== 1) return;
+  const { savingMoments, sendMoments } = await import("./ranks/moment_saves.ts");
+  if (saves === undefined) await sendMoments(run, owners.group);
+  else await savingMoments(run, owners.group, (others) => saves.save(moment, others));
 }
 
 /** Measures what is due after the last step, and saves what is due after that. Says whether anything was due. */
@@ -153,17 +162,27 @@ async function measureIfDue(context: LoopContext, startStep: number): Promise<bo
 }
 
 async function saveMeasured(
-  { run, options, autoSaver, saves, interrupts }: LoopContext,
+  context: LoopContext,
   startStep: number,
   moment: "epoch" | "step",
 ): Promise<void> {
-  if (autoSaver === undefined || saves === undefined || interrupts?.received !== undefined) return;
+  if (context.interrupts?.received !== undefined) return;
+  const due = dueMeasured(context, startStep, moment);
+  await saveIf(context, due !== undefined, due ?? moment);
+}
+
+/** As what a run is to be saved that was measured; undefined where it is not. */
+function dueMeasured(
+  { run, options, autoSaver, saves }: LoopContext,
+  startStep: number,
+  moment: "epoch" | "step",
+): "epoch" | "step" | undefined {
+  if (autoSaver === undefined || saves === undefined) return undefined;
   // Also right after a restore: the checkpoint that it came from was not measured.
-  if (saves.isBestDue) return await saves.save(moment);
-  if (run.step === startStep) return;
-  if (moment === "epoch" && autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) {
-    await saves.save("epoch");
-  } else if (autoSaver.isDueAfterStep(run.step, startStep) || saves.isRetryDue) await saves.save("step");
+  if (saves.isBestDue) return moment;
+  if (run.step === startStep) return undefined;
+  if (moment === "epoch" && autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options))) return "epoch";
+  return autoSaver.isDueAfterStep(run.step, startStep) || saves.isRetryDue ? "step" : undefined;
 }
 
 /** A checkpoint with such a metric is never the best, which deserves a warning. */
@@ -187,6 +206,8 @@ async function saveAfter(
   startStep: number,
 ): Promise<void> {
   if (autoSaver?.settings.saveOnError !== true || saves === undefined || run.step === startStep) return;
+  // The others are not there any more, and with them what they keep of the optimiser.
+  if (run.steps.rules.owners !== undefined) return;
   const isAbort = options.signal?.aborted === true && error === options.signal.reason;
   const isOfGpu = error instanceof CairnError && NOT_WORTH_SAVING.has(error.code);
   if (isAbort || isOfGpu || run.isLost || interrupts?.overdue.aborted === true) return;
@@ -206,19 +227,24 @@ const NOT_WORTH_SAVING: ReadonlySet<CairnErrorCode> = new Set<CairnErrorCode>([
  * The end of a run is saved even if no interval falls on it, and so is the moment of an interrupt or a stop. That is
  * the last chance, so that a save that fails is tried once more.
  */
-async function lastSave(
-  { run, options, autoSaver, saves, interrupts, isStopping }: LoopContext,
-  startStep: number,
-): Promise<void> {
-  if (autoSaver === undefined || saves === undefined || run.step === startStep) return;
+async function lastSave(context: LoopContext, startStep: number): Promise<void> {
+  const { run, saves, interrupts } = context;
+  if (run.step === startStep) return;
+  const due = dueAtEnd(context);
+  await saveIf(context, due !== undefined, due ?? "step");
+  await saves?.settled();
+  await saveIf(context, due !== undefined && interrupts?.overdue.aborted !== true, due ?? "step");
+}
+
+/** As what a training is to be saved that ends here; undefined where it is not. */
+function dueAtEnd(
+  { run, options, autoSaver, interrupts, isStopping }: LoopContext,
+): "epoch" | "step" | undefined {
+  if (autoSaver === undefined) return undefined;
   const isEpochDue = run.isAtEndOfEpoch && !run.isEpochUnmeasured &&
     autoSaver.isDueAfterEpoch(run.epoch, epochsAtEnd(run, options));
+  if (isEpochDue) return "epoch";
   const isCutShort = interrupts?.received !== undefined || isStopping();
   const isWithinEpoch = !run.isAtEndOfEpoch && autoSaver.savesEnd;
-  const isDue = isEpochDue || isCutShort || isWithinEpoch || autoSaver.settings.everySteps !== null;
-  if (!isDue) return;
-  const moment = isEpochDue ? "epoch" : "step";
-  await saves.save(moment);
-  await saves.settled();
-  if (interrupts?.overdue.aborted !== true) await saves.save(moment);
+  return isCutShort || isWithinEpoch || autoSaver.settings.everySteps !== null ? "step" : undefined;
 }

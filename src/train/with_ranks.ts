@@ -1,3 +1,4 @@
+import type { StreamedTensors } from "../checkpoint/capture/streamed_tensors.ts";
 import type { SaveReport } from "../checkpoint/pending_snapshot.ts";
 import type { RestoreTarget } from "./restore.ts";
 import type { TrainerSaveOptions } from "./save_options.ts";
@@ -23,9 +24,16 @@ export async function saveOnce(
   if (group === undefined) return await saveRun(await target(), name, options);
   const { onFirstRank } = await import("../parallel/first_rank.ts");
   const { CommitInfo } = await import("../checkpoint/engine/commit_info.ts");
-  const { info, ...report } = await onFirstRank(group, async () => {
-    const { info, ...report } = await saveRun(await target(), name, options);
+  const save = async (others?: StreamedTensors) => {
+    const { info, ...report } = await saveRun(await target(), name, options, others);
     return { info: { ...info }, ...report };
-  });
+  };
+  const { owners } = run.steps.rules;
+  const ranks = owners === undefined ? undefined : await import("./ranks/moment_saves.ts");
+  const { info, ...report } = await onFirstRank(
+    group,
+    () => ranks === undefined ? save() : ranks.savingMoments(run, group, save),
+    async () => await ranks?.sendMoments(run, group),
+  );
   return { info: CommitInfo.of(info), ...report };
 }

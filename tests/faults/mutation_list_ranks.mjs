@@ -11,9 +11,31 @@ const GROUPS = ["tests/checkpoint/ranks/process_group_test.ts"];
 const IN_GROUPS = ["tests/checkpoint/ranks/save_in_group_test.ts"];
 const MEETINGS = ["tests/checkpoint/ranks/over_directory/rendezvous_test.ts"];
 const LETTERS = ["tests/checkpoint/ranks/over_directory/directory_mailbox_test.ts"];
+const SHARING = ["tests/train/parallel/optimizer_sharding_test.ts"];
 const REFUSALS = ["tests/checkpoint/ranks/over_directory/refusal_test.ts"];
 
 export const RANK_MUTATIONS = [
+  [
+    "share of a rank in what the optimiser has",
+    "src/train/step/parameter_rules.ts",
+    "(rank === undefined || this.owners?.of(name) === rank)",
+    "true",
+    SHARING,
+  ],
+  [
+    "parameters of all ranks that change at once",
+    "src/train/step/shard_step.ts",
+    "    parameterOf: parameters && ((name) => parameters.of(name)),\n",
+    "",
+    SHARING,
+  ],
+  [
+    "what a rank keeps of the optimiser, from rank 0 at a load",
+    "src/train/ranks/moment_loads.ts",
+    "      if (rank === group.rank) own.write(index, bytes);\n",
+    "",
+    SHARING,
+  ],
   [
     "lock of the first rank, before another rank's part",
     WRITER,

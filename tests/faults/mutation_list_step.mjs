@@ -179,7 +179,7 @@ export const STEP_MUTATIONS = [
   [
     "save of the best validation",
     LOOP,
-    "  if (saves.isBestDue) return await saves.save(moment);\n",
+    "  if (saves.isBestDue) return moment;\n",
     "",
     VALIDATED,
   ],

@@ -1,6 +1,6 @@
 import { CairnError } from "../../base/errors.ts";
 import type { Checkpoint } from "../../checkpoint/file/checkpoint.ts";
-import { requireMatch } from "../../checkpoint/restore/load_report.ts";
+import { compareTensors, requireMatch, type TensorComparison } from "../../checkpoint/restore/load_report.ts";
 import type { RestorePlan } from "../../checkpoint/restore/restore.ts";
 import { TensorPlan } from "../../checkpoint/restore/tensor_plan.ts";
 import {
@@ -33,6 +33,8 @@ export interface OwnState {
   readonly updates: number | undefined;
   /** Whether the averages of the weights begin here, with the weights that are taken. */
   readonly beginsAverage: boolean;
+  /** Whether what the optimiser has is taken; it begins at zero otherwise. */
+  readonly takesMoments: boolean;
 }
 
 /**
@@ -51,14 +53,15 @@ export async function ownState(
   requireWhole(state, checkpoint);
   const differences = run.record.differencesFrom(state);
   if (!differences.every(isAllowed)) throw differentRun(differences.filter((each) => !isAllowed(each)), tag);
-  const { plan, updates, beginsAverage } = planOf(run, checkpoint, differences, state.step);
+  const { plan, ...rest } = planOf(run, checkpoint, differences, state.step);
   const { report } = TensorPlan.of(run.store, reader, {
     ...plan,
     excused: [...source.excludedTensors, ...plan.optional ?? []],
     castFrom: source.castFrom,
   });
   requireMatch(report, source.title, advice);
-  return { state, differences, plan, updates, beginsAverage };
+  if (rest.takesMoments) requireMatch(fitOnOthers(run, checkpoint), source.title, advice);
+  return { state, differences, plan, ...rest };
 }
 
 /** What to do with a checkpoint of another model, for `resume`, which has no `strict`. */
@@ -89,15 +92,21 @@ function planOf(
   { reader }: Checkpoint,
   differences: readonly RunDifference[],
   step: number,
-): Pick<OwnState, "plan" | "updates" | "beginsAverage"> {
+): Omit<OwnState, "state" | "differences"> {
   const { store } = run;
   const isOther = differences.some(({ part: setting }) => setting === "optimizer");
   const isOtherLoss = differences.some(({ part: setting }) => setting === "loss");
   const slotTensors = run.slots.flatMap((slot) => store.group(slot).tensors);
+  const others = run.steps.rules.momentsOfOthers(run.model.group);
   const missing = isOther ? slotTensors.filter(({ name }) => !reader.has(name)) : [];
+  const lacksOthers = isOther && others.some(({ name }) => !reader.has(name));
   // An average of weights needs no count: it can begin at any time, with the weights as they are.
   const beginsAverage = missing.length > 0 && missing.every(({ group }) => group === slotGroup(AVERAGE_SLOT));
-  const fresh = missing.length === 0 ? [] : beginsAverage ? [slotGroup(AVERAGE_SLOT)] : run.slots;
+  const fresh = missing.length === 0 && !lacksOthers
+    ? []
+    : beginsAverage
+    ? [slotGroup(AVERAGE_SLOT)]
+    : run.slots;
   const zeros = slotTensors
     .filter(({ group, aliasOf }) => fresh.includes(group) && aliasOf === undefined)
     .map(({ name, byteLength }) => [name, new Uint8Array(byteLength)] as const);
@@ -113,16 +122,31 @@ function planOf(
   const left = reader.tensors.map(({ name }) => name).filter((name) =>
     !store.has(name) && (name === LOSS_SCALE_TENSOR || changing.some((group) => name.startsWith(`${group}.`)))
   );
+  const takesMoments = fresh.length === 0;
+  const ofOthers = takesMoments ? others.map(({ name }) => name).filter((name) => reader.has(name)) : [];
   return {
     plan: {
       groups: isPartial ? groups : undefined,
-      exclude: left,
+      exclude: [...left, ...ofOthers],
       defaults: new Map([...zeros, ...unknown]),
       optional: [CONTROL_TENSOR, LOSS_SCALE_TENSOR],
     },
     updates: fresh.length > 0 && !beginsAverage ? 0 : reader.has(CONTROL_TENSOR) ? undefined : step,
     beginsAverage,
+    takesMoments,
   };
+}
+
+/** How the file fits what other ranks keep of the optimiser. */
+function fitOnOthers({ model, steps: { rules } }: Run, { reader, source }: Checkpoint): TensorComparison {
+  const wanted = rules.momentsOfOthers(model.group);
+  const names = new Set(wanted.map(({ name }) => name));
+  const found = reader.tensors.filter(({ name }) => names.has(name));
+  return compareTensors(
+    wanted,
+    new Map(found.map((each) => [each.name, { ...each, castFrom: source.castFrom.get(each.name) }])),
+    new Set(),
+  );
 }
 
 /** @throws CairnError `state_mismatch` for a state that contradicts the manifest or itself. */

@@ -42,8 +42,9 @@ export interface RunOptions<
   readonly microBatchSize?: number | undefined;
   /**
    * Shares each batch out among the ranks of a group: `{ group, shards: 8 }`. The batch is cut into that many shards,
-   * whose gradients are added up in a fixed order, so that any number of ranks up to it gives the same bits. Not
-   * together with `microBatchSize`. Default: the whole batch, here.
+   * whose gradients are added up in a fixed order, so that any number of ranks up to it gives the same bits. With
+   * `optimizerSharding: true` each rank keeps a part of what the optimiser has. Not together with `microBatchSize`.
+   * Default: the whole batch, here.
    */
   readonly parallel?: DataParallelOptions | undefined;
   /**

@@ -106,8 +106,8 @@ export class StepRunner {
     const trace = traceModel(model, data.inputs, size, true);
     this.kept = lossOfStep(options, trace, labelsOf(data, size)).keptTerms;
     check(this.kept, trace.output);
-    this.rules = new ParameterRules(optimizer, trace.parameters);
     const { microBatchSize, parallel } = options;
+    this.rules = new ParameterRules(optimizer, trace.parameters, parallel);
     const copies = parallel === undefined ? microBatchSize === undefined ? 1 : 2 : copiesOf(parallel);
     this.#needs = stateNeeds(this.rules, trace, copies);
     store.gpu.requireRoom("The run", this.#needs);
@@ -214,14 +214,17 @@ export class StepRunner {
     this.requireOpen();
     const request = { step: this.#step, seed: this.seed, nonFinite, size };
     if (this.agreement !== undefined) {
-      this.agreement.take(
-        this.#step,
-        await programs.reduce(batch, request, this.agreement.message(this.#step)),
-      );
+      const messages = await programs.reduce(batch, request, this.agreement.message(this.#step));
+      this.agreement.take(this.#step, messages);
       this.requireOpen();
       if (this.agreement.hasStopped) await this.readLosses();
     }
     programs.run(batch, request);
+    if (programs.gather !== undefined) {
+      const takeEffect = await programs.gather();
+      this.requireOpen();
+      takeEffect();
+    }
     // In the tick of the submit, so that in every snapshot tensors and number agree.
     this.#step += 1;
     this.#hasGradients = true;
@@ -350,11 +353,7 @@ export class StepRunner {
     });
   }
 
-  /**
-   * Frees what is not the store's. Nothing runs afterwards.
-   *
-   * @param frees Whether its groups in the store are freed too.
-   */
+  /** Frees what is not the store's, and with `frees` its groups there. Nothing runs afterwards. */
   async close(frees: boolean = false): Promise<void> {
     this.#isClosed = true;
     this.free();

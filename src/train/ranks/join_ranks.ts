@@ -2,6 +2,7 @@ import type { ProcessGroup } from "../../checkpoint/ranks/process_group.ts";
 import { requireAlike } from "../../parallel/alike.ts";
 import { onFirstRank } from "../../parallel/first_rank.ts";
 import type { Run } from "../loop/run.ts";
+import { endGiving, receiveMoments } from "./moment_loads.ts";
 import { describeRank, describeVariants } from "./rank_description.ts";
 import { shareRun } from "./share_run.ts";
 
@@ -28,9 +29,20 @@ export async function restoreTogether<T>(
   restore: () => Promise<T>,
 ): Promise<T> {
   await compare(run, group);
-  const report = await onFirstRank(group, restore);
+  const report = await onFirstRank(group, () => givingMoments(run, group, restore), async () => {
+    if (run.steps.rules.owners !== undefined) await receiveMoments(run, group);
+  });
   await endingGroup(group, () => shareRun(run, group));
   return report;
+}
+
+/** Rank 0 has given what others keep of the optimiser when `restore` is over, however that ends. */
+async function givingMoments<T>(run: Run, group: ProcessGroup, restore: () => Promise<T>): Promise<T> {
+  try {
+    return await restore();
+  } finally {
+    if (run.steps.rules.owners !== undefined) await endGiving(group);
+  }
 }
 
 async function compare(run: Run, group: ProcessGroup): Promise<void> {

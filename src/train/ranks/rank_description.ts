@@ -8,9 +8,10 @@ import type { Run } from "../loop/run.ts";
 /** What of a run has to be the same on all ranks before the first step. */
 export async function describeRank(run: Run): Promise<RankDescription> {
   await run.record.complete();
-  const { model, store, record: { identity } } = run;
+  const { model, slots, store, steps: { rules }, record: { identity } } = run;
   const { parts, ...rest } = identity;
-  const tensors = store.groups().flatMap((group) =>
+  // Of the optimiser's each rank may have others, which follow from the settings.
+  const tensors = store.groups().filter(({ name }) => !slots.includes(name)).flatMap((group) =>
     group.tensors.map(({ name, dtype, shape }) => `${name} ${dtype} [${shape}]`)
   );
   const settings = Object.entries(definedFields<Record<string, unknown>>({ ...rest, ...parts }));
@@ -19,6 +20,7 @@ export async function describeRank(run: Run): Promise<RankDescription> {
     tensors: tensors.join(", "),
     adapter: store.gpu.adapterName,
     provider: store.gpu.provider,
+    optimizerSharding: String(rules.owners !== undefined),
     ...Object.fromEntries(settings.map(([what, value]) => [what, textOf(value)])),
   };
 }

@@ -67,8 +67,9 @@ async function receive(run: Run, group: ProcessGroup): Promise<void> {
   run.resumedFrom = resumedFrom;
 }
 
-/** All memory of the store, piece by piece. */
-function piecesOf({ store }: Run): BufferRange[] {
-  return store.groups().flatMap(({ tensors }) => slabRanges(tensors, PIECE_BYTES))
+/** All memory of the store that ranks have alike, piece by piece. */
+function piecesOf({ store, slots, steps: { rules } }: Run): BufferRange[] {
+  const shared = store.groups().filter(({ name }) => rules.owners === undefined || !slots.includes(name));
+  return shared.flatMap(({ tensors }) => slabRanges(tensors, PIECE_BYTES))
     .map(({ buffer, offset, byteLength }) => ({ buffer, offset, size: byteLength }));
 }

@@ -2,6 +2,7 @@ import { definedFields } from "../../base/defined_fields.ts";
 import { CairnError } from "../../base/errors.ts";
 import type { OnDiskFull } from "../../checkpoint/engine/disk_space.ts";
 import type { CheckpointState } from "../../checkpoint/capture/frozen_checkpoint.ts";
+import type { StreamedTensors } from "../../checkpoint/capture/streamed_tensors.ts";
 import type { Provenance, SavedBy } from "../../container/format/manifest.ts";
 import type { PendingSnapshot, SaveReport } from "../../checkpoint/pending_snapshot.ts";
 import type { RetentionPolicy } from "../../checkpoint/keep/retention/retention.ts";
@@ -55,12 +56,29 @@ const WITHOUT_SPACE: Readonly<Record<OnDiskFull, string>> = {
   evictOldest: "the oldest checkpoints of this run go",
 };
 
-/** Everything of a run, for a checkpoint. */
-export function checkpointOf(run: Run, autoSaver: AutoSaver | undefined, savedBy: SavedBy): CheckpointState {
+/**
+ * Everything of a run, for a checkpoint.
+ *
+ * @param others What other ranks keep of the optimiser, where they do.
+ * @throws TypeError where they do and do not send it.
+ */
+export function checkpointOf(
+  run: Run,
+  autoSaver: AutoSaver | undefined,
+  savedBy: SavedBy,
+  others?: StreamedTensors,
+): CheckpointState {
+  if (run.steps.rules.owners !== undefined && others === undefined) {
+    throw new TypeError(
+      "With optimizerSharding each rank keeps a part of what the optimiser has: save by autoSave() or trainer.save() " +
+        "on all ranks; what saves a run by itself, such as assertResumeExact(), takes one without optimizerSharding",
+    );
+  }
   const { step, currentEpoch: epoch, parent } = run;
   const modelCode = autoSaver?.settings.modelCode ?? undefined;
   return {
     store: run.store,
+    streamed: others,
     state: toStateTree(run.state(autoSaver?.stateDict() ?? null)),
     metrics: run.measured,
     provenance: definedFields<Provenance>({ step, epoch, parent, savedBy }),
@@ -151,8 +169,10 @@ export class ScheduledSaves {
   /**
    * Takes a snapshot now and saves it in the background. Waits for the last save, if that is still under way; there
    * is never more than one. Does nothing when this very step was saved.
+   *
+   * @param others What other ranks keep of the optimiser, where they do.
    */
-  async save(moment: "epoch" | "step"): Promise<void> {
+  async save(moment: "epoch" | "step", others?: StreamedTensors): Promise<void> {
     const run = this.#run;
     if (this.#lastStep === run.step) return;
     const { step, measured } = run;
@@ -177,7 +197,7 @@ export class ScheduledSaves {
       tag = free.tag;
       this.#listener.onSaving?.(tag);
       const pending = await this.#runDirectory.saver.save(
-        () => checkpointOf(run, this.#autoSaver, "auto"),
+        () => checkpointOf(run, this.#autoSaver, "auto", others),
         tag,
         {
           overwrite: free.overwrite,
@@ -187,7 +207,7 @@ export class ScheduledSaves {
           onWait: (previous) => this.#warnOfWaiting(tag, previous.tag),
         },
       );
-      if (pending.staging === "streamed") this.#warnOfStreaming(tag);
+      if (pending.staging === "streamed" && others === undefined) this.#warnOfStreaming(tag);
       const stallMs = this.#since(start);
       // It asks for the outcome, and so the next save does not fail with this one's error.
       this.#outcome = this.#settle(pending, { tag, step, measured, stallMs, start });

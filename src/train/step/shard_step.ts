@@ -17,6 +17,7 @@ import type { TensorGroup } from "../../tensor/tensor_group.ts";
 import { allOrNone } from "./all_or_none.ts";
 import { pieceOf, PIECES, rangeIn, WHOLE_BATCH } from "./batch_pieces.ts";
 import { bufferStores, updatedBuffers } from "./buffer_updates.ts";
+import { GatheredParameters } from "./gathered_parameters.ts";
 import { lossScaleAt } from "./loss_scale.ts";
 import { rangesOf, SHARD, ShardMemory, sumMemoryOf } from "./shard_memory.ts";
 import type { StepInParts } from "./step_in_parts.ts";
@@ -52,6 +53,8 @@ interface CompiledShards {
   readonly reduction: ShardReduction;
   /** Of the weights; none where each example weighs 1. */
   readonly weights: ShardReduction | undefined;
+  /** Where each rank updates some parameters. */
+  readonly parameters: GatheredParameters | undefined;
 }
 
 /**
@@ -86,7 +89,9 @@ export class ShardStep implements StepInParts {
         closePrograms,
       );
       made.push(...programs.map((each) => ({ close: () => closePrograms(each) })));
-      const update = await compileUpdate(definition, first, memory, listener);
+      const { owners } = definition.rules;
+      const parameters = owners && new GatheredParameters(model, memory.leaf.gradients, owners);
+      const update = await compileUpdate(definition, first, memory, { listener, parameters });
       made.push(update);
       const sums = { leaf: sumMemoryOf(memory.leaf), slots: memory.slots.map(sumMemoryOf) };
       const reduction = await ShardReduction.compile(gpu, parallel, sums, { listener });
@@ -96,7 +101,7 @@ export class ShardStep implements StepInParts {
         ? await ShardReduction.compile(gpu, parallel, weightsOf(memory), { listener })
         : undefined;
       const bySize = new Map(programs.map((each) => [each.size, each]));
-      return new ShardStep({ parallel, programs: bySize, update, memory, reduction, weights });
+      return new ShardStep({ parallel, programs: bySize, update, memory, reduction, weights, parameters });
     } catch (error) {
       for (const each of made) each.close();
       throw error;
@@ -125,7 +130,13 @@ export class ShardStep implements StepInParts {
 
   /** Submits what changes the run, after {@link ShardStep.reduce}. */
   run(_batch: Parts<ArrayBufferView>, _size: number, scalars: StepScalars): void {
+    this.#compiled.parameters?.begin();
     this.#compiled.update.run({}, scalars);
+  }
+
+  get gather(): (() => Promise<() => void>) | undefined {
+    const { parameters } = this.#compiled;
+    return parameters && (() => parameters.gather());
   }
 
   /** The values of each shard of a step on `batch`, also of those that other ranks compute. */
@@ -277,7 +288,9 @@ async function compileUpdate(
   definition: ShardStepDefinition,
   values: StepValues,
   memory: ShardMemory,
-  listener: () => CompileListener | undefined,
+  { listener, parameters }: Pick<CompiledShards, "parameters"> & {
+    readonly listener: () => CompileListener | undefined;
+  },
 ): Promise<Executable> {
   const { model, state } = definition;
   const { gpu, variants } = model.store;
@@ -287,6 +300,7 @@ async function compileUpdate(
     kept: [...values.kept.keys()],
     numberOf: (name) => rangeIn(numbers, name),
     buffers: updatedBuffers(values.bufferUpdates, buffers),
+    parameterOf: parameters && ((name) => parameters.of(name)),
   });
   const program: Program = {
     inputs: [],

@@ -14,13 +14,13 @@ import type { ParameterRules } from "./parameter_rules.ts";
  * @param gradients How many copies of all gradients there are: more than one where a part of a batch has its own.
  */
 export function stateNeeds(
-  rules: Pick<ParameterRules, "of" | "slots">,
+  rules: Pick<ParameterRules, "of" | "slots" | "keeps">,
   { parameters, buffers }: Pick<ModelTrace, "parameters" | "buffers">,
   gradients: number,
 ): MemoryNeeds {
   const trained = parameters.filter(({ name }) => rules.of(name) !== undefined);
   const slots = rules.slots.map((slot) => {
-    const kept = trained.filter(({ name }) => rules.of(name)?.slots.includes(slot));
+    const kept = trained.filter(({ name }) => rules.of(name)?.slots.includes(slot) && rules.keeps(name));
     return [slotGroup(slot), sumOf(kept)] as const;
   });
   return {

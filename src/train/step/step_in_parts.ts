@@ -21,6 +21,13 @@ export interface StepInParts {
   ): Promise<Message[]>;
   /** Submits the step on `batch`, of `size` examples, or what of it changes the run. Waits for nothing. */
   run(batch: Parts<ArrayBufferView>, size: number, scalars: StepScalars): void;
+  /**
+   * Where {@link run} leaves updated parameters beside the model, as each process updates some of them: waits until all
+   * are here.
+   *
+   * @returns What makes them those of the model, in the tick of its call.
+   */
+  readonly gather?: (() => Promise<() => void>) | undefined;
   /** The values of each part of the step, for programs of other outputs, with what they need to know of the whole. */
   parts(batch: Parts<ArrayBufferView>, size: number, scalars: StepScalars): StepPart[];
   /** Bytes of gradients besides those of every step. */

@@ -147,13 +147,16 @@ export interface FinishingParts extends Omit<StepProgramParts, "values" | "piece
   readonly numberOf: (name: string) => UpdateBinding;
   /** What buffers of the model become, by their names there. */
   readonly buffers: readonly StoredTensor[];
+  /** Where a parameter is while it is updated. Default: where the model has it. */
+  readonly parameterOf?: ((name: string) => StoredTensor) | undefined;
 }
 
 /** The check of all gradients, and everything that waits for its verdict: the last part of every step. */
 export function finishingUpdates(
-  { model, optimizer, clipGradients = {}, rules, memory, state, kept, numberOf, buffers }: FinishingParts,
+  { model, optimizer, clipGradients = {}, rules, memory, state, kept, numberOf, buffers, parameterOf }:
+    FinishingParts,
 ): Update[] {
-  const ranges = updateRanges(model, rules, memory.gradients, state.slots);
+  const ranges = updateRanges(model, rules, memory.gradients, state.slots, parameterOf);
   return [
     ...checks(memory, optimizer, state, clipGradients, numberOf("loss"), mostBindingBytes(model.store.gpu)),
     ...records(kept, memory, state, numberOf),

@@ -160,6 +160,11 @@ export class StepPrograms {
     else whole.executable.run(batch, scalars);
   }
 
+  /** What follows {@link StepPrograms.run} where each rank updates some parameters; see {@link StepInParts.gather}. */
+  get gather(): (() => Promise<() => void>) | undefined {
+    return this.#parts?.gather;
+  }
+
   /** The values of the step on `batch`, a piece after the other, for programs that compute some of them. */
   partsOf(batch: Parts<ArrayBufferView>, request: Omit<StepRequest, "nonFinite">): StepPart[] {
     const { size } = request;

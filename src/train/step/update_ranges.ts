@@ -22,22 +22,25 @@ export interface UpdateRange {
 
 /**
  * What a step updates, as few ranges as there are gaps, or a tensor each where a rule wants that: the parameters that
- * have a gradient, by their rules. The others keep their bits, and so do their moments.
+ * have a gradient and are kept here, by their rules. The others keep their bits, and so do their moments.
+ *
+ * @param parameterOf Where a parameter is while it is updated. Default: where the model has it.
  */
 export function updateRanges(
   model: Model,
   rules: ParameterRules,
   gradients: TensorGroup,
   slots: ReadonlyMap<string, TensorGroup>,
+  parameterOf: (name: string) => StoredTensor = (name) => model.tensorOf(name),
 ): UpdateRange[] {
   return rules.distinct.flatMap((rule) => {
     const single = gradients.tensors.flatMap((gradient): UpdateRange[] => {
       const name = nameOf(gradient);
-      if (rules.of(name) !== rule || gradient.byteLength === 0) return [];
+      if (rules.of(name) !== rule || !rules.keeps(name) || gradient.byteLength === 0) return [];
       return [{
         rule,
         parameters: [{ name, shape: gradient.shape }],
-        parameter: paddedRange(model.tensorOf(name)),
+        parameter: paddedRange(parameterOf(name)),
         gradient: paddedRange(gradient),
         slots: rule.slots.map((slot) => paddedRange(tensorOf(slots.get(slot), slot, name))),
       }];

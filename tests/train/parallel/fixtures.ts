@@ -9,6 +9,7 @@ export type RankBody<T> = (fixture: Fixture, rank: number) => Promise<T>;
 /**
  * Runs `body` as so many ranks, which train together: each has a store of its own on the shared device.
  *
+ * @param optionsOf With `parallel` where there is more to say of it.
  * @returns What each rank gave, in order.
  */
 export async function asRanks<T>(
@@ -20,7 +21,8 @@ export async function asRanks<T>(
 ): Promise<T[]> {
   const outcomes = await Promise.allSettled(
     ProcessGroup.inMemory(ranks, { timeoutMs: 300_000 }).map(async (group, rank) => {
-      const made = fixture(gpu, { ...optionsOf(rank), parallel: { group, shards } });
+      const options = optionsOf(rank);
+      const made = fixture(gpu, { ...options, parallel: { group, shards, ...options.parallel } });
       try {
         return await body(made, rank);
       } catch (error) {

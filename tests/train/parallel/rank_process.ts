@@ -6,9 +6,9 @@ import { fixture, smallRun } from "../fixtures.ts";
 
 // One rank of several that train together, in a process of its own. It may get a signal on the way.
 
-const [directory = "", rankText = "", sizeText = "", stepsText = "", signalText = "0"] = process.argv.slice(
-  2,
-);
+const [directory = "", rankText = "", sizeText = "", stepsText = "", signalText = "0", sharding] = process
+  .argv
+  .slice(2);
 const [rank, size, steps, signalAt] = [rankText, sizeText, stepsText, signalText].map(Number) as [
   number,
   number,
@@ -22,7 +22,10 @@ const group = await ProcessGroup.overDirectory(`${directory}/meeting`, {
   timeoutMs: 300_000,
 });
 const gpu = await GpuDevice.open(gpuTestOptions());
-const { trainer, tensors, close } = fixture(gpu, { ...smallRun(), parallel: { group, shards: 4 } });
+const { trainer, tensors, close } = fixture(gpu, {
+  ...smallRun(),
+  parallel: { group, shards: 4, optimizerSharding: sharding === "sharded" },
+});
 trainer.autoSave({ savePath: `${directory}/checkpoints`, everySteps: 1000 });
 await trainer.resume();
 const report = await trainer.train({

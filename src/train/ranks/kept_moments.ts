@@ -1,0 +1,48 @@
+import { layoutTensors, type TensorSpec } from "../../container/format/layout.ts";
+import { concatenated } from "../../base/bytes/concatenated.ts";
+import { piecesOf, spansOf, type SumMemory, type SumPiece } from "../../parallel/sum_memory.ts";
+import { slabRanges } from "../../tensor/slab_ranges.ts";
+import type { TensorStore } from "../../tensor/tensor_store.ts";
+
+/** The most bytes that go from one rank to another at once. */
+const PIECE_BYTES = 8 * 1024 * 1024;
+
+/** In how many pieces the tensors `specs` are sent. */
+export function countPieces(specs: readonly TensorSpec[], pieceBytes: number = PIECE_BYTES): number {
+  return Math.ceil(layoutTensors(specs).rawByteLength / pieceBytes);
+}
+
+/** Those of `slots` in a store, piece by piece: together they are the raw space of the tensors. */
+export class MomentPieces {
+  readonly #store: TensorStore;
+  readonly #memory: SumMemory;
+  readonly #pieces: readonly SumPiece[];
+
+  /** @param pieceBytes A multiple of 256. */
+  constructor(store: TensorStore, slots: readonly string[], pieceBytes: number = PIECE_BYTES) {
+    this.#store = store;
+    this.#memory = slots.flatMap((slot) => slabRanges(store.group(slot).tensors)).map((range) => {
+      return { range: { buffer: range.buffer, offset: range.offset, size: range.byteLength } };
+    });
+    this.#pieces = piecesOf(this.#memory, pieceBytes);
+  }
+
+  get count(): number {
+    return this.#pieces.length;
+  }
+
+  async read(index: number): Promise<Uint8Array> {
+    return concatenated(await this.#store.gpu.read(this.#spans(index).map(({ range }) => range)));
+  }
+
+  write(index: number, bytes: Uint8Array): void {
+    for (const { range: { buffer, offset, size }, at } of this.#spans(index)) {
+      this.#store.gpu.write(buffer, offset, bytes.subarray(at, at + size));
+    }
+  }
+
+  #spans(index: number) {
+    const piece = this.#pieces[index];
+    return piece === undefined ? [] : spansOf(this.#memory, piece);
+  }
+}
