@@ -20,6 +20,9 @@ const NOUNS = {
   ranks: "faults and promises, % not stood",
 };
 
+/** What has the same digest in all runtimes. */
+const DIGEST_OF = { container: "codes for the same bad files", ranks: "weights for the same training" };
+
 /**
  * Runs a script and resolves to its exit status and its last line that is JSON. Its output is shown, without that line
  * unless `isJsonShown`: of several runtimes, this program prints one line of its own.
@@ -72,7 +75,13 @@ function report(results) {
     engine: { lost: sum("lost"), mixed: sum("mixed"), images: sum("images"), kills: sum("kills") },
     numerics: { differences: sum("differences") },
     s3: { lost: sum("lost"), mixed: sum("mixed") },
-    ranks: {},
+    ranks: {
+      jobs: sum("jobs"),
+      different: sum("different") + Math.max(0, digests.length - 1),
+      lost: sum("lost"),
+      mixed: sum("mixed"),
+      crashes: sum("crashes"),
+    },
   }[campaign];
   console.log(`\n== ${campaign}`);
   for (const { runtime, points, failures } of results) {
@@ -80,10 +89,16 @@ function report(results) {
   }
   const skips = results.flatMap(({ runtime, skips }) => (skips ?? []).map((skip) => `${runtime}: ${skip}`));
   for (const skip of skips) console.log(`SKIP ${skip}`);
-  if (!agrees) console.log("The runtimes give different codes for the same bad files");
+  if (!agrees) console.log(`The runtimes give different ${DIGEST_OF[campaign]}`);
   if (campaign === "engine") {
     console.log(`${figures.images} distinct crash images, ${figures.kills} real kills`);
     console.log(`lost commits: ${figures.lost}, mixed states: ${figures.mixed}`);
+  } else if (campaign === "ranks") {
+    const { jobs, different, lost, mixed, crashes } = figures;
+    console.log(`${jobs} jobs of training: different hashes ${different}, lost ${lost}, mixed ${mixed}`);
+    if (crashes > 0) {
+      console.log(`${crashes} of them died of Deno or Node by themselves, and were begun again`);
+    }
   } else if (campaign === "container") console.log(`accepted: ${figures.accepted}`);
   console.log(JSON.stringify({
     faults: campaign,

@@ -20,6 +20,8 @@ import { paths } from "./engine/paths.ts";
 import { signals } from "./engine/signals.ts";
 import { silentFaults } from "./engine/silent_faults.ts";
 import { ends } from "./ranks/ends.ts";
+import { TrainingOutcome } from "./ranks/train_jobs.ts";
+import { training } from "./ranks/training.ts";
 import { answers } from "./s3/answers.ts";
 import { cuts } from "./s3/cuts.ts";
 import { S3Outcome } from "./s3/outcome.ts";
@@ -153,7 +155,7 @@ describe("the fault campaigns", () => {
     async () => {
       const runtime = runtimeName() === "deno" ? "deno" : "bun";
       const rows = ["R2", "R3", "R4", "R5", "R6"];
-      const modes = ["kill", "exit", "stop", "never", "late", "trap"];
+      const modes = ["kill", "exit", "stop", "never", "late", "exit after close", "trap"];
       const failures = await failuresOf(async (campaign) => {
         const [mpi] = foundMpis((what) => campaign.skip(what), "ends of ranks");
         if (mpi === undefined) return;
@@ -161,6 +163,31 @@ describe("the fault campaigns", () => {
         await ends(campaign, { programs: new NodePrograms(), starts, timeoutMs: 2000, odd: [1], modes });
       }, rows);
       expect(failures).toEqual([]);
+    },
+    600_000,
+  );
+
+  test(
+    "train to the same bits on ranks of MPI, also where one is killed, stopped or has a full disk (R8 to R12)",
+    async () => {
+      const runtime = runtimeName() === "deno" ? "deno" : "bun";
+      const outcome = new TrainingOutcome();
+      const failures = await failuresOf(async (campaign) => {
+        const mpi = foundMpis((what) => campaign.skip(what), "trainings").at(-1);
+        if (mpi === undefined) return;
+        await training(campaign, {
+          programs: new NodePrograms(),
+          outcome,
+          starts: [{ mpi, runtime }],
+          settings: [{ shards: 8 }],
+          sizes: [1, 2],
+          goOn: [1],
+          disturbed: { ranks: 2, odd: [0] },
+          modes: ["killed in the reduction", "is stopped", "has a full disk"],
+        });
+      }, ["R8", "R9", "R10", "R11", "R12"]);
+      expect(failures).toEqual([]);
+      expect([outcome.different, outcome.lost, outcome.mixed]).toEqual([0, 0, 0]);
     },
     600_000,
   );

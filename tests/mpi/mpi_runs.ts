@@ -88,10 +88,12 @@ export class NodePrograms {
 export async function runRanks(
   { mpi, runtime, ranks }: RankStart,
   script: URL,
-  { args = [], programs, env = {}, onOutput = () => {} }: {
+  { args = [], programs, env = {}, mostSeconds, onOutput = () => {} }: {
     readonly args?: readonly string[];
     readonly programs: NodePrograms;
     readonly env?: Readonly<Record<string, string>>;
+    /** Ends it with 124 when it takes longer. Unless given, it may take its time. */
+    readonly mostSeconds?: number;
     readonly onOutput?: (output: string, kill: () => void) => void;
   },
 ): Promise<ChildEnd> {
@@ -103,8 +105,9 @@ export async function runRanks(
     value === undefined || process.env[name] === value ? [] : [`${name}=${value}`]
   );
   const launcher = launcherOf(mpi) ?? `mpiexec.${mpi}`;
+  const limit = mostSeconds === undefined ? [] : ["timeout", "-k", "10", String(mostSeconds)];
   return await runChild(
-    ["env", ...set, launcher, ...onSmallMachines, "-n", String(ranks), ...command, ...args],
+    ["env", ...set, ...limit, launcher, ...onSmallMachines, "-n", String(ranks), ...command, ...args],
     { keepsErrors: true, onOutput },
   );
 }

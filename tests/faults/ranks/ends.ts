@@ -63,7 +63,7 @@ async function tryOne(
 }
 
 /** Whether a process has ended, or does so soon. */
-async function isGone(pid: number): Promise<boolean> {
+export async function isGone(pid: number): Promise<boolean> {
   for (let look = 0; look < 1000; look++) {
     try {
       process.kill(pid, 0);

@@ -4,6 +4,8 @@ import { foundMpis, NodePrograms, type RankRuntime } from "../../mpi/mpi_runs.ts
 import { Campaign, runtimeName } from "../campaign.ts";
 import { conformance } from "./conformance.ts";
 import { ends, wrongLibrary } from "./ends.ts";
+import { TrainingOutcome } from "./train_jobs.ts";
+import { training } from "./training.ts";
 
 const campaign = new Campaign("ranks", process.argv.slice(2));
 const programs = new NodePrograms();
@@ -25,5 +27,15 @@ await ends(campaign, {
   odd: [0, 1, 2],
 });
 await wrongLibrary(campaign, { programs, starts: starts.map((start) => ({ ...start, ranks: 2 })) });
+const outcome = new TrainingOutcome();
+await training(campaign, {
+  programs,
+  outcome,
+  starts,
+  settings: [{ shards: 8 }],
+  sizes: [1, 2, 3, 4],
+  goOn: [4, 1],
+  disturbed: { ranks: 3, odd: [0, 1, 2] },
+});
 programs.remove();
-campaign.finish({});
+campaign.finish({ ...outcome });
