@@ -4,6 +4,7 @@
 
 import { BYTES_MUTATIONS } from "./mutation_list_bytes.mjs";
 import { NUMBER_MUTATIONS } from "./mutation_list_numbers.mjs";
+import { PARALLEL_MUTATIONS } from "./mutation_list_parallel.mjs";
 import { RANK_MUTATIONS } from "./mutation_list_ranks.mjs";
 import { RESTORE_MUTATIONS } from "./mutation_list_restore.mjs";
 import { STATE_MUTATIONS } from "./mutation_list_state.mjs";
@@ -635,4 +636,5 @@ export const MUTATIONS = [
   ...STEP_MUTATIONS,
   ...RESTORE_MUTATIONS,
   ...RANK_MUTATIONS,
+  ...PARALLEL_MUTATIONS,
 ];
