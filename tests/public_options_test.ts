@@ -526,7 +526,9 @@ describe("public options", () => {
   });
 
   test("every record of names is used to check options", () => {
-    const uses = code.replaceAll(/\s+/g, " ").matchAll(/(?:\.\.\.|, )([A-Z]\w*)|: ([A-Z]\w*),|= ([A-Z]\w*);/g);
+    const uses = code.replaceAll(/\s+/g, " ").matchAll(
+      /(?:\.\.\.|, )([A-Z]\w*)|: ([A-Z]\w*),|= ([A-Z]\w*);/g,
+    );
     const used = new Set([...uses].map(([, given, value, assigned]) => given ?? value ?? assigned));
     expect([...listed.values()].filter((constant) => !used.has(constant))).toEqual([]);
   });

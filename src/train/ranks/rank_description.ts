@@ -10,7 +10,7 @@ export async function describeRank(run: Run): Promise<RankDescription> {
   await run.record.complete();
   const { model, slots, store, steps: { rules }, record: { identity } } = run;
   const { parts, ...rest } = identity;
-  // Of the optimiser's each rank may have others, which follow from the settings.
+  // Of the slots each rank may keep those of other parameters.
   const tensors = store.groups().filter(({ name }) => !slots.includes(name)).flatMap((group) =>
     group.tensors.map(({ name, dtype, shape }) => `${name} ${dtype} [${shape}]`)
   );
@@ -20,6 +20,7 @@ export async function describeRank(run: Run): Promise<RankDescription> {
     tensors: tensors.join(", "),
     adapter: store.gpu.adapterName,
     provider: store.gpu.provider,
+    slots: rules.slots.join(", "),
     optimizerSharding: String(rules.owners !== undefined),
     ...Object.fromEntries(settings.map(([what, value]) => [what, textOf(value)])),
   };

@@ -23,7 +23,7 @@ async function runRanks(directory: string, size: number, steps: number, signalAt
 
 describe("ranks in processes of their own", () => {
   gpuTest(
-    "end at one step by a signal to one of them, and go on with the optimiser shared out, and as one process with the same bits",
+    "end at one step by a signal to one of them, and go on with a shared optimiser, then as one, with the same bits",
     async () => {
       const directory = await mkdtemp(path.join(os.tmpdir(), "cairn-parallel-"));
       try {
