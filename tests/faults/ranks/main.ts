@@ -32,7 +32,7 @@ await training(campaign, {
   programs,
   outcome,
   starts,
-  settings: [{ shards: 8 }],
+  settings: [{ shards: 8 }, { shards: 8, optimizerSharding: true }],
   sizes: [1, 2, 3, 4],
   goOn: [4, 1],
   disturbed: { ranks: 3, odd: [0, 1, 2] },

@@ -16,7 +16,7 @@ import {
 /** How far trainings are tried. */
 export interface TrainingOptions extends TrainingContext {
   readonly starts: readonly Omit<RankStart, "ranks">[];
-  /** How a batch is shared out, and what has to have the same bits as that. */
+  /** How a batch is shared out, and what has to give the same bits as the first: jobs take one after the other. */
   readonly settings: readonly NonNullable<RankPlan["parallel"]>[];
   /** Numbers of ranks that have to give the same bits. */
   readonly sizes: readonly number[];
@@ -118,6 +118,7 @@ class DisturbedRuns {
   readonly #options: TrainingOptions;
   readonly #undisturbed = new Map<string, Promise<Undisturbed>>();
   #again = 0;
+  #disturbed = 0;
 
   constructor(options: TrainingOptions) {
     this.#options = options;
@@ -262,11 +263,19 @@ class DisturbedRuns {
     const known = this.#undisturbed.get(runtime);
     if (known !== undefined) return known;
     const made = inFolder(async (folder): Promise<Undisturbed> => {
-      const end = await this.#train({ runtime, mpi, ranks: 1 }, folder, undefined, 1);
-      const [result] = end.results;
-      if (end.status !== 0 || result === undefined) {
-        throw new Error(`The undisturbed run failed: ${end.shown}`);
-      }
+      const plan = {
+        checkpoints: folder,
+        everySteps: 1,
+        parallel: this.#first,
+        timeoutMs: PATIENT_MS,
+        steps: STEPS,
+      };
+      const { results: [result], shown } = await trainAsRanks(
+        { runtime, mpi, ranks: 1 },
+        plan,
+        this.#options,
+      );
+      if (result === undefined) throw new Error(`The undisturbed run failed: ${shown}`);
       const saved = new Map<number, string>();
       for (const path of await getCheckpoints(folder)) {
         const { step, tensors } = await readVerified(path);
@@ -278,17 +287,19 @@ class DisturbedRuns {
     return made;
   }
 
-  #train(
-    start: RankStart,
-    checkpoints: string,
-    odd?: Oddity,
-    everySteps = EVERY_STEPS,
-  ): Promise<TrainingEnd> {
+  /** A job that saves now and then. Its setting is no part of what the run is: it goes on with another one. */
+  #train(start: RankStart, checkpoints: string, odd?: Oddity): Promise<TrainingEnd> {
+    const { settings } = this.#options;
+    const turn = odd === undefined ? this.#disturbed : this.#disturbed++;
+    const parallel = settings[turn % settings.length] ?? this.#first;
     const hangs = odd?.mode === "is stopped" || odd?.mode === "never starts";
-    const [parallel = { shards: 8 }] = this.#options.settings;
     const timeoutMs = hangs ? HANGING_MS : PATIENT_MS;
-    const plan = { checkpoints, everySteps, parallel, odd, timeoutMs, steps: STEPS };
+    const plan = { checkpoints, everySteps: EVERY_STEPS, parallel, odd, timeoutMs, steps: STEPS };
     return trainAsRanks(start, plan, this.#options);
+  }
+
+  get #first(): NonNullable<RankPlan["parallel"]> {
+    return this.#options.settings[0] ?? { shards: 8 };
   }
 }
 
