@@ -65,7 +65,7 @@ export function keptBytes(
   const begun = new Set<Region>();
   const kept = new Set<Region>();
   for (const step of steps.slice(0, updatesFrom)) {
-    const isOnTheWay = step.values?.some((value) => isForward.has(value)) ?? false;
+    const isOnTheWay = resultIn(isForward, step);
     for (const region of regionsOf(step).filter((each) => computed.has(each))) {
       if (isOnTheWay) begun.add(region);
       else if (begun.has(region)) kept.add(region);
@@ -102,7 +102,7 @@ export function explainKernels({ steps, updatesFrom, forward, ms }: ExplainedSte
       // What the dispatches of an optimiser write is known to it alone.
       result: isUpdate && first === undefined ? label : text,
       layer: first === undefined ? undefined : layerOf(first),
-      phase: isUpdate ? "update" : values.some((value) => isForward.has(value)) ? "forward" : "backward",
+      phase: isUpdate ? "update" : resultIn(isForward, step) ? "forward" : "backward",
       dispatches: 1,
       bytes,
       flops: values.reduce((sum, value) => sum + flopsOf(value), 0),
@@ -110,6 +110,12 @@ export function explainKernels({ steps, updatesFrom, forward, ms }: ExplainedSte
     });
   });
   return rows.map(({ text: _, ...row }) => row);
+}
+
+/** Whether the result of a step is among `values`: on the way back, a kernel may compute others of them again. */
+function resultIn(values: ReadonlySet<Value>, step: LoweredStep): boolean {
+  const result = step.values?.at(-1);
+  return result !== undefined && values.has(result);
 }
 
 function bytesOf(binding: Binding): number {

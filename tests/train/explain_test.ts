@@ -4,7 +4,16 @@ import { reshape } from "../../src/graph/ops/views.ts";
 import type { Value } from "../../src/graph/value.ts";
 import type { LayerSummary } from "../../src/train/step/summarize_model.ts";
 import type { StepExplanation } from "../../src/train/step/explain_step.ts";
-import { batchNorm, linear, remat, type Scope, sequential, transformerBlock } from "../../src/nn/nn.ts";
+import {
+  batchNorm,
+  dropout,
+  linear,
+  relu,
+  remat,
+  type Scope,
+  sequential,
+  transformerBlock,
+} from "../../src/nn/nn.ts";
 import { adamw } from "../../src/nn/optim/optim.ts";
 import { shown } from "../helpers/shown.ts";
 import { gpuTest } from "../helpers/gpu.ts";
@@ -187,6 +196,20 @@ describe("trainer.explain()", () => {
       expect(program.leastBytes).toBeLessThanOrEqual(program.workspaceBytes);
       expect(program.leastBytes).toBeGreaterThan(4 * BATCH * (FEATURES + HIDDEN));
       expect(explanation.variants.matmul).toBe(trainer.store.variants.get("matmul") ?? "");
+    });
+  });
+
+  gpuTest("TR-05 explain() knows a gradient from an activation where a kernel computes both", async (gpu) => {
+    // The gradient of dropout takes the numbers that were drawn, and compares them anew.
+    const model = sequential(linear(FEATURES, HIDDEN), relu(), linear(HIDDEN, HIDDEN), dropout(0.25));
+    const run = smallRun({ model: sequential(model, linear(HIDDEN, CLASSES)) });
+    await withTrainer(gpu, run, async ({ trainer }) => {
+      const { programs, memory } = await trainer.explain({ times: false });
+      const phases = programs.flatMap(({ kernels }) => kernels.map(({ phase }) => phase));
+      const order = ["forward", "backward", "update"];
+      expect(phases).toEqual([...phases].sort((a, b) => order.indexOf(a) - order.indexOf(b)));
+      // After relu, what dropout drew and what it left, and the scores.
+      expect(memory.activations).toBe(4 * BATCH * (3 * HIDDEN + CLASSES));
     });
   });
 
