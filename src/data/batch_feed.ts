@@ -28,6 +28,8 @@ export class BatchFeed {
   readonly #clock: Clock;
   #reader: BatchReader | undefined;
   #asked: AskedBatch[] = [];
+  /** The batch that was taken last. */
+  #taken: Batch | undefined;
   /** What the reader was asked for and has not given yet. */
   #underWay = new Set<Promise<Batch>>();
 
@@ -46,10 +48,12 @@ export class BatchFeed {
   }
 
   /**
-   * The batch at `place`, which is that of `request`, and asks for those behind it. Throws `signal.reason` as soon as
-   * it is aborted, whatever the source does.
+   * The batch at `place`, which is that of `request`, and asks for those behind it. The one that was taken before is
+   * not to be read any more. Throws `signal.reason` as soon as it is aborted, whatever the source does.
    */
   async take(place: number, request: BatchRequest, signal?: AbortSignal): Promise<Batch> {
+    if (this.#taken !== undefined) this.#reader?.reuse?.(this.#taken);
+    this.#taken = undefined;
     const [first] = this.#asked;
     // A run that was restored, or goes back, is somewhere else.
     if (first !== undefined && !isSame(first.request, request)) this.#asked = [];
@@ -61,7 +65,7 @@ export class BatchFeed {
       this.#asked.push({ request: next, batch: this.#ask(next) });
     }
     const batch = this.#asked.shift()?.batch ?? this.#ask(request);
-    return await (signal === undefined ? batch : unlessAborted(batch, signal));
+    return this.#taken = await (signal === undefined ? batch : unlessAborted(batch, signal));
   }
 
   /**
@@ -74,6 +78,7 @@ export class BatchFeed {
     const [reader, underWay] = [this.#reader, this.#underWay];
     this.#reader = undefined;
     this.#asked = [];
+    this.#taken = undefined;
     this.#underWay = new Set();
     if (reader === undefined) return true;
     const closed = reader.close().then(() => true);

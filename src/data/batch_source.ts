@@ -43,6 +43,8 @@ export interface BatchRequest extends OrderKey {
 export interface BatchReader {
   /** The requested batch, as the source gives it. Several may be asked for before the first is there. */
   batchAt(request: BatchRequest): Batch | Promise<Batch>;
+  /** Says that nobody reads a batch of this reader any more, so that its memory may be used for another one. */
+  reuse?(batch: Batch): void;
   /** Gives back what is held open. Batches that are not there yet need not come any more. */
   close(): Promise<void>;
 }

@@ -67,10 +67,12 @@ function requireExample(example: Example): Example {
 
 /** A batch that is filled example by example. */
 export class BatchRows {
+  /** How many examples. */
+  readonly size: number;
   readonly #rows: Parts<PartRows>;
 
-  /** @param size How many examples. */
   constructor(specs: ExampleSpecs, size: number) {
+    this.size = size;
     const parts = Object.entries(exampleParts(specs));
     this.#rows = Object.fromEntries(parts.map(([part, spec]) => [part, new PartRows(part, spec, size)]));
   }

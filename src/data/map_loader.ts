@@ -7,8 +7,9 @@ import { Breather } from "../base/event_loop.ts";
 import { isPromise, kindOf } from "../base/options/kind_of.ts";
 import { checkOptions, type OptionNames } from "../base/options/options.ts";
 import { functionDescription } from "../nn/function_description.ts";
+import { BatchMemory } from "./batch_memory.ts";
 import type { Batch, BatchReader, BatchRequest, BatchSource, ExampleSpec } from "./batch_source.ts";
-import { BatchRows, type Example, type ExampleSpecs, specsOf } from "./example.ts";
+import { type BatchRows, type Example, type ExampleSpecs, specsOf } from "./example.ts";
 import type { ExampleMap } from "./example_map.ts";
 import { ExampleOrder, type ExampleOrderOptions } from "./example_order.ts";
 import { ExampleRandom } from "./example_random.ts";
@@ -107,6 +108,7 @@ export class MapLoader<R = Example> implements BatchSource {
     const reading = this.#newReading(closing.signal);
     return {
       batchAt: (request) => this.#read(request, reading),
+      reuse: (batch) => reading.memory.reuse(batch),
       close() {
         closing.abort(new DOMException("The batch is needed no more", "AbortError"));
         return Promise.resolve();
@@ -140,7 +142,8 @@ export class MapLoader<R = Example> implements BatchSource {
 
   /** What hangs when it is closed holds no slot of the next one. */
   #newReading(signal: AbortSignal): Reading {
-    return { signal, slots: new Slots("concurrency", this.#concurrency), asking: Promise.resolve() };
+    const slots = new Slots("concurrency", this.#concurrency);
+    return { signal, slots, memory: new BatchMemory(this), asking: Promise.resolve() };
   }
 
   async #read(request: BatchRequest, reading: Reading): Promise<Batch> {
@@ -158,7 +161,7 @@ export class MapLoader<R = Example> implements BatchSource {
   }
 
   async #readEach(request: BatchRequest, indices: readonly number[], reading: Reading): Promise<Batch> {
-    const rows = new BatchRows(this, indices.length);
+    const rows = reading.memory.take(indices.length);
     const before = reading.asking;
     const asking = deferred();
     reading.asking = asking.promise;
@@ -172,7 +175,7 @@ export class MapLoader<R = Example> implements BatchSource {
     }
     await Promise.all(reads);
     throwIfAborted(reading.signal);
-    return rows.toBatch();
+    return reading.memory.lend(rows);
   }
 
   /** Begins to read each example of a batch, as soon as there is a slot. */
@@ -226,6 +229,7 @@ export class MapLoader<R = Example> implements BatchSource {
 interface Reading {
   readonly signal: AbortSignal;
   readonly slots: Slots;
+  readonly memory: BatchMemory;
   /** Done when the last batch so far has asked for all its examples. */
   asking: Promise<void>;
 }

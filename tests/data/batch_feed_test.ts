@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test";
 import { BatchFeed, withFeed } from "../../src/data/batch_feed.ts";
 import type { Batch, BatchRequest, BatchSource } from "../../src/data/batch_source.ts";
+import type { Example } from "../../src/data/example.ts";
+import { MapLoader } from "../../src/data/map_loader.ts";
+import { StreamLoader } from "../../src/data/stream/stream_loader.ts";
 import { thrownBy } from "../helpers/thrown.ts";
 import { VirtualClock } from "../helpers/virtual_clock.ts";
 
@@ -111,4 +114,34 @@ test("DA-01 a source that hangs is left behind after five seconds", async () => 
 
 function hangs(): Promise<never> {
   return new Promise(() => {});
+}
+
+test("DA-01 batches that were used are filled again, and those that are read ahead are others", async () => {
+  for (const open of [openMap, openStream]) {
+    const feed = new BatchFeed(await open(), (step) => step < 20 ? requestOf(step) : undefined);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let step = 0; step < 20; step++) {
+      const { inputs } = await feed.take(step, requestOf(step));
+      expect([...inputs as Float32Array]).toEqual([2 * (step % 3), 2 * (step % 3) + 1]);
+      buffers.add((inputs as Float32Array).buffer);
+    }
+    // The one that is taken, and two ahead.
+    expect(buffers.size).toBeLessThanOrEqual(3);
+    await feed.close();
+  }
+});
+
+const FILLED = { batchSize: 2, prefetch: 2, labels: { dtype: "u8", shape: [0] } } as const;
+const exampleAt = (index: number): Example => ({ inputs: Float32Array.of(index) });
+
+function openMap(): Promise<BatchSource> {
+  return MapLoader.open({ length: 6, get: exampleAt }, FILLED);
+}
+
+function openStream(): Promise<BatchSource> {
+  return StreamLoader.open({
+    *open() {
+      for (let index = 0; index < 6; index++) yield exampleAt(index);
+    },
+  }, { ...FILLED, exampleCount: 6 });
 }

@@ -55,11 +55,11 @@ export class SourceRows implements StoredRows {
     );
   }
 
-  async read(first: number, count: number): Promise<Uint8Array> {
+  async read(first: number, count: number, into?: Uint8Array): Promise<Uint8Array> {
     if (!(first >= 0 && count >= 0 && first + count <= this.length)) {
       throw new RangeError(`There are no rows ${first} to ${first + count}: there are ${this.length}`);
     }
-    const bytes = allocate(count * this.#rowBytes);
+    const bytes = into ?? allocate(count * this.#rowBytes);
     await this.#source.read(this.#place.offset + first * this.#rowBytes, bytes);
     if (this.#place.isBigEndian) turnRound(bytes, byteSizeOf(this.row.dtype));
     return bytes;

@@ -130,7 +130,9 @@ function storedPart(rows: StoredRows): Part {
       const gathered = allocate(indices.length * rowBytes);
       await Promise.all(
         runsOf(indices).map(async ({ at, first, count }) => {
-          gathered.set(await rows.read(first, count), at * rowBytes);
+          const place = gathered.subarray(at * rowBytes, (at + count) * rowBytes);
+          const read = await rows.read(first, count, place);
+          if (read !== place) place.set(read);
         }),
       );
       return batchArray(gathered, row, indices.length);

@@ -7,8 +7,11 @@ export interface StoredRows {
   readonly length: number;
   /** What one row is. */
   readonly row: ExampleSpec;
-  /** The bytes of `count` rows from `first` on, little-endian and without gaps, in memory of their own. */
-  read(first: number, count: number): Promise<Uint8Array>;
+  /**
+   * The bytes of `count` rows from `first` on, little-endian and without gaps: in `into`, which is as long as they are,
+   * or in memory of their own, which is then copied.
+   */
+  read(first: number, count: number, into?: Uint8Array): Promise<Uint8Array>;
   /** What they are, for checkpoints. */
   describe(): Promise<Description>;
   /** Closes the file. */

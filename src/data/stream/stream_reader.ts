@@ -8,7 +8,8 @@ import {
   type BatchSource,
   sizeOfBatch,
 } from "../batch_source.ts";
-import { BatchRows } from "../example.ts";
+import { BatchMemory } from "../batch_memory.ts";
+import type { BatchRows } from "../example.ts";
 import { ExampleRandom } from "../example_random.ts";
 import type { ExampleStream } from "./example_stream.ts";
 import { exampleOf, type Transform } from "../loader_options.ts";
@@ -36,6 +37,7 @@ interface NumberedRecord<R> {
 export class StreamReader<R> implements BatchReader {
   readonly #source: BatchSource;
   readonly #examples: StreamedExamples<R>;
+  readonly #memory: BatchMemory;
   #epoch: OrderedStream<R> | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #isClosed = false;
@@ -43,6 +45,7 @@ export class StreamReader<R> implements BatchReader {
   constructor(source: BatchSource, examples: StreamedExamples<R>) {
     this.#source = source;
     this.#examples = examples;
+    this.#memory = new BatchMemory(source);
   }
 
   /** Batches are read in the order in which they are asked for. */
@@ -50,6 +53,10 @@ export class StreamReader<R> implements BatchReader {
     const batch = this.#last.then(() => this.#read(request));
     this.#last = batch.catch(() => undefined);
     return batch;
+  }
+
+  reuse(batch: Batch): void {
+    this.#memory.reuse(batch);
   }
 
   async close(): Promise<void> {
@@ -61,7 +68,7 @@ export class StreamReader<R> implements BatchReader {
 
   async #read(request: BatchRequest): Promise<Batch> {
     const first = request.position * this.#source.batchSize;
-    const rows = new BatchRows(this.#source, sizeOfBatch(this.#source, request.position));
+    const rows = this.#memory.take(sizeOfBatch(this.#source, request.position));
     const breather = new Breather({ isWanted: true });
     const epoch = await this.#epochAt(request, first);
     try {
@@ -74,7 +81,7 @@ export class StreamReader<R> implements BatchReader {
       await this.#drop();
       throw error;
     }
-    return rows.toBatch();
+    return this.#memory.lend(rows);
   }
 
   async #readOne(

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { DataLoader } from "../../../src/data/data_loader.ts";
 import { examplesOf } from "../../../src/data/rows/examples_of.ts";
+import type { ByteSource } from "../../../src/container/source.ts";
+import { SourceRows } from "../../../src/data/files/source_rows.ts";
 import { MapLoader } from "../../../src/data/map_loader.ts";
 import type { StoredRows } from "../../../src/data/rows/stored_rows.ts";
 import { HostTensor } from "../../../src/tensor/host_tensor.ts";
@@ -51,6 +53,27 @@ describe("examplesOf", () => {
     const loader = await MapLoader.open(examplesOf({ inputs: file, labels }), { batchSize: 8 });
     await loader.batchAt({ seed: 0, epoch: 0, position: 1 });
     expect(file.reads).toEqual([[8, 8]]);
+  });
+
+  test("DA-05 rows of a file are read into the batch, and take no other memory", async () => {
+    const read: ArrayBufferLike[] = [];
+    const source: ByteSource = {
+      byteLength: inputs.bytes.byteLength,
+      read(offset, into) {
+        read.push(into.buffer);
+        into.set(inputs.bytes.subarray(offset, offset + into.byteLength));
+        return Promise.resolve();
+      },
+    };
+    const place = { dtype: "f32", shape: inputs.shape, offset: 0, isBigEndian: false } as const;
+    const map = examplesOf({ inputs: new SourceRows(source, place, () => Promise.resolve()) });
+    const batch = await map.getBatch?.([3, 17, 4, 5], { signal: new AbortController().signal });
+    const { buffer } = batch?.inputs as Float32Array;
+    expect(read).toHaveLength(3);
+    expect(read.every((each) => each === buffer)).toBe(true);
+    expect([...batch?.inputs as Float32Array]).toEqual([9, 10, 11, 51, 52, 53, 12, 13, 14, 15, 16, 17]);
+    const example = await map.get(7, { signal: new AbortController().signal });
+    expect(read.at(-1)).toBe(example.inputs.bytes.buffer);
   });
 
   test("DA-05 the labels may be left out, and count as the inputs do", async () => {
