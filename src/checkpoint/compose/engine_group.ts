@@ -292,11 +292,17 @@ export abstract class EngineGroup extends SessionEngine {
     this.requireEnough(save, op);
   }
 
-  /** A tag counts as taken also where only engines have it that do not take part this time. */
+  /**
+   * A tag counts as taken also where only engines have it that do not take part this time. They are asked only where
+   * they do not know from their last save.
+   */
   async #refuseTaken({ tag }: CommitInfo, participants: readonly Engine[]): Promise<void> {
     for (const engine of this.engines) {
       if (participants.includes(engine)) continue;
-      const tags = await engine.list().catch((): string[] => []);
+      const known = engine.knownCatalog?.();
+      const tags = known === undefined
+        ? await engine.list().catch((): string[] => [])
+        : [...known.checkpoints, ...known.unreadable].map((each) => each.tag);
       if (!tags.some((other) => other.toLowerCase() === tag.toLowerCase())) continue;
       const path = engine.pathOf(tag);
       throw new CairnError(
