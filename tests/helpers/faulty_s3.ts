@@ -49,13 +49,15 @@ export abstract class FaultyS3 {
     const url = new URL(incoming.url);
     const [, , ...segments] = url.pathname.split("/").map(decodeURIComponent);
     const key = segments.join("/");
+    // Numbered when it is whole: two may come at once.
+    const body = new Uint8Array(await incoming.arrayBuffer());
     const named = {
       index: this.requests.length,
       method: incoming.method,
       key,
       query: url.searchParams,
       headers: incoming.headers,
-      body: new Uint8Array(await incoming.arrayBuffer()),
+      body,
       name: `${incoming.method} ${key.replace(/^.*?(log|data|files|probe)\//, "$1/")}${
         url.search.slice(0, 40)
       }`,

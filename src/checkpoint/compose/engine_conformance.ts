@@ -1,6 +1,7 @@
 import { CairnError, type CairnErrorCode } from "../../base/errors.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import type { Engine } from "../engine/engine.ts";
+import { Lease } from "../keep/evaluators/lease.ts";
 import { FrozenCheckpoint } from "../capture/frozen_checkpoint.ts";
 
 /** How to open the engine under test. */
@@ -236,6 +237,25 @@ const PROMISES: Readonly<Record<string, (given: Subject) => Promise<void>>> = {
     }
   },
 
+  "what is read under a lease keeps its bytes, replaced or removed": async ({ engine, subject }) => {
+    if (engine.folders.length === 0) return;
+    const reader = await subject.reopen?.(engine) ?? engine;
+    for (const tag of ["replaced", "removed"]) {
+      await engine.create(tag);
+      await engine.save({ state: sampleState(1) });
+      await engine.commit(tag);
+      const lease = await Lease.take(reader, tag);
+      const checkpoint = await reader.load(tag);
+      if (tag === "removed") await engine.remove(tag);
+      else await saveStep(engine, tag, 2, true);
+      expectSame(await checkpoint.state(), sampleState(1), `the state of what was ${tag}`);
+      await checkpoint.close();
+      await lease.release();
+    }
+    expectSame(await stateOf(engine, "replaced"), { step: 2 }, "the state that is there now");
+    if (reader !== engine) await reader.cleanup();
+  },
+
   "the first of its folders is its location": async ({ engine }) => {
     const [folder] = engine.folders;
     if (folder === undefined) return await Promise.resolve();
@@ -297,7 +317,8 @@ type SampleState = {
 };
 
 function sampleState(step: number): SampleState {
-  const weights = Float32Array.from({ length: 5000 }, (_, index) => Math.sin(index * step));
+  // More than is read when a checkpoint is opened.
+  const weights = Float32Array.from({ length: 25_000 }, (_, index) => Math.sin(index * step));
   weights.set([NaN, -0, Infinity]);
   const flags = new Map([["on", true], ["off", false]]);
   return {
@@ -309,8 +330,13 @@ function sampleState(step: number): SampleState {
   };
 }
 
-async function saveStep(engine: Engine, tag: string | number, step: number): Promise<void> {
-  await engine.create(tag);
+async function saveStep(
+  engine: Engine,
+  tag: string | number,
+  step: number,
+  overwrite = false,
+): Promise<void> {
+  await engine.create(tag, { overwrite });
   await engine.save({ state: { step }, provenance: { step } });
   await engine.commit(tag);
 }

@@ -4,6 +4,9 @@ import type { Storage } from "../../storage/storage.ts";
 /** The directory beside the checkpoints that damaged ones are moved into. */
 export const DAMAGED_DIRECTORY = "damaged";
 
+/** The directory beside the checkpoints that the leases of readers lie in, one file `<tag>@<random>.lease` each. */
+export const LEASE_DIRECTORY = "leases";
+
 /** The directory of a storage that checkpoints lie in, for the small files beside them: leases, marks, counters. */
 export interface CheckpointFolder {
   /** The storage that the directory is in. */

@@ -2,11 +2,9 @@ import { CairnError } from "../../base/errors.ts";
 import { namesIn } from "../../storage/names_in.ts";
 import { joinPath } from "../../storage/storage_path.ts";
 import { readCatalog } from "./catalog.ts";
+import { LEASE_DIRECTORY } from "./checkpoint_folder.ts";
 import type { Engine } from "./engine.ts";
 import { untouchedBecause } from "./untouched.ts";
-
-/** Where the leases of readers lie, one file `<tag>@<random>.lease` each; written by `Lease`. */
-const LEASE_DIRECTORY = "leases";
 
 /** What {@link evictOldest} must leave alone besides. */
 export interface EvictOptions {

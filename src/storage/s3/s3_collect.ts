@@ -1,5 +1,6 @@
 import { keyOfEntry } from "./log_entry.ts";
 import type { S3Client } from "./s3_client.ts";
+import { isHeld, leasesOfHeld } from "./s3_holds.ts";
 import type { S3Log } from "./s3_log.ts";
 import { deleteObject, listObjects } from "./s3_objects.ts";
 import { PROBE_PREFIX } from "./s3_probe.ts";
@@ -17,7 +18,7 @@ const ORPHAN_MS = 24 * 60 * 60 * 1000;
 export interface S3Collected {
   /** Entries of the log that newer ones have replaced. */
   readonly entries: number;
-  /** Objects that no entry names, as those of a save that was killed. */
+  /** Objects that no entry names, as those of a save that was killed, and those whose last lease has ended. */
   readonly orphans: number;
   /** Uploads that nobody finished. */
   readonly uploads: number;
@@ -50,6 +51,7 @@ export async function collect(
       orphans++;
     }
   }
+  orphans += await releaseHeld(client, log);
   for (const number of old) await deleteObject(client, keyOfEntry(number));
   const uploads = (await unfinishedUploads(client, DATA_PREFIX)).filter(({ initiatedMs }) =>
     isOld(initiatedMs)
@@ -60,6 +62,20 @@ export async function collect(
   );
   for (const { key } of probes) await deleteObject(client, key);
   return { entries: old.length, orphans, uploads: uploads.length };
+}
+
+/** Removes what was replaced or removed while somebody held it, and nobody does any more. @returns How many objects. */
+async function releaseHeld(client: S3Client, log: S3Log): Promise<number> {
+  const released = new Map<string, string>();
+  for (const [name, { key }] of (await log.newest()).files) {
+    const leases = leasesOfHeld(name);
+    if (leases !== undefined && !await isHeld(client, leases)) released.set(name, key);
+  }
+  const [first] = released.keys();
+  if (first === undefined) return 0;
+  await log.append(first, (files) => new Map([...files].filter(([name]) => !released.has(name))));
+  for (const key of released.values()) await deleteObject(client, key);
+  return released.size;
 }
 
 /** All objects that these entries name, and those of the newest one. An entry that was collected names none. */

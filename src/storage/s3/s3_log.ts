@@ -22,6 +22,9 @@ export type LoggedFiles = ReadonlyMap<string, LoggedFile>;
 /** How often a writer that others overtake makes its change anew. */
 const MOST_REBASES = 100;
 
+/** For so long a writer need not look again before it commits: whoever was faster has its number. */
+const FRESH_MS = 10_000;
+
 /** A commit of which nobody knows whether it was made: what it names has to stay. */
 export class UncertainCommit extends CairnError {}
 
@@ -34,6 +37,8 @@ export class S3Log {
   /** Directories that this process has taken over, with its tokens. */
   readonly #claims = new Map<string, string>();
   #known: LogEntry = EMPTY_LOG;
+  /** When that was the newest one, by this machine's clock. */
+  #lookedMs = -Infinity;
 
   constructor(client: S3Client) {
     this.#client = client;
@@ -44,13 +49,22 @@ export class S3Log {
     return this.#known;
   }
 
+  /** Whether that look was so lately that a change can be tried on it: whoever was faster is found when it is made. */
+  get isFresh(): boolean {
+    const age = this.#client.clock.now() - this.#lookedMs;
+    return age >= 0 && age < FRESH_MS;
+  }
+
   /** The newest entry there is now. */
   async newest(): Promise<LogEntry> {
     for (let looks = 1;; looks++) {
+      const nowMs = this.#client.clock.now();
       const number = await this.#highestNumber();
-      if (number === this.#known.number) return this.#known;
-      const entry = await this.entry(number);
-      if (entry !== undefined) return this.#known = entry;
+      const entry = number === this.#known.number ? this.#known : await this.entry(number);
+      if (entry !== undefined) {
+        this.#lookedMs = nowMs;
+        return this.#known = entry;
+      }
       // Collected between the two requests: then there are newer ones.
       if (looks === MOST_REBASES) throw this.#overtaken("read");
     }
@@ -107,13 +121,23 @@ export class S3Log {
 
   async #append(contentAfter: (base: LogEntry) => LogContent): Promise<void> {
     const nonce = randomHex(16);
-    let base = await this.newest();
+    let mayBeLate = this.isFresh && isPossible(() => contentAfter(this.#known));
+    let base = mayBeLate ? this.#known : await this.newest();
     for (let rebases = 0; rebases < MOST_REBASES; rebases++) {
       const entry = entryAfter(base, nonce, contentAfter(base));
       const key = keyOfEntry(entry.number);
       const created = await createOnce(this.#client, key, encodeEntry(entry)); // COMMIT POINT
       if (created.outcome === "unknown") throw uncertain(this.#client.describe(key), created.error);
-      if (created.outcome === "created") return await this.#confirm(entry);
+      if (created.outcome === "created") {
+        mayBeLate &&= this.isFresh;
+        const newest = await this.#newestAfter(entry);
+        if (newest === undefined) return;
+        if (!mayBeLate) throw this.#fenced(key, newest);
+        // So many were faster since the last look that the number was free again: the change is made anew.
+        mayBeLate = false;
+        base = newest;
+        continue;
+      }
       base = decodeEntry(created.bytes, entry.number, this.#client.describe(key));
       // Others may be further by now.
       if (rebases > 0) base = await this.newest();
@@ -139,8 +163,10 @@ export class S3Log {
   /**
    * The number of an entry that was collected is free again. A writer that slept for so long creates its entry, and
    * finds here that a higher one does not follow from it.
+   *
+   * @returns That higher one.
    */
-  async #confirm(ours: LogEntry): Promise<void> {
+  async #newestAfter(ours: LogEntry): Promise<LogEntry | undefined> {
     const key = this.#client.describe(keyOfEntry(ours.number));
     this.#known = ours;
     let newest: LogEntry;
@@ -151,14 +177,18 @@ export class S3Log {
       throw error;
     }
     const isIn = includes(newest, ours);
-    if (isIn === true) return;
-    const error = new CairnError(
+    if (isIn === undefined) throw uncertain(key, this.#fenced(keyOfEntry(ours.number), newest));
+    return isIn ? undefined : newest;
+  }
+
+  #fenced(key: string, { number }: LogEntry): CairnError {
+    const path = this.#client.describe(key);
+    return new CairnError(
       "locked",
-      `Cannot commit "${key}": other writers are at ${newest.number} already and know nothing of it; ` +
+      `Cannot commit "${path}": other writers are at ${number} already and know nothing of it; ` +
         "nothing was changed. Look which process writes there, and save again",
-      { details: { op: "commit", path: key, value: newest.number } },
+      { details: { op: "commit", path, value: number } },
     );
-    throw isIn === undefined ? uncertain(key, error) : error;
   }
 
   async #highestNumber(): Promise<number> {
@@ -177,6 +207,16 @@ export class S3Log {
     return new CairnError("locked", `Cannot ${op} "${path}": ${MOST_REBASES} others were faster; try again`, {
       details: { op, path },
     });
+  }
+}
+
+/** Whether a change can be made on what may be outdated; if not, only the newest entry says why. */
+function isPossible(change: () => LogContent): boolean {
+  try {
+    return change() !== undefined;
+  } catch (error) {
+    if (error instanceof CairnError) return false;
+    throw error;
   }
 }
 

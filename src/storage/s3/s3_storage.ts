@@ -16,6 +16,7 @@ import { checkDirectoryPath, checkFilePath, nameOf } from "../storage_path.ts";
 import { LOG_PREFIX, type LoggedFile } from "./log_entry.ts";
 import { S3Client } from "./s3_client.ts";
 import { collect, DATA_PREFIX, type S3Collected } from "./s3_collect.ts";
+import { FILES_PREFIX, heldName, isHeld, leasesOfHeld, leasesOn } from "./s3_holds.ts";
 import { parseS3Location } from "./s3_location.ts";
 import { type LoggedFiles, S3Log, UncertainCommit } from "./s3_log.ts";
 import { createOnce, deleteObject, getObject, headOf, listObjects, putObject } from "./s3_objects.ts";
@@ -24,8 +25,6 @@ import { PROBE_PREFIX, requireConditionalWrites } from "./s3_probe.ts";
 import { openLogged, openSmall } from "./s3_reader.ts";
 import { S3Upload } from "./s3_upload.ts";
 
-/** Where small files are that are no checkpoints, each by its own name. */
-const FILES_PREFIX = "files/";
 /** What is longer is in the log. A small file is read by one request. */
 export const SMALL_BYTES: number = 64 * 1024;
 
@@ -41,6 +40,8 @@ interface Unnamed {
   readonly key: string;
   byteLength: number;
   readonly beganMs: number;
+  /** The name that it had before, which others may have opened it under. */
+  readonly hadName?: string;
   /** Whether its object is there. */
   isStored: boolean;
   /** An entry that names it may come to exist, so that it has to stay. */
@@ -91,9 +92,10 @@ export class S3Storage implements Storage {
     checkDirectoryPath(directory);
     const { only = () => true } = checkOptions("list()", options, LIST_OPTIONS);
     const prefix = directory === "" ? "" : `${directory}/`;
-    const { objects, directories } = await listObjects(this.#client, FILES_PREFIX + prefix, {
-      delimiter: "/",
-    });
+    const [{ objects, directories }, { files }] = await Promise.all([
+      listObjects(this.#client, FILES_PREFIX + prefix, { delimiter: "/" }),
+      this.#log.newest(),
+    ]);
     const entries = new Map<string, StorageEntry>();
     const add = (entry: StorageEntry): void => void (only(entry.name) && entries.set(entry.name, entry));
     const directoryNamed = (name: string): StorageEntry => ({
@@ -109,8 +111,8 @@ export class S3Storage implements Storage {
         add({ name: nameOf(key), kind: "file", byteLength, modifiedMs, identity: etag });
       }
     }
-    for (const [path, { key, byteLength, modifiedMs }] of (await this.#log.newest()).files) {
-      if (!path.startsWith(prefix)) continue;
+    for (const [path, { key, byteLength, modifiedMs }] of files) {
+      if (!path.startsWith(prefix) || leasesOfHeld(path) !== undefined) continue;
       const [name = "", ...below] = path.slice(prefix.length).split("/");
       if (below.length > 0) add(directoryNamed(name));
       else add({ name, kind: "file", byteLength, modifiedMs, identity: key });
@@ -167,9 +169,14 @@ export class S3Storage implements Storage {
       await this.#store(unnamed);
       return await openLogged(this.#client, unnamed, this.describe(path)) ?? this.#missing("read", path);
     }
+    // Most of what is no checkpoint is small: both places are looked at in the time of one.
+    const [small] = await Promise.all([
+      path.endsWith(".cairn") ? undefined : openSmall(this.#client, FILES_PREFIX + path),
+      this.#log.newest(),
+    ]);
     let before: string | undefined;
-    for (;;) {
-      const file = (await this.#log.newest()).files.get(path);
+    for (let { files } = this.#log.known;; { files } = await this.#log.newest()) {
+      const file = files.get(path);
       if (file === undefined) break;
       const reader = await openLogged(this.#client, file, this.describe(path));
       if (reader !== undefined) return reader;
@@ -177,7 +184,7 @@ export class S3Storage implements Storage {
       if (before === file.key) return this.#missing("read", path);
       before = file.key;
     }
-    return await openSmall(this.#client, FILES_PREFIX + path) ?? this.#missing("read", path);
+    return small ?? await openSmall(this.#client, FILES_PREFIX + path) ?? this.#missing("read", path);
   }
 
   async move(from: string, to: string, options: MoveOptions = {}): Promise<void> {
@@ -185,8 +192,7 @@ export class S3Storage implements Storage {
     checkFilePath(from);
     checkFilePath(to);
     if (this.#unnamed.has(from)) return await this.#name(from, to, replace);
-    const files = (await this.#log.newest()).files;
-    if (files.has(from)) return await this.#nameAnew(from, to, replace);
+    if (await this.#isLogged(from)) return await this.#nameAnew(from, to, replace);
     const bytes = await getObject(this.#client, FILES_PREFIX + from) ?? this.#missing("move", from);
     await this.#putSmall(to, new Uint8Array(bytes), replace);
     await deleteObject(this.#client, FILES_PREFIX + from);
@@ -197,15 +203,14 @@ export class S3Storage implements Storage {
     const unnamed = this.#unnamed.get(path);
     if (unnamed !== undefined) {
       this.#unnamed.delete(path);
-      await this.#drop(unnamed);
-      return;
+      const { hadName } = unnamed;
+      return await (hadName === undefined ? this.#drop(unnamed) : this.#letGo(hadName, unnamed));
     }
-    if (!(await this.#log.newest()).files.has(path)) {
+    if (!await this.#isLogged(path)) {
       if (await headOf(this.#client, FILES_PREFIX + path, 1) === undefined) this.#missing("remove", path);
       return await deleteObject(this.#client, FILES_PREFIX + path);
     }
-    const removed = await this.#take(path);
-    await deleteObject(this.#client, removed.key);
+    await this.#letGo(path, await this.#take(path));
   }
 
   /** A name is durable as soon as it is there. */
@@ -257,19 +262,19 @@ export class S3Storage implements Storage {
     else {
       await this.#store(file);
       const replaced = await this.#commit(file, to, replace);
-      if (replaced !== undefined) await deleteObject(this.#client, replaced).catch(() => {});
+      if (replaced !== undefined) await this.#letGo(to, replaced).catch(() => {});
       await this.#collectDaily();
     }
     this.#unnamed.delete(from);
   }
 
-  /** @returns The object that had the name before. */
-  async #commit(file: Unnamed, to: string, replace: boolean): Promise<string | undefined> {
+  /** @returns What had the name before. */
+  async #commit(file: Unnamed, to: string, replace: boolean): Promise<LoggedFile | undefined> {
     const { key, byteLength } = file;
-    let replaced: string | undefined;
+    let replaced: LoggedFile | undefined;
     try {
       await this.#log.append(to, (files) => {
-        replaced = files.get(to)?.key;
+        replaced = files.get(to);
         if (replaced !== undefined && !replace) throw this.#error("already_exists", "move", to);
         return new Map(files).set(to, { key, byteLength, modifiedMs: this.#client.serverMs });
       });
@@ -291,7 +296,7 @@ export class S3Storage implements Storage {
       const { key, byteLength } = await this.#take(from);
       const beganMs = this.#client.clock.now();
       const file = { upload: undefined, key, byteLength, beganMs, isStored: true, isUncertain: false };
-      this.#unnamed.set(to, file);
+      this.#unnamed.set(to, { ...file, hadName: from });
       return;
     }
     await this.#log.append(to, (files) => {
@@ -309,6 +314,17 @@ export class S3Storage implements Storage {
       return without(files, path);
     });
     return taken ?? this.#missing("remove", path);
+  }
+
+  /**
+   * Removes the bytes of what has lost the name `path`, unless somebody holds a lease of it: then they stay, under a
+   * name that nobody lists. Whoever takes a lease afterwards finds the name gone.
+   */
+  async #letGo(path: string, { key, byteLength }: Pick<LoggedFile, "key" | "byteLength">): Promise<void> {
+    const leases = leasesOn(path);
+    if (!await isHeld(this.#client, leases)) return await deleteObject(this.#client, key);
+    const file = { key, byteLength, modifiedMs: this.#client.serverMs };
+    await this.#log.append(path, (files) => new Map(files).set(heldName(leases, key), file));
   }
 
   async #store(file: Unnamed): Promise<void> {
@@ -330,6 +346,12 @@ export class S3Storage implements Storage {
     const created = await createOnce(this.#client, key, bytes);
     if (created.outcome === "taken") throw this.#error("already_exists", "move", path);
     if (created.outcome === "unknown") throw created.error;
+  }
+
+  /** Whether a file of the log has this name, or had it a moment ago: a change that finds it gone says so. */
+  async #isLogged(path: string): Promise<boolean> {
+    if (this.#log.isFresh && this.#log.known.files.has(path)) return true;
+    return (await this.#log.newest()).files.has(path);
   }
 
   async #isThere(path: string): Promise<boolean> {

@@ -131,4 +131,51 @@ describe("the collection of a bucket", () => {
     await checkpoint.close();
     await lease.release();
   });
+
+  test("lets what was replaced or removed under a lease go when nobody holds one any more", async () => {
+    const store = new FakeS3();
+    const engine = await FileEngine.open(await s3On(store));
+    for (const tag of ["1", "2", "3"]) await save(engine, tag);
+    const objects = (): number => store.keys.filter((key) => key.includes("/data/")).length;
+    const collectLater = async (): Promise<void> => {
+      store.nowMs += 25 * HOUR_MS;
+      for (const lease of leases) await lease.renew();
+      await (await s3On(store)).collect();
+    };
+    const leases = [await Lease.take(engine, "1"), await Lease.take(engine, "2")];
+    await save(engine, "1", true);
+    await engine.remove("2");
+    await engine.remove("3");
+    expect([objects(), await engine.list()]).toEqual([3, ["1"]]);
+    await collectLater();
+    expect(objects()).toBe(3);
+    await leases.pop()?.release();
+    await collectLater();
+    expect(objects()).toBe(2);
+    // A lease that nobody renews for a day holds nothing.
+    store.nowMs += 25 * HOUR_MS;
+    expect(await (await s3On(store)).collect()).toMatchObject({ orphans: 1 });
+    expect([objects(), await engine.list()]).toEqual([1, ["1"]]);
+    await leases.pop()?.release();
+  });
+
+  test("keeps a part of a checkpoint while there is a lease beside it, whose name does not say of which", async () => {
+    const store = new FakeS3();
+    const storage = await s3On(store);
+    const engine = await FileEngine.open(storage, { directory: "run" });
+    await save(engine, "1");
+    const part = "run/parts/weights-0123456789abcdef0123456789abcdef.cairn";
+    const writer = await storage.createExclusive(part);
+    await writer.write(new Uint8Array(10).fill(7));
+    await writer.close();
+    const lease = await Lease.take(engine, "1");
+    await storage.remove(part);
+    expect(await storage.list("run/parts")).toEqual([]);
+    expect(await storage.list("")).toHaveLength(1);
+    const [key = ""] = [...store.objects].find(([, { bytes }]) => bytes.byteLength === 10) ?? [];
+    expect(key).toContain("/data/");
+    await lease.release();
+    await storage.collect();
+    expect(store.objects.has(key)).toBe(false);
+  });
 });

@@ -144,7 +144,7 @@ describe("S3Storage", () => {
       setTimeout(() => store.passTime());
       return new Promise<Response>(() => {});
     };
-    const error = await thrownBy(() => storage.list(""));
+    const error = await thrownBy(() => storage.openRead("1.cairn"));
     expect(error).toMatchObject({ code: "storage_failed" });
     expect((error as Error).message).toContain("nothing was heard for 30000 ms); check the network");
     expect(store.requests.length).toBe(2);

@@ -6,15 +6,12 @@ import { CairnError } from "../../../base/errors.ts";
 import { ownProcessMark, stateOfProcess } from "../../../base/process_mark.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import { joinPath } from "../../../storage/storage_path.ts";
-import { type CheckpointFolder, requireFolder } from "../../engine/checkpoint_folder.ts";
+import { type CheckpointFolder, LEASE_DIRECTORY, requireFolder } from "../../engine/checkpoint_folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { EngineTarget } from "../../engine/engine_target.ts";
 import { openEngine } from "../../engine/open_engine.ts";
 import { readSmallFile, writeSmallFile } from "../../file/small_file.ts";
 import { checkTag } from "../../file/tags.ts";
-
-/** The directory beside the checkpoints that leases lie in. */
-export const LEASE_DIRECTORY = "leases";
 
 /** How long a lease holds without being renewed. */
 export const DEFAULT_LEASE_MS: number = 10 * 60 * 1000;
@@ -48,7 +45,8 @@ export interface LeaseSurvey {
 /**
  * Keeps retention from deleting a checkpoint while it is read, in this process or another one: a file
  * `leases/<tag>@<random>.lease` beside the checkpoints. It ends with {@link Lease.release}; when the process that
- * took it is proved to be gone, which takes Linux and the same machine; or when it was not renewed in time.
+ * took it is proved to be gone, which takes Linux and the same machine; or when it was not renewed in time. In a
+ * bucket, where nothing else says that a file is open, it also keeps the bytes of what is replaced or removed by hand.
  *
  * Taking writes the file first and then looks whether the checkpoint is there; deleting takes the checkpoint's name
  * away first and then looks for leases. So one of the two always sees the other.
