@@ -52,6 +52,8 @@ if (rankOfLauncher() === odd) {
   if (mode === "exit before") process.exit(0);
   if (mode === "late") await sleep(1500);
 }
+// A runtime may take the signal of a trap when there is a first module; MPI must not take it away.
+if (mode === "trap") trap();
 const group = await MpiGroup.open({ timeoutMs: beginMs });
 await group.barrier();
 // What a rank prints may be lost when its launcher ends it.

@@ -13,6 +13,9 @@ const STORAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DS
 /** Of two ranges of f32 and one of whole numbers. */
 const SIZES = [256 * 5, 256 * 12, 256];
 
+/** Whole numbers that add up otherwise where they are taken for f32: smaller ones do not. */
+const LARGE = 2 ** 28;
+
 /** Memory in three buffers, and what frees it. */
 function allocate(gpu: GpuDevice): { memory: SumMemory; buffers: GPUBuffer[] } {
   const buffers = SIZES.map((size, index) => gpu.createBuffer(`range ${index}`, size, STORAGE));
@@ -29,7 +32,7 @@ function allocate(gpu: GpuDevice): { memory: SumMemory; buffers: GPUBuffer[] } {
 function shardBytes(shard: number, index: number): Uint8Array {
   const count = (SIZES[index] ?? 0) / 4;
   const words = index === 2
-    ? Uint32Array.from({ length: count }, (_, at) => at * 1000 + shard)
+    ? Uint32Array.from({ length: count }, (_, at) => LARGE + at * 1000 + shard)
     : randomNumbers(count, 10 * shard + index);
   return new Uint8Array(words.buffer);
 }
@@ -90,7 +93,7 @@ describe("a sum over ranks", () => {
   gpuTest("adds whole numbers as such", async (gpu) => {
     const [, [, , integers = []] = []] = await sums(gpu, 3, 4, 4, { pieceBytes: 512, sharedBytes: 0 });
     const words = new Uint32Array(Uint8Array.from(integers).buffer);
-    expect([...words.slice(0, 3)]).toEqual([6, 4006, 8006]);
+    expect([...words.slice(0, 3)]).toEqual([6, 4006, 8006].map((sum) => 4 * LARGE + sum));
   });
 
   gpuTest("is cut into pieces that are about equal", (gpu) => {
