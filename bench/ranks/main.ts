@@ -3,8 +3,9 @@
  *
  * A step of a network of four layers on a batch of 256 examples, computed here in 8 shards, against the same batch in 8
  * micro-batches (what the fixed order of the sum costs) and in one piece (what the parts cost); then the memory on the
- * host that two ranks take to exchange the gradients of 64 MiB, above those gradients themselves. Rounds are
- * interleaved, and the weights of both are compared. The last line is JSON. Options: `--rounds=9`, `--provider=dawn`.
+ * host that two ranks take to exchange the gradients of 64 MiB, above those gradients themselves; and over each MPI
+ * that is there, how long two ranks take to add up 64 MiB, against MPI_Allreduce, and hold their threads. Rounds are
+ * interleaved, and all results are compared. The last line is JSON. Options: `--rounds=9`, `--provider=dawn`.
  */
 import process from "node:process";
 import { DataLoader, HostTensor, nn, optim, TensorStore, Trainer } from "../../mod.ts";
@@ -16,6 +17,7 @@ import { ShardReduction } from "../../src/parallel/shard_reduction.ts";
 import { interleavedWithCpu, median, ratioOf } from "../interleaved.ts";
 import { numbers } from "../peers/contender.mjs";
 import { option, providerOption } from "../train/single_steps.ts";
+import { mpiRows } from "./mpi_row.ts";
 
 const [BATCH, SHARDS, FEATURES, WIDTH, CLASSES] = [256, 8, 256, 512, 10];
 const STEPS = 4;
@@ -27,6 +29,7 @@ const rounds = Number(option("rounds") ?? 9);
 const gpu = await GpuDevice.open(providerOption());
 const steps = await stepRow();
 const memory = await memoryRow();
+const reductions = await mpiRows();
 for (
   const line of [
     `a step in ${SHARDS} shards: ${steps.ms.toFixed(1)} ms | ${steps.pieces.toFixed(3)}x that in ${SHARDS} ` +
@@ -48,7 +51,8 @@ console.log(JSON.stringify({
   rounds,
   steps,
   memory,
-  isHeld: steps.isHeld && memory.isHeld,
+  reductions,
+  isHeld: steps.isHeld && memory.isHeld && reductions.every(({ isHeld }) => isHeld),
 }));
 process.exit(0);
 
