@@ -1,5 +1,6 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { deferred } from "../base/deferred.ts";
+import { Breather } from "../base/event_loop.ts";
 import { CairnError } from "../base/errors.ts";
 import { type BufferRange, checkCopyRange } from "./buffer_range.ts";
 import { BufferUsage, MapMode } from "./constants.ts";
@@ -84,9 +85,15 @@ export class ReadbackRing {
    * @throws RangeError for a range that is not aligned or lies outside of its buffer.
    * @throws CairnError `device_lost`, `out_of_memory` or `gpu_validation`; the reason of the signal when it aborts.
    */
-  async *stream(
+  stream(ranges: readonly BufferRange[], options: ReadbackStreamOptions = {}): AsyncGenerator<Uint8Array> {
+    return this.#stream(ranges, options, this.#gpu.hasBlockingFences ? COPIED_BYTES : Infinity);
+  }
+
+  /** @param most The most bytes that are mapped at once. */
+  async *#stream(
     ranges: readonly BufferRange[],
-    options: ReadbackStreamOptions = {},
+    options: ReadbackStreamOptions,
+    most: number,
   ): AsyncGenerator<Uint8Array> {
     for (const range of ranges) checkCopyRange(range, "Cannot read back");
     const release = await this.#takeTurn();
@@ -102,7 +109,7 @@ export class ReadbackRing {
           coming.push(this.#begin(next));
           if ("fills" in next) copying++;
         }
-        yield* this.#viewsOf(await (coming.shift() as Promise<Mapped[]>));
+        yield* this.#viewsOf(await (coming.shift() as Promise<Mapped[]>), most);
         if ("fills" in step) copying--;
       }
     } finally {
@@ -120,7 +127,8 @@ export class ReadbackRing {
     const results = ranges.map(({ size }) => new Uint8Array(size));
     let index = 0;
     let filled = 0;
-    for await (const piece of this.stream(ranges, options)) {
+    const breather = new Breather();
+    for await (const piece of this.#stream(ranges, options, COPIED_BYTES)) {
       for (let used = 0; used < piece.byteLength;) {
         const result = results[index];
         if (result === undefined) break;
@@ -132,6 +140,8 @@ export class ReadbackRing {
         index += 1;
         filled = 0;
       }
+      // Not before this piece is done with: the memory may be gone afterwards.
+      await breather.breathe();
     }
     return results;
   }
@@ -151,11 +161,11 @@ export class ReadbackRing {
     return resolve;
   }
 
-  *#viewsOf(mapped: readonly Mapped[]): Generator<Uint8Array> {
+  *#viewsOf(mapped: readonly Mapped[], most: number): Generator<Uint8Array> {
     const left = new Set(mapped);
     try {
       for (const slot of mapped) {
-        for (const { offset, size } of this.#cut(slot.pieces)) {
+        for (const { offset, size } of cut(slot.pieces, most)) {
           // The consumer may have taken long: the ring can be closed, or the device gone, since the slots were mapped.
           if (this.#isClosed) throw this.#closedError();
           this.#gpu.assertAlive();
@@ -169,14 +179,6 @@ export class ReadbackRing {
       }
     } finally {
       for (const { buffer } of left) unmap(buffer);
-    }
-  }
-
-  /** The pieces as they are mapped: not more at once than a cache holds where that copies them. */
-  *#cut(pieces: Mapped["pieces"]): Generator<Mapped["pieces"][number]> {
-    const most = this.#gpu.hasBlockingFences ? COPIED_BYTES : Infinity;
-    for (const { offset, size } of pieces) {
-      for (let at = 0; at < size; at += most) yield { offset: offset + at, size: Math.min(most, size - at) };
     }
   }
 
@@ -251,6 +253,13 @@ export class ReadbackRing {
 
   #closedError(): CairnError {
     return new CairnError("closed", "Cannot read back from the GPU: the ring was closed");
+  }
+}
+
+/** `pieces` in ones of at most `most` bytes: no more than a cache holds where what is mapped is copied. */
+function* cut(pieces: Mapped["pieces"], most: number): Generator<Mapped["pieces"][number]> {
+  for (const { offset, size } of pieces) {
+    for (let at = 0; at < size; at += most) yield { offset: offset + at, size: Math.min(most, size - at) };
   }
 }
 

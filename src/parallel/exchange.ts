@@ -3,8 +3,9 @@ import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { NodeSums } from "./node_sums.ts";
 import { type Slice, slicesOf } from "./shards.ts";
-import { piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
+import { partOf, piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
 import type { SumNode } from "./sum_tree.ts";
+import { writeSpans } from "./write_spans.ts";
 
 /** How an {@link Exchange} moves what it adds up. */
 export interface ExchangeSettings {
@@ -150,10 +151,14 @@ export class Exchange {
   ): Promise<void> {
     const { first, size } = this.#ownPartOf(piece);
     if (size === 0) return;
-    const bytes = byRank.flatMap((nodes, rank) =>
-      nodes.map((_, index) => received[rank]?.subarray(index * size, (index + 1) * size) ?? NOTHING)
+    const contents = byRank.flatMap((nodes, rank) =>
+      nodes.map((_, index) =>
+        rank === this.#group.rank
+          ? partOf(spansOf(this.#slots[index] ?? [], piece), { first, size })
+          : received[rank]?.subarray(index * size, (index + 1) * size) ?? NOTHING
+      )
     );
-    await sums.add(byRank.flat(), bytes, Math.max(0, piece.integersFrom - first / 4));
+    await sums.add(byRank.flat(), contents, Math.max(0, piece.integersFrom - first / 4));
   }
 
   /** Leaves the sum of a piece in the first slot; where this is a part of it, that still has to be given to all. */
@@ -177,9 +182,7 @@ export class Exchange {
   /** Gives the part of this rank to all, and leaves those of all in the first slot. */
   async #give({ piece, sum }: PartialSum): Promise<void> {
     const whole = joined(await this.#group.allGather(await sum));
-    for (const { range: { buffer, offset, size }, at } of spansOf(this.#slots[0] ?? [], piece)) {
-      this.#gpu.write(buffer, offset, whole.subarray(at, at + size));
-    }
+    await writeSpans(this.#gpu, spansOf(this.#slots[0] ?? [], piece), whole);
   }
 }
 

@@ -2,6 +2,7 @@ import { concatenated } from "../base/bytes/concatenated.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
+import { writeSpans } from "./write_spans.ts";
 
 /** The most bytes that all ranks together give at once. */
 const PIECE_BYTES = 8 * 1024 * 1024;
@@ -37,7 +38,9 @@ export class Gather {
       const bytes = await coming;
       // The next piece comes from the GPU while this one is on its way.
       coming = this.#read(round + 1);
-      (await this.#group.allGather(bytes)).forEach((received, rank) => this.#write(rank, round, received));
+      for (const [rank, received] of (await this.#group.allGather(bytes)).entries()) {
+        if (rank !== this.#group.rank) await writeSpans(this.#gpu, this.#spans(rank, round), received);
+      }
     }
   }
 
@@ -48,13 +51,6 @@ export class Gather {
     // It is waited for later, if nothing else fails until then.
     reading.catch(() => undefined);
     return reading;
-  }
-
-  #write(rank: number, round: number, bytes: Uint8Array): void {
-    if (rank === this.#group.rank) return;
-    for (const { range: { buffer, offset, size }, at } of this.#spans(rank, round)) {
-      this.#gpu.write(buffer, offset, bytes.subarray(at, at + size));
-    }
   }
 
   #spans(rank: number, round: number) {

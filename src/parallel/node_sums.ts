@@ -4,11 +4,16 @@ import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Executable } from "../graph/executable.ts";
 import type { UpdateBinding } from "../graph/program.ts";
 import { addInto } from "../kernels/optimizer/add_into.ts";
+import type { SumSpan } from "./sum_memory.ts";
 import { additionsOf, type SumNode } from "./sum_tree.ts";
+import { writeSpans } from "./write_spans.ts";
 
 const STORAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
 
-/** Adds up on the GPU what nodes of the tree have on the host, in memory of its own. */
+/** What a node of the tree has: bytes of another rank, or where it is on this rank's GPU. */
+export type NodeContent = Uint8Array | readonly SumSpan[];
+
+/** Adds up on the GPU what nodes of the tree have, in memory of its own. */
 export class NodeSums {
   readonly #gpu: GpuDevice;
   readonly #byteLength: number;
@@ -23,15 +28,19 @@ export class NodeSums {
   }
 
   /**
-   * Adds up the bytes of `nodes`, which are all that there are. The sum is in {@link NodeSums.sum}, as long, once what
-   * is submitted by then is done.
+   * Adds up what `nodes` have, which are all that there are. The sum is in {@link NodeSums.sum}, as long, once what is
+   * submitted by then is done.
    *
    * @param integersFrom From which word on they are whole numbers.
    */
-  async add(nodes: readonly SumNode[], bytes: readonly Uint8Array[], integersFrom: number): Promise<void> {
+  async add(
+    nodes: readonly SumNode[],
+    contents: readonly NodeContent[],
+    integersFrom: number,
+  ): Promise<void> {
     const adders: Executable[] = [];
     for (const { into, from } of additionsOf(nodes)) adders.push(await this.#adder(into, from, integersFrom));
-    bytes.forEach((each, place) => this.#gpu.write(this.#at(place), 0, each));
+    for (const [place, content] of contents.entries()) await this.#set(place, content);
     for (const adder of adders) adder.run({});
   }
 
@@ -45,6 +54,19 @@ export class NodeSums {
     this.#buffers.length = 0;
     for (const adder of this.#adders.values()) adder.close();
     this.#adders.clear();
+  }
+
+  async #set(place: number, content: NodeContent): Promise<void> {
+    const into = this.#at(place);
+    if (content instanceof Uint8Array) {
+      const range = { buffer: into, offset: 0, size: content.byteLength };
+      return await writeSpans(this.#gpu, [{ range, at: 0 }], content);
+    }
+    const encoder = this.#gpu.device.createCommandEncoder({ label: "what this rank adds" });
+    for (const { range: { buffer, offset, size }, at } of content) {
+      encoder.copyBufferToBuffer(buffer, offset, into, at, size);
+    }
+    this.#gpu.submit(encoder);
   }
 
   #at(place: number): GPUBuffer {

@@ -1,4 +1,5 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
+import type { Slice } from "./shards.ts";
 
 /** One range of what is added up over shards. */
 export interface SumRange {
@@ -71,6 +72,16 @@ export function spansOf(memory: SumMemory, { parts }: SumPiece): SumSpan[] {
     const span = { range: { buffer: own.buffer, offset: own.offset + offset, size }, at };
     at += size;
     return [span];
+  });
+}
+
+/** What of `spans` lies in `size` bytes from `first` on; places are counted from there. */
+export function partOf(spans: readonly SumSpan[], { first, size }: Slice): SumSpan[] {
+  return spans.flatMap(({ range, at }): SumSpan[] => {
+    const [from, to] = [Math.max(at, first), Math.min(at + range.size, first + size)];
+    if (from >= to) return [];
+    const { buffer, offset } = range;
+    return [{ range: { buffer, offset: offset + from - at, size: to - from }, at: from - first }];
   });
 }
 
