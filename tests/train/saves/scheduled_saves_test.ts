@@ -97,6 +97,8 @@ class FakeRun {
   readonly store = undefined;
   readonly measured = {};
   readonly currentEpoch = 1;
+  /** No rank keeps a part of the optimiser for others. */
+  readonly steps = { rules: {} };
   step = 0;
   readonly now: () => number;
 
