@@ -40,7 +40,7 @@ for (
     `two ranks exchange ${memory.gradientMiB} MiB each: ${memory.ms.toFixed(0)} ms, ${
       memory.aboveMiB.toFixed(0)
     } MiB of ` +
-    `arrays at the most on both | <= ${MOST.memoryMiB} each: ${memory.isHeld ? "held" : "MISSED"}`,
+    `memory at the most on both | <= ${MOST.memoryMiB} each: ${memory.isHeld ? "held" : "MISSED"}`,
   ]
 ) console.log(line);
 console.log(JSON.stringify({
@@ -136,7 +136,7 @@ function requireNear(found: Float32Array, expected: Float32Array, name: string, 
   if (far >= 0) throw new Error(`${name}: weight ${far} is ${found[far]}, in shards ${expected[far]}`);
 }
 
-/** Two ranks in this process exchange gradients; the most that arrays took beside what there was. */
+/** Two ranks in this process exchange gradients; the most memory that it has above what it had after the first time. */
 async function memoryRow() {
   const storage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
   const ranks = await Promise.all(
@@ -155,11 +155,10 @@ async function memoryRow() {
     );
   };
   await exchange();
-  const before = process.memoryUsage();
+  const before = process.memoryUsage().rss;
   let most = 0;
   const watch = setInterval(() => {
-    const now = process.memoryUsage();
-    most = Math.max(most, now.arrayBuffers - before.arrayBuffers);
+    most = Math.max(most, process.memoryUsage().rss - before);
   }, 1);
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
