@@ -1,5 +1,6 @@
 import { concatenated } from "../base/bytes/concatenated.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
+import { copyRanges } from "../gpu/copy_ranges.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { NodeSums } from "./node_sums.ts";
 import { type Slice, slicesOf } from "./shards.ts";
@@ -171,11 +172,9 @@ export class Exchange {
       sum.catch(() => undefined);
       return { piece, sum };
     }
-    const encoder = this.#gpu.device.createCommandEncoder({ label: "sum of all ranks" });
-    for (const { range, at } of spansOf(this.#slots[0] ?? [], piece)) {
-      encoder.copyBufferToBuffer(buffer, at, range.buffer, range.offset, range.size);
-    }
-    this.#gpu.submit(encoder);
+    const spans = spansOf(this.#slots[0] ?? [], piece);
+    const copies = spans.map(({ range, at }) => [{ buffer, offset: at, size: range.size }, range] as const);
+    copyRanges(this.#gpu, "sum of all ranks", copies);
     return undefined;
   }
 

@@ -1,5 +1,6 @@
 import { BufferUsage } from "../gpu/constants.ts";
 import type { BufferRange } from "../gpu/buffer_range.ts";
+import { copyRanges } from "../gpu/copy_ranges.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Executable } from "../graph/executable.ts";
 import type { UpdateBinding } from "../graph/program.ts";
@@ -62,11 +63,10 @@ export class NodeSums {
       const range = { buffer: into, offset: 0, size: content.byteLength };
       return await writeSpans(this.#gpu, [{ range, at: 0 }], content);
     }
-    const encoder = this.#gpu.device.createCommandEncoder({ label: "what this rank adds" });
-    for (const { range: { buffer, offset, size }, at } of content) {
-      encoder.copyBufferToBuffer(buffer, offset, into, at, size);
-    }
-    this.#gpu.submit(encoder);
+    const copies = content.map(({ range, at }) =>
+      [range, { buffer: into, offset: at, size: range.size }] as const
+    );
+    copyRanges(this.#gpu, "what this rank adds", copies);
   }
 
   #at(place: number): GPUBuffer {

@@ -1,4 +1,5 @@
 import type { CompileListener } from "../gpu/compile_pipelines.ts";
+import { copyRanges, type RangeCopy } from "../gpu/copy_ranges.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { Executable } from "../graph/executable.ts";
 import type { Update, UpdateBinding } from "../graph/program.ts";
@@ -93,13 +94,11 @@ export class ShardSums {
   }
 
   #keepLeaf(at: number): void {
-    const encoder = this.#gpu.device.createCommandEncoder({ label: "keep a shard" });
-    this.#leaf.forEach(({ range: from }, index) => {
+    const copies = this.#leaf.flatMap(({ range }, index): RangeCopy[] => {
       const into = this.#slots[at]?.[index]?.range;
-      if (into === undefined) return;
-      encoder.copyBufferToBuffer(from.buffer, from.offset, into.buffer, into.offset, from.size);
+      return into === undefined ? [] : [[range, into]];
     });
-    this.#gpu.submit(encoder);
+    copyRanges(this.#gpu, "keep a shard", copies);
   }
 }
 

@@ -32,7 +32,7 @@ export const RANK_MUTATIONS = [
   [
     "what a rank keeps of the optimiser, from rank 0 at a load",
     "src/train/ranks/moment_loads.ts",
-    "      if (rank === group.rank) own.write(index, bytes);\n",
+    "      if (rank === group.rank) await own.write(index, bytes);\n",
     "",
     SHARING,
   ],

@@ -1,6 +1,7 @@
 import { layoutTensors, type TensorSpec } from "../../container/format/layout.ts";
 import { concatenated } from "../../base/bytes/concatenated.ts";
 import { piecesOf, spansOf, type SumMemory, type SumPiece } from "../../parallel/sum_memory.ts";
+import { writeSpans } from "../../parallel/write_spans.ts";
 import { slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
 
@@ -35,10 +36,8 @@ export class MomentPieces {
     return concatenated(await this.#store.gpu.read(this.#spans(index).map(({ range }) => range)));
   }
 
-  write(index: number, bytes: Uint8Array): void {
-    for (const { range: { buffer, offset, size }, at } of this.#spans(index)) {
-      this.#store.gpu.write(buffer, offset, bytes.subarray(at, at + size));
-    }
+  async write(index: number, bytes: Uint8Array): Promise<void> {
+    await writeSpans(this.#store.gpu, this.#spans(index), bytes);
   }
 
   #spans(index: number) {

@@ -59,7 +59,7 @@ export async function receiveMoments(run: Run, group: ProcessGroup): Promise<voi
     for (let index = 0; index < count; index++) {
       const bytes = await group.broadcast(0);
       if (bytes.byteLength === 0) return;
-      if (rank === group.rank) own.write(index, bytes);
+      if (rank === group.rank) await own.write(index, bytes);
     }
   }
   await group.broadcast(0);

@@ -7,6 +7,8 @@ import type { Run } from "../loop/run.ts";
 import { countPieces, MomentPieces } from "./kept_moments.ts";
 
 const NOTHING = new Uint8Array();
+/** What rank 0 says when it takes a piece. */
+const GOES_ON = 1;
 
 /**
  * On rank 0: does `save`, which writes what the other ranks keep of the optimiser as they send it. They call
@@ -41,7 +43,6 @@ class MomentsOfOthers implements StreamedTensors {
   /** Which rank sends which of its pieces. */
   readonly #rounds: readonly { readonly rank: number; readonly index: number }[];
   #next = 0;
-  #isOver = false;
 
   constructor(run: Run, group: ProcessGroup) {
     this.#run = run;
@@ -73,7 +74,7 @@ class MomentsOfOthers implements StreamedTensors {
   /** On rank 0: lets the others go on, whether all was taken or not. */
   async end(): Promise<void> {
     const round = this.#rounds[this.#next];
-    if (round !== undefined && !this.#isOver) await this.#take(round.rank, false);
+    if (round !== undefined) await this.#take(round.rank, false);
   }
 
   /** On the other ranks. */
@@ -89,12 +90,9 @@ class MomentsOfOthers implements StreamedTensors {
   }
 
   async #take(rank: number, goesOn: boolean): Promise<Uint8Array> {
-    this.#isOver = !goesOn;
     this.#next++;
     const word = Uint8Array.of(goesOn ? GOES_ON : 0);
     const words = Array.from({ length: this.#group.size }, (_, to) => to === 0 ? NOTHING : word);
     return (await this.#group.allToAll(words))[rank] ?? NOTHING;
   }
 }
-
-const GOES_ON = 1;

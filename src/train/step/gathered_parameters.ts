@@ -1,4 +1,6 @@
 import type { BufferRange } from "../../gpu/buffer_range.ts";
+import { copyRanges, type RangeCopy } from "../../gpu/copy_ranges.ts";
+import type { GpuDevice } from "../../gpu/gpu_device.ts";
 import type { Model } from "../../nn/model.ts";
 import { Gather } from "../../parallel/gather.ts";
 import type { Owners } from "../../parallel/owners.ts";
@@ -11,21 +13,27 @@ import { nameOf } from "./update_ranges.ts";
  * those of the model change at once, so that whatever is computed meanwhile has either the old ones or the new ones.
  */
 export class GatheredParameters {
-  readonly #model: Model;
+  readonly #gpu: GpuDevice;
   readonly #memory: TensorGroup;
-  readonly #owners: Owners;
   readonly #gather: Gather;
+  /** Of those that this rank updates, from the model. */
+  readonly #begun: readonly RangeCopy[];
+  /** Of all, to the model. */
+  readonly #gathered: readonly RangeCopy[];
 
   /** @param memory With a tensor for each parameter that is updated; of no other use until the gathering is done. */
   constructor(model: Model, memory: TensorGroup, owners: Owners) {
-    this.#model = model;
+    this.#gpu = model.store.gpu;
     this.#memory = memory;
-    this.#owners = owners;
+    const inModel = (tensor: StoredTensor): BufferRange => model.tensorOf(nameOf(tensor)).range;
+    this.#begun = memory.tensors.filter((tensor) => owners.owns(nameOf(tensor)))
+      .map((tensor) => [inModel(tensor), tensor.range]);
+    this.#gathered = memory.tensors.map((tensor) => [tensor.range, inModel(tensor)]);
     const ofRanks = Array.from(
       { length: owners.group.size },
       (_, rank) => rangesOf(memory.tensors.filter((tensor) => owners.of(nameOf(tensor)) === rank)),
     );
-    this.#gather = new Gather(model.store.gpu, owners.group, ofRanks);
+    this.#gather = new Gather(this.#gpu, owners.group, ofRanks);
   }
 
   /** Where the parameter called `name` is updated. */
@@ -37,25 +45,12 @@ export class GatheredParameters {
 
   /** Submits the copy of those that this rank updates, before it does. */
   begin(): void {
-    const own = this.#memory.tensors.filter((tensor) => this.#owners.owns(nameOf(tensor)));
-    this.#copy(own.map((tensor) => [this.#model.tensorOf(nameOf(tensor)).range, tensor.range]));
+    copyRanges(this.#gpu, "parameters of this rank", this.#begun);
   }
 
   /** After the update: waits until all are here. @returns what submits their copy to the model. */
   async gather(): Promise<() => void> {
     await this.#gather.run();
-    return () =>
-      this.#copy(
-        this.#memory.tensors.map((tensor) => [tensor.range, this.#model.tensorOf(nameOf(tensor)).range]),
-      );
-  }
-
-  #copy(pairs: readonly (readonly [from: BufferRange, to: BufferRange])[]): void {
-    const { gpu } = this.#model.store;
-    const encoder = gpu.device.createCommandEncoder({ label: "parameters of all ranks" });
-    for (const [from, to] of pairs) {
-      if (to.size > 0) encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, to.size);
-    }
-    gpu.submit(encoder);
+    return () => copyRanges(this.#gpu, "parameters of all ranks", this.#gathered);
   }
 }

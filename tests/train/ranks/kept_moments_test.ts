@@ -30,7 +30,7 @@ describe("what a rank keeps of the optimiser", () => {
       for (let index = 0; index < from.pieces.count; index++) {
         const bytes = await from.pieces.read(index);
         expect(bytes.byteLength).toBeLessThanOrEqual(pieceBytes);
-        to.pieces.write(index, bytes);
+        await to.pieces.write(index, bytes);
       }
       const names = from.store.tensors().map(({ name }) => name);
       expect(await to.store.read(names)).toEqual(await from.store.read(names));
