@@ -1,6 +1,6 @@
 // `npm test`: every check that the project has, and a count of all of them as the last line. `npm test -- bun build`
-// runs only the named steps. Bun and Deno run side by side: each of them mostly waits for one thread, that of the
-// tests or that of the driver that compiles shaders. Each line of theirs then begins with its step's name.
+// runs only the named steps. What needs no GPU comes first. Then two lanes run side by side: a step mostly waits for one
+// thread, that of the tests or that of the driver that compiles shaders. Each line there begins with its step's name.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -32,8 +32,8 @@ function run(program, args, label = "") {
 }
 
 /** A command that either holds or does not. */
-async function check(program, args) {
-  const { status, output } = await run(program, args);
+async function check(program, args, label) {
+  const { status, output } = await run(program, args, label);
   collectSkips(output);
   if (status === 0) tally.passed++;
   else countFailures(1, [`${args.join(" ")}: ended with ${status}`]);
@@ -82,11 +82,32 @@ function collectSkips(output) {
 // Deno 2.9 on Mesa's lavapipe corrupts its heap about once in a hundred processes that merely opened an adapter and a
 // device, without any code of ours (docs/architecture.md, "Tests"). A failed test is never run again.
 const denoCrashes = { retriesAfterCrash: 2, summary: /^ok \| \d+ passed .*\| 0 failed/m };
+/** In so many processes, of which one is run again after a crash. */
+const DENO_SHARES = 6;
 const node = process.execPath;
+
+/** A script of this folder that shows its own counts. */
+const counting = (script, ...args) => (label) =>
+  suite(node, [join("tools", script), ...args], [/^(\d+) passed/gm, /(\d+) failed$/gm], { label });
+
+async function denoShares(label) {
+  for (let share = 1; share <= DENO_SHARES; share++) {
+    const entry = join("tests", "helpers", "deno_share.ts");
+    await suite(
+      denoPath(),
+      ["test", "-A", "--no-check", "--quiet", entry, "--", `${share}/${DENO_SHARES}`],
+      [/(\d+) passed/g, /(\d+) failed/g],
+      { ...denoCrashes, label },
+    );
+  }
+}
+
 const steps = {
-  types: () => check(node, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]),
-  format: () => check(denoPath(), ["fmt", "--check", "--quiet"]),
-  lint: () => check(denoPath(), ["lint", "--quiet"]),
+  types: (label) =>
+    check(node, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"], label),
+  format: (label) => check(denoPath(), ["fmt", "--check", "--quiet"], label),
+  lint: (label) => check(denoPath(), ["lint", "--quiet"], label),
+  build: (label) => check(node, [join("tools", "build.mjs")], label),
   bun: (label) =>
     suite(
       bunPath(),
@@ -94,28 +115,25 @@ const steps = {
       [/^\s*(\d+) pass$/gm, /^\s*(\d+) fail$/gm],
       { label },
     ),
-  deno: (label) =>
-    suite(
-      denoPath(),
-      ["test", "-A", "--no-check", "--quiet", "tests/"],
-      [/(\d+) passed/g, /(\d+) failed/g],
-      { ...denoCrashes, label },
-    ),
-  build: () => check(node, [join("tools", "build.mjs")]),
-  publish: () => check(denoPath(), ["publish", "--dry-run", "--allow-dirty", "--quiet"]),
-  package: () => suite(node, [join("tools", "package_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
-  examples: () =>
-    suite(node, [join("tools", "examples.mjs"), "--quick"], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
-  browser: () => suite(node, [join("tools", "browser_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
-  page: () => suite(node, [join("tools", "page_test.mjs")], [/^(\d+) passed/gm, /(\d+) failed$/gm]),
+  deno: denoShares,
+  publish: (label) => check(denoPath(), ["publish", "--dry-run", "--allow-dirty", "--quiet"], label),
+  package: counting("package_test.mjs"),
+  examples: counting("examples.mjs", "--quick"),
+  browser: counting("browser_test.mjs"),
+  page: counting("page_test.mjs"),
 };
-const AT_ONCE = ["bun", "deno"];
+/** What is begun side by side when all before it has ended. */
+const LANES = [["bun"], ["deno", "publish", "package", "examples", "browser", "page"]];
 
-async function runStep(name, label) {
+async function runStep(name, label = "") {
   const start = performance.now();
-  console.log(`\n== ${name}`);
-  await steps[name](together.length > 1 ? label : undefined);
-  console.log(`== ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  console.log(`\n${label}== ${name}`);
+  await steps[name](label);
+  console.log(`${label}== ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
+
+async function runSteps(some, isLabelled) {
+  for (const name of some) await runStep(name, isLabelled ? `${name} | ` : "");
 }
 
 const wanted = process.argv.slice(2);
@@ -132,11 +150,11 @@ await setup({
   s3: runs("bun", "deno", "package"),
   mpi: runs("bun", "deno"),
 });
-const together = names.filter((name) => AT_ONCE.includes(name));
-for (const name of names) {
-  if (!together.includes(name)) await runStep(name);
-  else if (name === together[0]) await Promise.all(together.map((each) => runStep(each, `${each} | `)));
-}
+const lanes = LANES.map((lane) => lane.filter((name) => names.includes(name))).filter(({ length }) =>
+  length > 0
+);
+await runSteps(names.filter((name) => !LANES.flat().includes(name)), false);
+await Promise.all(lanes.map((lane) => runSteps(lane, lanes.length > 1)));
 for (const line of [...tally.skips, ...tally.failures]) console.log(line);
 const skipped = tally.skips.length > 0 ? `, ${tally.skips.length} skipped` : "";
 console.log(`${tally.passed} passed, ${tally.failed} failed${skipped}`);

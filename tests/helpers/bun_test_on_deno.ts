@@ -109,6 +109,17 @@ function rowName(template: string, row: readonly unknown[], index: number): stri
   });
 }
 
+/** Loads a file of tests as one suite of that name: its hooks at the top level are then for its own tests alone. */
+export async function describeFile(name: string, load: () => Promise<unknown>): Promise<void> {
+  const outer = current;
+  current = createSuite(name, outer, false);
+  try {
+    await load();
+  } finally {
+    current = outer;
+  }
+}
+
 // deno-lint-ignore no-explicit-any -- the arguments are whatever a row of the table holds, as in bun:test
 type RowBody = (...row: any[]) => unknown;
 

@@ -6,6 +6,7 @@ import {
   inMemory,
   prepared,
   recoveredFrom,
+  requestsOf,
   stepsIn,
   type StoreMaker,
   tellsSecrets,
@@ -140,24 +141,21 @@ export async function goWrongEverywhere(
   newStore: StoreMaker,
   stride: number,
 ): Promise<void> {
-  // Where some requests are left out, they are others for each fault.
-  let first = 0;
+  let turn = 0;
   for (const fault of FAULTS) {
     for (const workload of WORKLOADS) {
+      const requests = await requestsOf(workload, newStore);
       for (const mode of ["once", "for good"] as const) {
-        const store = async (): Promise<FaultyS3> => await prepared(workload, newStore);
-        for (
-          let at = first++ % stride;
-          await faultAt(await store(), workload, fault, mode, at, row, outcome);
-        ) {
-          at += stride;
+        for (const at of requests.keys()) {
+          if (!requests.slice(at, mode === "once" ? at + 1 : undefined).some(fault.fits)) continue;
+          if (turn++ % stride !== 0) continue;
+          await faultAt(await prepared(workload, newStore), workload, fault, mode, at, row, outcome);
         }
       }
     }
   }
 }
 
-/** @returns Whether the work came as far as request `at`. */
 async function faultAt(
   store: FaultyS3,
   workload: Workload,
@@ -166,7 +164,7 @@ async function faultAt(
   at: number,
   row: RowRecorder,
   outcome: S3Outcome,
-): Promise<boolean> {
+): Promise<void> {
   let reached: string | undefined;
   let isInjected = false;
   const isChosen = (request: FakeRequest): boolean => {
@@ -178,10 +176,11 @@ async function faultAt(
   };
   const faults = fault.make(store, isChosen);
   const error = await workWith(store, workload, faults);
-  if (reached === undefined) return false;
-  if (!isInjected) return true;
   row.point();
-  const where = `${fault.name} ${mode} at request ${at} (${reached}) of ${workload.name}`;
+  const where = `${fault.name} ${mode} at request ${at} (${
+    reached ?? "which never came"
+  }) of ${workload.name}`;
+  if (!isInjected) return row.fail(`${where}: it did not happen`);
   const found = await recoveredFrom(store);
   const problem = judge(workload, mode, error, found);
   if (problem !== undefined) {
@@ -193,7 +192,6 @@ async function faultAt(
     outcome.mixed++;
     row.fail(`${where}: there is a checkpoint that does not verify`);
   }
-  return true;
 }
 
 function judge(

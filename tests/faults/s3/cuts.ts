@@ -6,6 +6,7 @@ import {
   inMemory,
   prepared,
   recoveredFrom,
+  requestsOf,
   stepsIn,
   type StoreMaker,
   type Workload,
@@ -31,19 +32,21 @@ export async function cutEverywhere(
   newStore: StoreMaker,
   stride: number,
 ): Promise<void> {
+  let turn = 0;
   for (const workload of WORKLOADS) {
-    let requests = 0;
+    const requests = await requestsOf(workload, newStore);
+    let cuts = 0;
     for (const moment of ["before", "after"] as const) {
-      for (let at = 0; await cutAt(await prepared(workload, newStore), workload, moment, at, row, outcome);) {
-        requests++;
-        at += stride;
+      for (const at of requests.keys()) {
+        if (turn++ % stride !== 0) continue;
+        await cutAt(await prepared(workload, newStore), workload, moment, at, row, outcome);
+        cuts++;
       }
     }
-    row.note(`${workload.name}: ${requests} cuts`);
+    row.note(`${workload.name}: ${cuts} cuts`);
   }
 }
 
-/** @returns Whether the work came as far as request `at`. */
 async function cutAt(
   store: FaultyS3,
   workload: Workload,
@@ -51,7 +54,7 @@ async function cutAt(
   at: number,
   row: RowRecorder,
   outcome: S3Outcome,
-): Promise<boolean> {
+): Promise<void> {
   let cutIn: string | undefined;
   let hasCommitted = false;
   const error = await workWith(store, workload, {
@@ -72,9 +75,9 @@ async function cutAt(
       return undefined;
     },
   });
-  if (cutIn === undefined) return false;
   row.point();
-  const where = `${workload.name}, ${moment} request ${at} (${cutIn})`;
+  const where = `${workload.name}, ${moment} request ${at} (${cutIn ?? "which never came"})`;
+  if (cutIn === undefined) return row.fail(where);
   const found = await recoveredFrom(store);
   if (found !== workload.old && found !== workload.new) {
     outcome.mixed++;
@@ -95,5 +98,4 @@ async function cutAt(
     outcome.mixed++;
     row.fail(`${where}: there is a checkpoint that does not verify`);
   }
-  return true;
 }

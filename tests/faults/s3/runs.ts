@@ -2,7 +2,7 @@ import { FileEngine, type FileEngineOptions } from "../../../src/checkpoint/engi
 import { recover } from "../../../src/checkpoint/keep/recovery.ts";
 import type { S3Storage } from "../../../src/storage/s3/s3_storage.ts";
 import { FakeS3 } from "../../helpers/fake_s3.ts";
-import type { FaultyS3, S3Faults } from "../../helpers/faulty_s3.ts";
+import type { FakeRequest, FaultyS3, S3Faults } from "../../helpers/faulty_s3.ts";
 import { s3On, SECRETS } from "../../helpers/s3_fixture.ts";
 import { RUN_ID, saveStep, stateOf, stepOfState } from "../engine/runs.ts";
 
@@ -160,6 +160,29 @@ export async function prepared(workload: Workload, newStore: StoreMaker = inMemo
   if (!known.has(workload)) await workload.before(store);
   known.set(workload, store);
   return await store.copy();
+}
+
+const requestsOfWorks = new Map<StoreMaker, Map<Workload, readonly FakeRequest[]>>();
+
+/** What the work asks for when nothing goes wrong. */
+export async function requestsOf(
+  workload: Workload,
+  newStore: StoreMaker = inMemory,
+): Promise<readonly FakeRequest[]> {
+  const known = requestsOfWorks.get(newStore) ?? new Map<Workload, readonly FakeRequest[]>();
+  requestsOfWorks.set(newStore, known);
+  const requests = known.get(workload) ?? await undisturbedRequests(workload, newStore);
+  known.set(workload, requests);
+  return requests;
+}
+
+async function undisturbedRequests(
+  workload: Workload,
+  newStore: StoreMaker,
+): Promise<readonly FakeRequest[]> {
+  const store = await prepared(workload, newStore);
+  await workload.work(store);
+  return store.requests;
 }
 
 /** Runs the work with faults, and gives what it threw. */
