@@ -1,6 +1,6 @@
 // `npm test`: every check that the project has, and a count of all of them as the last line. `npm test -- bun build`
-// runs only the named steps. What needs no GPU comes first. Then two lanes run side by side: a step mostly waits for one
-// thread, that of the tests or that of the driver that compiles shaders. Each line there begins with its step's name.
+// runs only the named steps. What needs no GPU comes first. Then two lanes run side by side: a step mostly waits for
+// one thread, that of the tests or that of the driver that compiles shaders. Each line begins with its step's name.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";

@@ -1,3 +1,5 @@
+import { alignUp } from "../base/checked.ts";
+
 /** A part of a GPU buffer. It borrows the buffer: the creator of the buffer destroys it. */
 export interface BufferRange {
   /** The buffer that it is a part of. */
@@ -29,4 +31,19 @@ export function checkCopyRange(range: BufferRange, what: string): void {
       } lie outside of buffer "${buffer.label}" of ${buffer.size} bytes`,
     );
   }
+}
+
+/**
+ * How many bytes of `buffer` are overwritten by `byteLength` bytes: a multiple of 4.
+ *
+ * @throws RangeError when they do not fit; Deno would only drop them.
+ */
+export function checkedWriteLength(buffer: GPUBuffer, offset: number, byteLength: number): number {
+  const padded = alignUp(byteLength, 4);
+  const isWhole = Number.isSafeInteger(offset) && offset >= 0 && offset % 4 === 0;
+  if (isWhole && offset + padded <= buffer.size) return padded;
+  throw new RangeError(
+    `Cannot write ${byteLength} bytes at offset ${offset} of buffer "${buffer.label}" of ${buffer.size} bytes: ` +
+      "the offset has to be a multiple of 4, and the end, rounded up to a multiple of 4, inside the buffer",
+  );
 }

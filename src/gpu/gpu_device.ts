@@ -2,7 +2,7 @@ import { checkOptions } from "../base/options/options.ts";
 import { alignUp } from "../base/checked.ts";
 import { CairnError } from "../base/errors.ts";
 import { adapterNameOf, isCpuAdapter } from "./adapter_name.ts";
-import type { BufferRange } from "./buffer_range.ts";
+import { type BufferRange, checkedWriteLength } from "./buffer_range.ts";
 import { compilePipeline, pipelineKey, type PipelineSpec } from "./compute_pipeline.ts";
 import { gpuFailure, inErrorScopes } from "./error_scopes.ts";
 import { findGpu, GPU_OPTIONS, type GpuOptions, type GpuProvider, requestAdapter } from "./find_gpu.ts";
@@ -11,7 +11,7 @@ import { checkedMemoryBytes, machineMemory, type MemoryNeeds, shortageOf } from 
 import { PollingPauses } from "./polling_pauses.ts";
 import { ReadbackRing } from "./readback.ts";
 import { requestDevice } from "./request_device.ts";
-import { UnsharedBytes } from "./unshared_bytes.ts";
+import { UnsharedBytes, wordOf } from "./unshared_bytes.ts";
 
 /** What a device made and did so far. A training step in its steady state changes only `submits`. */
 export interface GpuCounters {
@@ -302,21 +302,11 @@ export class GpuDevice {
    */
   write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
     this.assertAlive();
-    const padded = alignUp(bytes.byteLength, 4);
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset % 4 !== 0 || offset + padded > buffer.size) {
-      throw new RangeError(
-        `Cannot write ${bytes.byteLength} bytes at offset ${offset} of buffer "${buffer.label}" of ${buffer.size} bytes: ` +
-          "the offset has to be a multiple of 4, and the end, rounded up to a multiple of 4, inside the buffer",
-      );
-    }
+    const padded = checkedWriteLength(buffer, offset, bytes.byteLength);
     const { queue } = this.device;
     const whole = padded === bytes.byteLength ? padded : padded - 4;
     if (whole > 0) queue.writeBuffer(buffer, offset, this.#unshared.of(bytes.subarray(0, whole)));
-    if (whole < padded) {
-      const tail = new Uint8Array(4);
-      tail.set(bytes.subarray(whole));
-      queue.writeBuffer(buffer, offset + whole, tail);
-    }
+    if (whole < padded) queue.writeBuffer(buffer, offset + whole, wordOf(bytes.subarray(whole)));
     this.#countChange(buffer);
     this.#pendingWriteBytes += padded;
     if (this.#pendingWriteBytes > PENDING_WRITE_BYTES) this.submit([]);
@@ -329,6 +319,15 @@ export class GpuDevice {
   async read(ranges: readonly BufferRange[]): Promise<Uint8Array<ArrayBuffer>[]> {
     this.assertAlive();
     return await this.#ring.read(ranges);
+  }
+
+  /**
+   * As {@link read}, one range behind the other into `target`, whose memory may be used again.
+   * @throws RangeError for a target that is not as long.
+   */
+  async readInto(ranges: readonly BufferRange[], target: Uint8Array): Promise<void> {
+    this.assertAlive();
+    await this.#ring.readInto(ranges, target);
   }
 
   /**

@@ -125,6 +125,36 @@ export class ReadbackRing {
   ): Promise<Uint8Array<ArrayBuffer>[]> {
     for (const range of ranges) checkCopyRange(range, "Cannot read back");
     const results = ranges.map(({ size }) => new Uint8Array(size));
+    await this.#fill(results, ranges, options);
+    return results;
+  }
+
+  /**
+   * The bytes of `ranges`, one range behind the other, in `target`, which is as long. Otherwise as {@link read}: memory
+   * that is used again has its pages already.
+   * @throws RangeError for a target of another length.
+   */
+  async readInto(
+    ranges: readonly BufferRange[],
+    target: Uint8Array,
+    options: ReadbackStreamOptions = {},
+  ): Promise<void> {
+    for (const range of ranges) checkCopyRange(range, "Cannot read back");
+    const byteLength = ranges.reduce((sum, { size }) => sum + size, 0);
+    if (target.byteLength !== byteLength) {
+      throw new RangeError(
+        `Cannot read back ${byteLength} bytes into ${target.byteLength}: the target has to be as long`,
+      );
+    }
+    await this.#fill([target], ranges, options);
+  }
+
+  /** @param results Together as long as the ranges. */
+  async #fill(
+    results: readonly Uint8Array[],
+    ranges: readonly BufferRange[],
+    options: ReadbackStreamOptions,
+  ): Promise<void> {
     let index = 0;
     let filled = 0;
     const breather = new Breather();
@@ -143,7 +173,6 @@ export class ReadbackRing {
       // Not before this piece is done with: the memory may be gone afterwards.
       await breather.breathe();
     }
-    return results;
   }
 
   /** Frees the staging buffers. A stream that still runs fails. */

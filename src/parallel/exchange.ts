@@ -1,4 +1,5 @@
 import { concatenated } from "../base/bytes/concatenated.ts";
+import { Scratch } from "../base/bytes/scratch.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import { copyRanges } from "../gpu/copy_ranges.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
@@ -28,6 +29,14 @@ const NOTHING = new Uint8Array();
 /** Of each rank, in order: node `i` of this rank is in slot `i`. */
 export type NodesByRank = readonly (readonly SumNode[])[];
 
+/** What a piece needs on its way. The next one has another: it begins before this one is done. */
+interface Lane {
+  readonly sums: NodeSums;
+  /** What this rank sends to be added up, and the sum of its part. */
+  readonly sent: Scratch;
+  readonly added: Scratch;
+}
+
 /** A piece of which this rank has the sum of its part, or is about to. */
 interface PartialSum {
   readonly piece: SumPiece;
@@ -45,8 +54,7 @@ export class Exchange {
   readonly #slots: readonly SumMemory[];
   readonly #pieces: readonly SumPiece[];
   readonly #sharedBytes: number;
-  /** Two, as the sum of one piece is read while the next one is added up. */
-  readonly #sums: readonly [NodeSums, NodeSums];
+  readonly #lanes: readonly [Lane, Lane];
 
   constructor(
     gpu: GpuDevice,
@@ -60,7 +68,10 @@ export class Exchange {
     this.#sharedBytes = sharedBytes;
     this.#pieces = piecesOf(slots[0] ?? [], pieceBytes);
     const most = this.#pieces.reduce((bytes, piece) => Math.max(bytes, this.#ownPartOf(piece).size), 0);
-    this.#sums = [new NodeSums(gpu, most), new NodeSums(gpu, most)];
+    const lane = (): Lane => {
+      return { sums: new NodeSums(gpu, most), sent: new Scratch(), added: new Scratch() };
+    };
+    this.#lanes = [lane(), lane()];
   }
 
   /**
@@ -73,18 +84,21 @@ export class Exchange {
   async reduce(byRank: NodesByRank, message: Uint8Array): Promise<Uint8Array[]> {
     const own = byRank[this.#group.rank] ?? [];
     const messages: Uint8Array[] = [];
-    let coming = this.#read(this.#pieces[0], own.length);
+    let coming = this.#read(0, own.length, message);
     let before: PartialSum | undefined;
     for (const [index, piece] of this.#pieces.entries()) {
       const bytes = await coming;
       // The next piece comes from the GPU while this one is on its way.
-      coming = this.#read(this.#pieces[index + 1], own.length);
-      const head = index === 0 ? message : NOTHING;
+      coming = this.#read(index + 1, own.length, NOTHING);
+      const head = index === 0 ? message.byteLength : 0;
       const received = await this.#move(piece, bytes, own.length, head);
-      if (index === 0) messages.push(...received.map((each) => each.subarray(0, head.byteLength)));
-      const sums = this.#sums[index % 2 === 0 ? 0 : 1];
-      await this.#add(sums, piece, byRank, received.map((each) => each.subarray(head.byteLength)));
-      const next = this.#keep(sums, piece);
+      if (index === 0) {
+        const { rank } = this.#group;
+        messages.push(...received.map((each, from) => from === rank ? message : each.slice(0, head)));
+      }
+      const lane = this.#lane(index);
+      await this.#add(lane, piece, byRank, received.map((each) => each.subarray(head)));
+      const next = this.#keep(lane, piece);
       if (before !== undefined) await this.#give(before);
       before = next;
     }
@@ -93,7 +107,11 @@ export class Exchange {
   }
 
   close(): void {
-    for (const sums of this.#sums) sums.close();
+    for (const { sums } of this.#lanes) sums.close();
+  }
+
+  #lane(index: number): Lane {
+    return this.#lanes[index % 2 === 0 ? 0 : 1];
   }
 
   #isShared({ byteLength }: SumPiece): boolean {
@@ -116,36 +134,49 @@ export class Exchange {
     return this.#isShared(piece) ? this.#partsOf(piece)[this.#group.rank] ?? whole : whole;
   }
 
-  /** A piece of every node of this rank, one behind the other. */
-  #read(piece: SumPiece | undefined, nodes: number): Promise<Uint8Array> {
-    const reading = piece === undefined || nodes === 0
+  /** What all have to know of this rank, and a piece of every node that it has, one behind the other. */
+  #read(index: number, nodes: number, head: Uint8Array): Promise<Uint8Array> {
+    const piece = this.#pieces[index];
+    const reading = piece === undefined
       ? Promise.resolve(NOTHING)
-      : this.#readNodes(piece, nodes);
+      : this.#readNodes(this.#lane(index), piece, nodes, head);
     // It is waited for later, if nothing else fails until then.
     reading.catch(() => undefined);
     return reading;
   }
 
-  async #readNodes(piece: SumPiece, nodes: number): Promise<Uint8Array> {
+  async #readNodes({ sent }: Lane, piece: SumPiece, nodes: number, head: Uint8Array): Promise<Uint8Array> {
+    const bytes = sent.take(head.byteLength + nodes * piece.byteLength);
+    bytes.set(head);
     const spans = this.#slots.slice(0, nodes).flatMap((slot) => spansOf(slot, piece));
-    return joined(await this.#gpu.read(spans.map(({ range }) => range)));
+    if (spans.length > 0) {
+      await this.#gpu.readInto(spans.map(({ range }) => range), bytes.subarray(head.byteLength));
+    }
+    return bytes;
   }
 
-  /** Gives every rank what it adds up, and gets the same from all. */
-  async #move(piece: SumPiece, bytes: Uint8Array, nodes: number, head: Uint8Array): Promise<Uint8Array[]> {
-    if (!this.#isShared(piece)) return await this.#group.allGather(joined([head, bytes]));
-    const parts = this.#partsOf(piece).map(({ first, size }) => {
+  /**
+   * Gives every rank what it adds up, and gets the same from all. Of much, this rank's own is not copied: it is on its
+   * GPU.
+   *
+   * @param head So many bytes of `bytes` are for all of them.
+   */
+  async #move(piece: SumPiece, bytes: Uint8Array, nodes: number, head: number): Promise<Uint8Array[]> {
+    if (piece.byteLength < this.#sharedBytes) return await this.#group.allGather(bytes);
+    const parts = this.#partsOf(piece).map(({ first, size }, rank) => {
+      if (rank === this.#group.rank) return NOTHING;
+      if (!this.#isShared(piece)) return bytes;
       const ofNodes = Array.from({ length: nodes }, (_, node) => {
-        const from = node * piece.byteLength + first;
+        const from = head + node * piece.byteLength + first;
         return bytes.subarray(from, from + size);
       });
-      return joined([head, ...ofNodes]);
+      return joined([bytes.subarray(0, head), ...ofNodes]);
     });
     return await this.#group.allToAll(parts);
   }
 
   async #add(
-    sums: NodeSums,
+    { sums }: Lane,
     piece: SumPiece,
     byRank: NodesByRank,
     received: readonly Uint8Array[],
@@ -163,19 +194,23 @@ export class Exchange {
   }
 
   /** Leaves the sum of a piece in the first slot; where this is a part of it, that still has to be given to all. */
-  #keep({ sum: buffer }: NodeSums, piece: SumPiece): PartialSum | undefined {
+  #keep(lane: Lane, piece: SumPiece): PartialSum | undefined {
     if (this.#isShared(piece)) {
-      const { size } = this.#ownPartOf(piece);
-      const sum = size === 0
-        ? Promise.resolve(NOTHING)
-        : this.#gpu.read([{ buffer, offset: 0, size }]).then(([bytes = NOTHING]) => bytes);
+      const sum = this.#readSum(lane, this.#ownPartOf(piece));
       sum.catch(() => undefined);
       return { piece, sum };
     }
+    const { sum: buffer } = lane.sums;
     const spans = spansOf(this.#slots[0] ?? [], piece);
     const copies = spans.map(({ range, at }) => [{ buffer, offset: at, size: range.size }, range] as const);
     copyRanges(this.#gpu, "sum of all ranks", copies);
     return undefined;
+  }
+
+  async #readSum({ sums, added }: Lane, { size }: Slice): Promise<Uint8Array> {
+    const bytes = added.take(size);
+    if (size > 0) await this.#gpu.readInto([{ buffer: sums.sum, offset: 0, size }], bytes);
+    return bytes;
   }
 
   /** Gives the part of this rank to all, and leaves those of all in the first slot. */

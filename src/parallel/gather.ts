@@ -1,4 +1,4 @@
-import { concatenated } from "../base/bytes/concatenated.ts";
+import { Scratch } from "../base/bytes/scratch.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
@@ -15,6 +15,8 @@ export class Gather {
   /** What each rank gives, and where the others have it. */
   readonly #memory: readonly SumMemory[];
   readonly #pieces: readonly (readonly SumPiece[])[];
+  /** For one piece on its way, and the next one. */
+  readonly #bytes = [new Scratch(), new Scratch()] as const;
 
   /** @param memory Of each rank in order, what it gives: as long on all ranks. */
   constructor(
@@ -45,12 +47,17 @@ export class Gather {
   }
 
   #read(round: number): Promise<Uint8Array> {
-    const reading = this.#gpu.read(this.#spans(this.#group.rank, round).map(({ range }) => range)).then(
-      concatenated,
-    );
+    const reading = this.#readPiece(round);
     // It is waited for later, if nothing else fails until then.
     reading.catch(() => undefined);
     return reading;
+  }
+
+  async #readPiece(round: number): Promise<Uint8Array> {
+    const { rank } = this.#group;
+    const bytes = this.#bytes[round % 2 === 0 ? 0 : 1].take(this.#pieces[rank]?.[round]?.byteLength ?? 0);
+    await this.#gpu.readInto(this.#spans(rank, round).map(({ range }) => range), bytes);
+    return bytes;
   }
 
   #spans(rank: number, round: number) {

@@ -2,8 +2,8 @@ import { Breather } from "../base/event_loop.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import type { SumSpan } from "./sum_memory.ts";
 
-/** What goes to the GPU at once: the event loop is held for less than a millisecond. */
-const STEP_BYTES = 1024 * 1024;
+/** What goes to the GPU at once: the event loop is held for less than a millisecond, also where memory is dear. */
+const STEP_BYTES = 256 * 1024;
 
 /** Writes what a piece has to where its spans are. The event loop has its turns meanwhile. */
 export async function writeSpans(

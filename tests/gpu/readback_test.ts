@@ -222,6 +222,35 @@ describe("ReadbackRing", () => {
     );
     gpu.destroyBuffer(buffer);
   });
+
+  gpuTest(
+    "reads ranges one behind the other into memory that there is, which has to be as long",
+    async (gpu) => {
+      const bytes = pattern(2000);
+      const buffer = filled(gpu, bytes);
+      const ring = new ReadbackRing(gpu, { slots: 2, slotBytes: 256 });
+      const ranges = [[1000, 1000], [0, 0], [4, 8]].map(([offset = 0, size = 0]) => ({
+        buffer,
+        offset,
+        size,
+      }));
+      const memory = new Uint8Array(1020).fill(255);
+      await ring.readInto(ranges, memory.subarray(5, 1013));
+      expect([...memory]).toEqual([
+        ...[255, 255, 255, 255, 255],
+        ...bytes.subarray(1000),
+        ...bytes.subarray(4, 12),
+        ...[255, 255, 255, 255, 255, 255, 255],
+      ]);
+      for (const byteLength of [1007, 1009]) {
+        const error = await thrownBy(() => ring.readInto(ranges, new Uint8Array(byteLength)));
+        expect(error).toBeInstanceOf(RangeError);
+        expect(String(error)).toContain(`Cannot read back 1008 bytes into ${byteLength}`);
+      }
+      ring.close();
+      gpu.destroyBuffer(buffer);
+    },
+  );
 });
 
 describe("A ring on a GPU that is full", () => {

@@ -1,8 +1,8 @@
 import type { DType } from "../../base/dtype.ts";
+import { Scratch } from "../../base/bytes/scratch.ts";
 import { type EncodedChunk, encodeSmallest } from "./choose.ts";
 import { type ChunkSums, decodeChecked } from "./decode_checked.ts";
 import { decoderByName } from "./decoders.ts";
-import { Scratch } from "./scratch.ts";
 import type { CodecName } from "./table.ts";
 
 /** What is done to a chunk. `decode` checks both sums and gives the raw bytes. */

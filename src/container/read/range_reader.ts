@@ -1,9 +1,9 @@
 import type { Work } from "../../base/work.ts";
 import { throwIfAborted } from "../../base/abort.ts";
 import { allocate } from "../../base/allocate.ts";
+import { Scratch } from "../../base/bytes/scratch.ts";
 import type { ChunkReading } from "./chunk_reader.ts";
 import type { ChunkSource } from "./chunk_source.ts";
-import { Scratch } from "../codec/scratch.ts";
 
 /** A piece of the raw space. */
 export interface RawPiece {

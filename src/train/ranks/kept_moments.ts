@@ -1,5 +1,4 @@
 import { layoutTensors, type TensorSpec } from "../../container/format/layout.ts";
-import { concatenated } from "../../base/bytes/concatenated.ts";
 import { piecesOf, spansOf, type SumMemory, type SumPiece } from "../../parallel/sum_memory.ts";
 import { writeSpans } from "../../parallel/write_spans.ts";
 import { slabRanges } from "../../tensor/slab_ranges.ts";
@@ -33,7 +32,9 @@ export class MomentPieces {
   }
 
   async read(index: number): Promise<Uint8Array> {
-    return concatenated(await this.#store.gpu.read(this.#spans(index).map(({ range }) => range)));
+    const bytes = new Uint8Array(this.#pieces[index]?.byteLength ?? 0);
+    await this.#store.gpu.readInto(this.#spans(index).map(({ range }) => range), bytes);
+    return bytes;
   }
 
   async write(index: number, bytes: Uint8Array): Promise<void> {

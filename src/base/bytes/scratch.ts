@@ -1,4 +1,4 @@
-import { allocate } from "../../base/allocate.ts";
+import { allocate } from "../allocate.ts";
 
 /**
  * Memory for one thing after the other: new memory costs more than filling it, since the system hands it out page by
