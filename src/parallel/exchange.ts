@@ -5,7 +5,7 @@ import { copyRanges } from "../gpu/copy_ranges.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
 import { NodeSums } from "./node_sums.ts";
 import { type Slice, slicesOf } from "./shards.ts";
-import { partOf, piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
+import { partOf, PIECE_BYTES, piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
 import type { SumNode } from "./sum_tree.ts";
 import { writeSpans } from "./write_spans.ts";
 
@@ -20,7 +20,6 @@ export interface ExchangeSettings {
   readonly sharedBytes?: number | undefined;
 }
 
-const PIECE_BYTES = 8 * 1024 * 1024;
 const SHARED_BYTES = 64 * 1024;
 /** Parts of a piece are multiples of this. */
 const PART_BYTES = 256;

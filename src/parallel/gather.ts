@@ -1,11 +1,9 @@
 import { Scratch } from "../base/bytes/scratch.ts";
 import type { ProcessGroup } from "../checkpoint/ranks/process_group.ts";
 import type { GpuDevice } from "../gpu/gpu_device.ts";
-import { piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
+import { PIECE_BYTES, piecesOf, spansOf, type SumMemory, type SumPiece } from "./sum_memory.ts";
 import { writeSpans } from "./write_spans.ts";
 
-/** The most bytes that all ranks together give at once. */
-const PIECE_BYTES = 8 * 1024 * 1024;
 const ALIGNMENT = 256;
 
 /** Has every rank get what each of them has computed of a row of memory, piece by piece. */
@@ -18,7 +16,10 @@ export class Gather {
   /** For one piece on its way, and the next one. */
   readonly #bytes = [new Scratch(), new Scratch()] as const;
 
-  /** @param memory Of each rank in order, what it gives: as long on all ranks. */
+  /**
+   * @param memory Of each rank in order, what it gives: as long on all ranks.
+   * @param pieceBytes The most bytes that all ranks together give at once.
+   */
   constructor(
     gpu: GpuDevice,
     group: ProcessGroup,

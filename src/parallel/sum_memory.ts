@@ -1,6 +1,9 @@
 import type { BufferRange } from "../gpu/buffer_range.ts";
 import type { Slice } from "./shards.ts";
 
+/** The most bytes that go from rank to rank at once: some hide behind others, and few are held. */
+export const PIECE_BYTES: number = 8 * 1024 * 1024;
+
 /** One range of what is added up over shards. */
 export interface SumRange {
   /** Its size is a multiple of 4. */

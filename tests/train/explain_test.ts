@@ -7,6 +7,7 @@ import type { StepExplanation } from "../../src/train/step/explain_step.ts";
 import {
   batchNorm,
   dropout,
+  leakyRelu,
   linear,
   relu,
   remat,
@@ -200,16 +201,26 @@ describe("trainer.explain()", () => {
   });
 
   gpuTest("TR-05 explain() knows a gradient from an activation where a kernel computes both", async (gpu) => {
-    // The gradient of dropout takes the numbers that were drawn, and compares them anew.
-    const model = sequential(linear(FEATURES, HIDDEN), relu(), linear(HIDDEN, HIDDEN), dropout(0.25));
+    // The gradient of leakyRelu takes what it was given, and compares it anew.
+    const model = sequential(linear(FEATURES, HIDDEN), relu(), linear(HIDDEN, HIDDEN), leakyRelu());
     const run = smallRun({ model: sequential(model, linear(HIDDEN, CLASSES)) });
     await withTrainer(gpu, run, async ({ trainer }) => {
       const { programs, memory } = await trainer.explain({ times: false });
       const phases = programs.flatMap(({ kernels }) => kernels.map(({ phase }) => phase));
       const order = ["forward", "backward", "update"];
       expect(phases).toEqual([...phases].sort((a, b) => order.indexOf(a) - order.indexOf(b)));
-      // After relu, what dropout drew and what it left, and the scores.
+      // After relu, before and after leakyRelu, and the scores.
       expect(memory.activations).toBe(4 * BATCH * (3 * HIDDEN + CLASSES));
+    });
+  });
+
+  gpuTest("TR-05 explain() shows that no step keeps what dropout drew", async (gpu) => {
+    const model = sequential(linear(FEATURES, HIDDEN), relu(), linear(HIDDEN, HIDDEN), dropout(0.25));
+    const run = smallRun({ model: sequential(model, linear(HIDDEN, CLASSES)) });
+    await withTrainer(gpu, run, async ({ trainer }) => {
+      const { memory } = await trainer.explain({ times: false });
+      // After relu, what dropout left, and the scores.
+      expect(memory.activations).toBe(4 * BATCH * (2 * HIDDEN + CLASSES));
     });
   });
 

@@ -4,6 +4,7 @@ import { createValue } from "../create_value.ts";
 import { item, type OpDefinition } from "../op.ts";
 import type { Value } from "../value.ts";
 import { binaryOp, type Operand, operandsOf, unaryOp } from "./elementwise.ts";
+import { drawnAgain } from "./gradients/drawn_again.ts";
 import {
   ANY,
   broadcastOf,
@@ -125,7 +126,10 @@ export function where(condition: Value, a: Operand, b: Operand): Value {
   );
 }
 
-/** Gradient of where: each branch gets the gradient where it was taken. */
+/**
+ * Gradient of where: each branch gets the gradient where it was taken. What was drawn, as of dropout, is drawn again
+ * for it, so that no step has to keep as many random numbers as activations.
+ */
 export const whereOp: OpDefinition = {
   name: "where",
   lowering: {
@@ -140,7 +144,7 @@ export const whereOp: OpDefinition = {
   },
   gradient(value, outGrad) {
     if (value.dtype !== "f32") return [];
-    const condition = item(value.inputs, 0);
+    const condition = drawnAgain(item(value.inputs, 0));
     return [undefined, where(condition, outGrad, 0), where(condition, 0, outGrad)];
   },
 };

@@ -1,11 +1,8 @@
 import { layoutTensors, type TensorSpec } from "../../container/format/layout.ts";
-import { piecesOf, spansOf, type SumMemory, type SumPiece } from "../../parallel/sum_memory.ts";
+import { PIECE_BYTES, piecesOf, spansOf, type SumMemory, type SumPiece } from "../../parallel/sum_memory.ts";
 import { writeSpans } from "../../parallel/write_spans.ts";
 import { slabRanges } from "../../tensor/slab_ranges.ts";
 import type { TensorStore } from "../../tensor/tensor_store.ts";
-
-/** The most bytes that go from one rank to another at once. */
-const PIECE_BYTES = 8 * 1024 * 1024;
 
 /** In how many pieces the tensors `specs` are sent. */
 export function countPieces(specs: readonly TensorSpec[], pieceBytes: number = PIECE_BYTES): number {

@@ -1,14 +1,13 @@
+import { Scratch } from "../../base/bytes/scratch.ts";
 import type { HostState } from "../../checkpoint/capture/state_types.ts";
 import type { ProcessGroup } from "../../checkpoint/ranks/process_group.ts";
 import type { BufferRange } from "../../gpu/buffer_range.ts";
 import { decodeState, encodeState } from "../../parallel/state_message.ts";
+import { PIECE_BYTES } from "../../parallel/sum_memory.ts";
 import { slabRanges } from "../../tensor/slab_ranges.ts";
 import type { StepColumns } from "../loop/history.ts";
 import type { Run } from "../loop/run.ts";
 import { fromStateTree, toStateTree } from "../loop/training_state.ts";
-
-/** The most bytes of tensors that are sent at once. */
-const PIECE_BYTES = 8 * 1024 * 1024;
 
 /** What a run is beside its tensors, as it is sent. */
 interface SentRun {
@@ -42,8 +41,10 @@ async function send(run: Run, group: ProcessGroup): Promise<void> {
     resumedFrom,
   };
   await group.broadcast(0, await encodeState(sent));
+  const scratch = new Scratch();
   for (const range of piecesOf(run)) {
-    const [bytes] = await store.gpu.read([range]);
+    const bytes = scratch.take(range.size);
+    await store.gpu.readInto([range], bytes);
     await group.broadcast(0, bytes);
   }
 }
