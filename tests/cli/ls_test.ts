@@ -70,14 +70,17 @@ describe("cairn ls", () => {
     await saveRun(place, [{ step: 1, loss: 1 }]);
     const stop = new AbortController();
     const seen: number[] = [];
+    let saving: Promise<void> | undefined;
     const write = (text: string): void => {
       const [{ checkpoints }] = JSON.parse(text) as [{ checkpoints: unknown[] }];
       seen.push(checkpoints.length);
-      if (seen.length === 1) void saveRun(place, [{ step: 2, loss: 1 }], { seed: 5 });
+      if (seen.length === 1) saving = saveRun(place, [{ step: 2, loss: 1 }], { seed: 5 });
       else stop.abort();
     };
     expect((await run(["ls", place, "--watch", "--json"], { write, signal: stop.signal })).code).toBe(0);
     expect([seen[0], seen.at(-1)]).toEqual([1, 2]);
+    // It is seen as soon as it is committed, when the save has something left to do.
+    await saving;
   });
 });
 

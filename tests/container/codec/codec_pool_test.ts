@@ -120,12 +120,19 @@ describe("CodecPool", () => {
   });
 
   test("rejects what is under way when it is closed, and all that comes later", async () => {
+    const silent = new URL("./silent_worker.ts", import.meta.url);
+    const pool = CodecPool.openWith(1, (listeners) => startThread(listeners, silent)) as CodecPool;
+    const underWay = thrownBy(() => pool.encode(weights, "f32", ["planes"]));
+    await pool.close();
+    expect((await underWay).code).toBe("closed");
+    expect((await thrownBy(() => pool.encode(weights, "f32", []))).code).toBe("closed");
+  });
+
+  test("takes a buffer back after it was closed", async () => {
     await withPool(1, async (pool) => {
-      const { release } = await pool.encode(weights, "f32", ["planes"]);
-      const more = thrownBy(() => pool.encode(weights, "f32", ["planes"]));
+      const { stored, release } = await pool.encode(weights, "f32", ["planes"]);
       await pool.close();
-      expect((await more).code).toBe("closed");
-      expect((await thrownBy(() => pool.encode(weights, "f32", []))).code).toBe("closed");
+      expect(Buffer.compare(stored, planesCodec.encode(weights, "f32") as Uint8Array)).toBe(0);
       release();
     });
   });
