@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { gradients } from "../../../../src/graph/autodiff.ts";
 import { drawnAgain } from "../../../../src/graph/ops/gradients/drawn_again.ts";
-import { mul, square } from "../../../../src/graph/ops/arithmetic.ts";
+import { add, mul, square } from "../../../../src/graph/ops/arithmetic.ts";
 import { less } from "../../../../src/graph/ops/comparison.ts";
 import { full } from "../../../../src/graph/ops/fill.ts";
 import { dropout, randomNormal, randomUniform } from "../../../../src/graph/ops/random.ts";
@@ -34,6 +34,16 @@ describe("what is drawn again", () => {
     ) {
       expect(drawnAgain(value)).toBe(value);
     }
+  });
+
+  test("is drawn once however often it is used, and looked at once", () => {
+    const drawn = randomUniform([4], { stream: 0 });
+    let [sums, ofInput]: Value[] = [drawn, input("x", "f32", [4])];
+    for (let doubled = 0; doubled < 200; doubled++) {
+      [sums, ofInput] = [add(sums ?? drawn, sums ?? drawn), add(ofInput ?? drawn, ofInput ?? drawn)];
+    }
+    expect(drawsOf(drawnAgain(sums ?? drawn)).map((value) => value === drawn)).toEqual([false]);
+    expect(drawnAgain(ofInput ?? drawn)).toBe(ofInput ?? drawn);
   });
 
   gpuTest("is what dropout has dropped, so that no random numbers are kept for its gradient", async (gpu) => {
