@@ -150,40 +150,37 @@ export type StoreMaker = () => FaultyS3;
 /** In memory, as most rows have it. */
 export const inMemory: StoreMaker = () => new FakeS3();
 
-const preparedStores = new Map<StoreMaker, Map<Workload, FaultyS3>>();
+type OfWork<T> = (workload: Workload, newStore: StoreMaker) => Promise<T>;
+
+/** What `make` gives, made once for each work and maker of stores. */
+function oncePerWork<T>(make: OfWork<T>): OfWork<T> {
+  const made = new Map<StoreMaker, Map<Workload, T>>();
+  return async (workload, newStore) => {
+    const known = made.get(newStore) ?? new Map<Workload, T>();
+    made.set(newStore, known);
+    const result = known.get(workload) ?? await make(workload, newStore);
+    known.set(workload, result);
+    return result;
+  };
+}
+
+const preparedStore = oncePerWork(async (workload, newStore) => {
+  const store = newStore();
+  await workload.before(store);
+  return store;
+});
 
 /** A store in which the work was prepared. */
-export async function prepared(workload: Workload, newStore: StoreMaker = inMemory): Promise<FaultyS3> {
-  const known = preparedStores.get(newStore) ?? new Map<Workload, FaultyS3>();
-  preparedStores.set(newStore, known);
-  const store = known.get(workload) ?? newStore();
-  if (!known.has(workload)) await workload.before(store);
-  known.set(workload, store);
-  return await store.copy();
+export async function prepared(workload: Workload, newStore: StoreMaker): Promise<FaultyS3> {
+  return await (await preparedStore(workload, newStore)).copy();
 }
-
-const requestsOfWorks = new Map<StoreMaker, Map<Workload, readonly FakeRequest[]>>();
 
 /** What the work asks for when nothing goes wrong. */
-export async function requestsOf(
-  workload: Workload,
-  newStore: StoreMaker = inMemory,
-): Promise<readonly FakeRequest[]> {
-  const known = requestsOfWorks.get(newStore) ?? new Map<Workload, readonly FakeRequest[]>();
-  requestsOfWorks.set(newStore, known);
-  const requests = known.get(workload) ?? await undisturbedRequests(workload, newStore);
-  known.set(workload, requests);
-  return requests;
-}
-
-async function undisturbedRequests(
-  workload: Workload,
-  newStore: StoreMaker,
-): Promise<readonly FakeRequest[]> {
+export const requestsOf: OfWork<readonly FakeRequest[]> = oncePerWork(async (workload, newStore) => {
   const store = await prepared(workload, newStore);
   await workload.work(store);
   return store.requests;
-}
+});
 
 /** Runs the work with faults, and gives what it threw. */
 export async function workWith(store: FaultyS3, workload: Workload, faults: S3Faults): Promise<unknown> {
